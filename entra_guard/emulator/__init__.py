@@ -1,0 +1,42 @@
+"""The embedded Microsoft Entra ID: a directory, its token endpoint and its keys, on loopback and breakable at will.
+
+It stands aside from the guard on purpose: it imports nothing of it, so that one mistake cannot hide on both sides.
+"""
+
+from ._claims import TokenOrder
+from ._directory import (
+    CONSUMERS,
+    CONTOSO,
+    FABRIKAM,
+    GRAPH,
+    AppRegistration,
+    AppRole,
+    Group,
+    Scope,
+    Tenant,
+    User,
+)
+from ._emulator import Emulator
+from ._presets import PRESETS
+from ._registrar import Secret
+from ._rules import RegistrationError
+from ._signing_keys import SigningKey
+
+__all__ = [
+    "CONSUMERS",
+    "CONTOSO",
+    "FABRIKAM",
+    "GRAPH",
+    "PRESETS",
+    "AppRegistration",
+    "AppRole",
+    "Emulator",
+    "Group",
+    "RegistrationError",
+    "Scope",
+    "Secret",
+    "SigningKey",
+    "Tenant",
+    "TokenOrder",
+    "User",
+]

@@ -1,0 +1,87 @@
+"""An emulator that answers requests, and counts them; however they came in."""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import format_datetime
+from functools import cached_property
+from typing import Final
+
+from starlette.types import ASGIApp
+
+from ._asgi import asgi_app
+from ._issuer import Issuer
+from ._protocol import Target, find, handle
+from ._transport import InProcessTransport
+from ._wire import Request, Response
+
+REMEMBERED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request that reached the emulator: no body, no credential."""
+
+    method: str
+    path: str
+    target: Target
+    status: int
+    at: float
+
+
+class Answering(Issuer):
+    """Answers for every way in, in-process or over a socket.
+
+    Args:
+        seed: Makes every identifier and secret the same on every run.
+        clock: Gives the time in seconds since 1970.
+    """
+
+    def __init__(self, *, seed: int | None = None, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(seed=seed, clock=clock)
+        self._seen: collections.deque[Seen] = collections.deque(maxlen=REMEMBERED)
+        self._counts: collections.Counter[str] = collections.Counter()
+
+    @cached_property
+    def transport(self) -> InProcessTransport:
+        """A transport for `httpx.Client` and `httpx.AsyncClient` that answers without a socket."""
+        return InProcessTransport(self.answer)
+
+    @cached_property
+    def app(self) -> ASGIApp:
+        """The emulator as an ASGI app."""
+        return asgi_app(self.answer)
+
+    @property
+    def requests(self) -> tuple[Seen, ...]:
+        """The last ten thousand requests that reached the emulator, oldest first."""
+        with self.lock:
+            return tuple(self._seen)
+
+    def count(self, target: Target) -> int:
+        """How many requests reached `configuration`, `keys`, `token`, ... since the start or `forget_requests`."""
+        with self.lock:
+            return self._counts[target]
+
+    def forget_requests(self) -> None:
+        """Count from zero again."""
+        with self.lock:
+            self._seen.clear()
+            self._counts.clear()
+
+    def answer(self, request: Request) -> Response:
+        """Answer one request, and remember that it came."""
+        with self.lock:
+            response = handle(self, request).adding(("Date", self._date()))
+            found = find(request)
+            target: Target = found[0].target if found else "nothing"
+            self._counts[target] += 1
+            self._seen.append(Seen(request.method, request.path, target, response.status, self.now()))
+        return response
+
+    def _date(self) -> str:
+        return format_datetime(dt.datetime.fromtimestamp(self.now(), dt.UTC), usegmt=True)

@@ -1,0 +1,115 @@
+"""From the directory to a token: which roles and scopes, which version, which audience, which key.
+
+Shared by the token endpoint and by `issue_token`, so that both issue the same tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ._claims import APP_LIFETIME, Proof, TokenOrder, access_claims
+from ._directory import CONSUMERS, GRAPH, AppRegistration, Tenant, User
+from ._jwt import compact, graph_token, sealed_by
+from ._world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Who asks for a token, for which API and, when delegated, for whom.
+
+    Attributes:
+        audience: The name the API was asked for by, which v1.0 tokens repeat.
+    """
+
+    base: str
+    tenant: Tenant
+    client: AppRegistration
+    resource: AppRegistration
+    audience: str
+    proof: Proof = "1"
+    user: User | None = None
+    capabilities: tuple[str, ...] = ()
+
+
+def order(
+    world: World,
+    parties: Parties,
+    *,
+    scopes: tuple[str, ...] = (),
+    roles: tuple[str, ...] | None = None,
+    version: Literal[1, 2] | None = None,
+    lifetime: int | None = None,
+) -> TokenOrder:
+    """The token as the directory would have it; roles, version and lifetime (seconds) may be given instead."""
+    api, decided = parties.resource, version or parties.resource.token_version or 1
+    principal = world.directory.principal_of(parties.client.client_id, parties.tenant.id)
+    return TokenOrder(
+        base=parties.base,
+        tenant_id=parties.tenant.id,
+        client_id=parties.client.client_id,
+        audience=_audience(api, parties.audience, decided),
+        version=decided,
+        now=int(world.now()),
+        lifetime=lifetime or usual_lifetime(world, parties),
+        proof=parties.proof,
+        principal_id=principal.id if principal else parties.client.service_principal_id,
+        user=parties.user,
+        resource_id=api.client_id,
+        roles=assigned_roles(world, parties) if roles is None else roles,
+        scopes=scopes,
+        groups=world.directory.group_ids_of(parties.user.id) if parties.user and api.group_claims else (),
+        optional=api.optional_claims,
+        capabilities=parties.capabilities
+        if "xms_cc" in api.optional_claims or api.client_id == GRAPH
+        else (),
+    )
+
+
+def usual_lifetime(world: World, parties: Parties) -> int:
+    """An hour for apps; 60 to 90 minutes, at random, for users."""
+    return world.ids.between(3600, 5400) if parties.user else APP_LIFETIME
+
+
+def _audience(api: AppRegistration, asked: str, version: int) -> str:
+    by_guid = version == 2 or "aud:use_guid" in api.optional_claims
+    return api.client_id if by_guid else asked
+
+
+def assigned_roles(world: World, parties: Parties) -> tuple[str, ...]:
+    """The values of the API's app roles assigned to the client, or to the user and the user's groups."""
+    directory, tenant_id = world.directory, parties.tenant.id
+    client = directory.principal_of(parties.client.client_id, tenant_id)
+    target = directory.principal_of(parties.resource.client_id, tenant_id)
+    if target is None:
+        return ()
+    user, app = parties.user, [client.id] if client else []
+    holders = frozenset((user.id, *directory.group_ids_of(user.id)) if user else app)
+    held = directory.roles_of(holders, target.id)
+    return tuple(role.value for role in parties.resource.app_roles if role.enabled and role.id in held)
+
+
+def consented_scopes(world: World, parties: Parties) -> tuple[str, ...]:
+    """The API's scopes the client may use for this user."""
+    directory, tenant_id = world.directory, parties.tenant.id
+    client = directory.principal_of(parties.client.client_id, tenant_id)
+    target = directory.principal_of(parties.resource.client_id, tenant_id)
+    if client is None or target is None or parties.user is None:
+        return ()
+    return directory.scopes_of(client.id, target.id, parties.user.id)
+
+
+def signed(world: World, decided: TokenOrder) -> str:
+    """The access token so ordered, signed by the key that signs for its API."""
+    key = world.state.keys.for_api(decided.resource_id, personal=decided.tenant_id == CONSUMERS)
+    claims = access_claims(decided, world.ids)
+    header = header_of(decided.version, key.kid)
+    if decided.resource_id == GRAPH:
+        return graph_token({"typ": "JWT", "nonce": world.ids.text(32), **header}, claims, sealed_by(key))
+    return compact(header, claims, sealed_by(key))
+
+
+def header_of(version: int, kid: str) -> dict[str, str]:
+    """The header Entra writes; only v1.0 tokens have `x5t`."""
+    header = {"typ": "JWT", "alg": "RS256", "kid": kid}
+    return {**header, "x5t": kid} if version == 1 else header

@@ -1,0 +1,197 @@
+"""The protocol core: one pure-looking function from request to response, and the table of what is where.
+
+It knows the directory and the clock through the `World`, and neither sockets nor frameworks nor faults.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from ._aadsts import EntraError, error_body
+from ._directory import CONSUMERS
+from ._documents import (
+    KNOWN_HOSTS,
+    TEMPLATE,
+    Authority,
+    configuration_v1,
+    configuration_v2,
+    instance_discovery,
+    keys_v1,
+    keys_v2,
+)
+from ._signing_keys import SigningKey
+from ._token_endpoint import answer_token_request
+from ._wire import Request, Response, json_response
+from ._world import World
+
+Target = Literal[
+    "configuration",
+    "keys",
+    "instance",
+    "token",
+    "authorize",
+    "graph",
+    "identity",
+    "pages",
+    "control",
+    "nothing",
+]
+Found = re.Match[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who answers a method and a path. `{name}` stands for one segment."""
+
+    method: str
+    path: str
+    target: Target
+    answer: Callable[[World, Request, Found], Response]
+
+    def match(self, method: str, path: str) -> Found | None:
+        return _pattern(self.path).fullmatch(path) if method == self.method else None
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))
+
+
+def find(request: Request) -> tuple[Route, Found] | None:
+    """The route of a request and what its path says."""
+    method = "GET" if request.method == "HEAD" else request.method
+    matches = ((route, route.match(method, request.path)) for route in ROUTES)
+    return next(((route, found) for route, found in matches if found), None)
+
+
+def handle(world: World, request: Request) -> Response:
+    """Answer one request. Never raises for anything a client may send."""
+    if not is_loopback(request.host):
+        return json_response(
+            {"error": "The emulator answers on loopback only: use 127.0.0.1 or localhost."}, 421
+        )
+    found = find(request)
+    if found is None:
+        return json_response({"error": f"The emulator has nothing at {request.method} {request.path}."}, 404)
+    route, path = found
+    try:
+        return route.answer(world, request, path)
+    except EntraError as problem:
+        return refusal(world, request, problem)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a Host header names this machine: what keeps foreign pages from reaching in by DNS rebinding."""
+    name = urlsplit(f"//{host}").hostname or ""
+    return name in {"localhost", "127.0.0.1", "::1"} or name.endswith(".localhost")
+
+
+def refusal(world: World, request: Request, problem: EntraError) -> Response:
+    """The error in Entra's words."""
+    when = dt.datetime.fromtimestamp(world.now(), dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    correlation = correlation_of(request) or world.ids.guid()
+    body = error_body(
+        problem, base=request.base, timestamp=when, trace=world.ids.guid(), correlation=correlation
+    )
+    return json_response(
+        body, problem.row.status, ("Cache-Control", "no-store, no-cache"), ("Pragma", "no-cache")
+    )
+
+
+def correlation_of(request: Request) -> str | None:
+    """The correlation id a client chose, in header or query."""
+    chosen = request.header("client-request-id") or request.parameters().get("client-request-id")
+    try:
+        return str(uuid.UUID(chosen)) if chosen else None
+    except ValueError:
+        return None
+
+
+def authority(world: World, request: Request, segment: str) -> Authority:
+    """What a URL's first segment stands for.
+
+    Raises:
+        EntraError: No tenant of that name.
+    """
+    if segment in {"common", "organizations"}:
+        return Authority(request.base, segment, TEMPLATE)
+    if segment == "consumers":
+        return Authority(request.base, segment, CONSUMERS)
+    tenant = world.directory.tenant(segment)
+    if tenant is None:
+        raise EntraError(90002, error="invalid_tenant", tenant=segment)
+    return Authority(request.base, tenant.id, tenant.id, tenant.region)
+
+
+def _configuration_v2(world: World, request: Request, found: Found) -> Response:
+    at = authority(world, request, found["tenant"])
+    return json_response(configuration_v2(at, request.parameters().get("appid")))
+
+
+def _configuration_v1(world: World, request: Request, found: Found) -> Response:
+    at = authority(world, request, found["tenant"])
+    return json_response(configuration_v1(at, request.parameters().get("appid")))
+
+
+def _keys_v2(world: World, request: Request, found: Found) -> Response:
+    at = authority(world, request, found["tenant"])
+    return json_response(keys_v2(at, _shown(world, request, at)))
+
+
+def _keys_v1(world: World, request: Request, found: Found) -> Response:
+    at = authority(world, request, found["tenant"])
+    return json_response(keys_v1(_shown(world, request, at)))
+
+
+def _shown(world: World, request: Request, at: Authority) -> list[SigningKey]:
+    """The keys one document shows: all, one app's own, or for personal accounts only theirs."""
+    keys = world.state.keys
+    own = keys.apps.get(request.parameters().get("appid", ""))
+    if own is not None:
+        return [own]
+    return [k for k in keys.published() if at.tenant_id != CONSUMERS or k.realm == "consumers"]
+
+
+def _instance(world: World, request: Request, found: Found) -> Response:
+    asked = urlsplit(request.parameters().get("authorization_endpoint", ""))
+    if not (is_loopback(asked.netloc) or asked.hostname in KNOWN_HOSTS):
+        raise EntraError(50049)
+    segment = asked.path.strip("/").split("/")[0] or "common"
+    return json_response(instance_discovery(request.base, segment))
+
+
+def _user_realm(world: World, request: Request, found: Found) -> Response:
+    return json_response(
+        {
+            "ver": "1.0",
+            "account_type": "Managed",
+            "domain_name": found["upn"].rpartition("@")[2],
+            "cloud_instance_name": "microsoftonline.com",
+            "cloud_audience_urn": "urn:federation:MicrosoftOnline",
+        }
+    )
+
+
+def _token_v2(world: World, request: Request, found: Found) -> Response:
+    return answer_token_request(world, request, found["tenant"], 2)
+
+
+def _token_v1(world: World, request: Request, found: Found) -> Response:
+    return answer_token_request(world, request, found["tenant"], 1)
+
+
+ROUTES: Final = (
+    Route("GET", "/{tenant}/v2.0/.well-known/openid-configuration", "configuration", _configuration_v2),
+    Route("GET", "/{tenant}/.well-known/openid-configuration", "configuration", _configuration_v1),
+    Route("GET", "/{tenant}/discovery/v2.0/keys", "keys", _keys_v2),
+    Route("GET", "/{tenant}/discovery/keys", "keys", _keys_v1),
+    Route("GET", "/{tenant}/discovery/instance", "instance", _instance),
+    Route("GET", "/{tenant}/UserRealm/{upn}", "instance", _user_realm),
+    Route("POST", "/{tenant}/oauth2/v2.0/token", "token", _token_v2),
+    Route("POST", "/{tenant}/oauth2/token", "token", _token_v1),
+)

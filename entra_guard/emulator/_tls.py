@@ -1,0 +1,146 @@
+"""A tiny certificate authority for loopback names, so that clients which insist on https have their way.
+
+It may sign for `localhost`, names below it and 127.0.0.1, and for nothing else (name constraints).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import shutil
+import ssl
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import certifi
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_DAY = dt.timedelta(days=1)
+_YEAR = dt.timedelta(days=365)
+_LOOPBACK = ipaddress.ip_address("127.0.0.1")
+
+
+@dataclass(frozen=True)
+class LocalAuthority:
+    """The authority's certificate and the server's, as files in a folder of their own."""
+
+    folder: Path
+
+    @classmethod
+    def create(cls) -> LocalAuthority:
+        """A new authority in a new temporary folder, which only this user may read."""
+        authority = cls(Path(tempfile.mkdtemp(prefix="entra-emulator-")))
+        _write(authority)
+        return authority
+
+    @classmethod
+    def kept_in(cls, folder: Path) -> LocalAuthority:
+        """The authority kept in that folder, made on the first use."""
+        authority = cls(folder)
+        if not authority.certificate.exists():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write(authority)
+        return authority
+
+    @property
+    def certificate(self) -> Path:
+        """The authority's own certificate: what a client must trust."""
+        return self.folder / "ca.pem"
+
+    @property
+    def chain(self) -> Path:
+        """The server's key and certificate."""
+        return self.folder / "server.pem"
+
+    @cached_property
+    def combined(self) -> Path:
+        """The usual public authorities and this one: safe to export as REQUESTS_CA_BUNDLE or SSL_CERT_FILE."""
+        path = self.folder / "combined.pem"
+        path.write_text(
+            Path(certifi.where()).read_text("utf-8") + self.certificate.read_text("utf-8"), "utf-8"
+        )
+        return path
+
+    def server_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.chain)
+        return context
+
+    def client_context(self) -> ssl.SSLContext:
+        """Trusts this authority and no other."""
+        return ssl.create_default_context(cafile=str(self.certificate))
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _write(authority: LocalAuthority) -> None:
+    ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca = _ca_certificate(ca_key)
+    server = _server_certificate(server_key, ca, ca_key)
+    pem = serialization.Encoding.PEM
+    private = server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    authority.chain.touch(mode=0o600)
+    authority.chain.write_bytes(private + server.public_bytes(pem))
+    authority.certificate.write_bytes(ca.public_bytes(pem))
+
+
+def _ca_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    name = _name("entra-guard emulator, this machine only")
+    permitted = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_network("127.0.0.0/8"))]
+    return (
+        _builder(name, name, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.NameConstraints(permitted, None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _server_certificate(
+    key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    names = [x509.DNSName("localhost"), x509.DNSName("*.localhost"), x509.IPAddress(_LOOPBACK)]
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+    return (
+        _builder(_name("localhost"), ca.subject, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(issuer, critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(issuer, subject, key, x509.random_serial_number())
+    return builder.not_valid_before(now - _DAY).not_valid_after(now + _YEAR)
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
