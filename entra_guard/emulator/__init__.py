@@ -1,6 +1,7 @@
-"""The embedded Microsoft Entra ID: a directory, its token endpoint and its keys, on loopback and breakable at will.
+"""The embedded Microsoft Entra ID: directory, token endpoint and keys, on loopback and breakable at will.
 
-It stands aside from the guard on purpose: it imports nothing of it, so that one mistake cannot hide on both sides.
+It stands aside from the guard on purpose: it imports nothing of it, so that one mistake cannot hide on
+both sides.
 """
 
 from ._claims import TokenOrder

@@ -5,19 +5,22 @@ from __future__ import annotations
 import collections
 import datetime as dt
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import format_datetime
 from functools import cached_property
-from typing import Final
-
-from starlette.types import ASGIApp
+from typing import TYPE_CHECKING, Final
 
 from ._asgi import asgi_app
 from ._issuer import Issuer
 from ._protocol import Target, find, handle
 from ._transport import InProcessTransport
-from ._wire import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
+
+    from ._wire import Request, Response
 
 REMEMBERED: Final = 10_000
 
@@ -63,7 +66,7 @@ class Answering(Issuer):
             return tuple(self._seen)
 
     def count(self, target: Target) -> int:
-        """How many requests reached `configuration`, `keys`, `token`, ... since the start or `forget_requests`."""
+        """How many requests reached `configuration`, `keys`, `token`, ... since `forget_requests`."""
         with self.lock:
             return self._counts[target]
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from ._directory import User
+from ._directory import V2
 from ._documents import issuer_v1, issuer_v2
-from ._ids import Ids
 from ._jwt import base64url
+
+if TYPE_CHECKING:
+    from ._directory import User
+    from ._ids import Ids
 
 BACKDATED: Final = 300
 """Seconds by which `iat` and `nbf` lie in the past, as in real app-only tokens."""
@@ -67,7 +70,7 @@ def id_claims(order: TokenOrder, ids: Ids, nonce: str | None = None) -> dict[str
         "preferred_username": user.upn,
         "sub": pairwise(user.id, order.client_id),
         "tid": order.tenant_id,
-        "ver": "2.0" if order.version == 2 else "1.0",
+        "ver": "2.0" if order.version == V2 else "1.0",
         **_marks(ids),
         **({"nonce": nonce} if nonce else {}),
         **({"roles": list(order.roles)} if order.roles else {}),

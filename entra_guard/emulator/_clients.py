@@ -6,13 +6,15 @@ import hashlib
 import hmac
 import uuid
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ._aadsts import EntraError
-from ._claims import Proof
-from ._directory import AppRegistration, Tenant
 from ._wire import Request, parse_basic
-from ._world import World
+
+if TYPE_CHECKING:
+    from ._claims import Proof
+    from ._directory import AppRegistration, Tenant
+    from ._world import World
 
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 

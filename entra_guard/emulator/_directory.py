@@ -1,4 +1,4 @@
-"""The directory as values: tenants, apps, service principals, users, grants. Knows no HTTP, no tokens, no clock.
+"""The directory as values: tenants, apps, service principals, users, grants. Knows no HTTP, token or clock.
 
 A `Directory` never changes. Adding something gives a new one that shares everything else, so that a snapshot
 is a reference and going back costs nothing.
@@ -6,16 +6,20 @@ is a reference and going back costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 CONTOSO: Final = "c0c05a00-1d00-4a11-8b0b-0c0a11ce0001"
 FABRIKAM: Final = "fab41ca0-1d00-4a11-8b0b-0c0a11ce0002"
 CONSUMERS: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
 GRAPH: Final = "00000003-0000-0000-c000-000000000000"
 AZURE: Final = "797f4846-ba00-4fd7-ba43-dac1f8f63013"
-TOKEN_EXCHANGE: Final = "fb60f99c-7a34-4190-8149-302f77469936"
+TOKEN_EXCHANGE: Final = "fb60f99c-7a34-4190-8149-302f77469936"  # noqa: S105 (an app id)
+V1: Final = 1
+V2: Final = 2
 DEFAULT_ROLE: Final = "00000000-0000-0000-0000-000000000000"
 
 Accounts = Literal[
@@ -258,7 +262,7 @@ class Directory:
         return (u for u in self.users.values() if u.tenant_id == tenant_id)
 
     def resource(self, name: str, tenant_id: str) -> AppRegistration | None:
-        """The API of that client id or App ID URI, with or without a slash at the end, if it is in the tenant."""
+        """The API of that client id or App ID URI, give or take a last slash, if it is in the tenant."""
         wanted = name.removesuffix("/")
         return next((app for app in self.apps_in(tenant_id) if _called(app, wanted)), None)
 
@@ -272,7 +276,7 @@ class Directory:
         return tuple(g.id for g in self.groups.values() if user_id in g.members)
 
     def roles_of(self, principal_ids: frozenset[str], resource_id: str) -> tuple[str, ...]:
-        """The ids of the app roles of that API assigned to any of these principals, in order of assignment."""
+        """The ids of that API's app roles assigned to any of these principals, in order of assignment."""
         held = (a for a in self.assignments.values() if a.resource_id == resource_id)
         return tuple(dict.fromkeys(a.role_id for a in held if a.principal_id in principal_ids))
 

@@ -1,17 +1,20 @@
-"""The public documents: OpenID configuration, signing keys, instance discovery. Pure functions of base URL and tenant.
+"""The public documents: OpenID configuration, signing keys, instance discovery. Pure functions.
 
-Every URL leads back to the host that was asked, so that nothing a client reads here sends it to a real authority.
+Every URL leads back to the host that was asked, so that nothing a client reads here sends it to a real
+authority.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from ._directory import CONSUMERS
 from ._signing_keys import PUBLIC_CLOUD, SigningKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ALIASES: Final = ("common", "organizations", "consumers")
 TEMPLATE: Final = "{tenantid}"

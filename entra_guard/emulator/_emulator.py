@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import ssl
 import time
-from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ._answering import Answering
 from ._server import LoopbackServer
 from ._tls import LocalAuthority
 from ._world import IN_PROCESS
 
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
 
 class Emulator(Answering):
     """Microsoft Entra ID in a few hundred kilobytes: for tests, demonstrations and work on the train.
 
-    It is exact where a guard or a client library can tell, breakable where you want it, and reachable from this
-    machine only. Use it without sockets through `transport`, or as a context manager with real ones.
+    It is exact where a guard or a client library can tell, breakable where you want it, and reachable from
+    this machine only. Use it without sockets through `transport`, or as a context manager with real ones.
 
     Args:
         seed: Makes every identifier and secret the same on every run.
@@ -98,7 +100,7 @@ class Emulator(Answering):
 
     @property
     def combined_ca_bundle(self) -> Path:
-        """The same with the public authorities, to export as REQUESTS_CA_BUNDLE without breaking other traffic."""
+        """The same with the public authorities, to export as REQUESTS_CA_BUNDLE without breaking things."""
         return self._local_authority().combined
 
     def ssl_context(self) -> ssl.SSLContext:

@@ -7,7 +7,7 @@ import random
 import uuid
 from typing import Final
 
-_SECRET_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~"
+_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~"
 
 
 class Ids:
@@ -36,8 +36,8 @@ class Ids:
         return self.text(16)
 
     def secret(self) -> str:
-        """A client secret: 40 characters, the fourth a digit, the fifth `Q` and a tilde within, as in Entra."""
-        letters = "".join(self._random.choices(_SECRET_ALPHABET, k=34))
+        """A client secret: 40 characters, of which three are `8Q~`, as in Entra."""
+        letters = "".join(self._random.choices(_LETTERS, k=34))
         return f"{letters[:3]}8Q~{letters[3:]}"
 
     def between(self, low: int, high: int) -> int:

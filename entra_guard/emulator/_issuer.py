@@ -1,10 +1,9 @@
-"""Any token, from Python: as the directory would issue it, with other claims, by preset, or altogether made up."""
+"""Any token, from Python: as the directory would issue it, with other claims, by preset, or made up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._claims import TokenOrder, access_claims
 from ._directory import CONSUMERS, AppRegistration, Tenant, User
@@ -13,6 +12,9 @@ from ._orders import Parties, consented_scopes, header_of, order
 from ._presets import Draft, Preset, preset
 from ._registrar import App, Person, Registrar
 from ._signing_keys import SigningKey, fresh, under_kid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _NO_PRESET = Preset("As the directory would issue it.")
 

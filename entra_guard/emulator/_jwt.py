@@ -9,11 +9,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from ._signing_keys import SigningKey
+if TYPE_CHECKING:
+    from ._signing_keys import SigningKey
 
 Seal = Callable[[bytes], bytes]
 
@@ -51,7 +52,7 @@ def compact(header: Mapping[str, Any] | bytes, payload: Mapping[str, Any] | byte
 
 
 def graph_token(header: Mapping[str, Any], payload: Mapping[str, Any], seal: Seal) -> str:
-    """A token only Microsoft Graph can verify: the header is signed with the hash of its nonce, and sent without."""
+    """A token only Microsoft Graph can verify: its signature covers the hash of the nonce, not the nonce."""
     nonce = str(header["nonce"])
     hashed = {**header, "nonce": base64url(hashlib.sha256(nonce.encode()).digest())}
     signed = compact(hashed, payload, seal)

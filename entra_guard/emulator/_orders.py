@@ -6,12 +6,14 @@ Shared by the token endpoint and by `issue_token`, so that both issue the same t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ._claims import APP_LIFETIME, Proof, TokenOrder, access_claims
-from ._directory import CONSUMERS, GRAPH, AppRegistration, Tenant, User
+from ._directory import CONSUMERS, GRAPH, V2, AppRegistration, Tenant, User
 from ._jwt import compact, graph_token, sealed_by
-from ._world import World
+
+if TYPE_CHECKING:
+    from ._world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def order(
     version: Literal[1, 2] | None = None,
     lifetime: int | None = None,
 ) -> TokenOrder:
-    """The token as the directory would have it; roles, version and lifetime (seconds) may be given instead."""
+    """The token as the directory would have it; roles, version, lifetime (seconds) may be given instead."""
     api, decided = parties.resource, version or parties.resource.token_version or 1
     principal = world.directory.principal_of(parties.client.client_id, parties.tenant.id)
     return TokenOrder(
@@ -72,7 +74,7 @@ def usual_lifetime(world: World, parties: Parties) -> int:
 
 
 def _audience(api: AppRegistration, asked: str, version: int) -> str:
-    by_guid = version == 2 or "aud:use_guid" in api.optional_claims
+    by_guid = version == V2 or "aud:use_guid" in api.optional_claims
     return api.client_id if by_guid else asked
 
 

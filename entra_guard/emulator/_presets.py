@@ -7,16 +7,19 @@ sealed; or the finished token. Each says in its summary what a careful API does 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ._claims import TokenOrder, id_claims
-from ._directory import CONSUMERS, CONTOSO, FABRIKAM, GRAPH, User
-from ._ids import Ids
+from ._directory import CONSUMERS, CONTOSO, FABRIKAM, GRAPH, V2, User
 from ._jwt import Seal, base64url, compact, graph_token, minified, sealed_by, sealed_with_public_key, unsealed
 from ._signing_keys import KeyRing, SigningKey, packaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ._ids import Ids
 
 
 @dataclass(slots=True)
@@ -63,8 +66,8 @@ def _another(tenant_id: str) -> str:
 
 
 def _msa(order: TokenOrder, ids: Ids) -> TokenOrder:
-    user = User(ids.guid(), CONSUMERS, "dave@outlook.example", "Dave Davis", "Dave", "Davis", "dave@outlook.example",
-                home_tenant_id=CONSUMERS)  # fmt: skip
+    mail = "dave@outlook.example"
+    user = User(ids.guid(), CONSUMERS, mail, "Dave Davis", "Dave", "Davis", mail, home_tenant_id=CONSUMERS)
     return replace(
         order, tenant_id=CONSUMERS, user=user, version=2, audience=order.resource_id or order.audience
     )
@@ -142,7 +145,8 @@ def _signed_with(choose: Callable[[Draft], SigningKey], *, keep_kid: bool = Fals
 def _tampered(draft: Draft) -> None:
     def tamper(token: str) -> str:
         header, _, signature = token.split(".")
-        return f"{header}.{base64url(minified({**draft.claims, 'roles': ['Everything.ReadWrite.All']}))}.{signature}"
+        payload = minified({**draft.claims, "roles": ["Everything.ReadWrite.All"]})
+        return f"{header}.{base64url(payload)}.{signature}"
 
     draft.finish = tamper
 
@@ -155,7 +159,7 @@ def _id_token(draft: Draft) -> None:
 
 
 def _for_graph(draft: Draft) -> None:
-    draft.claims["aud"] = GRAPH if draft.order.version == 2 else "https://graph.microsoft.com"
+    draft.claims["aud"] = GRAPH if draft.order.version == V2 else "https://graph.microsoft.com"
     draft.header = {
         "typ": "JWT",
         "nonce": draft.ids.text(32),
@@ -214,7 +218,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({
                                   drafting=_signed_with(lambda d: d.keys.consumers)),
     "gov-cloud-key": Preset("Signed by a key of another cloud.", drafting=_signed_with(_gov)),
     "tampered": Preset("Roles added after signing.", drafting=_tampered),
-    "no-roles": Preset("Neither roles nor scopes: any app of the tenant gets this.", drafting=_without("roles", "scp")),
+    "no-roles": Preset("Neither roles nor scopes: any app gets this.", drafting=_without("roles", "scp")),
     "empty-scp": Preset("A user's token with an empty scope.", drafting=_claims(scp=""), needs_user=True),
     "id-token-as-access-token": Preset("An ID token.", drafting=_id_token, needs_user=True),
     "graph-token": Preset("For Microsoft Graph: only Graph can verify it.", _versioned(1), _for_graph),
@@ -222,7 +226,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({
     "guest": Preset("A guest from another tenant.", _guest, needs_user=True),
     "msa-user": Preset("A personal account.", _msa, needs_user=True),
     "agent-autonomous": Preset("An AI agent by itself.", drafting=_agent(act="11", sub="11", idtyp="app")),
-    "agent-for-user": Preset("An AI agent on behalf of a user.", drafting=_agent(act="11", sub="3", idtyp="user"),
+    "agent-for-user": Preset("An AI agent for a user.", drafting=_agent(act="11", sub="3", idtyp="user"),
                              needs_user=True),
     "agent-user": Preset("An AI agent's own user account.", drafting=_agent(act="11", sub="13", idtyp="user"),
                          needs_user=True),

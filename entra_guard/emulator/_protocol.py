@@ -8,9 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from ._aadsts import EntraError, error_body
@@ -25,10 +24,14 @@ from ._documents import (
     keys_v1,
     keys_v2,
 )
-from ._signing_keys import SigningKey
 from ._token_endpoint import answer_token_request
 from ._wire import Request, Response, json_response
-from ._world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._signing_keys import SigningKey
+    from ._world import World
 
 Target = Literal[
     "configuration",
@@ -86,7 +89,7 @@ def handle(world: World, request: Request) -> Response:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a Host header names this machine: what keeps foreign pages from reaching in by DNS rebinding."""
+    """Whether a Host header names this machine: foreign pages must not reach in by DNS rebinding."""
     name = urlsplit(f"//{host}").hostname or ""
     return name in {"localhost", "127.0.0.1", "::1"} or name.endswith(".localhost")
 
@@ -157,7 +160,7 @@ def _shown(world: World, request: Request, at: Authority) -> list[SigningKey]:
     return [k for k in keys.published() if at.tenant_id != CONSUMERS or k.realm == "consumers"]
 
 
-def _instance(world: World, request: Request, found: Found) -> Response:
+def _instance(_world: World, request: Request, _found: Found) -> Response:
     asked = urlsplit(request.parameters().get("authorization_endpoint", ""))
     if not (is_loopback(asked.netloc) or asked.hostname in KNOWN_HOSTS):
         raise EntraError(50049)
@@ -165,7 +168,7 @@ def _instance(world: World, request: Request, found: Found) -> Response:
     return json_response(instance_discovery(request.base, segment))
 
 
-def _user_realm(world: World, request: Request, found: Found) -> Response:
+def _user_realm(_world: World, _request: Request, found: Found) -> Response:
     return json_response(
         {
             "ver": "1.0",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from ._directory import (
     PERSONAL_ACCOUNTS,
@@ -25,6 +24,9 @@ from ._directory import (
 )
 from ._rules import RegistrationError, check, check_secret_count
 from ._world import World, with_first_party
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 TWO_YEARS: Final = 2 * 365 * 24 * 3600.0
 App = AppRegistration | str

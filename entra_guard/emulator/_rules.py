@@ -9,7 +9,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from ._directory import PERSONAL_ACCOUNTS, AppRegistration, Tenant
+from ._directory import PERSONAL_ACCOUNTS, V2, AppRegistration, Tenant
 
 MOST_PERSONAL_SECRETS: Final = 2
 MOST_FEDERATED: Final = 20
@@ -40,7 +40,7 @@ def check(app: AppRegistration, tenant: Tenant) -> None:
     _check_roles(app, personal=personal)
     _check_scopes(app, personal=personal)
     _check_uris(app, tenant, personal=personal)
-    if personal and app.token_version != 2:
+    if personal and app.token_version != V2:
         raise RegistrationError(f"{app.accounts} apps receive v2.0 tokens only: pass token_version=2.")
 
 
@@ -106,12 +106,12 @@ def _check_uris(app: AppRegistration, tenant: Tenant, *, personal: bool) -> None
             )
         if (
             app.accounts == "AzureADMyOrg"
-            and app.token_version != 2
+            and app.token_version != V2
             and not _is_own(parts.netloc, app, tenant)
         ):
             raise RegistrationError(
-                f"HostNameNotOnVerifiedDomain: App ID URI {uri!r} must be api://{app.client_id}, or use the verified "
-                f"domain {tenant.domain}, or the app must receive v2.0 tokens (token_version=2)."
+                f"HostNameNotOnVerifiedDomain: App ID URI {uri!r} must be api://{app.client_id}, or use the "
+                f"verified domain {tenant.domain}, or the app must receive v2.0 tokens (token_version=2)."
             )
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from starlette.types import ASGIApp
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
 
 LOOPBACK: Final = "127.0.0.1"
 _JOIN: Final = 10.0
@@ -149,7 +151,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _uvicorn(app: ASGIApp) -> tuple[Any, Callable[..., asyncio.Protocol], Any]:
-    """uvicorn's configuration, HTTP protocol and shared state."""
+    """Configuration, HTTP protocol and shared state of uvicorn."""
     try:
         from uvicorn.config import Config  # noqa: PLC0415 (an extra, needed with sockets only)
         from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415
@@ -160,7 +162,7 @@ def _uvicorn(app: ASGIApp) -> tuple[Any, Callable[..., asyncio.Protocol], Any]:
         ) from None
 
     class Connection(H11Protocol):
-        """Without an access log, and with its transport in the scope, so that a fault can drop the connection."""
+        """Without an access log, and with its transport in the scope, for a fault that drops it."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -174,8 +176,15 @@ def _uvicorn(app: ASGIApp) -> tuple[Any, Callable[..., asyncio.Protocol], Any]:
             self.app = app
 
     config = Config(
-        app, interface="asgi3", lifespan="off", ws="none", log_config=None, server_header=False, date_header=False,
-        proxy_headers=False, timeout_keep_alive=60,
-    )  # fmt: skip
+        app,
+        interface="asgi3",
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=60,
+    )
     config.load()
     return config, Connection, ServerState()

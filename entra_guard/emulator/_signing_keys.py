@@ -11,15 +11,17 @@ import base64
 import datetime as dt
 import functools
 import threading
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 Realm = Literal["organizations", "consumers", "us-government", "app", "nobody"]
 PACKAGED: Final = ("signing", "next", "consumers", "us-government", "forger")
@@ -120,7 +122,7 @@ def packaged(name: str) -> SigningKey:
 
 @functools.cache
 def _packaged_material() -> Mapping[str, rsa.RSAPrivateKey]:
-    text = files(__package__).joinpath("TEST_ONLY_signing_keys.pem").read_bytes()
+    text = files(__name__.rpartition(".")[0]).joinpath("TEST_ONLY_signing_keys.pem").read_bytes()
     end = b"-----END PRIVATE KEY-----"
     blocks = (block[block.index(b"-----BEGIN") :] + end for block in text.split(end)[:-1])
     return dict(zip(PACKAGED, map(_load, blocks), strict=True))

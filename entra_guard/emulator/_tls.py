@@ -59,7 +59,7 @@ class LocalAuthority:
 
     @cached_property
     def combined(self) -> Path:
-        """The usual public authorities and this one: safe to export as REQUESTS_CA_BUNDLE or SSL_CERT_FILE."""
+        """The public authorities and this one: safe to export as REQUESTS_CA_BUNDLE or SSL_CERT_FILE."""
         path = self.folder / "combined.pem"
         path.write_text(
             Path(certifi.where()).read_text("utf-8") + self.certificate.read_text("utf-8"), "utf-8"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ._aadsts import EntraError
 from ._clients import Client, authenticate
-from ._directory import GRAPH, AppRegistration, Tenant
+from ._directory import GRAPH, V2, AppRegistration, Tenant
 from ._orders import Parties, order, signed
 from ._wire import Request, Response, json_response
-from ._world import World
+
+if TYPE_CHECKING:
+    from ._world import World
 
 UNCACHED: Final = (("Cache-Control", "no-store, no-cache"), ("Pragma", "no-cache"))
 _RESERVED: Final = frozenset({"openid", "profile", "email", "offline_access"})
@@ -95,7 +97,7 @@ def client_credentials(asked: TokenRequest) -> dict[str, Any]:
     token = signed(asked.world, decided)
     expiry = {"expires_in": decided.lifetime - 1, "ext_expires_in": decided.lifetime - 1}
     answer = {"token_type": "Bearer", **expiry, "access_token": token}
-    if asked.version == 2:
+    if asked.version == V2:
         return answer
     times = {"expires_on": decided.now + decided.lifetime, "not_before": decided.now - 300}
     strings = {name: str(value) for name, value in {**expiry, **times}.items()}
@@ -117,7 +119,7 @@ def _default_resource(asked: TokenRequest) -> str:
 
 
 def _check_resource_parameter(asked: TokenRequest, resource: str) -> None:
-    """At the v2.0 endpoint a `resource` (RFC 8707) must be an App ID URI of what the scopes name, to the letter."""
+    """At the v2.0 endpoint a `resource` (RFC 8707) must be, to the letter, a name of what the scopes name."""
     wanted = asked.form.get("resource")
     api = asked.world.directory.resource(resource, asked.tenant.id)
     if wanted and (api is None or wanted not in api.names()):

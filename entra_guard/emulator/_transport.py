@@ -1,12 +1,15 @@
-"""The emulator as an httpx transport, sync and async: no socket, no thread. A translation and nothing else."""
+"""The emulator as an httpx transport, sync and async: no socket, no thread. A translation only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import httpx
 
 from ._wire import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class InProcessTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):

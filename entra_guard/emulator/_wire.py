@@ -8,10 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_BODY: Final = 1024 * 1024
 MAX_FIELDS: Final = 1000
@@ -77,7 +79,7 @@ def json_response(content: Any, status: int = 200, *headers: tuple[str, str]) ->
 
 
 def parse_form(text: str) -> dict[str, str]:
-    """The fields of a form; of a field named twice the first, as a second one is mostly an attempt to confuse.
+    """The fields of a form; of a field named twice the first, as a second one is mostly meant to confuse.
 
     Raises:
         ValueError: More than a thousand fields.

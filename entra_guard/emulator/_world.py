@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ._directory import (
     AZURE,
@@ -27,6 +26,9 @@ from ._directory import (
 )
 from ._ids import Ids
 from ._signing_keys import KeyRing, packaged_ring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 IN_PROCESS: Final = "http://entra.localhost"
 """Where an emulator is that has no socket: a loopback name, for `Emulator.transport`."""
@@ -144,17 +146,12 @@ def first_directory() -> Directory:
         Tenant(CONSUMERS, "Microsoft Accounts", "live.com", "WW"),
     )
     users = (
-        User(_fixed("a11ce"), CONTOSO, "alice@contoso.onmicrosoft.com", "Alice Adams", "Alice", "Adams",
-             "alice@contoso.onmicrosoft.com", "Engineer", CONTOSO),
-        User(_fixed("b0b"), CONTOSO, "bob@contoso.onmicrosoft.com", "Bob Brown", "Bob", "Brown",
-             "bob@contoso.onmicrosoft.com", "Accountant", CONTOSO),
-        User(_fixed("ca401"), CONTOSO, "carol_fabrikam.onmicrosoft.com#EXT#@contoso.onmicrosoft.com", "Carol Clark",
-             "Carol", "Clark", "carol@fabrikam.onmicrosoft.com", None, FABRIKAM),
-        User(_fixed("ca402"), FABRIKAM, "carol@fabrikam.onmicrosoft.com", "Carol Clark", "Carol", "Clark",
-             "carol@fabrikam.onmicrosoft.com", None, FABRIKAM),
-        User(_fixed("da5e"), CONSUMERS, "dave@outlook.example", "Dave Davis", "Dave", "Davis",
-             "dave@outlook.example", None, CONSUMERS),
-    )  # fmt: skip
+        _person("a11ce", CONTOSO, "Alice Adams", "alice@contoso.onmicrosoft.com", job="Engineer"),
+        _person("b0b", CONTOSO, "Bob Brown", "bob@contoso.onmicrosoft.com", job="Accountant"),
+        _person("ca401", CONTOSO, "Carol Clark", "carol@fabrikam.onmicrosoft.com", home=FABRIKAM),
+        _person("ca402", FABRIKAM, "Carol Clark", "carol@fabrikam.onmicrosoft.com"),
+        _person("da5e", CONSUMERS, "Dave Davis", "dave@outlook.example"),
+    )
     engineers = Group(_fixed("e55"), CONTOSO, "Engineers", (users[0].id,))
     directory = Directory(
         tenants={t.id: t for t in tenants},
@@ -175,6 +172,14 @@ def with_first_party(directory: Directory, tenant: Tenant) -> Directory:
     return directory
 
 
+def _person(
+    word: str, tenant_id: str, name: str, mail: str, *, job: str | None = None, home: str | None = None
+) -> User:
+    given, _, surname = name.partition(" ")
+    upn = f"{mail.replace('@', '_')}#EXT#@contoso.onmicrosoft.com" if home else mail
+    return User(_fixed(word), tenant_id, upn, name, given, surname, mail, job, home or tenant_id)
+
+
 def _fixed(word: str) -> str:
     return f"00000000-0000-4000-8000-{word:0>12}"
 
@@ -187,27 +192,64 @@ def _scopes(*values: str) -> tuple[Scope, ...]:
     return tuple(Scope(_fixed(f"{n + 1:x}d0"), v) for n, v in enumerate(values))
 
 
+_GRAPH_ROLES: Final = (
+    "User.Read.All",
+    "User.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+    "Group.Read.All",
+    "GroupMember.Read.All",
+    "Organization.Read.All",
+    "Application.Read.All",
+    "Application.ReadWrite.All",
+    "Application.ReadWrite.OwnedBy",
+    "AppRoleAssignment.ReadWrite.All",
+    "DelegatedPermissionGrant.ReadWrite.All",
+)
+_GRAPH_SCOPES: Final = (
+    "User.Read",
+    "User.ReadBasic.All",
+    "User.Read.All",
+    "Directory.Read.All",
+    "Group.Read.All",
+    "GroupMember.Read.All",
+    "Organization.Read.All",
+    "Application.Read.All",
+    "Application.ReadWrite.All",
+    "AppRoleAssignment.ReadWrite.All",
+    "openid",
+    "profile",
+    "email",
+    "offline_access",
+)
 FIRST_PARTY: Final = (
     AppRegistration(
-        GRAPH, _fixed("64a94"), "", "Microsoft Graph", "AzureADMultipleOrgs",
+        GRAPH,
+        _fixed("64a94"),
+        "",
+        "Microsoft Graph",
+        "AzureADMultipleOrgs",
         identifier_uris=("https://graph.microsoft.com",),
-        app_roles=_roles("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All",
-                         "Group.Read.All", "GroupMember.Read.All", "Organization.Read.All", "Application.Read.All",
-                         "Application.ReadWrite.All", "Application.ReadWrite.OwnedBy",
-                         "AppRoleAssignment.ReadWrite.All", "DelegatedPermissionGrant.ReadWrite.All"),
-        scopes=_scopes("User.Read", "User.ReadBasic.All", "User.Read.All", "Directory.Read.All", "Group.Read.All",
-                       "GroupMember.Read.All", "Organization.Read.All", "Application.Read.All",
-                       "Application.ReadWrite.All", "AppRoleAssignment.ReadWrite.All", "openid", "profile", "email",
-                       "offline_access"),
+        app_roles=_roles(*_GRAPH_ROLES),
+        scopes=_scopes(*_GRAPH_SCOPES),
     ),
     AppRegistration(
-        AZURE, _fixed("a2043"), "", "Windows Azure Service Management API", "AzureADMultipleOrgs",
+        AZURE,
+        _fixed("a2043"),
+        "",
+        "Windows Azure Service Management API",
+        "AzureADMultipleOrgs",
         identifier_uris=("https://management.azure.com", "https://management.core.windows.net"),
         scopes=_scopes("user_impersonation"),
     ),
     AppRegistration(
-        TOKEN_EXCHANGE, _fixed("70e5c"), "", "AAD Token Exchange", "AzureADMultipleOrgs",
-        identifier_uris=("api://AzureADTokenExchange",), token_version=2,
+        TOKEN_EXCHANGE,
+        _fixed("70e5c"),
+        "",
+        "AAD Token Exchange",
+        "AzureADMultipleOrgs",
+        identifier_uris=("api://AzureADTokenExchange",),
+        token_version=2,
     ),
-)  # fmt: skip
+)
 """Microsoft's own APIs. Their real ids, except for the roles' and scopes'."""
