@@ -1,0 +1,163 @@
+"""A token walked through the whole checklist for a reader, past the first failure. Holds no token.
+
+Decides nothing of its own: every verdict comes from the functions that `Guard.verify` uses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from entra_guard import _jws
+from entra_guard._claims import Claims, read_claims
+from entra_guard._json import NotStrictJsonError
+from entra_guard._keys import KeyOrigin, SigningKey
+from entra_guard.checklist import AFTER_SIGNATURE, GATE, Case, Check
+from entra_guard.errors import AccessError
+from entra_guard.reasons import REASONS
+
+if TYPE_CHECKING:
+    from entra_guard._key_ring import Serving
+    from entra_guard.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line: what was asked, what was expected and found, and how it ended.
+
+    Attributes:
+        name: What was looked at.
+        verdict: 'pass', 'fail', or 'open' where an earlier failure left nothing to judge.
+        expected: In words or values.
+        found: In words or values; never the token, its signature, or a person's name.
+        reason: The code of the refusal, for 'fail'.
+    """
+
+    name: str
+    verdict: str
+    expected: object = ""
+    found: object = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `Guard.explain` found: every step, and why the token is refused, if it is.
+
+    Attributes:
+        reason: The code `verify` refuses with, or '' for a token that passes.
+        steps: All steps, in order.
+    """
+
+    reason: str
+    steps: tuple[Step, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether `verify` lets the token pass."""
+        return not self.reason
+
+    def __str__(self) -> str:
+        width = max((len(step.name) for step in self.steps), default=0)
+        lines = [_line(step, width) for step in self.steps]
+        if self.reason:
+            reason = REASONS[self.reason]
+            lines += [
+                f"refused, {reason.status}: {reason.code}",
+                f"  {reason.explanation}",
+                f"  {reason.fix}",
+            ]
+        else:
+            lines += ["accepted"]
+        return "\n".join(lines)
+
+
+def _line(step: Step, width: int) -> str:
+    mark = {"pass": "ok  ", "fail": "FAIL", "open": "-   "}[step.verdict]
+    if step.verdict == "open":
+        return f"{mark} {step.name:<{width}}  not judged"
+    expected = f"expected {step.expected}, " if step.expected else ""
+    return f"{mark} {step.name:<{width}}  {expected}found {step.found}"
+
+
+def walk(token: bytes, policy: Policy, serving: Serving | None, now: float) -> tuple[Step, ...]:
+    """Walk a token through all steps, with the keys at hand.
+
+    Args:
+        token: The compact JWS, as presented.
+        policy: What is accepted.
+        serving: The issuer and its keys; None if there are none.
+        now: Seconds since the epoch.
+    """
+    try:
+        header_part, payload_part, signature_part, signing_input = _jws.split(token)
+    except AccessError as error:
+        return (_failed("form", "three base64url segments", error), *_open("header", "claims"), *_all_open())
+    steps = [Step("form", "pass", "three base64url segments", f"three, {len(token)} bytes together")]
+    header = _header(header_part, policy, steps)
+    claims = _claims(payload_part, steps)
+    if claims is None or serving is None:
+        return (*steps, *_all_open())
+    steps += [_judged(check, (policy, serving.issuer, claims, KeyOrigin(), now)) for check in GATE]
+    key = serving.by_kid.get(header.kid) if header else None
+    if header is None or key is None:
+        missing = Step("key", "fail", sorted(serving.by_kid), header.kid, "unknown_key") if header else None
+        after = _open("signature", *(check.name for check in AFTER_SIGNATURE))
+        return (*steps, missing or Step("key", "open"), *after)
+    steps.append(Step("key", "pass", "a key of the issuer", header.kid))
+    steps.append(_signature(key, header, signing_input, signature_part))
+    case = (policy, serving.issuer, claims, key.origin, now)
+    return (*steps, *(_judged(check, case) for check in AFTER_SIGNATURE))
+
+
+def _header(segment: bytes, policy: Policy, steps: list[Step]) -> _jws.Header | None:
+    expected = " or ".join(sorted(policy.algorithms))
+    try:
+        header = _jws.read_header(segment, policy.algorithms)
+    except AccessError as error:
+        steps.append(_failed("header", f"{expected}, and a kid", error))
+        return None
+    steps.append(Step("header", "pass", f"{expected}, and a kid", f"{header.alg}, kid {header.kid}"))
+    return header
+
+
+def _claims(segment: bytes, steps: list[Step]) -> Claims | None:
+    expected = "one JSON object, each name once, exact types"
+    try:
+        claims = read_claims(_jws.decode(segment))
+    except AccessError as error:
+        steps.append(_failed("claims", expected, error))
+        return None
+    except NotStrictJsonError as error:
+        steps.append(Step("claims", "fail", expected, str(error), "invalid_claims"))
+        return None
+    steps.append(Step("claims", "pass", expected, "just that"))
+    return claims
+
+
+def _signature(key: SigningKey, header: _jws.Header, signing_input: bytes, segment: bytes) -> Step:
+    try:
+        holds = _jws.signature_holds(key, header.alg, signing_input, _jws.decode(segment))
+    except AccessError as error:
+        return _failed("signature", "holds", error)
+    if holds:
+        return Step("signature", "pass", "holds", "holds")
+    return Step("signature", "fail", "holds", "does not hold", "bad_signature")
+
+
+def _judged(check: Check, case: Case) -> Step:
+    reason = check.decide(*case)
+    return Step(check.name, "fail" if reason else "pass", check.expected(*case), check.found(*case), reason)
+
+
+def _failed(name: str, expected: str, error: AccessError) -> Step:
+    return Step(name, "fail", expected, error.facts.get("found", error.facts), error.code)
+
+
+def _open(*names: str) -> tuple[Step, ...]:
+    return tuple(Step(name, "open") for name in names)
+
+
+def _all_open() -> tuple[Step, ...]:
+    names = [check.name for check in GATE], ["key", "signature"], [check.name for check in AFTER_SIGNATURE]
+    return _open(*(name for group in names for name in group))

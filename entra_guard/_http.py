@@ -1,0 +1,208 @@
+"""The one module that talks HTTP: bounded, impatient, and exact about which step failed.
+
+An exchange has at most 5 seconds, 2 of them to connect. Redirects are not followed: an authority has
+no reason to send us elsewhere. Answers are read up to a limit of bytes.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from entra_guard._json import NotStrictJsonError, read_object
+from entra_guard.errors import ConfigurationError, FetchError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+    import httpx
+
+CONNECT_TIMEOUT: Final = 2.0
+TOTAL_TIMEOUT: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, read whole: its status, headers (lower case) and JSON object."""
+
+    status: int
+    headers: Mapping[str, str]
+    document: dict[str, Any]
+
+    @property
+    def date(self) -> float | None:
+        """The server's own time in seconds since the epoch, if it told."""
+        return http_date(self.headers.get("date", ""))
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL can only mean this machine (RFC 6761 section 6.3, RFC 1122 section 3.2.1.3)."""
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host.endswith(".localhost") or host == "::1" or host.startswith("127.")
+
+
+def is_safe(url: str) -> bool:
+    """Tell whether a URL may be fetched: https, or http on this machine only."""
+    parts = urlsplit(url)
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)))
+
+
+def new_client(*, ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> httpx.Client:
+    """Make a client of our own, for one round of fetches: nothing idles, nothing is shared by forks."""
+    import httpx  # noqa: PLC0415  # a third of the import time of this package, and not needed before now
+
+    return httpx.Client(verify=ssl_context or True, proxy=proxy, timeout=timeouts(TOTAL_TIMEOUT))
+
+
+def timeouts(seconds: float) -> httpx.Timeout:
+    """Bound each step of an exchange; connecting gets 2 seconds at most."""
+    import httpx  # noqa: PLC0415
+
+    return httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
+
+
+def get_json(client: httpx.Client, url: str, *, limit: int) -> Answer:
+    """GET a JSON object.
+
+    Args:
+        client: Whatever client the user chose.
+        url: Where from; https, or http on this machine.
+        limit: The most bytes to read.
+
+    Raises:
+        FetchError: Which step failed, and how; `retry_after` in seconds where the server asked.
+    """
+    answer = exchange(client, "GET", url, limit=limit)
+    if answer.status != 200:  # noqa: PLR2004
+        raise FetchError("http", url, f"status {answer.status}", retry_after=retry_after(answer.headers))
+    return answer
+
+
+def exchange(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    *,
+    limit: int,
+    data: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    total: float = TOTAL_TIMEOUT,
+) -> Answer:
+    """Send one request and read the JSON object that answers it, whatever the status.
+
+    Raises:
+        FetchError: No answer, or none that is a JSON object. A status without JSON fails at step "http".
+    """
+    if not is_safe(url):
+        raise FetchError("connect", url, "neither https nor http on this machine")
+    deadline = time.monotonic() + total
+    with _steps_named(url):
+        request = client.build_request(method, url, data=data, headers=headers, timeout=timeouts(total))
+        response = client.send(request, stream=True, follow_redirects=False)
+        try:
+            body = _read(response, url, limit, deadline)
+        finally:
+            response.close()
+    return Answer(response.status_code, dict(response.headers), _parsed(response, url, body))
+
+
+def _read(response: httpx.Response, url: str, limit: int, deadline: float) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > limit:
+            raise FetchError("content", url, f"more than {limit} bytes")
+        if time.monotonic() > deadline:
+            raise FetchError("timeout", url, "the answer did not end in time")
+    return bytes(body)
+
+
+def _parsed(response: httpx.Response, url: str, body: bytes) -> dict[str, Any]:
+    try:
+        return read_object(body)
+    except NotStrictJsonError as error:
+        if response.status_code != 200:  # noqa: PLR2004
+            after = retry_after(response.headers)
+            raise FetchError("http", url, f"status {response.status_code}", retry_after=after) from None
+        kind = response.headers.get("content-type", "no content type")[:80]
+        raise FetchError("content", url, f"{error}, sent as {kind!r}") from None
+
+
+@contextmanager
+def _steps_named(url: str) -> Generator[None]:
+    """Turn httpx's errors into ours, which name the step."""
+    import httpx  # noqa: PLC0415
+
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise FetchError("timeout", url, f"no answer in time ({type(error).__name__})") from error
+    except httpx.ProxyError as error:
+        raise FetchError("proxy", url, str(error) or "the proxy refused") from error
+    except httpx.ConnectError as error:
+        raise _connect_error(url, error) from error
+    except httpx.InvalidURL as error:
+        raise FetchError("connect", url, f"not a URL: {error}") from error
+    except httpx.HTTPError as error:
+        raise FetchError("http", url, f"the exchange broke ({type(error).__name__})") from error
+
+
+def _connect_error(url: str, error: Exception) -> FetchError:
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            return FetchError("tls", url, _tls_words(cause))
+        if isinstance(cause, socket.gaierror):
+            return FetchError("dns", url, f"the host name does not resolve ({cause.strerror})")
+    return FetchError("connect", url, str(error) or type(error).__name__)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _tls_words(error: ssl.SSLError) -> str:
+    words = getattr(error, "verify_message", "") or error.reason or str(error)
+    if (
+        "basic constraints" in words.lower()
+        or "key identifier" in words.lower()
+        or "key usage" in words.lower()
+    ):
+        words += (
+            ". Python 3.13 checks certificates strictly (ssl.VERIFY_X509_STRICT): have the CA's certificate "
+            "issued anew, or pass an ssl_context without that flag"
+        )
+    elif "self-signed" in words or "unable to get local issuer" in words:
+        words += ". Behind a TLS-inspecting proxy or a private CA, pass ssl_context= or set SSL_CERT_FILE"
+    return str(words)
+
+
+def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
+    """Read Retry-After as seconds from now (RFC 9110 section 10.2.3), or None."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    moment = http_date(value)
+    return None if moment is None else max(0.0, moment - (time.time() if now is None else now))
+
+
+def http_date(value: str) -> float | None:
+    """Read an HTTP date as seconds since the epoch, or None."""
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def checked_proxy(proxy: str | None) -> str | None:
+    """Refuse a proxy setting that cannot be one, without quoting it: it may hold a password."""
+    if proxy is not None and urlsplit(proxy).scheme not in {"http", "https", "socks5", "socks5h"}:
+        raise ConfigurationError("proxy must be a URL such as 'http://proxy.example:8080'")
+    return proxy

@@ -1,0 +1,39 @@
+"""Who issues tokens: the issuer templates of one authority, pinned from its metadata. Fetches nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+TENANT_PLACEHOLDER: Final = "{tenantid}"
+PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
+"""The tenant of all personal Microsoft accounts (Microsoft: access token claims reference)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """The issuers of an authority's tokens, as its OpenID configuration names them.
+
+    Attributes:
+        v2: The issuer of v2.0 tokens, with '{tenantid}' where any tenant may stand.
+        v1: The same for v1.0 tokens; empty where there are none.
+        cloud: The configuration's cloud_instance_name; empty if it names none.
+        tenant_id: The one tenant that the issuer stands for, or empty.
+        is_entra: False for other OpenID issuers, whose tokens know neither tid nor ver.
+    """
+
+    v2: str
+    v1: str = ""
+    cloud: str = ""
+    tenant_id: str = ""
+    is_entra: bool = True
+
+    def of_token(self, version: str, tenant_id: str) -> str:
+        """The issuer that a token of this version and tenant must name."""
+        template = self.v1 if version == "1.0" and self.is_entra else self.v2
+        return fill(template, tenant_id)
+
+
+def fill(template: str, tenant_id: str) -> str:
+    """Put a tenant id into an issuer template."""
+    return template.replace(TENANT_PLACEHOLDER, tenant_id)

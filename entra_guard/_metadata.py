@@ -1,0 +1,188 @@
+"""Microsoft's clouds, and an authority's OpenID configuration made into an issuer. Fetches nothing.
+
+The issuer is taken from the authority's own configuration and pinned by whoever keeps it, never
+guessed from the URL: with External ID and custom domains the two have different hosts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from entra_guard._guid import is_guid
+from entra_guard._http import is_safe
+from entra_guard._issuer import PERSONAL_TENANT, TENANT_PLACEHOLDER, Issuer
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """One of Microsoft's clouds (Microsoft: "National clouds")."""
+
+    authority: str
+    graph: str = ""
+    aliases: frozenset[str] = frozenset()
+    federated_audience: str = ""
+
+
+CLOUDS: Final[Mapping[str, Cloud]] = {
+    "public": Cloud(
+        "https://login.microsoftonline.com",
+        "https://graph.microsoft.com",
+        frozenset({"login.windows.net", "login.microsoft.com", "sts.windows.net"}),
+        "api://AzureADTokenExchange",
+    ),
+    "us-government": Cloud(
+        "https://login.microsoftonline.us",
+        "https://graph.microsoft.us",
+        frozenset({"login.usgovcloudapi.net"}),
+        "api://AzureADTokenExchangeUSGov",
+    ),
+    "china": Cloud(
+        "https://login.partner.microsoftonline.cn",
+        "https://microsoftgraph.chinacloudapi.cn",
+        frozenset({"login.chinacloudapi.cn"}),
+        "api://AzureADTokenExchangeChina",
+    ),
+    # Microsoft has not published what else belongs to these three.
+    "france": Cloud("https://login.sovcloud-identity.fr"),
+    "germany": Cloud("https://login.sovcloud-identity.de"),
+    "singapore": Cloud("https://login.sovcloud-identity.sg"),
+}
+
+
+class ConfigurationRefusedError(ValueError):
+    """An OpenID configuration that must not be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Where a guard's issuer lives.
+
+    Attributes:
+        url: Without a last slash: a cloud's host, an External ID tenant's, or a B2C policy's URL.
+        kind: 'entra'; 'external' (External ID: v2.0 only, issuer on another host); or 'openid', an
+            issuer that knows neither tenants nor token versions (B2C, or any OpenID provider).
+        aliases: Other hosts of the same cloud.
+    """
+
+    url: str
+    kind: str = "entra"
+    aliases: frozenset[str] = frozenset()
+
+    @classmethod
+    def named(cls, name: str) -> Authority:
+        """Read an authority as users write it: a cloud's name or a URL.
+
+        Raises:
+            ConfigurationError: It is neither a known cloud nor an https URL (or http on this machine).
+        """
+        if cloud := CLOUDS.get(name):
+            return cls(cloud.authority, aliases=cloud.aliases)
+        url = name.rstrip("/")
+        if not is_safe(url):
+            raise ConfigurationError(
+                f"authority must be one of {', '.join(CLOUDS)}, or an https URL (http on this machine only)"
+            )
+        for cloud in CLOUDS.values():
+            if urlsplit(url).hostname in {urlsplit(cloud.authority).hostname, *cloud.aliases}:
+                return cls(cloud.authority, aliases=cloud.aliases)
+        return cls(url, _kind(url))
+
+    @classmethod
+    def openid(cls, issuer: str) -> Authority:
+        """Take any OpenID issuer whose tokens are RS256 JWTs with one exact issuer."""
+        if not is_safe(issuer):
+            raise ConfigurationError("an issuer must be an https URL (http on this machine only)")
+        return cls(issuer, "openid")
+
+    def configuration_urls(self, tenant: str, versions: frozenset[str]) -> dict[str, str]:
+        """Tell where the OpenID configuration of each token version is; '2.0' is always among them."""
+        if self.kind == "openid":
+            base = self.url.rstrip("/")
+            return {"2.0": f"{base}/.well-known/openid-configuration"}
+        urls = {"2.0": f"{self.url}/{tenant}/v2.0/.well-known/openid-configuration"}
+        if "1.0" in versions and self.kind == "entra":
+            urls["1.0"] = f"{self.url}/{tenant}/.well-known/openid-configuration"
+        return urls
+
+    def hosts(self, *also: str) -> frozenset[str]:
+        """The hosts, with port where one is named, that this authority may keep its keys on."""
+        return self.aliases | {urlsplit(url).netloc.lower() for url in (self.url, *also)}
+
+
+def _kind(url: str) -> str:
+    host = urlsplit(url).hostname or ""
+    if host.endswith(".b2clogin.com"):
+        return "openid"
+    return "external" if host.endswith(".ciamlogin.com") else "entra"
+
+
+def read_configuration(
+    authority: Authority, tenant: str, v2: Mapping[str, Any], v1: Mapping[str, Any] | None
+) -> tuple[Issuer, str]:
+    """Read the issuer and the key URL from an authority's configuration documents.
+
+    Args:
+        authority: Whose documents they are.
+        tenant: The tenant, domain or alias that was asked for.
+        v2: The v2.0 document.
+        v1: The v1.0 document, where v1.0 tokens are accepted and exist.
+
+    Raises:
+        ConfigurationRefusedError: A document is not what this authority can have meant.
+    """
+    issuer, keys_url = _url_in(v2, "issuer"), _url_in(v2, "jwks_uri")
+    cloud = v2.get("cloud_instance_name")
+    found = Issuer(
+        v2=issuer,
+        v1=_url_in(v1, "issuer") if v1 else "",
+        cloud=cloud if isinstance(cloud, str) else "",
+        tenant_id="" if authority.kind == "openid" else _tenant_id(issuer),
+        is_entra=authority.kind != "openid",
+    )
+    if authority.kind == "openid":
+        return _checked_openid(authority, found), keys_url
+    _check_tenant(tenant, found)
+    if authority.kind == "entra" and urlsplit(issuer).netloc.lower() not in authority.hosts():
+        raise ConfigurationRefusedError(f"its issuer {issuer!r} is of another host than {authority.url}")
+    if urlsplit(keys_url).netloc.lower() not in authority.hosts(issuer):
+        raise ConfigurationRefusedError(f"its jwks_uri {keys_url!r} is of another host than {authority.url}")
+    return found, keys_url
+
+
+def _checked_openid(authority: Authority, issuer: Issuer) -> Issuer:
+    """OpenID Connect Discovery section 4.3: the issuer is the URL asked; B2C names another on its host."""
+    same = issuer.v2.rstrip("/") == authority.url.rstrip("/")
+    if not same and urlsplit(issuer.v2).netloc != urlsplit(authority.url).netloc:
+        raise ConfigurationRefusedError(f"its issuer {issuer.v2!r} is not {authority.url}")
+    return issuer
+
+
+def _url_in(document: Mapping[str, Any], name: str) -> str:
+    url = document.get(name)
+    if not isinstance(url, str) or not is_safe(url):
+        raise ConfigurationRefusedError(f"its {name} is not an https URL")
+    return url
+
+
+def _tenant_id(issuer: str) -> str:
+    """The one tenant in an issuer's path; empty where the placeholder stands."""
+    if TENANT_PLACEHOLDER in issuer:
+        return ""
+    segments = [part for part in urlsplit(issuer).path.split("/") if is_guid(part)]
+    if len(segments) != 1:
+        raise ConfigurationRefusedError(f"its issuer {issuer!r} names no tenant id")
+    return segments[0]
+
+
+def _check_tenant(tenant: str, issuer: Issuer) -> None:
+    wanted = {"consumers": PERSONAL_TENANT, "common": "", "organizations": ""}.get(tenant, tenant)
+    if (not wanted or is_guid(wanted)) and issuer.tenant_id != wanted:
+        raise ConfigurationRefusedError(f"its issuer {issuer.v2!r} is not of the tenant {tenant!r}")
+    if issuer.v1 and _tenant_id(issuer.v1) != issuer.tenant_id:
+        raise ConfigurationRefusedError(f"its v1.0 issuer {issuer.v1!r} is of another tenant")

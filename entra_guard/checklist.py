@@ -1,0 +1,225 @@
+"""The CHECKLIST that a token's claims are held against, line by line. Pure decisions.
+
+Each line decides by a small function (policy, issuer, claims, key, now) -> reason code, or '' if it
+holds. `Guard`, `explain`, the tests and the README walk the same tuple. Sources: Microsoft "Access
+tokens: validate tokens", and Microsoft.IdentityModel's validators for issuer, key and cloud.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from entra_guard._guid import is_guid
+from entra_guard._issuer import PERSONAL_TENANT, Issuer, fill
+from entra_guard.policy import GRAPH_AUDIENCES, TOKEN_VERSIONS
+
+if TYPE_CHECKING:
+    from entra_guard._claims import Claims
+    from entra_guard._keys import KeyOrigin
+    from entra_guard.policy import Policy
+
+
+Decide = Callable[["Policy", Issuer, "Claims", "KeyOrigin", float], str]
+Case = tuple["Policy", Issuer, "Claims", "KeyOrigin", float]
+Describe = Callable[["Policy", Issuer, "Claims", "KeyOrigin", float], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the checklist: its question, its decision, and the words of both sides for a reader."""
+
+    name: str
+    decide: Decide
+    expected: Describe
+    found: Describe
+
+
+def _version(policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
+    if not issuer.is_entra or (claims.ver in policy.token_versions and claims.ver):
+        return ""
+    return "wrong_version" if claims.ver in TOKEN_VERSIONS else "invalid_claims"
+
+
+def _lifetime(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, now: float) -> str:
+    exp, leeway = claims.exp, policy.leeway
+    if exp is None:
+        return "invalid_claims"
+    if now >= exp + leeway:
+        return "expired"
+    if claims.nbf is not None and (claims.nbf > now + leeway or claims.nbf >= exp):
+        return "not_yet_valid" if claims.nbf < exp else "invalid_claims"
+    return "issued_in_future" if claims.iat is not None and claims.iat > now + leeway else ""
+
+
+def _issuer(policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
+    tid = claims.tid
+    if issuer.is_entra and not (tid == issuer.tenant_id or is_guid(tid)):
+        return "invalid_claims"
+    if claims.iss == issuer.of_token(claims.ver, tid):
+        return (
+            "personal_account" if tid == PERSONAL_TENANT and policy.tenants.alias == "organizations" else ""
+        )
+    return _why_other_issuer(policy, issuer, claims)
+
+
+def _why_other_issuer(policy: Policy, issuer: Issuer, claims: Claims) -> str:
+    """Say which part of a foreign issuer is foreign."""
+    if claims.tid == PERSONAL_TENANT and policy.tenants.alias not in {"common", "consumers"}:
+        return "personal_account"
+    if issuer.is_entra and claims.tid != issuer.tenant_id and issuer.tenant_id:
+        theirs = claims.iss.replace(claims.tid, issuer.tenant_id)
+        return "wrong_tenant" if theirs == issuer.of_token(claims.ver, issuer.tenant_id) else "wrong_issuer"
+    return "wrong_cloud" if _host(claims.iss) in _FOREIGN_CLOUD_HOSTS - {_host(issuer.v2)} else "wrong_issuer"
+
+
+_FOREIGN_CLOUD_HOSTS: Final = frozenset(
+    {"login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn"}
+    | {"login.sovcloud-identity.fr", "login.sovcloud-identity.de", "login.sovcloud-identity.sg"}
+)
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]
+
+
+def _audience(policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
+    aud = claims.aud
+    if isinstance(aud, str):
+        if aud in policy.accepted:
+            return ""
+        return "token_for_graph" if aud in GRAPH_AUDIENCES else "wrong_audience"
+    # Entra writes one audience. Other OpenID issuers may write several (RFC 7519 section 4.1.3).
+    return "wrong_audience" if issuer.is_entra or policy.accepted.isdisjoint(aud) else ""
+
+
+def _key_issuer(_policy: Policy, issuer: Issuer, claims: Claims, key: KeyOrigin, _now: float) -> str:
+    if key.issuer in ("", issuer.v2):
+        return ""
+    theirs = fill(key.issuer, claims.tid)
+    return "" if theirs in (claims.iss, fill(issuer.v2, claims.tid)) else "key_of_other_issuer"
+
+
+def _key_cloud(_policy: Policy, issuer: Issuer, _claims: Claims, key: KeyOrigin, _now: float) -> str:
+    return "key_of_other_cloud" if key.cloud != issuer.cloud and key.cloud and issuer.cloud else ""
+
+
+def _tenant(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
+    allowed = policy.tenants.ids
+    return "wrong_tenant" if allowed and claims.tid not in allowed else ""
+
+
+def _kind(_policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
+    if claims.cnf is not None:
+        return "proof_of_possession_required"
+    if not issuer.is_entra:
+        return ""
+    app_id = claims.app_id
+    if not app_id and not claims.scp:
+        return "id_token"
+    if not is_guid(app_id) or (claims.is_app and not claims.oid):
+        return "invalid_claims"
+    return "invalid_claims" if claims.idtyp == "app" and claims.scopes else ""
+
+
+def _client(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
+    allowed = policy.allowed_clients
+    return "client_not_allowed" if allowed is not None and claims.app_id.lower() not in allowed else ""
+
+
+def _permissions(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
+    if claims.roles or claims.scp or policy.allowed_clients is not None:
+        return "" if claims.roles or claims.scopes or policy.allowed_clients is not None else "no_permissions"
+    return "no_permissions"
+
+
+GATE: Final[tuple[Check, ...]] = (
+    Check(
+        "lifetime",
+        _lifetime,
+        lambda policy, _i, _c, _k, now: f"nbf <= {now:.0f} < exp, {policy.leeway:g} s leeway",
+        lambda _p, _i, claims, _k, _now: {"iat": claims.iat, "nbf": claims.nbf, "exp": claims.exp},
+    ),
+    Check(
+        "version",
+        _version,
+        lambda policy, issuer, _c, _k, _now: sorted(policy.token_versions) if issuer.is_entra else "any",
+        lambda _p, _i, claims, _k, _now: claims.ver,
+    ),
+    Check(
+        "issuer",
+        _issuer,
+        lambda _p, issuer, claims, _k, _now: issuer.of_token(claims.ver, issuer.tenant_id or "{tenantid}"),
+        lambda _p, _i, claims, _k, _now: claims.iss,
+    ),
+    Check(
+        "audience",
+        _audience,
+        lambda policy, _i, _c, _k, _now: sorted(policy.audiences),
+        lambda _p, _i, claims, _k, _now: claims.aud,
+    ),
+)
+"""What must be plausible before a key is looked up, so that junk never causes a fetch. It tells nobody
+more than what the authority publishes: allow-lists are consulted after the signature only."""
+
+AFTER_SIGNATURE: Final[tuple[Check, ...]] = (
+    Check(
+        "key issuer",
+        _key_issuer,
+        lambda _p, issuer, claims, _k, _now: fill(issuer.v2, claims.tid),
+        lambda _p, _i, claims, key, _now: fill(key.issuer, claims.tid) or "not named",
+    ),
+    Check(
+        "key cloud",
+        _key_cloud,
+        lambda _p, issuer, _c, _k, _now: issuer.cloud or "not named",
+        lambda _p, _i, _c, key, _now: key.cloud or "not named",
+    ),
+    Check(
+        "tenant",
+        _tenant,
+        lambda policy, issuer, _c, _k, _now: (
+            sorted(policy.tenants.ids) or issuer.tenant_id or policy.tenants.alias
+        ),
+        lambda _p, _i, claims, _k, _now: claims.tid,
+    ),
+    Check(
+        "kind of token",
+        _kind,
+        lambda _p, _i, _c, _k, _now: "an access token, presented as bearer",
+        lambda _p, _i, claims, _k, _now: _kind_found(claims),
+    ),
+    Check(
+        "client",
+        _client,
+        lambda policy, _i, _c, _k, _now: (
+            sorted(policy.allowed_clients) if policy.allowed_clients else "any client"
+        ),
+        lambda _p, _i, claims, _k, _now: claims.app_id,
+    ),
+    Check(
+        "permissions",
+        _permissions,
+        lambda policy, _i, _c, _k, _now: "any" if policy.allowed_clients else "scp or roles",
+        lambda _p, _i, claims, _k, _now: {"scp": claims.scp, "roles": list(claims.roles)},
+    ),
+)
+
+CHECKLIST: Final[tuple[Check, ...]] = GATE + AFTER_SIGNATURE
+"""Everything about the claims, in order; the signature stands between GATE and AFTER_SIGNATURE."""
+
+
+def _kind_found(claims: Claims) -> str:
+    if claims.cnf is not None:
+        return "a token bound to a key (cnf)"
+    if not claims.app_id:
+        return "a token without azp or appid" + ("" if claims.scp else ": an ID token")
+    return "an app-only token" if claims.is_app else "a token that acts for a user"
+
+
+def nearest_audience(policy: Policy, claims: Claims) -> str:
+    """The accepted audience that a wrong one was probably meant to be, or ''."""
+    wanted = claims.aud if isinstance(claims.aud, str) else " ".join(claims.aud)
+    return next(iter(get_close_matches(wanted, sorted(policy.accepted), n=1)), "")

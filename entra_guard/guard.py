@@ -1,0 +1,301 @@
+"""Guard: decides whether a bearer token may pass, and says why not. Knows no request and no framework.
+
+The decision itself is synchronous and waits for nothing; only where keys must be fetched do `verify`
+and `averify` differ, in how they wait. Cheap comes before costly, and nothing unverified reaches the
+network unless its issuer, tenant, audience and lifetime are plausible.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from enum import Enum, auto
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard._decision import Doubt, decide, facts_about, plausible
+from entra_guard._environment import settings_from
+from entra_guard._explain import Explanation, walk
+from entra_guard._health import Health, health_of
+from entra_guard._http import checked_proxy, new_client
+from entra_guard._key_fetch import Source
+from entra_guard._key_ring import KeyRing
+from entra_guard._key_store import KeySettings
+from entra_guard._metadata import Authority
+from entra_guard._shared_work import await_, wait
+from entra_guard.errors import (
+    AccessError,
+    ConfigurationError,
+    FetchError,
+    KeysUnavailableError,
+    refusal,
+)
+from entra_guard.policy import TOKEN_VERSIONS, Policy, Tenants
+from entra_guard.principal import Principal
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Future
+
+    import httpx
+
+_REMEMBERED: Final = 200_000
+
+
+class Guard:
+    """Decides about bearer tokens of Microsoft Entra ID.
+
+    Args:
+        tenant: A tenant id, a verified domain, or `Tenants` for more than one.
+        audience: The API's client id, or its App ID URIs; a client id stands for 'api://<client id>' too.
+        allowed_clients: Client ids of the only applications that may call; such clients need no role.
+        token_versions: '1.0', '2.0' or both.
+        leeway: Seconds of clock difference allowed.
+        algorithms: 'RS256'; name 'PS256' too where a token issuer signs so.
+        authority: A cloud ('public', 'us-government', 'china', 'france', 'germany', 'singapore') or
+            the URL of an authority: External ID, a B2C policy, the emulator; or `Authority.openid(url)`.
+        keys: How signing keys are kept, in seconds.
+        keys_file: A snapshot of the keys on disk: for restarts in an outage, and hosts without egress.
+        http_client: Any `httpx.Client`: a private CA, a proxy or a test transport is one argument.
+        ssl_context: For the client that the guard makes itself.
+        proxy: URL of a proxy, for the client that the guard makes itself.
+        remember: The most verified tokens to remember, each at about 600 bytes.
+        strict_startup: Fetch the keys now, and fail here if that fails.
+        clock: Seconds since the epoch.
+        monotonic: Seconds that only go forward.
+
+    Raises:
+        ConfigurationError: A setting that cannot work.
+        FetchError: With `strict_startup`, the keys could not be fetched.
+
+    Example:
+        >>> guard = Guard(tenant="aaaabbbb-0000-cccc-1111-dddd2222eeee",
+        ...               audience="11112222-bbbb-3333-cccc-4444dddd5555")
+        >>> guard.verify("not a token")
+        Traceback (most recent call last):
+        entra_guard.errors.InvalidTokenError: not_a_jwt: ...
+    """
+
+    def __init__(
+        self,
+        *,
+        tenant: str | Tenants = "",
+        audience: str | Iterable[str],
+        allowed_clients: Iterable[str] | None = None,
+        token_versions: str | Iterable[str] = TOKEN_VERSIONS,
+        leeway: float = 60.0,
+        algorithms: str | Iterable[str] = ("RS256",),
+        authority: str | Authority = "public",
+        keys: KeySettings | None = None,
+        keys_file: str | Path | None = None,
+        http_client: httpx.Client | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        remember: int = _REMEMBERED,
+        strict_startup: bool = False,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        where = Authority.named(authority) if isinstance(authority, str) else authority
+        self.policy: Final = Policy(
+            _tenants(tenant, where),
+            _set(audience),
+            None if allowed_clients is None else _set(allowed_clients),
+            _set(token_versions),
+            leeway,
+            _set(algorithms),
+        )
+        if http_client is not None and (ssl_context is not None or proxy is not None):
+            raise ConfigurationError(
+                "an http_client brings its own ssl_context and proxy: give one or the other"
+            )
+        if remember < 0:
+            raise ConfigurationError("remember is a number of tokens, 0 or more")
+        checked_proxy(proxy)
+        self._clock = clock
+        self._monotonic = monotonic
+        self._leeway = leeway
+        self._wait = (keys or KeySettings()).wait
+        self._ring = KeyRing(
+            Source(where, self.policy.tenants.alias, self.policy.token_versions),
+            keys or KeySettings(),
+            remember=remember,
+            client=http_client or partial(new_client, ssl_context=ssl_context, proxy=proxy),
+            monotonic=monotonic,
+            wall=clock,
+            keys_file=Path(keys_file) if keys_file else None,
+        )
+        if strict_startup:
+            self._ring.round()
+
+    @classmethod
+    def from_policy(cls, policy: Policy, **settings: Any) -> Guard:
+        """Build a guard from a policy, with the same settings for authority, keys and HTTP as `Guard`."""
+        return cls(
+            tenant=policy.tenants,
+            audience=policy.audiences,
+            allowed_clients=policy.allowed_clients,
+            token_versions=policy.token_versions,
+            leeway=policy.leeway,
+            algorithms=policy.algorithms,
+            **settings,
+        )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ, **settings: Any) -> Guard:
+        """Build a guard from environment variables.
+
+        ENTRA_GUARD_TENANT (else AZURE_TENANT_ID), ENTRA_GUARD_AUDIENCE, and where set
+        ENTRA_GUARD_ALLOWED_CLIENTS, ENTRA_GUARD_TOKEN_VERSIONS, ENTRA_GUARD_AUTHORITY (else
+        AZURE_AUTHORITY_HOST), ENTRA_GUARD_LEEWAY (seconds) and ENTRA_GUARD_KEYS_FILE. Lists are
+        separated by spaces or commas. AZURE_CLIENT_ID is never taken for the audience: on many hosts
+        it is the workload's own identity.
+
+        Args:
+            environ: The variables.
+            settings: Any argument of `Guard`; these win over variables.
+
+        Raises:
+            ConfigurationError: A needed variable is missing, or cannot work.
+        """
+        return cls(**(settings_from(environ) | settings))
+
+    # --- deciding ------------------------------------------------------------------------------------
+
+    def verify(self, token: str | bytes) -> Principal:
+        """Decide about a token, and tell who is calling.
+
+        Args:
+            token: The compact JWS, without 'Bearer'.
+
+        Raises:
+            InvalidTokenError: It must not pass.
+            InsufficientPermissionError: It is good, and permits nothing here.
+            KeysUnavailableError: It cannot be judged now.
+        """
+        raw = _bytes(token)
+        outcome = self._decide(raw, _Round.NONE)
+        if isinstance(outcome, Principal):
+            return outcome
+        try:
+            wait(outcome, self._wait)
+        except Exception:  # noqa: BLE001  # whatever it was, the ring's state tells it
+            return self._decide_finally(raw, _Round.FAILED)
+        return self._decide_finally(raw, _Round.DONE)
+
+    async def averify(self, token: str | bytes) -> Principal:
+        """Do what `verify` does, in a task of asyncio or trio; blocks no event loop."""
+        raw = _bytes(token)
+        outcome = self._decide(raw, _Round.NONE)
+        if isinstance(outcome, Principal):
+            return outcome
+        try:
+            await await_(outcome, self._wait)
+        except Exception:  # noqa: BLE001
+            return self._decide_finally(raw, _Round.FAILED)
+        return self._decide_finally(raw, _Round.DONE)
+
+    def explain(self, token: str | bytes) -> Explanation:
+        """Walk a token through the whole checklist, past the first failure; never raises for a bad token."""
+        reason = ""
+        try:
+            self.verify(token)
+        except AccessError as error:
+            reason = error.code
+        return Explanation(reason, walk(_bytes(token), self.policy, self._ring.serving, self._clock()))
+
+    def health(self) -> Health:
+        """Tell how the keys are: for readiness probes."""
+        return health_of(self._ring, self._monotonic())
+
+    # --- the pipeline --------------------------------------------------------------------------------
+
+    def _decide(self, token: bytes, round_: _Round) -> Principal | Future[None]:
+        """Decide with the keys at hand, or tell which round of fetching to wait for."""
+        ring = self._ring
+        if self._monotonic() >= ring.attend_at:
+            ring.attend(self._monotonic())
+        serving = ring.serving
+        if serving is None:
+            return self._without_keys(token, round_)
+        digest = sha256(token).digest()
+        identity = serving.verdicts.get(digest)
+        if identity is None or self._clock() >= identity.expires_at + self._leeway:
+            decided = decide(token, self.policy, serving, self._clock())
+            if isinstance(decided, Doubt):
+                return self._doubted(decided, round_)
+            identity = decided
+            serving.verdicts.put(digest, identity)
+        return Principal(identity, token[token.find(b".") + 1 : token.rfind(b".")])
+
+    def _decide_finally(self, token: bytes, round_: _Round) -> Principal:
+        outcome = self._decide(token, round_)
+        assert isinstance(outcome, Principal)  # noqa: S101  # who waited for a round is not sent for another
+        return outcome
+
+    def _without_keys(self, token: bytes, round_: _Round) -> Future[None]:
+        plausible(token, self.policy)
+        now = self._monotonic()
+        future = self._ring.for_nothing(now) if round_ is _Round.NONE else None
+        if future is None:
+            raise self._unavailable(now)
+        return future
+
+    def _doubted(self, doubt: Doubt, round_: _Round) -> Future[None]:
+        """Ask for newer keys where the doubt may be ours; refuse where it is not."""
+        ring, now = self._ring, self._monotonic()
+        unknown = doubt.code == "unknown_key"
+        if round_ is _Round.NONE:
+            ask = ring.for_unknown if unknown else ring.for_suspect
+            if future := ask(doubt.kid, now):
+                return future
+        if unknown and (round_ is _Round.FAILED or ring.state.failing):
+            raise self._unavailable(now)
+        if unknown and round_ is _Round.DONE:
+            ring.note_unknown(doubt.kid)
+        raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
+
+    def _doubt_facts(self, doubt: Doubt, now: float) -> dict[str, object]:
+        age = self._ring.state.age(now)
+        facts = facts_about(doubt.claims, doubt.kid)
+        return facts if age is None else facts | {"keys_age_seconds": round(age)}
+
+    def _unavailable(self, now: float) -> KeysUnavailableError:
+        ring = self._ring
+        error = ring.state.last_error
+        url = error.url if isinstance(error, FetchError) else ring.source.configuration_urls["2.0"]
+        step = error.step if isinstance(error, FetchError) else "timeout" if error is None else "internal"
+        age = ring.state.age(now)
+        facts = {"url": url, "step": step, "detail": str(getattr(error, "detail", error or "no answer yet"))}
+        facts["last_success"] = "never" if age is None else f"{age:.0f} seconds ago"
+        return KeysUnavailableError("keys_unavailable", facts, retry_after=ring.retry_after(now))
+
+
+class _Round(Enum):
+    """Whether a round of fetching was waited for, and how it ended."""
+
+    NONE = auto()
+    DONE = auto()
+    FAILED = auto()
+
+
+def _tenants(tenant: str | Tenants, authority: Authority) -> Tenants:
+    if isinstance(tenant, Tenants):
+        return tenant
+    if not tenant and authority.kind == "openid":
+        return Tenants("")
+    if not tenant:
+        raise ConfigurationError("tenant is missing: give the tenant id, or Tenants for more than one")
+    return Tenants.only(tenant)
+
+
+def _set(values: str | Iterable[str]) -> frozenset[str]:
+    return frozenset([values] if isinstance(values, str) else values)
+
+
+def _bytes(token: str | bytes) -> bytes:
+    """A token as bytes; whatever is not ASCII stays what it is not: base64url."""
+    return token.encode("utf-8", "replace") if isinstance(token, str) else token

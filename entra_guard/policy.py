@@ -1,0 +1,172 @@
+"""What an API accepts: whose tokens, for which audience. Settings that cannot work are refused here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from entra_guard._guid import is_guid
+from entra_guard._issuer import PERSONAL_TENANT
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+GRAPH_AUDIENCES: Final = frozenset(
+    {
+        "00000003-0000-0000-c000-000000000000",
+        "https://graph.microsoft.com",
+        "https://graph.microsoft.com/",
+        "https://graph.microsoft.us",
+        "https://dod-graph.microsoft.us",
+        "https://microsoftgraph.chinacloudapi.cn",
+    }
+)
+TOKEN_VERSIONS: Final = frozenset({"1.0", "2.0"})
+_ALGORITHMS: Final = frozenset({"RS256", "PS256"})
+_MAX_LEEWAY: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tenants:
+    """Whose tokens an API accepts: the four account types of an Entra registration.
+
+    Build one with `only`, `organizations`, `everyone` or `personal`.
+
+    Example:
+        >>> Tenants.only("aaaabbbb-0000-cccc-1111-dddd2222eeee").alias
+        'aaaabbbb-0000-cccc-1111-dddd2222eeee'
+    """
+
+    alias: str
+    """What stands for them in the authority's URLs: a tenant, organizations, common or consumers."""
+    ids: frozenset[str] = frozenset()
+    """The tenants accepted after the signature held; empty accepts all that the alias stands for."""
+    reason: str = ""
+    """Why tokens of tenants unknown today are to pass."""
+
+    @classmethod
+    def only(cls, *tenants: str) -> Tenants:
+        """Accept these tenants: one by id or verified domain, several by id."""
+        names = {_tenant_name(tenant) for tenant in tenants}
+        if not names:
+            raise ConfigurationError("Tenants.only() names no tenant: give at least one tenant id")
+        if names == {PERSONAL_TENANT}:
+            return cls.personal()
+        if len(names) == 1:
+            return cls(next(iter(names)))
+        if domains := sorted(name for name in names if not is_guid(name)):
+            raise ConfigurationError(f"several tenants are named by id, not by domain: {', '.join(domains)}")
+        return cls("common" if PERSONAL_TENANT in names else "organizations", frozenset(names))
+
+    @classmethod
+    def organizations(cls, reason: str) -> Tenants:
+        """Accept every organization's tenant; say why, for whoever reads the code next."""
+        return cls("organizations", reason=_why_open(reason, "organizations"))
+
+    @classmethod
+    def everyone(cls, reason: str) -> Tenants:
+        """Accept every organization and personal accounts; say why."""
+        return cls("common", reason=_why_open(reason, "everyone"))
+
+    @classmethod
+    def personal(cls) -> Tenants:
+        """Accept personal Microsoft accounts only."""
+        return cls("consumers")
+
+
+def _tenant_name(tenant: str) -> str:
+    name = tenant.strip().lower() if isinstance(tenant, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
+    if name in {"common", "organizations", "consumers"}:
+        raise ConfigurationError(
+            f"tenant={name!r} accepts tokens of strangers: say Tenants.organizations(reason), "
+            "Tenants.everyone(reason) or Tenants.personal() if that is meant"
+        )
+    if not is_guid(name) and ("." not in name or set(name) & set("/:@?#* ")):
+        raise ConfigurationError(
+            "tenant must be a tenant id (a GUID) or a verified domain name such as contoso.com"
+        )
+    return name
+
+
+def _why_open(reason: str, kind: str) -> str:
+    if not isinstance(reason, str) or not reason.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"Tenants.{kind}(reason) wants to know why tokens of any tenant may pass")
+    return reason
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an API accepts. Built by `Guard(...)`, or by hand for `Guard.from_policy`.
+
+    Args:
+        tenants: Whose tokens.
+        audiences: The API's client id and App ID URIs. A client id also stands for 'api://<client id>'.
+        allowed_clients: Client ids of the only applications that may call; None for any.
+        token_versions: '1.0', '2.0' or both, as the API's registration says.
+        leeway: Seconds of clock difference allowed on both ends of a lifetime, at most 600.
+        algorithms: 'RS256', and 'PS256' where asked for.
+
+    Raises:
+        ConfigurationError: A setting that cannot work, or that is empty.
+    """
+
+    tenants: Tenants
+    audiences: frozenset[str]
+    allowed_clients: frozenset[str] | None = None
+    token_versions: frozenset[str] = TOKEN_VERSIONS
+    leeway: float = 60.0
+    algorithms: frozenset[str] = frozenset({"RS256"})
+    accepted: frozenset[str] = field(init=False, repr=False)
+    """All spellings of the audiences that a token may carry."""
+
+    def __post_init__(self) -> None:
+        audiences = _names("audience", self.audiences)
+        if graph := audiences & GRAPH_AUDIENCES:
+            raise ConfigurationError(
+                f"audience {min(graph)!r} is Microsoft Graph, whose tokens only Graph can check: "
+                "name this API's client id, and let clients request 'api://<client id>/.default'"
+            )
+        set_ = object.__setattr__
+        set_(self, "audiences", audiences)
+        set_(self, "accepted", frozenset(spelling for name in audiences for spelling in _spellings(name)))
+        set_(self, "token_versions", _choice("token_versions", self.token_versions, TOKEN_VERSIONS))
+        set_(self, "algorithms", _choice("algorithms", self.algorithms, _ALGORITHMS))
+        if self.allowed_clients is not None:
+            set_(self, "allowed_clients", _client_ids(self.allowed_clients))
+        if not 0 <= self.leeway <= _MAX_LEEWAY:
+            raise ConfigurationError(f"leeway is in seconds, from 0 to {_MAX_LEEWAY:.0f}")
+
+
+def _names(setting: str, values: Iterable[str]) -> frozenset[str]:
+    names = frozenset([values] if isinstance(values, str) else values)
+    if not names:
+        raise ConfigurationError(f"{setting} is empty: nothing would be accepted")
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or name != name.strip() or "*" in name:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"{setting} must be non-empty texts without spaces around and wildcards")
+    return names
+
+
+def _choice(setting: str, values: Iterable[str], known: frozenset[str]) -> frozenset[str]:
+    names = _names(setting, values)
+    if unknown := names - known:
+        raise ConfigurationError(f"{setting} knows {sorted(known)}, not {sorted(unknown)}")
+    return names
+
+
+def _client_ids(values: Iterable[str]) -> frozenset[str]:
+    names = frozenset(name.lower() for name in _names("allowed_clients", values))
+    if wrong := sorted(name for name in names if not is_guid(name)):
+        raise ConfigurationError(f"allowed_clients holds client ids (GUIDs), not {wrong}")
+    return names
+
+
+def _spellings(audience: str) -> set[str]:
+    """An audience as tokens may spell it: v1.0 tokens carry any App ID URI, with or without a last slash."""
+    client_id = audience.removeprefix("api://").lower()
+    if is_guid(client_id):
+        return {client_id, f"api://{client_id}", f"api://{client_id}/"}
+    if ":" not in audience:
+        return {audience}
+    return {audience, audience.removesuffix("/"), f"{audience.removesuffix('/')}/"}

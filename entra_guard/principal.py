@@ -1,0 +1,142 @@
+"""Who is calling: what a verified token says, frozen. Verifies nothing."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, Final
+
+import msgspec
+import pybase64
+
+from entra_guard.errors import EntraGuardError
+
+
+class Identity(msgspec.Struct, frozen=True, gc=False):
+    """The part of a verified token that is remembered: small, and nothing the garbage collector walks."""
+
+    app_id: str
+    tenant_id: str
+    object_id: str
+    subject: str
+    roles: tuple[str, ...]
+    scopes: tuple[str, ...]
+    token_version: str
+    is_app: bool
+    expires_at: float
+    token_id: str
+
+
+class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
+    """Who is calling, as the verified token says. Never changes; shows no token.
+
+    Key users by (`tenant_id`, `object_id`), and never authorise by a name or mail address
+    (Microsoft: "Secure applications and APIs by validating claims").
+    """
+
+    _identity: Identity
+    _payload: bytes
+
+    @property
+    def app_id(self) -> str:
+        """Client id of the calling application ('azp' or 'appid')."""
+        return self._identity.app_id
+
+    @property
+    def tenant_id(self) -> str:
+        """Id of the tenant that issued the token ('tid')."""
+        return self._identity.tenant_id
+
+    @property
+    def object_id(self) -> str:
+        """Object id of the user, or of the application's service principal ('oid')."""
+        return self._identity.object_id
+
+    @property
+    def subject(self) -> str:
+        """The token's 'sub': for users a different one in each application."""
+        return self._identity.subject
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """App roles, of the application or of the user."""
+        return self._identity.roles
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Delegated permissions; empty for app-only tokens."""
+        return self._identity.scopes
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Object ids of the caller's groups, where the API's registration emits them."""
+        groups: list[object] = self.claims.get("groups") or []
+        return tuple(group for group in groups if isinstance(group, str))
+
+    @property
+    def token_version(self) -> str:
+        """'1.0' or '2.0'."""
+        return self._identity.token_version
+
+    @property
+    def is_app(self) -> bool:
+        """Whether an application calls in its own name, and no user is signed in."""
+        return self._identity.is_app
+
+    @property
+    def expires_at(self) -> float:
+        """When the token ends, in seconds since the epoch."""
+        return self._identity.expires_at
+
+    @property
+    def token_id(self) -> str:
+        """The token's 'uti', by which Entra's sign-in log knows it; empty if it has none."""
+        return self._identity.token_id
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """All claims of the token, parsed anew each time: changing them changes nothing."""
+        claims: dict[str, Any] = msgspec.json.decode(pybase64.urlsafe_b64decode(self._payload + b"=="))
+        return claims
+
+    @property
+    def is_authenticated(self) -> bool:
+        """True, as Starlette asks it of a user."""
+        return True
+
+    @property
+    def identity(self) -> str:
+        """The object id, as Starlette asks it of a user; the subject where there is none."""
+        return self._identity.object_id or self._identity.subject
+
+    @property
+    def display_name(self) -> str:
+        """The user's name where the token has one, else the application's client id."""
+        return str(self.claims.get("name") or self._identity.app_id)
+
+    def __repr__(self) -> str:
+        return (
+            f"Principal(app_id={self.app_id!r}, tenant_id={self.tenant_id!r}, object_id={self.object_id!r}, "
+            f"roles={self.roles!r}, scopes={self.scopes!r}, is_app={self.is_app})"
+        )
+
+
+class NoPrincipalError(EntraGuardError, LookupError):
+    """`current_principal()` was called where no guarded request is being handled."""
+
+
+_current: Final[ContextVar[Principal]] = ContextVar("entra_guard.principal")
+
+
+def current_principal() -> Principal:
+    """Tell who is calling, anywhere below a guarded request.
+
+    Raises:
+        NoPrincipalError: No guarded request is being handled here, or its path is public.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise NoPrincipalError(
+            "no caller is known here: the path is public, no guard stands before it, or the work runs "
+            "in a thread or task that was started before the request"
+        ) from None

@@ -1,0 +1,122 @@
+"""What one route asks of a caller: roles, scopes, an application or a user. Decides, and knows no framework.
+
+All that is listed is required. What opens a route to two kinds of callers is said as two
+requirements, of which one must hold: `requires(Requirement(scopes=...), Requirement(roles=...))`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from entra_guard.errors import AccessError, ConfigurationError, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from entra_guard.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What a caller must have, all of it.
+
+    Args:
+        roles: App roles, of the application or of the user.
+        scopes: Delegated permissions: only a token that acts for a user can have them.
+        app_only: Refuse tokens that act for a user.
+        users_only: Refuse app-only tokens.
+
+    Raises:
+        ConfigurationError: Nothing is required, or nobody could have it.
+
+    Example:
+        >>> Requirement(roles=["Orders.Read"]).roles
+        ('Orders.Read',)
+    """
+
+    roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    app_only: bool = False
+    users_only: bool = False
+    challenge_scope: str = field(init=False, repr=False)
+
+    def __init__(
+        self,
+        *,
+        roles: Iterable[str] | str = (),
+        scopes: Iterable[str] | str = (),
+        app_only: bool = False,
+        users_only: bool = False,
+    ) -> None:
+        set_ = object.__setattr__
+        set_(self, "roles", _names("roles", roles))
+        set_(self, "scopes", _names("scopes", scopes))
+        set_(self, "app_only", app_only)
+        set_(self, "users_only", users_only)
+        set_(self, "challenge_scope", " ".join(self.scopes or self.roles))
+        if not (self.roles or self.scopes or app_only or users_only):
+            raise ConfigurationError(
+                "an empty requirement would let everybody in: name roles or scopes, or leave it away "
+                "if every caller whom the guard accepts may pass"
+            )
+        if app_only and (users_only or self.scopes):
+            raise ConfigurationError("nobody can meet app_only together with users_only or scopes")
+
+    def check(self, principal: Principal) -> None:
+        """Let the caller pass, or raise.
+
+        Raises:
+            InsufficientPermissionError: app_token_required, user_token_required, missing_scope,
+                missing_role.
+        """
+        if self.app_only and not principal.is_app:
+            raise self._refusal("app_token_required", principal, [], [])
+        if self.users_only and principal.is_app:
+            raise self._refusal("user_token_required", principal, [], [])
+        held: tuple[str, ...] = () if principal.is_app else principal.scopes
+        for code, needed, has in (
+            ("missing_scope", self.scopes, held),
+            ("missing_role", self.roles, principal.roles),
+        ):
+            for name in needed:
+                if name not in has:
+                    raise self._refusal(code, principal, needed, has)
+
+    def _refusal(
+        self, code: str, principal: Principal, needs: Iterable[str], has: Iterable[str]
+    ) -> AccessError:
+        facts = {
+            "needs": list(needs),
+            "has": list(has),
+            "app_id": principal.app_id,
+            "is_app": principal.is_app,
+        }
+        return refusal(code, facts, scope=self.challenge_scope)
+
+
+def check_any(requirements: Iterable[Requirement], principal: Principal) -> None:
+    """Let the caller pass if one of the requirements holds; else raise what the last one misses."""
+    missed: AccessError | None = None
+    for requirement in requirements:
+        try:
+            return requirement.check(principal)
+        except AccessError as error:
+            missed = error
+    if missed:
+        raise missed
+    return None
+
+
+def _names(setting: str, values: Iterable[str] | str) -> tuple[str, ...]:
+    names = (values,) if isinstance(values, str) else tuple(values)
+    for name in names:
+        if not isinstance(name, str) or not name or set(name) & set(' "\\'):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"{setting} are names without spaces and quotes, as in the app registration"
+            )
+        if "://" in name or name.endswith("/.default"):
+            raise ConfigurationError(
+                f"{setting} are named as the token has them: 'Orders.Read', not the full 'api://.../Orders.Read'"
+            )
+    return names
