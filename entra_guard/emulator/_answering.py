@@ -5,22 +5,25 @@ from __future__ import annotations
 import collections
 import datetime as dt
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import format_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from ._answers import Answer
 from ._asgi import asgi_app
-from ._issuer import Issuer
+from ._breakable import Breakable
+from ._control import PREFIX, control
 from ._protocol import Target, find, handle
 from ._transport import InProcessTransport
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from starlette.types import ASGIApp
 
-    from ._wire import Request, Response
+    from ._wire import Request
 
 REMEMBERED: Final = 10_000
 
@@ -36,7 +39,7 @@ class Seen:
     at: float
 
 
-class Answering(Issuer):
+class Answering(Breakable):
     """Answers for every way in, in-process or over a socket.
 
     Args:
@@ -48,6 +51,7 @@ class Answering(Issuer):
         super().__init__(seed=seed, clock=clock)
         self._seen: collections.deque[Seen] = collections.deque(maxlen=REMEMBERED)
         self._counts: collections.Counter[str] = collections.Counter()
+        self._held: dict[str, list[threading.Event]] = {}
 
     @cached_property
     def transport(self) -> InProcessTransport:
@@ -76,15 +80,31 @@ class Answering(Issuer):
             self._seen.clear()
             self._counts.clear()
 
-    def answer(self, request: Request) -> Response:
-        """Answer one request, and remember that it came."""
+    def answer(self, request: Request) -> Answer:
+        """Answer one request as the faults would have it, and remember that it came."""
+        if request.path.startswith(PREFIX):
+            # Without the lock: a fault set here may have to wait for the server's own thread.
+            return Answer(control(self, request))
         with self.lock:
-            response = handle(self, request).adding(("Date", self._date()))
             found = find(request)
             target: Target = found[0].target if found else "nothing"
-            self._counts[target] += 1
-            self._seen.append(Seen(request.method, request.path, target, response.status, self.now()))
-        return response
+            answer = self.strike(target, request, lambda: handle(self, request))
+            if answer.ending == "refused":
+                return answer
+            self._remember(target, request, answer)
+            dated = answer.response.adding(("Date", self._date()))
+            return replace(answer, response=dated, releases=self._waiting(target, answer))
+
+    def _remember(self, target: Target, request: Request, answer: Answer) -> None:
+        self._counts[target] += 1
+        self._seen.append(Seen(request.method, request.path, target, answer.response.status, self.now()))
+
+    def _waiting(self, target: Target, answer: Answer) -> tuple[threading.Event, ...]:
+        """The answers held back until this one is out."""
+        if answer.held is not None:
+            self._held.setdefault(target, []).append(answer.held)
+            return ()
+        return tuple(self._held.pop(target, ()))
 
     def _date(self) -> str:
         return format_datetime(dt.datetime.fromtimestamp(self.now(), dt.UTC), usegmt=True)

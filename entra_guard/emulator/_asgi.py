@@ -1,9 +1,14 @@
-"""The emulator as an ASGI app. A translation and nothing else."""
+"""The emulator as an ASGI app. A translation only.
+
+To drop a connection it needs the server's help: an ASGI extension `entra_guard.connection` with `abort` and
+`close`, which the emulator's own server gives. Under another server it raises, and that server closes.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import anyio
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response as StarletteResponse
 
@@ -14,8 +19,16 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from ._answers import Answer
 
-def asgi_app(answer: Callable[[Request], Response]) -> ASGIApp:
+CONNECTION: Final = "entra_guard.connection"
+
+
+class ConnectionDropped(Exception):  # noqa: N818 (it is no mistake)
+    """Raised to make a server we do not know close a connection."""
+
+
+def asgi_app(answer: Callable[[Request], Answer]) -> ASGIApp:
     """An ASGI app that hands requests to the emulator and its answers back."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -24,8 +37,10 @@ def asgi_app(answer: Callable[[Request], Response]) -> ASGIApp:
         if scope["type"] == "http":
             request = StarletteRequest(scope, receive)
             body = await _body(request)
-            response = _TOO_LARGE if body is None else answer(_from_starlette(request, body))
-            await _to_starlette(response)(scope, receive, send)
+            if body is None:
+                await _to_starlette(_TOO_LARGE)(scope, receive, send)
+            else:
+                await _play(answer(_from_starlette(request, body)), scope, receive, send)
 
     return app
 
@@ -37,6 +52,44 @@ async def _live(receive: Receive, send: Send) -> None:
     for moment in ("startup", "shutdown"):
         await receive()
         await send({"type": f"lifespan.{moment}.complete"})
+
+
+async def _play(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the answer, or do what a fault makes of it."""
+    if answer.ending == "silent":
+        await _gone(receive)
+        return
+    for seconds in answer.pauses():
+        await anyio.sleep(seconds)
+    if answer.ending in {"dropped", "refused"}:
+        await _drop(scope, receive, "abort")
+        return
+    if answer.ending == "partial":
+        await _send_half(answer.response, send)
+        await _drop(scope, receive, "close")
+        return
+    await _to_starlette(answer.response)(scope, receive, send)
+    answer.delivered()
+
+
+async def _drop(scope: Scope, receive: Receive, how: str) -> None:
+    connection = scope.get("extensions", {}).get(CONNECTION)
+    if connection is None:
+        raise ConnectionDropped
+    connection[how]()
+    await _gone(receive)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send_half(response: Response, send: Send) -> None:
+    headers = [*_to_starlette(response).raw_headers]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    half = response.body[: len(response.body) // 2]
+    await send({"type": "http.response.body", "body": half, "more_body": True})
 
 
 async def _body(request: StarletteRequest) -> bytes | None:

@@ -53,6 +53,7 @@ class Emulator(Answering):
         self._state_dir = state_dir
         self._server: LoopbackServer | None = None
         self._authority: LocalAuthority | None = None
+        self._refusing = False
 
     def __repr__(self) -> str:
         return f"<Emulator {self.url}, {len(self.directory.apps)} apps>"
@@ -139,6 +140,18 @@ class Emulator(Answering):
         if self._authority is not None and self._state_dir is None:
             self._authority.remove()
         self._authority = None
+
+    def faults_changed(self) -> None:
+        """Close the ports while a `refused` fault lasts, and open them again."""
+        now = time.monotonic()
+        lasting = [f for f in self.faults if f.how == "refused" and not f.ended(now)]
+        if self._server is None or bool(lasting) == self._refusing:
+            return
+        self._refusing = bool(lasting)
+        (self._server.refuse if lasting else self._server.accept)()
+        for fault in lasting:
+            if fault.until is not None:
+                self._server.later(fault.until - now, self.faults_changed)
 
     def wait(self) -> None:
         """Block until `stop` is called from elsewhere, or Ctrl-C."""

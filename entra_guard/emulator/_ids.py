@@ -43,6 +43,10 @@ class Ids:
     def between(self, low: int, high: int) -> int:
         return self._random.randint(low, high)
 
+    def fraction(self) -> float:
+        """A number from 0 to below 1."""
+        return self._random.random()
+
     def position(self) -> object:
         """Where a seeded source stands, to come back to; nothing for an unpredictable one."""
         return self._seeded.getstate() if self._seeded else None

@@ -12,14 +12,17 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from ._asgi import CONNECTION
+
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from starlette.types import ASGIApp
 
 LOOPBACK: Final = "127.0.0.1"
 _JOIN: Final = 10.0
+_SOON: Final = 0.05
 
 
 @dataclass(slots=True)
@@ -85,16 +88,25 @@ class LoopbackServer:
 
     def refuse(self) -> None:
         """Close the ports and every connection: from now on connecting fails."""
-        self._within(self._close())
+        self._within(self._close)
 
     def accept(self) -> None:
         """Open the same ports again."""
-        self._within(self._open())
+        self._within(self._open)
 
-    def _within(self, work: Any) -> None:
+    def later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do something on the server's thread after so many seconds, if the server still runs then."""
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._loop.call_later, seconds, work)
+
+    def _within(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something on the server's loop, and wait for it; asked there, soon after the answer is out."""
         if self._loop is None:
             raise RuntimeError("The emulator's server is not running.")
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(_JOIN)
+        if threading.current_thread() is self._thread:
+            self._loop.call_later(_SOON, lambda: self._server_state.tasks.add(asyncio.ensure_future(work())))
+            return
+        asyncio.run_coroutine_threadsafe(work(), self._loop).result(_JOIN)
 
     def _run(self) -> None:
         asyncio.run(self._serve())
@@ -170,7 +182,10 @@ def _uvicorn(app: ASGIApp) -> tuple[Any, Callable[..., asyncio.Protocol], Any]:
             inner = self.app
 
             async def app(scope: Any, receive: Any, send: Any) -> None:
-                scope.setdefault("extensions", {})["entra_guard.drop"] = {"abort": transport.abort}
+                scope.setdefault("extensions", {})[CONNECTION] = {
+                    "abort": transport.abort,
+                    "close": transport.close,
+                }
                 await inner(scope, receive, send)
 
             self.app = app

@@ -30,6 +30,8 @@ from ._signing_keys import KeyRing, packaged_ring
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._faults import Fault
+
 IN_PROCESS: Final = "http://entra.localhost"
 """Where an emulator is that has no socket: a loopback name, for `Emulator.transport`."""
 
@@ -49,6 +51,7 @@ class State:
     directory: Directory
     keys: KeyRing
     clock: ClockSetting = ClockSetting()
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,14 @@ class World:
         with self.lock:
             self._state = snapshot.state
             self.ids.return_to(snapshot.position)
+        self.faults_changed()
+
+    def reset(self) -> None:
+        """Go back to how everything was when the emulator was made."""
+        self.restore(self._first)
+
+    def faults_changed(self) -> None:
+        """Called without the lock when faults came or went, for what must follow."""
 
 
 def first_directory() -> Directory:
