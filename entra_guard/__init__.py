@@ -1,1 +1,43 @@
-"""Protect a Python web API with Microsoft Entra ID tokens, and know why a request got a 401."""
+"""Protect a Python web API with Microsoft Entra ID tokens, and know why a request got a 401.
+
+`Guard` decides, `asgi.GuardMiddleware` and `wsgi.GuardMiddleware` carry requests to it, `requires` asks
+roles and scopes of one route, `current_principal` tells who is calling. `entra_guard.credentials` gets
+tokens for the other direction, and `entra_guard.emulator` is an Entra to try it all on.
+"""
+
+from entra_guard._explain import Explanation, Step
+from entra_guard._health import Health
+from entra_guard._key_store import KeySettings
+from entra_guard._metadata import Authority
+from entra_guard.errors import (
+    AccessError,
+    ConfigurationError,
+    EntraGuardError,
+    FetchError,
+    TokenAcquisitionError,
+)
+from entra_guard.guard import Guard
+from entra_guard.policy import Policy, Tenants
+from entra_guard.principal import Principal, current_principal
+from entra_guard.requirement import Requirement
+from entra_guard.requires import requires
+
+__all__ = [
+    "AccessError",
+    "Authority",
+    "ConfigurationError",
+    "EntraGuardError",
+    "Explanation",
+    "FetchError",
+    "Guard",
+    "Health",
+    "KeySettings",
+    "Policy",
+    "Principal",
+    "Requirement",
+    "Step",
+    "Tenants",
+    "TokenAcquisitionError",
+    "current_principal",
+    "requires",
+]

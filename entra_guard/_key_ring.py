@@ -217,7 +217,8 @@ class KeyRing:
                 self.state, error, self._monotonic(), self._jitter(), retry_after=after, refused=refused
             )
         kept = "none at hand" if self.serving is None else "the keys at hand stay"
-        log.warning("keys not refreshed, %s: %s", kept, error)
+        surprise = None if isinstance(error, FetchError) else error
+        log.warning("keys not refreshed, %s: %s", kept, error, exc_info=surprise)
 
     def _swap(self, state: KeyState) -> None:
         """Put a new state in place, in one assignment for readers. Under the lock."""

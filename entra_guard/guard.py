@@ -180,11 +180,12 @@ class Guard:
         outcome = self._decide(raw, _Round.NONE)
         if isinstance(outcome, Principal):
             return outcome
+        round_ = _Round.DONE
         try:
             wait(outcome, self._wait)
         except Exception:  # noqa: BLE001  # whatever it was, the ring's state tells it
-            return self._decide_finally(raw, _Round.FAILED)
-        return self._decide_finally(raw, _Round.DONE)
+            round_ = _Round.FAILED
+        return self._decide_finally(raw, round_)
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does, in a task of asyncio or trio; blocks no event loop."""
@@ -192,11 +193,12 @@ class Guard:
         outcome = self._decide(raw, _Round.NONE)
         if isinstance(outcome, Principal):
             return outcome
+        round_ = _Round.DONE
         try:
             await await_(outcome, self._wait)
-        except Exception:  # noqa: BLE001
-            return self._decide_finally(raw, _Round.FAILED)
-        return self._decide_finally(raw, _Round.DONE)
+        except Exception:  # noqa: BLE001  # as above
+            round_ = _Round.FAILED
+        return self._decide_finally(raw, round_)
 
     def explain(self, token: str | bytes) -> Explanation:
         """Walk a token through the whole checklist, past the first failure; never raises for a bad token."""

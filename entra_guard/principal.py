@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, Final
 
 import msgspec
@@ -140,3 +140,13 @@ def current_principal() -> Principal:
             "no caller is known here: the path is public, no guard stands before it, or the work runs "
             "in a thread or task that was started before the request"
         ) from None
+
+
+def bind_principal(principal: Principal) -> Token[Principal]:
+    """Make a caller current for a request: adapters do this, and undo it with `unbind_principal`."""
+    return _current.set(principal)
+
+
+def unbind_principal(bound: Token[Principal]) -> None:
+    """Undo `bind_principal`."""
+    _current.reset(bound)

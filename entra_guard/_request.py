@@ -1,0 +1,134 @@
+"""What every adapter asks of a request: its one bearer token, its path. Knows no framework."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from entra_guard.errors import AccessError, ConfigurationError, refusal
+from entra_guard.requirement import Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+log: Final = logging.getLogger("entra_guard")
+
+_NO_TOKENS: Final = frozenset({b"null", b"undefined", b"none", b"nil", b"[object object]"})
+_SCHEMES: Final = frozenset(
+    {b"basic", b"digest", b"negotiate", b"ntlm", b"pop", b"dpop", b"mtls_pop", b"token"}
+)
+
+
+def bearer_token(values: Sequence[bytes]) -> bytes:
+    """Take the one token out of the request's Authorization headers (RFC 6750 section 2.1).
+
+    Args:
+        values: The values of all Authorization headers.
+
+    Raises:
+        MissingTokenError: There is no such header.
+        InvalidRequestError: There is not one header with the scheme Bearer and one token.
+    """
+    if len(values) == 1:
+        value = values[0]
+        token = value[7:]
+        if value[:7].lower() == b"bearer " and token and b" " not in token and b"," not in token:
+            if token.lower() not in _NO_TOKENS:
+                return token
+            raise refusal(
+                "malformed_authorization", {"found": f"the word {token.lower().decode()} as a token"}
+            )
+    raise (
+        refusal("malformed_authorization", {"found": _shape(values)}) if values else refusal("missing_token")
+    )
+
+
+def _shape(values: Sequence[bytes]) -> str:
+    """Describe the headers without quoting what may be a token or a password."""
+    if len(values) > 1:
+        return f"{len(values)} Authorization headers"
+    words = values[0].split()
+    if not words:
+        return "an empty header"
+    scheme = words[0].lower()
+    if scheme in _SCHEMES:
+        return f"the scheme {scheme.decode()}"
+    if scheme != b"bearer":
+        return f"{len(words)} words, the first is no known scheme"
+    return "Bearer without a token" if len(words) == 1 else f"Bearer and {len(words) - 1} words"
+
+
+class PublicPaths:
+    """Paths that need no token.
+
+    Compared with the path that the framework routes: decoded by the server, below the mount point.
+    '/static/*' covers everything below '/static/'. A slash at the end makes no difference, as routers
+    redirect to the other spelling. A path that is not in its normal form is never public: what a
+    server behind would make of it is not known here.
+
+    Args:
+        patterns: Paths such as '/healthz', or '/static/*'.
+
+    Raises:
+        ConfigurationError: A pattern that could never match, or would match everything.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        if isinstance(patterns, str):
+            raise ConfigurationError("public is a list of paths: public=['/healthz']")
+        whole: list[str] = []
+        below: list[str] = []
+        for pattern in patterns:
+            (below if pattern.endswith("/*") else whole).append(_checked(pattern))
+        self._whole: Final = frozenset(path.rstrip("/") for path in whole)
+        self._below: Final = tuple(path.removesuffix("*") for path in below)
+
+    def cover(self, path: str) -> bool:
+        """Tell whether a routed, decoded path is public."""
+        if path.removesuffix("/") in self._whole:
+            return path[-2:] != "//"
+        return bool(self._below) and path.startswith(self._below) and _is_normal(path)
+
+
+def _checked(pattern: str) -> str:
+    if not pattern.startswith("/") or not _is_normal(pattern.removesuffix("*")) or "*" in pattern[:-1]:
+        raise ConfigurationError(
+            f"public path {pattern!r} must be a decoded path such as '/healthz', or end in '/*'"
+        )
+    if pattern == "/*":
+        raise ConfigurationError("public=['/*'] would guard nothing: leave the guard away, or name paths")
+    return pattern
+
+
+def _is_normal(path: str) -> bool:
+    """No empty, dot, parameter or still encoded segments, no backslash, no control characters."""
+    if "//" in path or not path.isprintable() or not set(path).isdisjoint("\\;%?#"):
+        return False
+    return not any(segment in (".", "..") for segment in path.split("/"))
+
+
+def requirement_of(
+    roles: Iterable[str] | str, scopes: Iterable[str] | str, *, app_only: bool, users_only: bool
+) -> Requirement | None:
+    """The requirement of a whole application; None if it asks for nothing."""
+    if not (roles or scopes or app_only or users_only):
+        return None
+    return Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only)
+
+
+def log_refusal(error: AccessError, method: str, path: str) -> None:
+    """Tell the operator why a request was refused: no token, no signature, no name.
+
+    A request without a token is everyday noise (INFO); every other refusal is a WARNING, which
+    Python shows even where nobody set up logging.
+    """
+    level = logging.INFO if error.code == "missing_token" else logging.WARNING
+    if log.isEnabledFor(level):
+        details = {"reason": error.code, "status": error.status, "method": method, "path": path} | error.facts
+        log.log(
+            level, "%d %s %s: %s", error.status, method, _line(path), error, extra={"entra_guard": details}
+        )
+
+
+def _line(path: str) -> str:
+    return path if path.isprintable() else repr(path)
