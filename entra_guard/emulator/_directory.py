@@ -253,10 +253,8 @@ class Directory:
         return (p for p in self.principals.values() if p.tenant_id == tenant_id)
 
     def user(self, name: str, tenant_id: str) -> User | None:
-        """The user of that id, user principal name or the part of it before the @."""
-        return next(
-            (u for u in self.users_in(tenant_id) if name in {u.id, u.upn, u.upn.partition("@")[0]}), None
-        )
+        """The user of that id, user principal name or mail address, or the part of one before the @."""
+        return next((u for u in self.users_in(tenant_id) if name in u.names()), None)
 
     def users_in(self, tenant_id: str) -> Iterator[User]:
         return (u for u in self.users.values() if u.tenant_id == tenant_id)

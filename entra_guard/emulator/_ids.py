@@ -37,7 +37,7 @@ class Ids:
 
     def secret(self) -> str:
         """A client secret: 40 characters, of which three are `8Q~`, as in Entra."""
-        letters = "".join(self._random.choices(_LETTERS, k=34))
+        letters = "".join(self._random.choices(_LETTERS, k=37))
         return f"{letters[:3]}8Q~{letters[3:]}"
 
     def between(self, low: int, high: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ._claims import TokenOrder, access_claims
 from ._directory import CONSUMERS, AppRegistration, Tenant, User
 from ._jwt import Seal, compact, sealed_by
-from ._orders import Parties, consented_scopes, header_of, order
+from ._orders import Parties, audience_of, consented_scopes, header_of, order
 from ._presets import Draft, Preset, preset
 from ._registrar import App, Person, Registrar
 from ._signing_keys import SigningKey, fresh, under_kid
@@ -74,7 +74,7 @@ class Issuer(Registrar):
                     parties,
                     scopes=self._scopes(parties, scopes),
                     roles=None if roles is None else tuple(roles),
-                    version=version,
+                    version=version or special.version,
                     lifetime=lifetime,
                 ),
                 self.ids,
@@ -89,7 +89,7 @@ class Issuer(Registrar):
             api = known or AppRegistration(
                 audience, "", where.id, "an API nobody registered", token_version=2
             )
-            return Parties(base, where, asking, api, audience)
+            return Parties(base, where, asking, api, audience_of(api, audience))
         api = self.find_app(audience or asking)
         return Parties(base, where, asking, api, api.app_id_uri)
 
@@ -110,14 +110,8 @@ class Issuer(Registrar):
     ) -> str:
         keys = self.state.keys
         key = keys.for_api(asked.resource_id, personal=asked.tenant_id == CONSUMERS)
-        draft = Draft(
-            asked,
-            dict(header_of(asked.version, key.kid)),
-            access_claims(asked, self.ids),
-            key,
-            keys,
-            self.ids,
-        )
+        header = header_of(asked, key.kid, self.ids)
+        draft = Draft(asked, dict(header), access_claims(asked, self.ids), key, keys, self.ids)
         special.drafting(draft)
         draft.header, draft.claims = _laid_over(draft.header, headers), _laid_over(draft.claims, claims)
         return draft.token()

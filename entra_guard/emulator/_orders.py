@@ -6,13 +6,16 @@ Shared by the token endpoint and by `issue_token`, so that both issue the same t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._claims import APP_LIFETIME, Proof, TokenOrder, access_claims
-from ._directory import CONSUMERS, GRAPH, V2, AppRegistration, Tenant, User
-from ._jwt import compact, graph_token, sealed_by
+from ._directory import CONSUMERS, GRAPH, V1, V2, AppRegistration, Tenant, User
+from ._jwt import Seal, compact, graph_token, sealed_by
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ._ids import Ids
     from ._world import World
 
 
@@ -73,6 +76,11 @@ def usual_lifetime(world: World, parties: Parties) -> int:
     return world.ids.between(3600, 5400) if parties.user else APP_LIFETIME
 
 
+def audience_of(api: AppRegistration, asked: str) -> str:
+    """What a v1.0 token calls the API: the name it was asked for by. Graph by id is called by its URL."""
+    return api.app_id_uri if api.client_id == GRAPH and asked == GRAPH else asked
+
+
 def _audience(api: AppRegistration, asked: str, version: int) -> str:
     by_guid = version == V2 or "aud:use_guid" in api.optional_claims
     return api.client_id if by_guid else asked
@@ -104,14 +112,20 @@ def consented_scopes(world: World, parties: Parties) -> tuple[str, ...]:
 def signed(world: World, decided: TokenOrder) -> str:
     """The access token so ordered, signed by the key that signs for its API."""
     key = world.state.keys.for_api(decided.resource_id, personal=decided.tenant_id == CONSUMERS)
-    claims = access_claims(decided, world.ids)
-    header = header_of(decided.version, key.kid)
-    if decided.resource_id == GRAPH:
-        return graph_token({"typ": "JWT", "nonce": world.ids.text(32), **header}, claims, sealed_by(key))
-    return compact(header, claims, sealed_by(key))
+    return sealed(header_of(decided, key.kid, world.ids), access_claims(decided, world.ids), sealed_by(key))
 
 
-def header_of(version: int, kid: str) -> dict[str, str]:
-    """The header Entra writes; only v1.0 tokens have `x5t`."""
-    header = {"typ": "JWT", "alg": "RS256", "kid": kid}
-    return {**header, "x5t": kid} if version == 1 else header
+def sealed(header: Mapping[str, Any], claims: Mapping[str, Any], seal: Seal) -> str:
+    """The token; with a nonce in its header, the kind only Graph can verify."""
+    return (graph_token if "nonce" in header else compact)(header, claims, seal)
+
+
+def header_of(decided: TokenOrder, kid: str, ids: Ids) -> dict[str, str]:
+    """The header Entra writes; only v1.0 tokens have `x5t`, only Graph's a nonce."""
+    return {
+        "typ": "JWT",
+        **({"nonce": ids.text(32)} if decided.resource_id == GRAPH else {}),
+        "alg": "RS256",
+        "kid": kid,
+        **({"x5t": kid} if decided.version == V1 else {}),
+    }

@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ._claims import TokenOrder, id_claims
-from ._directory import CONSUMERS, CONTOSO, FABRIKAM, GRAPH, V2, User
-from ._jwt import Seal, base64url, compact, graph_token, minified, sealed_by, sealed_with_public_key, unsealed
+from ._directory import CONSUMERS, CONTOSO, FABRIKAM, User
+from ._jwt import Seal, base64url, minified, sealed_by, sealed_with_public_key, unsealed
+from ._orders import sealed
 from ._signing_keys import KeyRing, SigningKey, packaged
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ class Draft:
     finish: Callable[[str], str] = field(default=lambda token: token)
 
     def token(self) -> str:
-        write = graph_token if "nonce" in self.header else compact
-        return self.finish(write(self.header, self.claims, self.seal or sealed_by(self.key)))
+        return self.finish(sealed(self.header, self.claims, self.seal or sealed_by(self.key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,17 @@ class Preset:
 
     Attributes:
         summary: What is special about the token.
-        people: Whether it is a user's, an app's, or either one's token.
         ordering: Changes what is asked for, before any claim is made.
         drafting: Changes the draft.
+        needs_user: Whether it makes sense only as a user's token.
+        version: The version it has, whatever the API registered.
     """
 
     summary: str
     ordering: Callable[[TokenOrder, Ids], TokenOrder] = lambda order, _ids: order
     drafting: Callable[[Draft], None] = lambda _draft: None
     needs_user: bool = False
+    version: Literal[1, 2] | None = None
 
 
 def _other_tenant(order: TokenOrder, _ids: Ids) -> TokenOrder:
@@ -86,10 +88,6 @@ def _overage(order: TokenOrder, ids: Ids) -> TokenOrder:
 
 def _cae(order: TokenOrder, _ids: Ids) -> TokenOrder:
     return replace(order, capabilities=("cp1",), lifetime=24 * 3600)
-
-
-def _versioned(version: Any) -> Callable[[TokenOrder, Ids], TokenOrder]:
-    return lambda order, _ids: replace(order, version=version)
 
 
 def _shifted(*, nbf: int, exp: int) -> Callable[[Draft], None]:
@@ -159,14 +157,8 @@ def _id_token(draft: Draft) -> None:
 
 
 def _for_graph(draft: Draft) -> None:
-    draft.claims["aud"] = GRAPH if draft.order.version == V2 else "https://graph.microsoft.com"
-    draft.header = {
-        "typ": "JWT",
-        "nonce": draft.ids.text(32),
-        "alg": "RS256",
-        "x5t": draft.key.kid,
-        "kid": draft.key.kid,
-    }
+    draft.claims["aud"] = "https://graph.microsoft.com"
+    draft.header = {"typ": "JWT", "nonce": draft.ids.text(32), **draft.header}
 
 
 def _second_tid(draft: Draft) -> None:
@@ -206,8 +198,8 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({
     "wrong-iss": Preset("From an issuer nobody knows.", drafting=_foreign_issuer),
     "iss-tid-mismatch": Preset("Issuer of one tenant, tid of another.", drafting=_mismatched_tid),
     "other-tenant": Preset("Right in all, but another tenant's.", _other_tenant),
-    "v1": Preset("A v1.0 token, whatever the API registered.", _versioned(1)),
-    "v2": Preset("A v2.0 token, whatever the API registered.", _versioned(2)),
+    "v1": Preset("A v1.0 token, whatever the API registered.", version=1),
+    "v2": Preset("A v2.0 token, whatever the API registered.", version=2),
     "alg-none": Preset("Unsigned.", drafting=_alg_none),
     "hs256-with-public-key": Preset("HMAC with the public key as secret.", drafting=_hs256),
     "unknown-kid": Preset("Signed by a key nobody published.",
@@ -221,7 +213,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({
     "no-roles": Preset("Neither roles nor scopes: any app gets this.", drafting=_without("roles", "scp")),
     "empty-scp": Preset("A user's token with an empty scope.", drafting=_claims(scp=""), needs_user=True),
     "id-token-as-access-token": Preset("An ID token.", drafting=_id_token, needs_user=True),
-    "graph-token": Preset("For Microsoft Graph: only Graph can verify it.", _versioned(1), _for_graph),
+    "graph-token": Preset("For Microsoft Graph: only Graph can verify it.", version=1, drafting=_for_graph),
     "group-overage": Preset("Too many groups to list.", _overage, needs_user=True),
     "guest": Preset("A guest from another tenant.", _guest, needs_user=True),
     "msa-user": Preset("A personal account.", _msa, needs_user=True),

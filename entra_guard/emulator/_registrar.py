@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from ._directory import (
-    PERSONAL_ACCOUNTS,
     Accounts,
     AppRegistration,
     AppRole,
@@ -22,8 +21,9 @@ from ._directory import (
     User,
     adding,
 )
+from ._first_directory import with_first_party
 from ._rules import RegistrationError, check, check_secret_count
-from ._world import World, with_first_party
+from ._world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -421,8 +421,3 @@ def _offered(api: AppRegistration, value: str, member: str) -> AppRole:
 
 def _listed(api: AppRegistration, member: str) -> str:
     return ", ".join(r.value for r in api.app_roles if member in r.allowed_member_types) or "none"
-
-
-def takes_personal(app: AppRegistration) -> bool:
-    """Whether people with personal accounts may use the app."""
-    return app.accounts in PERSONAL_ACCOUNTS

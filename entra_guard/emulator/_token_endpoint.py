@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ._aadsts import EntraError
 from ._clients import Client, authenticate
 from ._directory import GRAPH, V2, AppRegistration, Tenant
-from ._orders import Parties, order, signed
+from ._orders import Parties, audience_of, order, signed
 from ._wire import Request, Response, json_response
 
 if TYPE_CHECKING:
@@ -142,11 +142,6 @@ def resource_of(asked: TokenRequest, name: str) -> AppRegistration:
     if api is None:
         raise EntraError(500011, resource=name, tenant=asked.tenant.name)
     return api
-
-
-def audience_of(api: AppRegistration, asked: str) -> str:
-    """What a v1.0 token calls the API: the name it was asked for by. Graph by id is called by its URL."""
-    return api.app_id_uri if api.client_id == GRAPH and asked == GRAPH else asked
 
 
 def _check_assigned(world: World, parties: Parties) -> None:

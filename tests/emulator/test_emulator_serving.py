@@ -1,0 +1,175 @@
+"""Served on loopback it starts and stops cleanly, over http and https, and reaches nobody else."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+import entra_guard.emulator
+from entra_guard.emulator import CONTOSO, Emulator
+
+CONFIGURATION = f"/{CONTOSO}/v2.0/.well-known/openid-configuration"
+
+
+def test_it_serves_while_the_block_lasts_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+    with Emulator() as entra:
+        assert httpx.get(entra.url + CONFIGURATION).json()["issuer"] == f"{entra.url}/{entra.tenant_id}/v2.0"
+        assert entra.authority == f"{entra.url}/{CONTOSO}"
+        url = entra.url
+    assert threading.active_count() == before
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+    assert entra.url == "http://entra.localhost"
+
+
+def test_it_can_be_started_again() -> None:
+    entra = Emulator()
+    for _ in range(2):
+        with entra:
+            assert httpx.get(entra.url + CONFIGURATION).status_code == 200
+
+
+def test_it_stops_while_clients_are_still_waiting() -> None:
+    with Emulator() as entra, httpx.Client(base_url=entra.url) as web:
+        entra.fail("keys", "silent")
+        problems: list[Exception] = []
+
+        def wait() -> None:
+            try:
+                web.get("/common/discovery/v2.0/keys", timeout=10)
+            except httpx.HTTPError as problem:
+                problems.append(problem)
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        while not entra.count("keys"):
+            pass
+        entra.stop()
+        waiting.join(5)
+    assert [type(problem) for problem in problems] in ([httpx.ReadError], [httpx.RemoteProtocolError])
+
+
+def test_https_is_trusted_by_its_own_authority_only() -> None:
+    with Emulator(https=True) as entra:
+        for trust in (entra.ssl_context(), ssl.create_default_context(cafile=str(entra.combined_ca_bundle))):
+            with httpx.Client(verify=trust) as web:
+                assert web.get(entra.https_url + CONFIGURATION).json()["issuer"].startswith(entra.https_url)
+                assert web.get(entra.https_url.replace("127.0.0.1", "localhost")).status_code == 404
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx.get(entra.https_url)
+        folder = entra.ca_bundle.parent
+    assert not folder.exists()
+
+
+def test_its_certificates_pass_the_strict_rules_of_newer_pythons() -> None:
+    with Emulator(https=True) as entra:
+        context = entra.ssl_context()
+        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+        with httpx.Client(verify=context) as web:
+            assert web.get(entra.https_url + CONFIGURATION).status_code == 200
+
+
+def test_its_authority_can_be_kept_and_its_key_is_nobody_elses(tmp_path: Path) -> None:
+    kept = tmp_path / "state"
+    with Emulator(https=True, state_dir=kept) as entra:
+        first = entra.ca_bundle.read_bytes()
+    with Emulator(https=True, state_dir=kept) as entra:
+        assert entra.ca_bundle.read_bytes() == first
+        assert httpx.get(entra.https_url + CONFIGURATION, verify=entra.ssl_context()).status_code == 200
+    assert (kept / "server.pem").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("ask", [lambda e: e.https_url, lambda e: e.ca_bundle, lambda e: e.ssl_context()])
+def test_asking_for_https_without_it_says_how_to_get_it(ask: Any) -> None:
+    with Emulator() as entra, pytest.raises(RuntimeError, match=r"Emulator\(https=True\)"):
+        ask(entra)
+
+
+def test_a_fixed_port_is_used_and_a_taken_one_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match=f"Port {port} on 127.0.0.1 is taken"):
+            Emulator(port=port).start()
+    with Emulator(port=port) as entra:
+        assert entra.url == f"http://127.0.0.1:{port}"
+
+
+def test_it_listens_on_loopback_only() -> None:
+    with Emulator() as entra:
+        outside = socket.gethostbyname(socket.gethostname())
+        if outside.startswith("127."):
+            pytest.skip("this machine has no other address")
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection((outside, int(entra.url.rpartition(":")[2])), timeout=1)
+
+
+def test_starting_twice_is_a_mistake_and_stopping_twice_is_not() -> None:
+    entra = Emulator()
+    with entra, pytest.raises(RuntimeError, match="running already"):
+        entra.start()
+    entra.stop()
+
+
+def test_waiting_ends_when_somebody_stops_it() -> None:
+    entra = Emulator()
+    entra.start()
+    threading.Timer(0.02, entra.stop).start()
+    entra.wait()
+    assert entra.url == "http://entra.localhost"
+
+
+def test_without_uvicorn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def importing(name: str, *rest: Any) -> Any:
+        if name.startswith("uvicorn"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+    with pytest.raises(ImportError, match=r'pip install "entra-guard\[emulator\]"'):
+        Emulator().start()
+
+
+def test_a_body_over_a_mebibyte_is_refused() -> None:
+    with Emulator() as entra:
+        response = httpx.post(f"{entra.url}/{CONTOSO}/oauth2/v2.0/token", content=b"x" * (1024 * 1024 + 1))
+        assert response.status_code == 413
+
+
+def test_it_is_an_ordinary_asgi_app() -> None:
+    entra = Emulator()
+    with TestClient(entra.app, base_url="http://localhost") as web:
+        assert web.get(CONFIGURATION).json()["issuer"] == f"http://localhost/{CONTOSO}/v2.0"
+
+
+def test_it_imports_nothing_of_the_guard() -> None:
+    """So that one mistake cannot hide on both sides."""
+    folder = Path(entra_guard.emulator.__file__).parent
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level <= 1 + len(file.parent.relative_to(folder).parts), file
+                assert not (node.module or "").startswith("entra_guard"), file
+            if isinstance(node, ast.Import):
+                assert not any(name.name.startswith("entra_guard") for name in node.names), file
+
+
+def test_importing_it_loads_no_server() -> None:
+    code = "import sys, entra_guard.emulator; print([m for m in ('uvicorn', 'jinja2') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
