@@ -11,7 +11,7 @@ import pytest
 from entra_guard.emulator import CONSUMERS, CONTOSO, FABRIKAM
 
 if TYPE_CHECKING:
-    from conftest import Office
+    from emulator_office import Office
 
 V2 = "v2.0/.well-known/openid-configuration"
 V1 = ".well-known/openid-configuration"

@@ -15,7 +15,7 @@ import pytest
 from entra_guard.emulator import Emulator
 
 if TYPE_CHECKING:
-    from conftest import Ask, Office
+    from emulator_office import Ask, Office
 
 KEYS = "/common/discovery/v2.0/keys"
 CONFIGURATION = "/common/v2.0/.well-known/openid-configuration"

@@ -9,7 +9,7 @@ import pytest
 from entra_guard.emulator import FABRIKAM, AppRole, Emulator, RegistrationError
 
 if TYPE_CHECKING:
-    from conftest import Office
+    from emulator_office import Office
 
 MULTI = "AzureADMultipleOrgs"
 PERSONAL = "AzureADandPersonalMicrosoftAccount"

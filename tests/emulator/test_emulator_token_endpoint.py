@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import jwt
 import pytest
-from conftest import Office
+from emulator_office import Office
 
 from entra_guard.emulator import CONTOSO, FABRIKAM, GRAPH, Emulator
 

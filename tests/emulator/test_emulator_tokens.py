@@ -13,7 +13,7 @@ import pytest
 from entra_guard.emulator import CONSUMERS, CONTOSO, FABRIKAM, GRAPH, PRESETS, Emulator
 
 if TYPE_CHECKING:
-    from conftest import Office
+    from emulator_office import Office
 
 
 def payload(token: str) -> dict[str, Any]:

@@ -1,0 +1,144 @@
+"""Released client libraries, unmodified, get their tokens and keys from the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import jwt
+import msal
+import pytest
+from azure.identity import ClientSecretCredential
+from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
+from emulator_office import Office
+
+from entra_guard.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Office]:
+    with (
+        Emulator(https=True) as entra,
+        httpx.Client(verify=entra.ssl_context(), base_url=entra.https_url) as web,
+    ):
+        api = entra.register_app("Orders", app_roles=["Orders.Read"])
+        daemon = entra.register_app("Daemon", identifier_uris=())
+        entra.grant(daemon, api, "Orders.Read")
+        yield Office(entra, api, daemon, entra.add_secret(daemon, value="+/=&% ~:+/=&% ~:"), web)
+
+
+@pytest.fixture(autouse=True)
+def _no_foreign_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    # requests prefers these variables to what msal is told.
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def azure_options(office: Office) -> dict[str, Any]:
+    return {
+        "authority": office.entra.https_url,
+        "disable_instance_discovery": True,
+        "connection_verify": str(office.entra.ca_bundle),
+    }
+
+
+def roles(office: Office, token: str) -> Any:
+    return office.verified(token)["roles"]
+
+
+@pytest.mark.parametrize(
+    "switch", [{"instance_discovery": False}, {"validate_authority": False}, {"url": True}]
+)
+def test_msal_gets_a_token_by_secret_and_serves_it_from_its_cache(
+    served: Office, switch: dict[str, Any]
+) -> None:
+    if "url" in switch:
+        switch = {"instance_discovery": f"{served.entra.https_url}/common/discovery/instance"}
+    app = msal.ConfidentialClientApplication(
+        served.daemon.client_id,
+        client_credential=served.secret.value,
+        authority=f"{served.entra.https_url}/{served.entra.tenant_id}",
+        verify=str(served.entra.ca_bundle),
+        client_capabilities=["cp1"],
+        **switch,
+    )
+    first = app.acquire_token_for_client([served.api.default_scope])
+    second = app.acquire_token_for_client([served.api.default_scope])
+    assert roles(served, first["access_token"]) == ["Orders.Read"]
+    assert (second["access_token"], second["token_source"]) == (first["access_token"], "cache")
+
+
+def test_msal_works_by_open_id_authority(served: Office) -> None:
+    app = msal.ConfidentialClientApplication(
+        served.daemon.client_id,
+        client_credential=served.secret.value,
+        oidc_authority=f"{served.entra.https_url}/{served.entra.tenant_id}/v2.0",
+        verify=str(served.entra.ca_bundle),
+    )
+    answer = app.acquire_token_for_client([served.api.default_scope])
+    assert roles(served, answer["access_token"]) == ["Orders.Read"]
+
+
+def test_msal_passes_a_refusal_on(served: Office) -> None:
+    app = msal.ConfidentialClientApplication(
+        served.daemon.client_id,
+        client_credential="wrong",
+        authority=f"{served.entra.https_url}/{served.entra.tenant_id}",
+        verify=str(served.entra.ca_bundle),
+        instance_discovery=False,
+    )
+    answer = app.acquire_token_for_client([served.api.default_scope])
+    assert (answer["error"], answer["error_codes"]) == ("invalid_client", [7000215])
+
+
+def test_msal_takes_an_unknown_tenant_for_a_mistake_of_the_caller(served: Office) -> None:
+    with pytest.raises(ValueError, match="nowhere"):
+        msal.ConfidentialClientApplication(
+            served.daemon.client_id,
+            client_credential="any",
+            authority=f"{served.entra.https_url}/nowhere",
+            verify=str(served.entra.ca_bundle),
+            instance_discovery=False,
+        )
+
+
+def test_azure_identity_gets_a_token_by_secret_and_serves_it_from_its_cache(served: Office) -> None:
+    credential = ClientSecretCredential(
+        served.entra.tenant_id, served.daemon.client_id, served.secret.value, **azure_options(served)
+    )
+    with credential:
+        before = served.entra.count("token")
+        token = credential.get_token(served.api.default_scope).token
+        assert credential.get_token(served.api.default_scope).token == token
+        assert served.entra.count("token") == before + 1
+    assert roles(served, token) == ["Orders.Read"]
+
+
+def test_azure_identitys_async_credential_gets_a_token_by_secret(served: Office) -> None:
+    async def token() -> str:
+        async with AsyncClientSecretCredential(
+            served.entra.tenant_id, served.daemon.client_id, served.secret.value, **azure_options(served)
+        ) as credential:
+            return (await credential.get_token(served.api.default_scope)).token
+
+    assert roles(served, asyncio.run(token())) == ["Orders.Read"]
+
+
+def test_pyjwts_key_client_finds_the_key_of_a_token(served: Office) -> None:
+    token = served.ask().json()["access_token"]
+    uri = served.web.get(f"/{served.entra.tenant_id}/v2.0/.well-known/openid-configuration").json()[
+        "jwks_uri"
+    ]
+    keys = jwt.PyJWKClient(uri, ssl_context=served.entra.ssl_context())
+    claims = jwt.decode(
+        token,
+        keys.get_signing_key_from_jwt(token),
+        algorithms=["RS256"],
+        audience=served.api.client_id,
+        issuer=f"{served.entra.https_url}/{served.entra.tenant_id}/v2.0",
+    )
+    assert claims["roles"] == ["Orders.Read"]
