@@ -19,7 +19,7 @@ def needs_program(*names: str) -> str:
     for name in names:
         if path := shutil.which(name):
             return path
-    _lacking(f"the program {' or '.join(names)}")
+    return _lacking(f"the program {' or '.join(names)}")
 
 
 def needs_module(name: str) -> None:
