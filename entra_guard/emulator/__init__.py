@@ -4,7 +4,9 @@ It stands aside from the guard on purpose: it imports nothing of it, so that one
 both sides.
 """
 
+from ._app_credentials import Secret
 from ._claims import TokenOrder
+from ._client_certificates import ClientCertificate
 from ._directory import (
     CONSUMERS,
     CONTOSO,
@@ -19,7 +21,6 @@ from ._directory import (
 )
 from ._emulator import Emulator
 from ._presets import PRESETS
-from ._registrar import Secret
 from ._rules import RegistrationError
 from ._signing_keys import SigningKey
 
@@ -31,6 +32,7 @@ __all__ = [
     "PRESETS",
     "AppRegistration",
     "AppRole",
+    "ClientCertificate",
     "Emulator",
     "Group",
     "RegistrationError",

@@ -31,7 +31,63 @@ _NO_TENANT = (
     "subscriptions for the tenant."
 )
 
+_FEDERATED = (
+    "Check your federated identity credential Subject, Audience and Issuer against the presented "
+    "assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
+)
+_CERTIFICATES = (
+    "Review the documentation at https://learn.microsoft.com/entra/identity-platform/"
+    "certificate-credentials ."
+)
+
 _ROWS: Final = (
+    Aadsts(
+        5002738,
+        401,
+        "invalid_client",
+        "Invalid JWT token. '{algorithm}' is not a supported signature algorithm.",
+    ),
+    Aadsts(50027, 400, "invalid_request", "JWT token is invalid or malformed."),
+    Aadsts(
+        700021,
+        401,
+        "invalid_client",
+        "Client assertion application identifier doesn't match 'client_id' parameter. " + _CERTIFICATES,
+    ),
+    Aadsts(
+        700023,
+        401,
+        "invalid_client",
+        "Client assertion audience claim does not match Realm issuer. " + _CERTIFICATES,
+    ),
+    Aadsts(
+        700024,
+        401,
+        "invalid_client",
+        "Client assertion is not within its valid time range. Current time: {now}, assertion valid "
+        "from {start}, expiry time of assertion {end}. " + _CERTIFICATES,
+    ),
+    Aadsts(700027, 401, "invalid_client", "{detail}"),
+    Aadsts(
+        700211,
+        401,
+        "invalid_client",
+        "No matching federated identity record found for presented assertion issuer '{value}'. " + _FEDERATED,
+    ),
+    Aadsts(
+        700212,
+        401,
+        "invalid_client",
+        "No matching federated identity record found for presented assertion audience '{value}'. "
+        + _FEDERATED,
+    ),
+    Aadsts(
+        700213,
+        401,
+        "invalid_client",
+        "No matching federated identity record found for presented assertion subject '{value}'. "
+        + _FEDERATED,
+    ),
     Aadsts(
         9001023,
         400,

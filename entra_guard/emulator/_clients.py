@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ._aadsts import EntraError
+from ._assertions import ASSERTION_TYPE, check_assertion, read_assertion
 from ._wire import Request, parse_basic
 
 if TYPE_CHECKING:
@@ -28,11 +29,13 @@ class Client:
 
 
 def authenticate(world: World, tenant: Tenant, request: Request, form: dict[str, str]) -> Client:
-    """The client of a token request, by its secret in the body or in a Basic header.
+    """The client of a token request, by its secret (in the body or in a Basic header) or its assertion.
 
     Raises:
         EntraError: It is unknown, switched off, or does not prove itself.
     """
+    if "client_assertion" in form:
+        return _by_assertion(world, tenant, form)
     basic = parse_basic(request.header("authorization") or "")
     client_id, secret = basic or (form.get("client_id", ""), form.get("client_secret", ""))
     app = identify(world, tenant, client_id)
@@ -40,6 +43,15 @@ def authenticate(world: World, tenant: Tenant, request: Request, form: dict[str,
         raise EntraError(7000218)
     _check_secret(world, app, secret)
     return Client(app, "1")
+
+
+def _by_assertion(world: World, tenant: Tenant, form: dict[str, str]) -> Client:
+    if form.get("client_assertion_type") != ASSERTION_TYPE:
+        raise EntraError(900144, name="client_assertion_type")
+    presented = read_assertion(form["client_assertion"])
+    app = identify(world, tenant, form.get("client_id") or presented.text("sub"))
+    check_assertion(world, tenant, app, presented)
+    return Client(app, "2")
 
 
 def identify(world: World, tenant: Tenant, client_id: str) -> AppRegistration:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ._protocol import is_loopback
-from ._wire import Request, Response, json_response
+from ._wire import Request, Response, is_loopback, json_response
 
 if TYPE_CHECKING:
     from ._answering import Answering

@@ -151,6 +151,7 @@ class FederatedCredential:
     subject: str
     audience: str
     description: str = ""
+    jwks: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,22 @@ def _aadsts(number: int) -> Effect:
 
 
 _PLACEHOLDERS: Final = dict.fromkeys(
-    ("app", "tenant", "resource", "resource_name", "scope", "grant", "name", "reason"), "(fault)"
+    (
+        "app",
+        "tenant",
+        "resource",
+        "resource_name",
+        "scope",
+        "grant",
+        "name",
+        "detail",
+        "algorithm",
+        "now",
+        "start",
+        "end",
+        "value",
+    ),
+    "(fault)",
 )
 
 

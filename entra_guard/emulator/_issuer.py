@@ -5,21 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ._app_credentials import AppCredentials
 from ._claims import TokenOrder, access_claims
 from ._directory import CONSUMERS, AppRegistration, Tenant, User
 from ._jwt import Seal, compact, sealed_by
 from ._orders import Parties, audience_of, consented_scopes, header_of, order
 from ._presets import Draft, Preset, preset
-from ._registrar import App, Person, Registrar
 from ._signing_keys import SigningKey, fresh, under_kid
+from ._workloads import PATH as WORKLOADS
+from ._workloads import workload_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ._finder import App, Person
+
+
 _NO_PRESET = Preset("As the directory would issue it.")
 
 
-class Issuer(Registrar):
+class Issuer(AppCredentials):
     """Tokens and keys, at will."""
 
     def issue_token(
@@ -115,6 +120,23 @@ class Issuer(Registrar):
         special.drafting(draft)
         draft.header, draft.claims = _laid_over(draft.header, headers), _laid_over(draft.claims, claims)
         return draft.token()
+
+    @property
+    def workload_issuer(self) -> str:
+        """An issuer that is not Entra, for `add_federated_credential`: as a cluster's or a pipeline's is."""
+        return f"{self.url}{WORKLOADS}"
+
+    def workload_token(
+        self, subject: str, *, audience: str = "api://AzureADTokenExchange", lifetime: int = 3600
+    ) -> str:
+        """A token of `workload_issuer`, as a cluster mounts it into a container.
+
+        Args:
+            subject: Whose it is, such as `system:serviceaccount:orders:api`.
+            audience: Whom it is for.
+            lifetime: Seconds.
+        """
+        return workload_token(self.workload_issuer, subject, audience, now=self.now(), lifetime=lifetime)
 
     def issue_raw(
         self,

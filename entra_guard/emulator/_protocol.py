@@ -25,7 +25,9 @@ from ._documents import (
     keys_v2,
 )
 from ._token_endpoint import answer_token_request
-from ._wire import Request, Response, json_response
+from ._wire import Request, Response, is_loopback, json_response
+from ._workloads import PATH as WORKLOADS
+from ._workloads import workload_configuration, workload_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,12 +88,6 @@ def handle(world: World, request: Request) -> Response:
         return route.answer(world, request, path)
     except EntraError as problem:
         return refusal(world, request, problem)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a Host header names this machine: foreign pages must not reach in by DNS rebinding."""
-    name = urlsplit(f"//{host}").hostname or ""
-    return name in {"localhost", "127.0.0.1", "::1"} or name.endswith(".localhost")
 
 
 def refusal(world: World, request: Request, problem: EntraError) -> Response:
@@ -188,7 +184,17 @@ def _token_v1(world: World, request: Request, found: Found) -> Response:
     return answer_token_request(world, request, found["tenant"], 1)
 
 
+def _workload_configuration(_world: World, request: Request, _found: Found) -> Response:
+    return json_response(workload_configuration(request.base))
+
+
+def _workload_keys(_world: World, _request: Request, _found: Found) -> Response:
+    return json_response(workload_keys())
+
+
 ROUTES: Final = (
+    Route("GET", f"{WORKLOADS}/.well-known/openid-configuration", "identity", _workload_configuration),
+    Route("GET", f"{WORKLOADS}/keys", "identity", _workload_keys),
     Route("GET", "/{tenant}/v2.0/.well-known/openid-configuration", "configuration", _configuration_v2),
     Route("GET", "/{tenant}/.well-known/openid-configuration", "configuration", _configuration_v1),
     Route("GET", "/{tenant}/discovery/v2.0/keys", "keys", _keys_v2),

@@ -6,10 +6,13 @@ Source: https://learn.microsoft.com/en-us/entra/identity-platform/supported-acco
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from ._directory import PERSONAL_ACCOUNTS, V2, AppRegistration, Tenant
+from ._directory import PERSONAL_ACCOUNTS, V2, AppRegistration, FederatedCredential, Tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MOST_PERSONAL_SECRETS: Final = 2
 MOST_FEDERATED: Final = 20
@@ -52,6 +55,28 @@ def check_secret_count(app: AppRegistration, present: int) -> None:
     """
     if app.accounts in PERSONAL_ACCOUNTS and present >= MOST_PERSONAL_SECRETS:
         raise RegistrationError(f"{app.accounts} apps may have two client secrets: remove one first.")
+
+
+def check_federated(
+    app: AppRegistration, new: FederatedCredential, present: Sequence[FederatedCredential]
+) -> None:
+    """At most twenty, each with a name of its own and another issuer and subject.
+
+    Raises:
+        RegistrationError: With the rule that was broken.
+    """
+    if len(present) >= MOST_FEDERATED:
+        raise RegistrationError(
+            f"{app.name} has {MOST_FEDERATED} federated credentials already, and may have no more."
+        )
+    if not 3 <= len(new.name) <= 120 or len(new.description) > 600:  # noqa: PLR2004 (Graph's own limits)
+        raise RegistrationError(
+            "A federated credential's name has 3 to 120 characters, its description at most 600."
+        )
+    if not (new.issuer and new.subject and new.audience):
+        raise RegistrationError("A federated credential needs issuer, subject and audience.")
+    if any((f.issuer, f.subject) == (new.issuer, new.subject) for f in present):
+        raise RegistrationError(f"{app.name} has a federated credential for that issuer and subject already.")
 
 
 def _check_name(app: AppRegistration, *, personal: bool) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Realm = Literal["organizations", "consumers", "us-government", "app", "nobody"]
-PACKAGED: Final = ("signing", "next", "consumers", "us-government", "forger")
+PACKAGED: Final = ("signing", "next", "consumers", "us-government", "forger", "workloads")
 PUBLIC_CLOUD: Final = "microsoftonline.com"
 US_GOVERNMENT: Final = "microsoftonline.us"
 _SUBJECT: Final = "accounts.accesscontrol.windows.net"
@@ -113,6 +113,7 @@ def packaged(name: str) -> SigningKey:
         "consumers": "consumers",
         "us-government": "us-government",
         "forger": "nobody",
+        "workloads": "nobody",
     }
     cloud = US_GOVERNMENT if name == "us-government" else PUBLIC_CLOUD
     return describe(

@@ -10,7 +10,7 @@ import binascii
 import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +76,12 @@ def json_response(content: Any, status: int = 200, *headers: tuple[str, str]) ->
     """JSON as Entra writes it: no spaces."""
     body = json.dumps(content, separators=(",", ":")).encode()
     return Response(status, body, (("Content-Type", "application/json; charset=utf-8"), *headers))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a Host header names this machine: foreign pages must not reach in by DNS rebinding."""
+    name = urlsplit(f"//{host}").hostname or ""
+    return name in {"localhost", "127.0.0.1", "::1"} or name.endswith(".localhost")
 
 
 def parse_form(text: str) -> dict[str, str]:

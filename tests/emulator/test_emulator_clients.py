@@ -9,14 +9,16 @@ import httpx
 import jwt
 import msal
 import pytest
-from azure.identity import ClientSecretCredential
-from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
+from azure.identity import CertificateCredential, ClientSecretCredential, WorkloadIdentityCredential, aio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 from emulator_office import Office
 
-from entra_guard.emulator import Emulator
+from entra_guard.emulator import ClientCertificate, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,13 @@ def served() -> Iterator[Office]:
         api = entra.register_app("Orders", app_roles=["Orders.Read"])
         daemon = entra.register_app("Daemon", identifier_uris=())
         entra.grant(daemon, api, "Orders.Read")
+        entra.add_federated_credential(daemon, entra.workload_issuer, "job")
         yield Office(entra, api, daemon, entra.add_secret(daemon, value="+/=&% ~:+/=&% ~:"), web)
+
+
+@pytest.fixture(scope="module")
+def certificate(served: Office) -> ClientCertificate:
+    return served.entra.new_certificate(served.daemon)
 
 
 @pytest.fixture(autouse=True)
@@ -120,12 +128,88 @@ def test_azure_identity_gets_a_token_by_secret_and_serves_it_from_its_cache(serv
 
 def test_azure_identitys_async_credential_gets_a_token_by_secret(served: Office) -> None:
     async def token() -> str:
-        async with AsyncClientSecretCredential(
+        async with aio.ClientSecretCredential(
             served.entra.tenant_id, served.daemon.client_id, served.secret.value, **azure_options(served)
         ) as credential:
             return (await credential.get_token(served.api.default_scope)).token
 
     assert roles(served, asyncio.run(token())) == ["Orders.Read"]
+
+
+def msal_app(office: Office, credential: Any) -> msal.ConfidentialClientApplication:
+    return msal.ConfidentialClientApplication(
+        office.daemon.client_id,
+        client_credential=credential,
+        authority=f"{office.entra.https_url}/{office.entra.tenant_id}",
+        verify=str(office.entra.ca_bundle),
+        instance_discovery=False,
+    )
+
+
+@pytest.mark.parametrize("how", ["pem", "pem with x5c", "thumbprint", "pfx"])
+def test_msal_gets_a_token_by_certificate(
+    served: Office, certificate: ClientCertificate, tmp_path: Path, how: str
+) -> None:
+    private = certificate.key.decode()
+    parsed = x509.load_pem_x509_certificate(certificate.certificate)
+    pfx = tmp_path / "client.pfx"
+    key: Any = load_pem_private_key(certificate.key, None)
+    pfx.write_bytes(
+        pkcs12.serialize_key_and_certificates(b"c", key, parsed, None, BestAvailableEncryption(b"pw"))
+    )
+    credential = {
+        "pem": {
+            "private_key": private,
+            "public_certificate": certificate.certificate.decode(),
+            "thumbprint": None,
+        },
+        "pem with x5c": {"private_key": private, "public_certificate": certificate.certificate.decode()},
+        "thumbprint": {"private_key": private, "thumbprint": certificate.thumbprint},
+        "pfx": {"private_key_pfx_path": str(pfx), "passphrase": "pw", "public_certificate": True},
+    }[how]
+    answer = msal_app(served, credential).acquire_token_for_client([served.api.default_scope])
+    assert roles(served, answer["access_token"]) == ["Orders.Read"], answer
+
+
+def test_msal_gets_a_token_by_an_assertion_of_another_issuer(served: Office) -> None:
+    credential = {"client_assertion": lambda: served.entra.workload_token("job")}
+    answer = msal_app(served, credential).acquire_token_for_client([served.api.default_scope])
+    assert roles(served, answer["access_token"]) == ["Orders.Read"], answer
+
+
+def test_azure_identity_gets_a_token_by_certificate(
+    served: Office, certificate: ClientCertificate, tmp_path: Path
+) -> None:
+    path = str(certificate.write(tmp_path / "client.pem"))
+    names = (served.entra.tenant_id, served.daemon.client_id)
+
+    async def asynchronously(**chain: Any) -> str:
+        async with aio.CertificateCredential(*names, path, **chain, **azure_options(served)) as credential:
+            return (await credential.get_token(served.api.default_scope)).token
+
+    for chain in ({}, {"send_certificate_chain": True}):
+        with CertificateCredential(*names, path, **chain, **azure_options(served)) as credential:
+            assert roles(served, credential.get_token(served.api.default_scope).token) == ["Orders.Read"]
+        assert roles(served, asyncio.run(asynchronously(**chain))) == ["Orders.Read"]
+
+
+def test_azure_identity_gets_a_token_by_a_token_file(served: Office, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(served.entra.workload_token("job"))
+    options = {
+        "tenant_id": served.entra.tenant_id,
+        "client_id": served.daemon.client_id,
+        "token_file_path": str(file),
+        **azure_options(served),
+    }
+
+    async def asynchronously() -> str:
+        async with aio.WorkloadIdentityCredential(**options) as credential:
+            return (await credential.get_token(served.api.default_scope)).token
+
+    with WorkloadIdentityCredential(**options) as credential:
+        assert roles(served, credential.get_token(served.api.default_scope).token) == ["Orders.Read"]
+    assert roles(served, asyncio.run(asynchronously())) == ["Orders.Read"]
 
 
 def test_pyjwts_key_client_finds_the_key_of_a_token(served: Office) -> None:

@@ -1,0 +1,90 @@
+"""Certificates of clients: made, read, and named by their thumbprints. Knows no directory."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A client's certificate with its private key, as PEM. No repr shows the key.
+
+    Attributes:
+        pem: Key and certificate in one, as most tools want it.
+        key: The private key alone.
+        certificate: The certificate alone.
+        thumbprint: SHA-1 in hexadecimal, as the portal shows it.
+    """
+
+    thumbprint: str
+    certificate: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+
+    @property
+    def pem(self) -> bytes:
+        return self.key + self.certificate
+
+    def write(self, path: Path) -> Path:
+        """Write key and certificate to a file only this user may read."""
+        path.touch(mode=0o600)
+        path.write_bytes(self.pem)
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCertificate:
+    """What matters of a certificate that was registered. Times in seconds since 1970."""
+
+    der: bytes = field(repr=False)
+    starts: float
+    expires: float
+
+
+def new_certificate(name: str, *, starts: float, expires: float) -> ClientCertificate:
+    """A new RSA key and a self-signed certificate for it. Times in seconds since 1970."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+    dated = builder.not_valid_before(_moment(starts)).not_valid_after(_moment(expires))
+    certificate = dated.sign(key, hashes.SHA256())
+    pem, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
+    return ClientCertificate(
+        thumbprint=certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303 (the portal's name for it)
+        certificate=certificate.public_bytes(pem),
+        key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password),
+    )
+
+
+def read_certificate(given: bytes | str) -> ReadCertificate:
+    """Read PEM or DER.
+
+    Raises:
+        ValueError: It is no certificate, or not of an RSA key.
+    """
+    octets = given.encode() if isinstance(given, str) else given
+    try:
+        read = x509.load_pem_x509_certificate if b"-----BEGIN" in octets else x509.load_der_x509_certificate
+        certificate = read(octets)
+    except ValueError:
+        raise ValueError("That is no certificate: pass the text of a PEM file, or DER.") from None
+    if not isinstance(certificate.public_key(), rsa.RSAPublicKey):
+        raise ValueError("Entra takes certificates of RSA keys only.")  # noqa: TRY004 (the value is wrong)
+    return ReadCertificate(
+        der=certificate.public_bytes(serialization.Encoding.DER),
+        starts=certificate.not_valid_before_utc.timestamp(),
+        expires=certificate.not_valid_after_utc.timestamp(),
+    )
+
+
+def _moment(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(int(seconds), dt.UTC)

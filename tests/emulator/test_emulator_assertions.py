@@ -1,0 +1,349 @@
+"""Clients prove themselves by certificate or by another issuer's token, as loosely as Entra lets them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import ssl
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from entra_guard.emulator import CONTOSO, Emulator, RegistrationError
+
+if TYPE_CHECKING:
+    from emulator_office import Office
+
+    from entra_guard.emulator import ClientCertificate
+
+JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+SUBJECT = "system:serviceaccount:orders:api"
+
+
+@pytest.fixture(scope="module")
+def _made() -> ClientCertificate:
+    """Made once: an RSA key takes its time."""
+    entra = Emulator()
+    return entra.new_certificate(entra.register_app("Daemon"))
+
+
+@pytest.fixture
+def certificate(office: Office, _made: ClientCertificate) -> ClientCertificate:
+    office.entra.add_certificate(office.daemon, _made.certificate)
+    return _made
+
+
+def thumbprint(certificate: ClientCertificate, algorithm: str) -> bytes:
+    return hashlib.new(algorithm, ssl.PEM_cert_to_DER_cert(certificate.certificate.decode())).digest()
+
+
+def b64(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def usual(office: Office) -> dict[str, Any]:
+    client, now = office.daemon.client_id, int(time.time())
+    audience = f"{office.entra.url}/{CONTOSO}/oauth2/v2.0/token"
+    return {
+        "aud": audience,
+        "iss": client,
+        "sub": client,
+        "jti": str(uuid.uuid4()),
+        "exp": now + 600,
+        "nbf": now,
+        "iat": now,
+    }
+
+
+def assertion(
+    office: Office, certificate: ClientCertificate, algorithm: str = "PS256", **changes: Any
+) -> str:
+    """The usual assertion; claims by name, header members with a leading underscore, None takes away."""
+    header = {"x5t#S256": b64(thumbprint(certificate, "sha256"))}
+    header.update({name[1:].replace("_", "#"): value for name, value in changes.items() if name[0] == "_"})
+    claims = {**usual(office), **{name: value for name, value in changes.items() if name[0] != "_"}}
+    claims = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(claims, certificate.key, algorithm, {k: v for k, v in header.items() if v is not None})
+
+
+def ask(office: Office, token: str, **form: Any) -> Any:
+    fields = {"client_secret": None, "client_assertion_type": JWT_BEARER, "client_assertion": token, **form}
+    return office.ask(**fields)
+
+
+def refused(response: Any) -> Any:
+    return response.json()["error_codes"], response.json()["error_description"]
+
+
+@pytest.mark.parametrize("algorithm", ["PS256", "RS256"])
+def test_a_certificate_gets_a_token_that_says_so(
+    office: Office, certificate: ClientCertificate, algorithm: str
+) -> None:
+    response = ask(office, assertion(office, certificate, algorithm))
+    assert response.status_code == 200, response.text
+    assert office.verified(response.json()["access_token"])["azpacr"] == "2"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        b64,
+        lambda digest: base64.urlsafe_b64encode(digest).decode(),
+        lambda digest: base64.b64encode(digest).decode(),
+        lambda digest: base64.b64encode(digest).rstrip(b"=").decode(),
+    ],
+)
+@pytest.mark.parametrize(("member", "algorithm"), [("_x5t_S256", "sha256"), ("_x5t", "sha1")])
+def test_a_thumbprint_may_be_spelt_in_any_base64(
+    office: Office, certificate: ClientCertificate, spelling: Any, member: str, algorithm: str
+) -> None:
+    names = {"_x5t_S256": None, member: spelling(thumbprint(certificate, algorithm))}
+    assert ask(office, assertion(office, certificate, **names)).status_code == 200
+
+
+def test_padded_segments_are_taken_as_they_were_signed(
+    office: Office, certificate: ClientCertificate
+) -> None:
+    """azure-identity's async certificate credential writes such."""
+    header = {"alg": "RS256", "typ": "JWT", "x5t": b64(thumbprint(certificate, "sha1")), "pad": "?"}
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in (header, usual(office))]
+    signer = jwt.get_algorithm_by_name("RS256")
+    signature = signer.sign(".".join(parts).encode(), signer.prepare_key(certificate.key))
+    token = ".".join([*parts, base64.urlsafe_b64encode(signature).decode()])
+    assert "=" in token
+    assert ask(office, token).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"exp": time.time() + 600.5, "iat": time.time() - 0.25, "nbf": None},
+        {"exp": str(int(time.time()) + 600), "nbf": str(int(time.time()))},
+        {"iat": None},
+        {"jti": None},
+        {"exp": int(time.time()) + 1800},
+        {"_x5c": ["MII\nABC\n"]},
+        {"_x5c": "MIIABC"},
+        {"_kid": "anything"},
+    ],
+)
+def test_what_released_clients_leave_out_or_write_oddly_is_no_matter(
+    office: Office, certificate: ClientCertificate, change: dict[str, Any]
+) -> None:
+    assert ask(office, assertion(office, certificate, **change)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        "{0}/{1}/oauth2/v2.0/token",
+        "{0}/{1}/oauth2/token",
+        "{0}/{1}/v2.0",
+        "{0}/{1}/",
+        "{0}/common/oauth2/v2.0/token",
+    ],
+)
+def test_an_assertion_may_be_for_the_endpoint_or_the_issuer(
+    office: Office, certificate: ClientCertificate, audience: str
+) -> None:
+    for tenant in (CONTOSO, "contoso.onmicrosoft.com"):
+        aud = audience.format(office.entra.url, tenant)
+        assert ask(office, assertion(office, certificate, aud=aud)).status_code == 200
+
+
+def test_the_same_assertion_works_again_and_the_client_id_may_be_left_to_it(
+    office: Office, certificate: ClientCertificate
+) -> None:
+    token = assertion(office, certificate)
+    assert [ask(office, token, client_id=None).status_code for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("change", "number", "words"),
+    [
+        ({"aud": "https://attacker.example/oauth2/v2.0/token"}, 700023, "audience claim does not match"),
+        ({"aud": "http://127.0.0.1/fabrikam.onmicrosoft.com/oauth2/v2.0/token"}, 700023, "does not match"),
+        ({"sub": "somebody else"}, 700021, "doesn't match 'client_id'"),
+        ({"iss": "somebody else"}, 700021, "doesn't match 'client_id'"),
+        ({"exp": 1000, "nbf": 900}, 700024, "expiry time of assertion 01/01/1970 00:16:40"),
+        ({"nbf": 4_000_000_000}, 700024, "not within its valid time range"),
+        ({"exp": None}, 50027, "malformed"),
+        ({"exp": "soon"}, 50027, "malformed"),
+        ({"exp": "nan"}, 700024, "valid time range"),
+        ({"_x5t_S256": b64(bytes(32))}, 700027, "[Reason - The key was not found., Thumbprint of key used"),
+        ({"_x5t_S256": None}, 700027, "The key was not found"),
+        ({"_x5t_S256": 7}, 700027, "The key was not found"),
+        ({"_x5t_S256": "!!"}, 700027, "The key was not found"),
+    ],
+)
+def test_an_assertion_that_proves_nothing_is_refused(
+    office: Office, certificate: ClientCertificate, change: dict[str, Any], number: int, words: str
+) -> None:
+    numbers, text = refused(ask(office, assertion(office, certificate, **change)))
+    assert numbers == [number]
+    assert words in text
+
+
+def test_another_key_under_the_right_thumbprint_is_refused(
+    office: Office, certificate: ClientCertificate
+) -> None:
+    other = office.entra.new_certificate(office.api)
+    forged = assertion(office, other, _x5t_S256=b64(thumbprint(certificate, "sha256")))
+    assert refused(ask(office, forged))[0] == [700027]
+    assert "did not match the expected signature" in refused(ask(office, forged))[1]
+
+
+def test_an_expired_certificate_is_named_with_its_dates(office: Office) -> None:
+    old = office.entra.new_certificate(office.daemon, starts_in=-7200, expires_in=-3600)
+    numbers, text = refused(ask(office, assertion(office, old)))
+    assert numbers == [700027]
+    assert "The key used is expired" in text
+    assert "Found key 'Start=" in text
+
+
+@pytest.mark.parametrize(
+    "token", ["", "a.b", "a.b.c", "e30.e30.", "bnVsbA.bnVsbA.", "W10.W10.AA", "ä.b.c", "e30.e30.e30.e30"]
+)
+def test_what_is_no_jwt_is_refused(office: Office, token: str) -> None:
+    assert refused(ask(office, token))[0] in ([50027], [5002738])
+
+
+def test_elliptic_curves_are_not_supported(office: Office) -> None:
+    token = jwt.encode(usual(office), ec.generate_private_key(ec.SECP256R1()), "ES256")
+    assert refused(ask(office, token))[0] == [5002738]
+    assert "'ES256' is not a supported signature algorithm" in refused(ask(office, token))[1]
+
+
+def test_the_assertions_type_must_be_named(office: Office, certificate: ClientCertificate) -> None:
+    response = ask(office, assertion(office, certificate), client_assertion_type=None)
+    assert "client_assertion_type" in refused(response)[1]
+
+
+def test_a_removed_certificate_is_good_no_more(office: Office) -> None:
+    made = office.entra.new_certificate(office.daemon)
+    key_id = office.entra.directory.credentials_of(office.daemon.client_id).certificates[0].key_id
+    office.entra.remove_certificate(office.daemon, key_id)
+    assert refused(ask(office, assertion(office, made)))[0] == [700027]
+    with pytest.raises(LookupError, match="no certificate"):
+        office.entra.remove_certificate(office.daemon, key_id)
+
+
+def test_certificates_are_registered_as_pem_text_pem_or_der(
+    office: Office, certificate: ClientCertificate
+) -> None:
+    der = ssl.PEM_cert_to_DER_cert(certificate.certificate.decode())
+    kept = [
+        office.entra.add_certificate(office.api, form)
+        for form in (certificate.pem.decode(), certificate.pem, der)
+    ]
+    assert {stored.der for stored in kept} == {der}
+    for nonsense in (b"nonsense", "-----BEGIN CERTIFICATE-----\nnonsense", b""):
+        with pytest.raises(ValueError, match="That is no certificate"):
+            office.entra.add_certificate(office.api, nonsense)
+
+
+def test_no_repr_shows_a_private_key_and_the_file_is_for_this_user_only(
+    office: Office, certificate: ClientCertificate, tmp_path: Any
+) -> None:
+    assert "PRIVATE" not in f"{certificate!r}{office.entra.state!r}"
+    path = certificate.write(tmp_path / "client.pem")
+    assert path.stat().st_mode & 0o077 == 0
+    assert path.read_bytes() == certificate.pem
+
+
+def test_another_issuers_token_stands_for_a_secret(office: Office) -> None:
+    entra = office.entra
+    entra.add_federated_credential(office.daemon, entra.workload_issuer, SUBJECT)
+    response = ask(office, entra.workload_token(SUBJECT))
+    assert response.status_code == 200, response.text
+    assert office.verified(response.json()["access_token"])["azpacr"] == "2"
+
+
+def test_that_other_issuer_can_be_discovered(office: Office) -> None:
+    issuer = office.entra.workload_issuer
+    configuration = office.web.get(f"{issuer}/.well-known/openid-configuration").json()
+    assert configuration["issuer"] == issuer
+    keys = jwt.PyJWKSet.from_dict(office.web.get(configuration["jwks_uri"]).json())
+    claims = jwt.decode(
+        office.entra.workload_token(SUBJECT),
+        keys.keys[0],
+        audience="api://AzureADTokenExchange",
+        issuer=issuer,
+    )
+    assert claims["sub"] == SUBJECT
+
+
+def test_a_foreign_issuers_keys_can_be_given(office: Office, certificate: ClientCertificate) -> None:
+    signer = jwt.get_algorithm_by_name("RS256")
+    public = json.loads(signer.to_jwk(signer.prepare_key(certificate.key).public_key()))
+    issuer = "https://token.actions.example"
+    office.entra.add_federated_credential(
+        office.daemon, issuer, "repo:a/b", jwks={"keys": [{**public, "kid": "k1", "alg": "RS256"}]}
+    )
+    claims = {**usual(office), "iss": issuer, "sub": "repo:a/b", "aud": "api://AzureADTokenExchange"}
+    assert ask(office, jwt.encode(claims, certificate.key, "RS256", {"kid": "k1"})).status_code == 200
+    assert refused(ask(office, jwt.encode(claims, certificate.key, "RS256", {"kid": "k2"})))[0] == [700027]
+    office.entra.add_federated_credential(office.daemon, "https://other.example", "x", name="other")
+    unknown = {**claims, "iss": "https://other.example", "sub": "x"}
+    assert refused(ask(office, jwt.encode(unknown, certificate.key, "RS256", {"kid": "k1"})))[0] == [700027]
+
+
+def test_an_apps_token_for_token_exchange_stands_for_another_apps_secret(office: Office) -> None:
+    """As a managed identity's does: Entra itself is the issuer, the subject is its object id."""
+    entra = office.entra
+    helper = entra.register_app("Helper", identifier_uris=())
+    secret = entra.add_secret(helper)
+    entra.add_federated_credential(office.daemon, f"{entra.authority}/v2.0", helper.service_principal_id)
+    exchange = office.ask(
+        client_id=helper.client_id, client_secret=secret.value, scope="api://AzureADTokenExchange/.default"
+    )
+    assert ask(office, exchange.json()["access_token"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "number", "words"),
+    [
+        ({"subject": SUBJECT.upper()}, 700213, f"subject '{SUBJECT.upper()}'"),
+        ({"audience": "api://other"}, 700212, "audience 'api://other'"),
+        ({"lifetime": -600}, 700024, "valid time range"),
+    ],
+)
+def test_issuer_subject_and_audience_must_match_to_the_letter(
+    office: Office, options: dict[str, Any], number: int, words: str
+) -> None:
+    office.entra.add_federated_credential(office.daemon, office.entra.workload_issuer, SUBJECT)
+    token = office.entra.workload_token(**{"subject": SUBJECT, **options})
+    numbers, text = refused(ask(office, token))
+    assert numbers == [number]
+    assert words in text
+
+
+def test_a_token_of_an_issuer_nobody_registered_is_refused(office: Office) -> None:
+    office.entra.add_federated_credential(office.daemon, "https://token.actions.example", SUBJECT)
+    assert refused(ask(office, office.entra.workload_token(SUBJECT)))[0] == [700211]
+
+
+def test_an_app_has_at_most_twenty_federated_credentials_and_each_is_its_own(entra: Emulator) -> None:
+    app = entra.register_app("Daemon")
+    for options, words in [
+        ({"name": "ab"}, "3 to 120 characters"),
+        ({"description": "x" * 601}, "at most 600"),
+        ({"subject": ""}, "needs issuer, subject"),
+    ]:
+        with pytest.raises(RegistrationError, match=words):
+            entra.add_federated_credential(
+                **{"app": app, "issuer": "https://i.example", "subject": "s", **options}
+            )
+    for number in range(20):
+        entra.add_federated_credential(app, "https://i.example", f"s{number}")
+    with pytest.raises(RegistrationError, match="20 federated credentials already"):
+        entra.add_federated_credential(app, "https://i.example", "s20")
+    other = entra.register_app("Other")
+    entra.add_federated_credential(other, "https://i.example", "s")
+    with pytest.raises(RegistrationError, match="that issuer and subject already"):
+        entra.add_federated_credential(other, "https://i.example", "s")
