@@ -12,32 +12,38 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entra_guard import _jws
-from entra_guard._claims import Claims, read_claims
+from entra_guard._claims import Claims, read_claims, refuse_ambiguous
 from entra_guard._json import NotStrictJsonError
 from entra_guard._keys import KeyOrigin
-from entra_guard.checklist import AFTER_SIGNATURE, GATE, Case, Check, nearest_audience
-from entra_guard.errors import refusal
-from entra_guard.principal import Identity
+from entra_guard.checklist import AFTER_SIGNATURE, CHECKLIST, GATE, Case, Decide, nearest_audience
+from entra_guard.errors import AccessError, refusal
+from entra_guard.principal import Identity, Principal
 
 if TYPE_CHECKING:
     from entra_guard._key_ring import Serving
     from entra_guard.policy import Policy
 
-_GATE: Final = tuple((check.decide, check) for check in GATE)
-_AFTER: Final = tuple((check.decide, check) for check in AFTER_SIGNATURE)
+_GATE: Final = tuple(check.decide for check in GATE)
+_AFTER: Final = tuple(check.decide for check in AFTER_SIGNATURE)
+_CHECK_OF: Final = {check.decide: check for check in CHECKLIST}
 _NO_KEY: Final = KeyOrigin()
-_KNOWN_HEADERS: Final = 64
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """A refusal that newer keys could turn: 'unknown_key' or 'bad_signature'."""
+    """A refusal that newer keys could turn: 'unknown_key' or 'bad_signature'.
+
+    Without claims, the header is one that was refused before, and the rest was not looked at.
+    """
 
     code: str
     kid: str
-    claims: Claims
+    header: bytes
+    claims: Claims | None = None
 
 
-def decide(token: bytes, policy: Policy, serving: Serving, now: float) -> Identity | Doubt:
+def decide(  # noqa: C901  # one straight line of steps: each call more would be paid by every request
+    token: bytes, policy: Policy, serving: Serving, now: float
+) -> Principal | Doubt:
     """Decide about a token that is not remembered.
 
     Args:
@@ -50,25 +56,41 @@ def decide(token: bytes, policy: Policy, serving: Serving, now: float) -> Identi
         AccessError: It must not pass, whatever keys there are.
     """
     header_part, payload_part, signature_part, signing_input = _jws.split(token)
-    header = serving.headers.get(header_part) or _jws.read_header(header_part, policy.algorithms)
-    claims = claims_in(payload_part)
+    known = serving.headers.get(header_part)
+    if known is None and (stranger := serving.strangers.get(header_part)):
+        return Doubt("unknown_key", stranger[0], header_part)
+    header = known[0] if known else _jws.read_header(header_part, policy.algorithms)
+    payload = _jws.decode(payload_part)
+    try:
+        claims = read_claims(payload)
+    except NotStrictJsonError as error:
+        raise _unclear(error) from None
     issuer = serving.issuer
-    for judge, check in _GATE:
+    for judge in _GATE:
         if code := judge(policy, issuer, claims, _NO_KEY, now):
-            case = (policy, issuer, claims, _NO_KEY, now)
-            raise refusal(code, partial(_facts, code, check, header.kid, case))
+            raise refusal(
+                code, partial(_facts, code, judge, header.kid, (policy, issuer, claims, _NO_KEY, now))
+            )
     key = serving.by_kid.get(header.kid)
     if key is None:
-        return Doubt("unknown_key", header.kid, claims)
+        return Doubt("unknown_key", header.kid, header_part, claims)
     if not _jws.signature_holds(key, header.alg, signing_input, _jws.decode(signature_part)):
-        return Doubt("bad_signature", header.kid, claims)
-    for judge, check in _AFTER:
-        if code := judge(policy, issuer, claims, key.origin, now):
-            case = (policy, issuer, claims, key.origin, now)
-            raise refusal(code, partial(_facts, code, check, header.kid, case))
-    if len(serving.headers) < _KNOWN_HEADERS:
-        serving.headers[header_part] = header  # only now: a flood of headers must not fill it
-    return _identity(claims)
+        return Doubt("bad_signature", header.kid, header_part, claims)
+    try:
+        refuse_ambiguous(claims, payload)
+    except NotStrictJsonError as error:
+        raise _unclear(error) from None
+    origin = key.origin
+    for judge in _AFTER:
+        if code := judge(policy, issuer, claims, origin, now):
+            raise refusal(
+                code, partial(_facts, code, judge, header.kid, (policy, issuer, claims, origin, now))
+            )
+    span = known[1] if known else slice(len(header_part) + 1, -len(signature_part) - 1)
+    if known is None:
+        _jws.refuse_ambiguous(header_part)
+        serving.learn(header_part, header, span)  # only now: a flood of headers must not fill it
+    return Principal(_identity(claims, span, policy.leeway), payload_part)
 
 
 def plausible(token: bytes, policy: Policy) -> None:
@@ -79,35 +101,32 @@ def plausible(token: bytes, policy: Policy) -> None:
     """
     header_part, payload_part, _signature, _input = _jws.split(token)
     _jws.read_header(header_part, policy.algorithms)
-    claims_in(payload_part)
-
-
-def claims_in(segment: bytes) -> Claims:
-    """Read the deciding claims of a payload segment.
-
-    Raises:
-        InvalidTokenError: not_a_jwt or invalid_claims.
-    """
     try:
-        return read_claims(_jws.decode(segment))
+        read_claims(_jws.decode(payload_part))
     except NotStrictJsonError as error:
-        raise refusal("invalid_claims", {"found": str(error)}) from None
+        raise _unclear(error) from None
 
 
-def _identity(claims: Claims) -> Identity:
+def _unclear(error: NotStrictJsonError) -> AccessError:
+    return refusal("invalid_claims", {"found": str(error)})
+
+
+def _identity(claims: Claims, payload: slice, leeway: float) -> Identity:
     assert claims.exp is not None  # noqa: S101  # the gate saw to it
-    is_app = claims.is_app
+    is_app, oid = claims.is_app, claims.oid
     return Identity(
-        claims.app_id,
+        claims.azp or claims.appid,
         claims.tid,
-        claims.oid,
-        claims.oid if claims.sub == claims.oid else claims.sub,
+        oid,
+        oid if claims.sub == oid else claims.sub,  # one object instead of two equal ones
         claims.roles,
         () if is_app else claims.scopes,
         claims.ver,
         is_app,
         claims.exp,
+        claims.exp + leeway,
         claims.uti,
+        payload,
     )
 
 
@@ -117,7 +136,8 @@ def facts_about(claims: Claims, kid: str) -> dict[str, object]:
     return {name: value for name, value in facts.items() if value}
 
 
-def _facts(code: str, check: Check, kid: str, case: Case) -> dict[str, object]:
+def _facts(code: str, judge: Decide, kid: str, case: Case) -> dict[str, object]:
+    check = _CHECK_OF[judge]
     policy, _issuer, claims, _key, now = case
     facts = {"expected": check.expected(*case), "found": check.found(*case)}
     if code == "expired":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from entra_guard import _jws
-from entra_guard._claims import Claims, read_claims
+from entra_guard._claims import Claims, read_claims, refuse_ambiguous
 from entra_guard._json import NotStrictJsonError
 from entra_guard._keys import KeyOrigin, SigningKey
 from entra_guard.checklist import AFTER_SIGNATURE, GATE, Case, Check
@@ -114,6 +114,7 @@ def _header(segment: bytes, policy: Policy, steps: list[Step]) -> _jws.Header | 
     expected = " or ".join(sorted(policy.algorithms))
     try:
         header = _jws.read_header(segment, policy.algorithms)
+        _jws.refuse_ambiguous(segment)
     except AccessError as error:
         steps.append(_failed("header", f"{expected}, and a kid", error))
         return None
@@ -124,7 +125,9 @@ def _header(segment: bytes, policy: Policy, steps: list[Step]) -> _jws.Header | 
 def _claims(segment: bytes, steps: list[Step]) -> Claims | None:
     expected = "one JSON object, each name once, exact types"
     try:
-        claims = read_claims(_jws.decode(segment))
+        payload = _jws.decode(segment)
+        claims = read_claims(payload)
+        refuse_ambiguous(claims, payload)
     except AccessError as error:
         steps.append(_failed("claims", expected, error))
         return None

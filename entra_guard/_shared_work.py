@@ -40,15 +40,15 @@ class SharedWork(Generic[K, T]):
     def forget(self) -> None:
         """Let go of all work, as a forked child must: no thread of its parent came along."""
         self._lock = threading.Lock()
-        self._in_flight: dict[K, Future[T]] = {}
+        self.under_way: dict[K, Future[T]] = {}
 
     def start(self, key: K, work: Callable[[], T]) -> Future[T]:
         """Start the work on a thread of its own, or join it where it is under way."""
         with self._lock:
-            future = self._in_flight.get(key)
+            future = self.under_way.get(key)
             if future is not None:
                 return future
-            future = self._in_flight[key] = Future()
+            future = self.under_way[key] = Future()
             future.set_running_or_notify_cancel()  # from here on no waiter can cancel it
         threading.Thread(
             target=self._run, args=(key, work, future), name=f"entra_guard {key}", daemon=True
@@ -57,7 +57,7 @@ class SharedWork(Generic[K, T]):
 
     def in_flight(self, key: K) -> Future[T] | None:
         """The work under way for a key, if there is any."""
-        return self._in_flight.get(key)
+        return self.under_way.get(key)
 
     def _run(self, key: K, work: Callable[[], T], future: Future[T]) -> None:
         try:
@@ -72,7 +72,7 @@ class SharedWork(Generic[K, T]):
     def _done(self, key: K) -> None:
         """Take the work out before its waiters wake: whoever they ask next starts anew."""
         with self._lock:
-            del self._in_flight[key]
+            del self.under_way[key]
 
 
 def wait(future: Future[T], timeout: float | None) -> T:

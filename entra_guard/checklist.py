@@ -95,14 +95,11 @@ def _audience(policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _
     return "wrong_audience" if issuer.is_entra or policy.accepted.isdisjoint(aud) else ""
 
 
-def _key_issuer(_policy: Policy, issuer: Issuer, claims: Claims, key: KeyOrigin, _now: float) -> str:
-    if key.issuer in ("", issuer.v2):
-        return ""
-    theirs = fill(key.issuer, claims.tid)
-    return "" if theirs in (claims.iss, fill(issuer.v2, claims.tid)) else "key_of_other_issuer"
-
-
-def _key_cloud(_policy: Policy, issuer: Issuer, _claims: Claims, key: KeyOrigin, _now: float) -> str:
+def _key_origin(_policy: Policy, issuer: Issuer, claims: Claims, key: KeyOrigin, _now: float) -> str:
+    if key.issuer not in ("", issuer.v2):
+        theirs = fill(key.issuer, claims.tid)
+        if theirs not in (claims.iss, fill(issuer.v2, claims.tid)):
+            return "key_of_other_issuer"
     return "key_of_other_cloud" if key.cloud != issuer.cloud and key.cloud and issuer.cloud else ""
 
 
@@ -116,12 +113,12 @@ def _kind(_policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now
         return "proof_of_possession_required"
     if not issuer.is_entra:
         return ""
-    app_id = claims.app_id
-    if not app_id and not claims.scp:
-        return "id_token"
-    if not is_guid(app_id) or (claims.is_app and not claims.oid):
-        return "invalid_claims"
-    return "invalid_claims" if claims.idtyp == "app" and claims.scopes else ""
+    app_id = claims.azp if claims.ver == "2.0" else claims.app_id
+    if not is_guid(app_id):
+        return "invalid_claims" if app_id or claims.scp else "id_token"
+    if claims.oid or not claims.is_app:
+        return "invalid_claims" if claims.idtyp == "app" and claims.scopes else ""
+    return "invalid_claims"
 
 
 def _client(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
@@ -166,16 +163,10 @@ more than what the authority publishes: allow-lists are consulted after the sign
 
 AFTER_SIGNATURE: Final[tuple[Check, ...]] = (
     Check(
-        "key issuer",
-        _key_issuer,
-        lambda _p, issuer, claims, _k, _now: fill(issuer.v2, claims.tid),
-        lambda _p, _i, claims, key, _now: fill(key.issuer, claims.tid) or "not named",
-    ),
-    Check(
-        "key cloud",
-        _key_cloud,
-        lambda _p, issuer, _c, _k, _now: issuer.cloud or "not named",
-        lambda _p, _i, _c, key, _now: key.cloud or "not named",
+        "key origin",
+        _key_origin,
+        lambda _p, issuer, claims, _k, _now: _origin_words(fill(issuer.v2, claims.tid), issuer.cloud),
+        lambda _p, _i, claims, key, _now: _origin_words(fill(key.issuer, claims.tid), key.cloud),
     ),
     Check(
         "tenant",
@@ -209,6 +200,10 @@ AFTER_SIGNATURE: Final[tuple[Check, ...]] = (
 
 CHECKLIST: Final[tuple[Check, ...]] = GATE + AFTER_SIGNATURE
 """Everything about the claims, in order; the signature stands between GATE and AFTER_SIGNATURE."""
+
+
+def _origin_words(issuer: str, cloud: str) -> str:
+    return f"{issuer or 'any issuer'} in {cloud or 'any cloud'}"
 
 
 def _kind_found(claims: Claims) -> str:

@@ -20,7 +20,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from entra_guard.reasons import REASONS
 
@@ -110,6 +110,10 @@ class AccessError(EntraGuardError):
     """
 
     oauth_error: ClassVar[str] = ""
+    scope = ""
+    retry_after: float | None = None
+    claims = ""
+    resource_metadata = ""
 
     def __init__(
         self,
@@ -123,10 +127,11 @@ class AccessError(EntraGuardError):
     ) -> None:
         self.reason = REASONS[code]
         self._facts = facts
-        self.scope = scope
-        self.retry_after = retry_after
-        self.claims = claims
-        self.resource_metadata = resource_metadata
+        if scope or claims or resource_metadata or retry_after is not None:
+            self.scope = scope
+            self.retry_after = retry_after
+            self.claims = claims
+            self.resource_metadata = resource_metadata
 
     @property
     def facts(self) -> dict[str, object]:
@@ -228,10 +233,14 @@ _BY_STATUS: dict[int, type[AccessError]] = {
 }
 
 
+_KINDS: Final = {code: _BY_STATUS[reason.status] for code, reason in REASONS.items()} | {
+    "missing_token": MissingTokenError
+}
+
+
 def refusal(code: str, facts: Facts | Callable[[], Facts] | None = None, *, scope: str = "") -> AccessError:
     """Build the error that belongs to a reason."""
-    kind = MissingTokenError if code == "missing_token" else _BY_STATUS[REASONS[code].status]
-    return kind(code, facts, scope=scope)
+    return _KINDS[code](code, facts, scope=scope)
 
 
 def _quoted(value: str) -> str:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import time
-from enum import Enum, auto
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from entra_guard._decision import Doubt, decide, facts_about, plausible
 from entra_guard._environment import settings_from
@@ -21,7 +20,7 @@ from entra_guard._explain import Explanation, walk
 from entra_guard._health import Health, health_of
 from entra_guard._http import checked_proxy, new_client
 from entra_guard._key_fetch import Source
-from entra_guard._key_ring import KeyRing
+from entra_guard._key_ring import KeyRing, Serving
 from entra_guard._key_store import KeySettings
 from entra_guard._metadata import Authority
 from entra_guard._shared_work import await_, wait
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
     import httpx
 
 _REMEMBERED: Final = 200_000
+
+# Whether a round of fetching was waited for, and how it ended.
+_Round = Literal["none", "done", "failed"]
 
 
 class Guard:
@@ -117,11 +119,10 @@ class Guard:
         checked_proxy(proxy)
         self._clock = clock
         self._monotonic = monotonic
-        self._leeway = leeway
-        self._wait = (keys or KeySettings()).wait
+        self._settings = keys or KeySettings()
         self._ring = KeyRing(
             Source(where, self.policy.tenants.alias, self.policy.token_versions),
-            keys or KeySettings(),
+            self._settings,
             remember=remember,
             client=http_client or partial(new_client, ssl_context=ssl_context, proxy=proxy),
             monotonic=monotonic,
@@ -176,28 +177,28 @@ class Guard:
             InsufficientPermissionError: It is good, and permits nothing here.
             KeysUnavailableError: It cannot be judged now.
         """
-        raw = _bytes(token)
-        outcome = self._decide(raw, _Round.NONE)
+        raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
+        outcome = self._decide(raw)
         if isinstance(outcome, Principal):
             return outcome
-        round_ = _Round.DONE
+        round_: _Round = "done"
         try:
-            wait(outcome, self._wait)
+            wait(outcome, self._settings.wait)
         except Exception:  # noqa: BLE001  # whatever it was, the ring's state tells it
-            round_ = _Round.FAILED
+            round_ = "failed"
         return self._decide_finally(raw, round_)
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does, in a task of asyncio or trio; blocks no event loop."""
-        raw = _bytes(token)
-        outcome = self._decide(raw, _Round.NONE)
+        raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
+        outcome = self._decide(raw)
         if isinstance(outcome, Principal):
             return outcome
-        round_ = _Round.DONE
+        round_: _Round = "done"
         try:
-            await await_(outcome, self._wait)
+            await await_(outcome, self._settings.wait)
         except Exception:  # noqa: BLE001  # as above
-            round_ = _Round.FAILED
+            round_ = "failed"
         return self._decide_finally(raw, round_)
 
     def explain(self, token: str | bytes) -> Explanation:
@@ -215,7 +216,7 @@ class Guard:
 
     # --- the pipeline --------------------------------------------------------------------------------
 
-    def _decide(self, token: bytes, round_: _Round) -> Principal | Future[None]:
+    def _decide(self, token: bytes, round_: _Round = "none") -> Principal | Future[None]:
         """Decide with the keys at hand, or tell which round of fetching to wait for."""
         ring = self._ring
         if self._monotonic() >= ring.attend_at:
@@ -225,13 +226,14 @@ class Guard:
             return self._without_keys(token, round_)
         digest = sha256(token).digest()
         identity = serving.verdicts.get(digest)
-        if identity is None or self._clock() >= identity.expires_at + self._leeway:
-            decided = decide(token, self.policy, serving, self._clock())
-            if isinstance(decided, Doubt):
-                return self._doubted(decided, round_)
-            identity = decided
-            serving.verdicts.put(digest, identity)
-        return Principal(identity, token[token.find(b".") + 1 : token.rfind(b".")])
+        now = self._clock()
+        if identity is not None and now < identity.passes_until:
+            return Principal(identity, token[identity.payload])
+        decided = decide(token, self.policy, serving, now)
+        if isinstance(decided, Doubt):
+            return self._doubted(decided, token, serving, round_)
+        serving.verdicts.put(digest, decided.remembered)
+        return decided
 
     def _decide_finally(self, token: bytes, round_: _Round) -> Principal:
         outcome = self._decide(token, round_)
@@ -241,28 +243,44 @@ class Guard:
     def _without_keys(self, token: bytes, round_: _Round) -> Future[None]:
         plausible(token, self.policy)
         now = self._monotonic()
-        future = self._ring.for_nothing(now) if round_ is _Round.NONE else None
+        future = self._ring.for_nothing(now) if round_ == "none" else None
         if future is None:
             raise self._unavailable(now)
         return future
 
-    def _doubted(self, doubt: Doubt, round_: _Round) -> Future[None]:
+    def _doubted(
+        self, doubt: Doubt, token: bytes, serving: Serving, round_: _Round
+    ) -> Principal | Future[None]:
         """Ask for newer keys where the doubt may be ours; refuse where it is not."""
         ring, now = self._ring, self._monotonic()
+        if doubt.claims is None:
+            return self._met_again(doubt, token, serving, now)
         unknown = doubt.code == "unknown_key"
-        if round_ is _Round.NONE:
-            ask = ring.for_unknown if unknown else ring.for_suspect
-            if future := ask(doubt.kid, now):
+        if round_ == "none":
+            if future := ring.for_unknown(now) if unknown else ring.for_suspect(doubt.kid, now):
                 return future
-        if unknown and (round_ is _Round.FAILED or ring.state.failing):
+            if ring.serving is not serving:  # newer keys came while this was decided
+                return self._decide(token)
+        if unknown and (round_ == "failed" or ring.state.failing):
             raise self._unavailable(now)
-        if unknown and round_ is _Round.DONE:
-            ring.note_unknown(doubt.kid)
+        if unknown and round_ == "done":
+            serving.note_stranger(doubt.header, doubt.kid, now + self._settings.max_cooldown)
         raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
+
+    def _met_again(
+        self, doubt: Doubt, token: bytes, serving: Serving, now: float
+    ) -> Principal | Future[None]:
+        """Refuse a kid that was looked for in vain; look anew when that was long ago."""
+        if now < serving.strangers.get(doubt.header, ("", now))[1]:
+            raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
+        serving.strangers.pop(doubt.header, None)
+        return self._decide(token)
 
     def _doubt_facts(self, doubt: Doubt, now: float) -> dict[str, object]:
         age = self._ring.state.age(now)
-        facts = facts_about(doubt.claims, doubt.kid)
+        facts: dict[str, object] = {"kid": doubt.kid}
+        if doubt.claims is not None:
+            facts = facts_about(doubt.claims, doubt.kid)
         return facts if age is None else facts | {"keys_age_seconds": round(age)}
 
     def _unavailable(self, now: float) -> KeysUnavailableError:
@@ -274,14 +292,6 @@ class Guard:
         facts = {"url": url, "step": step, "detail": str(getattr(error, "detail", error or "no answer yet"))}
         facts["last_success"] = "never" if age is None else f"{age:.0f} seconds ago"
         return KeysUnavailableError("keys_unavailable", facts, retry_after=ring.retry_after(now))
-
-
-class _Round(Enum):
-    """Whether a round of fetching was waited for, and how it ended."""
-
-    NONE = auto()
-    DONE = auto()
-    FAILED = auto()
 
 
 def _tenants(tenant: str | Tenants, authority: Authority) -> Tenants:

@@ -23,7 +23,9 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     token_version: str
     is_app: bool
     expires_at: float
+    passes_until: float
     token_id: str
+    payload: slice
 
 
 class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
@@ -33,38 +35,38 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     (Microsoft: "Secure applications and APIs by validating claims").
     """
 
-    _identity: Identity
-    _payload: bytes
+    remembered: Identity
+    payload: bytes
 
     @property
     def app_id(self) -> str:
         """Client id of the calling application ('azp' or 'appid')."""
-        return self._identity.app_id
+        return self.remembered.app_id
 
     @property
     def tenant_id(self) -> str:
         """Id of the tenant that issued the token ('tid')."""
-        return self._identity.tenant_id
+        return self.remembered.tenant_id
 
     @property
     def object_id(self) -> str:
         """Object id of the user, or of the application's service principal ('oid')."""
-        return self._identity.object_id
+        return self.remembered.object_id
 
     @property
     def subject(self) -> str:
         """The token's 'sub': for users a different one in each application."""
-        return self._identity.subject
+        return self.remembered.subject
 
     @property
     def roles(self) -> tuple[str, ...]:
         """App roles, of the application or of the user."""
-        return self._identity.roles
+        return self.remembered.roles
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """Delegated permissions; empty for app-only tokens."""
-        return self._identity.scopes
+        return self.remembered.scopes
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -75,27 +77,27 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     @property
     def token_version(self) -> str:
         """'1.0' or '2.0'."""
-        return self._identity.token_version
+        return self.remembered.token_version
 
     @property
     def is_app(self) -> bool:
         """Whether an application calls in its own name, and no user is signed in."""
-        return self._identity.is_app
+        return self.remembered.is_app
 
     @property
     def expires_at(self) -> float:
         """When the token ends, in seconds since the epoch."""
-        return self._identity.expires_at
+        return self.remembered.expires_at
 
     @property
     def token_id(self) -> str:
         """The token's 'uti', by which Entra's sign-in log knows it; empty if it has none."""
-        return self._identity.token_id
+        return self.remembered.token_id
 
     @property
     def claims(self) -> dict[str, Any]:
         """All claims of the token, parsed anew each time: changing them changes nothing."""
-        claims: dict[str, Any] = msgspec.json.decode(pybase64.urlsafe_b64decode(self._payload + b"=="))
+        claims: dict[str, Any] = msgspec.json.decode(pybase64.urlsafe_b64decode(self.payload + b"=="))
         return claims
 
     @property
@@ -106,12 +108,12 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     @property
     def identity(self) -> str:
         """The object id, as Starlette asks it of a user; the subject where there is none."""
-        return self._identity.object_id or self._identity.subject
+        return self.remembered.object_id or self.remembered.subject
 
     @property
     def display_name(self) -> str:
         """The user's name where the token has one, else the application's client id."""
-        return str(self.claims.get("name") or self._identity.app_id)
+        return str(self.claims.get("name") or self.remembered.app_id)
 
     def __repr__(self) -> str:
         return (
