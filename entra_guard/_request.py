@@ -1,9 +1,10 @@
-"""What every adapter asks of a request: its one bearer token, its path. Knows no framework."""
+"""What every adapter asks of a request: is its path open, and who is calling. Knows no framework."""
 
 from __future__ import annotations
 
+import json
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from entra_guard.errors import AccessError, ConfigurationError, refusal
 from entra_guard.requirement import Requirement
@@ -11,9 +12,14 @@ from entra_guard.requirement import Requirement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from entra_guard._any_guard import AnyGuard
+    from entra_guard.guard import Guard
+    from entra_guard.principal import Principal
+
 log: Final = logging.getLogger("entra_guard")
 
 _NO_TOKENS: Final = frozenset({b"null", b"undefined", b"none", b"nil", b"[object object]"})
+_LONGEST_NO_TOKEN: Final = max(map(len, _NO_TOKENS))
 _SCHEMES: Final = frozenset(
     {b"basic", b"digest", b"negotiate", b"ntlm", b"pop", b"dpop", b"mtls_pop", b"token"}
 )
@@ -33,7 +39,7 @@ def bearer_token(values: Sequence[bytes]) -> bytes:
         value = values[0]
         token = value[7:]
         if value[:7].lower() == b"bearer " and token and b" " not in token and b"," not in token:
-            if token.lower() not in _NO_TOKENS:
+            if len(token) > _LONGEST_NO_TOKEN or token.lower() not in _NO_TOKENS:
                 return token
             raise refusal(
                 "malformed_authorization", {"found": f"the word {token.lower().decode()} as a token"}
@@ -107,13 +113,76 @@ def _is_normal(path: str) -> bool:
     return not any(segment in (".", "..") for segment in path.split("/"))
 
 
-def requirement_of(
-    roles: Iterable[str] | str, scopes: Iterable[str] | str, *, app_only: bool, users_only: bool
-) -> Requirement | None:
-    """The requirement of a whole application; None if it asks for nothing."""
-    if not (roles or scopes or app_only or users_only):
-        return None
-    return Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only)
+class GateSettings(TypedDict, total=False):
+    """What an application's entrance can be told, as keyword arguments: see `Gate`."""
+
+    public: Iterable[str]
+    roles: Iterable[str] | str
+    scopes: Iterable[str] | str
+    app_only: bool
+    users_only: bool
+
+
+class Gate:
+    """One application's entrance: a guard, the paths that are open, and what every other route asks.
+
+    Args:
+        guard: Decides.
+        public: Paths that need no token.
+        roles: App roles that every other route asks for, all of them.
+        scopes: Delegated permissions that every other route asks for.
+        app_only: Let applications pass, and no users.
+        users_only: Let users pass, and no applications.
+
+    Raises:
+        ConfigurationError: A setting that cannot work.
+    """
+
+    def __init__(
+        self,
+        guard: Guard | AnyGuard,
+        *,
+        public: Iterable[str] = (),
+        roles: Iterable[str] | str = (),
+        scopes: Iterable[str] | str = (),
+        app_only: bool = False,
+        users_only: bool = False,
+    ) -> None:
+        if not hasattr(guard, "averify"):
+            raise ConfigurationError(f"guard must be a Guard, not {type(guard).__name__}")
+        self.guard: Final = guard
+        self.is_public: Final = PublicPaths(public).cover
+        """Tells whether a routed, decoded path needs no token."""
+        self._asked: Final = (
+            Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only)
+            if roles or scopes or app_only or users_only
+            else None
+        )
+
+    def admit(self, authorization: Sequence[bytes]) -> Principal:
+        """Tell who is calling, from the values of all Authorization headers.
+
+        Raises:
+            AccessError: The request must not pass.
+        """
+        principal = self.guard.verify(bearer_token(authorization))
+        if self._asked is not None:
+            self._asked.check(principal)
+        return principal
+
+    async def aadmit(self, authorization: Sequence[bytes]) -> Principal:
+        """Do what `admit` does, and block no event loop."""
+        principal = await self.guard.averify(bearer_token(authorization))
+        if self._asked is not None:
+            self._asked.check(principal)
+        return principal
+
+
+def health_answer(guard: Guard | AnyGuard) -> tuple[int, dict[str, str], bytes]:
+    """Answer a readiness probe: 200 or 503, headers, and the guard's health as JSON."""
+    health = guard.health()
+    headers = {"content-type": "application/json", "cache-control": "no-store"}
+    return 200 if health.ready else 503, headers, json.dumps(health.as_dict()).encode()
 
 
 def log_refusal(error: AccessError, method: str, path: str) -> None:

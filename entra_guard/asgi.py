@@ -5,15 +5,18 @@ Pure ASGI, and independent of lifespan, which some hosts never send. Translates,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from entra_guard._request import PublicPaths, bearer_token, log_refusal, requirement_of
+from entra_guard._asgi_expiry import POLICY_VIOLATION, run_for
+from entra_guard._cors_order import notice_order
+from entra_guard._request import Gate, health_answer, log_refusal
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal, unbind_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 
+    from entra_guard._any_guard import AnyGuard
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
 
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
     App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_POLICY_VIOLATION: Final = 1008
 
 
 class Credentials:
@@ -53,6 +54,8 @@ class GuardMiddleware:
         scopes: Delegated permissions that every other route asks for.
         app_only: Let applications pass, and no users.
         users_only: Let users pass, and no applications.
+        close_at_expiry: End a stream that outlives its token: None for WebSockets (closed with 1008),
+            True for streamed HTTP responses too, False for neither.
 
     Raises:
         ConfigurationError: A setting that cannot work.
@@ -65,20 +68,24 @@ class GuardMiddleware:
         self,
         app: App,
         *,
-        guard: Guard,
+        guard: Guard | AnyGuard,
         public: Iterable[str] = (),
         roles: Iterable[str] | str = (),
         scopes: Iterable[str] | str = (),
         app_only: bool = False,
         users_only: bool = False,
+        close_at_expiry: bool | None = None,
     ) -> None:
         self.app = app
-        self.guard = guard
-        self._public = PublicPaths(public)
-        self._requirement = requirement_of(roles, scopes, app_only=app_only, users_only=users_only)
+        self._gate = Gate(
+            guard, public=public, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only
+        )
+        self._ends = {"websocket": close_at_expiry is not False, "http": close_at_expiry is True}
+        notice_order(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or self._is_open(scope):
+        kind = scope["type"]
+        if kind == "lifespan" or self._gate.is_public(_routed_path(scope)) or _is_preflight(scope):
             await self.app(scope, receive, send)
             return
         started = False
@@ -90,34 +97,35 @@ class GuardMiddleware:
 
         bound = None
         try:
-            principal = await self._admit(scope)
+            principal = await self._gate.aadmit(authorization(scope))
+            scope["user"] = principal
+            scope["auth"] = Credentials(principal)
             bound = bind_principal(principal)
-            await self.app(scope, receive, watched)
+            if self._ends[kind]:
+                await run_for(self._gate.guard.seconds_left(principal), self.app, scope, receive, watched)
+            else:
+                await self.app(scope, receive, watched)
         except AccessError as error:
             if started:
                 raise
-            await _refuse(error, scope, send)
+            await refuse(error, scope, send)
         finally:
             if bound is not None:
                 unbind_principal(bound)
 
-    async def _admit(self, scope: Scope) -> Principal:
-        token = bearer_token([value for name, value in scope["headers"] if name == b"authorization"])
-        principal = await self.guard.averify(token)
-        if self._requirement is not None:
-            self._requirement.check(principal)
-        scope["user"] = principal
-        scope["auth"] = Credentials(principal)
-        return principal
 
-    def _is_open(self, scope: Scope) -> bool:
-        return self._public.cover(_routed_path(scope)) or _is_preflight(scope)
+def authorization(scope: Mapping[str, Any]) -> list[bytes]:
+    """The values of all Authorization headers."""
+    return [value for name, value in scope["headers"] if name == b"authorization"]
 
 
 def _routed_path(scope: Scope) -> str:
     """The path below the mount point, as the application's router sees it (ASGI: root_path)."""
     path: str = scope["path"]
-    root: str = scope.get("root_path", "").rstrip("/")
+    root: str = scope.get("root_path", "")
+    if not root:
+        return path
+    root = root.rstrip("/")
     if root and (path == root or path.startswith(f"{root}/")):
         return path[len(root) :] or "/"
     return path
@@ -131,17 +139,48 @@ def _is_preflight(scope: Scope) -> bool:
     return {b"origin", b"access-control-request-method"} <= names
 
 
-async def _refuse(error: AccessError, scope: Scope, send: Send) -> None:
+async def refuse(error: AccessError, scope: Scope, send: Send) -> None:
+    """Answer a request that must not pass, and tell the operator why.
+
+    A WebSocket is closed before it is accepted, with the whole answer where the server can send one
+    (ASGI: "WebSocket Denial Response").
+    """
     method = scope.get("method", "WEBSOCKET")
     log_refusal(error, method, scope["path"])
     prefix = "http.response"
     if scope["type"] == "websocket":
         if "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": error.code})
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": error.code})
             return
         prefix = "websocket.http.response"
-    body = b"" if method == "HEAD" else error.body
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in error.headers.items()]
-    headers.append((b"content-length", str(len(error.body)).encode()))
-    await send({"type": f"{prefix}.start", "status": error.status, "headers": headers})
-    await send({"type": f"{prefix}.body", "body": body})
+    await _answer(send, prefix, error.status, error.headers, error.body, head=method == "HEAD")
+
+
+async def _answer(
+    send: Send, prefix: str, status: int, headers: Mapping[str, str], body: bytes, *, head: bool
+) -> None:
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    raw.append((b"content-length", str(len(body)).encode()))
+    await send({"type": f"{prefix}.start", "status": status, "headers": raw})
+    await send({"type": f"{prefix}.body", "body": b"" if head else body})
+
+
+def health_app(guard: Guard | AnyGuard) -> App:
+    """Make an ASGI application for readiness probes: 200 or 503, and the guard's health as JSON.
+
+    Mount it where the guard lets everybody in. It tells the issuer and the ids of its public keys, and
+    what failed last; nothing about callers.
+
+    Example:
+        >>> app.mount("/readyz", health_app(guard))  # doctest: +SKIP
+    """
+
+    async def health(scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            status, headers, body = health_answer(guard)
+            head = scope["method"] == "HEAD"
+            await _answer(send, "http.response", status, headers, body, head=head)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+
+    return health

@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from entra_guard._any_guard import AnyGuard
 from entra_guard._decision import Doubt, decide, facts_about, plausible
 from entra_guard._environment import settings_from
 from entra_guard._explain import Explanation, walk
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     import httpx
+
+    from entra_guard._claims import Claims
 
 _REMEMBERED: Final = 200_000
 
@@ -117,6 +120,7 @@ class Guard:
         if remember < 0:
             raise ConfigurationError("remember is a number of tokens, 0 or more")
         checked_proxy(proxy)
+        self.authority: Final = where
         self._clock = clock
         self._monotonic = monotonic
         self._settings = keys or KeySettings()
@@ -211,8 +215,28 @@ class Guard:
         return Explanation(reason, walk(_bytes(token), self.policy, self._ring.serving, self._clock()))
 
     def health(self) -> Health:
-        """Tell how the keys are: for readiness probes."""
-        return health_of(self._ring, self._monotonic())
+        """Tell how the keys are, for readiness probes. The first call starts the background refresh."""
+        now = self._monotonic()
+        if now >= self._ring.attend_at:
+            self._ring.attend(now)
+        return health_of(self._ring, now)
+
+    def seconds_left(self, principal: Principal) -> float:
+        """Tell how long a caller's token still passes, in seconds; negative once it does no more."""
+        return principal.remembered.passes_until - self._clock()
+
+    def __or__(self, other: Guard | AnyGuard) -> AnyGuard:
+        """Combine guards of several issuers: the token's own issuer chooses which one decides.
+
+        Example:
+            >>> guard = Guard(tenant="contoso.com", audience="api://orders") | partners  # doctest: +SKIP
+        """
+        return AnyGuard(self) | other
+
+    def issues(self, claims: Claims) -> bool | None:
+        """Tell whether unverified claims name this guard's issuer; None while that is not known."""
+        serving = self._ring.serving
+        return None if serving is None else claims.iss == serving.issuer.of_token(claims.ver, claims.tid)
 
     # --- the pipeline --------------------------------------------------------------------------------
 

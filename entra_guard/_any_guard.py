@@ -1,0 +1,145 @@
+"""Several guards as one, for an API that accepts several issuers. Decides nothing about a token itself.
+
+The token's own, unverified issuer chooses the guard before any signature is looked at, and that guard
+decides alone. Where several guards have one issuer, audience and tenant choose among them. A guard
+whose issuer is not known yet, as it has fetched nothing so far, is asked if nobody else is meant.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from entra_guard import _jws
+from entra_guard._claims import Claims, read_claims
+from entra_guard._health import Health
+from entra_guard._json import NotStrictJsonError
+from entra_guard.errors import AccessError, KeysUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from entra_guard._explain import Explanation
+    from entra_guard.guard import Guard
+    from entra_guard.policy import Policy
+    from entra_guard.principal import Principal
+
+
+class AnyGuard:
+    """Accepts what one of its guards accepts: made by `guard_a | guard_b`.
+
+    Args:
+        guards: In the order in which they are asked; the first one refuses tokens of strangers.
+
+    Example:
+        >>> ours = Guard(tenant="aaaabbbb-0000-cccc-1111-dddd2222eeee", audience="api://orders")
+        >>> partners = Guard(authority="https://partner.ciamlogin.com",
+        ...                  tenant="bbbbcccc-1111-dddd-2222-eeee3333ffff", audience="api://orders")
+        >>> guard = ours | partners
+    """
+
+    def __init__(self, *guards: Guard) -> None:
+        self.guards = guards
+
+    def __or__(self, other: Guard | AnyGuard) -> AnyGuard:
+        """Accept what the other accepts, too."""
+        return AnyGuard(*self.guards, *(other.guards if isinstance(other, AnyGuard) else (other,)))
+
+    def verify(self, token: str | bytes) -> Principal:
+        """Let the guard of the token's issuer decide: as `Guard.verify`."""
+        raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
+        asking = self._asking(raw)
+        guard = next(asking)
+        while True:
+            try:
+                return guard.verify(raw)
+            except AccessError as error:
+                guard = asking.send(error)
+
+    async def averify(self, token: str | bytes) -> Principal:
+        """Do what `verify` does, and block no event loop."""
+        raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
+        asking = self._asking(raw)
+        guard = next(asking)
+        while True:
+            try:
+                return await guard.averify(raw)
+            except AccessError as error:
+                guard = asking.send(error)
+
+    def explain(self, token: str | bytes) -> Explanation:
+        """Walk a token through the checklist of the guard that refuses or accepts it."""
+        raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
+        asked = self.guards[0]
+        asking = self._asking(raw)
+        with suppress(AccessError):
+            asked = next(asking)
+            while (refusal := _refusal(asked, raw)) is not None:
+                asked = asking.send(refusal)
+        return asked.explain(raw)
+
+    def health(self) -> Health:
+        """Tell how all their keys are: ready while one of them is, 'degraded' unless all are well."""
+        each = [guard.health() for guard in self.guards]
+        states = {health.status for health in each}
+        ages = [health.age for health in each if health.age is not None]
+        return Health(
+            states.pop() if len(states) == 1 else "degraded",
+            " ".join(health.issuer for health in each if health.issuer),
+            tuple(sorted({kid for health in each for kid in health.kids})),
+            max(ages, default=None),
+            sum(health.generation for health in each),
+            sum(health.failures for health in each),
+            sum(health.refused for health in each),
+            "; ".join(health.last_error for health in each if health.last_error),
+            min(health.next_attempt for health in each),
+        )
+
+    def seconds_left(self, principal: Principal) -> float:
+        """Seconds until a caller's token passes no more."""
+        return self.guards[0].seconds_left(principal)
+
+    def _asking(self, token: bytes) -> Generator[Guard, AccessError, None]:
+        """Name the guard to ask, and take its refusal; raise the one that counts.
+
+        A conversation, so that `verify` and `averify` differ only in how they wait.
+        """
+        claims = _unverified(token)
+        fitting = [guard for guard in self.guards if _fits(guard.policy, claims)]
+        for guard in fitting:
+            if guard.issues(claims):
+                raise (yield guard)
+        unavailable = None
+        for guard in fitting:
+            if guard.issues(claims) is None:
+                error = yield guard
+                if guard.issues(claims):
+                    raise error
+                unavailable = error if isinstance(error, KeysUnavailableError) else unavailable
+        if unavailable:
+            raise unavailable
+        named = (guard for guard in self.guards if guard.issues(claims))
+        raise (yield next(named, self.guards[0]))
+
+
+def _refusal(guard: Guard, token: bytes) -> AccessError | None:
+    try:
+        guard.verify(token)
+    except AccessError as error:
+        return error
+    return None
+
+
+def _unverified(token: bytes) -> Claims:
+    """What a token says of itself; nothing where it is no token, which any guard can tell."""
+    with suppress(AccessError, NotStrictJsonError):
+        return read_claims(_jws.decode(_jws.split(token)[1]))
+    return Claims()
+
+
+def _fits(policy: Policy, claims: Claims) -> bool:
+    """Whether a policy may be meant: by the audience, and where it lists tenants, by the tenant."""
+    audiences = {claims.aud} if isinstance(claims.aud, str) else {*claims.aud}
+    return not policy.accepted.isdisjoint(audiences) and (
+        not policy.tenants.ids or claims.tid in policy.tenants.ids
+    )

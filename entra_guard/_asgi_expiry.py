@@ -1,0 +1,54 @@
+"""An ASGI stream that ends with its token: a WebSocket, or a streamed response. Knows no guard.
+
+The application is cancelled, so that one which only sends ends too, and then the stream is closed.
+What is no stream is left alone: a slow answer, or work after the last byte.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+log: Final = logging.getLogger("entra_guard")
+
+POLICY_VIOLATION: Final = 1008  # RFC 6455 section 7.4.1
+
+_ENDS: Final[dict[str, dict[str, Any]]] = {
+    "websocket": {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "expired"},
+    "http": {"type": "http.response.body", "body": b"", "more_body": False},
+}
+
+
+async def run_for(
+    seconds: float, app: App, scope: MutableMapping[str, Any], receive: Receive, send: Send
+) -> None:
+    """Run an application, and end the stream it has begun when so many seconds are over."""
+    end = anyio.current_time() + seconds
+    with anyio.CancelScope() as lifetime:
+
+        async def timed(message: Message) -> None:
+            lifetime.deadline = end if _goes_on(message) else float("inf")
+            await send(message)
+
+        await app(scope, receive, timed)
+    if lifetime.cancelled_caught:
+        log.info("%s %s: ended, its token has expired", scope["type"], scope["path"])
+        await send(dict(_ENDS[scope["type"]]))
+
+
+def _goes_on(message: Message) -> bool:
+    """Whether a stream is open after this message."""
+    kind: str = message["type"]
+    return kind in {"websocket.accept", "websocket.send"} or (
+        kind == "http.response.body" and bool(message.get("more_body"))
+    )

@@ -1,0 +1,38 @@
+"""Notices a guard that stands outside of CORS handling, where a browser cannot read its answers.
+
+The guard's refusals then carry no Access-Control-Allow-Origin, and a page on another origin sees a
+network error instead of 401 (Fetch standard, section 4.9). Decides nothing; knows names only.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final, cast
+
+log: Final = logging.getLogger("entra_guard")
+
+_DEEP_ENOUGH: Final = 50
+
+ADVICE: Final = (
+    "the guard stands outside of CORS handling, so that a browser on another origin cannot read a refusal: "
+    "let requests pass %s first (Starlette and FastAPI: add CORSMiddleware after the guard)"
+)
+
+
+def notice_order(app: object) -> None:
+    """Warn if an application that is to be guarded handles CORS itself."""
+    for layer in _layers(app):
+        if "cors" in layer.lower():
+            log.warning(ADVICE, layer)
+            return
+
+
+def _layers(app: Any) -> list[str]:
+    """The names of the classes that a request passes inside of an application, as far as one can see."""
+    names: list[str] = []
+    while app is not None and len(names) < _DEEP_ENOUGH:
+        names.append(type(app).__name__)
+        middleware = cast("list[Any]", getattr(app, "user_middleware", []))  # of a Starlette application
+        names += [getattr(entry.cls, "__name__", "") for entry in middleware]
+        app = getattr(app, "app", None)
+    return names

@@ -1,0 +1,169 @@
+"""The guard before a WSGI application: any that PEP 3333 knows. Translates, decides nothing."""
+
+from __future__ import annotations
+
+from contextvars import Context, copy_context
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard._cors_order import notice_order
+from entra_guard._environ import authorization, is_preflight, routed_path, whole_path
+from entra_guard._request import Gate, health_answer, log_refusal
+from entra_guard.errors import AccessError
+from entra_guard.principal import bind_principal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from wsgiref.types import StartResponse, WSGIApplication
+
+    from entra_guard._any_guard import AnyGuard
+    from entra_guard.guard import Guard
+
+    Environ = dict[str, Any]
+    Write = Callable[[bytes], object]
+
+PRINCIPAL: Final = "entra_guard.principal"
+"""Where in the environ the caller is."""
+
+
+class GuardMiddleware:
+    """Lets requests with a good token reach the application, and answers all others.
+
+    Below, `environ["entra_guard.principal"]` is the `Principal`, REMOTE_USER its object id, and
+    `current_principal()` works, also while a streamed body is made. Each request runs in a context of
+    its own, so that nothing stays behind on the thread.
+
+    Args:
+        app: The WSGI application.
+        guard: Decides.
+        public: Paths that need no token, such as ['/healthz', '/static/*'].
+        roles: App roles that every other route asks for, all of them.
+        scopes: Delegated permissions that every other route asks for.
+        app_only: Let applications pass, and no users.
+        users_only: Let users pass, and no applications.
+
+    Raises:
+        ConfigurationError: A setting that cannot work.
+
+    Example:
+        >>> app = GuardMiddleware(app, guard=guard, public=["/healthz"])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        guard: Guard | AnyGuard,
+        public: Iterable[str] = (),
+        roles: Iterable[str] | str = (),
+        scopes: Iterable[str] | str = (),
+        app_only: bool = False,
+        users_only: bool = False,
+    ) -> None:
+        self.app = app
+        self._gate = Gate(
+            guard, public=public, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only
+        )
+        notice_order(app)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if self._gate.is_public(routed_path(environ)) or is_preflight(environ):
+            return self.app(environ, start_response)
+        try:
+            principal = self._gate.admit(authorization(environ))
+        except AccessError as error:
+            return refuse(error, environ, start_response)
+        environ[PRINCIPAL] = principal
+        environ["REMOTE_USER"] = principal.identity
+        environ["AUTH_TYPE"] = "Bearer"  # RFC 3875 section 4.1.1
+        context = copy_context()
+        context.run(bind_principal, principal)
+        return run_in(context, self.app, environ, start_response)
+
+
+def run_in(
+    context: Context, app: WSGIApplication, environ: Environ, start_response: StartResponse
+) -> Iterable[bytes]:
+    """Run an application and its body in a context, and answer an `AccessError` that leaves either."""
+    started = False
+
+    def watched(*args: Any) -> Write:
+        nonlocal started
+        started = True
+        return start_response(*args)
+
+    def refused(error: AccessError) -> Iterable[bytes]:
+        if started:
+            raise error
+        return refuse(error, environ, start_response)
+
+    try:
+        body = context.run(app, environ, watched)
+    except AccessError as error:
+        return refused(error)
+    return body if _is_at_hand(body, environ) else _Body(context, body, refused)
+
+
+def _is_at_hand(body: Iterable[bytes], environ: Environ) -> bool:
+    """Whether no code of the application runs for the body: a server may then send it its own way."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(body, (list, tuple)) or (isinstance(wrapper, type) and isinstance(body, wrapper))
+
+
+class _Body:
+    """A body whose every step runs in the request's context."""
+
+    def __init__(
+        self, context: Context, body: Iterable[bytes], refused: Callable[[AccessError], Iterable[bytes]]
+    ) -> None:
+        self._context = context
+        self._body = body
+        self._refused = refused
+        self._chunks: Iterator[bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            if self._chunks is None:
+                self._chunks = self._context.run(iter, self._body)
+            return self._context.run(next, self._chunks)
+        except AccessError as error:
+            self._chunks = iter(self._refused(error))
+            return next(self._chunks)
+
+    def close(self) -> None:
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            self._context.run(close)
+
+
+def refuse(error: AccessError, environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """Answer a request that must not pass, and tell the operator why."""
+    log_refusal(error, environ["REQUEST_METHOD"], whole_path(environ))
+    return _answer(environ, start_response, error.status, error.headers, error.body)
+
+
+def _answer(
+    environ: Environ, start_response: StartResponse, status: int, headers: Mapping[str, str], body: bytes
+) -> list[bytes]:
+    fields = [*headers.items(), ("content-length", str(len(body)))]
+    start_response(f"{status} {HTTPStatus(status).phrase}", fields)
+    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+
+def health_app(guard: Guard | AnyGuard) -> WSGIApplication:
+    """Make a WSGI application for readiness probes: 200 or 503, and the guard's health as JSON.
+
+    Mount it where the guard lets everybody in. It tells the issuer and the ids of its public keys, and
+    what failed last; nothing about callers.
+
+    Example:
+        >>> app = DispatcherMiddleware(app, {"/readyz": health_app(guard)})  # doctest: +SKIP
+    """
+
+    def health(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return _answer(environ, start_response, *health_answer(guard))
+
+    return health
