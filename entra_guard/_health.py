@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from entra_guard import _key_store
+
 if TYPE_CHECKING:
     from entra_guard._key_ring import KeyRing
 
@@ -48,7 +50,7 @@ class Health:
 def health_of(ring: KeyRing, now: float) -> Health:
     """Read a ring's health; `now` in monotonic seconds."""
     state = ring.state
-    snapshot = None if state.too_old(now) else state.snapshot
+    snapshot = _key_store.expired(state, now).snapshot
     status = "unavailable" if snapshot is None else "degraded" if state.failing else "ok"
     return Health(
         status,

@@ -67,18 +67,20 @@ def timeouts(seconds: float) -> httpx.Timeout:
     return httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
 
 
-def get_json(client: httpx.Client, url: str, *, limit: int) -> Answer:
+def get_json(client: httpx.Client, url: str, *, limit: int, last: bool = False) -> Answer:
     """GET a JSON object.
 
     Args:
         client: Whatever client the user chose.
         url: Where from; https, or http on this machine.
         limit: The most bytes to read.
+        last: Close the connection after it: in a client that lives on, an idle one would be shared with
+            every process that is forked before the next use.
 
     Raises:
         FetchError: Which step failed, and how; `retry_after` in seconds where the server asked.
     """
-    answer = exchange(client, "GET", url, limit=limit)
+    answer = exchange(client, "GET", url, limit=limit, headers={"connection": "close"} if last else None)
     if answer.status != 200:  # noqa: PLR2004
         raise FetchError("http", url, f"status {answer.status}", retry_after=retry_after(answer.headers))
     return answer
@@ -102,8 +104,16 @@ def exchange(
     if not is_safe(url):
         raise FetchError("connect", url, "neither https nor http on this machine")
     deadline = time.monotonic() + total
-    with _steps_named(url):
-        request = client.build_request(method, url, data=data, headers=headers, timeout=timeouts(total))
+    trail = _Trail(url)
+    with _steps_named(url, trail):
+        request = client.build_request(
+            method,
+            url,
+            data=data,
+            headers={**_PLAIN, **(headers or {})},
+            timeout=timeouts(total),
+            extensions={"trace": trail},
+        )
         response = client.send(request, stream=True, follow_redirects=False)
         try:
             body = _read(response, url, limit, deadline)
@@ -112,7 +122,13 @@ def exchange(
     return Answer(response.status_code, dict(response.headers), _parsed(response, url, body))
 
 
+_PLAIN: Final = {"accept": "application/json", "accept-encoding": "identity"}
+"""Nothing is unpacked here: a kilobyte of compressed zeros would be a megabyte in memory."""
+
+
 def _read(response: httpx.Response, url: str, limit: int, deadline: float) -> bytes:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise FetchError("content", url, "compressed, which was not asked for")
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
@@ -124,6 +140,8 @@ def _read(response: httpx.Response, url: str, limit: int, deadline: float) -> by
 
 
 def _parsed(response: httpx.Response, url: str, body: bytes) -> dict[str, Any]:
+    if response.is_redirect:
+        raise FetchError("content", url, f"a redirect ({response.status_code}), which is not followed")
     try:
         return read_object(body)
     except NotStrictJsonError as error:
@@ -134,32 +152,52 @@ def _parsed(response: httpx.Response, url: str, body: bytes) -> dict[str, Any]:
         raise FetchError("content", url, f"{error}, sent as {kind!r}") from None
 
 
+class _Trail:
+    """Which host an exchange has come to: the one in its URL, or a proxy (httpx: the trace extension)."""
+
+    def __init__(self, url: str) -> None:
+        self.wanted = self.host = urlsplit(url).hostname or ""
+
+    def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        """Be told by httpx what is about to happen."""
+        if event.endswith("connect_tcp.started"):
+            self.host = str(info["host"])
+        elif event.endswith("start_tls.started"):
+            self.host = str(info["server_hostname"])
+
+    def step(self, usual: str) -> str:
+        """What failed here: the usual step, or the proxy that was to do it."""
+        return usual if self.host == self.wanted else "proxy"
+
+
 @contextmanager
-def _steps_named(url: str) -> Generator[None]:
-    """Turn httpx's errors into ours, which name the step."""
+def _steps_named(url: str, trail: _Trail) -> Generator[None]:
+    """Turn httpx's errors into ours, which name the step and the host."""
     import httpx  # noqa: PLC0415
 
     try:
         yield
     except httpx.TimeoutException as error:
-        raise FetchError("timeout", url, f"no answer in time ({type(error).__name__})") from error
+        words = f"no answer of {trail.host} in time ({type(error).__name__})"
+        raise FetchError("timeout", url, words) from error
     except httpx.ProxyError as error:
-        raise FetchError("proxy", url, str(error) or "the proxy refused") from error
+        raise FetchError("proxy", url, f"the proxy {trail.host} refused: {error}") from error
     except httpx.ConnectError as error:
-        raise _connect_error(url, error) from error
+        raise _connect_error(url, trail, error) from error
     except httpx.InvalidURL as error:
         raise FetchError("connect", url, f"not a URL: {error}") from error
     except httpx.HTTPError as error:
         raise FetchError("http", url, f"the exchange broke ({type(error).__name__})") from error
 
 
-def _connect_error(url: str, error: Exception) -> FetchError:
+def _connect_error(url: str, trail: _Trail, error: Exception) -> FetchError:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
-            return FetchError("tls", url, _tls_words(cause))
+            return FetchError("tls", url, f"{trail.host}: {_tls_words(cause)}")
         if isinstance(cause, socket.gaierror):
-            return FetchError("dns", url, f"the host name does not resolve ({cause.strerror})")
-    return FetchError("connect", url, str(error) or type(error).__name__)
+            words = f"the host name {trail.host} does not resolve ({cause.strerror})"
+            return FetchError(trail.step("dns"), url, words)
+    return FetchError(trail.step("connect"), url, f"{trail.host}: {error or type(error).__name__}")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -170,18 +208,15 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _tls_words(error: ssl.SSLError) -> str:
     words = getattr(error, "verify_message", "") or error.reason or str(error)
-    if (
-        "basic constraints" in words.lower()
-        or "key identifier" in words.lower()
-        or "key usage" in words.lower()
-    ):
-        words += (
-            ". Python 3.13 checks certificates strictly (ssl.VERIFY_X509_STRICT): have the CA's certificate "
-            "issued anew, or pass an ssl_context without that flag"
+    said = words.lower().replace("-", " ")
+    if any(name in said for name in ("basic constraints", "key identifier", "key usage")):
+        return (
+            f"{words}. Python 3.13 and later check certificates strictly (ssl.VERIFY_X509_STRICT): have the "
+            "CA's certificate issued anew, or pass an ssl_context without that flag"
         )
-    elif "self-signed" in words or "unable to get local issuer" in words:
-        words += ". Behind a TLS-inspecting proxy or a private CA, pass ssl_context= or set SSL_CERT_FILE"
-    return str(words)
+    if "self signed" in said or "unable to get local issuer" in said:
+        return f"{words}. With a private CA or a TLS-inspecting proxy, pass ssl_context= or set SSL_CERT_FILE"
+    return words
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:

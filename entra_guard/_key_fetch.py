@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _CONFIGURATION_LIMIT: Final = 64 * 1024
 _KEYS_LIMIT: Final = 256 * 1024
 _WORTH_RETRYING: Final = frozenset({"connect", "http"})
+"""Not a time-out: who waits would wait twice, and the next round is at most a second away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def fetch(
     _issuer, keys_url = _issuer_of(
         source, v2, v1, old
     )  # before the URL is asked: a foreign one gets no request
-    answer = _get(client, keys_url, _KEYS_LIMIT)
+    answer = _get(client, keys_url, _KEYS_LIMIT, last=True)
     documents = Documents(v2, v1, answer.document, answer.date)
     configured_at = old.configured_at if known and old else now
     return accept(documents, source, old=old, now=now, configured_at=configured_at), documents
@@ -85,7 +86,7 @@ def accept(
     """
     issuer, keys_url = _issuer_of(source, documents.v2, documents.v1, old)
     try:
-        keys = read_keys(documents.keys, cloud=issuer.cloud, known=old.keys if old else None)
+        keys = read_keys(documents.keys, issuer, known=old.keys if old else None)
     except KeysRefusedError as error:
         raise FetchError("content", keys_url, f"the key set was refused: {error}") from None
     return Snapshot(issuer, keys_url, keys, fetched_at=now, configured_at=configured_at)
@@ -97,8 +98,9 @@ def _issuer_of(
     """The issuer and key URL of a configuration, which must be the pinned issuer's."""
     try:
         issuer, keys_url = read_configuration(source.authority, source.tenant, v2, v1)
-        if old is not None and issuer != old.issuer:
-            raise ConfigurationRefusedError(f"its issuer {issuer.v2!r} is not the pinned {old.issuer.v2!r}")  # noqa: TRY301
+        pinned = old.pinned if old else None
+        if pinned is not None and issuer != pinned:
+            raise ConfigurationRefusedError(f"its issuer {issuer.v2!r} is not the pinned {pinned.v2!r}")  # noqa: TRY301
     except ConfigurationRefusedError as error:
         url = source.configuration_urls["2.0"]
         raise FetchError("content", url, f"the configuration was refused: {error}") from None
@@ -115,11 +117,11 @@ def _configuration(
     return documents["2.0"], documents.get("1.0")
 
 
-def _get(client: httpx.Client, url: str, limit: int) -> Answer:
+def _get(client: httpx.Client, url: str, limit: int, *, last: bool = False) -> Answer:
     """Get a document, with one more try at once where it can help; a server that asks for time gets it."""
     try:
-        return get_json(client, url, limit=limit)
+        return get_json(client, url, limit=limit, last=last)
     except FetchError as error:
         if error.step not in _WORTH_RETRYING or error.retry_after is not None:
             raise
-        return get_json(client, url, limit=limit)
+        return get_json(client, url, limit=limit, last=last)

@@ -1,6 +1,7 @@
 """The keys at hand: binds the pure state to clocks, the network, a snapshot file and a background thread.
 
-Readers take `serving` and no lock. Whatever changes the state runs in one round at a time.
+Readers take `serving` and no lock. Whatever changes the state runs in one round at a time, and whether
+a round is to begin is decided under the lock, so that callers who come at once cause one.
 """
 
 from __future__ import annotations
@@ -10,23 +11,23 @@ import os
 import random
 import threading
 import time
-import weakref
-from dataclasses import replace
+from concurrent.futures import Future
+from concurrent.futures import wait as settle
 from typing import TYPE_CHECKING, Final
-
-from cachetools import TTLCache
+from weakref import WeakSet
 
 from entra_guard import _key_store, _keys_file
+from entra_guard._bounded import Bounded
 from entra_guard._http import new_client
 from entra_guard._key_fetch import Documents, accept, fetch
-from entra_guard._key_store import KeySettings, KeyState
+from entra_guard._key_keeper import start_keeper
+from entra_guard._key_store import NEVER, KeySettings, KeyState, Snapshot
 from entra_guard._shared_work import SharedWork
 from entra_guard._verdicts import Verdicts
 from entra_guard.errors import FetchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from concurrent.futures import Future
     from pathlib import Path
 
     import httpx
@@ -38,8 +39,16 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("entra_guard.keys")
 
-_UNKNOWN_KIDS: Final = 256
+_STRANGERS: Final = 256
+_KNOWN_HEADERS: Final = 64
+_CALLERS: Final = 4096
 _ROUND: Final = "keys"
+_GIVE_UP: Final = 30.0
+"""Seconds after which a round counts as failed, whatever its thread still does. A resolver that hangs or
+a peer that sends a header byte by byte escapes every time-out of an HTTP client."""
+
+_ENDED: Final[Future[None]] = Future()
+_ENDED.set_result(None)
 
 
 class Serving:
@@ -49,13 +58,34 @@ class Serving:
     reader can remember something under keys that have just been replaced.
     """
 
-    __slots__ = ("by_kid", "headers", "issuer", "verdicts")
+    __slots__ = ("by_kid", "callers", "headers", "issuer", "strangers", "verdicts")
 
-    def __init__(self, issuer: Issuer, by_kid: Mapping[str, SigningKey], verdicts: Verdicts) -> None:
+    def __init__(
+        self, issuer: Issuer, by_kid: Mapping[str, SigningKey], verdicts: Verdicts, callers: set[str]
+    ) -> None:
         self.issuer = issuer
         self.by_kid = by_kid
         self.verdicts = verdicts
-        self.headers: dict[bytes, Header] = {}
+        self.callers = callers
+        """Object ids of some callers whom these keys have verified: see `_key_store.forced`."""
+        self.headers: dict[bytes, tuple[Header, slice]] = {}
+        """Headers that a token of this issuer had, and where the payload of such a token lies."""
+        self.strangers: Bounded[bytes, tuple[str, float]] = Bounded(_STRANGERS)
+        """Headers whose kid the newest keys lack: the kid, and until when that is not asked again."""
+
+    def learn(self, encoded: bytes, header: Header, payload: slice) -> None:
+        """Keep the header of a token whose signature held."""
+        if len(self.headers) < _KNOWN_HEADERS:
+            self.headers[encoded] = header, payload
+
+    def note_stranger(self, encoded: bytes, kid: str, until: float) -> None:
+        """Remember a header whose kid is none of the keys'."""
+        self.strangers.put(encoded, (kid, until))
+
+    def meet(self, object_id: str) -> None:
+        """Remember a caller whose token held."""
+        if len(self.callers) < _CALLERS:
+            self.callers.add(object_id)
 
 
 class KeyRing:
@@ -65,7 +95,7 @@ class KeyRing:
         source: Whose keys.
         settings: How they are kept, in seconds.
         remember: How many verified tokens are remembered at the most.
-        client: Makes the HTTP client of a round, and says whether it is ours to close.
+        client: A client of the user's, or what makes one for each round.
         monotonic: Seconds that only go forward: ages and cooldowns are measured with it.
         wall: Seconds since the epoch, for the snapshot file.
         keys_file: A snapshot file, or None.
@@ -87,13 +117,11 @@ class KeyRing:
         self.source = source
         self.settings = settings
         self.serving: Serving | None = None
-        self.attend_at = float("-inf")
-        """When a reader must call `attend`: the one comparison that the hot path pays for all of this."""
         self.state = KeyState(settings)
         self.date: tuple[float, float] | None = None
         """Entra's own time with the last answer, and the wall clock's then."""
         self._documents: Documents | None = None
-        self._file_stamp: tuple[int, int] | None = None
+        self._file_stamp: tuple[int, int, int] | None = None
         self._remember = remember
         self._client = client
         self._monotonic = monotonic
@@ -103,69 +131,72 @@ class KeyRing:
         self._work: SharedWork[str, None] = SharedWork()
         self._after_fork()
         _everywhere.add(self)
-        if keys_file is not None:
-            self._load_file()
+        self._load_file()
 
     def _after_fork(self) -> None:
         """A new process has no background thread yet: its first reader is to start one."""
         self._lock = threading.Lock()
         self._keeper: threading.Event | None = None
-        self._unknown: TTLCache[str, None] = TTLCache(
-            _UNKNOWN_KIDS, self.settings.max_cooldown, timer=self._monotonic
-        )
-        self._suspected: TTLCache[str, None] = TTLCache(
-            _UNKNOWN_KIDS, self.settings.max_cooldown, timer=self._monotonic
-        )
-        self.attend_at = float("-inf")
+        self._began = NEVER
+        self._suspected: dict[str, float] = {}
+        """Until when a known kid causes no further round; no more of them than there are keys."""
+        self.attend_at = NEVER
+        """When a reader must call `attend`: the one comparison that the hot path pays for all of this."""
 
     # --- for readers ---------------------------------------------------------------------------------
 
     def attend(self, now: float) -> None:
-        """See to what is due: the background thread, a refresh that it missed, keys that are too old."""
+        """See to what is due: the background thread, a refresh that it missed, keys that are too old.
+
+        Waits for nothing and raises nothing: a token whose key is at hand depends on none of it.
+        """
         with self._lock:
             self._expire(now)
-            if self._keeper is None:
-                self._keeper = _start_keeper(self)
-            self._attend_again(now)
-        if self.serving is not None and self.state.due(now):
-            self._start()
-
-    def _attend_again(self, now: float) -> None:
-        """Let readers look after a tenth of the interval, should nobody refresh in the background."""
-        snapshot = self.state.snapshot
-        too_old = float("inf") if snapshot is None else snapshot.fetched_at + self.settings.max_stale
-        self.attend_at = min(now + self.settings.refresh / 10, too_old)
+            self._keeper = self._keeper or start_keeper(self)
+            self.attend_at = min(now + self.settings.refresh / 10, self.state.ends())
+            if self.state.due(now):
+                self._start(now)
 
     def for_nothing(self, now: float) -> Future[None] | None:
         """Ask for a round because there are no keys; None within a back-off."""
-        return self._join() or (self._start() if self.state.may_attempt(now) else None)
-
-    def for_unknown(self, kid: str, now: float) -> Future[None] | None:
-        """Ask for a round because of an unknown kid; None if it is known to be none, or too soon."""
         with self._lock:
-            if kid in self._unknown:
-                return None
-            if future := self._join():
+            if self.serving is not None:
+                return _ENDED
+            return self._in_flight(now) or (self._start(now) if self.state.may_attempt(now) else None)
+
+    def for_unknown(self, now: float, *, familiar: bool) -> Future[None] | None:
+        """Ask for a round because of an unknown kid; None if it is too soon.
+
+        Args:
+            now: Monotonic seconds.
+            familiar: Whether the token names a caller whom the keys at hand have verified.
+        """
+        state = self.state
+        opens = min(state.forced.opens, state.reserve.opens) if familiar else state.forced.opens
+        if now < opens and not self._work.under_way:
+            return None  # a flood ends here, without a lock
+        with self._lock:
+            if future := self._in_flight(now):
                 return future
-            if not self.state.may_force(now):
+            state_after = _key_store.forced(self.state, now, familiar=familiar)
+            if state_after is None:
                 return None
-            self.state = _key_store.forced(self.state, now)
-        return self._start()
+            future = self._start(now)  # before the state tells others that it is too soon for another
+            self.state = state_after
+        return future
 
     def for_suspect(self, kid: str, now: float) -> Future[None] | None:
         """Ask for a round because a known kid's signature failed: new material may stand under it."""
-        if future := self._join():
-            return future
+        if now < self._suspected.get(kid, now) and not self._work.under_way:
+            return None
         with self._lock:
-            if kid in self._suspected or not self.state.may_attempt(now):
+            if future := self._in_flight(now):
+                return future
+            if now < self._suspected.get(kid, now) or not self.state.may_attempt(now):
                 return None
-            self._suspected[kid] = None
-        return self._start()
-
-    def note_unknown(self, kid: str) -> None:
-        """Remember that the newest keys lack this kid."""
-        with self._lock:
-            self._unknown[kid] = None
+            future = self._start(now)
+            self._suspected[kid] = now + self.settings.max_cooldown
+        return future
 
     def retry_after(self, now: float) -> float:
         """Seconds until the next attempt, at least 1."""
@@ -173,14 +204,40 @@ class KeyRing:
 
     # --- rounds --------------------------------------------------------------------------------------
 
-    def _join(self) -> Future[None] | None:
-        return self._work.in_flight(_ROUND)
+    def fill(self) -> None:
+        """Fetch on this thread, before anybody waits.
 
-    def _start(self) -> Future[None]:
-        return self._work.start(_ROUND, self.round)
+        Raises:
+            FetchError: It failed, and no keys are at hand.
+        """
+        try:
+            self.round()
+        except FetchError:
+            if self.serving is None:
+                raise
+
+    def _start(self, now: float) -> Future[None]:
+        """Start a round, or join the one under way. Under the lock."""
+        if future := self._in_flight(now):
+            return future
+        self._began = now
+        future = self._work.start(_ROUND, self.round)
+        if future.done() and (error := future.exception()):  # no thread could be started
+            self._failed(error if isinstance(error, Exception) else RuntimeError(str(error)), now)
+        return future
+
+    def _in_flight(self, now: float) -> Future[None] | None:
+        """The round under way, unless it takes too long: then it has failed. Under the lock."""
+        future = self._work.under_way.get(_ROUND)
+        if future is None or now - self._began < _GIVE_UP:
+            return future
+        self._work.abandon(_ROUND)
+        url = self.source.configuration_urls["2.0"]
+        self._failed(FetchError("timeout", url, f"not done after {_GIVE_UP:.0f} seconds"), self._began)
+        return None
 
     def round(self) -> None:
-        """Fetch, and accept or keep. One at a time, on a thread of its own.
+        """Fetch, and accept or keep.
 
         Raises:
             FetchError: It failed; the state tells the same.
@@ -190,32 +247,38 @@ class KeyRing:
         try:
             snapshot, documents = self._fetch(known, began)
         except Exception as error:
-            self._fail(error)
-            if self._keys_file is None or not self._load_file():
-                raise
-            return
-        self._documents = documents
-        self.date = None if documents.date is None else (documents.date, self._wall())
+            with self._lock:
+                self._failed(error, began)
+            if self._load_file():
+                return
+            raise
         with self._lock:
-            state = _key_store.succeeded(self.state, snapshot, self._monotonic(), self._jitter())
+            before = self.state
+            state = _key_store.succeeded(before, snapshot, self._monotonic(), self._jitter())
+            if state is before:
+                return  # something newer is at hand
+            self._documents = documents
+            self.date = None if documents.date is None else (documents.date, self._wall())
             self._swap(state)
-        if self._keys_file is not None:
-            self._save_file(documents)
+        if before.failing:
+            log.info("keys refreshed again, after %d failures", before.failures)
+        self._save_file(documents)
 
-    def _fetch(self, known: Documents | None, began: float) -> tuple[_key_store.Snapshot, Documents]:
+    def _fetch(self, known: Documents | None, began: float) -> tuple[Snapshot, Documents]:
         old = self.state.snapshot
         if not callable(self._client):
             return fetch(self._client, self.source, old=old, known=known, now=began)
         with self._client() as client:
             return fetch(client, self.source, old=old, known=known, now=began)
 
-    def _fail(self, error: Exception) -> None:
+    def _failed(self, error: Exception, began: float) -> None:
+        """Note that a round failed. Under the lock."""
         refused = isinstance(error, FetchError) and error.step == "content"
         after = error.retry_after if isinstance(error, FetchError) else None
-        with self._lock:
-            self.state = _key_store.failed(
-                self.state, error, self._monotonic(), self._jitter(), retry_after=after, refused=refused
-            )
+        now, jitter = self._monotonic(), self._jitter()
+        self.state = _key_store.failed(
+            self.state, error, began, now, jitter, retry_after=after, refused=refused
+        )
         kept = "none at hand" if self.serving is None else "the keys at hand stay"
         surprise = None if isinstance(error, FetchError) else error
         log.warning("keys not refreshed, %s: %s", kept, error, exc_info=surprise)
@@ -226,14 +289,17 @@ class KeyRing:
         snapshot = state.snapshot
         if snapshot is None:
             self.serving = None
+            log.warning("the signing keys at hand are too old to serve any longer")
             return
         by_kid = snapshot.by_kid
-        if old is not None and old.by_kid == by_kid:
+        if old is not None and old.issuer == snapshot.issuer and old.by_kid == by_kid:
             return
-        self._unknown.clear()
-        stays = old is not None and all(by_kid.get(kid) is key for kid, key in old.by_kid.items())
-        verdicts = old.verdicts if old is not None and stays else Verdicts(self._remember)
-        self.serving = Serving(snapshot.issuer, by_kid, verdicts)
+        self._suspected = {kid: until for kid, until in self._suspected.items() if kid in by_kid}
+        if old is not None and all(by_kid.get(kid) is key for kid, key in old.by_kid.items()):
+            verdicts, callers = old.verdicts, old.callers
+        else:
+            verdicts, callers = Verdicts(self._remember), set[str]()
+        self.serving = Serving(snapshot.issuer, by_kid, verdicts, callers)
         log.info("signing keys %s of %s", ", ".join(sorted(by_kid)), snapshot.issuer.v2)
         for line in snapshot.keys.skipped:
             log.debug("skipped a key: %s", line)
@@ -246,46 +312,38 @@ class KeyRing:
     # --- the background ------------------------------------------------------------------------------
 
     def tick(self) -> float:
-        """Do what is due, and tell in how many seconds to come again."""
+        """Do what is due, see it through, and tell in how many seconds to come again."""
+        self.attend(self._monotonic())
+        if future := self._work.under_way.get(_ROUND):
+            settle([future], timeout=_GIVE_UP)
         now = self._monotonic()
         with self._lock:
-            self._expire(now)
-            self._attend_again(now)
-        if self.state.due(now):
-            self._start().exception()
-            now = self._monotonic()
-        ends = [self.state.next_attempt]
-        if snapshot := self.state.snapshot:
-            ends += [snapshot.fetched_at + self.settings.max_stale]
-            ends += [until for _key, until in snapshot.retired.values()]
-        return max(0.05, min(ends) - now)
+            self._in_flight(now)  # gives up what never ends
+        return min(self.state.next_attempt, self.state.ends()) - now
 
     # --- the snapshot file ---------------------------------------------------------------------------
 
     def _load_file(self) -> bool:
         """Serve the file's keys if they are newer than those at hand; tell whether they are."""
         path = self._keys_file
-        if path is None or self._stamp(path) in (None, self._file_stamp):
+        if path is None or (stamp := _stamp(path)) in (None, self._file_stamp):
             return False
-        self._file_stamp = self._stamp(path)
-        now = self._monotonic()
+        self._file_stamp = stamp
+        old = self.state.snapshot
         try:
-            documents, fetched_at = _keys_file.read(path, self.source)
-            asked = now - max(0.0, self._wall() - fetched_at)
-            old = self.state.snapshot
-            if now - asked >= self.settings.max_stale:
-                raise _keys_file.KeysFileError(f"{path} is older than {self.settings.max_stale:.0f} seconds")  # noqa: TRY301
-            snapshot = accept(documents, self.source, old=old, now=asked, configured_at=asked)
+            documents, age = _keys_file.read(
+                path, self.source, now=self._wall(), max_age=self.settings.max_stale
+            )
+            asked = self._monotonic() - age
+            snapshot = accept(documents, self.source, old=old, now=asked, configured_at=NEVER)
         except (_keys_file.KeysFileError, FetchError) as error:
             log.warning("keys file not used: %s", error)
             return False
-        if old is not None and asked <= old.fetched_at:
-            return False
-        self._documents = documents
         with self._lock:
-            served = _key_store.succeeded(self.state, snapshot, now, self._jitter())
-            # The file is no answer of the authority: what was due or backing off stays so.
-            self._swap(replace(served, next_attempt=self.state.next_attempt))
+            state = _key_store.adopted(self.state, snapshot, self._monotonic())
+            if state is self.state:
+                return False
+            self._swap(state)
         return True
 
     def _save_file(self, documents: Documents) -> None:
@@ -294,42 +352,21 @@ class KeyRing:
             return
         try:
             _keys_file.write(path, self.source, documents, self._wall())
-            self._file_stamp = self._stamp(path)
+            self._file_stamp = _stamp(path)
         except _keys_file.KeysFileError as error:
             log.warning("keys file not written: %s", error)
 
-    @staticmethod
-    def _stamp(path: Path) -> tuple[int, int] | None:
-        try:
-            status = path.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_ino
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What tells a file from the one that was there before."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
-def _start_keeper(ring: KeyRing) -> threading.Event:
-    """Start the background thread of a ring, which ends with the ring."""
-    wake = threading.Event()
-    reference = weakref.ref(ring, lambda _ring: wake.set())
-    threading.Thread(target=_keep, args=(reference, wake), name="entra_guard keeper", daemon=True).start()
-    return wake
-
-
-def _keep(reference: weakref.ref[KeyRing], wake: threading.Event) -> None:
-    delay = 0.0
-    while not wake.wait(delay):
-        ring = reference()
-        if ring is None:
-            return
-        try:
-            delay = ring.tick()
-        except Exception:
-            log.exception("the background refresh stumbled, and goes on")
-            delay = 60.0
-        del ring
-
-
-_everywhere: weakref.WeakSet[KeyRing] = weakref.WeakSet()
+_everywhere: Final[WeakSet[KeyRing]] = WeakSet()
 
 
 def _renew_in_child() -> None:

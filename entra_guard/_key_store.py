@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entra_guard.errors import ConfigurationError
 
@@ -19,22 +19,32 @@ if TYPE_CHECKING:
     from entra_guard._issuer import Issuer
     from entra_guard._keys import KeySet, SigningKey
 
+NEVER: Final = float("-inf")
+"""A moment before all others: what is due since then is due."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySettings:
     """How keys are kept, all in seconds.
 
     Attributes:
-        refresh: Between two background refreshes, give or take a tenth.
+        refresh: Between two background refreshes, give or take a tenth; at least 60.
         max_stale: How old keys may become while the authority is down. (The longest public outage of
             Entra's lasted 14 h 25 min.)
         cooldown: Between two refreshes because of an unknown kid; doubles while nothing new appears.
-        max_cooldown: The end of that doubling, and the time between two looks for new material under
-            a kid whose signatures fail.
+        max_cooldown: The end of that doubling, how long an unknown kid is remembered, and the time
+            between two looks for new material under a kid whose signatures fail.
         wait: The most a request waits for a refresh.
         max_backoff: The end of the doubling after failures, which begins at 1.
         configuration_life: How long the OpenID configuration serves before it is read again.
         retired_key_grace: How long a key that was withdrawn goes on serving.
+
+    Raises:
+        ConfigurationError: A setting that cannot work.
+
+    Example:
+        >>> KeySettings(max_stale=7 * 24 * 3600).refresh  # a host whose keys file is brought once a week
+        3600.0
     """
 
     refresh: float = 3600.0
@@ -47,24 +57,31 @@ class KeySettings:
     retired_key_grace: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, least in (("refresh", 60), ("cooldown", 1), ("wait", 0), ("retired_key_grace", 0)):
-            if not least <= getattr(self, name) < float("inf"):
-                raise ConfigurationError(f"{name} is in seconds, and at least {least}")
-        if self.max_stale < self.refresh or self.max_cooldown < self.cooldown or self.max_backoff < 1:
-            raise ConfigurationError(
-                "max_stale, max_cooldown and max_backoff end what begins with the others"
-            )
+        least = {
+            "refresh": 60.0,
+            "max_stale": self.refresh,
+            "cooldown": 1.0,
+            "max_cooldown": self.cooldown,
+            "wait": 0.0,
+            "max_backoff": 1.0,
+            "configuration_life": 0.0,
+            "retired_key_grace": 0.0,
+        }
+        for name, smallest in least.items():
+            if not smallest <= getattr(self, name) < float("inf"):
+                raise ConfigurationError(f"{name} is in seconds, at least {smallest:g} here, and finite")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was accepted from the authority, and when it was asked for."""
+    """What was accepted, and when it was asked for."""
 
     issuer: Issuer
     keys_url: str
     keys: KeySet
     fetched_at: float
     configured_at: float
+    """When the OpenID configuration was asked for; NEVER for one that only a file has."""
     generation: int = 1
     retired: Mapping[str, tuple[SigningKey, float]] = field(default_factory=lambda: MappingProxyType({}))
     """Withdrawn keys by kid, and until when they serve."""
@@ -73,6 +90,31 @@ class Snapshot:
     def by_kid(self) -> dict[str, SigningKey]:
         """All keys that serve."""
         return {kid: key for kid, (key, _until) in self.retired.items()} | dict(self.keys.by_kid)
+
+    @property
+    def pinned(self) -> Issuer | None:
+        """The issuer that every later configuration must name; a file's word pins nothing."""
+        return None if self.configured_at == NEVER else self.issuer
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """When something that strangers can cause may be done again: the first is free, then ever later."""
+
+    opens: float = NEVER
+    cooldown: float = 0.0
+
+    def spent(self, settings: KeySettings, now: float) -> Allowance:
+        """Do it now: the cooldown doubles, less one halving for every `max_cooldown` since the last time.
+
+        So it sinks to one in `max_cooldown` under a flood, and stays short where a single stray client
+        asks once in a while. In any T seconds there are at most T / max_cooldown + 2 and as many more
+        as there are doublings from `cooldown` to `max_cooldown`.
+        """
+        halvings = (now - self.opens + self.cooldown) // settings.max_cooldown if self.cooldown else 0
+        wanted = 2 * self.cooldown / 2.0 ** min(halvings, 64)
+        cooldown = min(settings.max_cooldown, max(settings.cooldown, wanted))
+        return Allowance(now + cooldown, cooldown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +128,12 @@ class KeyState:
     refused: int = 0
     """Answers that were refused since the start."""
     last_error: Exception | None = None
-    next_attempt: float = float("-inf")
+    next_attempt: float = NEVER
     """When the next background attempt is due; while failing, no attempt comes before it."""
-    next_forced: float = float("-inf")
-    """When an unknown kid may cause the next refresh."""
-    cooldown: float = 0.0
+    forced: Allowance = Allowance()
+    """For unknown kids, whoever sends them."""
+    reserve: Allowance = Allowance()
+    """For unknown kids of familiar callers, when strangers have used up `forced`."""
 
     @property
     def failing(self) -> bool:
@@ -101,38 +144,55 @@ class KeyState:
         """Seconds since the keys at hand were asked for, or None without keys."""
         return None if self.snapshot is None else now - self.snapshot.fetched_at
 
-    def too_old(self, now: float) -> bool:
-        """Whether the keys at hand must not serve any longer."""
-        return self.snapshot is not None and now - self.snapshot.fetched_at >= self.settings.max_stale
+    def answered_since(self, moment: float) -> bool:
+        """Whether the keys at hand were asked for after this moment: then what they lack did not exist."""
+        return self.snapshot is not None and self.snapshot.fetched_at >= moment
+
+    def ends(self) -> float:
+        """When what serves now will change by itself: the keys too old, or a retired key's grace over."""
+        if self.snapshot is None:
+            return float("inf")
+        graces = [until for _key, until in self.snapshot.retired.values()]
+        return min(self.snapshot.fetched_at + self.settings.max_stale, *graces)
 
     def due(self, now: float) -> bool:
         """Whether the background refresh should run."""
         return now >= self.next_attempt
 
     def may_attempt(self, now: float) -> bool:
-        """Whether a caller without keys may cause a round: always, but not within a back-off."""
+        """Whether a caller may cause a round at all: always, but not within a back-off."""
         return not self.failing or now >= self.next_attempt
 
-    def may_force(self, now: float) -> bool:
-        """Whether an unknown kid may cause a round now."""
-        return now >= self.next_forced and self.may_attempt(now)
-
     def needs_configuration(self, now: float) -> bool:
-        """Whether the next round reads the OpenID configuration too."""
+        """Whether the next round reads the OpenID configuration too: it is old, or may be to blame."""
         snapshot = self.snapshot
         if snapshot is None or self.failing:
             return True
         return now - snapshot.configured_at >= self.settings.configuration_life
 
 
-def forced(state: KeyState, now: float) -> KeyState:
-    """A refresh because of an unknown kid begins: the next one is as far away as the cooldown says.
+def forced(state: KeyState, now: float, *, familiar: bool) -> KeyState | None:
+    """Begin a refresh because of an unknown kid, or None where the settings allow none now.
 
-    The first is free, and starts the cooldown; each that found nothing new doubles it.
+    A flood of forged kids uses up what strangers are allowed. Should Entra change its key without
+    notice in just that hour, right tokens would be refused until the cooldown ends. Answering 503 to
+    kids that nobody looked up would hand strangers a switch for our 5xx rate (and load balancers would
+    take the instance out), and a second allowance for everyone would be emptied by the same flood. So
+    the reserve is for what a stranger cannot easily show: a token that names a caller whom the keys at
+    hand have verified before.
+
+    Args:
+        state: What is known.
+        now: Monotonic seconds.
+        familiar: Whether the token names a caller who was verified before.
     """
-    settings = state.settings
-    cooldown = min(settings.max_cooldown, max(settings.cooldown, 2 * state.cooldown))
-    return replace(state, cooldown=cooldown, next_forced=now + cooldown)
+    if not state.may_attempt(now):
+        return None
+    if now >= state.forced.opens:
+        return replace(state, forced=state.forced.spent(state.settings, now))
+    if familiar and now >= state.reserve.opens:
+        return replace(state, reserve=state.reserve.spent(state.settings, now))
+    return None
 
 
 def succeeded(state: KeyState, snapshot: Snapshot, now: float, jitter: float) -> KeyState:
@@ -144,33 +204,55 @@ def succeeded(state: KeyState, snapshot: Snapshot, now: float, jitter: float) ->
         now: Monotonic seconds.
         jitter: From 0 to 1: where in the tenth around the refresh interval the next one lies.
     """
+    served = adopted(state, snapshot, now)
+    if served is state:
+        return state
+    next_attempt = now + state.settings.refresh * (0.9 + 0.2 * jitter)
+    return replace(served, failures=0, last_error=None, next_attempt=next_attempt)
+
+
+def adopted(state: KeyState, snapshot: Snapshot, now: float) -> KeyState:
+    """Serve these keys if they are newer; what is due or backing off stays so.
+
+    By itself this is what a keys file does, which is no answer of the authority.
+    """
     old = state.snapshot
     if old is not None and snapshot.fetched_at < old.fetched_at:
         return state  # an answer to an older question than the one already answered
-    next_attempt = now + state.settings.refresh * (0.9 + 0.2 * jitter)
-    news = old is None or bool(snapshot.keys.by_kid.keys() - old.keys.by_kid.keys())
+    before: Mapping[str, SigningKey] = old.keys.by_kid if old else {}
     fresh = replace(
         snapshot,
-        generation=old.generation + (old.keys.by_kid != snapshot.keys.by_kid) if old else 1,
+        generation=old.generation + (before != snapshot.keys.by_kid) if old else 1,
         retired=_retired(old, snapshot.keys, now, state.settings.retired_key_grace),
     )
-    state = replace(state, snapshot=fresh, failures=0, last_error=None, next_attempt=next_attempt)
-    return replace(state, cooldown=0.0, next_forced=now) if news else state
+    news = any(before.get(kid) != key for kid, key in snapshot.keys.by_kid.items())
+    again = Allowance() if news else None  # what was asked for has come
+    return replace(state, snapshot=fresh, forced=again or state.forced, reserve=again or state.reserve)
 
 
 def failed(
-    state: KeyState, error: Exception, now: float, jitter: float, *, retry_after: float | None, refused: bool
+    state: KeyState,
+    error: Exception,
+    began: float,
+    now: float,
+    jitter: float,
+    *,
+    retry_after: float | None = None,
+    refused: bool = False,
 ) -> KeyState:
     """A round failed: what is at hand stays, and the next attempt moves away (full jitter, 1 s to 5 min).
 
     Args:
         state: What was known.
         error: What to tell whoever asks.
+        began: When the round began, in monotonic seconds.
         now: Monotonic seconds.
         jitter: From 0 to 1.
         retry_after: Seconds the authority asked to wait; obeyed up to the refresh interval.
         refused: Whether an answer came, and was refused.
     """
+    if state.answered_since(began):
+        return state  # a later question was answered meanwhile
     settings = state.settings
     delay = jitter * min(settings.max_backoff, 2.0 ** min(state.failures, 20))
     delay = max(delay, min(retry_after or 0.0, settings.refresh))
@@ -186,11 +268,11 @@ def failed(
 def expired(state: KeyState, now: float) -> KeyState:
     """Let go of what is too old, and of retired keys whose grace is over."""
     snapshot = state.snapshot
-    if snapshot is None or state.too_old(now):
-        return state if snapshot is None else replace(state, snapshot=None)
-    retired = {kid: entry for kid, entry in snapshot.retired.items() if now < entry[1]}
-    if len(retired) == len(snapshot.retired):
+    if snapshot is None or now < state.ends():
         return state
+    if now - snapshot.fetched_at >= state.settings.max_stale:
+        return replace(state, snapshot=None)
+    retired = {kid: entry for kid, entry in snapshot.retired.items() if now < entry[1]}
     return replace(state, snapshot=replace(snapshot, retired=MappingProxyType(retired)))
 
 

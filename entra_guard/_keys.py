@@ -15,8 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
+from entra_guard._issuer import fill
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from entra_guard._issuer import Issuer
 
 _MIN_RSA_BITS: Final = 2048
 _MAX_KEYS: Final = 100
@@ -55,12 +59,13 @@ class KeySet:
     skipped: tuple[str, ...] = ()
 
 
-def read_keys(document: Mapping[str, Any], *, cloud: str = "", known: KeySet | None = None) -> KeySet:
+def read_keys(document: Mapping[str, Any], issuer: Issuer, *, known: KeySet | None = None) -> KeySet:
     """Read a JWKS document (RFC 7517).
 
     Args:
         document: The parsed JSON.
-        cloud: The configuration's cloud_instance_name: at least one key must be of it, or of none.
+        issuer: Whose keys are wanted. Entra publishes keys of other clouds and of personal accounts
+            beside them, and those are kept; but one at least must sign for this issuer.
         known: The keys at hand; a key that did not change stays the same object.
 
     Raises:
@@ -76,9 +81,16 @@ def read_keys(document: Mapping[str, Any], *, cloud: str = "", known: KeySet | N
     skipped: list[str] = []
     for entry in entries:
         _add_key(entry, keys, skipped)
-    if not any(not cloud or key.origin.cloud in ("", cloud) for key in keys.values()):
-        raise KeysRefusedError(f"it has no usable RSA signing key among {len(entries)}")
+    if not any(_signs_for(issuer, key.origin) for key in keys.values()):
+        raise KeysRefusedError(f"it has no usable RSA signing key of the issuer among {len(entries)}")
     return KeySet(MappingProxyType(_unchanged_kept(keys, known)), tuple(skipped))
+
+
+def _signs_for(issuer: Issuer, origin: KeyOrigin) -> bool:
+    own_cloud = not origin.cloud or not issuer.cloud or origin.cloud == issuer.cloud
+    return own_cloud and (
+        not origin.issuer or issuer.v2 in (origin.issuer, fill(origin.issuer, issuer.tenant_id))
+    )
 
 
 def _add_key(entry: Mapping[str, Any], keys: dict[str, SigningKey], skipped: list[str]) -> None:

@@ -1,12 +1,12 @@
 """The snapshot file: an authority's documents on disk, for restarts in an outage and hosts without egress.
 
 Read with the same acceptance test as an answer from the network, and refused when others may write
-it. Holds public documents only.
+it. Holds public documents only. Keeps nothing.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import stat
 import tempfile
@@ -20,13 +20,16 @@ from entra_guard.errors import EntraGuardError
 
 _FORMAT: Final = 1
 _LIMIT: Final = 512 * 1024
+_CLOCKS_DIFFER: Final = 300.0
 
 
 class KeysFileError(EntraGuardError):
     """The snapshot file must not be used; the message says why."""
 
 
-class _Saved(msgspec.Struct, frozen=True):
+class Saved(msgspec.Struct, frozen=True):
+    """The file's content: whose documents, since when, and the documents as they came."""
+
     format: int
     authority: str
     tenant: str
@@ -48,7 +51,7 @@ def write(path: Path, source: Source, documents: Documents, fetched_at: float) -
     Raises:
         KeysFileError: It cannot be written there.
     """
-    saved = _Saved(
+    saved = Saved(
         _FORMAT,
         source.authority.url,
         source.tenant,
@@ -58,38 +61,66 @@ def write(path: Path, source: Source, documents: Documents, fetched_at: float) -
         dict(documents.keys),
     )
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
-        with os.fdopen(handle, "w") as file:
-            json.dump(msgspec.to_builtins(saved), file, indent=1)
-        Path(temporary).replace(path)
+        _replace(path, msgspec.json.format(msgspec.json.encode(saved), indent=1))
     except OSError as error:
         raise KeysFileError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def read(path: Path, source: Source) -> tuple[Documents, float]:
-    """Read the file's documents and when they were fetched (seconds since the epoch).
+def _replace(path: Path, content: bytes) -> None:
+    """Put a new file in the old one's place, or leave all as it was."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # a file that is there after a power cut, and empty, would be of no use
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def read(path: Path, source: Source, *, now: float, max_age: float) -> tuple[Documents, float]:
+    """Read the file's documents and their age in seconds.
+
+    Args:
+        path: The file.
+        source: Whose keys are wanted.
+        now: Seconds since the epoch.
+        max_age: How old it may be, in seconds.
 
     Raises:
-        KeysFileError: Unreadable, corrupt, of another authority or tenant, or writable by others.
+        KeysFileError: Unreadable, corrupt, too old, of another authority or tenant, or writable by others.
     """
-    saved = _decoded(path)
+    saved = load(path)
     if (saved.authority, saved.tenant) != (source.authority.url, source.tenant):
         raise KeysFileError(f"{path} is of {saved.authority}/{saved.tenant}, another authority or tenant")
-    if "1.0" in source.configuration_urls and saved.v1 is None:
+    wants_v1 = "1.0" in source.configuration_urls
+    if wants_v1 and saved.v1 is None:
         raise KeysFileError(f"{path} lacks the v1.0 configuration: pull it again with v1.0 tokens accepted")
-    v1 = saved.v1 if "1.0" in source.configuration_urls else None
-    return Documents(saved.v2, v1, saved.keys), saved.fetched_at
+    age = now - saved.fetched_at
+    if age >= max_age:
+        raise KeysFileError(f"{path} is {age:.0f} seconds old, and {max_age:.0f} are allowed: pull it again")
+    if age < -_CLOCKS_DIFFER:
+        raise KeysFileError(f"{path} is of a time {-age:.0f} seconds ahead: compare this host's clock")
+    return Documents(saved.v2, saved.v1 if wants_v1 else None, saved.keys), max(0.0, age)
 
 
-def _decoded(path: Path) -> _Saved:
+def load(path: Path) -> Saved:
+    """Read the file, whosever keys it holds.
+
+    Raises:
+        KeysFileError: Unreadable, corrupt, or writable by others.
+    """
     try:
         with path.open("rb") as file:
             _refuse_foreign_writers(path, os.fstat(file.fileno()))
             data = file.read(_LIMIT + 1)
-        saved = msgspec.json.decode(data, type=_Saved)
+        saved = msgspec.json.decode(data, type=Saved)
     except OSError as error:
         raise KeysFileError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise KeysFileError(f"{path} is corrupt ({type(error).__name__}): pull it again") from error
     if saved.format != _FORMAT:
         raise KeysFileError(f"{path} has format {saved.format}, and this version reads {_FORMAT}")

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
 import anyio
-import sniffio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -41,6 +41,7 @@ class SharedWork(Generic[K, T]):
         """Let go of all work, as a forked child must: no thread of its parent came along."""
         self._lock = threading.Lock()
         self.under_way: dict[K, Future[T]] = {}
+        """What was started and has not ended, by key. Only to be read."""
 
     def start(self, key: K, work: Callable[[], T]) -> Future[T]:
         """Start the work on a thread of its own, or join it where it is under way."""
@@ -50,29 +51,36 @@ class SharedWork(Generic[K, T]):
                 return future
             future = self.under_way[key] = Future()
             future.set_running_or_notify_cancel()  # from here on no waiter can cancel it
-        threading.Thread(
+        thread = threading.Thread(
             target=self._run, args=(key, work, future), name=f"entra_guard {key}", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # too many threads, or the interpreter is about to end
+            self._done(key, future)
+            future.set_exception(error)
         return future
 
-    def in_flight(self, key: K) -> Future[T] | None:
-        """The work under way for a key, if there is any."""
-        return self.under_way.get(key)
+    def abandon(self, key: K) -> None:
+        """Let go of work that takes too long: the next start is a new one. Its waiters wait on."""
+        with self._lock:
+            self.under_way.pop(key, None)
 
     def _run(self, key: K, work: Callable[[], T], future: Future[T]) -> None:
         try:
             outcome = work()
         except BaseException as error:  # noqa: BLE001  # the waiters get it, whatever it is
-            self._done(key)
+            self._done(key, future)
             future.set_exception(error)
         else:
-            self._done(key)
+            self._done(key, future)
             future.set_result(outcome)
 
-    def _done(self, key: K) -> None:
+    def _done(self, key: K, future: Future[T]) -> None:
         """Take the work out before its waiters wake: whoever they ask next starts anew."""
         with self._lock:
-            del self.under_way[key]
+            if self.under_way.get(key) is future:
+                del self.under_way[key]
 
 
 def wait(future: Future[T], timeout: float | None) -> T:
@@ -102,19 +110,23 @@ async def await_(future: Future[T], timeout: float | None) -> T:  # noqa: ASYNC1
 
 def _waker(event: anyio.Event) -> Callable[[Future[Any]], None]:
     """Make a callback that sets an event of this task's loop from another thread."""
-    wake: Callable[[Callable[[], object]], object]
-    if sniffio.current_async_library() == "trio":
-        import trio.lowlevel  # noqa: PLC0415  # only there in a trio program
-
-        wake = trio.lowlevel.current_trio_token().run_sync_soon
-    else:
-        wake = asyncio.get_running_loop().call_soon_threadsafe
+    wake = _soon()
 
     def call(_future: Future[Any]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop ended while it waited: nobody is left to wake
             wake(event.set)
 
     return call
+
+
+def _soon() -> Callable[[Callable[[], object]], object]:
+    """What lets another thread call something soon in the loop that runs here."""
+    if "trio" in sys.modules:
+        import trio.lowlevel  # noqa: PLC0415  # only there in a trio program
+
+        with contextlib.suppress(RuntimeError):  # trio is loaded, and not what runs here
+            return trio.lowlevel.current_trio_token().run_sync_soon
+    return asyncio.get_running_loop().call_soon_threadsafe
 
 
 _everywhere: WeakSet[SharedWork[Any, Any]] = WeakSet()

@@ -12,7 +12,7 @@ import time
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._any_guard import AnyGuard
 from entra_guard._decision import Doubt, decide, facts_about, plausible
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from entra_guard._claims import Claims
 
 _REMEMBERED: Final = 200_000
-
-# Whether a round of fetching was waited for, and how it ended.
-_Round = Literal["none", "done", "failed"]
 
 
 class Guard:
@@ -134,7 +131,7 @@ class Guard:
             keys_file=Path(keys_file) if keys_file else None,
         )
         if strict_startup:
-            self._ring.round()
+            self._ring.fill()
 
     @classmethod
     def from_policy(cls, policy: Policy, **settings: Any) -> Guard:
@@ -183,27 +180,25 @@ class Guard:
         """
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
         outcome = self._decide(raw)
-        if isinstance(outcome, Principal):
-            return outcome
-        round_: _Round = "done"
-        try:
-            wait(outcome, self._settings.wait)
-        except Exception:  # noqa: BLE001  # whatever it was, the ring's state tells it
-            round_ = "failed"
-        return self._decide_finally(raw, round_)
+        while not isinstance(outcome, Principal):
+            try:
+                wait(outcome.round, outcome.patience(self._monotonic()))
+            except Exception:  # noqa: BLE001  # whatever it was, the ring's state tells it
+                outcome.failed = True
+            outcome = self._decide(raw, outcome)
+        return outcome
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does, in a task of asyncio or trio; blocks no event loop."""
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
         outcome = self._decide(raw)
-        if isinstance(outcome, Principal):
-            return outcome
-        round_: _Round = "done"
-        try:
-            await await_(outcome, self._settings.wait)
-        except Exception:  # noqa: BLE001  # as above
-            round_ = "failed"
-        return self._decide_finally(raw, round_)
+        while not isinstance(outcome, Principal):
+            try:
+                await await_(outcome.round, outcome.patience(self._monotonic()))
+            except Exception:  # noqa: BLE001  # as above
+                outcome.failed = True
+            outcome = self._decide(raw, outcome)
+        return outcome
 
     def explain(self, token: str | bytes) -> Explanation:
         """Walk a token through the whole checklist, past the first failure; never raises for a bad token."""
@@ -240,14 +235,14 @@ class Guard:
 
     # --- the pipeline --------------------------------------------------------------------------------
 
-    def _decide(self, token: bytes, round_: _Round = "none") -> Principal | Future[None]:
+    def _decide(self, token: bytes, waiting: _Waiting | None = None) -> Principal | _Waiting:
         """Decide with the keys at hand, or tell which round of fetching to wait for."""
         ring = self._ring
         if self._monotonic() >= ring.attend_at:
             ring.attend(self._monotonic())
         serving = ring.serving
         if serving is None:
-            return self._without_keys(token, round_)
+            return self._without_keys(token, waiting)
         digest = sha256(token).digest()
         identity = serving.verdicts.get(digest)
         now = self._clock()
@@ -255,50 +250,51 @@ class Guard:
             return Principal(identity, token[identity.payload])
         decided = decide(token, self.policy, serving, now)
         if isinstance(decided, Doubt):
-            return self._doubted(decided, token, serving, round_)
+            return self._doubted(decided, token, serving, waiting)
         serving.verdicts.put(digest, decided.remembered)
+        serving.meet(decided.object_id)
         return decided
 
-    def _decide_finally(self, token: bytes, round_: _Round) -> Principal:
-        outcome = self._decide(token, round_)
-        assert isinstance(outcome, Principal)  # noqa: S101  # who waited for a round is not sent for another
-        return outcome
-
-    def _without_keys(self, token: bytes, round_: _Round) -> Future[None]:
+    def _without_keys(self, token: bytes, waiting: _Waiting | None) -> _Waiting:
         plausible(token, self.policy)
         now = self._monotonic()
-        future = self._ring.for_nothing(now) if round_ == "none" else None
+        future = self._ring.for_nothing(now) if waiting is None else None
         if future is None:
             raise self._unavailable(now)
-        return future
+        return _Waiting(now, self._settings.wait).again(future)
 
     def _doubted(
-        self, doubt: Doubt, token: bytes, serving: Serving, round_: _Round
-    ) -> Principal | Future[None]:
+        self, doubt: Doubt, token: bytes, serving: Serving, waiting: _Waiting | None
+    ) -> Principal | _Waiting:
         """Ask for newer keys where the doubt may be ours; refuse where it is not."""
         ring, now = self._ring, self._monotonic()
         if doubt.claims is None:
-            return self._met_again(doubt, token, serving, now)
+            return self._met_again(doubt, token, serving, now, waiting)
+        waiting = waiting or _Waiting(now, self._settings.wait)
         unknown = doubt.code == "unknown_key"
-        if round_ == "none":
-            if future := ring.for_unknown(now) if unknown else ring.for_suspect(doubt.kid, now):
-                return future
+        answered = ring.state.answered_since(waiting.since)
+        if waiting.rounds == 0 or (waiting.rounds == 1 and not (answered or waiting.failed)):
+            # The second time because the round that was joined had asked before this token came.
+            familiar = doubt.claims.oid in serving.callers
+            future = ring.for_unknown(now, familiar=familiar) if unknown else ring.for_suspect(doubt.kid, now)
+            if future:
+                return waiting.again(future)
             if ring.serving is not serving:  # newer keys came while this was decided
-                return self._decide(token)
-        if unknown and (round_ == "failed" or ring.state.failing):
+                return self._decide(token, waiting)
+        if unknown and (waiting.failed or ring.state.failing):
             raise self._unavailable(now)
-        if unknown and round_ == "done":
+        if unknown and answered and waiting.rounds:
             serving.note_stranger(doubt.header, doubt.kid, now + self._settings.max_cooldown)
         raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
 
     def _met_again(
-        self, doubt: Doubt, token: bytes, serving: Serving, now: float
-    ) -> Principal | Future[None]:
+        self, doubt: Doubt, token: bytes, serving: Serving, now: float, waiting: _Waiting | None
+    ) -> Principal | _Waiting:
         """Refuse a kid that was looked for in vain; look anew when that was long ago."""
-        if now < serving.strangers.get(doubt.header, ("", now))[1]:
+        if now < (serving.strangers.get(doubt.header) or ("", now))[1]:
             raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
-        serving.strangers.pop(doubt.header, None)
-        return self._decide(token)
+        serving.strangers.discard(doubt.header)
+        return self._decide(token, waiting)
 
     def _doubt_facts(self, doubt: Doubt, now: float) -> dict[str, object]:
         age = self._ring.state.age(now)
@@ -316,6 +312,30 @@ class Guard:
         facts = {"url": url, "step": step, "detail": str(getattr(error, "detail", error or "no answer yet"))}
         facts["last_success"] = "never" if age is None else f"{age:.0f} seconds ago"
         return KeysUnavailableError("keys_unavailable", facts, retry_after=ring.retry_after(now))
+
+
+class _Waiting:
+    """A token that waits for newer keys: since when, for which round, and whether a round has failed it."""
+
+    __slots__ = ("_longest", "failed", "round", "rounds", "since")
+
+    round: Future[None]
+
+    def __init__(self, since: float, longest: float) -> None:
+        self.since = since
+        self._longest = longest
+        self.rounds = 0
+        self.failed = False
+
+    def again(self, round_: Future[None]) -> _Waiting:
+        """Wait for this round now."""
+        self.round = round_
+        self.rounds += 1
+        return self
+
+    def patience(self, now: float) -> float:
+        """Seconds that it may still wait, in all its rounds together."""
+        return max(0.0, self.since + self._longest - now)
 
 
 def _tenants(tenant: str | Tenants, authority: Authority) -> Tenants:

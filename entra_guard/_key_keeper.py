@@ -1,0 +1,52 @@
+"""The background thread of a key ring: comes when something is due, ends with the ring, decides nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from typing import Final, Protocol
+
+log: Final = logging.getLogger("entra_guard.keys")
+
+_SOONEST: Final = 0.05
+_LATEST: Final = 3600.0
+_AFTER_A_STUMBLE: Final = 60.0
+
+
+class Kept(Protocol):
+    """What has something to do from time to time."""
+
+    def tick(self) -> float:
+        """Do what is due, and tell in how many seconds to come again."""
+        ...
+
+
+def start_keeper(kept: Kept) -> threading.Event:
+    """Start the thread. Where none can be started, readers must do without: they look after things too.
+
+    Returns:
+        What wakes the thread, to end it once `kept` is gone.
+    """
+    wake = threading.Event()
+    reference = weakref.ref(kept, lambda _gone: wake.set())
+    thread = threading.Thread(target=_keep, args=(reference, wake), name="entra_guard keeper", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # too many threads, or the interpreter is about to end
+        log.warning("no thread for the background refresh, which requests must start: %s", error)
+    return wake
+
+
+def _keep(reference: weakref.ref[Kept], wake: threading.Event) -> None:
+    delay = 0.0
+    while not wake.wait(delay):
+        kept = reference()
+        if kept is None:
+            return
+        try:
+            delay = min(max(kept.tick(), _SOONEST), _LATEST)
+        except Exception:
+            log.exception("the background refresh stumbled, and goes on")
+            delay = _AFTER_A_STUMBLE
+        del kept
