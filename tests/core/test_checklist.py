@@ -1,0 +1,184 @@
+"""The checklist, as one table: what is changed in a good token or policy, and the reason it gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from entra_guard import AccessError, Tenants
+from entra_guard.checklist import CHECKLIST
+from entra_guard.reasons import REASONS
+
+GUID = "11112222-bbbb-3333-cccc-4444dddd5555"
+FABRIKAM = "fab41ca0-1d00-4a11-8b0b-0c0a11ce0002"
+
+# what is odd about the token, how it is issued, how the guard is set up, the reason
+REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("it expired a leeway ago", {"preset": "expired"}, {}, "expired"),
+    ("it has no exp", {"claims": {"exp": None}}, {}, "invalid_claims"),
+    ("its exp is a text", {"claims": {"exp": "1795595325"}}, {}, "invalid_claims"),
+    ("its exp is true", {"claims": {"exp": True}}, {}, "invalid_claims"),
+    ("its exp lies beyond reason", {"claims": {"exp": 10**13}}, {}, "invalid_claims"),
+    (
+        "its nbf is after its exp",
+        {"claims": {"nbf": 2, "exp": 1, "iat": 0}},
+        {"clock": lambda: 1.0},
+        "invalid_claims",
+    ),
+    ("it begins later", {"preset": "not-yet-valid"}, {}, "not_yet_valid"),
+    ("it was issued in the future", {"claims": {"iat": 9_999_999_999}}, {}, "issued_in_future"),
+    ("it has no ver", {"claims": {"ver": None}}, {}, "invalid_claims"),
+    ("it is v1.0 and only v2.0 is accepted", {"version": 1}, {"token_versions": "2.0"}, "wrong_version"),
+    ("it is v2.0 and only v1.0 is accepted", {}, {"token_versions": "1.0"}, "wrong_version"),
+    ("a stranger issued it", {"preset": "wrong-iss"}, {}, "wrong_issuer"),
+    ("its issuer and tid differ", {"preset": "iss-tid-mismatch"}, {}, "wrong_issuer"),
+    ("it has no tid", {"claims": {"tid": None}}, {}, "invalid_claims"),
+    ("its tid is no GUID", {"claims": {"tid": "contoso"}}, {}, "invalid_claims"),
+    ("its tid stands in it twice", {"preset": "duplicate-tid-case"}, {}, "invalid_claims"),
+    ("another tenant issued it", {"preset": "other-tenant"}, {}, "wrong_tenant"),
+    (
+        "its tenant is none of several",
+        {"preset": "other-tenant"},
+        {"tenant": Tenants.only(GUID, "c0c05a00-1d00-4a11-8b0b-0c0a11ce0001")},
+        "wrong_tenant",
+    ),
+    (
+        "the US Government's cloud issued it",
+        {"claims": {"iss": "https://login.microsoftonline.us/x/v2.0"}},
+        {},
+        "wrong_cloud",
+    ),
+    ("a personal account owns it", {"preset": "msa-user"}, {}, "personal_account"),
+    (
+        "a personal account owns it, and organizations are meant",
+        {"preset": "msa-user"},
+        {"tenant": Tenants.organizations("a test")},
+        "personal_account",
+    ),
+    ("it is for another API", {"preset": "wrong-aud"}, {}, "wrong_audience"),
+    ("its aud is a list", {"claims": {"aud": [GUID]}}, {}, "wrong_audience"),
+    ("it has no aud", {"claims": {"aud": None}}, {}, "wrong_audience"),
+    ("it is for Graph", {"preset": "graph-token"}, {}, "token_for_graph"),
+    ("its kid is unknown", {"preset": "unknown-kid"}, {}, "unknown_key"),
+    ("another key signed it", {"preset": "forged"}, {}, "bad_signature"),
+    ("it was tampered with", {"preset": "tampered"}, {}, "bad_signature"),
+    ("the key of personal accounts signed it", {"preset": "kid-of-consumer-key"}, {}, "key_of_other_issuer"),
+    ("a key of another cloud signed it", {"preset": "gov-cloud-key"}, {}, "key_of_other_cloud"),
+    ("it is an ID token", {"preset": "id-token-as-access-token"}, {}, "id_token"),
+    ("its client id is no GUID", {"claims": {"azp": "daemon"}}, {}, "invalid_claims"),
+    ("it is app-only and has no oid", {"claims": {"oid": None, "idtyp": "app"}}, {}, "invalid_claims"),
+    (
+        "it is app-only and has a scope",
+        {"claims": {"idtyp": "app", "scp": "Orders.Read"}},
+        {},
+        "invalid_claims",
+    ),
+    ("it is bound to a certificate", {"preset": "mtls-bound"}, {}, "proof_of_possession_required"),
+    ("it is bound to a key", {"preset": "dpop-bound"}, {}, "proof_of_possession_required"),
+    ("its client is not allowed", {}, {"allowed_clients": [GUID]}, "client_not_allowed"),
+    ("it permits nothing", {"preset": "no-roles"}, {}, "no_permissions"),
+    ("its scope is a slash", {"roles": [], "claims": {"scp": "/", "idtyp": "user"}}, {}, "no_permissions"),
+    ("it does not say RS256", {"preset": "hs256-with-public-key"}, {}, "algorithm_not_allowed"),
+    ("it is not signed", {"preset": "alg-none"}, {}, "algorithm_not_allowed"),
+    ("it has a critical extension", {"headers": {"crit": ["exp"]}}, {}, "algorithm_not_allowed"),
+    ("it is of another type", {"headers": {"typ": "logout+jwt"}}, {}, "algorithm_not_allowed"),
+    ("it is huge", {"preset": "huge"}, {}, "token_too_large"),
+]
+
+
+@pytest.mark.parametrize(("_what", "wishes", "settings", "reason"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_a_token_is_refused_because(office, verify, _what, wishes, settings, reason):
+    with pytest.raises(AccessError) as caught:
+        verify(office.guard(**settings), office.token(**wishes))
+    assert caught.value.code == reason
+
+
+ACCEPTED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("v2.0, app-only", {}, {}),
+    ("v1.0, app-only", {"version": 1}, {}),
+    ("v2.0, of a user", {"scopes": ["Orders.Read"], "user": "alice"}, {}),
+    ("v1.0, of a user", {"scopes": ["Orders.Read"], "user": "alice", "version": 1}, {}),
+    ("a minute late", {"lifetime": -50}, {}),
+    ("v1.0 with the App ID URI as audience", {"version": 1, "claims": {"aud": "api://{api}"}}, {}),
+    ("v1.0 with a slash behind its App ID URI", {"version": 1, "claims": {"aud": "api://{api}/"}}, {}),
+    ("of one of several tenants", {}, {"tenant": Tenants.only(GUID, "c0c05a00-1d00-4a11-8b0b-0c0a11ce0001")}),
+    ("of another organization, where all are meant", {"preset": "other-tenant"}, {"tenant": Tenants.organizations("a test")}),
+    ("of a personal account, where everyone is meant", {"preset": "msa-user"}, {"tenant": Tenants.everyone("a test")}),
+    ("of a personal account, where only these are meant", {"preset": "msa-user"}, {"tenant": Tenants.personal()}),
+    ("without permissions, of an allowed client", {"preset": "no-roles"}, {"allowed_clients": ["{daemon}"]}),
+    ("with a claim nobody has heard of", {"claims": {"extn.Shoe": [{"size": 44}]}}, {}),
+    ("with an escape in a text", {"claims": {"name": 'Ada "Countess" Lovelace \u263a'}}, {}),
+    ("with a fraction of a second", {"claims": {"iat": 1763386141.25}}, {}),
+    ("of the type at+jwt", {"headers": {"typ": "at+jwt"}}, {}),
+    ("without a type", {"headers": {"typ": None}}, {}),
+    ("that names another key to use", {"headers": {"jku": "https://attacker.example", "x5u": "https://attacker.example"}}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("_what", "wishes", "settings"), ACCEPTED, ids=[row[0] for row in ACCEPTED])
+def test_a_token_passes(office, verify, _what, wishes, settings):
+    principal = verify(office.guard(**_named(office, settings)), office.token(**_named(office, wishes)))
+    assert principal.app_id
+    assert principal.tenant_id == principal.claims["tid"]
+
+
+def _named(office, value):
+    """Put the ids of this office in the place of their names."""
+    if isinstance(value, dict):
+        return {name: _named(office, inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_named(office, inner) for inner in value]
+    if isinstance(value, str) and "{" in value:
+        return value.format(api=office.api.client_id, daemon=office.daemon.client_id)
+    return value
+
+
+def test_every_reason_of_the_checklist_is_in_this_table():
+    elsewhere = {
+        "missing_token", "malformed_authorization", "not_a_jwt", "missing_scope", "missing_role",
+        "app_token_required", "user_token_required", "groups_overage", "keys_unavailable",
+    }  # fmt: skip
+    assert {row[3] for row in REFUSED} | elsewhere == set(REASONS)
+
+
+@pytest.mark.parametrize(("_what", "wishes", "settings", "reason"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_explain_names_the_reason_that_verify_gives_and_walks_on(office, _what, wishes, settings, reason):
+    explanation = office.guard(**settings).explain(office.token(**wishes))
+    assert explanation.reason == reason
+    assert not explanation.accepted
+    failed = [step.reason for step in explanation.steps if step.verdict == "fail"]
+    assert reason in failed
+    names = [step.name for step in explanation.steps]
+    assert [name for name in names if name in {check.name for check in CHECKLIST}] == [
+        check.name for check in CHECKLIST
+    ]
+
+
+def test_explain_passes_every_step_of_a_good_token(office):
+    explanation = office.guard().explain(office.token())
+    assert explanation.accepted
+    assert {step.verdict for step in explanation.steps} == {"pass"}
+    assert str(explanation).endswith("accepted")
+
+
+@pytest.mark.parametrize(
+    "token", ["", ".", "..", "a.b.c", "\u263a.\u263a.\u263a", "x" * 20_000, "e30.e30.e30", "a" * 5]
+)
+def test_explain_never_raises_for_a_bad_token(office, token):
+    explanation = office.guard().explain(token)
+    assert not explanation.accepted
+    assert str(explanation)
+
+
+def test_explain_tells_what_else_is_wrong_past_the_first_failure(office):
+    token = office.token(preset="expired", claims={"aud": GUID})
+    failed = {step.name for step in office.guard().explain(token).steps if step.verdict == "fail"}
+    assert failed == {"lifetime", "audience"}
+
+
+def test_a_wrong_audience_is_told_with_the_scope_to_request(office):
+    with pytest.raises(AccessError) as caught:
+        office.guard().verify(office.token(version=1, claims={"aud": f"api:/{office.api.client_id}"}))
+    assert caught.value.facts["nearest"] == f"api://{office.api.client_id}"
+    assert caught.value.facts["request_scope"] == f"api://{office.api.client_id}/.default"

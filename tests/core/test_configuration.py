@@ -1,0 +1,147 @@
+"""Mistakes in the configuration fail when the guard is built, with a sentence that says what to do."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from entra_guard import (
+    Authority,
+    ConfigurationError,
+    Guard,
+    KeySettings,
+    Policy,
+    Requirement,
+    Tenants,
+    requires,
+)
+
+GUID = "11112222-bbbb-3333-cccc-4444dddd5555"
+TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"audience": GUID}, "tenant is missing"),
+        ({"tenant": "contoso", "audience": GUID}, "tenant id"),
+        ({"tenant": "common", "audience": GUID}, "strangers"),
+        ({"tenant": "https://login.microsoftonline.com/x", "audience": GUID}, "tenant id"),
+        ({"tenant": TENANT, "audience": []}, "audience is empty"),
+        ({"tenant": TENANT, "audience": ""}, "audience"),
+        ({"tenant": TENANT, "audience": "*"}, "wildcards"),
+        ({"tenant": TENANT, "audience": "https://graph.microsoft.com"}, "Microsoft Graph"),
+        ({"tenant": TENANT, "audience": "00000003-0000-0000-c000-000000000000"}, "Microsoft Graph"),
+        ({"tenant": TENANT, "audience": GUID, "token_versions": []}, "token_versions is empty"),
+        ({"tenant": TENANT, "audience": GUID, "token_versions": "3.0"}, "token_versions knows"),
+        ({"tenant": TENANT, "audience": GUID, "algorithms": "HS256"}, "algorithms knows"),
+        ({"tenant": TENANT, "audience": GUID, "allowed_clients": []}, "allowed_clients is empty"),
+        ({"tenant": TENANT, "audience": GUID, "allowed_clients": ["daemon"]}, "client ids"),
+        ({"tenant": TENANT, "audience": GUID, "leeway": 3600}, "leeway"),
+        ({"tenant": TENANT, "audience": GUID, "leeway": -1}, "leeway"),
+        ({"tenant": TENANT, "audience": GUID, "authority": "http://login.example"}, "https"),
+        ({"tenant": TENANT, "audience": GUID, "authority": "mars"}, "authority must be"),
+        ({"tenant": TENANT, "audience": GUID, "proxy": "proxy:8080"}, "proxy must be a URL"),
+        ({"tenant": TENANT, "audience": GUID, "remember": -1}, "remember"),
+        (
+            {"tenant": TENANT, "audience": GUID, "http_client": httpx.Client(), "proxy": "http://p"},
+            "one or the other",
+        ),
+    ],
+)
+def test_a_guard_that_cannot_work_is_not_built(settings, words):
+    with pytest.raises(ConfigurationError, match=words):
+        Guard(**settings)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Tenants.only(),
+        lambda: Tenants.only("contoso.com", TENANT),
+        lambda: Tenants.organizations(""),
+        lambda: Tenants.everyone("  "),
+        lambda: KeySettings(refresh=1),
+        lambda: KeySettings(max_stale=10),
+        lambda: Requirement(),
+        lambda: Requirement(app_only=True, users_only=True),
+        lambda: Requirement(app_only=True, scopes=["a"]),
+        lambda: Requirement(roles=["two words"]),
+        lambda: Requirement(scopes=["api://x/Orders.Read"]),
+        lambda: requires(),
+        lambda: requires(Requirement(roles="a"), roles="b"),
+        lambda: requires(roles=["a"])(type("View", (), {})),
+        lambda: Authority.openid("http://issuer.example"),
+        lambda: Policy(Tenants.personal(), frozenset()),
+    ],
+)
+def test_no_value_stands_for_nothing_or_for_everything(build):
+    with pytest.raises(ConfigurationError):
+        build()
+
+
+def test_a_client_id_stands_for_its_app_id_uri_too():
+    assert Guard(tenant=TENANT, audience=GUID).policy.accepted == {GUID, f"api://{GUID}", f"api://{GUID}/"}
+    assert Guard(tenant=TENANT, audience=f"api://{GUID}").policy.accepted >= {GUID}
+
+
+@pytest.mark.parametrize("cloud", ["public", "us-government", "china", "france", "germany", "singapore"])
+def test_every_cloud_has_a_name(cloud):
+    assert Authority.named(cloud).url.startswith("https://login.")
+    assert Authority.named(Authority.named(cloud).url) == Authority.named(cloud)
+
+
+def test_an_old_host_of_a_cloud_is_the_same_cloud():
+    assert Authority.named("https://login.windows.net/") == Authority.named("public")
+
+
+def test_external_id_and_b2c_are_known_by_their_hosts():
+    assert Authority.named("https://contoso.ciamlogin.com").kind == "external"
+    assert (
+        Authority.named("https://contoso.b2clogin.com/contoso.onmicrosoft.com/b2c_1_signin/v2.0").kind
+        == "openid"
+    )
+
+
+def test_a_guard_is_read_from_the_environment():
+    environ = {
+        "ENTRA_GUARD_TENANT": TENANT,
+        "ENTRA_GUARD_AUDIENCE": f"{GUID}, https://contoso.com/orders",
+        "ENTRA_GUARD_ALLOWED_CLIENTS": GUID,
+        "ENTRA_GUARD_TOKEN_VERSIONS": "2.0",
+        "ENTRA_GUARD_LEEWAY": "5",
+        "ENTRA_GUARD_AUTHORITY": "us-government",
+        "AZURE_CLIENT_ID": "99999999-bbbb-3333-cccc-4444dddd5555",
+    }
+    policy = Guard.from_env(environ).policy
+    assert policy == Policy(
+        Tenants.only(TENANT),
+        frozenset({GUID, "https://contoso.com/orders"}),
+        frozenset({GUID}),
+        frozenset({"2.0"}),
+        5.0,
+    )
+
+
+def test_a_client_id_in_the_environment_is_never_taken_for_the_audience():
+    with pytest.raises(ConfigurationError, match="ENTRA_GUARD_AUDIENCE"):
+        Guard.from_env({"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": GUID})
+
+
+def test_a_guard_is_built_from_a_policy():
+    policy = Policy(Tenants.organizations("a test"), frozenset({GUID}), leeway=1.0)
+    assert Guard.from_policy(policy, authority="china").policy == policy
+
+
+def test_a_tenant_may_be_named_by_its_domain(office, verify):
+    guard = office.guard(tenant="contoso.onmicrosoft.com")
+    assert verify(guard, office.token()).tenant_id == office.entra.tenant_id
+
+
+def test_strict_startup_fails_where_the_guard_is_built(office):
+    from entra_guard import FetchError
+
+    client = httpx.Client(transport=httpx.MockTransport(lambda _request: httpx.Response(500)))
+    with pytest.raises(FetchError, match="status 500"):
+        office.guard(http_client=client, strict_startup=True)
+    assert office.guard(strict_startup=True).health().status == "ok"

@@ -1,0 +1,209 @@
+"""PyJWT as a second opinion on thousands of generated tokens: where we differ, it is by documented strictness.
+
+Each row of STRICTER names a difference that is meant; any other difference is a bug in one of the two.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import jwt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entra_guard import AccessError
+
+NOW = int(time.time())
+
+STRICTER = {
+    "algorithm_not_allowed": "headers: typ JWT or at+jwt, a kid, no crit, b64, zip, enc",
+    "not_a_jwt": "form: canonical base64url, names once, 16 KiB",
+    "token_too_large": "form: 16 KiB",
+    "invalid_claims": "claims: exact types, names once, exp and GUIDs must be there",
+    "wrong_version": "Entra: ver 1.0 or 2.0",
+    "wrong_tenant": "Entra: tid and iss of one tenant",
+    "personal_account": "Entra: tid and iss of one tenant",
+    "no_permissions": "Entra: scp or roles",
+    "id_token": "Entra: azp or appid",
+    "proof_of_possession_required": "Entra: no cnf",
+    "key_of_other_issuer": "Entra: the key's own issuer",
+    "key_of_other_cloud": "Entra: the key's own cloud",
+    "issued_in_future": "iat is checked",
+    "wrong_audience": "aud is one text",
+    "unknown_key": "the key is taken by kid",
+    "token_for_graph": "aud is one text",
+}
+SHARED = {"bad_signature", "expired", "not_yet_valid", "wrong_issuer", "wrong_cloud"}
+
+moments = st.one_of(
+    st.integers(NOW - 10_000, NOW + 10_000),
+    st.floats(NOW - 4000.0, NOW + 4000.0),
+    st.text(max_size=3),
+    st.none(),
+    st.booleans(),
+)
+texts = st.text(max_size=12)
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "exp": moments,
+        "nbf": moments,
+        "iat": moments,
+        "aud": st.one_of(texts, st.lists(texts, max_size=2)),
+        "iss": texts,
+        "tid": texts,
+        "ver": st.sampled_from(["1.0", "2.0", "3.0", 2]),
+        "roles": st.one_of(st.lists(texts, max_size=2), texts),
+        "scp": texts,
+        "azp": texts,
+        "cnf": st.dictionaries(texts, texts, max_size=1),
+        "name": texts,
+    },
+)
+headers = st.fixed_dictionaries(
+    {},
+    optional={
+        "typ": st.sampled_from(["JWT", "at+jwt", "jwt", "x", ""]),
+        "kid": texts,
+        "alg": st.sampled_from(["RS256", "HS256", "none", "RS512"]),
+        "crit": st.lists(texts, max_size=1),
+        "jku": texts,
+    },
+)
+
+
+def second_opinion(office, guard, token: str) -> bool:
+    """What PyJWT says of the signature and the standard claims, with all the guard knows of the issuer."""
+    serving = guard._ring.serving
+    try:
+        kid = jwt.get_unverified_header(token).get("kid")
+        version = jwt.decode(token, options={"verify_signature": False}).get("ver")
+        claims = jwt.decode(
+            token,
+            serving.by_kid[kid].public_key,
+            algorithms=["RS256"],
+            audience=sorted(guard.policy.accepted),
+            issuer=serving.issuer.v1 if version == "1.0" else serving.issuer.v2,
+            leeway=60,
+            options={"require": ["exp"]},
+        )
+    except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError):
+        return False
+    return bool(claims)
+
+
+def compare(office, guard, token: str) -> None:
+    try:
+        principal = guard.verify(token)
+    except AccessError as error:
+        assert error.code in STRICTER or not second_opinion(office, guard, token), error
+        assert error.code in STRICTER.keys() | SHARED, error
+    else:
+        assert second_opinion(office, guard, token)
+        assert principal.claims == jwt.decode(token, options={"verify_signature": False})
+
+
+@pytest.fixture(scope="module")
+def guard(office):
+    guard = office.guard()
+    guard.verify(office.token())
+    return guard
+
+
+@settings(max_examples=400, deadline=None)
+@given(changes=changes, extra=headers)
+def test_agrees_on_signed_tokens_with_any_claims_and_headers(office, guard, changes, extra):
+    compare(office, guard, office.token(claims=changes, headers=extra))
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_agrees_on_tokens_with_characters_changed(office, guard, data):
+    token = office.token()
+    position = data.draw(st.integers(0, len(token) - 1))
+    put = data.draw(st.text(alphabet="ABCxyz019-_=+/. \n\u00e9", max_size=2))
+    drop = data.draw(st.integers(0, 2))
+    compare(office, guard, token[:position] + put + token[position + drop :])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    payload=st.one_of(
+        st.binary(max_size=60),
+        st.text(max_size=40).map(str.encode),
+        st.builds(
+            lambda v: json.dumps(v).encode(),
+            st.recursive(
+                st.none() | st.booleans() | st.floats() | texts,
+                lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+                max_leaves=5,
+            ),
+        ),
+    )
+)
+def test_agrees_on_signed_payloads_of_any_bytes(office, guard, payload):
+    kid = jwt.get_unverified_header(office.token())["kid"]
+    compare(office, guard, office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, payload))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.one_of(
+        st.text(max_size=60),
+        st.from_regex(r"[A-Za-z0-9_-]{0,20}(\.[A-Za-z0-9_-]{0,20}){0,4}", fullmatch=True),
+    )
+)
+def test_nothing_but_an_access_error_ever_comes_of_any_text(office, guard, text):
+    with pytest.raises(AccessError):
+        guard.verify(text)
+    assert not guard.explain(text).accepted
+
+
+def test_one_signed_token_has_one_spelling(office, guard):
+    """Sixteen last characters decode to the same signature; only the canonical one passes."""
+    token = office.token()
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    wanted = base64.urlsafe_b64decode(token.rpartition(".")[2] + "==")
+    spellings = [token[:-1] + last for last in alphabet]
+    same = [s for s in spellings if base64.urlsafe_b64decode(s.rpartition(".")[2] + "==") == wanted]
+    passed = []
+    for spelling in same:
+        try:
+            guard.verify(spelling)
+            passed.append(spelling)
+        except AccessError as error:
+            assert error.code == "not_a_jwt"
+    assert (len(same), passed) == (16, [token])
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        b'{"exp":1,"exp":%d}',
+        b'{"exp":1, "exp" :%d}',
+        b'{"e\\u0078p":1,"exp":%d}',
+        b'{"roles":["Admin"],"roles":[],"exp":%d}',
+        b'{"unknown":1,"unknown":2,"exp":%d}',
+    ],
+)
+def test_a_name_that_stands_twice_is_refused_even_when_it_is_signed(office, guard, twice):
+    kid = jwt.get_unverified_header(office.token())["kid"]
+    good = jwt.decode(office.token(), options={"verify_signature": False})
+    rest = json.dumps({name: value for name, value in good.items() if name != "exp"}).encode()
+    payload = rest[:-1] + b"," + twice[1:] % good["exp"]
+    with pytest.raises(AccessError) as caught:
+        guard.verify(office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, payload))
+    assert caught.value.code == "invalid_claims"
+
+
+def test_a_header_name_that_stands_twice_is_refused(office, guard):
+    token = office.token()
+    header = base64.urlsafe_b64decode(token.partition(".")[0] + "==")
+    doubled = header[:-1] + b',"typ":"JWT"}'
+    signed = office.entra.issue_raw(doubled, jwt.decode(token, options={"verify_signature": False}))
+    with pytest.raises(AccessError) as caught:
+        guard.verify(signed)
+    assert caught.value.code == "not_a_jwt"

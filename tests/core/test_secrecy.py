@@ -1,0 +1,102 @@
+"""No log record at any level, no repr, no answer and no error ever holds a token, its signature or a name."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import traceback
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from entra_guard import AccessError
+from entra_guard.asgi import GuardMiddleware
+
+PRESETS = [
+    None,
+    "expired",
+    "wrong-aud",
+    "forged",
+    "tampered",
+    "unknown-kid",
+    "no-roles",
+    "huge",
+    "graph-token",
+    "guest",
+]
+
+
+def secrets_of(token: str) -> list[str]:
+    header, payload, signature = token.split(".")
+    pieces = [token, payload, signature, signature[:24], payload[:24], payload[-24:]]
+    return [piece for piece in pieces if len(piece) >= 20]
+
+
+def leaks(text: str, token: str) -> list[str]:
+    return [secret for secret in [*secrets_of(token), "Alice", "alice@"] if secret in text]
+
+
+@pytest.fixture
+def everything_logged(caplog):
+    caplog.set_level(logging.DEBUG)
+    return lambda: "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_nothing_leaks_on_the_way_through_the_middleware(office, everything_logged, preset):
+    token = office.token(preset=preset, scopes=["Orders.Read"], user="alice")
+    app = Starlette()
+    app.add_middleware(GuardMiddleware, guard=office.guard())
+    answer = TestClient(app).get(f"/orders/{preset}", headers={"Authorization": f"Bearer {token}"})
+    assert not leaks(everything_logged(), token)
+    assert not leaks(f"{answer.headers} {answer.text}", token)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_nothing_leaks_from_errors_explanations_and_principals(office, preset):
+    guard, token = office.guard(), office.token(preset=preset, scopes=["Orders.Read"], user="alice")
+    explanation = guard.explain(token)
+    shown = [repr(explanation), str(explanation), repr(guard), repr(guard.__dict__)]
+    try:
+        principal = guard.verify(token)
+        shown += [repr(principal), str(principal), repr(principal.remembered)]
+    except AccessError as error:
+        shown += [repr(error), str(error), repr(error.facts), repr(error.args)]
+        shown += ["".join(traceback.format_exception(error)), repr(pickle.loads(pickle.dumps(error)))]
+    assert not leaks("\n".join(shown), token)
+
+
+@pytest.mark.parametrize(
+    "header", ["{}", "Basic {}", "Token {}", "Bearer {} {}", "{} Bearer", "Bearer{}", "Bearer {},"]
+)
+def test_a_token_in_the_wrong_place_of_the_header_is_not_logged(office, everything_logged, header):
+    token = office.token()
+    app = Starlette()
+    app.add_middleware(GuardMiddleware, guard=office.guard())
+    answer = TestClient(app).get("/", headers={"Authorization": header.format(token, token)})
+    assert answer.status_code == 400
+    assert not leaks(everything_logged(), token)
+
+
+def test_a_stranger_cannot_write_log_lines(office, everything_logged):
+    kid = "x\nWARNING:root:all is well"
+    app = Starlette()
+    app.add_middleware(GuardMiddleware, guard=office.guard())
+    TestClient(app).get("/", headers={"Authorization": f"Bearer {office.token(headers={'kid': kid})}"})
+    TestClient(app).get("/%0aWARNING:root:all%20is%20well", headers={})
+    assert "\nWARNING:root" not in "\n".join(
+        line.split(" {'name'")[0] for line in everything_logged().split("\n")
+    )
+
+
+def test_an_error_survives_pickling(office):
+    with pytest.raises(AccessError) as caught:
+        office.guard().verify(office.token(preset="expired"))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.code, again.status, again.facts, str(again)) == (
+        "expired",
+        401,
+        caught.value.facts,
+        str(caught.value),
+    )
