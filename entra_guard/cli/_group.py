@@ -1,0 +1,64 @@
+"""`entra-guard` and its verbs, each loaded when it is called for. Does nothing itself."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from entra_guard.errors import ConfigurationError, EntraGuardError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERBS: Final[Mapping[str, tuple[str, str]]] = {
+    "demo": ("demo", "Show the whole story on this machine: register, get a token, call, be refused."),
+    "emulator": ("emulator", "Serve the embedded Entra on loopback, to try things on."),
+    "explain": ("explain", "Walk a token through the checklist, and say why it is refused."),
+    "token": ("token", "Get a token for another API, and show what it says."),
+    "keys": ("keys", "Save an authority's signing keys to a file, or show such a file."),
+    "reasons": ("reasons", "List every reason for a refusal, and what to do about it."),
+    "checklist": ("reasons", "List what every token is checked for."),
+}
+"""Each verb with the module that has a command of its name, and its line in `--help`."""
+
+
+class VerbGroup(click.Group):
+    """Loads a verb's module when the verb is called, so that `--help` and each verb start fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return [verb for verb, (module, _line) in VERBS.items() if find_spec(f"{__package__}.{module}")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = import_module(f"{__package__}.{VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, VERBS[verb][1]) for verb in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; our own errors become one line on stderr, and no traceback."""
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            raise click.UsageError(str(error)) from None
+        except EntraGuardError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.command(
+    cls=VerbGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="New here? Run 'entra-guard demo'. It needs no tenant, no account and no network.",
+)
+@click.version_option(package_name="entra-guard")
+def group() -> None:
+    """Protect a Python web API with Microsoft Entra ID tokens, and know why a request got a 401."""

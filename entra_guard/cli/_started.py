@@ -1,0 +1,152 @@
+"""What a freshly started emulator has to say: in words, as shell exports, or as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entra_guard.cli._screen import Screen
+    from entra_guard.cli._seed import Seeded
+    from entra_guard.emulator import AppRegistration, Emulator
+
+_LABELS: Final = 16
+_FOR_LIBRARIES: Final = (
+    "azure-identity and MSAL want the https authority, and not to ask Microsoft about it: "
+    "disable_instance_discovery=True, in MSAL instance_discovery=False."
+)
+
+
+def base_of(entra: Emulator, *, https: bool) -> str:
+    """The base URL for guard and clients alike: a token's issuer is where the token was asked for."""
+    return entra.https_url if https else entra.url
+
+
+def variables(entra: Emulator, seeded: Seeded, *, https: bool) -> dict[str, str]:
+    """The variables that `Guard.from_env`, azure-identity and HTTP clients read."""
+    base = base_of(entra, https=https)
+    found = {
+        "AZURE_AUTHORITY_HOST": base,
+        "AZURE_TENANT_ID": entra.tenant_id,
+        "AZURE_CLIENT_ID": seeded.daemon.client_id,
+        "AZURE_CLIENT_SECRET": seeded.secret,
+        "ENTRA_GUARD_AUTHORITY": base,
+        "ENTRA_GUARD_TENANT": entra.tenant_id,
+        "ENTRA_GUARD_AUDIENCE": seeded.api.client_id,
+        "ENTRA_EMULATOR_URL": entra.url,
+        "ENTRA_EMULATOR_SCOPE": seeded.api.default_scope,
+        "ENTRA_EMULATOR_PID": str(os.getpid()),
+    }
+    if https:
+        bundle = str(entra.combined_ca_bundle)
+        found |= {"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
+    return found
+
+
+def as_shell(found: Mapping[str, str]) -> str:
+    """Write variables as a POSIX shell reads them."""
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in found.items())
+
+
+def as_json(entra: Emulator, seeded: Seeded, *, https: bool) -> str:
+    """Write what a program could ask for."""
+    authority = f"{base_of(entra, https=https)}/{entra.tenant_id}"
+    content: dict[str, Any] = {
+        "url": entra.url,
+        "https_url": entra.https_url if https else None,
+        "ca_bundle": str(entra.combined_ca_bundle) if https else None,
+        "pid": os.getpid(),
+        "authority": authority,
+        "tenant_id": entra.tenant_id,
+        "discovery_url": f"{authority}/v2.0/.well-known/openid-configuration",
+        "token_url": f"{authority}/oauth2/v2.0/token",
+        "api": _api(seeded.api),
+        "api_v1": _api(seeded.api_v1),
+        "daemon": {"client_id": seeded.daemon.client_id, "client_secret": seeded.secret},
+        "browser": {"client_id": seeded.browser.client_id},
+    }
+    return json.dumps(content, indent=2)
+
+
+def _api(app: AppRegistration) -> dict[str, str]:
+    return {"client_id": app.client_id, "app_id_uri": app.app_id_uri, "scope": app.default_scope}
+
+
+def show(screen: Screen, entra: Emulator, seeded: Seeded, *, https: bool, page: str) -> None:
+    """Show it to a person.
+
+    Args:
+        screen: Where to.
+        entra: The emulator.
+        seeded: What is registered.
+        https: Whether https is served.
+        page: The address of its pages, or ''.
+    """
+    screen.title("Microsoft Entra ID, embedded", "for tests, on this machine only: its keys are public")
+    screen.heading("Where")
+    screen.facts(_places(entra, https=https, page=page), labels=_LABELS)
+    # Longer than a line of most terminals, and there to be copied whole.
+    screen.verbatim(
+        f"{'discovery':{_LABELS}}  {entra.authority}/v2.0/.well-known/openid-configuration", indent=2
+    )
+    screen.heading("Who")
+    screen.facts(_people(entra, seeded), labels=_LABELS)
+    screen.heading("Protect an API with it")
+    screen.code(
+        f'Guard(tenant="{entra.tenant_id}",\n      audience="{seeded.api.client_id}",\n'
+        f'      authority="{entra.url}")',
+        "python",
+    )
+    screen.heading("Get a token for that API")
+    screen.verbatim(_curl(entra, seeded), indent=2)
+    screen.gap()
+    if https:
+        screen.say(_FOR_LIBRARIES)
+    screen.say("Ctrl-C ends it.")
+
+
+def _places(entra: Emulator, *, https: bool, page: str) -> tuple[tuple[str, str], ...]:
+    return (
+        ("authority", entra.authority),
+        ("with https", f"{entra.https_url}/{entra.tenant_id}" if https else ""),
+        ("  to trust", str(entra.combined_ca_bundle) if https else ""),
+        ("in the browser", page),
+    )
+
+
+def _people(entra: Emulator, seeded: Seeded) -> tuple[tuple[str, str | Text], ...]:
+    tenant = entra.find_tenant()
+    roles = ", ".join(role.value for role in seeded.api.app_roles)
+    scopes = ", ".join(scope.value for scope in seeded.api.scopes)
+    return (
+        ("tenant", _named(tenant.id, tenant.name)),
+        ("API", _named(seeded.api.client_id, seeded.api.name)),
+        ("  offers", f"roles {roles}; scope {scopes}"),
+        ("daemon", _named(seeded.daemon.client_id, seeded.daemon.name)),
+        ("  secret", seeded.secret),
+        ("  holds", "role Tasks.Read.All"),
+        ("browser client", _named(seeded.browser.client_id, seeded.browser.name)),
+        ("API, v1.0 tokens", _named(seeded.api_v1.client_id, seeded.api_v1.name)),
+        ("people", ", ".join(user.display_name for user in entra.directory.users_in(tenant.id))),
+    )
+
+
+def _named(guid: str, name: str) -> Text:
+    return Text.assemble((guid, "bold"), f"  {name}")
+
+
+def _curl(entra: Emulator, seeded: Seeded) -> str:
+    fields = {
+        "grant_type": "client_credentials",
+        "client_id": seeded.daemon.client_id,
+        "client_secret": seeded.secret,
+        "scope": seeded.api.default_scope,
+    }
+    form = (f"  -d {name}={value}" for name, value in fields.items())
+    return " \\\n".join((f"curl {entra.authority}/oauth2/v2.0/token", *form))

@@ -1,0 +1,64 @@
+"""How values read on a terminal: times, lists, secrets cut short. Knows no terminal."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from entra_guard import Step
+
+_SECONDS: Final = re.compile(r"\b\d{9,11}\b")
+_SHORT: Final = 24
+_UNITS: Final = ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def cut(secret: str, keep: int) -> str:
+    """Show the beginning of a token or secret, and how long the rest is.
+
+    Args:
+        secret: What must not be shown whole.
+        keep: How many characters to show; at most an eighth of them is.
+    """
+    shown = secret[: min(keep, len(secret) // 8)]
+    return f"{shown}... ({len(secret)} characters)"
+
+
+def moment(seconds: float) -> str:
+    """Write a time as people read it; seconds since the epoch."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def timed(text: str) -> str:
+    """Write every number of seconds since the epoch in a text as a time of day, in UTC."""
+    return _SECONDS.sub(lambda found: f"{dt.datetime.fromtimestamp(int(found[0]), dt.UTC):%H:%M:%S}", text)
+
+
+def away(seconds: float) -> str:
+    """Write how far off a time is: 'in 60 min', '5 min ago'."""
+    size, unit = next((s, u) for s, u in _UNITS if abs(seconds) >= 2 * s or s == 1)
+    length = f"{round(abs(seconds) / size)} {unit}"
+    return f"in {length}" if seconds > 0 else f"{length} ago"
+
+
+def words(value: Any, between: str = ", ") -> str:
+    """Write a fact: lists with something between, mappings as 'name value', nothing as 'none'."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {words(part)}" for name, part in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return between.join(map(words, value)) or "none"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, float):
+        return f"{value:.0f}"
+    return str(value) or "none"
+
+
+def step_words(step: Step) -> tuple[str, str]:
+    """Write what a step of the checklist expected and found; what was found may be 'the same'."""
+    if step.verdict == "open":
+        return "", "not judged"
+    expected, found = words(step.expected, " or "), words(step.found)
+    if step.name == "lifetime":
+        expected, found = timed(expected), timed(found)
+    return expected, "the same" if found == expected and len(found) > _SHORT else found

@@ -1,0 +1,78 @@
+"""The protected API of the demo, and uvicorn to serve it on a loopback port."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from entra_guard import current_principal, requires
+from entra_guard.asgi import GuardMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from entra_guard import Guard
+
+_LOOPBACK: Final = "127.0.0.1"
+_PATIENCE: Final = 10.0
+
+
+@requires(roles=["Orders.Read"])
+async def list_orders(_request: Request) -> JSONResponse:
+    return JSONResponse({"orders": ["A-1001", "A-1002"], "called_by": current_principal().app_id})
+
+
+@requires(roles=["Orders.Write"])
+async def place_order(_request: Request) -> JSONResponse:
+    return JSONResponse({"order": "A-1003"}, 201)
+
+
+def orders_api(guard: Guard) -> ASGIApp:
+    """Build the API; the middleware is what protects it."""
+    app = Starlette(
+        routes=[
+            Route("/orders", list_orders, methods=["GET"]),
+            Route("/orders", place_order, methods=["POST"]),
+        ]
+    )
+    app.add_middleware(GuardMiddleware, guard=guard)
+    return app
+
+
+@contextmanager
+def served(app: ASGIApp) -> Generator[str]:
+    """Serve an app with uvicorn on a free loopback port, in a thread; gives its URL.
+
+    Raises:
+        RuntimeError: uvicorn did not start.
+    """
+    listener = socket.create_server((_LOOPBACK, 0))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, args=([listener],), name="demo-api", daemon=True)
+    thread.start()
+    try:
+        _wait_for(server, thread)
+        yield f"http://{_LOOPBACK}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(_PATIENCE)
+        listener.close()
+
+
+def _wait_for(server: uvicorn.Server, thread: threading.Thread) -> None:
+    until = time.monotonic() + _PATIENCE
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > until:
+            raise RuntimeError("the demo's API did not start")
+        time.sleep(0.005)

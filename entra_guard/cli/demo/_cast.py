@@ -1,0 +1,63 @@
+"""Who plays: an Entra with two APIs and a daemon registered. Shows nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from entra_guard.emulator import AppRole
+
+if TYPE_CHECKING:
+    import httpx
+
+    from entra_guard.emulator import AppRegistration, Emulator, Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who plays.
+
+    Attributes:
+        entra: The embedded Entra, running.
+        api: The API that is protected.
+        other: Another API of the same tenant.
+        daemon: The client, with no user.
+        secret: Its client secret.
+    """
+
+    entra: Emulator
+    api: AppRegistration
+    other: AppRegistration
+    daemon: AppRegistration
+    secret: Secret
+
+    @property
+    def token_url(self) -> str:
+        """Entra's token endpoint, v2.0."""
+        return f"{self.entra.authority}/oauth2/v2.0/token"
+
+    def form(self, scope: str) -> dict[str, str]:
+        """The form of a client credentials request (RFC 6749 section 4.4.2)."""
+        return {
+            "client_id": self.daemon.client_id,
+            "scope": scope,
+            "client_secret": self.secret.value,
+            "grant_type": "client_credentials",
+        }
+
+    def ask(self, client: httpx.Client, scope: str) -> httpx.Response:
+        """Ask the token endpoint for a token, as the daemon."""
+        return client.post(self.token_url, data=self.form(scope))
+
+
+def register(entra: Emulator) -> Cast:
+    """Do what an administrator does in the Entra admin center."""
+    read = AppRole(entra.ids.guid(), "Orders.Read", ("Application",), "Read orders")
+    write = AppRole(entra.ids.guid(), "Orders.Write", ("Application",), "Place orders")
+    api = entra.register_app("Orders API", app_roles=[read, write])
+    other = entra.register_app("Invoices API", app_roles=["Invoices.Read"])
+    daemon = entra.register_app("Nightly report", identifier_uris=())
+    secret = entra.add_secret(daemon, description="nightly report, production")
+    entra.grant(daemon, api, "Orders.Read")
+    entra.grant(daemon, other, "Invoices.Read")
+    return Cast(entra, api, other, daemon, secret)

@@ -1,0 +1,38 @@
+"""What a token says, for somebody who sees one for the first time. Verifies nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard.cli._words import away, moment, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_MEANING: Final = {
+    "aud": "for: the Orders API",
+    "iss": "issued by: this tenant",
+    "iat": "issued",
+    "nbf": "valid since",
+    "exp": "ends",
+    "azp": "asked for by the daemon",
+    "azpacr": "1: proved by a secret",
+    "oid": "the daemon in the tenant",
+    "roles": "granted by the admin",
+    "sub": "as oid: nobody signed in",
+    "tid": "this tenant",
+    "uti": "id in the sign-in log",
+    "ver": "as the API registered",
+}
+_TIMES: Final = frozenset({"iat", "nbf", "exp"})
+
+
+def claim_rows(claims: Mapping[str, Any], now: float) -> Iterator[tuple[str, str, str]]:
+    """Each claim with its value and its meaning; those for Entra's own use share the last row."""
+    for name, value in claims.items():
+        if name in _TIMES:
+            yield name, moment(value), f"{_MEANING[name]} {away(value - now)}"
+        elif name in _MEANING:
+            yield name, words(value), _MEANING[name]
+    if rest := [name for name in claims if name not in _MEANING]:
+        yield "others", ", ".join(rest), "for Entra's own use"

@@ -1,0 +1,63 @@
+"""Commands to paste into another terminal while the demo is left running. Runs nothing itself."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from entra_guard.cli._screen import Screen
+    from entra_guard.cli.demo._cast import Cast
+
+_PICK: Final = '| sed \'s/.*"access_token": *"\\([^"]*\\)".*/\\1/\''
+_NEXT: Final = " \\\n  "
+_PRESET: Final = "expired"
+
+
+def show_commands(screen: Screen, cast: Cast, orders_url: str) -> None:
+    """Print what to try: a good call, a refused one, an explanation."""
+    screen.heading("Now you: paste these into another terminal")
+    for purpose, command in commands(cast, orders_url).items():
+        screen.gap()
+        screen.say(f"# {purpose}", "dim")
+        screen.verbatim(command)
+    screen.gap()
+    screen.say("Both run until you press Ctrl-C. The API's log, as you call it:")
+
+
+def commands(cast: Cast, orders_url: str) -> dict[str, str]:
+    """What to try, by what it is for."""
+    call = f'curl -i -H "Authorization: Bearer $TOKEN" {orders_url}'
+    others = f"an {_PRESET} token; as preset try wrong-aud, other-tenant, alg-none, tampered, no-roles, ..."
+    return {
+        "a token, as the daemon gets it": _token_from(_asked(cast)),
+        "call the API with it": call,
+        others: f"{_token_from(_forged(cast))}\n{call}",
+        "what is wrong with it": _explained(cast),
+    }
+
+
+def _token_from(request: list[str]) -> str:
+    """A shell command that keeps the token of an answer as $TOKEN."""
+    return f"TOKEN=$({_NEXT.join([*request, _PICK])})"
+
+
+def _asked(cast: Cast) -> list[str]:
+    fields = urlencode(cast.form(cast.api.default_scope)).split("&")
+    return [f"curl -s {cast.token_url}", *(f"-d {shlex.quote(field)}" for field in fields)]
+
+
+def _forged(cast: Cast) -> list[str]:
+    order = {"client": cast.daemon.client_id, "audience": cast.api.client_id, "preset": _PRESET}
+    return [
+        f"curl -s {cast.entra.url}/_emu/token -H 'Content-Type: application/json'",
+        f"-d {shlex.quote(json.dumps(order))}",
+    ]
+
+
+def _explained(cast: Cast) -> str:
+    options = f"--authority {cast.entra.url} --tenant {cast.entra.tenant_id}"
+    lines = ['echo "$TOKEN" | entra-guard explain', options, f"--audience {cast.api.client_id}"]
+    return _NEXT.join(lines)

@@ -1,0 +1,69 @@
+"""The stage: starts everything, lets the story be told, and leaves it open to the audience if asked to."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import httpx
+
+from entra_guard import Guard
+from entra_guard.cli._stopping import wait_for_ctrl_c
+from entra_guard.cli.demo._api import orders_api, served
+from entra_guard.cli.demo._cast import register
+from entra_guard.cli.demo._curl import show_commands
+from entra_guard.cli.demo._log import operator_log
+from entra_guard.cli.demo._story import Story
+from entra_guard.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
+
+    from entra_guard.cli._screen import Screen
+
+
+def run(
+    screen: Screen,
+    *,
+    serve: bool = False,
+    entra: Emulator | None = None,
+    build: Callable[[Guard], ASGIApp] = orders_api,
+) -> bool:
+    """Tell the story.
+
+    Args:
+        screen: Where to.
+        serve: Leave everything running until Ctrl-C.
+        entra: The Entra to start; by default a new one.
+        build: Makes the API from its guard.
+
+    Returns:
+        Whether everything was as it should be.
+    """
+    began = time.perf_counter()
+    with ExitStack() as stack:
+        log = stack.enter_context(operator_log())
+        # A proxy in the environment must not come between processes of this machine.
+        client = stack.enter_context(httpx.Client(trust_env=False))
+        cast = register(stack.enter_context(entra or Emulator()))
+        guard = Guard(
+            tenant=cast.entra.tenant_id,
+            audience=cast.api.client_id,
+            authority=cast.entra.url,
+            http_client=client,
+        )
+        orders_url = stack.enter_context(served(build(guard))) + "/orders"
+        story = Story(screen, cast, guard, orders_url, client, log)
+        good = story.tell()
+        story.end(time.perf_counter() - began)
+        if good and serve:
+            show_commands(screen, cast, orders_url)
+            log.show = screen.say
+            wait_for_ctrl_c()
+            screen.say("Stopped.")
+        elif good:
+            screen.say("To try it by hand: entra-guard demo --serve")
+    return good

@@ -1,0 +1,62 @@
+"""`entra-guard explain`: a token walked through the checklist."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+import click
+
+from entra_guard.errors import ConfigurationError
+
+_REFUSED: Final = 1
+_UNJUDGED: Final = 3
+
+
+@click.command()
+@click.option("--tenant", metavar="ID", help="Tenant id, or a verified domain.  [env: ENTRA_GUARD_TENANT]")
+@click.option(
+    "--audience",
+    metavar="ID",
+    multiple=True,
+    help="The API's client id, or an App ID URI; may be given again.  [env: ENTRA_GUARD_AUDIENCE]",
+)
+@click.option(
+    "--authority",
+    metavar="URL",
+    help="A cloud's name or an authority's URL.  [env: ENTRA_GUARD_AUTHORITY; default: public]",
+)
+@click.pass_obj
+def explain(
+    settings: dict[str, Any] | None, *, tenant: str | None, audience: tuple[str, ...], authority: str | None
+) -> None:
+    r"""Tell step by step why an API accepts or refuses a token.
+
+    The token is read from standard input, or asked for and not shown. It is never taken from the command
+    line, where other users of the machine could read it, and never printed. A whole header line or a token
+    endpoint's whole answer will do, too. Exits with 1 if the token is refused, and with 3 if it
+    could not be judged, as no keys could be fetched.
+
+    \b
+        entra-guard explain --tenant <tenant id> --audience <client id> < token.txt
+    """
+    from entra_guard.cli._findings import reason_rows, show_steps  # noqa: PLC0415  # --help stays fast
+    from entra_guard.cli._screen import Screen  # noqa: PLC0415
+    from entra_guard.cli._token_input import read_token  # noqa: PLC0415
+    from entra_guard.guard import Guard  # noqa: PLC0415
+
+    given = {"TENANT": tenant, "AUDIENCE": " ".join(audience), "AUTHORITY": authority}
+    environ = os.environ | {f"ENTRA_GUARD_{name}": value for name, value in given.items() if value}
+    try:
+        guard = Guard.from_env(environ, **(settings or {}))
+    except ConfigurationError as error:
+        raise click.UsageError(f"{error}. Or give --tenant, --audience and --authority.") from None
+    explanation = guard.explain(read_token())
+    screen = Screen()
+    show_steps(screen, explanation)
+    if explanation.accepted:
+        return
+    unjudged = explanation.reason == "keys_unavailable"
+    facts = [("failed", guard.health().last_error)] if unjudged else []
+    screen.facts(reason_rows(explanation.reason, facts)[1:])
+    raise SystemExit(_UNJUDGED if unjudged else _REFUSED)

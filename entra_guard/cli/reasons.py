@@ -1,0 +1,149 @@
+"""`entra-guard reasons` and `entra-guard checklist`: what the code decides by, as tables. Decides nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from entra_guard.cli._words import timed, words
+from entra_guard.reasons import REASONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from entra_guard.checklist import Case, Check
+
+_COLUMNS: Final = ("check", "expected", "found in a good token")
+_NOON: Final = 1_767_268_800.0
+_TENANT: Final = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
+_API: Final = "11112222-bbbb-3333-cccc-4444dddd5555"
+_CLIENT: Final = "00001111-aaaa-2222-bbbb-3333cccc4444"
+_OBJECT: Final = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"
+_NAMES: Final = {_TENANT: "tenant id", _API: "the API's client id", _CLIENT: "the caller's client id"}
+
+_AS_MARKDOWN = click.option("--markdown", is_flag=True, help="Print a Markdown table.")
+
+
+@click.command()
+@click.argument("code", nargs=-1, metavar="[REASON]...")
+@_AS_MARKDOWN
+def reasons(code: tuple[str, ...], *, markdown: bool) -> None:
+    """List every reason for a refusal: its status, what the client is told, and what to do about it.
+
+    With a REASON such as wrong_audience, tell all about that one.
+    """
+    for name in code:
+        if name not in REASONS:
+            raise click.UsageError(f"there is no reason {name!r}; 'entra-guard reasons' lists all.")
+    if markdown:
+        click.echo(reasons_markdown(code or REASONS))
+        return
+    _show_reasons(code)
+
+
+def _show_reasons(codes: Sequence[str]) -> None:
+    from entra_guard.cli._findings import reason_rows  # noqa: PLC0415  # so that --help stays fast
+    from entra_guard.cli._screen import Screen  # noqa: PLC0415
+
+    screen = Screen()
+    if not codes:
+        rows = ((r.code, str(r.status), r.client) for r in REASONS.values())
+        screen.table(("reason", "status", "the client is told"), rows, indent=0)
+        screen.gap()
+        screen.say("What to do about one: entra-guard reasons <reason>")
+    for code in codes:
+        reason = REASONS[code]
+        told = [("status", str(reason.status)), ("client is told", reason.client)]
+        screen.facts(reason_rows(code, told), indent=0)
+        screen.gap()
+
+
+def reasons_markdown(codes: Iterable[str] = REASONS) -> str:
+    """The reasons as a Markdown table, as the README has it."""
+    rows = (
+        (f"`{code}`", str(REASONS[code].status), REASONS[code].client, REASONS[code].fix) for code in codes
+    )
+    return _markdown(("reason", "status", "the client is told", "what to do"), rows)
+
+
+@click.command()
+@_AS_MARKDOWN
+def checklist(*, markdown: bool) -> None:
+    """List what a token's claims are checked for, in order, with an example of each.
+
+    Before it come the form, the header's algorithm and the claims' types; the signature is checked before
+    the key's issuer.
+    """
+    if markdown:
+        click.echo(checklist_markdown())
+        return
+    from entra_guard.cli._screen import Screen  # noqa: PLC0415
+
+    Screen().table(_COLUMNS, checklist_rows(), indent=0)
+
+
+def checklist_markdown() -> str:
+    """The checklist as a Markdown table, as the README has it."""
+    return _markdown(_COLUMNS, checklist_rows())
+
+
+def checklist_rows() -> list[tuple[str, str, str]]:
+    """Each line of the checklist, with what it expects of a good token and finds in it."""
+    from entra_guard.checklist import AFTER_SIGNATURE, GATE  # noqa: PLC0415
+
+    signature = ("signature", "holds, by the key of the issuer that the header names", "holds")
+    return [*map(_check_row, GATE), signature, *map(_check_row, AFTER_SIGNATURE)]
+
+
+def _check_row(check: Check) -> tuple[str, str, str]:
+    case = _example()
+    expected, found = (
+        _named(timed(text)) for text in (words(check.expected(*case), " or "), words(check.found(*case)))
+    )
+    return check.name, expected, "the same" if found == expected else found
+
+
+def _named(text: str) -> str:
+    """Write what stands in a registration by its name in the admin center."""
+    for guid, name in _NAMES.items():
+        text = text.replace(guid, f"{{{name}}}")
+    return text
+
+
+def _example() -> Case:
+    """A good token of a daemon, in the tenant of Microsoft's own examples, at noon."""
+    from entra_guard import Policy, Tenants  # noqa: PLC0415
+    from entra_guard._claims import Claims  # noqa: PLC0415
+    from entra_guard._issuer import Issuer  # noqa: PLC0415
+    from entra_guard._keys import KeyOrigin  # noqa: PLC0415
+
+    issuer = f"https://login.microsoftonline.com/{_TENANT}/v2.0"
+    claims = Claims(
+        aud=_API,
+        iss=issuer,
+        tid=_TENANT,
+        ver="2.0",
+        iat=_NOON - 300,
+        nbf=_NOON - 300,
+        exp=_NOON + 3600,
+        oid=_OBJECT,
+        sub=_OBJECT,
+        azp=_CLIENT,
+        roles=("Orders.Read",),
+    )
+    policy = Policy(Tenants.only(_TENANT), frozenset({_API}))
+    cloud = "microsoftonline.com"
+    return policy, Issuer(issuer, cloud=cloud, tenant_id=_TENANT), claims, KeyOrigin(issuer, cloud), _NOON
+
+
+def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Keep Markdown from reading '<access token>' as HTML, '|' as the next cell, and a URL as a link."""
+    if "://login" in text:
+        return f"`{text}`"
+    return text.replace("|", r"\|").replace("<", r"\<")
