@@ -42,6 +42,190 @@ _CERTIFICATES = (
 
 _ROWS: Final = (
     Aadsts(
+        50011,
+        400,
+        "invalid_request",
+        "The redirect URI '{uri}' specified in the request does not match the redirect URIs "
+        "configured for the application '{app}'. Make sure the redirect URI sent in the request "
+        "matches one added to your application in the Azure portal.",
+    ),
+    Aadsts(
+        50013,
+        400,
+        "invalid_grant",
+        "Assertion failed signature validation. [Reason - {detail}]",
+    ),
+    Aadsts(
+        50057,
+        400,
+        "invalid_grant",
+        "The user account is disabled. The account has been disabled by an administrator.",
+    ),
+    Aadsts(
+        50058,
+        400,
+        "login_required",
+        "A silent sign-in request was sent but no user is signed in.",
+    ),
+    Aadsts(
+        50105,
+        400,
+        "invalid_grant",
+        "Your administrator has configured the application {name} ('{app}') to block users unless "
+        "they are specifically granted ('assigned') access to the application.",
+    ),
+    Aadsts(
+        50173,
+        400,
+        "invalid_grant",
+        "The provided grant has expired due to it being revoked, a fresh auth token is needed. The "
+        "user might have changed or reset their password.",
+    ),
+    Aadsts(
+        500112,
+        400,
+        "invalid_grant",
+        "The reply address '{uri}' does not match the reply address '{value}' provided when "
+        "requesting Authorization code.",
+    ),
+    Aadsts(
+        500131,
+        400,
+        "invalid_grant",
+        "Assertion audience does not match the Client app presenting the assertion. The audience in"
+        " the assertion was '{value}' and the expected audience is '{resource}' or one of the "
+        "Application Uris of this application with App ID '{app}'({name}). The downstream client "
+        "must request a token for the expected audience (the application that made the OBO request)"
+        " and this application should use that token as the assertion.",
+    ),
+    Aadsts(
+        500133,
+        400,
+        "invalid_grant",
+        "Assertion is not within its valid time range. Ensure that the access token is not expired "
+        "before using it for user assertion, or request a new token.",
+    ),
+    Aadsts(
+        501481,
+        400,
+        "invalid_grant",
+        "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
+    ),
+    Aadsts(
+        54005,
+        400,
+        "invalid_grant",
+        "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use "
+        "an existing refresh token.",
+    ),
+    Aadsts(
+        65004,
+        400,
+        "access_denied",
+        "User declined to consent to access the app.",
+    ),
+    Aadsts(
+        650053,
+        400,
+        "invalid_client",
+        "The application '{name}' asked for scope '{scope}' that doesn't exist on the resource "
+        "'{resource}'. Contact the app vendor.",
+    ),
+    Aadsts(
+        70000,
+        400,
+        "invalid_grant",
+        "Provided grant is invalid or malformed.",
+    ),
+    Aadsts(
+        70008,
+        400,
+        "invalid_grant",
+        "The provided authorization code or refresh token has expired due to inactivity. Send a new"
+        " interactive authorization request for this user and resource.",
+    ),
+    Aadsts(
+        70016,
+        400,
+        "authorization_pending",
+        "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
+    ),
+    Aadsts(
+        70017,
+        400,
+        "authorization_declined",
+        "The end user declined to authorize the device.",
+    ),
+    Aadsts(
+        70018,
+        400,
+        "bad_verification_code",
+        "Invalid verification code due to User typing in wrong user code for device code flow.",
+    ),
+    Aadsts(
+        70020,
+        400,
+        "expired_token",
+        "The provided value for the input parameter 'device_code' is not valid. This device code "
+        "has expired.",
+    ),
+    Aadsts(
+        700054,
+        400,
+        "unsupported_response_type",
+        "response_type '{value}' is not enabled for the application.",
+    ),
+    Aadsts(
+        700082,
+        400,
+        "invalid_grant",
+        "The refresh token has expired due to inactivity.",
+    ),
+    Aadsts(
+        7000114,
+        400,
+        "invalid_grant",
+        "Application '{app}' is not allowed to make application on-behalf-of calls.",
+    ),
+    Aadsts(
+        90094,
+        400,
+        "consent_required",
+        "The grant requires admin permission. {name} needs permission to access resources in your "
+        "organization that only an admin can grant.",
+    ),
+    Aadsts(
+        900971,
+        400,
+        "invalid_request",
+        "No reply address provided.",
+    ),
+    Aadsts(
+        9002313,
+        400,
+        "invalid_grant",
+        "Invalid request. Request is malformed or invalid.",
+    ),
+    Aadsts(
+        9002325,
+        400,
+        "invalid_request",
+        "Proof Key for Code Exchange is required for cross-origin authorization code redemption.",
+    ),
+    Aadsts(
+        9002326,
+        400,
+        "invalid_request",
+        "Cross-origin token redemption is permitted only for the 'Single-Page Application' client-type.",
+    ),
+    Aadsts(
+        9002327,
+        400,
+        "invalid_request",
+        "Tokens issued for the 'Single-Page Application' client-type may only be redeemed via "
+        "cross-origin requests.",
+    ),
+    Aadsts(
         5002738,
         401,
         "invalid_client",

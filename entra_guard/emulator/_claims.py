@@ -29,7 +29,7 @@ Proof = Literal["0", "1", "2"]
 
 @dataclass(frozen=True, slots=True)
 class TokenOrder:
-    """Everything that decides a token's claims. Times are in seconds."""
+    """Everything that decides a token's claims. Times are in seconds; `identity` is a managed identity's path."""
 
     base: str
     tenant_id: str
@@ -47,6 +47,7 @@ class TokenOrder:
     groups: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
+    identity: str = ""
 
     @property
     def issuer(self) -> str:
@@ -118,6 +119,7 @@ def _app_claims(order: TokenOrder) -> dict[str, Any]:
         "oid": order.principal_id,
         **({"roles": list(order.roles)} if order.roles else {}),
         "sub": order.principal_id,
+        **({"xms_mirid": order.identity} if order.identity else {}),
     }
 
 

@@ -13,6 +13,8 @@ from ._assertions import ASSERTION_TYPE, check_assertion, read_assertion
 from ._wire import Request, parse_basic
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ._claims import Proof
     from ._directory import AppRegistration, Tenant
     from ._world import World
@@ -52,6 +54,16 @@ def _by_assertion(world: World, tenant: Tenant, form: dict[str, str]) -> Client:
     app = identify(world, tenant, form.get("client_id") or presented.text("sub"))
     check_assertion(world, tenant, app, presented)
     return Client(app, "2")
+
+
+def present_nothing(form: Mapping[str, str]) -> None:
+    """A public client must not present what it could not keep.
+
+    Raises:
+        EntraError: It does.
+    """
+    if "client_secret" in form or "client_assertion" in form:
+        raise EntraError(700025)
 
 
 def identify(world: World, tenant: Tenant, client_id: str) -> AppRegistration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 from ._directory import (
@@ -9,9 +10,11 @@ from ._directory import (
     AppRole,
     DelegatedGrant,
     Group,
+    ManagedIdentity,
     RoleAssignment,
     ServicePrincipal,
     Tenant,
+    User,
 )
 from ._registrar import Registrar
 from ._rules import RegistrationError
@@ -46,7 +49,7 @@ class Consents(Registrar):
         return principal
 
     def grant(
-        self, client: App, api: App, *roles: str, tenant: Tenant | str | None = None
+        self, client: App | ManagedIdentity, api: App, *roles: str, tenant: Tenant | str | None = None
     ) -> tuple[RoleAssignment, ...]:
         """Give a client application permissions of an API, with admin consent.
 
@@ -59,6 +62,9 @@ class Consents(Registrar):
         Raises:
             RegistrationError: No role named, or one the API does not offer to applications.
         """
+        if isinstance(client, ManagedIdentity):
+            home = self.find_tenant(client.tenant_id)
+            return self._assign(client.principal_id, "ServicePrincipal", api, roles, home)
         where = tenant or self.find_app(client).tenant_id
         principal = self.consent(client, tenant=where)
         return self._assign(principal.id, "ServicePrincipal", api, roles, self.find_tenant(where))
@@ -72,6 +78,22 @@ class Consents(Registrar):
         holder = who if isinstance(who, Group) else self.find_user(who)
         kind: Literal["Group", "User"] = "Group" if isinstance(holder, Group) else "User"
         return self._assign(holder.id, kind, api, roles, self.find_tenant(holder.tenant_id))
+
+    def revoke(self, who: App | User) -> None:
+        """End a principal's sessions: refresh tokens, and tokens already issued for Graph, count no more.
+
+        Graph answers those tokens with a claims challenge, as continuous access evaluation does.
+
+        Args:
+            who: A user, or an app for its service principals.
+        """
+        if isinstance(who, User):
+            principals = [who.id]
+        else:
+            client_id = self.find_app(who).client_id
+            principals = [p.id for p in self.directory.principals.values() if p.app_id == client_id]
+        for principal_id in principals:
+            self.change(sessions=self.state.sessions.with_revoked(principal_id, math.floor(self.now()) + 1.0))
 
     def _assign(
         self,

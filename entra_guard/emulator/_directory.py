@@ -199,6 +199,28 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class ManagedIdentity:
+    """An identity Azure gives to a machine or an app: a service principal without an app registration.
+
+    Attributes:
+        id: Its service principal's id, which Azure calls principal id.
+        resource_path: Its Azure resource id.
+        system_assigned: Whether it is the one of the machine itself.
+    """
+
+    id: str
+    client_id: str
+    tenant_id: str
+    name: str
+    resource_path: str
+    system_assigned: bool = False
+
+    @property
+    def principal_id(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
 class RoleAssignment:
     """An app role given to an app, a user or a group. To an app it is admin consent."""
 
@@ -239,6 +261,7 @@ class Directory:
     groups: Mapping[str, Group] = field(default_factory=_no_values)
     assignments: Mapping[str, RoleAssignment] = field(default_factory=_no_values)
     grants: Mapping[str, DelegatedGrant] = field(default_factory=_no_values)
+    identities: Mapping[str, ManagedIdentity] = field(default_factory=_no_values)
 
     def tenant(self, name: str) -> Tenant | None:
         """The tenant of that id or verified domain, in any letter case."""

@@ -94,6 +94,7 @@ _PLACEHOLDERS: Final = dict.fromkeys(
         "start",
         "end",
         "value",
+        "uri",
     ),
     "(fault)",
 )

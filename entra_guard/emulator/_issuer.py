@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ._app_credentials import AppCredentials
+from ._azure import Azure
 from ._claims import TokenOrder, access_claims
 from ._directory import CONSUMERS, AppRegistration, Tenant, User
 from ._jwt import Seal, compact, sealed_by
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NO_PRESET = Preset("As the directory would issue it.")
 
 
-class Issuer(AppCredentials):
+class Issuer(Azure):
     """Tokens and keys, at will."""
 
     def issue_token(

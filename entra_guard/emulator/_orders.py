@@ -45,6 +45,7 @@ def order(
     roles: tuple[str, ...] | None = None,
     version: Literal[1, 2] | None = None,
     lifetime: int | None = None,
+    identity: str = "",
 ) -> TokenOrder:
     """The token as the directory would have it; roles, version, lifetime (seconds) may be given instead."""
     api, decided = parties.resource, version or parties.resource.token_version or 1
@@ -55,7 +56,7 @@ def order(
         client_id=parties.client.client_id,
         audience=_audience(api, parties.audience, decided),
         version=decided,
-        now=int(world.now()),
+        now=int(world.time_for(parties.user.id if parties.user else principal.id if principal else "")),
         lifetime=lifetime or usual_lifetime(world, parties),
         proof=parties.proof,
         principal_id=principal.id if principal else parties.client.service_principal_id,
@@ -65,6 +66,7 @@ def order(
         scopes=scopes,
         groups=world.directory.group_ids_of(parties.user.id) if parties.user and api.group_claims else (),
         optional=api.optional_claims,
+        identity=identity,
         capabilities=parties.capabilities
         if "xms_cc" in api.optional_claims or api.client_id == GRAPH
         else (),
@@ -72,7 +74,9 @@ def order(
 
 
 def usual_lifetime(world: World, parties: Parties) -> int:
-    """An hour for apps; 60 to 90 minutes, at random, for users."""
+    """An hour for apps; 60 to 90 minutes, at random, for users; a day or so if it can be revoked."""
+    if "cp1" in parties.capabilities and parties.resource.client_id == GRAPH:
+        return world.ids.between(20 * 3600, 28 * 3600)
     return world.ids.between(3600, 5400) if parties.user else APP_LIFETIME
 
 

@@ -24,6 +24,7 @@ from ._documents import (
     keys_v1,
     keys_v2,
 )
+from ._managed_identity import APP_SERVICE_PATH, ARC_PATH, IMDS_PATH, app_service, arc, virtual_machine
 from ._token_endpoint import answer_token_request
 from ._wire import Request, Response, is_loopback, json_response
 from ._workloads import PATH as WORKLOADS
@@ -195,6 +196,9 @@ def _workload_keys(_world: World, _request: Request, _found: Found) -> Response:
 ROUTES: Final = (
     Route("GET", f"{WORKLOADS}/.well-known/openid-configuration", "identity", _workload_configuration),
     Route("GET", f"{WORKLOADS}/keys", "identity", _workload_keys),
+    Route("GET", IMDS_PATH, "identity", lambda world, request, _: virtual_machine(world, request)),
+    Route("GET", APP_SERVICE_PATH, "identity", lambda world, request, _: app_service(world, request)),
+    Route("GET", ARC_PATH, "identity", lambda world, request, _: arc(world, request)),
     Route("GET", "/{tenant}/v2.0/.well-known/openid-configuration", "configuration", _configuration_v2),
     Route("GET", "/{tenant}/.well-known/openid-configuration", "configuration", _configuration_v1),
     Route("GET", "/{tenant}/discovery/v2.0/keys", "keys", _keys_v2),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ._directory import Directory, put
 from ._first_directory import first_directory
 from ._ids import Ids
+from ._sessions import Sessions
 from ._signing_keys import KeyRing, packaged_ring
 
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ class ClockSetting:
 
 
 @dataclass(frozen=True, slots=True)
+class ArcKey:
+    """The file an Azure Arc client must show it can read."""
+
+    path: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything that can change, as one value."""
 
@@ -37,6 +46,9 @@ class State:
     keys: KeyRing
     clock: ClockSetting = ClockSetting()
     faults: tuple[Fault, ...] = ()
+    sessions: Sessions = Sessions()
+    identity_header: str = field(default="", repr=False)
+    arc_key: ArcKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ class World:
         self.lock: Final = threading.RLock()
         self._ids = Ids(seed)
         self._clock = clock
-        self._state = State(directory=first_directory(), keys=packaged_ring())
+        self._state = State(first_directory(), packaged_ring(), identity_header=self._ids.secret())
         self._used_keys = 0
         self._first = self.snapshot()
 
@@ -85,6 +97,14 @@ class World:
         """The emulator's time, in seconds since 1970."""
         setting = self._state.clock
         return self._clock() + setting.offset if setting.frozen_at is None else setting.frozen_at
+
+    def time_for(self, principal_id: str) -> float:
+        """The time to write on what a principal gets now: not before it was last revoked.
+
+        Tokens count whole seconds, so a revocation counts from the next one on, and what is issued meanwhile
+        is dated then.
+        """
+        return max(self.now(), self.state.sessions.revoked.get(principal_id, 0.0))
 
     def change(self, **parts: Any) -> None:
         """Replace parts of the state."""
