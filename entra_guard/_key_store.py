@@ -153,7 +153,7 @@ class KeyState:
         if self.snapshot is None:
             return float("inf")
         graces = [until for _key, until in self.snapshot.retired.values()]
-        return min(self.snapshot.fetched_at + self.settings.max_stale, *graces)
+        return min([self.snapshot.fetched_at + self.settings.max_stale, *graces])
 
     def due(self, now: float) -> bool:
         """Whether the background refresh should run."""
@@ -251,7 +251,7 @@ def failed(
         retry_after: Seconds the authority asked to wait; obeyed up to the refresh interval.
         refused: Whether an answer came, and was refused.
     """
-    if state.answered_since(began):
+    if state.snapshot is not None and state.snapshot.fetched_at > began:
         return state  # a later question was answered meanwhile
     settings = state.settings
     delay = jitter * min(settings.max_backoff, 2.0 ** min(state.failures, 20))

@@ -1,0 +1,285 @@
+"""The pure state of keys: its transitions as a table, and the budget that no stranger can exceed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entra_guard import ConfigurationError
+from entra_guard._issuer import Issuer
+from entra_guard._key_store import (
+    NEVER,
+    Allowance,
+    KeySettings,
+    KeyState,
+    Snapshot,
+    adopted,
+    expired,
+    failed,
+    forced,
+    succeeded,
+)
+from entra_guard._keys import KeyOrigin, KeySet, SigningKey
+from entra_guard.emulator import Emulator
+
+HOUR, DAY = 3600.0, 24 * 3600.0
+ISSUER = Issuer("https://login.example/{tenantid}/v2.0")
+MATERIAL = [key.private_key.public_key() for key in Emulator().keys]
+EMPTY = KeyState(KeySettings())
+TROUBLE = RuntimeError("Entra is down")
+
+
+def key(kid: str, material: int = 0) -> SigningKey:
+    return SigningKey(kid, KeyOrigin(), MATERIAL[material])
+
+
+def snapshot(*kids: str, at: float, material: int = 0) -> Snapshot:
+    keys = KeySet(MappingProxyType({kid: key(kid, material) for kid in kids}))
+    return Snapshot(ISSUER, "https://login.example/keys", keys, fetched_at=at, configured_at=at)
+
+
+def state_with(*kids: str, at: float = 0.0, **settings: float) -> KeyState:
+    return succeeded(KeyState(KeySettings(**settings)), snapshot(*kids, at=at), at, 0.5)
+
+
+def failed_times(state: KeyState, times: int, *, now: float = 0.0, jitter: float = 1.0) -> KeyState:
+    for _ in range(times):
+        state = failed(state, TROUBLE, now, now, jitter)
+    return state
+
+
+# --- what serves ---
+
+
+def test_keys_serve_until_they_are_a_day_old_and_not_a_second_longer():
+    state = state_with("a", at=100.0)
+    assert expired(state, 100.0 + DAY - 1) is state
+    assert expired(state, 100.0 + DAY).snapshot is None
+
+
+def test_what_was_accepted_stays_through_any_number_of_failures():
+    state = failed_times(state_with("a"), 500)
+    assert set(state.snapshot.by_kid) == {"a"}
+    assert state.failures == 500
+    assert state.last_error is TROUBLE
+
+
+def test_a_success_ends_failing():
+    state = succeeded(failed_times(state_with("a"), 3), snapshot("a", at=50.0), 50.0, 0.5)
+    assert (state.failing, state.last_error) == (False, None)
+
+
+def test_an_answer_to_an_older_question_is_discarded():
+    state = state_with("a", "new", at=100.0)
+    assert succeeded(state, snapshot("a", at=99.0), 120.0, 0.5) is state
+    assert failed(state, TROUBLE, 99.0, 120.0, 0.5) is state
+
+
+def test_the_generation_counts_changes_and_not_refreshes():
+    state = state_with("a")
+    same = succeeded(state, snapshot("a", at=1.0), 1.0, 0.5)
+    more = succeeded(same, snapshot("a", "b", at=2.0), 2.0, 0.5)
+    other_material = succeeded(more, snapshot("a", "b", at=3.0, material=1), 3.0, 0.5)
+    assert [s.snapshot.generation for s in (state, same, more, other_material)] == [1, 1, 2, 3]
+
+
+def test_a_withdrawn_key_stops_at_once():
+    state = succeeded(state_with("a", "b"), snapshot("b", at=10.0), 10.0, 0.5)
+    assert set(state.snapshot.by_kid) == {"b"}
+
+
+def test_a_withdrawn_key_serves_through_the_grace_that_was_asked_for():
+    state = succeeded(state_with("a", "b", retired_key_grace=60.0), snapshot("b", at=10.0), 10.0, 0.5)
+    again = succeeded(state, snapshot("b", at=40.0), 40.0, 0.5)
+    assert set(again.snapshot.by_kid) == {"a", "b"}
+    assert again.ends() == 70.0
+    assert set(expired(again, 69.9).snapshot.by_kid) == {"a", "b"}
+    assert set(expired(again, 70.0).snapshot.by_kid) == {"b"}
+
+
+def test_a_key_that_comes_back_is_not_retired_any_more():
+    state = succeeded(state_with("a", "b", retired_key_grace=60.0), snapshot("b", at=10.0), 10.0, 0.5)
+    back = succeeded(state, snapshot("a", "b", at=20.0), 20.0, 0.5)
+    assert not back.snapshot.retired
+
+
+def test_only_what_the_authority_itself_said_pins_its_issuer():
+    of_network = snapshot("a", at=0.0)
+    of_file = replace(of_network, configured_at=NEVER)
+    assert (of_network.pinned, of_file.pinned) == (ISSUER, None)
+
+
+def test_a_file_replaces_keys_and_leaves_failures_and_back_off_as_they_are():
+    failing = failed_times(state_with("a"), 3, now=10.0)
+    state = adopted(failing, snapshot("a", "b", at=5.0), 11.0)
+    assert set(state.snapshot.by_kid) == {"a", "b"}
+    assert (state.failures, state.next_attempt) == (failing.failures, failing.next_attempt)
+
+
+# --- when the authority is asked ---
+
+
+@pytest.mark.parametrize(("jitter", "delay"), [(0.0, 3240.0), (0.5, 3600.0), (1.0, 3960.0)])
+def test_the_next_refresh_is_an_hour_away_give_or_take_a_tenth(jitter, delay):
+    state = succeeded(EMPTY, snapshot("a", at=0.0), 10.0, jitter)
+    assert state.next_attempt == pytest.approx(10.0 + delay)
+
+
+def test_failures_back_off_from_one_second_to_five_minutes_with_full_jitter():
+    longest = [failed_times(EMPTY, n).next_attempt for n in range(1, 12)]
+    assert longest == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert failed_times(EMPTY, 5, jitter=0.0).next_attempt == 0.0
+
+
+@pytest.mark.parametrize(("asked", "obeyed"), [(None, 0.5), (0.1, 0.5), (120.0, 120.0), (1e9, 3600.0)])
+def test_retry_after_is_obeyed_up_to_the_refresh_interval(asked, obeyed):
+    assert failed(EMPTY, TROUBLE, 0.0, 0.0, 0.5, retry_after=asked).next_attempt == obeyed
+
+
+def test_within_a_back_off_no_caller_causes_an_attempt():
+    state = failed_times(state_with("a"), 4, now=100.0)
+    assert not state.may_attempt(107.9)
+    assert forced(state, 107.9, familiar=True) is None
+    assert state.may_attempt(108.0)
+    assert forced(state, 108.0, familiar=False) is not None
+
+
+def test_the_configuration_is_read_again_when_it_is_old_or_something_failed():
+    state = state_with("a", at=0.0)
+    assert not state.needs_configuration(12 * HOUR - 1)
+    assert state.needs_configuration(12 * HOUR)
+    assert failed_times(state, 1).needs_configuration(1.0)
+    assert adopted(EMPTY, replace(snapshot("a", at=0.0), configured_at=NEVER), 0.0).needs_configuration(0.0)
+
+
+# --- unknown kids ---
+
+
+def gaps_of_a_flood(state: KeyState, seconds: float, *, familiar: bool = False) -> list[float]:
+    """When a flood that never pauses has the authority asked, as gaps."""
+    moments, now = [], 0.0
+    while now <= seconds:
+        after = forced(state, now, familiar=familiar)
+        if after is not None:
+            state, moments = after, [*moments, now]
+        now += 1.0
+    return [later - earlier for earlier, later in pairwise(moments)]
+
+
+def test_a_flood_of_unknown_kids_sinks_from_one_refresh_in_30_seconds_to_one_in_5_minutes():
+    assert gaps_of_a_flood(state_with("a"), 1700.0) == [30, 60, 120, 240, 300, 300, 300, 300]
+
+
+def test_the_first_refresh_for_an_unknown_kid_is_free():
+    state = state_with("a", at=0.0)
+    assert forced(state, 0.0, familiar=False) is not None
+
+
+def test_a_new_key_starts_the_cooldown_over():
+    state = state_with("a")
+    for now in (0.0, 30.0, 90.0):
+        state = forced(state, now, familiar=False)
+    nothing_new = succeeded(state, snapshot("a", at=91.0), 91.0, 0.5)
+    assert forced(nothing_new, 100.0, familiar=False) is None
+    for news in (snapshot("a", "b", at=92.0), snapshot("a", at=92.0, material=1)):
+        assert forced(succeeded(nothing_new, news, 92.0, 0.5), 92.0, familiar=False) is not None
+
+
+def test_a_stray_client_that_asks_every_five_minutes_does_not_make_the_cooldown_long():
+    state = state_with("a")
+    for now in range(0, 36_000, 301):
+        state = forced(state, float(now), familiar=False)
+        assert state is not None
+        assert state.forced.cooldown == 30.0
+
+
+def test_a_flood_of_strangers_leaves_the_reserve_to_familiar_callers():
+    state = state_with("a")
+    for now in (0.0, 30.0, 90.0, 210.0):
+        state = forced(state, now, familiar=False)
+    assert forced(state, 211.0, familiar=False) is None
+    state = forced(state, 211.0, familiar=True)
+    assert state is not None
+    assert forced(state, 212.0, familiar=True) is None
+
+
+def most_in(seconds: float, settings: KeySettings) -> float:
+    """The budget of one allowance, as `Allowance.spent` promises it."""
+    doublings = math.ceil(math.log2(settings.max_cooldown / settings.cooldown))
+    return seconds / settings.max_cooldown + 2 + doublings
+
+
+@st.composite
+def budgets(draw: st.DrawFn) -> KeySettings:
+    cooldown = draw(st.sampled_from([1.0, 7.0, 30.0, 300.0]))
+    return KeySettings(cooldown=cooldown, max_cooldown=cooldown * draw(st.sampled_from([1.0, 3.0, 10.0])))
+
+
+@given(settings=budgets(), pauses=st.lists(st.integers(0, 2000), min_size=1, max_size=80))
+def test_however_strangers_time_their_tokens_the_budget_holds_in_every_stretch_of_time(settings, pauses):
+    allowance, now, asked = Allowance(), 0.0, []
+    for pause in pauses:
+        now = max(now + pause, allowance.opens if pause < 1 else 0.0)  # a flood waits for no second longer
+        if now >= allowance.opens:
+            allowance = allowance.spent(settings, now)
+            asked.append(now)
+    assert all(later - earlier >= settings.cooldown for earlier, later in pairwise(asked))
+    for first, earlier in enumerate(asked):
+        for last, later in enumerate(asked[first:], first):
+            assert last - first + 1 <= most_in(later - earlier, settings)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 500), st.booleans(), st.sampled_from(["nothing new", "no answer"])),
+        max_size=60,
+    )
+)
+def test_even_insiders_get_no_more_than_twice_the_budget_and_never_an_attempt_within_a_back_off(steps):
+    state, now, rounds = state_with("a"), 0.0, []
+    for pause, familiar, outcome in steps:
+        now += pause
+        before = state
+        after = forced(state, now, familiar=familiar)
+        if after is None:
+            continue
+        assert before.may_attempt(now)
+        rounds.append(now)
+        state = (
+            failed(after, TROUBLE, now, now, 0.5)
+            if outcome == "no answer"
+            else succeeded(after, snapshot("a", at=now), now, 0.5)
+        )
+    if rounds:
+        assert len(rounds) <= 2 * most_in(rounds[-1] - rounds[0], state.settings)
+
+
+# --- settings ---
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"refresh": 59.0},
+        {"refresh": float("nan")},
+        {"refresh": 2 * DAY},
+        {"max_stale": 3599.0},
+        {"max_stale": float("inf")},
+        {"cooldown": 0.5},
+        {"max_cooldown": 29.0},
+        {"wait": -1.0},
+        {"max_backoff": 0.0},
+        {"configuration_life": -1.0},
+        {"retired_key_grace": -1.0},
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_work_are_refused_when_they_are_made(settings):
+    with pytest.raises(ConfigurationError, match="is in seconds"):
+        KeySettings(**settings)
