@@ -143,10 +143,8 @@ def _facts(code: str, judge: Decide, kid: str, case: Case) -> dict[str, object]:
     if code == "expired":
         facts["expired_for_seconds"] = round(now - (claims.exp or 0))
     if code in ("wrong_audience", "token_for_graph"):
-        facts |= {"nearest": nearest_audience(policy, claims), "request_scope": _scope_to_request(policy)}
+        facts |= {
+            "nearest": nearest_audience(policy, claims),
+            "request_scope": f"{policy.app_id_uri}/.default",
+        }
     return facts | facts_about(claims, kid)
-
-
-def _scope_to_request(policy: Policy) -> str:
-    name = min(policy.audiences, key=lambda audience: (not audience.startswith("api://"), audience))
-    return f"{name if ':' in name else f'api://{name}'}/.default"

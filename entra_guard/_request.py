@@ -189,8 +189,11 @@ def log_refusal(error: AccessError, method: str, path: str) -> None:
     """Tell the operator why a request was refused: no token, no signature, no name.
 
     A request without a token is everyday noise (INFO); every other refusal is a WARNING, which
-    Python shows even where nobody set up logging.
+    Python shows even where nobody set up logging. Told once, however many layers an error passes.
     """
+    if "told" in vars(error):
+        return
+    vars(error)["told"] = True
     level = logging.INFO if error.code == "missing_token" else logging.WARNING
     if log.isEnabledFor(level):
         details = {"reason": error.code, "status": error.status, "method": method, "path": path} | error.facts

@@ -116,8 +116,7 @@ def _admit(gate: Gate) -> None:
     try:
         principal = gate.admit(authorization(environ))
     except AccessError as error:
-        g.entra_guard_refusal = error
-        _log(error)
+        _log(error)  # here, as a handler of the application's own may answer
         raise
     environ[PRINCIPAL] = principal
     environ["REMOTE_USER"] = principal.identity
@@ -133,8 +132,7 @@ def _forget(_error: BaseException | None = None) -> None:
 
 
 def _answer(error: AccessError) -> Response:
-    if g.get("entra_guard_refusal") is not error:
-        _log(error)
+    _log(error)
     return Response(error.body, error.status, error.headers)
 
 

@@ -137,6 +137,12 @@ class Policy:
         if not 0 <= self.leeway <= _MAX_LEEWAY:
             raise ConfigurationError(f"leeway is in seconds, from 0 to {_MAX_LEEWAY:.0f}")
 
+    @property
+    def app_id_uri(self) -> str:
+        """The App ID URI by which clients name this API's scopes: 'api://...', where there is a choice."""
+        name = min(self.audiences, key=lambda audience: (not audience.startswith("api://"), audience))
+        return name if ":" in name else f"api://{name}"
+
 
 def _names(setting: str, values: Iterable[str]) -> frozenset[str]:
     names = frozenset([values] if isinstance(values, str) else values)

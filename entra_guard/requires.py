@@ -41,10 +41,8 @@ def requires(
         >>> @requires(Requirement(scopes=["Orders.Read"]), Requirement(roles=["Orders.Read.All"]))
         ... def all_orders(): ...
     """
-    if alternatives and (roles or scopes or app_only or users_only):
-        raise ConfigurationError("give alternatives, or roles, scopes, app_only and users_only, not both")
-    asked = alternatives or (
-        Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only),
+    asked = alternatives_of(
+        alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only
     )
 
     def decorate(handler: Handler) -> Handler:
@@ -56,6 +54,26 @@ def requires(
         return cast("Handler", guarded)
 
     return decorate
+
+
+def alternatives_of(
+    alternatives: tuple[Requirement, ...],
+    *,
+    roles: Iterable[str] | str,
+    scopes: Iterable[str] | str,
+    app_only: bool,
+    users_only: bool,
+) -> tuple[Requirement, ...]:
+    """Read what a route asks: alternatives as they are, or the one requirement that is spelt out.
+
+    Raises:
+        ConfigurationError: Both, or neither.
+    """
+    if not alternatives:
+        return (Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only),)
+    if roles or scopes or app_only or users_only:
+        raise ConfigurationError("give alternatives, or roles, scopes, app_only and users_only, not both")
+    return alternatives
 
 
 def _async(handler: Callable[..., Any], asked: tuple[Requirement, ...]) -> Callable[..., Any]:

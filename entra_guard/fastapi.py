@@ -1,0 +1,210 @@
+"""The guard as a FastAPI dependency, and in FastAPI's OpenAPI document. Translates, decides nothing.
+
+For a whole application `asgi.GuardMiddleware` is enough. `EntraBearer` is for routes, routers and
+sub-applications with policies of their own; `document` makes Swagger UI's Authorize button log in.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI, Request, Response, Security, WebSocket
+from fastapi.exceptions import HTTPException
+from fastapi.openapi.models import SecurityBase as SecurityModel
+from fastapi.security import SecurityScopes  # noqa: TC002  # FastAPI reads the annotations
+from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection  # noqa: TC002  # as above
+from starlette.websockets import WebSocketState
+
+from entra_guard._asgi_expiry import POLICY_VIOLATION
+from entra_guard._openapi import described, full_name, scheme_of
+from entra_guard._request import Gate, PublicPaths, log_refusal
+from entra_guard.asgi import authorization, refuse
+from entra_guard.errors import AccessError, KeysUnavailableError
+from entra_guard.principal import Principal, bind_principal, unbind_principal
+from entra_guard.requirement import Requirement, check_any
+from entra_guard.requires import alternatives_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+    from entra_guard._any_guard import AnyGuard
+    from entra_guard.guard import Guard
+
+SCHEME: Final = "EntraBearer"
+"""The name of the security scheme in the OpenAPI document."""
+
+# Where Starlette keeps the exception handlers of the (sub-)application that handles a request.
+_HANDLERS: Final = "starlette.exception_handlers"
+
+
+class EntraBearer(SecurityBase):
+    """A dependency that gives the caller's `Principal`, and refuses whoever must not pass.
+
+    Inside of it `current_principal()` and `@requires` work, too. Refusals are `AccessError`s: an
+    exception handler of the application's own answers in place of ours.
+
+    Args:
+        guard: Decides.
+        scheme_name: Its name in the OpenAPI document; two of one application need two names.
+        description: For readers of the document.
+        auto_error: False gives None in place of a refusal, for routes that serve anybody. An outage is
+            still answered with 503: it says nothing about the caller.
+
+    Example:
+        >>> entra = EntraBearer(guard)  # doctest: +SKIP
+        >>> @app.get("/orders")  # doctest: +SKIP
+        ... async def orders(caller: Annotated[Principal, Security(entra, scopes=["Orders.Read"])]): ...
+    """
+
+    def __init__(
+        self,
+        guard: Guard | AnyGuard,
+        *,
+        scheme_name: str = SCHEME,
+        description: str = "",
+        auto_error: bool = True,
+    ) -> None:
+        self._gate = Gate(guard)
+        self.scheme_name = scheme_name
+        self.auto_error = auto_error
+        self.model = SecurityModel(**scheme_of(guard, description=description))
+
+    async def __call__(
+        self, connection: HTTPConnection, asked: SecurityScopes
+    ) -> AsyncIterator[Principal | None]:
+        """Decide about a request, for FastAPI."""
+        principal = await self._admitted(connection, tuple(asked.scopes))
+        bound = None if principal is None else bind_principal(principal)
+        try:
+            yield principal
+        finally:
+            if bound is not None:
+                unbind_principal(bound)
+
+    def requires(
+        self,
+        *alternatives: Requirement,
+        roles: Iterable[str] | str = (),
+        scopes: Iterable[str] | str = (),
+        app_only: bool = False,
+        users_only: bool = False,
+    ) -> Callable[..., Awaitable[Principal | None]]:
+        """Make a dependency that asks more of the caller: as `entra_guard.requires` does.
+
+        Raises:
+            ConfigurationError: Nothing is asked for, or nobody could meet it.
+
+        Example:
+            >>> @app.delete("/orders", dependencies=[Depends(entra.requires(roles=["Orders.Delete"]))])
+            ... async def delete_orders(): ...  # doctest: +SKIP
+        """
+        needed = alternatives_of(
+            alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only
+        )
+        shown = list(needed[0].scopes) if len(needed) == 1 else []
+
+        async def permitted(
+            connection: HTTPConnection,
+            principal: Principal | None = Security(self, scopes=shown),  # noqa: B008  # FastAPI's way
+        ) -> Principal | None:
+            try:
+                if principal is not None:
+                    check_any(needed, principal)
+            except AccessError as error:
+                self._refused(error, connection)
+                return None
+            return principal
+
+        return permitted
+
+    async def _admitted(self, connection: HTTPConnection, scopes: tuple[str, ...]) -> Principal | None:
+        try:
+            principal = await self._gate.aadmit(authorization(connection.scope))
+            if scopes:
+                _requirement(scopes).check(principal)
+        except AccessError as error:
+            self._refused(error, connection)
+            return None
+        return principal
+
+    def _refused(self, error: AccessError, connection: HTTPConnection) -> None:
+        """Raise the refusal, and see to it that it is answered; or let the route serve anybody."""
+        scope = connection.scope
+        log_refusal(error, scope.get("method", "WEBSOCKET"), scope["path"])
+        if not self.auto_error and not isinstance(error, KeysUnavailableError):
+            return
+        if _HANDLERS not in scope:
+            raise HTTPException(error.status, error.code, error.headers) from error
+        scope[_HANDLERS][0].setdefault(AccessError, answer)
+        raise error
+
+
+@lru_cache(maxsize=1024)
+def _requirement(scopes: tuple[str, ...]) -> Requirement:
+    return Requirement(scopes=scopes)
+
+
+async def answer(connection: Request | WebSocket, error: AccessError) -> Response | None:
+    """Answer a refusal: an exception handler, which `EntraBearer` adds where the application has none.
+
+    Example:
+        >>> app = FastAPI(exception_handlers={AccessError: answer})  # doctest: +SKIP
+    """
+    if isinstance(connection, Request):
+        log_refusal(error, connection.method, connection.scope["path"])
+        body = b"" if connection.method == "HEAD" else error.body
+        return Response(body, error.status, error.headers)
+    if connection.application_state is WebSocketState.CONNECTING:
+        await refuse(error, connection.scope, connection.send)
+    else:
+        await connection.close(POLICY_VIOLATION, error.code)
+    return None
+
+
+def document(
+    app: FastAPI,
+    guard: Guard | AnyGuard,
+    *,
+    client_id: str = "",
+    scopes: Iterable[str] = (),
+    public: Iterable[str] | None = None,
+    scheme_name: str = SCHEME,
+) -> None:
+    """Write what the guard asks into the application's OpenAPI, and let Swagger UI log in.
+
+    With `EntraBearer`, the scopes of its routes are given their full names. With the middleware, every
+    operation that is not public is shown to need a token.
+
+    Args:
+        app: The application.
+        guard: Its guard.
+        client_id: The app registration with which Swagger UI logs in: platform "single-page
+            application", redirect URI '<the API>/docs/oauth2-redirect', and permission for the scopes.
+        scopes: Scopes to offer beside those that routes ask for, named as in tokens.
+        public: Where the middleware guards the application: its public paths, [] if there are none.
+        scheme_name: The name of the scheme in the document.
+
+    Raises:
+        ConfigurationError: A public path that could never match.
+
+    Example:
+        >>> app.add_middleware(GuardMiddleware, guard=guard, public=PUBLIC)  # doctest: +SKIP
+        >>> document(app, guard, client_id="<client id>", public=PUBLIC)  # doctest: +SKIP
+    """
+    offered, is_public = tuple(scopes), PublicPaths(public or ()).cover
+    bare = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return described(
+            bare(), guard, scheme_name, scopes=offered, is_public=is_public, everywhere=public is not None
+        )
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    if client_id:
+        app.swagger_ui_init_oauth = {
+            "clientId": client_id,
+            "usePkceWithAuthorizationCodeGrant": True,
+            "scopes": " ".join(full_name(guard, scope) for scope in offered),
+        }
