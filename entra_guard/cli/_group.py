@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 VERBS: Final[Mapping[str, tuple[str, str]]] = {
-    "demo": ("demo", "Show the whole story on this machine: register, get a token, call, be refused."),
+    "demo": ("demo", "Show the whole story: register, get a token, call an API, be refused."),
     "emulator": ("emulator", "Serve the embedded Entra on loopback, to try things on."),
     "explain": ("explain", "Walk a token through the checklist, and say why it is refused."),
     "token": ("token", "Get a token for another API, and show what it says."),

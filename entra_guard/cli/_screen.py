@@ -82,7 +82,7 @@ class Screen:
     def verbatim(self, text: str, style: str = "", *, indent: int = 0) -> None:
         """Show lines that somebody may want to copy: never wrapped by us."""
         for line in text.splitlines():
-            shown = Text(" " * indent + line, style)
+            shown = Text(f"{'':{indent}}{line}".rstrip(), style)
             self.console.print(shown, soft_wrap=True)
 
     def code(self, text: str, language: str, *, indent: int = 2) -> None:

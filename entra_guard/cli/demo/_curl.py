@@ -29,7 +29,7 @@ def show_commands(screen: Screen, cast: Cast, orders_url: str) -> None:
 
 def commands(cast: Cast, orders_url: str) -> dict[str, str]:
     """What to try, by what it is for."""
-    call = f'curl -i -H "Authorization: Bearer $TOKEN" {orders_url}'
+    call = f'curl -i -H "Authorization: Bearer $TOKEN" {orders_url}; echo'
     others = f"an {_PRESET} token; as preset try wrong-aud, other-tenant, alg-none, tampered, no-roles, ..."
     return {
         "a token, as the daemon gets it": _token_from(_asked(cast)),

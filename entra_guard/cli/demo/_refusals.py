@@ -22,7 +22,7 @@ class Refusal:
         title: What is wrong with it, in a sentence.
         status: The status of the answer that is due.
         reason: The reason that is due, in the answer and in the log.
-        challenge: How WWW-Authenticate must begin.
+        challenge: What WWW-Authenticate must begin with, up to the first comma.
         token: Makes the token; '' sends none.
         method: Of the request to /orders.
     """

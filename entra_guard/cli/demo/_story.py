@@ -98,10 +98,7 @@ class Story:
             *common,
             ("Client secret", f"{cut(cast.secret.value, 5)}, shown this once; Entra keeps a hash"),
             ("Expires", moment(cast.secret.expires)),
-            (
-                "API permissions",
-                Text.assemble(("Orders.Read", "bold"), " of Orders API, granted by an admin"),
-            ),
+            ("API permissions", "Orders.Read of Orders API, granted by an admin"),
         )
 
     def _registered(self, name: str, *rows: tuple[str, str | Text]) -> None:
@@ -113,7 +110,8 @@ class Story:
         self.screen.code(
             "app.add_middleware(GuardMiddleware, guard=Guard(\n"
             f'    tenant="{api.tenant_id}",\n'
-            f'    audience="{api.client_id}"))\n'
+            f'    audience="{api.client_id}",\n'
+            f'    authority="{self.cast.entra.url}"))  # not needed with the real Entra\n'
             "\n"
             '@requires(roles=["Orders.Read"])\n'
             "async def list_orders(request): ...",
@@ -136,9 +134,8 @@ class Story:
 
     def _show_request(self) -> None:
         form = self.cast.form(self.cast.api.default_scope)
-        body = urlencode(form | {"client_secret": "***"}, safe="*").replace(
-            "***", cut(self.cast.secret.value, 5)
-        )
+        secret = cut(self.cast.secret.value, 5)
+        body = urlencode(form | {"client_secret": "***"}, safe="*").replace("***", secret)
         self.screen.verbatim(f"POST {self.cast.token_url}", "bold", indent=2)
         self.screen.verbatim("Content-Type: application/x-www-form-urlencoded", "dim", indent=2)
         self.screen.gap()
@@ -163,7 +160,8 @@ class Story:
         answer = self._send("GET", token)
         self._show_status(answer)
         self.screen.code(answer.text, "json")
-        self._hold("the API's status", _OK, answer.status_code)
+        if self._hold("the API's status", _OK, answer.status_code):
+            self._hold("who the API says called", self.cast.daemon.client_id, answer.json()["called_by"])
 
     def _refusals(self) -> None:
         self.screen.heading("7  What the API refuses, and what its operator is told")
@@ -184,7 +182,7 @@ class Story:
         )
         self._hold(f"{due.reason}: the status", due.status, answer.status_code)
         self._hold(f"{due.reason}: the reason in the log", due.reason, details.get("reason"))
-        self._hold(f"{due.reason}: the challenge", due.challenge, challenge[: len(due.challenge)])
+        self._hold(f"{due.reason}: the challenge", due.challenge, challenge.partition(",")[0])
 
     # --- playing -------------------------------------------------------------------------------------
 

@@ -1,0 +1,51 @@
+"""Commands run in this process, and as a process of their own."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from cli_processes import PROGRAM, Start
+from rich.console import Console
+
+from entra_guard.cli._screen import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start `entra-guard` as a process; what still runs at the test's end is killed."""
+    started: list[subprocess.Popen[str]] = []
+    # A folder of its own for what a user's settings would be.
+    environ = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+
+    def run(*arguments: str, **settings: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*PROGRAM, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environ,
+            **settings,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def terminal() -> tuple[Screen, io.StringIO]:
+    """A screen as a person has it, 100 columns wide, and what was written to it."""
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, color_system=None, width=100, highlight=False)
+    return Screen(console), written

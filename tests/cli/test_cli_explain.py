@@ -1,0 +1,176 @@
+"""A token is explained step by step, never shown, and never taken from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from cli_processes import PROGRAM
+from click.testing import CliRunner, Result
+
+from entra_guard.cli._group import group
+from entra_guard.cli._token_input import unwrapped
+from entra_guard.emulator import CONTOSO, Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(scope="module")
+def entra() -> Emulator:
+    return Emulator()
+
+
+@pytest.fixture(scope="module")
+def api(entra: Emulator) -> str:
+    return entra.register_app("Orders API", app_roles=["Orders.Read"]).client_id
+
+
+@pytest.fixture(scope="module")
+def good(entra: Emulator, api: str) -> str:
+    return entra.issue_token(api, roles=["Orders.Read"])
+
+
+@pytest.fixture
+def explain(entra: Emulator, api: str) -> Callable[..., Result]:
+    def run(text: str, *options: str, transport: httpx.BaseTransport | None = None) -> Result:
+        with httpx.Client(transport=transport or entra.transport) as client:
+            given = ["--tenant", CONTOSO, "--audience", api, "--authority", entra.url, *options]
+            return CliRunner().invoke(group, ["explain", *given], input=text, obj={"http_client": client})
+
+    return run
+
+
+def test_a_good_token_is_accepted_and_exits_with_0(explain: Callable[..., Result], good: str) -> None:
+    done = explain(good)
+    assert done.exit_code == 0
+    assert done.output.endswith("  accepted\n")
+    assert "ok   signature" in done.output
+
+
+def test_a_refused_token_exits_with_1_and_tells_what_to_do(
+    explain: Callable[..., Result], entra: Emulator, api: str
+) -> None:
+    done = explain(entra.issue_token(api, roles=["Orders.Read"], preset="expired"))
+    assert done.exit_code == 1
+    assert "FAIL lifetime" in done.output
+    assert "refused, 401: expired" in done.output
+    assert "what to do  The client must ask for a new token" in done.output
+
+
+def test_steps_after_a_failed_one_are_still_judged(
+    explain: Callable[..., Result], entra: Emulator, api: str
+) -> None:
+    done = explain(entra.issue_token(api, roles=["Orders.Read"], preset="wrong-iss"))
+    assert "FAIL issuer" in done.output
+    assert "ok   permissions" in done.output
+
+
+def test_what_cannot_be_judged_exits_with_3_and_tells_what_failed(
+    explain: Callable[..., Result], good: str
+) -> None:
+    done = explain(good, transport=httpx.MockTransport(lambda _request: httpx.Response(502)))
+    assert done.exit_code == 3
+    assert "not judged, 503: keys_unavailable" in done.output
+    assert "status 502" in done.output
+
+
+@pytest.mark.parametrize("wrapped", ["{}", "  {}\n\n", "Bearer {}", "Authorization: Bearer {}", '"{}"'])
+def test_a_token_is_found_in_what_people_paste(wrapped: str) -> None:
+    assert unwrapped(wrapped.format("aa.bb.cc")) == "aa.bb.cc"
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [
+        ('{"token_type": "Bearer", "access_token": "aa.bb.cc"}', "aa.bb.cc"),
+        ("{no json", "{no json"),
+        ("{}", "{}"),
+    ],
+)
+def test_a_token_is_found_in_the_answer_of_a_token_endpoint(text: str, token: str) -> None:
+    assert unwrapped(text) == token
+
+
+@pytest.mark.parametrize("preset", [None, "expired", "forged", "alg-none", "graph-token", "wrong-aud"])
+def test_no_part_of_a_token_is_printed(
+    explain: Callable[..., Result], entra: Emulator, api: str, preset: str | None
+) -> None:
+    token = entra.issue_token(api, roles=["Orders.Read"], preset=preset)
+    output = explain(json.dumps({"access_token": token})).output
+    assert [part for part in token.split(".") if part and part in output] == []
+
+
+def test_it_takes_no_token_as_an_argument(explain: Callable[..., Result], good: str) -> None:
+    done = explain("", good)
+    assert done.exit_code == 2
+    assert "unexpected extra argument" in done.output
+
+
+def test_without_a_token_it_says_how_to_give_one(explain: Callable[..., Result]) -> None:
+    done = explain("\n")
+    assert done.exit_code == 2
+    assert "there is no token" in done.output
+
+
+def test_the_environment_serves_where_no_option_is_given(entra: Emulator, api: str, good: str) -> None:
+    environ = {
+        "ENTRA_GUARD_TENANT": CONTOSO,
+        "ENTRA_GUARD_AUDIENCE": api,
+        "ENTRA_GUARD_AUTHORITY": entra.url,
+    }
+    with httpx.Client(transport=entra.transport) as client:
+        settings = {"http_client": client}
+        done = CliRunner(env=environ).invoke(group, ["explain"], input=good, obj=settings)
+        other = ["explain", "--audience", "api://another"]
+        refused = CliRunner(env=environ).invoke(group, other, input=good, obj=settings)
+    assert done.exit_code == 0
+    assert "refused, 401: wrong_audience" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ([], "set ENTRA_GUARD_TENANT"),
+        (["--tenant", CONTOSO], "set ENTRA_GUARD_AUDIENCE"),
+        (["--tenant", "nonsense", "--audience", "a"], "tenant must be a tenant id"),
+    ],
+)
+def test_settings_that_cannot_work_exit_with_2_before_a_token_is_read(
+    options: list[str], complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ENTRA_GUARD_TENANT", "ENTRA_GUARD_AUDIENCE", "AZURE_TENANT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    done = CliRunner().invoke(group, ["explain", *options])
+    assert done.exit_code == 2
+    assert complaint in done.output
+    assert "--audience" in done.output
+
+
+def test_at_a_terminal_a_token_longer_than_its_line_is_asked_for_and_not_shown() -> None:
+    pty = pytest.importorskip("pty")
+    with Emulator() as entra:
+        api = entra.register_app("Orders API", app_roles=["Orders.Read"])
+        token = entra.issue_token(api, roles=["Orders.Read"], claims={"filler": "x" * 6000})
+        ours, theirs = pty.openpty()
+        options = ["--tenant", CONTOSO, "--audience", api.client_id, "--authority", entra.url]
+        process = subprocess.Popen(
+            [*PROGRAM, "explain", *options], stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stderr
+        assert process.stderr.read(16) == b"Paste the token "
+        typed = f"{token}\n".encode()
+        while typed:
+            typed = typed[os.write(ours, typed) :]
+        said, _ = process.communicate(timeout=20)
+        os.set_blocking(ours, False)
+        with pytest.raises(BlockingIOError):
+            os.read(ours, 1)  # what was typed came back to nobody
+        os.close(ours)
+        os.close(theirs)
+    assert process.returncode == 0, said
+    assert b"accepted" in said

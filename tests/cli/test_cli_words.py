@@ -1,0 +1,68 @@
+"""Values read as people write them, and nothing secret is shown whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from entra_guard import Step
+from entra_guard.cli._words import away, cut, moment, step_words, timed, words
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 40, 1200])
+@pytest.mark.parametrize("keep", [5, 24, 5000])
+def test_at_most_an_eighth_of_a_secret_is_shown(length: int, keep: int) -> None:
+    secret = "s" * length
+    shown, _, rest = cut(secret, keep).partition("...")
+    assert len(shown) <= length / 8
+    assert rest == f" ({length} characters)"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("", "none"),
+        ([], "none"),
+        (["1.0", "2.0"], "1.0, 2.0"),
+        ({"scp": "", "roles": ["Orders.Read"]}, "scp none, roles Orders.Read"),
+        ({"exp": 1767268800.0, "iat": None}, "exp 1767268800, iat None"),
+        (401, "401"),
+    ],
+)
+def test_facts_are_written_without_brackets(value: object, text: str) -> None:
+    assert words(value) == text
+
+
+def test_alternatives_are_joined_as_such() -> None:
+    assert words(["1.0", "2.0"], " or ") == "1.0 or 2.0"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (3600, "in 60 min"),
+        (-300, "5 min ago"),
+        (7200, "in 2 h"),
+        (-1, "1 s ago"),
+        (86400 * 730, "in 730 days"),
+    ],
+)
+def test_a_time_is_told_by_how_far_off_it_is(seconds: float, text: str) -> None:
+    assert away(seconds) == text
+
+
+def test_times_are_utc() -> None:
+    assert moment(1767268800) == "2026-01-01 12:00:00 UTC"
+    assert timed("nbf <= 1767268800 < exp, 60 s leeway") == "nbf <= 12:00:00 < exp, 60 s leeway"
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"),
+    [
+        (Step("tenant", "pass", "a" * 36, "a" * 36), ("a" * 36, "the same")),
+        (Step("signature", "pass", "holds", "holds"), ("holds", "holds")),
+        (Step("audience", "fail", ["a", "b"], "c", "wrong_audience"), ("a or b", "c")),
+        (Step("key", "open"), ("", "not judged")),
+    ],
+)
+def test_a_step_says_what_was_expected_and_found(step: Step, shown: tuple[str, str]) -> None:
+    assert step_words(step) == shown
