@@ -7,7 +7,10 @@ network error instead of 401 (Fetch standard, section 4.9). Decides nothing; kno
 from __future__ import annotations
 
 import logging
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 log: Final = logging.getLogger("entra_guard")
 
@@ -21,9 +24,14 @@ ADVICE: Final = (
 
 def notice_order(app: object) -> None:
     """Warn if an application that is to be guarded handles CORS itself."""
-    for layer in _layers(app):
-        if "cors" in layer.lower():
-            log.warning(ADVICE, layer)
+    notice_names(_layers(app))
+
+
+def notice_names(inside: Iterable[str]) -> None:
+    """Warn if one of the layers inside of the guard, by its name, handles CORS."""
+    for name in inside:
+        if "cors" in name.lower():
+            log.warning(ADVICE, name)
             return
 
 

@@ -1,0 +1,198 @@
+"""The guard as a Django middleware, sync and async. Translates, decides nothing, writes no user table.
+
+Settings: `ENTRA_GUARD = {"guard": Guard(...), "public": ["/healthz"]}`, with the same words as elsewhere
+(`roles`, `scopes`, `app_only`, `users_only`), and `"entra_guard.django.GuardMiddleware"` in MIDDLEWARE:
+after CORS handling, before everything that needs the caller.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.http import HttpResponse, StreamingHttpResponse
+
+from entra_guard._cors_order import notice_names
+from entra_guard._environ import authorization, is_preflight
+from entra_guard._request import Gate, log_refusal
+from entra_guard.errors import AccessError, ConfigurationError
+from entra_guard.principal import Principal, bind_principal, unbind_principal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    GetResponse = Callable[[HttpRequest], Any]
+
+
+class EntraUser:
+    """The caller as Django and REST framework ask a user: in no table, and with no permission of Django's.
+
+    Whatever else is asked of it, such as `roles`, its `Principal` answers.
+    """
+
+    is_authenticated: Final = True
+    is_anonymous: Final = False
+    is_active: Final = True
+    is_staff: Final = False
+    is_superuser: Final = False
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+
+    @property
+    def pk(self) -> str:
+        """The object id, for throttling and logs. Key rows by tenant and object id together."""
+        return self.principal.identity
+
+    id = pk
+
+    def get_username(self) -> str:
+        """The object id: names change, and are not unique."""
+        return self.principal.identity
+
+    def has_perm(self, _perm: str, _obj: object = None) -> bool:
+        """No: Entra's roles and scopes are no permissions of Django's."""
+        return False
+
+    def has_module_perms(self, _app_label: str) -> bool:
+        """No, as above."""
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["principal"], name)
+
+    def __str__(self) -> str:
+        return self.principal.identity
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EntraUser) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.principal.tenant_id, self.principal.identity
+
+
+class GuardMiddleware:
+    """Lets requests with a good token reach the views, and answers all others.
+
+    Views find the `Principal` as `request.principal`, and as a user in `request.user`; `@requires` and
+    `current_principal()` work, also while a streamed response is made.
+
+    Raises:
+        ConfigurationError: `settings.ENTRA_GUARD` is missing, or cannot work.
+    """
+
+    sync_capable: ClassVar[bool] = True
+    async_capable: ClassVar[bool] = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+        self._gate = gate()
+        self._is_async = iscoroutinefunction(get_response)  # pyright: ignore[reportDeprecated]  # until 3.14
+        if self._is_async:
+            markcoroutinefunction(self)
+        own = f"{type(self).__module__}.{type(self).__qualname__}"
+        names = list(settings.MIDDLEWARE)
+        notice_names(names[names.index(own) :] if own in names else ())
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self._is_async:
+            return self._acall(request)
+        if self._is_open(request):
+            return cast("HttpResponseBase", self._get_response(request))
+        try:
+            principal = self._gate.admit(authorization(request.META))
+        except AccessError as error:
+            return answer(request, error)
+        with _acting(request, principal):
+            return _streamed_by(principal, self._get_response(request))
+
+    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+        if self._is_open(request):
+            return cast("HttpResponseBase", await self._get_response(request))
+        try:
+            principal = await self._gate.aadmit(authorization(request.META))
+        except AccessError as error:
+            return answer(request, error)
+        with _acting(request, principal):
+            return _streamed_by(principal, await self._get_response(request))
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer a refusal that a view raised, as `@requires` does."""
+        return answer(request, exception) if isinstance(exception, AccessError) else None
+
+    def _is_open(self, request: HttpRequest) -> bool:
+        return self._gate.is_public(request.path_info) or is_preflight(request.META)
+
+
+def gate() -> Gate:
+    """The application's entrance, as `settings.ENTRA_GUARD` says.
+
+    Raises:
+        ConfigurationError: It is missing, or cannot work.
+    """
+    said: object = getattr(settings, "ENTRA_GUARD", None)
+    if not isinstance(said, dict) or "guard" not in said:
+        raise ConfigurationError('settings.ENTRA_GUARD must be a dict such as {"guard": Guard(...)}')
+    return Gate(**cast("dict[str, Any]", said))
+
+
+def answer(request: HttpRequest, error: AccessError) -> HttpResponse:
+    """Answer a request that must not pass, and tell the operator why."""
+    log_refusal(error, request.method or "", request.path)
+    body = b"" if request.method == "HEAD" else error.body
+    headers = error.headers | {"content-length": str(len(error.body))}
+    return HttpResponse(body, status=error.status, headers=headers)
+
+
+@contextmanager
+def _acting(request: HttpRequest, principal: Principal) -> Generator[None]:
+    request.principal = principal  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    request.user = EntraUser(principal)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    bound = bind_principal(principal)
+    try:
+        yield
+    finally:
+        unbind_principal(bound)
+
+
+def _streamed_by(principal: Principal, response: HttpResponseBase) -> HttpResponseBase:
+    """Keep the caller known while a body is made. A file is left alone: servers send it their own way."""
+    if isinstance(response, StreamingHttpResponse) and not getattr(response, "file_to_stream", None):
+        content: Any = response.streaming_content
+        response.streaming_content = (
+            _achunks(principal, content) if response.is_async else _chunks(principal, content)
+        )
+    return response
+
+
+def _chunks(principal: Principal, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    while True:
+        bound = bind_principal(principal)
+        try:
+            chunk = next(chunks)
+        except StopIteration:
+            return
+        finally:
+            unbind_principal(bound)
+        yield chunk
+
+
+async def _achunks(principal: Principal, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while True:
+        bound = bind_principal(principal)
+        try:
+            chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        finally:
+            unbind_principal(bound)
+        yield chunk

@@ -1,0 +1,131 @@
+"""The guard in Django REST framework: authentication, permissions, answers. Translates, decides nothing.
+
+    REST_FRAMEWORK = {
+        "DEFAULT_AUTHENTICATION_CLASSES": ["entra_guard.drf.EntraAuthentication"],
+        "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+        "EXCEPTION_HANDLER": "entra_guard.drf.exception_handler",
+    }
+
+The guard is that of `settings.ENTRA_GUARD`, with `entra_guard.django.GuardMiddleware` or without it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import APIException, NotAuthenticated
+from rest_framework.permissions import BasePermission
+from rest_framework.views import exception_handler as usual_handler
+from rest_framework.views import set_rollback
+
+from entra_guard._environ import authorization
+from entra_guard._request import log_refusal
+from entra_guard.django import EntraUser, answer, gate
+from entra_guard.errors import AccessError, refusal
+from entra_guard.principal import Principal
+from entra_guard.requirement import Requirement, check_any
+from entra_guard.requires import alternatives_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.http import HttpResponse
+    from rest_framework.request import Request
+    from rest_framework.response import Response
+
+
+class Refused(APIException):
+    """An `AccessError` in REST framework's terms, for views with an exception handler of their own."""
+
+    def __init__(self, error: AccessError) -> None:
+        super().__init__()
+        self.error = error
+        self.status_code = error.status
+        self.detail = json.loads(error.body)
+        self.auth_header = error.challenge
+        self.wait = error.retry_after
+
+
+class EntraAuthentication(BaseAuthentication):
+    """Authenticates by bearer token: `request.user` is an `EntraUser`, `request.auth` its `Principal`.
+
+    A request without a token is nobody's; whether it may pass is the permission classes' decision.
+    """
+
+    def authenticate(self, request: Request) -> tuple[EntraUser, Principal] | None:
+        """Decide about a request.
+
+        Raises:
+            Refused: It has a token that must not pass.
+        """
+        principal: Principal | None = getattr(request, "principal", None)  # the middleware was here
+        if principal is None:
+            values = authorization(request.META)
+            if not values:
+                return None
+            try:
+                principal = gate().admit(values)
+            except AccessError as error:
+                raise _refused(request, error) from error
+        return EntraUser(principal), principal
+
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
+        """The challenge to whoever came without a token."""
+        return refusal("missing_token").challenge
+
+
+def needs(
+    *alternatives: Requirement,
+    roles: Iterable[str] | str = (),
+    scopes: Iterable[str] | str = (),
+    app_only: bool = False,
+    users_only: bool = False,
+) -> type[BasePermission]:
+    """Make a permission class: as `entra_guard.requires` does a decorator.
+
+    Raises:
+        ConfigurationError: Nothing is asked for, or nobody could meet it.
+
+    Example:
+        >>> class Orders(APIView):  # doctest: +SKIP
+        ...     permission_classes = [needs(roles=["Orders.Read"])]
+    """
+    asked = alternatives_of(
+        alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only
+    )
+
+    class Needs(BasePermission):
+        def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002
+            if not isinstance(request.auth, Principal):
+                return False
+            try:
+                check_any(asked, request.auth)
+            except AccessError as error:
+                raise _refused(request, error) from error
+            return True
+
+    return Needs
+
+
+def exception_handler(exception: Exception, context: Any) -> HttpResponse | Response | None:
+    """Answer refusals as everywhere else, and leave all other exceptions to REST framework."""
+    error = _access_error(exception, context)
+    if error is None:
+        return usual_handler(exception, context)
+    set_rollback()
+    return answer(context["request"], error)
+
+
+def _access_error(exception: Exception, context: Any) -> AccessError | None:
+    if isinstance(exception, NotAuthenticated):
+        ours = any(isinstance(way, EntraAuthentication) for way in context["request"].authenticators)
+        return refusal("missing_token") if ours else None
+    error = getattr(exception, "error", exception)
+    return error if isinstance(error, AccessError) else None
+
+
+def _refused(request: Request, error: AccessError) -> Refused:
+    log_refusal(error, request.method or "", request.path)
+    return Refused(error)
