@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -89,6 +90,9 @@ class TokenAcquisitionError(EntraGuardError):
         self.retry_after = retry_after
         self.claims = claims
         self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (partial(type(self), error=self.error), self.args, self.__dict__)
 
 
 class AccessError(EntraGuardError):
