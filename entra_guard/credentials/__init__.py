@@ -1,0 +1,21 @@
+"""Tokens for calls to other APIs: from memory when they are there, fetched once when they are not.
+
+Every credential has `get_token` and `aget_token`, and `auth()` for the clients of httpx and httpx2; each
+serves Azure's own SDK clients too.
+"""
+
+from entra_guard.credentials._application import ClientSecretCredential
+from entra_guard.credentials._azure import AsyncCredential
+from entra_guard.credentials._bearer_auth import BearerAuth
+from entra_guard.credentials._credential import Credential
+from entra_guard.credentials._token import AccessToken
+from entra_guard.errors import TokenAcquisitionError
+
+__all__ = [
+    "AccessToken",
+    "AsyncCredential",
+    "BearerAuth",
+    "ClientSecretCredential",
+    "Credential",
+    "TokenAcquisitionError",
+]

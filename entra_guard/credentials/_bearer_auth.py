@@ -1,0 +1,137 @@
+"""Puts tokens on the requests of httpx and httpx2 clients, sync and async; translates and keeps nothing.
+
+The token is fetched by the credential, never by a request yielded here: what is yielded ends up in
+`response.history`, and a token would with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from entra_guard._http import is_safe
+from entra_guard.credentials._azure import adapted
+from entra_guard.credentials._challenge import claims_asked
+from entra_guard.credentials._credential import check_scopes
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Iterable
+
+    _Auth = httpx.Auth
+else:
+    _bases = (httpx.Auth,)
+    with contextlib.suppress(ImportError):
+        # httpx2 takes no auth of another library: the class is both where both are installed.
+        import httpx2
+
+        _bases = (httpx.Auth, httpx2.Auth)
+    _Auth = type("_Auth", _bases, {})
+
+log: Final = logging.getLogger("entra_guard.credentials")
+_UNAUTHORIZED: Final = 401
+
+
+class BearerAuth(_Auth):
+    """Authorizes requests with a credential's tokens, and answers a claims challenge once.
+
+    Tokens go to https hosts only (or this machine), to those named if any are, and not along with a
+    redirect to another host.
+
+    Args:
+        credential: One of ours, or any of azure-identity's.
+        scopes: What the tokens are for.
+        hosts: The only hosts that get a token, each with its port where that is not the scheme's own.
+
+    Raises:
+        ConfigurationError: No scope, something that is no host, or no credential.
+
+    Example:
+        >>> auth = BearerAuth(credential, "https://graph.microsoft.com/.default")  # doctest: +SKIP
+        >>> httpx2.AsyncClient(auth=auth)  # doctest: +SKIP
+    """
+
+    def __init__(self, credential: Any, *scopes: str, hosts: Iterable[str] | None = None) -> None:
+        check_scopes(scopes)
+        self._credential = adapted(credential)
+        self._scopes = scopes
+        self._hosts = None if hosts is None else _checked_hosts(hosts)
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Authorize one request of a sync client."""
+        if not self._wanted(request):
+            yield request
+            return
+        token = self._credential.get_token(*self._scopes).token
+        response = yield _with_token(request, token)
+        claims = _claims_asked(request, response)
+        if claims is None:
+            return
+        token = self._credential.get_token(*self._scopes, claims=claims, rejected=token).token
+        if _can_go_again(request):
+            yield _with_token(request, token)
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Authorize one request of an async client."""
+        if not self._wanted(request):
+            yield request
+            return
+        token = (await self._credential.aget_token(*self._scopes)).token
+        response = yield _with_token(request, token)
+        claims = _claims_asked(request, response)
+        if claims is None:
+            return
+        token = (await self._credential.aget_token(*self._scopes, claims=claims, rejected=token)).token
+        if _can_go_again(request):
+            yield _with_token(request, token)
+
+    def _wanted(self, request: httpx.Request) -> bool:
+        """Whether the request's host is to get a token.
+
+        Raises:
+            ConfigurationError: It would travel in the clear.
+        """
+        url = request.url
+        host = url.netloc.decode("ascii").lower()
+        if self._hosts is not None and host not in self._hosts:
+            log.debug("no token for %s, which is not among the hosts that get one", host)
+            return False
+        if not is_safe(str(url)):
+            raise ConfigurationError(
+                f"a token is only sent over https (or http on this machine), not to {url.scheme}://{host}: "
+                "use https, or a client without this auth"
+            )
+        return True
+
+
+def _checked_hosts(hosts: Iterable[str]) -> frozenset[str]:
+    names = frozenset([hosts] if isinstance(hosts, str) else hosts)
+    if not names or not all(name and "/" not in name for name in names):
+        raise ConfigurationError(
+            "hosts are names such as 'graph.microsoft.com' or '127.0.0.1:8080', at least one"
+        )
+    return frozenset(name.lower() for name in names)
+
+
+def _with_token(request: httpx.Request, token: str) -> httpx.Request:
+    request.headers["Authorization"] = f"Bearer {token}"
+    return request
+
+
+def _claims_asked(request: httpx.Request, response: httpx.Response) -> str | None:
+    """The claims challenge in an answer of the very host that was asked, not of one it redirected to."""
+    if response.status_code != _UNAUTHORIZED or _origin(response.request.url) != _origin(request.url):
+        return None
+    return claims_asked(response.headers.get_list("www-authenticate"))
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes]:
+    return url.scheme, url.netloc
+
+
+def _can_go_again(request: httpx.Request) -> bool:
+    """Whether the body is at hand for a second time; a stream that was sent is gone, and the 401 stands."""
+    return hasattr(request, "_content")

@@ -1,0 +1,75 @@
+"""Reads the challenges of a 401: several in one header, or in several headers, in any order.
+
+Pure, after RFC 9110 section 11.6.1. What looks wrong is skipped: a challenge comes from a stranger,
+and only asks.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.request import parse_http_list
+
+from entra_guard._json import NotStrictJsonError, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_LONGEST: Final = 16 * 1024
+_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_SCHEME: Final = re.compile(rf"({_NAME})(?:[ \t]+(?=\S)|$)")
+_PARAMETER: Final = re.compile(rf"({_NAME})[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*\"|{_NAME})", re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One challenge: its scheme and its parameters, both names in lower case."""
+
+    scheme: str
+    parameters: Mapping[str, str]
+
+
+def read_challenges(headers: Iterable[str]) -> list[Challenge]:
+    """Read all values of WWW-Authenticate. A parameter named twice counts the first time."""
+    return [challenge for header in headers for challenge in _read(header[:_LONGEST])]
+
+
+def _read(header: str) -> Iterator[Challenge]:
+    scheme, parameters = "", dict[str, str]()
+    for part in parse_http_list(header):
+        item = part.strip()
+        # A part is a parameter of the challenge before it, or begins a new challenge with its scheme.
+        if not _PARAMETER.fullmatch(item) and (begins := _SCHEME.match(item)):
+            if scheme:
+                yield Challenge(scheme, parameters)
+            scheme, parameters, item = begins[1].lower(), {}, item[begins.end() :]
+        if found := _PARAMETER.fullmatch(item):
+            parameters.setdefault(found[1].lower(), _unquoted(found[2]))
+    if scheme:
+        yield Challenge(scheme, parameters)
+
+
+def _unquoted(value: str) -> str:
+    return _ESCAPED.sub(r"\1", value[1:-1]) if value.startswith('"') else value
+
+
+def claims_asked(headers: Iterable[str]) -> str | None:
+    """The claims that a resource asks for, as JSON, or None (Microsoft: "Claims challenges")."""
+    for challenge in read_challenges(headers):
+        parameters = challenge.parameters
+        if challenge.scheme == "bearer" and parameters.get("error") == "insufficient_claims":
+            return _decoded(parameters.get("claims", ""))
+    return None
+
+
+def _decoded(encoded: str) -> str | None:
+    """Claims are base64 of JSON, in either alphabet, padded or not."""
+    try:
+        padded = encoded.translate({ord("+"): "-", ord("/"): "_"}) + "=" * (-len(encoded) % 4)
+        claims = urlsafe_b64decode(padded)
+        return claims.decode() if read_object(claims) else None
+    except (ValueError, NotStrictJsonError):
+        return None

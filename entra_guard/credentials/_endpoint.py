@@ -1,0 +1,117 @@
+"""A token endpoint: one request to it, answered or explained. Keeps nothing but its HTTP client."""
+
+from __future__ import annotations
+
+import os
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard._http import exchange
+from entra_guard.credentials._refusals import refused, unanswered
+from entra_guard.credentials._token import AccessToken, UnreadableTokenError, read_token
+from entra_guard.errors import FetchError, TokenAcquisitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import httpx
+
+    from entra_guard._http import Answer
+
+_LIMIT: Final = 256 * 1024
+_WORTH_RETRYING: Final = frozenset({"connect", "http"})
+_OK: Final = 200
+_SERVER_ERROR: Final = 500
+_SECRET_FIELDS: Final = ("client_secret", "client_assertion", "assertion")
+
+
+class KeptClient:
+    """One HTTP client, made when it is first needed, anew in a forked child, and closed with its owner.
+
+    Args:
+        given: The user's own client, which stays the user's to close.
+        make: Makes one of ours.
+    """
+
+    def __init__(self, given: httpx.Client | None, make: Callable[[], httpx.Client]) -> None:
+        self._given = given
+        self._make = make
+        self._made: tuple[int, httpx.Client, weakref.finalize[..., Any]] | None = None
+
+    def __call__(self) -> httpx.Client:
+        """The client of this process."""
+        if self._given is not None:
+            return self._given
+        made = self._made
+        if made is None or made[0] != os.getpid():
+            client = self._make()
+            self._made = made = (os.getpid(), client, weakref.finalize(self, client.close))
+        return made[1]
+
+    def close(self) -> None:
+        """Close the client of ours, if there is one; the next request makes another."""
+        made, self._made = self._made, None
+        if made is not None and made[0] == os.getpid():
+            made[2]()
+
+
+class TokenEndpoint:
+    """Where tokens are asked for, by POST of a form (RFC 6749 section 3.2). No other host is ever called.
+
+    Args:
+        url: The endpoint.
+        client: Gives the HTTP client.
+    """
+
+    def __init__(self, url: str, client: KeptClient) -> None:
+        self.url: Final = url
+        self.client: Final = client
+
+    def ask(self, form: Mapping[str, str], clock: Callable[[], float]) -> AccessToken:
+        """Ask for a token.
+
+        Raises:
+            TokenAcquisitionError: It was refused, or nobody answered.
+        """
+        asked_at = clock()
+        correlation_id = str(uuid.uuid4())
+        headers = {"accept": "application/json", "client-request-id": correlation_id}
+
+        def post() -> Answer:
+            return exchange(self.client(), "POST", self.url, limit=_LIMIT, data=form, headers=headers)
+
+        secrets = [form[name] for name in _SECRET_FIELDS if name in form]
+        return token_from(post, asked_at, secrets=secrets, correlation_id=correlation_id)
+
+
+def token_from(
+    request: Callable[[], Answer], asked_at: float, *, secrets: list[str], correlation_id: str
+) -> AccessToken:
+    """Send a request, once more where that can help at once, and read the token in its answer.
+
+    Raises:
+        TokenAcquisitionError: There was none.
+    """
+    try:
+        answer = _tried_twice(request)
+        if answer.status != _OK:
+            raise refused(answer, secrets=secrets, correlation_id=correlation_id)
+        return read_token(answer.document, asked_at)
+    except FetchError as error:
+        raise unanswered(error, correlation_id=correlation_id) from error
+    except UnreadableTokenError as error:
+        raise TokenAcquisitionError(f"No token: {error}.", error="content", retryable=True) from None
+
+
+def _tried_twice(request: Callable[[], Answer]) -> Answer:
+    """A connection that broke and a server's mishap get one more try; one that asks for time gets it."""
+    try:
+        answer = request()
+    except FetchError as error:
+        if error.step not in _WORTH_RETRYING or error.retry_after is not None:
+            raise
+        return request()
+    if answer.status >= _SERVER_ERROR and "retry-after" not in answer.headers:
+        return request()
+    return answer

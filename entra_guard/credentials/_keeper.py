@@ -1,0 +1,155 @@
+"""The tokens at hand: kept, renewed in time, and asked for once however many callers there are.
+
+Knows no HTTP and no credential: it is given a way to ask. Readers take no lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from entra_guard._bounded import Bounded
+from entra_guard._shared_work import SharedWork
+from entra_guard.credentials import _failures
+from entra_guard.credentials._failures import Failure
+from entra_guard.credentials._token import SKEW, AccessToken
+from entra_guard.errors import TokenAcquisitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from concurrent.futures import Future
+
+log: Final = logging.getLogger("entra_guard.credentials")
+
+REMEMBERED: Final = 20_000
+_FAILURES: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which token is wanted, and how to ask for it.
+
+    Attributes:
+        key: What tells this token from others.
+        label: The same in words, for the log.
+        request: Asks for it; waits as long as that takes.
+        proof: Tells what stands for the credential's proof now.
+        claims: A claims challenge to answer: no token at hand will do.
+        rejected: The token that the challenge was about, if the caller knows it.
+    """
+
+    key: Hashable
+    label: str
+    request: Callable[[], AccessToken]
+    proof: Callable[[], object]
+    claims: str | None = None
+    rejected: str | None = None
+
+
+class TokenKeeper:
+    """Keeps the tokens of one credential.
+
+    Args:
+        remember: How many tokens are kept at the most.
+        clock: Seconds since the epoch: a token's life is measured with it.
+        monotonic: Seconds that only go forward: pauses after failures are measured with it.
+        jitter: Numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        remember: int = REMEMBERED,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.tokens: Bounded[Hashable, AccessToken] = Bounded(remember)
+        self.clock = clock
+        self._monotonic = monotonic
+        self._jitter = jitter
+        self._failures: Bounded[Hashable, Failure] = Bounded(_FAILURES)
+        self._answered: Bounded[Hashable, str] = Bounded(_FAILURES)
+        self._work: SharedWork[Hashable, AccessToken] = SharedWork()
+
+    def seek(self, order: Order) -> AccessToken | Future[AccessToken]:
+        """The token at hand, or the work to wait for. Waits for nothing itself.
+
+        Raises:
+            TokenAcquisitionError: There is none, and it is too soon to ask again.
+        """
+        if order.claims is not None:
+            return self._challenged(order)
+        token, now = self.tokens.get(order.key), self.clock()
+        if token is not None and now < token.refresh_on:
+            return token
+        work = self._start(order.key, order)
+        if token is not None and now < token.expires_on - SKEW:
+            return token
+        if isinstance(work, Failure):
+            raise _failures.repeated(work, self._monotonic())
+        return work
+
+    def _challenged(self, order: Order) -> AccessToken | Future[AccessToken]:
+        """Ask with the claims, unless they were answered since the rejected token was got."""
+        token = self.tokens.get(order.key)
+        newer = token is not None and order.rejected is not None and token.token != order.rejected
+        if token is not None and newer and self._answered.get(order.key) == order.claims:
+            return token
+        work = self._start((order.key, order.claims), order)
+        if isinstance(work, Failure):
+            raise _failures.repeated(work, self._monotonic())
+        return work
+
+    def _start(self, work_key: Hashable, order: Order) -> Future[AccessToken] | Failure:
+        """Ask, join those who do, or tell which failure keeps us from it."""
+        failure = self._failures.get(work_key)
+        if failure is not None and _failures.stands(failure, now=self._monotonic(), proof=order.proof()):
+            return failure
+        return self._work.start(work_key, partial(self._obtain, work_key, order))
+
+    def _obtain(self, work_key: Hashable, order: Order) -> AccessToken:
+        """Ask and keep the answer. One at a time per key, on a thread of its own."""
+        token = self.tokens.get(order.key)
+        if order.claims is None and token is not None and self.clock() < token.refresh_on:
+            return token  # somebody else was done while this caller was on its way
+        proof = order.proof()
+        try:
+            token = order.request()
+        except TokenAcquisitionError as error:
+            self._failed(work_key, order, proof, error)
+            raise
+        except Exception as error:
+            surprise = _surprise(error)
+            self._failed(work_key, order, proof, surprise)
+            raise surprise from error
+        self.tokens.put(order.key, token)
+        self._failures.discard(work_key)
+        if order.claims is not None:
+            self._answered.put(order.key, order.claims)
+        return token
+
+    def _failed(self, work_key: Hashable, order: Order, proof: object, error: TokenAcquisitionError) -> None:
+        """Remember a failure, and say what it means for those who go on with an older token."""
+        before, now = self._failures.get(work_key), self._monotonic()
+        failure = _failures.failed(error, before, now=now, jitter=self._jitter(), proof=proof)
+        self._failures.put(work_key, failure)
+        token = self.tokens.get(order.key)
+        left = 0.0 if token is None else token.expires_on - SKEW - self.clock()
+        if left > 0 and order.claims is None:
+            log.warning("%s: not renewed; the token at hand serves %.0f s more: %s", order.label, left, error)
+        else:
+            log.warning("%s: %s", order.label, error)
+
+
+def _surprise(error: Exception) -> TokenAcquisitionError:
+    """An error nobody foresaw. Its text is not repeated: who knows what is in it."""
+    return TokenAcquisitionError(
+        f"No token: asking for one failed unexpectedly ({type(error).__name__}).",
+        error="unexpected",
+        retryable=True,
+    )

@@ -1,0 +1,108 @@
+"""From a refused or failed token request to a TokenAcquisitionError: pure, and with nothing secret in it.
+
+Whether a try later can help follows from the OAuth error and the HTTP status, never from AADSTS numbers
+(Microsoft: "Entra authentication and authorization error codes").
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote_plus
+
+from entra_guard._guid import is_guid
+from entra_guard._http import retry_after
+from entra_guard.credentials._hints import HINTS
+from entra_guard.errors import FetchError, TokenAcquisitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from entra_guard._http import Answer
+
+_RETRYABLE_ERRORS: Final = frozenset({"temporarily_unavailable", "server_error"})
+_RETRYABLE_STATUS: Final = frozenset({408, 429})
+_SERVER_ERROR: Final = 500
+_LONGEST_TEXT: Final = 400
+_TRAILER: Final = re.compile(r"\s*Trace ID:.*", re.DOTALL)
+_PERSON: Final = re.compile(r"[^\s'\"<>(){},]+@[^\s'\"<>(){},]+")
+_CODE: Final = re.compile(r"AADSTS(\d{1,9})")
+
+
+def refused(
+    answer: Answer, *, secrets: Iterable[str] = (), correlation_id: str = ""
+) -> TokenAcquisitionError:
+    """Build the error that belongs to an answer without a token (RFC 6749 section 5.2).
+
+    Args:
+        answer: The endpoint's answer.
+        secrets: What was sent and must not be in any text, should the answer echo it.
+        correlation_id: The one that was sent, should the answer name none.
+    """
+    document = answer.document
+    error = _word(document.get("error")) or f"http_{answer.status}"
+    said = document.get("error_description")
+    description = harmless(said if isinstance(said, str) else "", secrets)
+    correlation_id = _correlation(document) or correlation_id
+    codes = _codes(document, description)
+    claims = document.get("claims")
+    return TokenAcquisitionError(
+        _sentence(error, description, correlation_id),
+        error=error,
+        codes=codes,
+        correlation_id=correlation_id or None,
+        retryable=_is_retryable(error, answer.status),
+        retry_after=retry_after(answer.headers),
+        claims=claims if isinstance(claims, str) and claims else None,
+        hint=next((HINTS[code] for code in codes if code in HINTS), ""),
+    )
+
+
+def unanswered(error: FetchError, *, correlation_id: str = "") -> TokenAcquisitionError:
+    """Build the error for a request that got no answer to act on; a wrong TLS set-up will not mend itself."""
+    return TokenAcquisitionError(
+        f"No token: {error}",
+        error=error.step,
+        correlation_id=correlation_id or None,
+        retryable=error.step != "tls",
+        retry_after=error.retry_after,
+    )
+
+
+def harmless(text: str, secrets: Iterable[str] = ()) -> str:
+    """A stranger's text on one line: no secret that was sent, no person's address, and not long."""
+    for secret in secrets:
+        for spelling in (secret, quote_plus(secret)):
+            if spelling:
+                text = text.replace(spelling, "(secret)")
+    text = _PERSON.sub("(person)", _TRAILER.sub("", text))
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+
+
+def _is_retryable(error: str, status: int) -> bool:
+    return error in _RETRYABLE_ERRORS or status in _RETRYABLE_STATUS or status >= _SERVER_ERROR
+
+
+def _sentence(error: str, description: str, correlation_id: str) -> str:
+    said = f"{error}: {description}" if description else error
+    which = f" (correlation id {correlation_id})" if correlation_id else ""
+    return f"No token: {said}{which}"
+
+
+def _word(value: object) -> str:
+    """An error code as RFC 6749 spells them, or nothing: codes end up in logs and metrics."""
+    return value if isinstance(value, str) and re.fullmatch(r"[\w.-]{1,64}", value, re.ASCII) else ""
+
+
+def _codes(document: Mapping[str, Any], description: str) -> tuple[int, ...]:
+    """The AADSTS numbers, from their own field or else from the text."""
+    listed: Any = document.get("error_codes")
+    if not isinstance(listed, list):
+        return tuple(int(code) for code in _CODE.findall(description))
+    return tuple(code for code in listed if isinstance(code, int))  # pyright: ignore[reportUnknownVariableType]
+
+
+def _correlation(document: Mapping[str, Any]) -> str:
+    value = document.get("correlation_id")
+    return value if isinstance(value, str) and is_guid(value) else ""

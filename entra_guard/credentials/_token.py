@@ -1,0 +1,93 @@
+"""An access token for an outbound call, and how it is read from an answer. Knows no HTTP and no clock."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SKEW: Final = 30.0
+"""Seconds before its end at which a token is no longer handed out: it has a way to go, and clocks differ."""
+
+_ASSUMED_LIFETIME: Final = 600.0
+_LONGEST_LIFETIME: Final = 366 * 24 * 3600.0
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token and its times. Its repr does not show the token.
+
+    Serves wherever azure-core expects its own AccessToken or AccessTokenInfo.
+
+    Attributes:
+        token: What goes after 'Bearer '.
+        expires_on: When it ends, in seconds since the epoch.
+        refresh_on: When a new one is fetched in the background, in seconds since the epoch.
+
+    Example:
+        >>> AccessToken("eyJ...", expires_on=1_800_000_000, refresh_on=1_799_998_200.0)
+        AccessToken(expires_on=1800000000, refresh_on=1799998200.0)
+    """
+
+    token: str = field(repr=False)
+    expires_on: int
+    refresh_on: float
+    token_type: ClassVar[str] = "Bearer"  # noqa: S105  # the word itself
+
+
+class UnreadableTokenError(ValueError):
+    """An answer that holds no usable token; the message says what is wrong, and quotes nothing of it."""
+
+
+def read_token(document: Mapping[str, Any], asked_at: float) -> AccessToken:
+    """Read a token endpoint's successful answer (RFC 6749 section 5.1).
+
+    Numbers written as strings count, as v1.0 and managed identity endpoints write them so.
+
+    Args:
+        document: The answer.
+        asked_at: When it was asked for, in seconds since the epoch: its life is counted from there.
+
+    Raises:
+        UnreadableTokenError: There is no bearer token in it, or one with a senseless life.
+    """
+    token = document.get("access_token")
+    if not isinstance(token, str) or not _BEARER.fullmatch(token):
+        raise UnreadableTokenError("the answer holds no access token")
+    if str(document.get("token_type") or "Bearer").lower() != "bearer":
+        raise UnreadableTokenError("the answer holds a token of another type than Bearer")
+    lifetime = _lifetime(document, asked_at)
+    return token_of(token, asked_at, lifetime, _number(document, "refresh_in"))
+
+
+def token_of(token: str, now: float, lifetime: float, refresh_in: float | None = None) -> AccessToken:
+    """Make a token that is renewed after `refresh_in` seconds, or else after half of its life."""
+    if refresh_in is None or not 0 < refresh_in < lifetime - SKEW:
+        refresh_in = lifetime / 2
+    return AccessToken(token, int(now + lifetime), now + refresh_in)
+
+
+def _lifetime(document: Mapping[str, Any], asked_at: float) -> float:
+    """Seconds of life: told as a duration, as a moment, or not at all (then 10 minutes, as MSAL assumes)."""
+    lifetime = _number(document, "expires_in")
+    if lifetime is None and (moment := _number(document, "expires_on")) is not None:
+        lifetime = moment - asked_at
+    if lifetime is None:
+        return _ASSUMED_LIFETIME
+    if not 0 < lifetime < _LONGEST_LIFETIME:
+        raise UnreadableTokenError("the answer's token has expired, or never will")
+    return lifetime
+
+
+def _number(document: Mapping[str, Any], name: str) -> float | None:
+    value = document.get(name)
+    if value is None or value == "":
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise UnreadableTokenError(f"the answer's {name} is no number") from None

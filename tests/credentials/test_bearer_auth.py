@@ -1,0 +1,277 @@
+"""Tokens on the requests of httpx and httpx2, sync and async: who gets them, how a challenge is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import httpx2
+import pytest
+from loopback_api import Api, Seen, serving
+
+from entra_guard.credentials import BearerAuth, TokenAcquisitionError
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from outbound_office import Office
+
+    Send = Callable[..., Any]
+
+CLAIMS = {"access_token": {"nbf": {"essential": True, "value": "1604106651"}}}
+ENCODED = base64.b64encode(json.dumps(CLAIMS).encode()).decode()
+CHALLENGE = {"www-authenticate": f'Bearer realm="", error="insufficient_claims", claims="{ENCODED}"'}
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with serving() as api:
+        yield api
+
+
+def _sync(library: Any) -> Send:
+    def send(auth: Any, method: str, url: str, **options: Any) -> Any:
+        with library.Client(auth=auth, verify=False) as client:
+            return client.request(method, url, **options)
+
+    return send
+
+
+def _async(library: Any) -> Send:
+    async def send(auth: Any, method: str, url: str, **options: Any) -> Any:
+        async with library.AsyncClient(auth=auth, verify=False) as client:
+            return await client.request(method, url, **options)
+
+    return lambda *args, **options: asyncio.run(send(*args, **options))
+
+
+CLIENTS = {
+    "httpx.Client": _sync(httpx),
+    "httpx.AsyncClient": _async(httpx),
+    "httpx2.Client": _sync(httpx2),
+    "httpx2.AsyncClient": _async(httpx2),
+}
+
+
+@pytest.fixture(params=CLIENTS.values(), ids=CLIENTS)
+def send(request: pytest.FixtureRequest) -> Send:
+    """Sends one request with one of the four clients."""
+    return request.param
+
+
+def test_requests_carry_the_token_and_share_it(office: Office, api: Api, send: Send) -> None:
+    credential = office.credential()
+    with office.counting(1):
+        for _ in range(2):
+            assert send(credential.auth(office.scope), "GET", f"{api.url}/orders").status_code == 200
+    token = credential.get_token(office.scope).token
+    assert [seen.authorization for seen in api.seen] == [f"Bearer {token}"] * 2
+
+
+def test_no_token_travels_in_the_clear(office: Office, send: Send) -> None:
+    auth = office.credential().auth(office.scope)
+    with office.counting(0), pytest.raises(ConfigurationError, match="only sent over https"):
+        send(auth, "GET", "http://orders.example/")
+
+
+def test_only_named_hosts_get_a_token(office: Office, api: Api, send: Send) -> None:
+    auth = office.credential().auth(office.scope, hosts=[f"127.0.0.1:{api.port}"])
+    send(auth, "GET", f"{api.elsewhere}/")
+    send(auth, "GET", f"{api.url}/")
+    assert [(seen.host.partition(":")[0], seen.authorization is not None) for seen in api.seen] == [
+        ("localhost", False),
+        ("127.0.0.1", True),
+    ]
+
+
+def test_the_token_does_not_follow_a_redirect_to_another_host(office: Office, api: Api, send: Send) -> None:
+    api.answers.append((302, {"location": f"{api.elsewhere}/there"}))
+    response = send(office.credential().auth(office.scope), "GET", api.url, follow_redirects=True)
+    assert response.status_code == 200
+    assert [seen.authorization is not None for seen in api.seen] == [True, False]
+
+
+def test_the_token_request_is_in_no_responses_history(office: Office, api: Api, send: Send) -> None:
+    response = send(office.credential().auth(office.scope), "GET", api.url)
+    assert response.history == []
+    assert office.posts == 1
+
+
+def test_without_a_token_no_request_is_sent(office: Office, api: Api, send: Send) -> None:
+    auth = office.credential(client_secret="not-the-secret-at-all").auth(office.scope)
+    with pytest.raises(TokenAcquisitionError):
+        send(auth, "GET", api.url)
+    assert api.seen == []
+
+
+# --- claims challenges -------------------------------------------------------------------------------
+
+
+def test_a_claims_challenge_is_answered_once_with_a_new_token(office: Office, api: Api, send: Send) -> None:
+    credential = office.credential()
+    revoked = credential.get_token(office.scope)
+    api.answers.append((401, CHALLENGE))
+    with office.counting(1):
+        response = send(credential.auth(office.scope), "POST", api.url, json={"order": 1})
+    assert response.status_code == 200
+    first, second = api.seen
+    assert first.authorization == f"Bearer {revoked.token}"
+    assert second.authorization not in {first.authorization, None}
+    assert first.body == second.body == b'{"order":1}'
+
+
+def test_the_new_token_takes_the_place_of_the_revoked_one(office: Office, api: Api, send: Send) -> None:
+    credential = office.credential()
+    api.answers.append((401, CHALLENGE))
+    send(credential.auth(office.scope), "GET", api.url)
+    with office.counting(0):
+        send(credential.auth(office.scope), "GET", api.url)
+    assert api.seen[2].authorization == api.seen[1].authorization
+
+
+def test_a_second_challenge_is_the_callers_to_see(office: Office, api: Api, send: Send) -> None:
+    api.answers += [(401, CHALLENGE), (401, CHALLENGE)]
+    response = send(office.credential().auth(office.scope), "GET", api.url)
+    assert response.status_code == 401
+    assert len(api.seen) == 2
+
+
+GRAPHS_CHALLENGES = (
+    'PoP realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
+    'client_id="00000003-0000-0000-c000-000000000000", nonce="ey, Bearer error=\\"x\\"", '
+    'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
+    'error_description="Continuous access evaluation resulted in challenge with result: '
+    'InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp", '
+    f'error="insufficient_claims", claims="{ENCODED}"'
+)
+
+
+@pytest.mark.parametrize(
+    "challenges",
+    [
+        GRAPHS_CHALLENGES,
+        ['Basic realm="orders"', f"Bearer claims={ENCODED.rstrip('=')}, error=insufficient_claims"],
+    ],
+    ids=["in one header", "in several headers"],
+)
+def test_the_challenge_is_found_among_several(
+    office: Office, api: Api, send: Send, challenges: str | list[str]
+) -> None:
+    api.answers.append((401, {"www-authenticate": challenges}))
+    assert send(office.credential().auth(office.scope), "GET", api.url).status_code == 200
+    assert len(api.seen) == 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"www-authenticate": 'Bearer error="invalid_token"'},
+        {"www-authenticate": f'Bearer error="invalid_token", claims="{ENCODED}"'},
+        {"www-authenticate": 'Bearer error="insufficient_claims"'},
+        {"www-authenticate": 'Bearer error="insufficient_claims", claims="no base64 of json"'},
+        {"www-authenticate": f'PoP error="insufficient_claims", claims="{ENCODED}"'},
+    ],
+)
+def test_any_other_401_is_the_callers_to_see(
+    office: Office, api: Api, send: Send, headers: dict[str, str]
+) -> None:
+    api.answers.append((401, headers))
+    assert send(office.credential().auth(office.scope), "GET", api.url).status_code == 401
+    assert len(api.seen) == 1
+    assert office.posts == 1
+
+
+def test_a_challenge_of_a_host_that_was_redirected_to_is_not_answered(
+    office: Office, api: Api, send: Send
+) -> None:
+    api.answers += [(302, {"location": f"{api.elsewhere}/there"}), (401, CHALLENGE)]
+    response = send(office.credential().auth(office.scope), "GET", api.url, follow_redirects=True)
+    assert response.status_code == 401
+    assert office.posts == 1
+
+
+def test_many_requests_challenged_at_once_send_one_token_request(office: Office, api: Api) -> None:
+    credential = office.credential()
+    revoked = credential.get_token(office.scope).token
+
+    def challenge_the_revoked(seen: Seen) -> Any:
+        return (401, CHALLENGE) if seen.authorization == f"Bearer {revoked}" else (200, {})
+
+    async def herd() -> list[int]:
+        async with httpx.AsyncClient(auth=credential.auth(office.scope), verify=False) as client:
+            return [r.status_code for r in await asyncio.gather(*(client.get(api.url) for _ in range(20)))]
+
+    api.answers = [challenge_the_revoked] * 40
+    with office.counting(1):
+        assert asyncio.run(herd()) == [200] * 20
+
+
+def test_a_body_that_was_streamed_is_not_sent_twice_and_the_next_request_has_the_new_token(
+    office: Office, api: Api
+) -> None:
+    credential = office.credential()
+    revoked = credential.get_token(office.scope)
+    api.answers.append((401, CHALLENGE))
+    with httpx.Client(auth=credential.auth(office.scope), verify=False) as client:
+        response = client.post(api.url, content=iter([b"or", b"der"]), headers={"content-length": "5"})
+        assert response.status_code == 401
+        client.get(api.url)
+    assert api.seen[0].body == b"order"
+    assert api.seen[1].authorization not in {f"Bearer {revoked.token}", None}
+
+
+# --- other libraries ---------------------------------------------------------------------------------
+
+
+def test_requests_takes_three_lines(office: Office, api: Api) -> None:
+    requests = pytest.importorskip("requests")
+    credential = office.credential()
+
+    def auth(request: Any) -> Any:
+        request.headers["Authorization"] = f"Bearer {credential.get_token(office.scope).token}"
+        return request
+
+    assert requests.get(f"{api.url}/orders", auth=auth, timeout=5).status_code == 200
+    assert api.seen[0].authorization == f"Bearer {credential.get_token(office.scope).token}"
+
+
+def test_aiohttp_takes_three_lines(office: Office, api: Api) -> None:
+    aiohttp = pytest.importorskip("aiohttp")
+    credential = office.credential()
+
+    async def auth(request: Any, handler: Any) -> Any:
+        token = await credential.aget_token(office.scope)
+        request.headers["Authorization"] = f"Bearer {token.token}"
+        return await handler(request)
+
+    async def call() -> int:
+        async with aiohttp.ClientSession(middlewares=[auth]) as session, session.get(api.url) as response:
+            return response.status
+
+    assert asyncio.run(call()) == 200
+    assert api.seen[0].authorization == f"Bearer {credential.get_token(office.scope).token}"
+
+
+# --- mistakes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scopes", [(), ("",), ([],), (["https://graph.microsoft.com/.default"],)])
+def test_scopes_must_be_names(office: Office, scopes: tuple[Any, ...]) -> None:
+    with pytest.raises(ConfigurationError, match="scope"):
+        office.credential().auth(*scopes)
+
+
+@pytest.mark.parametrize("hosts", [[], [""], ["https://graph.microsoft.com"], ["graph.microsoft.com/v1.0"]])
+def test_hosts_must_be_names(office: Office, hosts: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="hosts"):
+        office.credential().auth(office.scope, hosts=hosts)
+
+
+def test_what_gets_no_tokens_is_no_credential(office: Office) -> None:
+    with pytest.raises(ConfigurationError, match="no credential"):
+        BearerAuth("a token", office.scope)

@@ -1,0 +1,214 @@
+"""What a client secret's request looks like, whom it goes to, and which mistakes fail at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+from outbound_office import settled
+
+from entra_guard.credentials import ClientSecretCredential, TokenAcquisitionError
+from entra_guard.credentials._application import merged_claims
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from outbound_office import Get, Office
+
+TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
+CLIENT = "11112222-bbbb-3333-cccc-4444dddd5555"
+CP1 = {"xms_cc": {"values": ["cp1"]}}
+
+
+class Recording(httpx.BaseTransport):
+    """Hands requests on, and keeps them."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self.inner = inner
+        self.requests: list[httpx.Request] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self.inner.handle_request(request)
+
+    @property
+    def forms(self) -> list[dict[str, str]]:
+        forms = [parse_qs(request.content.decode(), strict_parsing=True) for request in self.requests]
+        return [{name: value for name, [value] in form.items()} for form in forms]
+
+
+@pytest.fixture
+def recording(office: Office) -> Recording:
+    return Recording(office.entra.transport)
+
+
+def test_one_form_goes_to_the_authority_and_to_nobody_else(
+    office: Office, get: Get, recording: Recording
+) -> None:
+    credential = office.credential(http_client=httpx.Client(transport=recording))
+    get(credential, office.scope)
+    office.advance(3000)
+    get(credential, office.scope)
+    settled(credential)
+    url = f"{office.entra.url}/{office.entra.tenant_id}/oauth2/v2.0/token"
+    assert [(request.method, str(request.url)) for request in recording.requests] == [("POST", url)] * 2
+    form = recording.forms[0]
+    assert json.loads(form.pop("claims")) == {"access_token": CP1}
+    assert form == {
+        "grant_type": "client_credentials",
+        "client_id": office.daemon.client_id,
+        "client_secret": office.secret.value,
+        "scope": office.scope,
+    }
+
+
+def test_the_token_is_the_apps_own(office: Office, get: Get) -> None:
+    claims = office.claims(get(office.credential(), office.scope))
+    assert claims["azp"] == office.daemon.client_id
+    assert claims["roles"] == ["Orders.Read"]
+
+
+def test_claims_bypass_the_cache_and_are_merged_with_what_the_app_can_do(
+    office: Office, get: Get, recording: Recording
+) -> None:
+    credential = office.credential(http_client=httpx.Client(transport=recording))
+    first = get(credential, office.scope)
+    challenge = {"access_token": {"nbf": {"essential": True, "value": "1604106651"}}}
+    second = get(credential, office.scope, claims=json.dumps(challenge))
+    assert second != first
+    assert get(credential, office.scope) == second
+    assert json.loads(recording.forms[1]["claims"]) == {"access_token": {**challenge["access_token"], **CP1}}
+
+
+def test_an_app_that_answers_no_challenges_declares_nothing(
+    office: Office, get: Get, recording: Recording
+) -> None:
+    get(office.credential(http_client=httpx.Client(transport=recording), capabilities=()), office.scope)
+    assert "claims" not in recording.forms[0]
+
+
+def test_claims_without_capabilities_stay_as_they_are() -> None:
+    assert merged_claims({}, '{"access_token":{}}') == '{"access_token":{}}'
+    assert merged_claims({}, None) == ""
+
+
+@pytest.mark.parametrize("claims", ["no json", "[]", '{"access_token":1}', '{"a":1,"a":2}'])
+def test_claims_must_be_a_challenges(office: Office, get: Get, claims: str) -> None:
+    with office.counting(0), pytest.raises(ConfigurationError, match="claims"):
+        get(office.credential(), office.scope, claims=claims)
+
+
+def test_another_tenants_token_is_refused_and_the_own_ones_is_served(office: Office, get: Get) -> None:
+    credential = office.credential()
+    token = get(credential, office.scope)
+    assert get(credential, office.scope, tenant_id=office.entra.tenant_id.upper()) == token
+    with pytest.raises(TokenAcquisitionError, match="of tenant") as caught:
+        get(credential, office.scope, tenant_id=TENANT)
+    assert caught.value.error == "wrong_tenant"
+
+
+def test_a_secret_may_stand_in_a_file(office: Office, get: Get, tmp_path: Any) -> None:
+    file = tmp_path / "secret"
+    credential = office.credential(client_secret=file)
+    with office.counting(0), pytest.raises(TokenAcquisitionError, match="cannot be read from") as caught:
+        get(credential, office.scope)
+    assert caught.value.retryable
+    file.write_text(f"{office.secret.value}\n")
+    assert get(credential, office.scope)
+
+
+# --- authorities -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("authority", "url"),
+    [
+        ("public", f"https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token"),
+        ("https://login.windows.net", f"https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token"),
+        ("us-government", f"https://login.microsoftonline.us/{TENANT}/oauth2/v2.0/token"),
+        ("china", f"https://login.partner.microsoftonline.cn/{TENANT}/oauth2/v2.0/token"),
+        ("france", f"https://login.sovcloud-identity.fr/{TENANT}/oauth2/v2.0/token"),
+        ("https://contoso.ciamlogin.com/", f"https://contoso.ciamlogin.com/{TENANT}/oauth2/v2.0/token"),
+        (
+            f"https://contoso.ciamlogin.com/{TENANT}/v2.0",
+            f"https://contoso.ciamlogin.com/{TENANT}/oauth2/v2.0/token",
+        ),
+        (
+            "https://contoso.b2clogin.com/contoso.onmicrosoft.com/b2c_1_signin/v2.0",
+            "https://contoso.b2clogin.com/contoso.onmicrosoft.com/b2c_1_signin/oauth2/v2.0/token",
+        ),
+    ],
+)
+def test_every_cloud_has_its_token_endpoint(authority: str, url: str) -> None:
+    assert ClientSecretCredential(TENANT, CLIENT, "a-secret", authority=authority)._endpoint.url == url
+
+
+# --- mistakes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tenant_id": ""}, "tenant_id"),
+        ({"tenant_id": "a/b"}, "tenant_id"),
+        ({"tenant_id": "common"}, "one tenant"),
+        ({"client_id": "orders"}, "client_id"),
+        ({"client_secret": ""}, "client_secret is missing"),
+        ({"client_secret": None}, "client_secret is missing"),
+        ({"client_secret": "from-a-file\n"}, "white space"),
+        ({"authority": "http://login.example"}, "authority"),
+        ({"authority": "mars"}, "authority"),
+        ({"proxy": "proxy:8080"}, "proxy"),
+        ({"remember": -1}, "remember"),
+        ({"http_client": httpx.Client(), "ssl_context": ssl.create_default_context()}, "http_client"),
+    ],
+)
+def test_mistakes_fail_when_the_credential_is_built(changes: dict[str, Any], words: str) -> None:
+    values = {"tenant_id": TENANT, "client_id": CLIENT, "client_secret": "a-secret"}
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        ClientSecretCredential(**{**values, **changes})
+    assert "from-a-file" not in str(caught.value)
+
+
+# --- its own client ----------------------------------------------------------------------------------
+
+
+def test_without_a_client_given_it_makes_one_and_closes_it(office: Office, get: Get) -> None:
+    with office.entra, office.credential(authority=office.entra.url, http_client=None) as credential:
+        get(credential, office.scope)
+        client = credential._endpoint.client()
+        assert not client.is_closed
+    assert client.is_closed
+
+
+def test_a_client_that_was_given_stays_open(office: Office) -> None:
+    with office.credential() as credential:
+        credential.get_token(office.scope)
+    assert not office.web.is_closed
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_its_own_connections_and_waits_for_nothing_of_its_parent(office: Office) -> None:
+    with office.entra:
+        credential = office.credential(authority=office.entra.url, http_client=None)
+        office.entra.fail("token", "slow", delay=0.3)
+        waiting = threading.Thread(target=credential.get_token, args=(office.scope,))
+        waiting.start()
+        office.until_posts(1)
+        child = os.fork()
+        if child == 0:
+            other = credential._endpoint.client
+            ok = other._made is None or other._made[0] != os.getpid()
+            ok = ok and bool(credential.get_token(office.scope))
+            os._exit(0 if ok else 1)
+        _pid, status = os.waitpid(child, 0)
+        waiting.join()
+        credential.close()
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert office.posts == 2

@@ -1,0 +1,167 @@
+"""Errors say what went wrong, whether to try again, and what to change; and nothing secret."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+
+from entra_guard.credentials import ClientSecretCredential, TokenAcquisitionError
+from entra_guard.credentials._hints import HINTS
+from entra_guard.emulator._aadsts import AADSTS
+
+if TYPE_CHECKING:
+    from outbound_office import Get, Office
+
+
+def refusal(office: Office, get: Get, **changes: Any) -> TokenAcquisitionError:
+    scope = changes.pop("scope", office.scope)
+    with pytest.raises(TokenAcquisitionError) as caught:
+        get(office.credential(**changes), scope)
+    return caught.value
+
+
+def test_the_error_carries_what_the_authority_said(office: Office, get: Get) -> None:
+    error = refusal(office, get, client_secret="not-the-secret-at-all")
+    assert error.error == "invalid_client"
+    assert error.codes == (7000215,)
+    assert not error.retryable
+    assert error.retry_after is None
+    assert re.fullmatch(r"[0-9a-f-]{36}", error.correlation_id or "")
+    assert "AADSTS7000215: Invalid client secret provided" in str(error)
+    assert error.correlation_id in str(error)
+    assert "Trace ID" not in str(error)
+    assert error.hint in str(error)
+
+
+WANTED = [7000215, 7000222, 700016, 700027, 500011, 1002012, 70011, 90002, 501051, 65001, 53003, 9010010]
+
+
+@pytest.mark.parametrize("code", WANTED)
+def test_the_refusals_people_meet_come_with_a_hint_where_to_change_what(office: Office, code: int) -> None:
+    office.entra.fail_next("token", f"AADSTS{code}")
+    with pytest.raises(TokenAcquisitionError) as caught:
+        office.credential().get_token(office.scope)
+    assert caught.value.codes == (code,)
+    assert caught.value.hint == HINTS[code]
+    assert len(caught.value.hint) > 80
+
+
+def test_real_mistakes_get_the_hint_that_helps(office: Office, get: Get) -> None:
+    unknown_app = "11112222-bbbb-3333-cccc-4444dddd5555"
+    mistakes = {
+        "check the client id and the tenant id": {"client_id": unknown_app},
+        "There is no such tenant in this cloud": {"tenant_id": "nobody.onmicrosoft.com"},
+        "No API of that name is in this tenant": {"scope": "api://nobody/.default"},
+        "write the scope as": {"scope": office.scope.removesuffix("/.default")},
+        "has expired": {"client_secret": office.entra.add_secret(office.daemon, expires_in=-1).value},
+    }
+    for words, changes in mistakes.items():
+        assert words in refusal(office, get, **changes).hint
+
+
+@pytest.mark.parametrize("code", [code for code in AADSTS if AADSTS[code].status in {429, 503}])
+def test_what_may_pass_by_itself_is_retryable(office: Office, get: Get, code: int) -> None:
+    office.entra.fail("token", f"AADSTS{code}")
+    assert refusal(office, get).retryable
+
+
+def test_no_answer_says_which_step_failed(office: Office, get: Get) -> None:
+    steps = {}
+    for fault in ("refused", "silent", "html", "500"):
+        with office.entra.failing("token", fault):
+            error = refusal(office, get)
+            steps[fault] = error.error
+            assert error.retryable
+    assert steps == {"refused": "connect", "silent": "timeout", "html": "content", "500": "http"}
+
+
+def test_a_certificate_that_cannot_be_trusted_will_not_mend_itself() -> None:
+    from entra_guard.credentials._refusals import unanswered
+    from entra_guard.errors import FetchError
+
+    error = unanswered(FetchError("tls", "https://login.example", "self-signed certificate"))
+    assert error.error == "tls"
+    assert not error.retryable
+
+
+def _echo(request: httpx.Request) -> httpx.Response:
+    form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
+    said = f"you sent {form['client_secret']} and {request.content.decode()} for alice@contoso.example"
+    return httpx.Response(
+        400, json={"error": "invalid_request", "error_description": f"{said}\r\n{'x' * 999}"}
+    )
+
+
+def test_nothing_secret_or_personal_is_in_any_text_even_if_the_authority_echoes_it(
+    get: Get, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "s3cr~t +/=& value"
+    ids = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "11112222-bbbb-3333-cccc-4444dddd5555")
+    # The emulator echoes nothing, so this one authority is made up.
+    credential = ClientSecretCredential(
+        *ids, secret, http_client=httpx.Client(transport=httpx.MockTransport(_echo))
+    )
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(TokenAcquisitionError) as caught:
+        get(credential, "api://orders/.default")
+    texts = [str(caught.value), repr(caught.value), repr(credential), caplog.text]
+    for text in texts:
+        assert "s3cr" not in text
+        assert "alice" not in text
+    assert "(secret)" in texts[0]
+    assert "\n" not in texts[0]
+    assert len(texts[0]) < 700
+
+
+def test_no_log_line_holds_a_token_or_a_secret(
+    office: Office, get: Get, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    credential = office.credential()
+    token = get(credential, office.scope).token
+    office.entra.fail("token", "500")
+    office.advance(3000)
+    get(credential, office.scope)
+    office.until_posts(2)
+    assert token not in caplog.text
+    assert token.rpartition(".")[2] not in caplog.text
+    assert office.secret.value not in caplog.text
+
+
+def test_a_refused_refresh_is_logged_with_its_hint_and_the_time_that_is_left(
+    office: Office, get: Get, caplog: pytest.LogCaptureFixture
+) -> None:
+    from outbound_office import settled
+
+    credential = office.credential()
+    get(credential, office.scope)
+    office.entra.remove_secret(office.daemon, office.secret.key_id)
+    office.advance(2700)
+    get(credential, office.scope)
+    settled(credential)
+    [line] = [record.getMessage() for record in caplog.records if record.name == "entra_guard.credentials"]
+    assert re.search(r"the token at hand serves \d+ s more", line)
+    assert HINTS[7000215] in line
+
+
+def test_an_error_survives_pickling(office: Office, get: Get) -> None:
+    error = refusal(office, get, client_secret="not-the-secret-at-all")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is TokenAcquisitionError
+    assert (str(again), again.__dict__) == (str(error), error.__dict__)
+
+
+def test_a_claims_challenge_of_the_authority_reaches_the_caller(get: Get) -> None:
+    from entra_guard._http import Answer
+    from entra_guard.credentials._refusals import refused
+
+    claims = '{"access_token":{"capolids":{"essential":true,"values":["x"]}}}'
+    error = refused(Answer(400, {}, {"error": "interaction_required", "claims": claims}))
+    assert error.claims == claims
+    assert not error.retryable
