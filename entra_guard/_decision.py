@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entra_guard import _jws
-from entra_guard._claims import Claims, read_claims, refuse_ambiguous
+from entra_guard._claims import Claims, read_claims, refuse_ambiguous, write_claims
 from entra_guard._json import NotStrictJsonError
 from entra_guard._keys import KeyOrigin
 from entra_guard.checklist import AFTER_SIGNATURE, CHECKLIST, GATE, Case, Decide, nearest_audience
@@ -76,10 +76,8 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
         return Doubt("unknown_key", header.kid, header_part, claims)
     if not _jws.signature_holds(key, header.alg, signing_input, _jws.decode(signature_part)):
         return Doubt("bad_signature", header.kid, header_part, claims)
-    try:
-        refuse_ambiguous(claims, payload)
-    except NotStrictJsonError as error:
-        raise _unclear(error) from None
+    if write_claims(claims) != payload:
+        _refuse_ambiguous(payload)
     origin = key.origin
     for judge in _AFTER:
         if code := judge(policy, issuer, claims, origin, now):
@@ -103,6 +101,13 @@ def plausible(token: bytes, policy: Policy) -> None:
     _jws.read_header(header_part, policy.algorithms)
     try:
         read_claims(_jws.decode(payload_part))
+    except NotStrictJsonError as error:
+        raise _unclear(error) from None
+
+
+def _refuse_ambiguous(payload: bytes) -> None:
+    try:
+        refuse_ambiguous(payload)
     except NotStrictJsonError as error:
         raise _unclear(error) from None
 

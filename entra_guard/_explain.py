@@ -127,7 +127,7 @@ def _claims(segment: bytes, steps: list[Step]) -> Claims | None:
     try:
         payload = _jws.decode(segment)
         claims = read_claims(payload)
-        refuse_ambiguous(claims, payload)
+        refuse_ambiguous(payload)
     except AccessError as error:
         steps.append(_failed("claims", expected, error))
         return None

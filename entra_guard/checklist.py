@@ -44,14 +44,15 @@ def _version(policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _n
 
 
 def _lifetime(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, now: float) -> str:
-    exp, leeway = claims.exp, policy.leeway
-    if exp is None:
+    exp, nbf, iat, leeway = claims.exp, claims.nbf, claims.iat, policy.leeway
+    if exp is None or (nbf is not None and nbf >= exp):
         return "invalid_claims"
-    if now >= exp + leeway:
+    if exp <= now - leeway:
         return "expired"
-    if claims.nbf is not None and (claims.nbf > now + leeway or claims.nbf >= exp):
-        return "not_yet_valid" if claims.nbf < exp else "invalid_claims"
-    return "issued_in_future" if claims.iat is not None and claims.iat > now + leeway else ""
+    latest = now + leeway
+    if nbf is not None and nbf > latest:
+        return "not_yet_valid"
+    return "issued_in_future" if iat is not None and iat > latest else ""
 
 
 def _issuer(policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
@@ -121,15 +122,11 @@ def _kind(_policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now
     return "invalid_claims"
 
 
-def _client(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
+def _permission(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
     allowed = policy.allowed_clients
-    return "client_not_allowed" if allowed is not None and claims.app_id.lower() not in allowed else ""
-
-
-def _permissions(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
-    if claims.roles or claims.scp or policy.allowed_clients is not None:
-        return "" if claims.roles or claims.scopes or policy.allowed_clients is not None else "no_permissions"
-    return "no_permissions"
+    if allowed is None:
+        return "" if claims.roles or claims.scopes else "no_permissions"
+    return "" if claims.app_id.lower() in allowed else "client_not_allowed"
 
 
 GATE: Final[tuple[Check, ...]] = (
@@ -183,18 +180,10 @@ AFTER_SIGNATURE: Final[tuple[Check, ...]] = (
         lambda _p, _i, claims, _k, _now: _kind_found(claims),
     ),
     Check(
-        "client",
-        _client,
-        lambda policy, _i, _c, _k, _now: (
-            sorted(policy.allowed_clients) if policy.allowed_clients else "any client"
-        ),
-        lambda _p, _i, claims, _k, _now: claims.app_id,
-    ),
-    Check(
-        "permissions",
-        _permissions,
-        lambda policy, _i, _c, _k, _now: "any" if policy.allowed_clients else "scp or roles",
-        lambda _p, _i, claims, _k, _now: {"scp": claims.scp, "roles": list(claims.roles)},
+        "permission",
+        _permission,
+        lambda policy, _i, _c, _k, _now: _permission_expected(policy),
+        lambda _p, _i, claims, _k, _now: _permission_found(claims),
     ),
 )
 
@@ -212,6 +201,16 @@ def _kind_found(claims: Claims) -> str:
     if not claims.app_id:
         return "a token without azp or appid" + ("" if claims.scp else ": an ID token")
     return "an app-only token" if claims.is_app else "a token that acts for a user"
+
+
+def _permission_expected(policy: Policy) -> str:
+    allowed = policy.allowed_clients
+    return "scp or roles" if allowed is None else f"a client among {', '.join(sorted(allowed))}"
+
+
+def _permission_found(claims: Claims) -> str:
+    granted = ", ".join([*claims.scopes, *claims.roles]) or "no permission"
+    return f"client {claims.app_id or 'not named'} with {granted}"
 
 
 def nearest_audience(policy: Policy, claims: Claims) -> str:

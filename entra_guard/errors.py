@@ -129,6 +129,7 @@ class AccessError(EntraGuardError):
         claims: str = "",
         resource_metadata: str = "",
     ) -> None:
+        self.args = (code,)
         self.reason = REASONS[code]
         self._facts = facts
         if scope or claims or resource_metadata or retry_after is not None:

@@ -244,15 +244,18 @@ class Guard:
         if serving is None:
             return self._without_keys(token, waiting)
         digest = sha256(token).digest()
-        identity = serving.verdicts.get(digest)
+        verdicts = serving.verdicts
+        identity = verdicts.young.get(digest)
+        if identity is None and verdicts.old:
+            identity = verdicts.get(digest)
         now = self._clock()
         if identity is not None and now < identity.passes_until:
             return Principal(identity, token[identity.payload])
         decided = decide(token, self.policy, serving, now)
         if isinstance(decided, Doubt):
             return self._doubted(decided, token, serving, waiting)
-        serving.verdicts.put(digest, decided.remembered)
-        serving.meet(decided.object_id)
+        verdicts.put(digest, decided.remembered)
+        serving.meet(decided.remembered.object_id)
         return decided
 
     def _without_keys(self, token: bytes, waiting: _Waiting | None) -> _Waiting:
@@ -275,8 +278,10 @@ class Guard:
         answered = ring.state.answered_since(waiting.since)
         if waiting.rounds == 0 or (waiting.rounds == 1 and not (answered or waiting.failed)):
             # The second time because the round that was joined had asked before this token came.
-            familiar = doubt.claims.oid in serving.callers
-            future = ring.for_unknown(now, familiar=familiar) if unknown else ring.for_suspect(doubt.kid, now)
+            if unknown:
+                future = ring.for_unknown(serving, now, familiar=doubt.claims.oid in serving.callers)
+            else:
+                future = ring.for_suspect(serving, doubt.kid, now)
             if future:
                 return waiting.again(future)
             if ring.serving is not serving:  # newer keys came while this was decided

@@ -1,0 +1,147 @@
+"""A whole request through Starlette: guarded, against a middleware that does nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from benchmarks._measure import table
+from benchmarks._office import Office
+from entra_guard.asgi import GuardMiddleware
+
+
+class Nothing:
+    """The least a middleware can do."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+async def hello(_request: object) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+def app_with(*middleware: Middleware) -> Starlette:
+    return Starlette(routes=[Route("/", hello)], middleware=list(middleware))
+
+
+def scope_for(token: str) -> dict[str, Any]:
+    names = (b"host", b"user-agent", b"accept", b"accept-encoding", b"connection")
+    headers = [(name, b"whatever it says") for name in names]
+    return {
+        "type": "http", "method": "GET", "path": "/", "raw_path": b"/", "root_path": "", "query_string": b"",
+        "scheme": "http", "server": ("test", 80), "client": ("test", 1), "http_version": "1.1",
+        "headers": [*headers, (b"authorization", b"Bearer " + token.encode())],
+    }  # fmt: skip
+
+
+async def receive() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def send(_message: object) -> None:
+    pass
+
+
+async def microseconds(app: Any, scope: dict[str, Any], number: int) -> float:
+    began = time.perf_counter()
+    for _ in range(number):
+        await app(dict(scope), receive, send)
+    return (time.perf_counter() - began) / number * 1e6
+
+
+async def in_process(office: Office) -> list[tuple[object, ...]]:
+    guarded = app_with(Middleware(GuardMiddleware, guard=office.guard()))
+    idle, scope = app_with(Middleware(Nothing)), scope_for(office.token())
+    added, whole = [], []
+    for _ in range(41):
+        base = await microseconds(idle, scope, 1000)
+        ours = await microseconds(guarded, scope, 1000)
+        added.append(ours - base)
+        whole.append(base)
+    return [(f"{statistics.median(whole):.1f}", f"{statistics.median(added):.2f}", "<= 4")]
+
+
+def serve_here(kind: str, port: int) -> None:
+    """Print a token, and serve until interrupted: what `serve` starts in a process of its own."""
+    import uvicorn
+
+    office = Office()
+    guarded = Middleware(GuardMiddleware, guard=office.guard())
+    print(office.token(), flush=True)
+    app = app_with(guarded if kind == "guarded" else Middleware(Nothing))
+    uvicorn.run(app, port=port, log_level="critical", loop="uvloop")
+
+
+def serve(kind: str, port: int) -> tuple[subprocess.Popen[str], str]:
+    code = f"from benchmarks.request import serve_here; serve_here({kind!r}, {port})"
+    command = [sys.executable, "-c", code]
+    process = subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    token = process.stdout.readline().strip()
+    time.sleep(1)
+    return process, token
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load(port: int, token: str, seconds: int) -> str:
+    wrk = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{seconds}s", "--latency"]
+    command = [*wrk, "-H", f"Authorization: Bearer {token}", f"http://127.0.0.1:{port}/"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def under_uvicorn(kind: str, port: int) -> tuple[object, ...]:
+    process, token = serve(kind, port)
+    try:
+        load(port, token, 1)
+        before = cpu_seconds(process.pid)
+        output = load(port, token, 4)
+        used = cpu_seconds(process.pid) - before
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+    requests = int(re.search(r"(\d+) requests in", output)[1])  # type: ignore[index]
+    wrong = re.search(r"Non-2xx[^\d]*(\d+)", output)
+    p50, p99 = (re.search(rf"^\s+{share}%\s+(\S+)", output, re.MULTILINE)[1] for share in (50, 99))  # type: ignore[index]
+    return f"{requests / used:,.0f}", p50, p99, wrong[1] if wrong else 0
+
+
+def main() -> None:
+    office = Office()
+    table(
+        "A whole request, in process",
+        ("bare app, µs", "the guard adds, µs", "bar"),
+        asyncio.run(in_process(office)),
+    )
+    if shutil.which("wrk") is None or shutil.which("taskset") is None:
+        print("\nwrk or taskset is missing: no load test (Debian: apt-get install wrk util-linux)")
+        return
+    rows: list[tuple[object, ...]] = []
+    for number, kind in enumerate(("bare", "guarded") * 2):
+        rows.append((kind, *under_uvicorn(kind, 18500 + number)))
+    head = ("uvicorn with uvloop", "requests per CPU-second", "p50", "p99", "not 2xx")
+    table("Under uvicorn, wrk on another core", head, rows)
+
+
+if __name__ == "__main__":
+    main()
