@@ -164,10 +164,11 @@ class KeyRing:
                 return _ENDED
             return self._in_flight(now) or (self._start(now) if self.state.may_attempt(now) else None)
 
-    def for_unknown(self, now: float, *, familiar: bool) -> Future[None] | None:
+    def for_unknown(self, seen: Serving, now: float, *, familiar: bool) -> Future[None] | None:
         """Ask for a round because of an unknown kid; None if it is too soon.
 
         Args:
+            seen: The keys that lack the kid. Where others serve by now, nothing is left to wait for.
             now: Monotonic seconds.
             familiar: Whether the token names a caller whom the keys at hand have verified.
         """
@@ -176,6 +177,8 @@ class KeyRing:
         if now < opens and not self._work.under_way:
             return None  # a flood ends here, without a lock
         with self._lock:
+            if self.serving is not seen:
+                return _ENDED
             if future := self._in_flight(now):
                 return future
             state_after = _key_store.forced(self.state, now, familiar=familiar)
@@ -185,11 +188,13 @@ class KeyRing:
             self.state = state_after
         return future
 
-    def for_suspect(self, kid: str, now: float) -> Future[None] | None:
+    def for_suspect(self, seen: Serving, kid: str, now: float) -> Future[None] | None:
         """Ask for a round because a known kid's signature failed: new material may stand under it."""
         if now < self._suspected.get(kid, now) and not self._work.under_way:
             return None
         with self._lock:
+            if self.serving is not seen:
+                return _ENDED
             if future := self._in_flight(now):
                 return future
             if now < self._suspected.get(kid, now) or not self.state.may_attempt(now):
@@ -223,7 +228,7 @@ class KeyRing:
         self._began = now
         future = self._work.start(_ROUND, self.round)
         if future.done() and (error := future.exception()):  # no thread could be started
-            self._failed(error if isinstance(error, Exception) else RuntimeError(str(error)), now)
+            self._failed(error if isinstance(error, Exception) else RuntimeError(str(error)), now, now)
         return future
 
     def _in_flight(self, now: float) -> Future[None] | None:
@@ -233,7 +238,8 @@ class KeyRing:
             return future
         self._work.abandon(_ROUND)
         url = self.source.configuration_urls["2.0"]
-        self._failed(FetchError("timeout", url, f"not done after {_GIVE_UP:.0f} seconds"), self._began)
+        error = FetchError("timeout", url, f"not done after {_GIVE_UP:.0f} seconds")
+        self._failed(error, self._began, self._began)  # it has kept us from trying anew for long enough
         return None
 
     def round(self) -> None:
@@ -248,7 +254,7 @@ class KeyRing:
             snapshot, documents = self._fetch(known, began)
         except Exception as error:
             with self._lock:
-                self._failed(error, began)
+                self._failed(error, began, self._monotonic())
             if self._load_file():
                 return
             raise
@@ -271,13 +277,12 @@ class KeyRing:
         with self._client() as client:
             return fetch(client, self.source, old=old, known=known, now=began)
 
-    def _failed(self, error: Exception, began: float) -> None:
+    def _failed(self, error: Exception, began: float, now: float) -> None:
         """Note that a round failed. Under the lock."""
         refused = isinstance(error, FetchError) and error.step == "content"
         after = error.retry_after if isinstance(error, FetchError) else None
-        now, jitter = self._monotonic(), self._jitter()
         self.state = _key_store.failed(
-            self.state, error, began, now, jitter, retry_after=after, refused=refused
+            self.state, error, began, now, self._jitter(), retry_after=after, refused=refused
         )
         kept = "none at hand" if self.serving is None else "the keys at hand stay"
         surprise = None if isinstance(error, FetchError) else error

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx
@@ -15,6 +14,9 @@ import pytest
 
 from entra_guard import AccessError, Guard, KeySettings
 from entra_guard.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 HOUR = 3600.0
 
@@ -33,29 +35,34 @@ class Clock:
 
 
 class Gate(httpx.BaseTransport):
-    """A way to the emulator on which requests can be held, without any time passing."""
+    """A way to the emulator on which answers can be held back, without any time passing."""
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
         self._inner = inner
-        self._open = threading.Event()
-        self._open.set()
-        self.arrived = threading.Semaphore(0)
+        self._to_hold = 0
+        self._released = threading.Event()
+        self._arrived = threading.Semaphore(0)
 
-    def close_gate(self) -> None:
-        self._open.clear()
+    def hold(self, requests: int) -> None:
+        """Answer the next so many requests as of now, and keep the answers until `release`."""
+        self._released.clear()
+        self._to_hold = requests
 
-    def open_gate(self) -> None:
-        self._open.set()
+    def release(self) -> None:
+        self._to_hold = 0
+        self._released.set()
 
     def await_arrival(self) -> None:
-        assert self.arrived.acquire(timeout=10), "no request came"
+        """Wait until a request is being held."""
+        assert self._arrived.acquire(timeout=10), "no request came"
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        held = not self._open.is_set()
-        response = self._inner.handle_request(request) if held else None
-        self.arrived.release()
-        self._open.wait(10)
-        return response or self._inner.handle_request(request)
+        response = self._inner.handle_request(request)
+        if self._to_hold:
+            self._to_hold -= 1
+            self._arrived.release()
+            self._released.wait(10)
+        return response
 
 
 @dataclass(frozen=True)
@@ -169,7 +176,7 @@ class Office:
         return self.entra.count("keys")
 
     def close(self) -> None:
-        self.gate.open_gate()
+        self.gate.release()
         for guard in self.guards:
             settle(guard)
         for client in self._clients:

@@ -57,31 +57,31 @@ def failed_times(state: KeyState, times: int, *, now: float = 0.0, jitter: float
 # --- what serves ---
 
 
-def test_keys_serve_until_they_are_a_day_old_and_not_a_second_longer():
+def test_keys_serve_until_they_are_a_day_old_and_not_a_second_longer() -> None:
     state = state_with("a", at=100.0)
     assert expired(state, 100.0 + DAY - 1) is state
     assert expired(state, 100.0 + DAY).snapshot is None
 
 
-def test_what_was_accepted_stays_through_any_number_of_failures():
+def test_what_was_accepted_stays_through_any_number_of_failures() -> None:
     state = failed_times(state_with("a"), 500)
     assert set(state.snapshot.by_kid) == {"a"}
     assert state.failures == 500
     assert state.last_error is TROUBLE
 
 
-def test_a_success_ends_failing():
+def test_a_success_ends_failing() -> None:
     state = succeeded(failed_times(state_with("a"), 3), snapshot("a", at=50.0), 50.0, 0.5)
     assert (state.failing, state.last_error) == (False, None)
 
 
-def test_an_answer_to_an_older_question_is_discarded():
+def test_an_answer_to_an_older_question_is_discarded() -> None:
     state = state_with("a", "new", at=100.0)
     assert succeeded(state, snapshot("a", at=99.0), 120.0, 0.5) is state
     assert failed(state, TROUBLE, 99.0, 120.0, 0.5) is state
 
 
-def test_the_generation_counts_changes_and_not_refreshes():
+def test_the_generation_counts_changes_and_not_refreshes() -> None:
     state = state_with("a")
     same = succeeded(state, snapshot("a", at=1.0), 1.0, 0.5)
     more = succeeded(same, snapshot("a", "b", at=2.0), 2.0, 0.5)
@@ -89,12 +89,12 @@ def test_the_generation_counts_changes_and_not_refreshes():
     assert [s.snapshot.generation for s in (state, same, more, other_material)] == [1, 1, 2, 3]
 
 
-def test_a_withdrawn_key_stops_at_once():
+def test_a_withdrawn_key_stops_at_once() -> None:
     state = succeeded(state_with("a", "b"), snapshot("b", at=10.0), 10.0, 0.5)
     assert set(state.snapshot.by_kid) == {"b"}
 
 
-def test_a_withdrawn_key_serves_through_the_grace_that_was_asked_for():
+def test_a_withdrawn_key_serves_through_the_grace_that_was_asked_for() -> None:
     state = succeeded(state_with("a", "b", retired_key_grace=60.0), snapshot("b", at=10.0), 10.0, 0.5)
     again = succeeded(state, snapshot("b", at=40.0), 40.0, 0.5)
     assert set(again.snapshot.by_kid) == {"a", "b"}
@@ -103,19 +103,19 @@ def test_a_withdrawn_key_serves_through_the_grace_that_was_asked_for():
     assert set(expired(again, 70.0).snapshot.by_kid) == {"b"}
 
 
-def test_a_key_that_comes_back_is_not_retired_any_more():
+def test_a_key_that_comes_back_is_not_retired_any_more() -> None:
     state = succeeded(state_with("a", "b", retired_key_grace=60.0), snapshot("b", at=10.0), 10.0, 0.5)
     back = succeeded(state, snapshot("a", "b", at=20.0), 20.0, 0.5)
     assert not back.snapshot.retired
 
 
-def test_only_what_the_authority_itself_said_pins_its_issuer():
+def test_only_what_the_authority_itself_said_pins_its_issuer() -> None:
     of_network = snapshot("a", at=0.0)
     of_file = replace(of_network, configured_at=NEVER)
     assert (of_network.pinned, of_file.pinned) == (ISSUER, None)
 
 
-def test_a_file_replaces_keys_and_leaves_failures_and_back_off_as_they_are():
+def test_a_file_replaces_keys_and_leaves_failures_and_back_off_as_they_are() -> None:
     failing = failed_times(state_with("a"), 3, now=10.0)
     state = adopted(failing, snapshot("a", "b", at=5.0), 11.0)
     assert set(state.snapshot.by_kid) == {"a", "b"}
@@ -126,23 +126,23 @@ def test_a_file_replaces_keys_and_leaves_failures_and_back_off_as_they_are():
 
 
 @pytest.mark.parametrize(("jitter", "delay"), [(0.0, 3240.0), (0.5, 3600.0), (1.0, 3960.0)])
-def test_the_next_refresh_is_an_hour_away_give_or_take_a_tenth(jitter, delay):
+def test_the_next_refresh_is_an_hour_away_give_or_take_a_tenth(jitter: float, delay: float) -> None:
     state = succeeded(EMPTY, snapshot("a", at=0.0), 10.0, jitter)
     assert state.next_attempt == pytest.approx(10.0 + delay)
 
 
-def test_failures_back_off_from_one_second_to_five_minutes_with_full_jitter():
+def test_failures_back_off_from_one_second_to_five_minutes_with_full_jitter() -> None:
     longest = [failed_times(EMPTY, n).next_attempt for n in range(1, 12)]
     assert longest == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     assert failed_times(EMPTY, 5, jitter=0.0).next_attempt == 0.0
 
 
 @pytest.mark.parametrize(("asked", "obeyed"), [(None, 0.5), (0.1, 0.5), (120.0, 120.0), (1e9, 3600.0)])
-def test_retry_after_is_obeyed_up_to_the_refresh_interval(asked, obeyed):
+def test_retry_after_is_obeyed_up_to_the_refresh_interval(asked: float | None, obeyed: float) -> None:
     assert failed(EMPTY, TROUBLE, 0.0, 0.0, 0.5, retry_after=asked).next_attempt == obeyed
 
 
-def test_within_a_back_off_no_caller_causes_an_attempt():
+def test_within_a_back_off_no_caller_causes_an_attempt() -> None:
     state = failed_times(state_with("a"), 4, now=100.0)
     assert not state.may_attempt(107.9)
     assert forced(state, 107.9, familiar=True) is None
@@ -150,7 +150,7 @@ def test_within_a_back_off_no_caller_causes_an_attempt():
     assert forced(state, 108.0, familiar=False) is not None
 
 
-def test_the_configuration_is_read_again_when_it_is_old_or_something_failed():
+def test_the_configuration_is_read_again_when_it_is_old_or_something_failed() -> None:
     state = state_with("a", at=0.0)
     assert not state.needs_configuration(12 * HOUR - 1)
     assert state.needs_configuration(12 * HOUR)
@@ -172,16 +172,16 @@ def gaps_of_a_flood(state: KeyState, seconds: float, *, familiar: bool = False) 
     return [later - earlier for earlier, later in pairwise(moments)]
 
 
-def test_a_flood_of_unknown_kids_sinks_from_one_refresh_in_30_seconds_to_one_in_5_minutes():
+def test_a_flood_of_unknown_kids_sinks_from_one_refresh_in_30_seconds_to_one_in_5_minutes() -> None:
     assert gaps_of_a_flood(state_with("a"), 1700.0) == [30, 60, 120, 240, 300, 300, 300, 300]
 
 
-def test_the_first_refresh_for_an_unknown_kid_is_free():
+def test_the_first_refresh_for_an_unknown_kid_is_free() -> None:
     state = state_with("a", at=0.0)
     assert forced(state, 0.0, familiar=False) is not None
 
 
-def test_a_new_key_starts_the_cooldown_over():
+def test_a_new_key_starts_the_cooldown_over() -> None:
     state = state_with("a")
     for now in (0.0, 30.0, 90.0):
         state = forced(state, now, familiar=False)
@@ -191,7 +191,7 @@ def test_a_new_key_starts_the_cooldown_over():
         assert forced(succeeded(nothing_new, news, 92.0, 0.5), 92.0, familiar=False) is not None
 
 
-def test_a_stray_client_that_asks_every_five_minutes_does_not_make_the_cooldown_long():
+def test_a_stray_client_that_asks_every_five_minutes_does_not_make_the_cooldown_long() -> None:
     state = state_with("a")
     for now in range(0, 36_000, 301):
         state = forced(state, float(now), familiar=False)
@@ -199,7 +199,7 @@ def test_a_stray_client_that_asks_every_five_minutes_does_not_make_the_cooldown_
         assert state.forced.cooldown == 30.0
 
 
-def test_a_flood_of_strangers_leaves_the_reserve_to_familiar_callers():
+def test_a_flood_of_strangers_leaves_the_reserve_to_familiar_callers() -> None:
     state = state_with("a")
     for now in (0.0, 30.0, 90.0, 210.0):
         state = forced(state, now, familiar=False)
@@ -222,7 +222,9 @@ def budgets(draw: st.DrawFn) -> KeySettings:
 
 
 @given(settings=budgets(), pauses=st.lists(st.integers(0, 2000), min_size=1, max_size=80))
-def test_however_strangers_time_their_tokens_the_budget_holds_in_every_stretch_of_time(settings, pauses):
+def test_however_strangers_time_their_tokens_the_budget_holds_in_every_stretch_of_time(
+    settings: KeySettings, pauses: list[int]
+) -> None:
     allowance, now, asked = Allowance(), 0.0, []
     for pause in pauses:
         now = max(now + pause, allowance.opens if pause < 1 else 0.0)  # a flood waits for no second longer
@@ -241,7 +243,9 @@ def test_however_strangers_time_their_tokens_the_budget_holds_in_every_stretch_o
         max_size=60,
     )
 )
-def test_even_insiders_get_no_more_than_twice_the_budget_and_never_an_attempt_within_a_back_off(steps):
+def test_even_insiders_get_no_more_than_twice_the_budget_and_never_an_attempt_within_a_back_off(
+    steps: list[tuple[int, bool, str]],
+) -> None:
     state, now, rounds = state_with("a"), 0.0, []
     for pause, familiar, outcome in steps:
         now += pause
@@ -280,6 +284,6 @@ def test_even_insiders_get_no_more_than_twice_the_budget_and_never_an_attempt_wi
     ],
     ids=str,
 )
-def test_settings_that_cannot_work_are_refused_when_they_are_made(settings):
+def test_settings_that_cannot_work_are_refused_when_they_are_made(settings: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match="is in seconds"):
         KeySettings(**settings)

@@ -1,0 +1,47 @@
+"""A program that verifies a token, forks, and lets each child verify: what a preloading server does.
+
+Arguments: the emulator's URL, the tenant, the audience. The token comes on standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from urllib.request import Request, urlopen
+
+from entra_guard import Guard
+
+
+def in_child(guard: Guard, token: str) -> None:
+    """Verify what the parent knew, and what only a fetch of the child's own can tell."""
+    guard.verify(token)
+    said = "accepted"
+    guard.verify(new_token())
+    os.write(1, f"child: {said}, new key accepted\n".encode())
+
+
+def new_token() -> str:
+    """A token of a key that is newer than the parent's keys."""
+    control(f"{url}/_emu/keys/rotate", {})
+    return str(control(f"{url}/_emu/token", {"client": audience, "roles": ["Orders.Read"]})["access_token"])
+
+
+def control(address: str, body: dict[str, object]) -> dict[str, object]:
+    request = Request(address, json.dumps(body).encode(), {"content-type": "application/json"})
+    with urlopen(request) as answer:
+        return dict(json.load(answer))
+
+
+url, tenant, audience = sys.argv[1:]
+given = sys.stdin.read()
+guard = Guard(tenant=tenant, audience=audience, authority=url)
+guard.verify(given)
+for _ in range(3):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            in_child(guard, given)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
