@@ -11,14 +11,14 @@ from entra_guard.cli._words import step_words, timed, words
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from entra_guard import Explanation, Step
     from entra_guard.cli._screen import Screen
 
 
 _NAME: Final = 15
-_EXPECTED: Final = 40
+_EXPECTED: Final = 38
 _TELLING: Final = ("expected", "found", "needs", "has", "nearest", "request_scope")
 _BETWEEN: Final = {"expected": " or "}
 _ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
@@ -26,10 +26,9 @@ _ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
 
 def show_steps(screen: Screen, explanation: Explanation) -> None:
     """Show the checklist as a token went through it, line by line."""
-    screen.put(Text(f"{'':{2 + screen.mark_width}}{'step':{_NAME}}{'expected':{_EXPECTED}}found", "dim"))
+    screen.put(Text(f"{'':{2 + screen.mark_width}}{'step':{_NAME}}{'expected':{_EXPECTED}}  found", "dim"))
     for step in explanation.steps:
-        for line in _lines(screen, step):
-            screen.put(line)
+        _show_step(screen, step)
     screen.say(*_outcome(explanation), indent=2)
 
 
@@ -42,18 +41,12 @@ def _outcome(explanation: Explanation) -> tuple[str, str]:
     return f"{how}, {reason.status}: {reason.code}", "bold red"
 
 
-def _lines(screen: Screen, step: Step) -> Iterator[Text]:
-    """A step in one line; in two where it is too wide, so that both values start in one column."""
+def _show_step(screen: Screen, step: Step) -> None:
     expected, found = step_words(step)
     tone = {"pass": "", "fail": "bold red", "open": "dim"}[step.verdict]
-    begin = Text.assemble("  ", screen.mark(step.verdict), (f"{step.name:{_NAME}}", tone))
-    quiet = "dim" if found == "the same" else tone
-    line = Text.assemble(begin, f"{expected:{_EXPECTED - 2}}  ", (found, quiet))
-    if line.cell_len <= screen.width:
-        yield line
-        return
-    yield Text.assemble(begin, expected)
-    yield Text.assemble((f"{'found':>{len(begin) - 2}}  ", "dim"), (found, quiet))
+    lead = Text.assemble("  ", screen.mark(step.verdict), (f"{step.name:{_NAME}}", tone))
+    shown = Text(found, "dim" if found == "the same" else tone)
+    screen.pair(lead, expected, shown, column=_EXPECTED, label="found")
 
 
 def fact_rows(details: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -102,11 +102,11 @@ class Screen:
             labels: The least width of the names, to line up with another list.
         """
         grid = Table.grid(padding=(0, 2))
-        grid.add_column(style=QUIET, no_wrap=True, min_width=labels)
+        grid.add_column(style=QUIET, no_wrap=True)
         grid.add_column(overflow="fold")
         for name, value in rows:
             if value:
-                grid.add_row(name, value)
+                grid.add_row(f"{name:{labels}}", value)
         self.put(grid, indent=indent)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, indent: int = 2) -> None:
@@ -117,6 +117,27 @@ class Screen:
         for row in rows:
             lines.add_row(*row)
         self.put(lines, indent=indent)
+
+    def pair(self, lead: Text, left: str, right: Text, *, column: int, label: str = "") -> None:
+        """Show two values after a lead, side by side; where too wide, one below the other.
+
+        Args:
+            lead: What both belong to.
+            left: The first value.
+            right: The second.
+            column: Columns of the first value that keep the second ones in line.
+            label: Said before a second value that stands below.
+        """
+        line = Text.assemble(lead, f"{left:{column}}  ", right)
+        if line.cell_len <= self.console.width:
+            self.put(line)
+            return
+        below = Table.grid()
+        below.add_column(no_wrap=True)
+        below.add_column(overflow="fold")
+        below.add_row(lead, left)
+        below.add_row(Text(f"{label:>{lead.cell_len - 2}}  ", QUIET), right)
+        self.put(below)
 
     def mark(self, verdict: str) -> Text:
         """Show how a step ended, `mark_width` columns wide: 'pass', 'fail', or 'open' for one not judged."""
@@ -129,8 +150,3 @@ class Screen:
     def mark_width(self) -> int:
         """Columns of a mark, with the gap after it."""
         return 5 if self.plain else 2
-
-    @property
-    def width(self) -> int:
-        """Columns of a line; no limit where the output is piped."""
-        return self.console.width

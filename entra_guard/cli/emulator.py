@@ -35,7 +35,7 @@ _HTTPS: Final = 8788
 def emulator(
     *, port: int, https_port: int, https: bool, seed: int | None, state_dir: Path | None, form: Form | None
 ) -> None:
-    r"""Serve the embedded Entra on this machine, with an API, a daemon and people registered.
+    """Serve the embedded Entra on this machine, with an API, a daemon and people registered.
 
     Their ids and the daemon's secret are the same on every run; nothing but a certificate is kept between
     runs. Ctrl-C ends it.
@@ -47,7 +47,7 @@ def emulator(
         eval "$(entra-guard emulator --env &)"
         ...
         kill $ENTRA_EMULATOR_PID
-    """
+    """  # noqa: D301  # click wants the character, not the letters
     from entra_guard.cli._seed import seeded  # noqa: PLC0415  # so that --help stays fast
     from entra_guard.cli._stopping import wait_for_ctrl_c  # noqa: PLC0415
     from entra_guard.emulator import Emulator  # noqa: PLC0415

@@ -30,16 +30,17 @@ _UNJUDGED: Final = 3
 def explain(
     settings: dict[str, Any] | None, *, tenant: str | None, audience: tuple[str, ...], authority: str | None
 ) -> None:
-    r"""Tell step by step why an API accepts or refuses a token.
+    """Tell step by step why an API accepts or refuses a token.
 
     The token is read from standard input, or asked for and not shown. It is never taken from the command
-    line, where other users of the machine could read it, and never printed. A whole header line or a token
-    endpoint's whole answer will do, too. Exits with 1 if the token is refused, and with 3 if it
-    could not be judged, as no keys could be fetched.
+    line, where other users of the machine could read it, and never printed. A whole header line will do,
+    and so will the whole answer of a token endpoint.
 
     \b
         entra-guard explain --tenant <tenant id> --audience <client id> < token.txt
-    """
+
+    Exits with 1 if the token is refused, and with 3 if it could not be judged, as there were no keys.
+    """  # noqa: D301  # click wants the character, not the letters
     from entra_guard.cli._findings import reason_rows, show_steps  # noqa: PLC0415  # --help stays fast
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
     from entra_guard.cli._token_input import read_token  # noqa: PLC0415

@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _MEANING: Final = {
-    "aud": "for: the Orders API",
-    "iss": "issued by: this tenant",
+    "aud": "for the Orders API",
+    "iss": "issued by this tenant",
     "iat": "issued",
     "nbf": "valid since",
     "exp": "ends",
     "azp": "asked for by the daemon",
-    "azpacr": "1: proved by a secret",
-    "oid": "the daemon in the tenant",
-    "roles": "granted by the admin",
-    "sub": "as oid: nobody signed in",
+    "azpacr": "1: it proved itself by a secret",
+    "oid": "the daemon in this tenant",
+    "roles": "granted by the administrator",
+    "sub": "as oid: no user is signed in",
     "tid": "this tenant",
-    "uti": "id in the sign-in log",
-    "ver": "as the API registered",
+    "uti": "its id in Entra's sign-in log",
+    "ver": "as the API's registration asks",
 }
 _TIMES: Final = frozenset({"iat", "nbf", "exp"})
 

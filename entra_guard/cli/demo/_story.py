@@ -145,9 +145,11 @@ class Story:
         self.screen.heading("4  What the token says")
         header = jwt.get_unverified_header(token)
         claims = jwt.decode(token, options={"verify_signature": False})
-        self.screen.facts([("header", json.dumps(header))])
+        self.screen.say(f"{'header':8}{json.dumps(header)}", indent=2)
         self.screen.gap()
-        self.screen.table(("claim", "value", "meaning"), claim_rows(claims, self.cast.entra.now()))
+        for name, value, meaning in claim_rows(claims, self.cast.entra.now()):
+            lead = Text.assemble("  ", (f"{name:8}", "cyan"))
+            self.screen.pair(lead, value, Text(meaning, "dim"), column=36)
 
     def _checklist(self, token: str) -> None:
         self.screen.heading("5  What the guard checks: guard.explain(token)")
