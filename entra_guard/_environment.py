@@ -27,9 +27,7 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
         )
     settings: dict[str, Any] = {"tenant": tenant, "audience": audience}
     if authority := environ.get("ENTRA_GUARD_AUTHORITY") or environ.get("AZURE_AUTHORITY_HOST"):
-        settings["authority"] = (
-            authority if ":" in authority or "." not in authority else f"https://{authority}"
-        )
+        settings["authority"] = authority
     for variable, name in (("ALLOWED_CLIENTS", "allowed_clients"), ("TOKEN_VERSIONS", "token_versions")):
         if values := _list(environ.get(f"ENTRA_GUARD_{variable}", "")):
             settings[name] = values

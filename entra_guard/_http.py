@@ -53,11 +53,21 @@ def is_safe(url: str) -> bool:
     return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)))
 
 
-def new_client(*, ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> httpx.Client:
-    """Make a client of our own, for one round of fetches: nothing idles, nothing is shared by forks."""
+def new_client(
+    *, ssl_context: ssl.SSLContext | None = None, proxy: str | None = None, direct: bool = False
+) -> httpx.Client:
+    """Make a client of our own, for one round of fetches: nothing idles, nothing is shared by forks.
+
+    Args:
+        ssl_context: Trusts other authorities than the usual ones.
+        proxy: Of the user's choice; by default the environment's.
+        direct: Use no proxy at all, as for endpoints on the host itself.
+    """
     import httpx  # noqa: PLC0415  # a third of the import time of this package, and not needed before now
 
-    return httpx.Client(verify=ssl_context or True, proxy=proxy, timeout=timeouts(TOTAL_TIMEOUT))
+    return httpx.Client(
+        verify=ssl_context or True, proxy=proxy, timeout=timeouts(TOTAL_TIMEOUT), trust_env=not direct
+    )
 
 
 def timeouts(seconds: float) -> httpx.Timeout:
@@ -95,13 +105,24 @@ def exchange(
     data: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     total: float = TOTAL_TIMEOUT,
+    platform: bool = False,
 ) -> Answer:
     """Send one request and read the JSON object that answers it, whatever the status.
+
+    Args:
+        client: Whatever client the user chose.
+        method: GET or POST.
+        url: Where to.
+        limit: The most bytes to read.
+        data: A form to send.
+        headers: More headers.
+        total: Seconds for all of it.
+        platform: The endpoint is the host platform's own and speaks plain http, as for managed identities.
 
     Raises:
         FetchError: No answer, or none that is a JSON object. A status without JSON fails at step "http".
     """
-    if not is_safe(url):
+    if not (platform or is_safe(url)):
         raise FetchError("connect", url, "neither https nor http on this machine")
     deadline = time.monotonic() + total
     trail = _Trail(url)

@@ -76,14 +76,14 @@ class Authority:
 
     @classmethod
     def named(cls, name: str) -> Authority:
-        """Read an authority as users write it: a cloud's name or a URL.
+        """Read an authority as users write it: a cloud's name, a URL, or a host as in AZURE_AUTHORITY_HOST.
 
         Raises:
             ConfigurationError: It is neither a known cloud nor an https URL (or http on this machine).
         """
         if cloud := CLOUDS.get(name):
             return cls(cloud.authority, aliases=cloud.aliases)
-        url = name.rstrip("/")
+        url = (f"https://{name}" if "." in name and ":" not in name else name).rstrip("/")
         if not is_safe(url):
             raise ConfigurationError(
                 f"authority must be one of {', '.join(CLOUDS)}, or an https URL (http on this machine only)"
