@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated
 from rest_framework.permissions import BasePermission
-from rest_framework.views import exception_handler as usual_handler
-from rest_framework.views import set_rollback
 
 from entra_guard._environ import authorization
 from entra_guard._request import log_refusal
@@ -111,10 +109,12 @@ def needs(
 
 def exception_handler(exception: Exception, context: Any) -> HttpResponse | Response | None:
     """Answer refusals as everywhere else, and leave all other exceptions to REST framework."""
+    from rest_framework import views  # noqa: PLC0415  # which imports this module, by its settings
+
     error = _access_error(exception, context)
     if error is None:
-        return usual_handler(exception, context)
-    set_rollback()
+        return views.exception_handler(exception, context)
+    views.set_rollback()
     return answer(context["request"], error)
 
 

@@ -4,33 +4,29 @@ For a whole application `asgi.GuardMiddleware` is enough. `EntraBearer` is for r
 sub-applications with policies of their own; `document` makes Swagger UI's Authorize button log in.
 """
 
-from __future__ import annotations
-
+# No annotations from the future here: FastAPI cannot resolve them on an object that is called.
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response, Security, WebSocket
 from fastapi.exceptions import HTTPException
 from fastapi.openapi.models import SecurityBase as SecurityModel
-from fastapi.security import SecurityScopes  # noqa: TC002  # FastAPI reads the annotations
+from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
-from starlette.requests import HTTPConnection  # noqa: TC002  # as above
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketState
 
+from entra_guard._any_guard import AnyGuard
 from entra_guard._asgi_expiry import POLICY_VIOLATION
 from entra_guard._openapi import described, full_name, scheme_of
 from entra_guard._request import Gate, PublicPaths, log_refusal
 from entra_guard.asgi import authorization, refuse
 from entra_guard.errors import AccessError, KeysUnavailableError
+from entra_guard.guard import Guard
 from entra_guard.principal import Principal, bind_principal, unbind_principal
 from entra_guard.requirement import Requirement, check_any
 from entra_guard.requires import alternatives_of
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-
-    from entra_guard._any_guard import AnyGuard
-    from entra_guard.guard import Guard
 
 SCHEME: Final = "EntraBearer"
 """The name of the security scheme in the OpenAPI document."""

@@ -48,7 +48,7 @@ class Entra(Emulator):
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.close()
+        """Do nothing: there is no socket to close, and guards may look for keys until they are let go."""
 
     @cached_property
     def _http(self) -> httpx.Client:

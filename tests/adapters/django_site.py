@@ -1,0 +1,91 @@
+"""The URLs of the Django site under test: plain views, sync and async, and REST framework's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import path
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from entra_guard import current_principal, requires
+from entra_guard.drf import needs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+def whoami(request: Any) -> HttpResponse:
+    assert request.user.principal is request.principal is current_principal()
+    return HttpResponse(request.principal.app_id)
+
+
+async def awhoami(request: Any) -> HttpResponse:
+    assert request.principal is current_principal()
+    return HttpResponse(request.principal.app_id)
+
+
+@requires(roles=["Orders.Admin"])
+def admin(_request: Any) -> HttpResponse:
+    return HttpResponse("the admin's")
+
+
+@requires(roles=["Orders.Admin"])
+async def aadmin(_request: Any) -> HttpResponse:
+    return HttpResponse("the admin's")
+
+
+def healthy(_request: Any) -> HttpResponse:
+    return HttpResponse("healthy")
+
+
+def stream(_request: Any) -> StreamingHttpResponse:
+    def chunks() -> Iterator[str]:
+        yield current_principal().app_id
+        yield f" {current_principal().app_id}"
+
+    return StreamingHttpResponse(chunks())
+
+
+async def astream(_request: Any) -> StreamingHttpResponse:
+    async def chunks() -> AsyncIterator[str]:
+        yield current_principal().app_id
+        yield f" {current_principal().app_id}"
+
+    return StreamingHttpResponse(chunks())
+
+
+class Whoami(APIView):
+    def get(self, request: Any) -> Response:
+        return Response({"app": request.auth.app_id, "user": str(request.user), "pk": request.user.pk})
+
+
+class Admin(APIView):
+    permission_classes = (needs(roles=["Orders.Admin"]),)
+
+    def get(self, _request: Any) -> Response:
+        return Response("the admin's")
+
+
+class Healthy(APIView):
+    authentication_classes = ()
+    permission_classes = ()
+
+    def get(self, _request: Any) -> Response:
+        return Response("healthy")
+
+
+urlpatterns = [
+    path("orders", whoami),
+    path("admin", admin),
+    path("healthz", healthy),
+    path("stream", stream),
+    path("async/healthz", healthy),
+    path("async/orders", awhoami),
+    path("async/admin", aadmin),
+    path("async/stream", astream),
+    path("rest/orders", Whoami.as_view()),
+    path("rest/admin", Admin.as_view()),
+    path("rest/healthz", Healthy.as_view()),
+]

@@ -1,0 +1,160 @@
+"""Every adapter lets the same requests pass, and gives all others the same answer, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bare_requests import Answer
+from doors import DOORS
+
+from entra_guard import AccessError
+from entra_guard.emulator import PRESETS
+from entra_guard.errors import refusal
+
+if TYPE_CHECKING:
+    from doors import Door
+
+    from entra_guard import Guard
+    from entra_guard.testing import Entra
+
+TOKEN = b"<a good token>"
+
+HOSTILE_HEADERS: dict[str, list[bytes]] = {
+    "missing_token": [],
+    "empty": [b""],
+    "a space": [b" "],
+    "the scheme alone": [b"Bearer"],
+    "the scheme and a space": [b"Bearer "],
+    "another scheme": [b"Basic dXNlcjpwYXNzd29yZA=="],
+    "an unknown scheme": [b"Token " + TOKEN],
+    "no scheme": [TOKEN],
+    "two words": [b"Bearer " + TOKEN + b" " + TOKEN],
+    "two spaces": [b"Bearer  " + TOKEN],
+    "a space behind": [b"Bearer " + TOKEN + b" "],
+    "a tab": [b"Bearer\t" + TOKEN],
+    "two headers": [b"Bearer " + TOKEN, b"Bearer " + TOKEN],
+    "two headers, one of them Basic": [b"Basic dXNlcjpwYXNzd29yZA==", b"Bearer " + TOKEN],
+    "two headers, the second empty": [b"Bearer " + TOKEN, b""],
+    "joined by a comma": [b"Bearer " + TOKEN + b",Bearer " + TOKEN],
+    "a comma behind": [b"Bearer " + TOKEN + b","],
+    "null": [b"Bearer null"],
+    "undefined": [b"bearer undefined"],
+    "an object": [b"Bearer [object Object]"],
+}
+
+HOSTILE_TOKENS: dict[str, bytes] = {
+    "opaque": b"opaque",
+    "two segments": b"a.b",
+    "four segments": b"a.b.c.d",
+    "dots": b"." * 2000,
+    "not base64url": b"a+b.c/d.e=f",
+    "not ASCII": "schlüssel.schlüssel.schlüssel".encode(),
+    "not UTF-8": b"\xff\xfe\xfd.\xff.\xff",
+    "a NUL byte": b"\x00.\x00.\x00",
+    "a megabyte": b"a" * 1_000_000,
+    "no JSON": b"YQ.YQ.YQ",
+    "a tab behind": b"YQ.YQ.YQ\t",
+    "quotes for the challenge": b'"\\"\\\\"',
+}
+
+
+ON_ROUTES = {"fastapi with the dependency", "django rest framework"}  # what has no route is not theirs
+
+
+@pytest.fixture(scope="module", params=DOORS)
+def door(request: pytest.FixtureRequest, guard: Guard) -> Door:
+    made: Door = DOORS[request.param](guard)
+    return made
+
+
+@pytest.fixture(scope="module", params=sorted(DOORS.keys() - ON_ROUTES))
+def front_door(request: pytest.FixtureRequest, guard: Guard) -> Door:
+    made: Door = DOORS[request.param](guard)
+    return made
+
+
+def expected(error: AccessError) -> Answer:
+    headers = error.headers
+    return Answer(
+        error.status,
+        headers.get("www-authenticate"),
+        "application/problem+json",
+        headers.get("retry-after"),
+        "no-store",
+        error.body,
+    )
+
+
+def refusal_of(guard: Guard, token: bytes) -> AccessError:
+    with pytest.raises(AccessError) as caught:
+        guard.verify(token)
+    return caught.value
+
+
+def test_a_good_token_opens_the_door(door: Door, office: Entra) -> None:
+    answer = door("/orders", [b"Bearer " + office.token().encode()])
+    assert answer.status == 200
+    assert office.caller.client_id in answer.body.decode()
+
+
+def test_everybody_gets_through_to_a_public_path(door: Door) -> None:
+    assert door("/healthz", []).status == 200
+
+
+@pytest.mark.parametrize("what", HOSTILE_HEADERS)
+def test_a_hostile_header_gets_the_same_answer_everywhere(door: Door, office: Entra, what: str) -> None:
+    good = office.token().encode()
+    headers = [value.replace(TOKEN, good) for value in HOSTILE_HEADERS[what]]
+    code = "malformed_authorization" if headers else "missing_token"
+    assert door("/orders", headers) == expected(refusal(code))
+
+
+@pytest.mark.parametrize("what", HOSTILE_TOKENS)
+def test_a_hostile_token_gets_the_same_answer_everywhere(door: Door, guard: Guard, what: str) -> None:
+    token = HOSTILE_TOKENS[what]
+    answer = door("/orders", [b"Bearer " + token])
+    assert answer == expected(refusal_of(guard, token))
+    assert json.loads(answer.body)["reason"] in {"not_a_jwt", "token_too_large", "malformed_authorization"}
+
+
+REFUSED = sorted(PRESETS.keys() - {"v1", "v2", "group-overage", "guest", "cae", "agent-autonomous"})
+
+
+@pytest.mark.parametrize("preset", [name for name in REFUSED if not name.startswith("agent-")])
+def test_a_forged_or_strange_token_gets_the_same_answer_everywhere(
+    door: Door, guard: Guard, office: Entra, preset: str
+) -> None:
+    token = office.token(preset=preset).encode()
+    assert door("/orders", [b"Bearer " + token]) == expected(refusal_of(guard, token))
+
+
+def test_a_missing_role_gets_the_same_answer_everywhere(door: Door, office: Entra) -> None:
+    answer = door("/admin", [b"Bearer " + office.token(roles=["Orders.Read"]).encode()])
+    assert answer == expected(refusal("missing_role", scope="Orders.Admin"))
+    assert door("/admin", [b"Bearer " + office.token(roles=["Orders.Admin"]).encode()]).status == 200
+
+
+def test_nobody_learns_which_paths_exist(front_door: Door) -> None:
+    assert front_door("/nowhere", []) == expected(refusal("missing_token"))
+
+
+def test_a_head_request_is_refused_without_a_body(front_door: Door) -> None:
+    answer = front_door("/orders", [], method="HEAD")
+    assert (answer.status, answer.challenge, answer.body) == (401, "Bearer", b"")
+
+
+def test_an_outage_gets_the_same_answer_everywhere(office: Entra) -> None:
+    bearer = b"Bearer " + office.token().encode()
+    with office.failing("configuration", "500"):
+        answers = [make(office.guard())("/orders", [bearer]) for make in DOORS.values()]
+    assert len(set(answers)) == 1
+    assert (answers[0].status, answers[0].challenge) == (503, None)
+    assert int(answers[0].retry_after or 0) >= 1
+
+
+def test_a_true_preflight_passes_everywhere(front_door: Door) -> None:
+    asks: Any = [(b"origin", b"https://spa.example"), (b"access-control-request-method", b"GET")]
+    assert front_door("/orders", [], method="OPTIONS", headers=asks).status != 401
+    assert front_door("/orders", [], method="OPTIONS", headers=asks[:1]).status == 401
