@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -13,6 +12,9 @@ import trio
 
 from entra_guard import Guard, Principal
 from entra_guard.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass

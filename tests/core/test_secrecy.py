@@ -28,7 +28,7 @@ PRESETS = [
 
 
 def secrets_of(token: str) -> list[str]:
-    header, payload, signature = token.split(".")
+    _header, payload, signature = token.split(".")
     pieces = [token, payload, signature, signature[:24], payload[:24], payload[-24:]]
     return [piece for piece in pieces if len(piece) >= 20]
 
