@@ -42,6 +42,13 @@ _CERTIFICATES = (
 
 _ROWS: Final = (
     Aadsts(
+        7000229,
+        400,
+        "unauthorized_client",
+        "The client application {app} is missing service principal in the tenant {tenant}. See "
+        "instructions here: https://go.microsoft.com/fwlink/?linkid=2225119",
+    ),
+    Aadsts(
         50011,
         400,
         "invalid_request",

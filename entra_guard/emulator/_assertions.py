@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS: Final = ("RS256", "PS256")
+_PROOF_AUDIENCE: Final = "00000002-0000-0000-c000-000000000000"
 SKEW: Final = 300.0
 """Seconds by which clocks may differ."""
 _ALIASES: Final = frozenset({"common", "organizations"})
@@ -127,6 +128,23 @@ def _certificate_of(world: World, app: AppRegistration, presented: Presented) ->
         if wanted["x5t#S256"] == parsed.fingerprint(hashes.SHA256()) or wanted["x5t"] == sha1:
             return certificate
     raise EntraError(700027, detail=_invalid("The key was not found.", presented))
+
+
+def check_proof(world: World, app: AppRegistration, proof: str) -> bool:
+    """Whether a proof for Graph's `addKey` is signed by a certificate the app has, and about the app.
+
+    Its audience is Azure AD Graph, retired long ago, and its issuer the app's object id.
+    """
+    try:
+        presented = read_assertion(proof)
+        _check_times(world, presented)
+    except EntraError:
+        return False
+    right = presented.text("iss") == app.object_id and _PROOF_AUDIENCE in presented.audiences()
+    certificates = world.directory.credentials_of(app.client_id).certificates
+    keys = (x509.load_der_x509_certificate(c.der).public_key() for c in certificates)
+    known = presented.algorithm in ALGORITHMS
+    return right and known and any(isinstance(k, rsa.RSAPublicKey) and _signed_by(presented, k) for k in keys)
 
 
 def _thumbprint(given: Any) -> bytes | None:

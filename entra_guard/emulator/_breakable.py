@@ -46,8 +46,8 @@ class Breakable(Issuer):
                 `html`, `truncated`, `empty`, `oversize`, `redirect`, `wrong-issuer`, `foreign-jwks-uri`;
                 `reordered` (goes out after a later answer); `shuffled`, `no-x5c`; one odd key among the good
                 ones: `ec-key`, `rsa-1024-key`, `no-kid`, `bad-base64`, `enc-key`, `symmetric-key`,
-                `private-key`, `duplicate-kid`; for the token endpoint also `temporarily_unavailable` and
-                `AADSTS53003` and the like.
+                `private-key`, `duplicate-kid`; for Graph also `claims-challenge`; for the token endpoint
+                also `temporarily_unavailable`, `AADSTS53003` and the like.
             times: How many requests it strikes; all by default.
             delay: Seconds: how late `slow` is (5 by default), how late `reordered` is at most, and in-process
                 how long `silent` keeps a caller waiting that has no time-out of its own (0 by default).

@@ -29,7 +29,7 @@ Proof = Literal["0", "1", "2"]
 
 @dataclass(frozen=True, slots=True)
 class TokenOrder:
-    """Everything that decides a token's claims. Times are in seconds; `identity` is a managed identity's path."""
+    """Everything that decides a token's claims. Times in seconds; `identity` is a managed identity's path."""
 
     base: str
     tenant_id: str

@@ -78,6 +78,8 @@ def identify(world: World, tenant: Tenant, client_id: str) -> AppRegistration:
         raise EntraError(700038, app=client_id)
     app = world.directory.apps.get(client_id.lower())
     principal = world.directory.principal_of(client_id.lower(), tenant.id)
+    if app is not None and principal is None and app.tenant_id == tenant.id:
+        raise EntraError(7000229, app=client_id, tenant=tenant.id)
     if app is None or principal is None:
         raise EntraError(700016, app=client_id, tenant=tenant.name)
     if not (app.enabled and principal.enabled):

@@ -86,6 +86,7 @@ class AppRegistration:
     public_client: bool = False
     optional_claims: tuple[str, ...] = ()
     group_claims: bool = False
+    required: tuple[tuple[str, tuple[str, ...]], ...] = ()
     enabled: bool = True
     created: float = 0.0
 

@@ -18,7 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ._aadsts import AADSTS, EntraError
 from ._answers import Answer, Ending
+from ._graph import PREFIX as GRAPH_PREFIX
+from ._graph_access import claims_challenge, graph_refusal
 from ._jwt import base64url, minified
+from ._odata import GraphError
 from ._protocol import refusal
 from ._signing_keys import packaged
 from ._wire import Response, json_response
@@ -30,6 +33,11 @@ if TYPE_CHECKING:
 
 FOREIGN: Final = "https://login.attacker.example"
 _LATE: Final = 5.0
+_GRAPH_ERRORS: Final[Mapping[int, Callable[[], GraphError]]] = {
+    429: lambda: GraphError(429, "TooManyRequests", "Too many requests. Please retry later."),
+    500: lambda: GraphError(500, "InternalServerError", "An internal server error has occurred."),
+    503: lambda: GraphError(503, "ServiceUnavailable", "The service is temporarily unavailable."),
+}
 _TOKEN_ENDPOINT_ERRORS: Final = {429: 90055, 503: 90033}
 _OVERSIZE: Final = 1024 * 1024
 _HTML: Final = (("Content-Type", "text/html; charset=utf-8"),)
@@ -60,6 +68,8 @@ def _failing(status: int) -> Effect:
         if struck.request.path.endswith("/token") and status in _TOKEN_ENDPOINT_ERRORS:
             problem = EntraError(_TOKEN_ENDPOINT_ERRORS[status])
             response = refusal(struck.world, struck.request, problem)
+        if struck.request.path.startswith(GRAPH_PREFIX):
+            response = graph_refusal(struck.world, struck.request, _GRAPH_ERRORS[status]())
         return Answer(_retrying(struck.fault, response))
 
     return fail
@@ -221,6 +231,12 @@ def _same_kid(key: Document) -> Document:
     return {**_odd(key), "kid": key["kid"], "x5t": key["kid"]}
 
 
+def _challenged(struck: Struck) -> Answer:
+    """Graph's claims challenge: the token was issued before now, and no longer does."""
+    problem = claims_challenge(struck.request, int(struck.world.now()))
+    return Answer(graph_refusal(struck.world, struck.request, problem))
+
+
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
     {
         "500": _failing(500),
@@ -249,6 +265,7 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
         "symmetric-key": _odd_key(_symmetric),
         "private-key": _odd_key(_private),
         "duplicate-kid": _odd_key(_same_kid),
+        "claims-challenge": _challenged,
         "temporarily_unavailable": _aadsts(90033),
         **{f"AADSTS{number}": _aadsts(number) for number in AADSTS},
     }

@@ -24,7 +24,9 @@ from ._documents import (
     keys_v1,
     keys_v2,
 )
+from ._graph import graph
 from ._managed_identity import APP_SERVICE_PATH, ARC_PATH, IMDS_PATH, app_service, arc, virtual_machine
+from ._paths import path_pattern
 from ._token_endpoint import answer_token_request
 from ._wire import Request, Response, is_loopback, json_response
 from ._workloads import PATH as WORKLOADS
@@ -33,6 +35,7 @@ from ._workloads import workload_configuration, workload_keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._app_credentials import AppCredentials
     from ._signing_keys import SigningKey
     from ._world import World
 
@@ -49,6 +52,7 @@ Target = Literal[
     "nothing",
 ]
 Found = re.Match[str]
+ANY: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,10 @@ class Route:
     method: str
     path: str
     target: Target
-    answer: Callable[[World, Request, Found], Response]
+    answer: Callable[[AppCredentials, Request, Found], Response]
 
     def match(self, method: str, path: str) -> Found | None:
-        return _pattern(self.path).fullmatch(path) if method == self.method else None
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))
+        return path_pattern(self.path).fullmatch(path) if self.method in {method, ANY} else None
 
 
 def find(request: Request) -> tuple[Route, Found] | None:
@@ -75,7 +75,7 @@ def find(request: Request) -> tuple[Route, Found] | None:
     return next(((route, found) for route, found in matches if found), None)
 
 
-def handle(world: World, request: Request) -> Response:
+def handle(world: AppCredentials, request: Request) -> Response:
     """Answer one request. Never raises for anything a client may send."""
     if not is_loopback(request.host):
         return json_response(
@@ -194,6 +194,8 @@ def _workload_keys(_world: World, _request: Request, _found: Found) -> Response:
 
 
 ROUTES: Final = (
+    Route(ANY, "/v1.0/{rest*}", "graph", lambda world, request, _: graph(world, request)),
+    Route(ANY, "/oidc/userinfo", "graph", lambda world, request, _: graph(world, request)),
     Route("GET", f"{WORKLOADS}/.well-known/openid-configuration", "identity", _workload_configuration),
     Route("GET", f"{WORKLOADS}/keys", "identity", _workload_keys),
     Route("GET", IMDS_PATH, "identity", lambda world, request, _: virtual_machine(world, request)),

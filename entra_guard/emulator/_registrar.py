@@ -5,13 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ._directory import Accounts, AppRegistration, AppRole, Group, Scope, ServicePrincipal, Tenant, User
+from ._directory import (
+    Accounts,
+    AppRegistration,
+    AppRole,
+    Group,
+    Scope,
+    ServicePrincipal,
+    Tenant,
+    User,
+    without,
+)
 from ._finder import App, Finder, Person
 from ._first_directory import with_first_party
 from ._rules import RegistrationError, check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class Registrar(Finder):
@@ -54,6 +64,7 @@ class Registrar(Finder):
         group_claims: bool = False,
         assignment_required: bool = False,
         client_id: str | None = None,
+        permissions: Mapping[App, Sequence[str]] | None = None,
     ) -> AppRegistration:
         """Register an app, an API or a client, and its service principal in its own tenant.
 
@@ -73,6 +84,7 @@ class Registrar(Finder):
             group_claims: Whether tokens for it list the user's groups.
             assignment_required: Whether a client needs an assigned role to get any token.
             client_id: A fixed client id; by default a new GUID.
+            permissions: What it needs of other APIs, by values of roles and scopes; admin consent grants it.
 
         Raises:
             RegistrationError: Entra would refuse it.
@@ -101,15 +113,28 @@ class Registrar(Finder):
             public_client=public_client,
             optional_claims=tuple(optional_claims),
             group_claims=group_claims,
+            required=tuple(
+                (self.find_app(api).client_id, tuple(n)) for api, n in (permissions or {}).items()
+            ),
             created=self.now(),
         )
         return self._enrol(app, home, assignment_required=assignment_required)
 
-    def _enrol(self, app: AppRegistration, home: Tenant, *, assignment_required: bool) -> AppRegistration:
-        check(app, home)
+    def add_app(self, app: AppRegistration) -> AppRegistration:
+        """Add a registration as it is, without a service principal, as Graph does.
+
+        Raises:
+            RegistrationError: Entra would refuse it.
+        """
+        check(app, self.find_tenant(app.tenant_id))
         if app.client_id in self.directory.apps:
             raise RegistrationError(f"There is an app with the client id {app.client_id} already.")
         self._check_uris_free(app)
+        self.put(apps=app)
+        return app
+
+    def _enrol(self, app: AppRegistration, home: Tenant, *, assignment_required: bool) -> AppRegistration:
+        self.add_app(app)
         principal = ServicePrincipal(
             app.service_principal_id,
             app.client_id,
@@ -118,8 +143,32 @@ class Registrar(Finder):
             assignment_required,
             created=self.now(),
         )
-        self.put(apps=app, principals=principal)
+        self.put(principals=principal)
         return app
+
+    def remove_principal(self, principal_id: str) -> None:
+        """Take an app out of a tenant, with what was assigned and consented to there."""
+        directory = self.directory
+        assignments = {
+            key: a
+            for key, a in directory.assignments.items()
+            if principal_id not in {a.principal_id, a.resource_id}
+        }
+        grants = {
+            key: g for key, g in directory.grants.items() if principal_id not in {g.client_id, g.resource_id}
+        }
+        principals = without(directory.principals, principal_id)
+        self.change(
+            directory=replace(directory, principals=principals, assignments=assignments, grants=grants)
+        )
+
+    def remove_app(self, app: App) -> None:
+        """Delete a registration, its credentials and its service principals."""
+        gone = self.find_app(app)
+        for principal in self.directory.principals.values():
+            if principal.app_id == gone.client_id:
+                self.remove_principal(principal.id)
+        self.remove(apps=gone.client_id, credentials=gone.client_id)
 
     def _check_uris_free(self, app: AppRegistration) -> None:
         for uri in app.identifier_uris:

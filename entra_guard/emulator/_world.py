@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ._directory import Directory, put
+from ._directory import Directory, put, without
 from ._first_directory import first_directory
 from ._ids import Ids
 from ._sessions import Sessions
@@ -46,7 +46,7 @@ class State:
     keys: KeyRing
     clock: ClockSetting = ClockSetting()
     faults: tuple[Fault, ...] = ()
-    sessions: Sessions = Sessions()
+    sessions: Sessions = field(default_factory=Sessions)
     identity_header: str = field(default="", repr=False)
     arc_key: ArcKey | None = None
 
@@ -115,6 +115,12 @@ class World:
         """Add entries to the directory."""
         with self.lock:
             self.change(directory=put(self.directory, **entries))
+
+    def remove(self, **identifiers: str) -> None:
+        """Take entries out of the directory: `remove(grants=identifier)`."""
+        with self.lock:
+            parts = {part: without(getattr(self.directory, part), i) for part, i in identifiers.items()}
+            self.change(directory=replace(self.directory, **parts))
 
     def freeze(self, at: float | None = None) -> None:
         """Stop the emulator's clock, now or at that time (seconds since 1970)."""
