@@ -143,6 +143,7 @@ class Office:
 
     def guard(self, **settings: Any) -> Guard:
         settings.setdefault("monotonic", self.clock)
+        settings.setdefault("wait", 20.0)  # a busy machine is no reason to fail
         settings.setdefault("tenant", self.entra.tenant_id)
         keys = {name: settings.pop(name) for name in KeySettings.__slots__ if name in settings}
         if not {"http_client", "ssl_context", "proxy"} & settings.keys():
@@ -188,6 +189,15 @@ def settle(guard: Guard) -> None:
     deadline = time.monotonic() + 10
     while guard._ring._work.under_way:
         assert time.monotonic() < deadline, "a round does not end"
+        time.sleep(0.001)
+
+
+def await_waiters(guard: Guard, number: int) -> None:
+    """Wait until so many callers wait for the round that is under way."""
+    deadline = time.monotonic() + 10
+    future = guard._ring._work.under_way["keys"]
+    while len(future._waiters) + len(future._done_callbacks) + len(future._condition._waiters) < number:  # type: ignore[attr-defined]
+        assert time.monotonic() < deadline, "the callers do not come"
         time.sleep(0.001)
 
 
