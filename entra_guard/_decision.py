@@ -27,6 +27,7 @@ _GATE: Final = tuple(check.decide for check in GATE)
 _AFTER: Final = tuple(check.decide for check in AFTER_SIGNATURE)
 _CHECK_OF: Final = {check.decide: check for check in CHECKLIST}
 _NO_KEY: Final = KeyOrigin()
+_ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
 
 
 class Doubt(msgspec.Struct, frozen=True):
@@ -69,7 +70,8 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     for judge in _GATE:
         if code := judge(policy, issuer, claims, _NO_KEY, now):
             raise refusal(
-                code, partial(_facts, code, judge, header.kid, (policy, issuer, claims, _NO_KEY, now))
+                code,
+                partial(_facts, code, judge, header.kid, serving, (policy, issuer, claims, _NO_KEY, now)),
             )
     key = serving.by_kid.get(header.kid)
     if key is None:
@@ -82,7 +84,7 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     for judge in _AFTER:
         if code := judge(policy, issuer, claims, origin, now):
             raise refusal(
-                code, partial(_facts, code, judge, header.kid, (policy, issuer, claims, origin, now))
+                code, partial(_facts, code, judge, header.kid, serving, (policy, issuer, claims, origin, now))
             )
     span = known[1] if known else slice(len(header_part) + 1, -len(signature_part) - 1)
     if known is None:
@@ -141,12 +143,21 @@ def facts_about(claims: Claims, kid: str) -> dict[str, object]:
     return {name: value for name, value in facts.items() if value}
 
 
-def _facts(code: str, judge: Decide, kid: str, case: Case) -> dict[str, object]:
+def _times(code: str, claims: Claims, now: float, entra_ahead: float | None) -> dict[str, object]:
+    """By how much a token is late or early, and whether that may be this host's clock."""
+    moment = {"expired": claims.exp, "not_yet_valid": claims.nbf, "issued_in_future": claims.iat}[code] or 0
+    facts: dict[str, object] = {
+        "expired_for_seconds" if code == "expired" else "early_by_seconds": round(abs(now - moment))
+    }
+    return facts if entra_ahead is None else facts | {"entra_clock_ahead_by_seconds": round(entra_ahead)}
+
+
+def _facts(code: str, judge: Decide, kid: str, serving: Serving, case: Case) -> dict[str, object]:
     check = _CHECK_OF[judge]
     policy, _issuer, claims, _key, now = case
     facts = {"expected": check.expected(*case), "found": check.found(*case)}
-    if code == "expired":
-        facts["expired_for_seconds"] = round(now - (claims.exp or 0))
+    if code in _ABOUT_TIME:
+        facts |= _times(code, claims, now, serving.entra_ahead)
     if code in ("wrong_audience", "token_for_graph"):
         facts |= {
             "nearest": nearest_audience(policy, claims),

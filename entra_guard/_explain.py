@@ -6,7 +6,7 @@ Decides nothing of its own: every verdict comes from the functions that `Guard.v
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entra_guard import _jws
 from entra_guard._claims import Claims, read_claims, refuse_ambiguous
@@ -17,6 +17,8 @@ from entra_guard.errors import AccessError
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from entra_guard._key_ring import Serving
     from entra_guard.policy import Policy
 
@@ -46,10 +48,12 @@ class Explanation:
 
     Attributes:
         reason: The code `verify` refuses with, or '' for a token that passes.
+        facts: What `verify` tells with the reason: the nearest audience, the scope to request, ...
         steps: All steps, in order.
     """
 
     reason: str
+    facts: Mapping[str, object]
     steps: tuple[Step, ...]
 
     @property
@@ -62,14 +66,17 @@ class Explanation:
         lines = [_line(step, width) for step in self.steps]
         if self.reason:
             reason = REASONS[self.reason]
-            lines += [
-                f"refused, {reason.status}: {reason.code}",
-                f"  {reason.explanation}",
-                f"  {reason.fix}",
+            more = [
+                f"{name}: {value}" for name, value in self.facts.items() if value and name not in _IN_STEPS
             ]
+            lines += [f"refused, {reason.status}: {reason.code}"]
+            lines += [f"  {line}" for line in (reason.explanation, reason.fix, *more)]
         else:
             lines += ["accepted"]
         return "\n".join(lines)
+
+
+_IN_STEPS: Final = frozenset({"expected", "found"})
 
 
 def _line(step: Step, width: int) -> str:

@@ -58,7 +58,7 @@ class Serving:
     reader can remember something under keys that have just been replaced.
     """
 
-    __slots__ = ("by_kid", "callers", "headers", "issuer", "strangers", "verdicts")
+    __slots__ = ("by_kid", "callers", "entra_ahead", "headers", "issuer", "strangers", "verdicts")
 
     def __init__(
         self, issuer: Issuer, by_kid: Mapping[str, SigningKey], verdicts: Verdicts, callers: set[str]
@@ -66,6 +66,8 @@ class Serving:
         self.issuer = issuer
         self.by_kid = by_kid
         self.verdicts = verdicts
+        self.entra_ahead: float | None = None
+        """Seconds by which the issuer's clock was ahead of ours at its last answer, if it told its time."""
         self.callers = callers
         """Object ids of some callers whom these keys have verified: see `_key_store.forced`."""
         self.headers: dict[bytes, tuple[Header, slice]] = {}
@@ -118,8 +120,6 @@ class KeyRing:
         self.settings = settings
         self.serving: Serving | None = None
         self.state = KeyState(settings)
-        self.date: tuple[float, float] | None = None
-        """Entra's own time with the last answer, and the wall clock's then."""
         self._documents: Documents | None = None
         self._file_stamp: tuple[int, int, int] | None = None
         self._remember = remember
@@ -264,8 +264,9 @@ class KeyRing:
             if state is before:
                 return  # something newer is at hand
             self._documents = documents
-            self.date = None if documents.date is None else (documents.date, self._wall())
             self._swap(state)
+            if self.serving is not None and documents.date is not None:
+                self.serving.entra_ahead = documents.date - self._wall()
         if before.failing:
             log.info("keys refreshed again, after %d failures", before.failures)
         self._save_file(documents)

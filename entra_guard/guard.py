@@ -202,12 +202,12 @@ class Guard:
 
     def explain(self, token: str | bytes) -> Explanation:
         """Walk a token through the whole checklist, past the first failure; never raises for a bad token."""
-        reason = ""
+        reason, facts = "", {}
         try:
             self.verify(token)
         except AccessError as error:
-            reason = error.code
-        return Explanation(reason, walk(_bytes(token), self.policy, self._ring.serving, self._clock()))
+            reason, facts = error.code, error.facts
+        return Explanation(reason, facts, walk(_bytes(token), self.policy, self._ring.serving, self._clock()))
 
     def health(self) -> Health:
         """Tell how the keys are, for readiness probes. The first call starts the background refresh."""

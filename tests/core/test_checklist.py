@@ -182,3 +182,39 @@ def test_a_wrong_audience_is_told_with_the_scope_to_request(office):
         office.guard().verify(office.token(version=1, claims={"aud": f"api:/{office.api.client_id}"}))
     assert caught.value.facts["nearest"] == f"api://{office.api.client_id}"
     assert caught.value.facts["request_scope"] == f"api://{office.api.client_id}/.default"
+
+
+@pytest.mark.parametrize("ahead", [-3600, 0, 7200])
+def test_a_token_out_of_its_time_is_told_with_entras_clock_beside_ours(ahead):
+    """A host whose clock is wrong refuses good tokens: the refusal says so."""
+    import time
+
+    import httpx
+
+    from entra_guard import Guard
+    from entra_guard.emulator import Emulator
+
+    entra = Emulator(seed=9)
+    api, daemon = entra.register_app("API"), entra.register_app("Daemon")
+    guard = Guard(
+        tenant=entra.tenant_id,
+        audience=api.client_id,
+        authority=entra.url,
+        http_client=httpx.Client(transport=entra.transport, event_hooks={"response": [dated(time.time())]}),
+        clock=lambda: time.time() - ahead,
+    )
+    with pytest.raises(AccessError) as caught:
+        guard.verify(
+            entra.issue_token(daemon, audience=api, roles=["r"], claims={"iat": 0, "nbf": 0, "exp": 10})
+        )
+    assert abs(caught.value.facts["entra_clock_ahead_by_seconds"] - ahead) <= 2
+    assert caught.value.facts["expired_for_seconds"] > 1_000_000
+
+
+def dated(moment):
+    from email.utils import formatdate
+
+    def stamp(response):
+        response.headers["date"] = formatdate(moment, usegmt=True)
+
+    return stamp
