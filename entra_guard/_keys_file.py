@@ -32,6 +32,7 @@ class Saved(msgspec.Struct, frozen=True):
 
     format: int
     authority: str
+    kind: str
     tenant: str
     fetched_at: float
     v2: dict[str, Any]
@@ -54,6 +55,7 @@ def write(path: Path, source: Source, documents: Documents, fetched_at: float) -
     saved = Saved(
         _FORMAT,
         source.authority.url,
+        source.authority.kind,
         source.tenant,
         fetched_at,
         dict(documents.v2),
@@ -94,7 +96,8 @@ def read(path: Path, source: Source, *, now: float, max_age: float) -> tuple[Doc
         KeysFileError: Unreadable, corrupt, too old, of another authority or tenant, or writable by others.
     """
     saved = load(path)
-    if (saved.authority, saved.tenant) != (source.authority.url, source.tenant):
+    wanted = (source.authority.url, source.authority.kind, source.tenant)
+    if (saved.authority, saved.kind, saved.tenant) != wanted:
         raise KeysFileError(f"{path} is of {saved.authority}/{saved.tenant}, another authority or tenant")
     wants_v1 = "1.0" in source.configuration_urls
     if wants_v1 and saved.v1 is None:

@@ -1,0 +1,142 @@
+"""`entra-guard keys`: an authority's signing keys saved to a file, and such a file shown."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import httpx
+
+    from entra_guard._key_fetch import Source
+    from entra_guard._key_store import Snapshot
+    from entra_guard._keys_file import Saved
+
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def keys() -> None:
+    """Save an authority's signing keys to a file, or show such a file.
+
+    A guard with keys_file=FILE serves its keys when it starts in an outage, and where no network leads to
+    Entra. It reads the file again when it changes.
+    """
+
+
+@keys.command()
+@click.option(
+    "--tenant",
+    metavar="ID",
+    default="",
+    envvar="ENTRA_GUARD_TENANT",
+    help="Tenant id, verified domain, organizations, common or consumers.  [env: ENTRA_GUARD_TENANT]",
+)
+@click.option(
+    "--authority",
+    metavar="URL",
+    default="public",
+    envvar="ENTRA_GUARD_AUTHORITY",
+    help="A cloud's name or an authority's URL.  [env: ENTRA_GUARD_AUTHORITY; default: public]",
+)
+@click.option("--openid", is_flag=True, help="The authority is an OpenID issuer without tenants.")
+@click.argument("file", type=_FILE, envvar="ENTRA_GUARD_KEYS_FILE")
+@click.pass_obj
+def pull(settings: dict[str, Any] | None, *, tenant: str, authority: str, openid: bool, file: Path) -> None:
+    """Fetch the keys now and save them to FILE.
+
+    The keys pass the same test as in a guard, and FILE is replaced in one step, readable and writable by
+    its owner alone. On the host that uses it, FILE must belong to the service's user or to root, must not
+    be writable by others, and must be younger than the guard's max_stale: a day, unless
+    KeySettings(max_stale=...) says otherwise.
+
+    \b
+        entra-guard keys pull --tenant <tenant id> keys.json
+    """  # noqa: D301  # click wants the character, not the letters
+    from entra_guard import _keys_file  # noqa: PLC0415  # --help stays fast
+    from entra_guard._key_fetch import fetch  # noqa: PLC0415
+
+    source = _source(tenant, authority, openid=openid)
+    with _client(settings) as client:
+        snapshot, documents = fetch(client, source, old=None, known=None, now=0.0)
+    _keys_file.write(file, source, documents, time.time())
+    _show(file, _keys_file.load(file), snapshot)
+
+
+@keys.command()
+@click.argument("file", type=_FILE, envvar="ENTRA_GUARD_KEYS_FILE")
+def show(file: Path) -> None:
+    """Show FILE's age, issuers and keys. Exits with 1 where no guard would use it."""
+    from entra_guard import _keys_file  # noqa: PLC0415
+    from entra_guard._key_fetch import Documents, accept  # noqa: PLC0415
+
+    saved = _keys_file.load(file)
+    source = _source(saved.tenant, saved.authority, openid=saved.kind == "openid")
+    documents = Documents(saved.v2, saved.v1, saved.keys)
+    _show(file, saved, accept(documents, source, old=None, now=0.0, configured_at=0.0))
+
+
+def _source(tenant: str, authority: str, *, openid: bool) -> Source:
+    from entra_guard._key_fetch import Source  # noqa: PLC0415
+    from entra_guard._metadata import Authority  # noqa: PLC0415
+    from entra_guard.policy import TOKEN_VERSIONS, Tenants  # noqa: PLC0415
+
+    where = Authority.openid(authority) if openid else Authority.named(authority)
+    if where.kind == "openid" or tenant in {"organizations", "common", "consumers"}:
+        return Source(where, tenant, TOKEN_VERSIONS)
+    if not tenant:
+        raise click.UsageError("Whose keys? Give --tenant, or set ENTRA_GUARD_TENANT.")
+    return Source(where, Tenants.only(tenant).alias, TOKEN_VERSIONS)
+
+
+def _client(settings: dict[str, Any] | None) -> AbstractContextManager[httpx.Client]:
+    from contextlib import nullcontext  # noqa: PLC0415
+
+    from entra_guard._http import new_client  # noqa: PLC0415
+
+    given = (settings or {}).get("http_client")
+    return nullcontext(given) if given else new_client()
+
+
+def _show(file: Path, saved: Saved, snapshot: Snapshot) -> None:
+    from entra_guard._key_store import KeySettings  # noqa: PLC0415
+    from entra_guard.cli._screen import Screen  # noqa: PLC0415
+
+    screen = Screen()
+    age, allowed = time.time() - saved.fetched_at, KeySettings().max_stale
+    issuer = snapshot.issuer
+    screen.facts(
+        [
+            ("file", str(file)),
+            ("authority", f"{saved.authority}/{saved.tenant}".rstrip("/")),
+            ("age", _duration(age)),
+            ("issuer", issuer.v2),
+            ("issuer, v1.0", issuer.v1),
+            ("cloud", issuer.cloud),
+        ]
+    )
+    rows = [(kid, key.origin.issuer, key.origin.cloud) for kid, key in sorted(snapshot.keys.by_kid.items())]
+    screen.gap()
+    screen.table(["kid", "signs for the issuer", "cloud"], rows)
+    for skipped in snapshot.keys.skipped:
+        screen.say(f"skipped {skipped}", indent=2)
+    if age >= allowed:
+        screen.gap()
+        screen.say(
+            f"Older than {_duration(allowed)}: a guard uses it only with a longer max_stale.", indent=2
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes = int(seconds) // 60
+    if minutes < 1:
+        return f"{seconds:.0f} seconds"
+    hours, days = minutes // 60, minutes // (24 * 60)
+    if days:
+        return f"{days} d {hours % 24} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} minutes"

@@ -1,0 +1,106 @@
+"""`entra-guard keys pull` writes what a guard without egress can use, and `show` tells what is in it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from entra_guard.cli._group import group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Office, World
+
+
+@pytest.fixture
+def run(office: Office) -> Callable[..., Result]:
+    def command(*arguments: object, **variables: str) -> Result:
+        with httpx.Client(transport=office.entra.transport) as client:
+            words = ["keys", *map(str, arguments)]
+            return CliRunner().invoke(group, words, env=variables, obj={"http_client": client})
+
+    return command
+
+
+@pytest.fixture
+def file(office: Office, run: Callable[..., Result], tmp_path: Path) -> Path:
+    path = tmp_path / "keys.json"
+    pulled = run("pull", "--tenant", office.entra.tenant_id, "--authority", office.entra.url, path)
+    assert pulled.exit_code == 0, pulled.output
+    return path
+
+
+def test_a_pulled_file_serves_a_guard_without_egress(office: Office, world: World, file: Path) -> None:
+    office.entra.fail("all", "refused")
+    assert world.ask(office.guard(keys_file=file), office.token()).status == 200
+
+
+def test_show_tells_age_issuers_and_kids(office: Office, run: Callable[..., Result], file: Path) -> None:
+    shown = run("show", file)
+    assert shown.exit_code == 0
+    for fact in ("0 seconds", office.entra.tenant_id, "v2.0", *(key.kid for key in office.entra.keys)):
+        assert fact in shown.output
+    assert "Older than" not in shown.output
+
+
+def test_show_says_when_a_file_is_too_old_for_most_guards(run: Callable[..., Result], file: Path) -> None:
+    saved = json.loads(file.read_text())
+    file.write_text(json.dumps(saved | {"fetched_at": saved["fetched_at"] - 90_000}))
+    assert "1 d 1 h" in run("show", file).output
+    assert "Older than 1 d 0 h" in run("show", file).output
+
+
+def test_tenant_authority_and_file_may_come_from_the_environment(
+    office: Office, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    where = {
+        "ENTRA_GUARD_TENANT": office.entra.tenant_id,
+        "ENTRA_GUARD_AUTHORITY": office.entra.url,
+        "ENTRA_GUARD_KEYS_FILE": str(tmp_path / "from-env.json"),
+    }
+    assert run("pull", **where).exit_code == 0
+    assert run("show", **where).exit_code == 0
+
+
+def test_keys_of_all_organizations_are_pulled_by_their_name(
+    office: Office, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.json"
+    assert run("pull", "--tenant", "organizations", "--authority", office.entra.url, path).exit_code == 0
+    assert "{tenantid}" in run("show", path).output
+
+
+@pytest.mark.parametrize(
+    ("how", "words"), [("refused", "connect:"), ("html", "content:"), ("500", "status 500")]
+)
+def test_a_pull_that_fails_says_at_which_step_and_leaves_the_file_as_it_was(
+    office: Office, run: Callable[..., Result], file: Path, how: str, words: str
+) -> None:
+    before = file.read_bytes()
+    office.entra.fail("all", how)
+    pulled = run("pull", "--tenant", office.entra.tenant_id, "--authority", office.entra.url, file)
+    assert (pulled.exit_code, words in pulled.output) == (1, True)
+    assert file.read_bytes() == before
+
+
+def test_a_pull_that_does_not_say_whose_keys_is_told_so(run: Callable[..., Result], tmp_path: Path) -> None:
+    pulled = run("pull", tmp_path / "keys.json")
+    assert pulled.exit_code == 2
+    assert "--tenant" in pulled.output
+
+
+def test_show_refuses_what_a_guard_would_refuse(
+    run: Callable[..., Result], file: Path, tmp_path: Path
+) -> None:
+    file.chmod(0o666)
+    assert "chmod 600" in run("show", file).output
+    file.chmod(0o600)
+    file.write_text("{}")
+    assert "is corrupt" in run("show", file).output
+    assert run("show", tmp_path / "none.json").exit_code == 1

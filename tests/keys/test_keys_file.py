@@ -1,0 +1,272 @@
+"""The keys file: it carries keys over a restart and to hosts without egress, and is trusted no further."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import HOUR, Office, World
+
+from entra_guard import _keys_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DAY = 24 * HOUR
+
+
+@pytest.fixture
+def file(office: Office, tmp_path: Path) -> Path:
+    """A file that a guard has written, with Entra down ever since."""
+    path = tmp_path / "keys.json"
+    office.warm_guard(keys_file=path)
+    office.entra.fail("all", "refused")
+    return path
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    saved = json.loads(path.read_text())
+    change(saved)
+    path.write_text(json.dumps(saved))
+
+
+def test_a_guard_that_starts_in_an_outage_serves_the_keys_of_its_file(
+    office: Office, world: World, file: Path
+) -> None:
+    guard = office.guard(keys_file=file)
+    assert guard.health().kids
+    assert world.ask(guard, office.token()).status == 200
+
+
+def test_strict_startup_is_content_with_the_keys_of_a_file(office: Office, file: Path) -> None:
+    assert office.guard(keys_file=file, strict_startup=True).health().ready
+
+
+def test_the_file_belongs_to_its_owner_alone(file: Path) -> None:
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_keys_of_a_file_are_as_old_as_the_file_says(office: Office, world: World, file: Path) -> None:
+    edit(file, lambda saved: saved.update(fetched_at=saved["fetched_at"] - 20 * HOUR))
+    guard = office.guard(keys_file=file)
+    assert guard.health().age == pytest.approx(20 * HOUR, abs=60)
+    office.clock.pass_(3 * HOUR)
+    assert world.ask(guard, office.token()).status == 200
+    office.clock.pass_(1.1 * HOUR)
+    assert world.ask(guard, office.token()).status == 503
+
+
+def write(content: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(content) and None
+
+
+def saying(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    return lambda path: edit(path, change)
+
+
+def with_a_private_key(saved: dict[str, Any]) -> None:
+    saved["keys"]["keys"][0]["d"] = "AQAB"
+
+
+SPOILT = {
+    "empty": (write(b""), "is corrupt"),
+    "cut off": (lambda path: path.write_bytes(path.read_bytes()[:-200]), "is corrupt"),
+    "no object": (write(b"[]"), "is corrupt"),
+    "of other types": (saying(lambda saved: saved.update(fetched_at="today")), "is corrupt"),
+    "nested without end": (write(b'{"v2":' * 100_000), "is corrupt"),
+    "too large": (saying(lambda saved: saved.update(padding="x" * 600_000)), "is corrupt"),
+    "of another format": (saying(lambda saved: saved.update(format=2)), "has format 2"),
+    "of another tenant": (
+        saying(lambda saved: saved.update(tenant="contoso.com")),
+        "another authority or tenant",
+    ),
+    "of another authority": (
+        saying(lambda saved: saved.update(authority="https://login.microsoftonline.com")),
+        "another authority or tenant",
+    ),
+    "stale": (saying(lambda saved: saved.update(fetched_at=saved["fetched_at"] - DAY)), "pull it again"),
+    "of the future": (
+        saying(lambda saved: saved.update(fetched_at=saved["fetched_at"] + HOUR)),
+        "this host's clock",
+    ),
+    "without v1.0": (saying(lambda saved: saved.update(v1=None)), "lacks the v1.0 configuration"),
+    "world-writable": (lambda path: path.chmod(0o602), "chmod 600"),
+    "group-writable": (lambda path: path.chmod(0o660), "chmod 600"),
+    "with a foreign jwks_uri": (
+        saying(lambda saved: saved["v2"].update(jwks_uri="https://attacker.example/keys")),
+        "jwks_uri",
+    ),
+    "with another issuer": (
+        saying(
+            lambda saved: saved["v2"].update(
+                issuer=saved["v2"]["issuer"].replace("localhost", "attacker.localhost")
+            )
+        ),
+        "issuer",
+    ),
+    "with a private key": (saying(with_a_private_key), "private"),
+    "without keys": (saying(lambda saved: saved["keys"].update(keys=[])), "no usable RSA signing key"),
+    "a directory": (lambda path: (path.unlink(), path.mkdir()), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_spoilt_file_is_refused_with_a_line_in_the_log_and_the_network_has_the_word(
+    office: Office, world: World, file: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil, words = SPOILT[how]
+    spoil(file)
+    with caplog.at_level(logging.WARNING, "entra_guard.keys"):
+        guard = office.guard(keys_file=file)
+    assert "keys file not used" in caplog.text
+    assert words in caplog.text
+    assert world.ask(guard, office.token()).status == 503
+    office.entra.heal()
+    office.clock.pass_(301)
+    assert world.ask(guard, office.token()).status == 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_is_refused(
+    office: Office, world: World, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.chown(file, 12345, -1)
+    guard = office.guard(keys_file=file)
+    assert "belongs to another user" in caplog.text
+    assert world.ask(guard, office.token()).status == 503
+
+
+def test_a_file_that_is_not_there_yet_is_no_reason_to_complain(
+    office: Office, world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    guard = office.guard(keys_file=tmp_path / "later.json")
+    assert world.ask(guard, office.token()).status == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert (tmp_path / "later.json").exists()
+
+
+def test_a_file_that_cannot_be_written_costs_a_line_in_the_log_and_no_request(
+    office: Office, world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    guard = office.guard(keys_file=tmp_path / "no" / "such" / "folder" / "keys.json")
+    assert world.ask(guard, office.token()).status == 200
+    guard._ring.fill()
+    assert "keys file not written" in caplog.text
+
+
+def test_the_network_replaces_the_keys_of_a_file_at_the_first_request(
+    office: Office, world: World, file: Path
+) -> None:
+    old = office.token()
+    office.entra.heal()
+    office.entra.rotate_keys(overlap=False)
+    guard = office.guard(keys_file=file)
+    guard._ring.tick()
+    assert set(guard.health().kids) == {key.kid for key in office.entra.keys}
+    assert world.ask(guard, office.token()).status == 200
+    assert world.ask(guard, old).reason == "unknown_key"
+
+
+def test_a_file_does_not_choose_where_keys_are_fetched_from(office: Office, file: Path) -> None:
+    edit(file, lambda saved: saved["v2"].update(jwks_uri=saved["v2"]["jwks_uri"] + "/elsewhere"))
+    office.entra.heal()
+    office.entra.forget_requests()
+    guard = office.guard(keys_file=file)
+    guard._ring.tick()
+    assert guard.health().status == "ok"
+    assert [seen.path for seen in office.entra.requests if "elsewhere" in seen.path] == []
+
+
+def test_the_issuer_of_a_file_binds_nobody_once_the_network_speaks(
+    office: Office, world: World, tmp_path: Path
+) -> None:
+    path, contoso = tmp_path / "keys.json", office.entra.find_tenant()
+    office.warm_guard(keys_file=path, tenant=contoso.domain)
+    other = "11111111-2222-4333-8444-555555555555"
+
+    def of_another_tenant(saved: dict[str, Any]) -> None:
+        text = json.dumps({name: saved[name] for name in ("v1", "v2", "keys")})
+        saved.update(json.loads(text.replace(contoso.id, other)))
+
+    edit(path, of_another_tenant)
+    guard = office.guard(keys_file=path, tenant=contoso.domain)
+    assert other in guard._ring.serving.issuer.v2
+    guard._ring.tick()
+    assert contoso.id in guard.health().issuer
+    assert world.ask(guard, office.token()).status == 200
+
+
+def test_without_egress_a_new_file_is_read_when_it_comes(
+    office: Office, world: World, file: Path, tmp_path: Path
+) -> None:
+    guard = office.guard(keys_file=file, max_stale=7 * DAY)
+    office.clock.pass_(6 * DAY)
+    assert world.ask(guard, office.token()).status == 200
+    office.entra.heal()
+    office.entra.rotate_keys(overlap=False)
+    brought = tmp_path / "brought.json"
+    office.warm_guard(keys_file=brought)
+    office.entra.fail("all", "refused")
+    brought.replace(file)
+    office.clock.pass_(301)  # the longest back-off
+    guard._ring.tick()
+    assert world.ask(guard, office.token()).status == 200
+    assert guard.health().age == pytest.approx(0, abs=60)
+    assert guard.health().status == "degraded"
+    office.clock.pass_(6 * DAY)
+    assert world.ask(guard, office.token()).status == 200
+    office.clock.pass_(DAY)
+    assert world.ask(guard, office.token()).status == 503
+
+
+def test_an_older_file_never_replaces_newer_keys(office: Office, world: World, file: Path) -> None:
+    office.entra.heal()
+    guard = office.warm_guard(keys_file=file)
+    office.entra.rotate_keys(overlap=False)
+    assert world.ask(guard, office.token()).status == 200
+    newest = guard.health().kids
+    edit(file, lambda saved: saved.update(fetched_at=saved["fetched_at"] - HOUR))
+    office.entra.fail("all", "refused")
+    office.clock.pass_(2 * HOUR)
+    guard._ring.tick()
+    assert guard.health().kids == newest
+
+
+def test_readers_see_the_old_file_or_the_new_one_and_nothing_between(office: Office, file: Path) -> None:
+    source, documents = office.guards[0]._ring.source, office.guards[0]._ring._documents
+    done = threading.Event()
+
+    def rewrite() -> None:
+        for moment in range(200):
+            _keys_file.write(file, source, documents, float(moment))
+        done.set()
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    while not done.is_set():
+        assert _keys_file.load(file).keys == documents.keys
+    writer.join()
+    assert _keys_file.load(file).fetched_at == 199
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_write_that_fails_leaves_all_as_it_was(
+    office: Office, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring, before = office.guards[0]._ring, file.read_bytes()
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(_keys_file.KeysFileError, match="No space left"):
+        _keys_file.write(file, ring.source, ring._documents, 1.0)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
