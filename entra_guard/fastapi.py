@@ -62,6 +62,7 @@ class EntraBearer(SecurityBase):
         description: str = "",
         auto_error: bool = True,
     ) -> None:
+        self.guard = guard
         self._gate = Gate(guard)
         self.scheme_name = scheme_name
         self.auto_error = auto_error

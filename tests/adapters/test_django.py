@@ -1,0 +1,195 @@
+"""The guard in Django, sync and async, and in REST framework: without a database, so without a user table."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import django_site
+import pytest
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.test import AsyncClient, Client, override_settings
+from doors import django_handler
+from rest_framework.test import APIRequestFactory
+from rest_framework.throttling import UserRateThrottle
+
+from entra_guard import ConfigurationError, current_principal
+from entra_guard.django import EntraUser
+from entra_guard.drf import EntraAuthentication
+from entra_guard.principal import NoPrincipalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from entra_guard import Guard
+    from entra_guard.testing import Entra
+
+    Bearer = Callable[..., dict[str, str]]
+
+MIDDLEWARE = ["entra_guard.django.GuardMiddleware"]
+
+
+@pytest.fixture
+def site(guard: Guard) -> Iterator[None]:
+    with override_settings(ENTRA_GUARD={"guard": guard, "public": ["/healthz"]}, MIDDLEWARE=MIDDLEWARE):
+        yield
+
+
+@pytest.fixture(params=["sync client", "async client"])
+def get(request: pytest.FixtureRequest, site: None) -> Callable[..., Any]:
+    """Ask the site through Django's WSGI or ASGI handler."""
+    if request.param == "sync client":
+        return lambda path, headers=None: Client(headers=headers).get(path)
+
+    async def ask(path: str, headers: Any = None) -> Any:
+        response = await AsyncClient().get(path, headers=headers)
+        if response.streaming:
+            response.body = b"".join([chunk async for chunk in response])
+        return response
+
+    return lambda path, headers=None: asyncio.run(ask(path, headers))
+
+
+@pytest.mark.parametrize("path", ["/orders", "/async/orders"])
+def test_views_know_the_caller(get: Any, office: Entra, bearer: Bearer, path: str) -> None:
+    assert get(path, bearer()).content.decode() == office.caller.client_id
+    assert get(path).status_code == 401
+    assert get("/healthz").content == b"healthy"
+
+
+@pytest.mark.parametrize("path", ["/admin", "/async/admin"])
+def test_requires_on_views(get: Any, bearer: Bearer, path: str) -> None:
+    refused = get(path, bearer())
+    assert (refused.status_code, refused["content-type"]) == (403, "application/problem+json")
+    assert get(path, bearer(roles=["Orders.Admin"])).content == b"the admin's"
+
+
+def test_the_caller_is_known_while_a_body_is_streamed(site: None, office: Entra, bearer: Bearer) -> None:
+    response = Client(headers=bearer()).get("/stream")
+    assert b"".join(response.streaming_content).decode() == " ".join([office.caller.client_id] * 2)
+    with pytest.raises(NoPrincipalError):
+        current_principal()
+
+
+def test_the_caller_is_known_while_an_async_body_is_streamed(
+    site: None, office: Entra, bearer: Bearer
+) -> None:
+    async def read() -> bytes:
+        response = await AsyncClient().get("/async/stream", headers=bearer())
+        body = b"".join([chunk async for chunk in response])
+        with pytest.raises(NoPrincipalError):
+            current_principal()
+        return body
+
+    assert asyncio.run(read()).decode() == " ".join([office.caller.client_id] * 2)
+
+
+def test_a_caller_is_a_user_with_no_rights_of_djangos(office: Entra) -> None:
+    user = EntraUser(office.principal(scopes=["access_as_user"], user="alice"))
+    assert (user.is_authenticated, user.is_active) == (True, True)
+    assert (user.is_anonymous, user.is_staff, user.is_superuser) == (False, False, False)
+    assert not user.has_perm("orders.delete")
+    assert not user.has_module_perms("orders")
+    assert user.pk == user.id == user.get_username() == str(user) == office.find_user("alice").id
+    assert user.scopes == ("access_as_user",)
+    with pytest.raises(AttributeError):
+        _ = user.email
+    assert user == EntraUser(office.principal(user="alice"))
+    assert len({user, EntraUser(office.principal(user="bob"))}) == 2
+
+
+@pytest.mark.parametrize("said", [None, {}, {"public": []}, [], {"guard": None}])
+@pytest.mark.parametrize("handler", [WSGIHandler, ASGIHandler])
+def test_settings_that_cannot_work_fail_at_start_up(said: Any, handler: Any) -> None:
+    with (
+        override_settings(ENTRA_GUARD=said, MIDDLEWARE=MIDDLEWARE),
+        pytest.raises(ConfigurationError, match="guard"),
+    ):
+        handler()
+
+
+@pytest.mark.parametrize(("cors_first", "warned"), [(True, False), (False, True)])
+def test_the_order_of_cors_and_guard_is_noticed(
+    guard: Guard, caplog: pytest.LogCaptureFixture, cors_first: bool, warned: bool
+) -> None:
+    cors = "django_site.PretendedCorsMiddleware"
+    names = [cors, *MIDDLEWARE] if cors_first else [*MIDDLEWARE, cors]
+    with (
+        caplog.at_level(logging.WARNING, "entra_guard"),
+        override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=names),
+    ):
+        WSGIHandler()
+    assert ("outside of CORS handling" in caplog.text) is warned
+
+
+# --- REST framework ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["with the middleware", "without it"])
+def rest(request: pytest.FixtureRequest, guard: Guard) -> Iterator[Callable[..., Any]]:
+    names = MIDDLEWARE if request.param == "with the middleware" else []
+    with override_settings(ENTRA_GUARD={"guard": guard, "public": ["/rest/healthz"]}, MIDDLEWARE=names):
+        yield lambda path, headers=None: Client(headers=headers).get(f"/rest{path}")
+
+
+def test_api_views_know_the_caller(rest: Any, office: Entra, bearer: Bearer) -> None:
+    alice = office.find_user("alice").id
+    answer = rest("/orders", bearer(user="alice"))
+    assert answer.json() == {"app": office.caller.client_id, "user": alice, "pk": alice}
+    assert rest("/healthz").json() == "healthy"
+
+
+def test_permission_classes_ask_for_roles(rest: Any, bearer: Bearer) -> None:
+    assert rest("/admin").status_code == 401
+    refused = rest("/admin", bearer())
+    assert refused.status_code == 403
+    assert refused["www-authenticate"].endswith('scope="Orders.Admin"')
+    assert rest("/admin", bearer(roles=["Orders.Admin"])).json() == "the admin's"
+
+
+def test_the_guards_own_settings_hold_for_the_authentication_class(guard: Guard, bearer: Bearer) -> None:
+    with override_settings(ENTRA_GUARD={"guard": guard, "roles": ["Orders.Read"]}, MIDDLEWARE=[]):
+        assert Client(headers=bearer()).get("/rest/orders").status_code == 403
+        assert Client(headers=bearer(roles=["Orders.Read"])).get("/rest/orders").status_code == 200
+
+
+def test_an_exception_handler_of_the_sites_own_sees_status_challenge_and_problem(
+    guard: Guard, bearer: Bearer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rest_framework.views import exception_handler
+
+    monkeypatch.setattr(django_site.Whoami, "get_exception_handler", lambda _view: exception_handler)
+    with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=[]):
+        refused = Client(headers=bearer(preset="expired")).get("/rest/orders")
+        assert refused.status_code == 401
+        assert 'error="invalid_token"' in refused["www-authenticate"]
+        assert refused.json()["reason"] == "expired"
+        nobody = Client().get("/rest/orders")
+        assert (nobody.status_code, nobody["www-authenticate"]) == (401, "Bearer")
+
+
+def test_throttles_tell_callers_apart(guard: Guard, bearer: Bearer) -> None:
+    view = django_site.Whoami()
+    keys = set()
+    with override_settings(ENTRA_GUARD={"guard": guard}):
+        for user in ("alice", "bob"):
+            request = view.initialize_request(APIRequestFactory().get("/", headers=bearer(user=user)))
+            throttle = UserRateThrottle.__new__(UserRateThrottle)
+            keys.add(throttle.get_cache_key(request, view))
+    assert len(keys) == 2
+
+
+def test_another_authentication_class_may_take_a_request_without_a_token(guard: Guard) -> None:
+    with override_settings(ENTRA_GUARD={"guard": guard}):
+        assert EntraAuthentication().authenticate(APIRequestFactory().get("/")) is None
+
+
+def test_other_errors_are_answered_as_rest_framework_does(rest: Any, bearer: Bearer) -> None:
+    answer = Client(headers=bearer()).post("/rest/orders")
+    assert answer.status_code == 405
+
+
+def test_the_handler_is_made_of_the_settings_of_its_time(guard: Guard) -> None:
+    assert django_handler(guard, WSGIHandler)

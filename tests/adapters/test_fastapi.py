@@ -1,0 +1,333 @@
+"""The guard as a FastAPI dependency, and what FastAPI's OpenAPI document says about it."""
+
+# No annotations from the future: FastAPI could not resolve those that name what a test has made.
+import logging
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Security, WebSocket
+from fastapi.responses import PlainTextResponse
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
+
+from entra_guard import (
+    AccessError,
+    Authority,
+    ConfigurationError,
+    Guard,
+    Principal,
+    Requirement,
+    current_principal,
+    requires,
+)
+from entra_guard.asgi import GuardMiddleware
+from entra_guard.fastapi import EntraBearer, answer, document
+from entra_guard.principal import NoPrincipalError
+from entra_guard.testing import Entra
+
+Bearer = Callable[..., dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def entra(guard: Guard) -> EntraBearer:
+    return EntraBearer(guard)
+
+
+def orders_app(entra: EntraBearer) -> FastAPI:
+    app = FastAPI()
+    either = entra.requires(Requirement(scopes=["Orders.Read"]), Requirement(roles=["Orders.Read.All"]))
+
+    @app.get("/whoami")
+    async def whoami(caller: Annotated[Principal, Security(entra)]) -> str:
+        assert caller is current_principal()
+        return caller.app_id
+
+    @app.get("/whoami-in-a-thread")
+    def whoami_in_a_thread(caller: Annotated[Principal, Depends(entra)]) -> str:
+        assert caller is current_principal()
+        return caller.app_id
+
+    @app.get("/orders")
+    async def orders(caller: Annotated[Principal, Security(entra, scopes=["Orders.Read"])]) -> str:
+        return caller.display_name
+
+    @app.get("/either")
+    async def read_either(caller: Annotated[Principal, Depends(either)]) -> str:
+        return caller.app_id
+
+    @app.delete("/orders", dependencies=[Depends(entra.requires(roles=["Orders.Delete"]))])
+    async def delete_orders() -> str:
+        return "deleted"
+
+    @app.get("/decorated", dependencies=[Security(entra)])
+    @requires(roles=["Orders.Read.All"])
+    async def decorated(limit: int = 10) -> int:
+        return limit
+
+    @app.get("/open")
+    async def opened() -> str:
+        return "open"
+
+    return app
+
+
+@pytest.fixture(scope="module")
+def client(entra: EntraBearer) -> TestClient:
+    return TestClient(orders_app(entra))
+
+
+@pytest.mark.parametrize("path", ["/whoami", "/whoami-in-a-thread"])
+def test_a_route_gets_its_caller(client: TestClient, office: Entra, bearer: Bearer, path: str) -> None:
+    assert client.get(path, headers=bearer()).json() == office.caller.client_id
+    assert client.get(path).status_code == 401
+    assert client.get("/open").json() == "open"
+
+
+def test_scopes_are_asked_of_users(client: TestClient, bearer: Bearer) -> None:
+    reader = bearer(scopes=["Orders.Read"], user="alice")
+    assert client.get("/orders", headers=reader).json() == "Alice Adams"
+    refused = client.get("/orders", headers=bearer(scopes=["Orders.Write"], user="alice"))
+    assert refused.status_code == 403
+    assert refused.headers["www-authenticate"].endswith('scope="Orders.Read"')
+    assert client.get("/orders", headers=bearer(roles=["Orders.Read"])).json()["reason"] == "missing_scope"
+
+
+def test_roles_and_alternatives_are_dependencies_too(client: TestClient, bearer: Bearer) -> None:
+    assert client.delete("/orders", headers=bearer()).json()["reason"] == "missing_role"
+    assert client.delete("/orders", headers=bearer(roles=["Orders.Delete"])).json() == "deleted"
+    assert client.get("/either", headers=bearer()).status_code == 403
+    for who in ({"scopes": ["Orders.Read"], "user": "alice"}, {"roles": ["Orders.Read.All"]}):
+        assert client.get("/either", headers=bearer(**who)).status_code == 200
+
+
+def test_requires_works_beneath_the_dependency(client: TestClient, bearer: Bearer) -> None:
+    assert client.get("/decorated", headers=bearer()).status_code == 403
+    assert client.get("/decorated?limit=5", headers=bearer(roles=["Orders.Read.All"])).json() == 5
+
+
+def test_a_requirement_that_cannot_work_fails_when_it_is_declared(entra: EntraBearer) -> None:
+    with pytest.raises(ConfigurationError, match="let everybody in"):
+        entra.requires()
+
+
+def test_nobody_is_current_after_the_request(client: TestClient, bearer: Bearer) -> None:
+    client.get("/whoami", headers=bearer())
+    with pytest.raises(NoPrincipalError):
+        current_principal()
+
+
+def test_background_tasks_know_the_caller(entra: EntraBearer, office: Entra, bearer: Bearer) -> None:
+    app, seen = FastAPI(), []
+
+    async def later(caller: Principal) -> None:
+        seen.append(caller.app_id)
+
+    @app.post("/jobs")
+    async def jobs(caller: Annotated[Principal, Security(entra)], tasks: BackgroundTasks) -> None:
+        tasks.add_task(later, caller)
+
+    TestClient(app).post("/jobs", headers=bearer())
+    assert seen == [office.caller.client_id]
+
+
+def test_a_dependency_is_overridden_by_a_principal_of_ones_own(entra: EntraBearer, office: Entra) -> None:
+    app = orders_app(entra)
+    app.dependency_overrides[entra] = lambda: office.principal(scopes=["Orders.Read"], user="bob")
+    client = TestClient(app)
+    assert client.get("/orders").json() == "Bob Brown"
+    assert client.get("/either").status_code == 200
+    assert client.delete("/orders").json()["reason"] == "missing_role"
+
+
+def test_without_auto_error_a_route_serves_anybody(guard: Guard, office: Entra, bearer: Bearer) -> None:
+    maybe = EntraBearer(guard, auto_error=False)
+    app = FastAPI()
+
+    @app.get("/")
+    async def greet(caller: Annotated[Principal | None, Security(maybe, scopes=["Greet"])]) -> str | None:
+        return caller and caller.display_name
+
+    @app.get("/role")
+    async def role(
+        caller: Annotated[Principal | None, Depends(maybe.requires(roles=["Greeter"]))],
+    ) -> str | None:
+        return caller and caller.app_id
+
+    client = TestClient(app)
+    assert client.get("/", headers=bearer(scopes=["Greet"], user="alice")).json() == "Alice Adams"
+    for headers in ({}, bearer(), bearer(preset="expired"), {"Authorization": "Basic dTpw"}):
+        assert client.get("/", headers=headers).json() is None
+        assert client.get("/role", headers=headers).json() is None
+    assert client.get("/role", headers=bearer(roles=["Greeter"])).json() == office.caller.client_id
+
+
+def test_without_auto_error_an_outage_is_still_an_outage(office: Entra, bearer: Bearer) -> None:
+    maybe = EntraBearer(office.guard(), auto_error=False)
+    app = FastAPI(dependencies=[Security(maybe)])
+    app.get("/")(lambda: "anybody")
+    with office.failing("configuration", "500"):
+        assert TestClient(app).get("/", headers=bearer()).status_code == 503
+        assert TestClient(app).get("/").json() == "anybody"
+
+
+def test_an_exception_handler_of_the_applications_own_wins(guard: Guard, bearer: Bearer) -> None:
+    app = orders_app(EntraBearer(guard))
+
+    @app.exception_handler(AccessError)
+    async def own(_request: Any, error: AccessError) -> PlainTextResponse:
+        return PlainTextResponse(f"own: {error.code}", 418)
+
+    client = TestClient(app)
+    assert client.get("/whoami").text == "own: missing_token"
+    assert client.delete("/orders", headers=bearer()).text == "own: missing_role"
+
+
+def test_our_answer_can_be_named_as_the_exception_handler(guard: Guard) -> None:
+    app = FastAPI(exception_handlers={AccessError: answer}, dependencies=[Security(EntraBearer(guard))])
+    app.get("/")(lambda: "in")
+    assert TestClient(app).get("/").headers["www-authenticate"] == "Bearer"
+
+
+def test_the_log_tells_a_refusal_once(
+    client: TestClient, bearer: Bearer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "entra_guard"):
+        client.delete("/orders", headers=bearer())
+    assert [r.getMessage()[:32] for r in caplog.records if r.name == "entra_guard"] == [
+        "403 DELETE /orders: missing_role"
+    ]
+
+
+def test_websocket_routes(entra: EntraBearer, office: Entra, bearer: Bearer) -> None:
+    app = FastAPI()
+
+    @app.websocket("/ws")
+    async def talk(
+        websocket: WebSocket, caller: Annotated[Principal, Security(entra, scopes=["Talk"])]
+    ) -> None:
+        await websocket.accept()
+        await websocket.send_text(f"{caller.app_id} {current_principal().app_id}")
+        await websocket.close()
+
+    client = TestClient(app)
+    with client.websocket_connect("/ws", headers=bearer(scopes=["Talk"], user="alice")) as websocket:
+        assert websocket.receive_text() == " ".join([office.caller.client_id] * 2)
+    for headers, status in (({}, 401), (bearer(), 403)):
+        with pytest.raises(WebSocketDenialResponse) as caught:
+            client.websocket_connect("/ws", headers=headers).__enter__()
+        assert caught.value.status_code == status
+
+
+def test_a_refusal_after_a_websocket_was_accepted_closes_it(entra: EntraBearer, bearer: Bearer) -> None:
+    app = FastAPI(exception_handlers={AccessError: answer})
+
+    @app.websocket("/ws")
+    async def talk(websocket: WebSocket, _caller: Annotated[Principal, Security(entra)]) -> None:
+        await websocket.accept()
+        requires(roles=["Admin"])(lambda: None)()
+
+    with (
+        TestClient(app).websocket_connect("/ws", headers=bearer()) as websocket,
+        pytest.raises(WebSocketDisconnect) as caught,
+    ):
+        websocket.receive_text()
+    assert (caught.value.code, caught.value.reason) == (1008, "missing_role")
+
+
+def test_routers_and_sub_applications_have_policies_of_their_own(office: Entra, bearer: Bearer) -> None:
+    partners = office.register_app("Partners' API", app_roles=["Partner"])
+    ours, theirs = (
+        EntraBearer(office.guard()),
+        EntraBearer(office.guard(audience=partners.client_id), scheme_name="PartnerBearer"),
+    )
+    app, sub = FastAPI(), FastAPI(dependencies=[Security(theirs)])
+    reports = APIRouter(prefix="/reports", dependencies=[Depends(ours.requires(roles=["Reports.Read"]))])
+    reports.get("/")(lambda: "reports")
+    sub.get("/")(lambda: current_principal().app_id)
+    app.include_router(reports)
+    app.mount("/partners", sub)
+
+    client = TestClient(app)
+    assert client.get("/reports/", headers=bearer()).status_code == 403
+    assert client.get("/reports/", headers=bearer(roles=["Reports.Read"])).json() == "reports"
+    assert client.get("/partners/", headers=bearer()).json()["reason"] == "wrong_audience"
+    assert client.get("/partners/", headers=bearer(audience=partners, roles=["Partner"])).status_code == 200
+    assert client.get("/reports/", headers=bearer(audience=partners)).json()["reason"] == "wrong_audience"
+
+
+# --- OpenAPI -----------------------------------------------------------------------------------------
+
+
+def operations(app: FastAPI) -> dict[str, Any]:
+    return {
+        f"{method} {path}": operation.get("security")
+        for path, item in app.openapi()["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+def test_openapi_shows_the_scheme_and_what_each_route_asks(entra: EntraBearer, office: Entra) -> None:
+    app = orders_app(entra)
+    scheme = app.openapi()["components"]["securitySchemes"]["EntraBearer"]
+    base = f"{office.authority}/oauth2/v2.0"
+    assert scheme["type"] == "oauth2"
+    assert scheme["flows"]["authorizationCode"] == {
+        "authorizationUrl": f"{base}/authorize",
+        "tokenUrl": f"{base}/token",
+        "scopes": {f"api://{office.api.client_id}/.default": ".default"},
+    }
+    shown = operations(app)
+    assert shown["get /orders"] == [{"EntraBearer": ["Orders.Read"]}]
+    assert shown["get /whoami"] == shown["delete /orders"] == [{"EntraBearer": []}]
+    assert shown["get /open"] is None
+
+
+def test_documented_scopes_have_the_full_names_that_entra_knows(entra: EntraBearer, office: Entra) -> None:
+    app = orders_app(entra)
+    document(app, entra.guard, client_id="docs-client", scopes=["Orders.Write"])
+    uri = f"api://{office.api.client_id}"
+    assert operations(app)["get /orders"] == [{"EntraBearer": [f"{uri}/Orders.Read"]}]
+    assert operations(app)["get /open"] is None
+    flow = app.openapi()["components"]["securitySchemes"]["EntraBearer"]["flows"]["authorizationCode"]
+    assert flow["scopes"] == {f"{uri}/Orders.Write": "Orders.Write", f"{uri}/Orders.Read": "Orders.Read"}
+    assert app.swagger_ui_init_oauth == {
+        "clientId": "docs-client",
+        "usePkceWithAuthorizationCodeGrant": True,
+        "scopes": f"{uri}/Orders.Write",
+    }
+
+
+def test_the_middleware_alone_is_documented_when_asked(guard: Guard, office: Entra) -> None:
+    app = FastAPI()
+    app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])
+    app.get("/orders")(lambda: "orders")
+    app.get("/healthz", operation_id="health")(lambda: "healthy")
+    document(app, guard, scopes=["Orders.Read"], public=["/healthz"])
+    assert operations(app) == {"get /orders": [{"EntraBearer": []}], "get /healthz": None}
+    flow = app.openapi()["components"]["securitySchemes"]["EntraBearer"]["flows"]["authorizationCode"]
+    assert list(flow["scopes"]) == [f"api://{office.api.client_id}/Orders.Read"]
+
+
+def test_the_document_follows_routes_that_are_added_later(guard: Guard) -> None:
+    app = FastAPI()
+    document(app, guard, public=[])
+    assert operations(app) == {}
+    app.get("/later")(lambda: "later")
+    assert list(operations(app)) == ["get /later"]
+
+
+def test_an_issuer_that_is_not_entra_is_documented_by_its_metadata() -> None:
+    other = Guard(authority=Authority.openid("https://issuer.example/"), audience="orders")
+    app = FastAPI(dependencies=[Security(EntraBearer(other))])
+    app.get("/")(lambda: "in")
+    scheme = app.openapi()["components"]["securitySchemes"]["EntraBearer"]
+    assert scheme["openIdConnectUrl"] == "https://issuer.example/.well-known/openid-configuration"
+
+
+def test_of_combined_guards_the_first_ones_login_is_documented(office: Entra) -> None:
+    both = office.guard() | office.guard(audience="api://other")
+    app = FastAPI(dependencies=[Security(EntraBearer(both))])
+    app.get("/")(lambda: "in")
+    scheme = app.openapi()["components"]["securitySchemes"]["EntraBearer"]
+    assert list(scheme["flows"]["authorizationCode"]["scopes"]) == [f"api://{office.api.client_id}/.default"]
