@@ -1,0 +1,177 @@
+"""Health for readiness probes, and the background thread that keeps it without any traffic."""
+
+from __future__ import annotations
+
+import gc
+import json
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+from conftest import HOUR, Office, World, settle
+
+from entra_guard import _key_keeper
+from entra_guard._key_keeper import start_keeper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+# --- health ---
+
+
+def test_asking_for_health_waits_for_nothing(office: Office) -> None:
+    office.gate.hold(99)
+    health = office.guard().health()
+    assert (health.status, health.ready, health.age, health.kids, health.issuer) == (
+        "unavailable",
+        False,
+        None,
+        (),
+        "",
+    )
+
+
+def test_an_instance_that_is_only_probed_becomes_ready(office: Office) -> None:
+    guard = office.guard()
+    until(lambda: guard.health().ready)
+    assert guard.health().status == "ok"
+
+
+def test_health_is_ok_with_fresh_keys(office: Office) -> None:
+    guard = office.warm_guard()
+    office.clock.pass_(100)
+    health = guard.health()
+    assert (health.status, health.ready, health.age, health.generation) == ("ok", True, 100, 1)
+    assert (health.failures, health.refused, health.last_error, health.next_attempt) == (0, 0, "", 3500)
+    assert health.kids == tuple(sorted(key.kid for key in office.entra.keys))
+    assert health.issuer == f"{office.entra.url}/{office.entra.tenant_id}/v2.0"
+
+
+def test_health_is_degraded_while_refreshes_fail_and_says_what_failed(office: Office) -> None:
+    guard = office.warm_guard()
+    office.entra.fail("keys", "500")
+    office.clock.pass_(2 * HOUR)
+    guard._ring.tick()
+    health = guard.health()
+    assert (health.status, health.ready, health.failures, health.refused) == ("degraded", True, 1, 0)
+    assert health.last_error.startswith("http: status 500 (http://entra.localhost/")
+    assert health.next_attempt == 0.5
+    assert health.age == 2 * HOUR
+
+
+def test_health_counts_answers_that_were_refused(office: Office) -> None:
+    guard = office.warm_guard()
+    office.entra.fail("keys", "empty")
+    for _ in range(3):
+        office.clock.pass_(HOUR + 1)
+        guard._ring.tick()
+    assert (guard.health().failures, guard.health().refused) == (3, 3)
+    office.entra.heal()
+    office.clock.pass_(10)
+    guard._ring.tick()
+    assert (guard.health().failures, guard.health().refused, guard.health().last_error) == (0, 3, "")
+
+
+def test_health_is_unavailable_once_the_keys_are_too_old(office: Office) -> None:
+    guard = office.warm_guard()
+    office.entra.fail("all", "silent")
+    office.clock.pass_(24 * HOUR)
+    health = guard.health()
+    settle(guard)
+    assert (health.status, health.ready, health.age) == ("unavailable", False, None)
+
+
+def test_health_goes_into_json(office: Office) -> None:
+    fresh, warm = office.guard(), office.warm_guard()
+    for health in (fresh.health(), warm.health()):
+        assert json.loads(json.dumps(health.as_dict(), allow_nan=False))["status"] == health.status
+
+
+def test_probing_does_not_add_fetches(office: Office) -> None:
+    guard = office.warm_guard()
+    for _ in range(1000):
+        guard.health()
+        office.clock.pass_(3)
+    settle(guard)
+    assert office.fetches == 0
+
+
+# --- the background ---
+
+
+def test_keys_come_without_traffic_even_when_the_first_attempt_fails(office: Office) -> None:
+    office.entra.fail_next("configuration", "500", times=2)
+    guard = office.guard(monotonic=time.monotonic)
+    guard.health()
+    until(lambda: guard._ring.state.snapshot is not None)
+    assert len(office.entra.requests) == 2 + 3
+
+
+def test_the_next_visit_is_when_the_refresh_is_due_or_the_keys_end(office: Office) -> None:
+    guard = office.warm_guard()
+    assert guard._ring.tick() == 3600
+    office.entra.fail("all", "500", retry_after=3600)
+    office.clock.pass_(23.5 * HOUR)
+    assert guard._ring.tick() == 0.5 * HOUR
+
+
+def test_a_retired_key_ends_in_the_background_too(office: Office, world: World) -> None:
+    guard = office.warm_guard(retired_key_grace=60.0)
+    old = office.token()
+    office.entra.rotate_keys(overlap=False)
+    assert world.ask(guard, office.token()).status == 200
+    assert world.ask(guard, old).status == 200
+    assert guard._ring.tick() == 60
+    office.clock.pass_(60)
+    assert world.ask(guard, old).reason == "unknown_key"
+
+
+def test_the_thread_ends_with_its_guard(office: Office) -> None:
+    guard = office.warm_guard()
+    keepers = {thread for thread in threading.enumerate() if thread.name == "entra_guard keeper"}
+    gone = weakref.ref(guard._ring)
+    settle(guard)
+    office.guards.clear()
+    del guard
+
+    def collected() -> bool:
+        gc.collect()
+        return gone() is None
+
+    until(collected)
+    until(lambda: any(not thread.is_alive() for thread in keepers))
+
+
+class Stumbling:
+    """Fails at the first visit."""
+
+    def __init__(self) -> None:
+        self.visits = 0
+
+    def tick(self) -> float:
+        self.visits += 1
+        if self.visits == 1:
+            raise RuntimeError("stumbled")
+        return 3600.0
+
+
+def test_a_stumble_is_logged_and_the_next_visit_comes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_key_keeper, "_AFTER_A_STUMBLE", 0.001)
+    kept = Stumbling()
+    wake = start_keeper(kept)
+    until(lambda: kept.visits == 2)
+    assert "stumbled, and goes on" in caplog.text
+    wake.set()
