@@ -270,10 +270,10 @@ def test_a_guard_that_is_none_is_refused_when_the_middleware_is_built() -> None:
 
 
 def test_a_health_endpoint_follows_the_keys(office: Entra) -> None:
-    fresh = office.guard()
     with office.failing("configuration", "500"):
-        answer = ask_wsgi(health_app(fresh), "/readyz", [])
+        answer = ask_wsgi(health_app(office.guard()), "/readyz", [])
         assert (answer.status, answer.content_type) == (503, "application/json")
+    fresh = office.guard()
     fresh.verify(office.token())
     assert ask_wsgi(health_app(fresh), "/readyz", []).status == 200
     assert ask_wsgi(health_app(fresh), "/readyz", [], method="HEAD").body == b""

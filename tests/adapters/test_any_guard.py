@@ -1,0 +1,155 @@
+"""Combined guards: the token's own issuer chooses who decides, before any signature is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from entra_guard import AccessError, Authority, Guard, Tenants
+from entra_guard.emulator import FABRIKAM
+from entra_guard.testing import Entra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entra_guard import Principal
+    from entra_guard._any_guard import AnyGuard
+
+    Verify = Callable[[AnyGuard, str], Principal]
+
+
+@pytest.fixture(params=["sync", "asyncio", "trio"])
+def verify(request: pytest.FixtureRequest) -> Verify:
+    ways: dict[str, Any] = {
+        "sync": lambda guard, token: guard.verify(token),
+        "asyncio": lambda guard, token: asyncio.run(guard.averify(token)),
+        "trio": lambda guard, token: trio.run(guard.averify, token),
+    }
+    return ways[request.param]
+
+
+class Elsewhere(Entra):
+    """Another authority, on a host of its own."""
+
+    @property
+    def url(self) -> str:
+        return "http://partner.localhost"
+
+
+@pytest.fixture
+def ours() -> Entra:
+    return Entra()
+
+
+@pytest.fixture
+def theirs() -> Entra:
+    return Elsewhere()
+
+
+def reason(verify: Verify, guard: AnyGuard, token: str) -> str:
+    with pytest.raises(AccessError) as caught:
+        verify(guard, token)
+    return caught.value.code
+
+
+def test_tokens_of_both_issuers_pass(verify: Verify, ours: Entra, theirs: Entra) -> None:
+    both = ours.guard() | theirs.guard()
+    for entra in (theirs, ours, theirs):
+        assert verify(both, entra.token()).app_id == entra.caller.client_id
+
+
+def test_the_guard_of_the_issuer_decides_alone(verify: Verify, ours: Entra, theirs: Entra) -> None:
+    both = ours.guard() | theirs.guard()
+    verify(both, ours.token())
+    verify(both, theirs.token())
+    assert reason(verify, both, theirs.token(preset="expired")) == "expired"
+    assert reason(verify, both, theirs.token(preset="forged")) == "bad_signature"
+    before = ours.count("keys"), theirs.count("keys")
+    assert reason(verify, both, theirs.token(preset="unknown-kid")) == "unknown_key"
+    assert (ours.count("keys"), theirs.count("keys")) == (before[0], before[1] + 1)
+
+
+def test_a_key_of_one_issuer_signs_for_no_other(verify: Verify, ours: Entra, theirs: Entra) -> None:
+    both = ours.guard() | theirs.guard()
+    theirs.rotate_keys(overlap=False)
+    claims = {"iss": f"{ours.authority}/v2.0", "tid": ours.tenant_id, "aud": ours.api.client_id}
+    forged = theirs.token(claims=claims)
+    assert reason(verify, both, forged) == "unknown_key"
+
+
+def test_strangers_are_refused_by_the_first_guard(verify: Verify, ours: Entra, theirs: Entra) -> None:
+    both = ours.guard() | theirs.guard()
+    assert reason(verify, both, ours.token(preset="wrong-iss")) == "wrong_issuer"
+    assert reason(verify, both, ours.token(preset="other-tenant")) == "wrong_tenant"
+    assert reason(verify, both, ours.token(preset="wrong-aud")) == "wrong_audience"
+    assert reason(verify, both, "opaque") == "not_a_jwt"
+    assert reason(verify, both, "YQ.YQ.YQ") == "not_a_jwt"
+
+
+def test_junk_reaches_no_partner(verify: Verify, ours: Entra, theirs: Entra) -> None:
+    both = ours.guard() | theirs.guard()
+    for token in ("opaque", "a.b.c", "a" * 100_000, ours.token(preset="wrong-aud")):
+        reason(verify, both, token)
+    assert theirs.count("configuration") == 0
+
+
+def test_a_partner_who_is_down_stops_nobody_else(verify: Verify, ours: Entra, theirs: Entra) -> None:
+    both = ours.guard() | theirs.guard()
+    with theirs.failing("configuration", "500"):
+        assert verify(both, ours.token()).app_id == ours.caller.client_id
+        assert reason(verify, both, theirs.token()) == "keys_unavailable"
+        assert both.health().status == "degraded"
+        assert both.health().ready
+    with ours.failing("keys", "500"):
+        other = ours.guard() | ours.guard()
+        assert reason(verify, other, ours.token()) == "keys_unavailable"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_guards_of_one_issuer_are_told_apart_by_audience(verify: Verify, ours: Entra, first: int) -> None:
+    billing = ours.register_app("Billing", app_roles=["Bills.Read"])
+    guards = [ours.guard(), ours.guard(audience=billing.client_id)]
+    both = guards[first] | guards[1 - first]
+    assert verify(both, ours.token()).app_id
+    assert verify(both, ours.token(audience=billing, roles=["Bills.Read"])).roles == ("Bills.Read",)
+    assert reason(verify, both, ours.token(preset="wrong-aud")) == "wrong_audience"
+
+
+def test_guards_of_one_issuer_are_told_apart_by_tenant(verify: Verify, ours: Entra) -> None:
+    other = ours.add_tenant("Litware")
+    many = Tenants.only(FABRIKAM, other.id)
+    both = ours.guard(tenant=Tenants.only(ours.tenant_id, other.id)) | ours.guard(tenant=many)
+    assert verify(both, ours.token(tenant=FABRIKAM, roles=["Orders.Read"])).tenant_id == FABRIKAM
+    assert verify(both, ours.token()).tenant_id == ours.tenant_id
+
+
+def test_any_number_of_guards_can_be_combined(ours: Entra, theirs: Entra) -> None:
+    one, two, three = ours.guard(), theirs.guard(), ours.guard(audience="api://third")
+    assert (one | two | three).guards == (one | (two | three)).guards == (one, two, three)
+
+
+def test_an_explanation_comes_from_the_guard_that_decides(ours: Entra, theirs: Entra) -> None:
+    both = ours.guard() | theirs.guard()
+    assert both.explain(theirs.token()).accepted
+    expired = both.explain(theirs.token(preset="expired"))
+    assert expired.reason == "expired"
+    assert [step.verdict for step in expired.steps if step.name == "issuer"] == ["pass"]
+    assert both.explain("opaque").reason == "not_a_jwt"
+
+
+def test_their_health_is_told_as_one(ours: Entra, theirs: Entra) -> None:
+    both = ours.guard() | theirs.guard()
+    both.verify(ours.token())
+    both.verify(theirs.token())
+    health = both.health()
+    assert (health.status, health.ready) == ("ok", True)
+    assert health.issuer == f"{ours.authority}/v2.0 {theirs.authority}/v2.0"
+    assert health.as_dict()["kids"]
+
+
+def test_other_openid_issuers_can_be_among_them(ours: Entra) -> None:
+    other = Guard(authority=Authority.openid("https://issuer.example"), audience="orders")
+    assert (ours.guard() | other).verify(ours.token()).is_app

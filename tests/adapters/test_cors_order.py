@@ -1,0 +1,67 @@
+"""A guard outside of CORS handling is noticed at start-up, once; inside of it, it says nothing."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.testclient import TestClient
+
+from entra_guard.asgi import GuardMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entra_guard import Guard
+
+    Notices = Callable[[], list[str]]
+
+SPA = {"Origin": "https://spa.example"}
+CORS = Middleware(CORSMiddleware, allow_origins=["https://spa.example"], expose_headers=["WWW-Authenticate"])
+
+
+@pytest.fixture
+def notices(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    caplog.set_level(logging.WARNING, "entra_guard")
+    return lambda: [record.getMessage() for record in caplog.records if "CORS handling" in record.msg]
+
+
+def test_the_right_order_is_silent_and_a_page_may_read_the_refusal(guard: Guard, notices: Notices) -> None:
+    app = Starlette(middleware=[CORS, Middleware(GuardMiddleware, guard=guard)])
+    answer = TestClient(app).get("/", headers=SPA)
+    assert answer.status_code == 401
+    assert answer.headers["access-control-allow-origin"] == "https://spa.example"
+    assert answer.headers["access-control-expose-headers"] == "WWW-Authenticate"
+    assert notices() == []
+
+
+def test_the_wrong_order_is_noticed_once(guard: Guard, notices: Notices) -> None:
+    layers = [Middleware(GuardMiddleware, guard=guard), Middleware(GZipMiddleware), CORS]
+    client = TestClient(Starlette(middleware=layers))
+    for _ in range(3):
+        assert "access-control-allow-origin" not in client.get("/", headers=SPA).headers
+    assert len(notices()) == 1
+    assert "let requests pass CORSMiddleware first" in notices()[0]
+
+
+def test_a_guard_around_the_whole_application_is_noticed_too(guard: Guard, notices: Notices) -> None:
+    app = FastAPI()
+    app.add_middleware(CORSMiddleware, allow_origins=["*"])
+    GuardMiddleware(app, guard=guard)
+    assert len(notices()) == 1
+
+
+def test_the_order_of_add_middleware_is_the_reverse_of_the_requests_way(
+    guard: Guard, notices: Notices
+) -> None:
+    app = FastAPI()
+    app.add_middleware(GuardMiddleware, guard=guard)
+    app.add_middleware(CORSMiddleware, allow_origins=["*"])  # added last, passed first
+    assert TestClient(app).get("/", headers=SPA).headers["access-control-allow-origin"] == "*"
+    assert notices() == []

@@ -1,0 +1,159 @@
+"""Streams that outlive their token are ended: WebSockets by default, streamed responses when asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+import trio
+
+from entra_guard import current_principal
+from entra_guard.asgi import GuardMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entra_guard.testing import Entra
+
+    Run = Callable[..., Any]
+
+SOON = 0.02
+LATE = 5.0
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def run(request: pytest.FixtureRequest) -> Run:
+    return trio.run if request.param == "trio" else lambda work: asyncio.run(work())
+
+
+def talk(run: Run, app: Any, office: Entra, kind: str, left: float, **settings: Any) -> list[dict[str, Any]]:
+    """Open a stream with a token that has so many seconds left, and collect what the guard lets out."""
+    token = office.token()
+    nearly = office.guard().verify(token).expires_at - left
+    guard = office.guard(leeway=0, clock=lambda: nearly)
+    sent: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(dict(message))
+
+        async def receive() -> dict[str, Any]:
+            await anyio.sleep(LATE)
+            raise AssertionError
+
+        headers = [(b"authorization", f"Bearer {token}".encode())]
+        scope = {"type": kind, "path": "/", "method": "GET", "headers": headers}
+        if kind == "websocket":
+            del scope["method"]
+        with anyio.fail_after(LATE):
+            await GuardMiddleware(app, guard=guard, **settings)(scope, receive, send)
+
+    run(main)
+    return sent
+
+
+async def endless_websocket(_scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "websocket.accept"})
+    await receive()
+
+
+async def endless_events(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while True:
+        await send({"type": "http.response.body", "body": b"event", "more_body": True})
+        await anyio.sleep(SOON)
+
+
+def test_a_websocket_is_closed_when_its_token_expires(run: Run, office: Entra) -> None:
+    sent = talk(run, endless_websocket, office, "websocket", SOON)
+    assert sent == [
+        {"type": "websocket.accept"},
+        {"type": "websocket.close", "code": 1008, "reason": "expired"},
+    ]
+
+
+def test_a_websocket_that_only_sends_is_closed_too(run: Run, office: Entra) -> None:
+    async def ticker(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        while True:
+            await send({"type": "websocket.send", "text": current_principal().app_id})
+            await anyio.sleep(SOON / 4)
+
+    sent = talk(run, ticker, office, "websocket", SOON)
+    assert sent[1]["text"] == office.caller.client_id
+    assert sent[-1] == {"type": "websocket.close", "code": 1008, "reason": "expired"}
+
+
+def test_a_websocket_is_left_alone_when_asked(run: Run, office: Entra) -> None:
+    async def patient(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        await anyio.sleep(SOON * 3)
+        await send({"type": "websocket.close"})
+
+    sent = talk(run, patient, office, "websocket", SOON, close_at_expiry=False)
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
+    assert "code" not in sent[1]
+
+
+def test_what_the_application_does_after_the_close_is_its_own(run: Run, office: Entra) -> None:
+    done: list[str] = []
+
+    async def tidy(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 1000})
+        await anyio.sleep(SOON * 3)
+        done.append("tidied up")
+
+    sent = talk(run, tidy, office, "websocket", SOON)
+    assert len(sent) == 2
+    assert done == ["tidied up"]
+
+
+def test_a_streamed_response_is_ended_when_asked(run: Run, office: Entra) -> None:
+    sent = talk(run, endless_events, office, "http", SOON, close_at_expiry=True)
+    assert sent[1]["body"] == b"event"
+    assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+@pytest.mark.parametrize("close_at_expiry", [None, False])
+def test_a_streamed_response_is_left_alone_by_default(
+    run: Run, office: Entra, close_at_expiry: bool | None
+) -> None:
+    async def events(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        await anyio.sleep(SOON * 3)
+        await send({"type": "http.response.body", "body": b"two"})
+
+    sent = talk(run, events, office, "http", SOON, close_at_expiry=close_at_expiry)
+    assert [message.get("body") for message in sent] == [None, b"one", b"two"]
+
+
+def test_a_slow_answer_and_work_after_it_are_no_streams(run: Run, office: Entra) -> None:
+    done: list[str] = []
+
+    async def slow(_scope: Any, _receive: Any, send: Any) -> None:
+        await anyio.sleep(SOON * 3)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"late"})
+        await anyio.sleep(SOON * 3)
+        done.append("background task")
+
+    sent = talk(run, slow, office, "http", SOON, close_at_expiry=True)
+    assert sent[-1]["body"] == b"late"
+    assert done == ["background task"]
+
+
+def test_an_application_sees_the_cancellation_and_cleans_up(run: Run, office: Entra) -> None:
+    seen: list[str] = []
+
+    async def careful(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await endless_websocket(scope, receive, send)
+        finally:
+            seen.append("cleaned up")
+
+    talk(run, careful, office, "websocket", SOON)
+    assert seen == ["cleaned up"]
