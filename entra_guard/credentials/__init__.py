@@ -7,7 +7,13 @@ serves Azure's own SDK clients too.
 from entra_guard.credentials._application import ClientSecretCredential
 from entra_guard.credentials._azure import AsyncCredential
 from entra_guard.credentials._bearer_auth import BearerAuth
+from entra_guard.credentials._certificate import CertificateCredential
+from entra_guard.credentials._chain import ChainedCredential
 from entra_guard.credentials._credential import Credential
+from entra_guard.credentials._environment import EnvironmentCredential
+from entra_guard.credentials._federated import ClientAssertionCredential, WorkloadIdentityCredential
+from entra_guard.credentials._managed_identity import ManagedIdentityCredential
+from entra_guard.credentials._on_behalf_of import OnBehalfOfCredential
 from entra_guard.credentials._token import AccessToken
 from entra_guard.errors import TokenAcquisitionError
 
@@ -15,7 +21,14 @@ __all__ = [
     "AccessToken",
     "AsyncCredential",
     "BearerAuth",
+    "CertificateCredential",
+    "ChainedCredential",
+    "ClientAssertionCredential",
     "ClientSecretCredential",
     "Credential",
+    "EnvironmentCredential",
+    "ManagedIdentityCredential",
+    "OnBehalfOfCredential",
     "TokenAcquisitionError",
+    "WorkloadIdentityCredential",
 ]

@@ -8,7 +8,7 @@ import time
 from abc import abstractmethod
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 from urllib.parse import urlsplit
 
 from entra_guard._guid import is_guid
@@ -17,22 +17,23 @@ from entra_guard._metadata import Authority
 from entra_guard.credentials import _files
 from entra_guard.credentials._credential import KeptCredential
 from entra_guard.credentials._endpoint import KeptClient, TokenEndpoint
-from entra_guard.credentials._keeper import REMEMBERED, TokenKeeper
+from entra_guard.credentials._keeper import REMEMBERED, Keeping, TokenKeeper
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     import httpx
 
     from entra_guard.credentials._token import AccessToken
 
+ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _TENANT: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 _NO_TENANT: Final = frozenset({"common", "consumers"})
 
 
-class Settings(TypedDict, total=False):
+class Settings(Keeping, total=False):
     """What every credential of an application can be given by name.
 
     Attributes:
@@ -52,9 +53,6 @@ class Settings(TypedDict, total=False):
     ssl_context: ssl.SSLContext | None
     proxy: str | None
     capabilities: Iterable[str]
-    remember: int
-    clock: Callable[[], float]
-    monotonic: Callable[[], float]
 
 
 class ApplicationCredential(KeptCredential):
@@ -200,11 +198,8 @@ def _declared(capabilities: Iterable[str]) -> dict[str, Any]:
 
 
 def _keeper(settings: Settings) -> TokenKeeper:
-    remember = settings.get("remember", REMEMBERED)
-    if remember < 0:
-        raise ConfigurationError("remember is a number of tokens, 0 or more")
     return TokenKeeper(
-        remember=remember,
+        remember=settings.get("remember", REMEMBERED),
         clock=settings.get("clock", time.time),
         monotonic=settings.get("monotonic", time.monotonic),
     )

@@ -13,13 +13,13 @@ from entra_guard.credentials._token import AccessToken, UnreadableTokenError, re
 from entra_guard.errors import FetchError, TokenAcquisitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     import httpx
 
     from entra_guard._http import Answer
 
-_LIMIT: Final = 256 * 1024
+LIMIT: Final = 256 * 1024
 _WORTH_RETRYING: Final = frozenset({"connect", "http"})
 _OK: Final = 200
 _SERVER_ERROR: Final = 500
@@ -76,19 +76,31 @@ class TokenEndpoint:
         """
         asked_at = clock()
         correlation_id = str(uuid.uuid4())
-        headers = {"accept": "application/json", "client-request-id": correlation_id}
+        headers = {"client-request-id": correlation_id}
 
         def post() -> Answer:
-            return exchange(self.client(), "POST", self.url, limit=_LIMIT, data=form, headers=headers)
+            return exchange(self.client(), "POST", self.url, limit=LIMIT, data=form, headers=headers)
 
         secrets = [form[name] for name in _SECRET_FIELDS if name in form]
         return token_from(post, asked_at, secrets=secrets, correlation_id=correlation_id)
 
 
 def token_from(
-    request: Callable[[], Answer], asked_at: float, *, secrets: list[str], correlation_id: str
+    request: Callable[[], Answer],
+    asked_at: float,
+    *,
+    secrets: Sequence[str],
+    correlation_id: str = "",
+    passing: Container[int] = (),
 ) -> AccessToken:
     """Send a request, once more where that can help at once, and read the token in its answer.
+
+    Args:
+        request: Sends it.
+        asked_at: Seconds since the epoch.
+        secrets: What is sent and must be in no text.
+        correlation_id: What the request is known by.
+        passing: More statuses that may pass by themselves.
 
     Raises:
         TokenAcquisitionError: There was none.
@@ -96,7 +108,7 @@ def token_from(
     try:
         answer = _tried_twice(request)
         if answer.status != _OK:
-            raise refused(answer, secrets=secrets, correlation_id=correlation_id)
+            raise refused(answer, secrets=secrets, correlation_id=correlation_id, passing=passing)
         return read_token(answer.document, asked_at)
     except FetchError as error:
         raise unanswered(error, correlation_id=correlation_id) from error

@@ -10,14 +10,14 @@ import random
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from entra_guard._bounded import Bounded
 from entra_guard._shared_work import SharedWork
 from entra_guard.credentials import _failures
 from entra_guard.credentials._failures import Failure
 from entra_guard.credentials._token import SKEW, AccessToken
-from entra_guard.errors import TokenAcquisitionError
+from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -27,6 +27,14 @@ log: Final = logging.getLogger("entra_guard.credentials")
 
 REMEMBERED: Final = 20_000
 _FAILURES: Final = 2_000
+
+
+class Keeping(TypedDict, total=False):
+    """How tokens are kept; see `TokenKeeper`."""
+
+    remember: int
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,9 @@ class TokenKeeper:
         clock: Seconds since the epoch: a token's life is measured with it.
         monotonic: Seconds that only go forward: pauses after failures are measured with it.
         jitter: Numbers from 0 to 1.
+
+    Raises:
+        ConfigurationError: The number is negative.
     """
 
     def __init__(
@@ -68,6 +79,8 @@ class TokenKeeper:
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        if remember < 0:
+            raise ConfigurationError("remember is a number of tokens, 0 or more")
         self.tokens: Bounded[Hashable, AccessToken] = Bounded(remember)
         self.clock = clock
         self._monotonic = monotonic

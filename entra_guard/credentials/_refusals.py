@@ -16,7 +16,7 @@ from entra_guard.credentials._hints import HINTS
 from entra_guard.errors import FetchError, TokenAcquisitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from entra_guard._http import Answer
 
@@ -30,7 +30,7 @@ _CODE: Final = re.compile(r"AADSTS(\d{1,9})")
 
 
 def refused(
-    answer: Answer, *, secrets: Iterable[str] = (), correlation_id: str = ""
+    answer: Answer, *, secrets: Iterable[str] = (), correlation_id: str = "", passing: Container[int] = ()
 ) -> TokenAcquisitionError:
     """Build the error that belongs to an answer without a token (RFC 6749 section 5.2).
 
@@ -38,6 +38,7 @@ def refused(
         answer: The endpoint's answer.
         secrets: What was sent and must not be in any text, should the answer echo it.
         correlation_id: The one that was sent, should the answer name none.
+        passing: More statuses that may pass by themselves.
     """
     document = answer.document
     error = _word(document.get("error")) or f"http_{answer.status}"
@@ -51,7 +52,7 @@ def refused(
         error=error,
         codes=codes,
         correlation_id=correlation_id or None,
-        retryable=_is_retryable(error, answer.status),
+        retryable=answer.status in passing or _is_retryable(error, answer.status),
         retry_after=retry_after(answer.headers),
         claims=claims if isinstance(claims, str) and claims else None,
         hint=next((HINTS[code] for code in codes if code in HINTS), ""),

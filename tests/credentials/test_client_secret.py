@@ -7,11 +7,11 @@ import os
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 import httpx
 import pytest
 from outbound_office import settled
+from recording import Recording
 
 from entra_guard.credentials import ClientSecretCredential, TokenAcquisitionError
 from entra_guard.credentials._application import merged_claims
@@ -23,23 +23,6 @@ if TYPE_CHECKING:
 TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
 CLIENT = "11112222-bbbb-3333-cccc-4444dddd5555"
 CP1 = {"xms_cc": {"values": ["cp1"]}}
-
-
-class Recording(httpx.BaseTransport):
-    """Hands requests on, and keeps them."""
-
-    def __init__(self, inner: httpx.BaseTransport) -> None:
-        self.inner = inner
-        self.requests: list[httpx.Request] = []
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        return self.inner.handle_request(request)
-
-    @property
-    def forms(self) -> list[dict[str, str]]:
-        forms = [parse_qs(request.content.decode(), strict_parsing=True) for request in self.requests]
-        return [{name: value for name, [value] in form.items()} for form in forms]
 
 
 @pytest.fixture

@@ -1,0 +1,117 @@
+"""Applications that prove themselves by another issuer's token.
+
+Microsoft: "Workload identity federation".
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Unpack
+
+from entra_guard.credentials import _files
+from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential, Settings
+from entra_guard.errors import ConfigurationError, TokenAcquisitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_VARIABLES: Final = {
+    "tenant_id": "AZURE_TENANT_ID",
+    "client_id": "AZURE_CLIENT_ID",
+    "token_file_path": "AZURE_FEDERATED_TOKEN_FILE",
+}
+
+
+class ClientAssertionCredential(ApplicationCredential):
+    """An application with assertions that something else makes: a key vault, a cluster, another cloud.
+
+    Args:
+        tenant_id: The tenant's id or domain.
+        client_id: The application's client id.
+        func: Gives an assertion, on a thread of its own at each request. It may take its time.
+        settings: See `Settings`.
+
+    Raises:
+        ConfigurationError: A setting that cannot work.
+
+    Example:
+        >>> identity = ManagedIdentityCredential()  # doctest: +SKIP
+        >>> ClientAssertionCredential(tenant_id, client_id,
+        ...     lambda: identity.get_token("api://AzureADTokenExchange/.default").token)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, tenant_id: str, client_id: str, func: Callable[[], str], **settings: Unpack[Settings]
+    ) -> None:
+        super().__init__(tenant_id, client_id, **settings)
+        if not callable(func) or inspect.iscoroutinefunction(func):
+            raise ConfigurationError("func must be a plain function that gives an assertion")
+        self._func = func
+
+    def _proof_fields(self) -> Mapping[str, str]:
+        return _fields(self._told())
+
+    def _told(self) -> str:
+        try:
+            assertion = self._func()
+        except TokenAcquisitionError:
+            raise
+        except Exception as error:
+            raise TokenAcquisitionError(
+                f"No token: the function that gives the assertion failed ({type(error).__name__}).",
+                error="client_assertion",
+                retryable=True,
+            ) from error
+        if not isinstance(assertion, str) or not assertion:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TokenAcquisitionError(
+                "No token: the function that gives the assertion gave none.", error="client_assertion"
+            )
+        return assertion
+
+
+class WorkloadIdentityCredential(ApplicationCredential):
+    """An application with a token that its cluster mounts into the container, read at each exchange.
+
+    Args:
+        tenant_id: The tenant's id or domain; by default AZURE_TENANT_ID.
+        client_id: The application's client id; by default AZURE_CLIENT_ID.
+        token_file_path: Where the token is mounted; by default AZURE_FEDERATED_TOKEN_FILE.
+        environ: The environment variables.
+        settings: See `Settings`; AZURE_AUTHORITY_HOST is the default of `authority`.
+
+    Raises:
+        ConfigurationError: Something was neither given nor found, or cannot work.
+
+    Example:
+        >>> WorkloadIdentityCredential()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        tenant_id: str | None = None,
+        client_id: str | None = None,
+        token_file_path: str | Path | None = None,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        **settings: Unpack[Settings],
+    ) -> None:
+        given = {"tenant_id": tenant_id, "client_id": client_id, "token_file_path": token_file_path}
+        found = {name: given[name] or environ.get(variable) for name, variable in _VARIABLES.items()}
+        if missing := [variable for name, variable in _VARIABLES.items() if not found[name]]:
+            raise ConfigurationError(f"set {' and '.join(missing)}, or give the same as arguments")
+        if host := environ.get("AZURE_AUTHORITY_HOST"):
+            settings.setdefault("authority", host)
+        super().__init__(str(found["tenant_id"]), str(found["client_id"]), **settings)
+        self._path = Path(str(found["token_file_path"]))
+
+    def _proof(self) -> object:
+        return _files.stamp(self._path)
+
+    def _proof_fields(self) -> Mapping[str, str]:
+        return _fields(_files.read_line(self._path, "federated token"))
+
+
+def _fields(assertion: str) -> Mapping[str, str]:
+    return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}

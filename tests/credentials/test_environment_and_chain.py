@@ -1,0 +1,197 @@
+"""Which variables were used or missed, and what each credential of a chain said."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from entra_guard.credentials import (
+    CertificateCredential,
+    ChainedCredential,
+    ClientSecretCredential,
+    EnvironmentCredential,
+    ManagedIdentityCredential,
+    TokenAcquisitionError,
+    WorkloadIdentityCredential,
+)
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from outbound_office import Get, Office
+
+
+@pytest.fixture
+def application(office: Office) -> dict[str, str]:
+    return {
+        "AZURE_TENANT_ID": office.entra.tenant_id,
+        "AZURE_CLIENT_ID": office.daemon.client_id,
+        "AZURE_AUTHORITY_HOST": office.entra.url,
+    }
+
+
+def settings(office: Office) -> dict[str, Any]:
+    return {name: value for name, value in office.settings.items() if name != "authority"}
+
+
+def test_a_secret_is_taken_from_the_environment(
+    office: Office, get: Get, application: dict[str, str]
+) -> None:
+    environ = {**application, "AZURE_CLIENT_SECRET": office.secret.value}
+    credential = EnvironmentCredential(environ, **settings(office))
+    assert get(credential, office.scope)
+    assert credential.account == (
+        "client secret from AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, AZURE_AUTHORITY_HOST"
+    )
+
+
+def test_a_certificate_is_taken_from_the_environment(
+    office: Office, get: Get, application: dict[str, str], tmp_path: Path
+) -> None:
+    file = office.entra.new_certificate(office.daemon).write(tmp_path / "daemon.pem")
+    environ = {
+        **application,
+        "AZURE_CLIENT_CERTIFICATE_PATH": str(file),
+        "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN": "true",
+    }
+    credential = EnvironmentCredential(environ, **settings(office))
+    assert get(credential, office.scope)
+    assert "AZURE_CLIENT_CERTIFICATE_PATH, AZURE_CLIENT_SEND_CERTIFICATE_CHAIN" in credential.account
+    assert credential._credential._send_chain
+
+
+def test_a_federated_token_is_taken_from_the_environment(
+    office: Office, get: Get, application: dict[str, str], tmp_path: Path
+) -> None:
+    office.entra.add_federated_credential(office.daemon, office.entra.workload_issuer, "orders")
+    file = tmp_path / "token"
+    file.write_text(office.entra.workload_token("orders"))
+    environ = {**application, "AZURE_FEDERATED_TOKEN_FILE": str(file)}
+    assert get(EnvironmentCredential(environ, **settings(office)), office.scope)
+
+
+def test_the_first_proof_counts_and_the_account_names_the_others(application: dict[str, str]) -> None:
+    proofs = {"AZURE_CLIENT_SECRET": "a-secret", "AZURE_CLIENT_CERTIFICATE_PATH": "/x.pem"}
+    environ = {**application, **proofs, "AZURE_FEDERATED_TOKEN_FILE": "/token"}
+    account = EnvironmentCredential(environ).account
+    assert account.endswith("; not used: AZURE_CLIENT_CERTIFICATE_PATH, AZURE_FEDERATED_TOKEN_FILE")
+
+
+def test_an_empty_environment_tells_what_is_missing_when_it_is_asked(get: Get) -> None:
+    credential = EnvironmentCredential({"AZURE_TENANT_ID": "contoso.onmicrosoft.com"})
+    with pytest.raises(TokenAcquisitionError) as caught:
+        get(credential, "api://orders/.default")
+    assert str(caught.value) == (
+        "No token: the environment describes no application; missing: AZURE_CLIENT_ID, one of "
+        "AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH, AZURE_FEDERATED_TOKEN_FILE."
+    )
+
+
+@pytest.mark.parametrize(
+    "proof", ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"]
+)
+def test_a_proof_without_its_application_fails_when_it_is_built(proof: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{proof} is set, and AZURE_CLIENT_ID must be too"):
+        EnvironmentCredential({"AZURE_TENANT_ID": "contoso.onmicrosoft.com", proof: "x"})
+
+
+def test_no_value_of_a_variable_is_shown(
+    application: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    credential = EnvironmentCredential({**application, "AZURE_CLIENT_SECRET": "hunter2-hunter2"})
+    assert "AZURE_CLIENT_SECRET" in repr(credential)
+    assert "AZURE_CLIENT_SECRET" in caplog.text
+    assert "hunter2" not in repr(credential) + caplog.text
+
+
+# --- azure-identity reads the same -------------------------------------------------------------------
+
+
+def test_azure_identity_takes_the_same_kind_of_credential_from_the_same_variables(
+    office: Office, application: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    azure = pytest.importorskip("azure.identity")
+    file = office.entra.new_certificate(office.daemon).write(tmp_path / "daemon.pem")
+    kinds = {
+        ClientSecretCredential: {"AZURE_CLIENT_SECRET": office.secret.value},
+        CertificateCredential: {"AZURE_CLIENT_CERTIFICATE_PATH": str(file)},
+    }
+    for kind, proof in kinds.items():
+        environ = {**application, "AZURE_AUTHORITY_HOST": "login.microsoftonline.us", **proof}
+        with monkeypatch.context() as patched:
+            for name, value in environ.items():
+                patched.setenv(name, value)
+            theirs = azure.EnvironmentCredential()._credential
+            ours = EnvironmentCredential()._credential
+        assert type(ours) is kind
+        assert type(theirs).__name__ == kind.__name__
+        assert ours.authority == "https://login.microsoftonline.us"
+
+
+# --- chains ------------------------------------------------------------------------------------------
+
+
+def test_the_first_that_gets_a_token_is_used(office: Office, get: Get) -> None:
+    chain = ChainedCredential(EnvironmentCredential({}), office.credential())
+    assert office.claims(get(chain, office.scope))["azp"] == office.daemon.client_id
+
+
+def test_each_of_them_says_why_it_has_none(office: Office, get: Get) -> None:
+    office.entra.fail("identity", "refused")
+    environ = office.entra.managed_identity_environment("virtual-machine")
+    chain = ChainedCredential(
+        EnvironmentCredential({}),
+        ManagedIdentityCredential(environ=environ, http_client=office.web),
+        office.credential(client_secret="not-the-secret-at-all"),
+    )
+    with pytest.raises(TokenAcquisitionError) as caught:
+        get(chain, office.scope)
+    first, *lines = str(caught.value).split("\n")
+    assert first == "No token from any of 3 credentials."
+    for line, words in zip(lines, ["missing: AZURE_TENANT_ID", "no host of Azure", "7000215"], strict=True):
+        assert words in line
+    assert caught.value.codes == (7000215,)
+    assert caught.value.retryable
+
+
+def test_once_one_has_succeeded_its_failures_do_not_change_who_is_calling(office: Office, get: Get) -> None:
+    other = office.entra.register_app("Other")
+    spare = office.credential(client_id=other.client_id, client_secret=office.entra.add_secret(other).value)
+    chain = ChainedCredential(office.credential(), spare)
+    get(chain, office.scope)
+    office.entra.remove_secret(office.daemon, office.secret.key_id)
+    office.advance(7200)
+    with pytest.raises(TokenAcquisitionError, match="7000215"):
+        get(chain, office.scope)
+
+
+def test_a_cold_herd_on_a_chain_sends_one_request(office: Office) -> None:
+    import asyncio
+
+    office.entra.fail("token", "slow", delay=0.1)
+    chain = ChainedCredential(EnvironmentCredential({}), office.credential())
+
+    async def herd() -> set[Any]:
+        return set(await asyncio.gather(*(chain.aget_token(office.scope) for _ in range(50))))
+
+    with office.counting(1):
+        assert len(asyncio.run(herd())) == 1
+
+
+def test_an_empty_chain_is_a_mistake() -> None:
+    with pytest.raises(ConfigurationError, match="at least one credential"):
+        ChainedCredential()
+
+
+def test_a_workload_identity_may_stand_in_a_chain_that_is_closed_as_one(office: Office) -> None:
+    environ = {
+        "AZURE_TENANT_ID": office.entra.tenant_id,
+        "AZURE_CLIENT_ID": office.daemon.client_id,
+        "AZURE_FEDERATED_TOKEN_FILE": "/nowhere/token",
+    }
+    with ChainedCredential(WorkloadIdentityCredential(environ=environ), office.credential()) as chain:
+        assert chain.get_token(office.scope)

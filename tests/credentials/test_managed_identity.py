@@ -1,0 +1,221 @@
+"""The identity of the host: each kind of host with its own endpoint, header and error rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from recording import Recording
+
+from entra_guard.credentials import ManagedIdentityCredential, TokenAcquisitionError, _managed_identity
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from outbound_office import Get, Office
+
+CLIENT = "11112222-bbbb-3333-cccc-4444dddd5555"
+HOSTS = ["virtual-machine", "app-service", "container-apps", "arc"]
+
+
+@pytest.fixture(params=HOSTS)
+def environ(
+    request: pytest.FixtureRequest, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """What each kind of host sets for the code on it."""
+    monkeypatch.setattr(_managed_identity, "arc_folder", lambda: tmp_path)
+    return office.entra.managed_identity_environment(request.param, folder=tmp_path)
+
+
+def credential(office: Office, environ: dict[str, str], *args: str, **more: Any) -> ManagedIdentityCredential:
+    settings = {name: office.settings[name] for name in ("http_client", "clock", "monotonic")}
+    return ManagedIdentityCredential(*args, environ=environ, **{**settings, **more})
+
+
+def asked(office: Office) -> int:
+    return office.entra.count("identity")
+
+
+def test_a_host_has_an_identity_of_its_own(office: Office, get: Get, environ: dict[str, str]) -> None:
+    identity = office.entra.add_managed_identity("host", system_assigned=True)
+    office.entra.add_managed_identity("another")
+    token = get(credential(office, environ), office.scope)
+    claims = office.claims(token)
+    assert claims["azp"] == identity.client_id
+    assert claims["aud"] == office.api.client_id
+    assert token.expires_on == pytest.approx(office.clock.now + 24 * 3600, abs=2)
+
+
+def test_the_token_is_kept_and_asked_for_once(office: Office, get: Get, environ: dict[str, str]) -> None:
+    office.entra.add_managed_identity("host", system_assigned=True)
+    host = credential(office, environ)
+    get(host, office.scope)
+    before = asked(office)
+    get(host, office.scope)
+    assert asked(office) == before
+
+
+def test_a_user_assigned_identity_is_named_by_any_of_its_ids(
+    office: Office, get: Get, environ: dict[str, str]
+) -> None:
+    office.entra.add_managed_identity("host", system_assigned=True)
+    wanted = office.entra.add_managed_identity("orders")
+    names = {
+        "client_id": wanted.client_id,
+        "object_id": wanted.principal_id,
+        "resource_id": wanted.resource_path,
+    }
+    if "IMDS_ENDPOINT" in environ:
+        names = {"client_id": wanted.client_id}  # the emulator's agent confirms no other
+    for name, value in names.items():
+        token = get(credential(office, environ, **{name: value}), office.scope)
+        assert office.claims(token)["azp"] == wanted.client_id
+
+
+def test_where_there_is_no_such_identity_the_host_says_so(
+    office: Office, get: Get, environ: dict[str, str]
+) -> None:
+    with pytest.raises(TokenAcquisitionError, match=r"(?i)identity.*not found|No User Assigned") as caught:
+        get(credential(office, environ, CLIENT), office.scope)
+    assert not caught.value.retryable
+    assert "The host was taken for" in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "503", "silent", "dropped", "html"])
+def test_a_mishap_of_the_endpoint_may_pass(
+    office: Office, get: Get, environ: dict[str, str], fault: str
+) -> None:
+    office.entra.add_managed_identity("host", system_assigned=True)
+    host = credential(office, environ)
+    office.entra.fail("identity", fault)
+    with pytest.raises(TokenAcquisitionError) as caught:
+        get(host, office.scope)
+    assert caught.value.retryable
+    office.entra.heal()
+    office.advance(60)
+    assert get(host, office.scope)
+
+
+def test_one_api_at_a_time_and_by_its_default_scope(
+    office: Office, get: Get, environ: dict[str, str]
+) -> None:
+    for scopes in (("https://graph.microsoft.com",), ("api://a/.default", "api://b/.default")):
+        with pytest.raises(TokenAcquisitionError, match="one API at a time"):
+            get(credential(office, environ), *scopes)
+
+
+def test_the_hosts_secret_is_shown_nowhere(office: Office, environ: dict[str, str]) -> None:
+    shown = repr(credential(office, environ)) + repr(credential(office, environ)._host)
+    assert environ.get("IDENTITY_HEADER", "no such thing") not in shown
+
+
+# --- what each host is asked -------------------------------------------------------------------------
+
+
+def questions(office: Office, environ: dict[str, str], **identity: str) -> list[httpx.Request]:
+    recording = Recording(office.entra.transport)
+    host = credential(office, environ, http_client=httpx.Client(transport=recording), **identity)
+    host.get_token(office.scope)
+    return recording.requests
+
+
+def test_a_virtual_machine_is_asked_with_its_header(office: Office) -> None:
+    identity = office.entra.add_managed_identity("orders")
+    environ = office.entra.managed_identity_environment("virtual-machine")
+    [request] = questions(office, environ, resource_id=identity.resource_path)
+    assert request.headers["metadata"] == "true"
+    assert dict(request.url.params) == {
+        "api-version": "2018-02-01",
+        "resource": office.api.app_id_uri,
+        "msi_res_id": identity.resource_path,
+    }
+
+
+def test_app_service_is_asked_with_its_header(office: Office) -> None:
+    identity = office.entra.add_managed_identity("orders")
+    environ = office.entra.managed_identity_environment("app-service")
+    [request] = questions(office, environ, resource_id=identity.resource_path)
+    assert request.headers["x-identity-header"] == environ["IDENTITY_HEADER"]
+    assert dict(request.url.params) == {
+        "api-version": "2019-08-01",
+        "resource": office.api.app_id_uri,
+        "mi_res_id": identity.resource_path,
+    }
+
+
+@pytest.fixture
+def arc(office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    monkeypatch.setattr(_managed_identity, "arc_folder", lambda: tmp_path)
+    office.entra.add_managed_identity("host", system_assigned=True)
+    return office.entra.managed_identity_environment("arc", folder=tmp_path)
+
+
+def test_arc_is_asked_twice_the_second_time_with_its_key(
+    office: Office, arc: dict[str, str], tmp_path: Path
+) -> None:
+    first, second = questions(office, arc)
+    [key] = tmp_path.glob("*.key")
+    assert "authorization" not in first.headers
+    assert second.headers["authorization"] == f"Basic {key.read_text()}"
+    assert first.url.params["api-version"] == "2020-06-01"
+
+
+@pytest.mark.parametrize("place", ["elsewhere", "below", "other name"])
+def test_arc_cannot_make_us_read_another_file(
+    office: Office, get: Get, arc: dict[str, str], tmp_path: Path, place: str
+) -> None:
+    [key] = tmp_path.glob("*.key")
+    folder = {"elsewhere": tmp_path.parent, "below": tmp_path / "below", "other name": tmp_path}[place]
+    folder.mkdir(exist_ok=True)
+    target = folder / ("passwd" if place == "other name" else key.name)
+    target.write_text("root:x:0:0")
+    challenge = {"www-authenticate": f"Basic realm={target}"}
+    requests = []
+
+    def agent(request: httpx.Request) -> httpx.Response:  # the emulator names no file but the right one
+        requests.append(request)
+        return httpx.Response(401, headers=challenge, json={"error": "unauthorized_client"})
+
+    lying = credential(office, arc, http_client=httpx.Client(transport=httpx.MockTransport(agent)))
+    with pytest.raises(TokenAcquisitionError, match=r"named no \.key file"):
+        get(lying, office.scope)
+    assert len(requests) == 1
+
+
+def test_an_arc_agent_too_old_to_know_the_identity_is_found_out(
+    office: Office, get: Get, arc: dict[str, str]
+) -> None:
+    identity = office.entra.add_managed_identity("orders")
+    with pytest.raises(TokenAcquisitionError, match="without saying that it is of the identity"):
+        get(credential(office, arc, object_id=identity.principal_id), office.scope)
+
+
+def test_without_a_sign_of_another_host_the_metadata_service_of_a_machine_is_asked() -> None:
+    host = ManagedIdentityCredential(environ={})._host
+    assert host.url == "http://169.254.169.254/metadata/identity/oauth2/token"
+    assert not ManagedIdentityCredential(environ={})._client()._trust_env
+
+
+def test_on_no_host_of_azure_it_says_so_at_once(office: Office, get: Get) -> None:
+    office.entra.fail("identity", "refused")
+    environ = office.entra.managed_identity_environment("virtual-machine")
+    with pytest.raises(TokenAcquisitionError, match="This is no host of Azure") as caught:
+        get(credential(office, environ), office.scope)
+    assert "no host of Azure" in caught.value.hint
+
+
+def test_hosts_that_are_not_spoken_here_are_named() -> None:
+    fabric = {"IDENTITY_ENDPOINT": "https://x", "IDENTITY_HEADER": "y", "IDENTITY_SERVER_THUMBPRINT": "z"}
+    for environ in (fabric, {"MSI_ENDPOINT": "http://localhost:50342"}):
+        with pytest.raises(ConfigurationError, match="not supported"):
+            ManagedIdentityCredential(environ=environ)
+
+
+def test_an_identity_is_named_once_and_by_a_guid() -> None:
+    with pytest.raises(ConfigurationError, match="once"):
+        ManagedIdentityCredential(CLIENT, object_id=CLIENT, environ={})
+    for name in ("client_id", "object_id"):
+        with pytest.raises(ConfigurationError, match=f"{name} must be a GUID"):
+            ManagedIdentityCredential(environ={}, **{name: "orders"})

@@ -1,0 +1,167 @@
+"""A user's token is exchanged once, and found again by what it is."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from outbound_office import settled
+from recording import Recording
+
+from entra_guard.credentials import (
+    CertificateCredential,
+    ManagedIdentityCredential,
+    OnBehalfOfCredential,
+    TokenAcquisitionError,
+)
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from outbound_office import Get, Office
+
+    from entra_guard.emulator import AppRegistration
+
+
+@pytest.fixture
+def front(office: Office) -> AppRegistration:
+    """An API that users call, and that calls the other one in their name."""
+    front = office.entra.register_app("Front", scopes=["access_as_user"])
+    office.entra.grant_delegated(front, office.api, "access_as_user")
+    return front
+
+
+@pytest.fixture
+def application(office: Office, front: AppRegistration) -> Any:
+    secret = office.entra.add_secret(front).value
+    return office.credential(client_id=front.client_id, client_secret=secret)
+
+
+def sent_by(office: Office, front: AppRegistration, user: str) -> str:
+    """The token that a user sends to the front."""
+    return office.entra.issue_token(front, user=user, scopes=["access_as_user"])
+
+
+def scope(office: Office) -> str:
+    return f"{office.api.app_id_uri}/access_as_user"
+
+
+def test_the_token_is_the_users(office: Office, get: Get, front: AppRegistration, application: Any) -> None:
+    token = get(OnBehalfOfCredential(application, sent_by(office, front, "alice")), scope(office))
+    claims = office.claims(token)
+    assert claims["azp"] == front.client_id
+    assert claims["scp"] == "access_as_user"
+    assert claims["preferred_username"].startswith("alice@")
+
+
+def test_the_next_request_of_the_same_user_finds_it(
+    office: Office, get: Get, front: AppRegistration, application: Any
+) -> None:
+    sent = sent_by(office, front, "alice")
+    with office.counting(1):
+        tokens = {get(OnBehalfOfCredential(application, sent), scope(office)) for _ in range(5)}
+    assert len(tokens) == 1
+
+
+def test_users_never_get_each_others_token_nor_the_apps_own(
+    office: Office, get: Get, front: AppRegistration, application: Any
+) -> None:
+    users = {
+        name: OnBehalfOfCredential(application, sent_by(office, front, name)) for name in ("alice", "bob")
+    }
+    own = get(application, office.scope)
+    found = {name: get(user, office.scope) for name, user in users.items()}
+    assert len({own, *found.values()}) == 3
+    for name, token in found.items():
+        assert office.claims(token)["preferred_username"].startswith(f"{name}@")
+    assert get(application, office.scope) == own
+
+
+def test_fifty_requests_of_one_user_exchange_once(
+    office: Office, front: AppRegistration, application: Any
+) -> None:
+    sent = sent_by(office, front, "alice")
+    office.entra.fail("token", "slow", delay=0.1)
+    with office.counting(1), ThreadPoolExecutor(50) as pool:
+        list(pool.map(lambda _: OnBehalfOfCredential(application, sent).get_token(scope(office)), range(50)))
+
+
+def test_the_users_token_is_kept_nowhere(office: Office, front: AppRegistration, application: Any) -> None:
+    sent = sent_by(office, front, "alice")
+    user = OnBehalfOfCredential(application, sent)
+    user.get_token(scope(office))
+    [key] = user._keeper.tokens.young
+    assert sent not in repr(key)
+    assert sent not in repr(user)
+
+
+def test_the_form_is_an_on_behalf_of_requests(
+    office: Office, get: Get, front: AppRegistration, application: Any
+) -> None:
+    recording = Recording(office.entra.transport)
+    secret = office.entra.add_secret(front).value
+    application = office.credential(
+        client_id=front.client_id, client_secret=secret, http_client=httpx.Client(transport=recording)
+    )
+    sent = sent_by(office, front, "alice")
+    get(OnBehalfOfCredential(application, sent), scope(office))
+    [form] = recording.forms
+    form.pop("claims")
+    assert form == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "requested_token_use": "on_behalf_of",
+        "assertion": sent,
+        "client_id": front.client_id,
+        "client_secret": secret,
+        "scope": scope(office),
+    }
+
+
+def test_it_is_renewed_in_the_background_like_any_other(
+    office: Office, get: Get, front: AppRegistration, application: Any
+) -> None:
+    user = OnBehalfOfCredential(application, sent_by(office, front, "alice"))
+    first = get(user, scope(office))
+    office.advance((first.refresh_on - office.clock.now) + 1)
+    with office.counting(1):
+        assert get(user, scope(office)) == first
+        settled(user)
+        assert get(user, scope(office)) != first
+
+
+def test_a_certificate_proves_the_application_as_well(
+    office: Office, get: Get, front: AppRegistration
+) -> None:
+    made = office.entra.new_certificate(front)
+    application = CertificateCredential(
+        office.entra.tenant_id, front.client_id, certificate_data=made.pem, **office.settings
+    )
+    assert get(OnBehalfOfCredential(application, sent_by(office, front, "alice")), scope(office))
+
+
+def test_a_refusal_of_one_user_keeps_no_other_waiting(
+    office: Office, get: Get, front: AppRegistration, application: Any
+) -> None:
+    with office.counting(2):
+        with pytest.raises(TokenAcquisitionError):
+            get(OnBehalfOfCredential(application, "no.token.atall"), scope(office))
+        assert get(OnBehalfOfCredential(application, sent_by(office, front, "alice")), scope(office))
+
+
+def test_the_users_token_is_in_no_error(
+    office: Office, get: Get, application: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = office.entra.register_app("Elsewhere", scopes=["x"])
+    sent = office.entra.issue_token(other, user="alice", scopes=["x"])
+    with pytest.raises(TokenAcquisitionError) as caught:
+        get(OnBehalfOfCredential(application, sent), scope(office))
+    assert sent not in str(caught.value) + caplog.text
+
+
+def test_only_an_application_can_act_for_users(office: Office) -> None:
+    with pytest.raises(ConfigurationError, match="proves no application"):
+        OnBehalfOfCredential(ManagedIdentityCredential(environ={}), "a.b.c")  # type: ignore[arg-type]
+    for sent in ("", "Bearer \N{EURO SIGN}"):
+        with pytest.raises(ConfigurationError, match="user_assertion"):
+            OnBehalfOfCredential(office.credential(), sent)
