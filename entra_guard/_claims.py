@@ -35,6 +35,7 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     appidacr: Any = None
     azp: str = ""
     azpacr: Any = None
+    client_id: str = ""
     cnf: Any = None
     email: Any = None
     family_name: Any = None
@@ -48,6 +49,7 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     preferred_username: Any = None
     rh: Any = None
     roles: Names = ()
+    scope: str = ""
     scp: str = ""
     sid: Any = None
     sub: str = ""
@@ -62,13 +64,19 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def app_id(self) -> str:
-        """The client application: 'azp' in v2.0 tokens, 'appid' in v1.0 tokens."""
-        return self.azp if self.ver == "2.0" else self.appid or self.azp
+        """The client application: 'azp' in v2.0 tokens, 'appid' in v1.0 tokens, else RFC 9068's 'client_id'."""
+        if self.ver:
+            return self.azp if self.ver == "2.0" else self.appid or self.azp
+        return self.azp or self.client_id
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The delegated permissions; '/' alone stands for none (Microsoft: agent token claims)."""
-        return tuple(self.scp.split()) if self.scp != "/" else ()
+        """The delegated permissions; '/' alone stands for none (Microsoft: agent token claims).
+
+        Tokens of issuers that are not Entra have no 'ver', and 'scope' (RFC 9068 section 2.2.3).
+        """
+        text = self.scp or ("" if self.ver else self.scope)
+        return tuple(text.split()) if text != "/" else ()
 
     @property
     def is_app(self) -> bool:

@@ -58,9 +58,12 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     """
     header_part, payload_part, signature_part, signing_input = _jws.split(token)
     known = serving.headers.get(header_part)
-    if known is None and (stranger := serving.strangers.get(header_part)):
-        return Doubt("unknown_key", stranger[0], header_part)
-    header = known[0] if known else _jws.read_header(header_part, policy.algorithms)
+    if known is None:
+        if stranger := serving.strangers.get(header_part):
+            return Doubt("unknown_key", stranger[0], header_part)
+        header, span = _jws.read_header(header_part, policy.algorithms), None
+    else:
+        header, span = known
     payload = _jws.decode(payload_part)
     try:
         claims = read_claims(payload)
@@ -86,9 +89,9 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
             raise refusal(
                 code, partial(_facts, code, judge, header.kid, serving, (policy, issuer, claims, origin, now))
             )
-    span = known[1] if known else slice(len(header_part) + 1, -len(signature_part) - 1)
-    if known is None:
+    if span is None:
         _jws.refuse_ambiguous(header_part)
+        span = slice(len(header_part) + 1, -len(signature_part) - 1)
         serving.learn(header_part, header, span)  # only now: a flood of headers must not fill it
     return Principal(_identity(claims, span, policy.leeway), payload_part)
 
@@ -122,7 +125,7 @@ def _identity(claims: Claims, payload: slice, leeway: float) -> Identity:
     assert claims.exp is not None  # noqa: S101  # the gate saw to it
     is_app, oid = claims.is_app, claims.oid
     return Identity(
-        claims.azp or claims.appid,
+        claims.app_id,
         claims.tid,
         oid,
         oid if claims.sub == oid else claims.sub,  # one object instead of two equal ones

@@ -91,6 +91,8 @@ class Authority:
         for cloud in CLOUDS.values():
             if urlsplit(url).hostname in {urlsplit(cloud.authority).hostname, *cloud.aliases}:
                 return cls(cloud.authority, aliases=cloud.aliases)
+        if (urlsplit(url).hostname or "").endswith(".b2clogin.com"):
+            return cls(f"{url.removesuffix('/v2.0')}/v2.0", "openid")
         return cls(url, _kind(url))
 
     @classmethod
@@ -116,10 +118,7 @@ class Authority:
 
 
 def _kind(url: str) -> str:
-    host = urlsplit(url).hostname or ""
-    if host.endswith(".b2clogin.com"):
-        return "openid"
-    return "external" if host.endswith(".ciamlogin.com") else "entra"
+    return "external" if (urlsplit(url).hostname or "").endswith(".ciamlogin.com") else "entra"
 
 
 def read_configuration(

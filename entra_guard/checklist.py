@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from entra_guard._guid import is_guid
+from entra_guard._guid import is_guid, is_tenant_id
 from entra_guard._issuer import PERSONAL_TENANT, Issuer, fill
 from entra_guard.policy import GRAPH_AUDIENCES, TOKEN_VERSIONS
 
@@ -57,7 +57,7 @@ def _lifetime(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, 
 
 def _issuer(policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
     tid = claims.tid
-    if issuer.is_entra and not (tid == issuer.tenant_id or is_guid(tid)):
+    if issuer.is_entra and not (tid and (tid == issuer.tenant_id or is_tenant_id(tid))):
         return "invalid_claims"
     if claims.iss == issuer.of_token(claims.ver, tid):
         return (

@@ -1,0 +1,213 @@
+"""Issuers that are not the public cloud's: External ID, B2C, national clouds, any OpenID provider.
+
+A transport stands in for their hosts, which nobody here can reach: it answers with documents of their
+shape and with the embedded Entra's keys.
+"""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import jwt
+import pytest
+
+from entra_guard import AccessError, Authority, Guard, Tenants
+
+TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
+CLIENT = "00001111-aaaa-2222-bbbb-3333cccc4444"
+API = "11112222-bbbb-3333-cccc-4444dddd5555"
+
+
+class Elsewhere:
+    """An authority on a host of its own, with one key."""
+
+    def __init__(self, office, documents, cloud="", key_issuer=""):
+        self.office = office
+        self.documents = documents
+        self.asked = []
+        self.kid = jwt.get_unverified_header(office.token())["kid"]
+        keys = (
+            httpx.Client(transport=office.entra.transport)
+            .get(f"{office.entra.url}/common/discovery/v2.0/keys")
+            .json()["keys"]
+        )
+        key = {
+            name: value
+            for name, value in next(key for key in keys if key["kid"] == self.kid).items()
+            if name in ("kty", "use", "kid", "n", "e")
+        }
+        self.keys = {
+            "keys": [
+                key
+                | ({"issuer": key_issuer} if key_issuer else {})
+                | ({"cloud_instance_name": cloud} if cloud else {})
+            ]
+        }
+
+    def answer(self, request):
+        url = str(request.url)
+        self.asked.append(url)
+        if url in self.documents:
+            return httpx.Response(200, json=self.documents[url])
+        return httpx.Response(200, json=self.keys) if "keys" in url else httpx.Response(404, json={})
+
+    def guard(self, **settings):
+        client = httpx.Client(transport=httpx.MockTransport(self.answer))
+        return Guard(audience=API, http_client=client, **settings)
+
+    def token(self, issuer, **claims):
+        now = int(time.time())
+        good = {
+            "aud": API, "iss": issuer, "iat": now, "nbf": now, "exp": now + 3600, "oid": CLIENT, "sub": CLIENT,
+            "azp": CLIENT, "tid": TENANT, "ver": "2.0", "roles": ["Orders.Read"],
+        }  # fmt: skip
+        claims = {name: value for name, value in (good | claims).items() if value is not None}
+        return self.office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": self.kid}, claims)
+
+
+def configuration(base, issuer, host, **more):
+    return {base: {"issuer": issuer, "jwks_uri": f"{host}/discovery/keys"} | more}
+
+
+def test_external_id_has_its_issuer_on_another_host(office):
+    issuer = f"https://{TENANT}.ciamlogin.com/{TENANT}/v2.0"
+    host = "https://contoso.ciamlogin.com"
+    asked = f"{host}/{TENANT}/v2.0/.well-known/openid-configuration"
+    there = Elsewhere(office, configuration(asked, issuer, f"https://{TENANT}.ciamlogin.com"))
+    guard = there.guard(tenant=TENANT, authority=host)
+    assert guard.verify(there.token(issuer)).tenant_id == TENANT
+    assert there.asked == [asked, f"https://{TENANT}.ciamlogin.com/discovery/keys"]  # no v1.0 there
+    with pytest.raises(AccessError, match="wrong_issuer"):
+        guard.verify(there.token(f"{host}/{TENANT}/v2.0"))
+
+
+@pytest.mark.parametrize("suffix", ["", "/v2.0", "/v2.0/"])
+def test_a_b2c_policy_has_tokens_of_version_1_without_a_tenant(office, suffix):
+    policy = "https://contoso.b2clogin.com/contoso.onmicrosoft.com/b2c_1_signin"
+    issuer = f"https://contoso.b2clogin.com/{TENANT}/v2.0/"
+    there = Elsewhere(
+        office, configuration(f"{policy}/v2.0/.well-known/openid-configuration", issuer, f"{policy}/v2.0")
+    )
+    guard = there.guard(authority=policy + suffix)
+    principal = guard.verify(
+        there.token(issuer, ver="1.0", tid=None, roles=None, scp="read write", oid=None, sub="ada")
+    )
+    assert (principal.scopes, principal.is_app, principal.identity) == (("read", "write"), False, "ada")
+
+
+def test_any_openid_issuer_with_the_claims_of_rfc_9068(office):
+    issuer = "https://issuer.example/"
+    there = Elsewhere(
+        office, configuration(f"{issuer}.well-known/openid-configuration", issuer, "https://keys.example")
+    )
+    guard = there.guard(authority=Authority.openid(issuer))
+    token = there.token(
+        issuer,
+        aud=["other", API],
+        ver=None,
+        tid=None,
+        azp=None,
+        oid=None,
+        roles=None,
+        client_id="shop",
+        scope="a b",
+        sub="x",
+    )
+    principal = guard.verify(token)
+    assert (principal.app_id, principal.scopes, principal.tenant_id) == ("shop", ("a", "b"), "")
+    with pytest.raises(AccessError, match="wrong_issuer"):
+        guard.verify(there.token("https://other.example/", ver=None))
+
+
+@pytest.mark.parametrize(
+    ("cloud", "host"),
+    [
+        ("us-government", "https://login.microsoftonline.us"),
+        ("china", "https://login.partner.microsoftonline.cn"),
+    ],
+)
+def test_a_national_cloud_is_named(office, cloud, host):
+    issuer = f"{host}/{TENANT}/v2.0"
+    documents = configuration(
+        f"{host}/{TENANT}/v2.0/.well-known/openid-configuration", issuer, host, cloud_instance_name=cloud
+    )
+    documents |= configuration(
+        f"{host}/{TENANT}/.well-known/openid-configuration", f"https://sts.example/{TENANT}/", host
+    )
+    there = Elsewhere(office, documents, cloud=cloud, key_issuer=issuer)
+    guard = there.guard(tenant=TENANT, authority=cloud)
+    assert guard.verify(there.token(issuer)).app_id == CLIENT
+    v1 = there.token(f"https://sts.example/{TENANT}/", ver="1.0", azp=None, appid=CLIENT)
+    assert guard.verify(v1).token_version == "1.0"
+    with pytest.raises(AccessError, match="wrong_cloud"):
+        guard.verify(there.token(f"https://login.microsoftonline.com/{TENANT}/v2.0"))
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (
+            {
+                "issuer": f"https://evil.example/{TENANT}/v2.0",
+                "jwks_uri": "https://login.microsoftonline.com/keys",
+            },
+            "another host",
+        ),
+        (
+            {
+                "issuer": f"https://login.microsoftonline.com/{CLIENT}/v2.0",
+                "jwks_uri": "https://login.microsoftonline.com/keys",
+            },
+            "not of the tenant",
+        ),
+        (
+            {
+                "issuer": f"https://login.microsoftonline.com/{TENANT}/v2.0",
+                "jwks_uri": "https://evil.example/keys",
+            },
+            "jwks_uri",
+        ),
+        (
+            {
+                "issuer": f"https://login.microsoftonline.com/{TENANT}/v2.0",
+                "jwks_uri": "http://login.microsoftonline.com/keys",
+            },
+            "https",
+        ),
+        (
+            {
+                "issuer": "https://login.microsoftonline.com/{tenantid}/v2.0",
+                "jwks_uri": "https://login.microsoftonline.com/keys",
+            },
+            "not of the tenant",
+        ),
+        ({"jwks_uri": "https://login.microsoftonline.com/keys"}, "issuer"),
+    ],
+)
+def test_a_configuration_that_is_not_the_authoritys_is_never_used(office, document, words):
+    base = f"https://login.microsoftonline.com/{TENANT}/v2.0/.well-known/openid-configuration"
+    there = Elsewhere(office, {base: document})
+    guard = there.guard(tenant=TENANT, token_versions="2.0")
+    with pytest.raises(AccessError) as caught:
+        guard.verify(there.token(f"https://login.microsoftonline.com/{TENANT}/v2.0"))
+    assert caught.value.code == "keys_unavailable"
+    assert words in str(caught.value.facts["detail"])
+    assert not [url for url in there.asked if "evil" in url or url.startswith("http:")]
+
+
+def test_a_template_in_the_token_itself_is_no_issuer(office):
+    base = "https://login.microsoftonline.com"
+    template = f"{base}/{{tenantid}}/v2.0"
+    documents = configuration(f"{base}/organizations/v2.0/.well-known/openid-configuration", template, base)
+    there = Elsewhere(office, documents, key_issuer=template)
+    guard = there.guard(tenant=Tenants.organizations("a test"), token_versions="2.0")
+    assert guard.verify(there.token(f"{base}/{TENANT}/v2.0")).tenant_id == TENANT
+    for claims in (
+        {"iss": template},
+        {"iss": template, "tid": "{tenantid}"},
+        {"iss": f"{base}//v2.0", "tid": ""},
+        {"iss": f"{base}/{TENANT.upper()}/v2.0", "tid": TENANT.upper()},
+    ):
+        with pytest.raises(AccessError):
+            guard.verify(there.token(template, **claims))
