@@ -117,6 +117,8 @@ class EntraBearer(SecurityBase):
         return permitted
 
     async def _admitted(self, connection: HTTPConnection, scopes: tuple[str, ...]) -> Principal | None:
+        if _HANDLERS in connection.scope:  # now, as `@requires` may refuse further in
+            connection.scope[_HANDLERS][0].setdefault(AccessError, answer)
         try:
             principal = await self._gate.aadmit(authorization(connection.scope))
             if scopes:
@@ -134,7 +136,6 @@ class EntraBearer(SecurityBase):
             return
         if _HANDLERS not in scope:
             raise HTTPException(error.status, error.code, error.headers) from error
-        scope[_HANDLERS][0].setdefault(AccessError, answer)
         raise error
 
 

@@ -108,11 +108,11 @@ class Entra(Emulator):
         """
         return self._own_guard.verify(self.token(**who))
 
-    def client(self, app: Any = None, **who: Any) -> Any:
+    def client(self, application: Any = None, /, **who: Any) -> Any:
         """Make a test client of the application's framework that sends such a token.
 
         Args:
-            app: A Starlette, FastAPI or Flask application, or any of ASGI or WSGI; none for Django.
+            application: A Starlette, FastAPI or Flask application, or any of ASGI or WSGI; none for Django.
             who: As for `token`.
         """
-        return client_of(app, {"Authorization": f"Bearer {self.token(**who)}"})
+        return client_of(application, {"Authorization": f"Bearer {self.token(**who)}"})

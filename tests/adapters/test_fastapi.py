@@ -101,7 +101,8 @@ def test_roles_and_alternatives_are_dependencies_too(client: TestClient, bearer:
         assert client.get("/either", headers=bearer(**who)).status_code == 200
 
 
-def test_requires_works_beneath_the_dependency(client: TestClient, bearer: Bearer) -> None:
+def test_requires_works_beneath_the_dependency(entra: EntraBearer, bearer: Bearer) -> None:
+    client = TestClient(orders_app(entra))  # to which nobody was refused yet
     assert client.get("/decorated", headers=bearer()).status_code == 403
     assert client.get("/decorated?limit=5", headers=bearer(roles=["Orders.Read.All"])).json() == 5
 

@@ -1,0 +1,203 @@
+"""The fixtures as an application's own tests use them: nothing patched, every framework's own client."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import unittest
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fastapi import FastAPI, Security
+from flask import Flask
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from entra_guard import AccessError, Principal, current_principal, flask, requires
+from entra_guard.asgi import GuardMiddleware
+from entra_guard.fastapi import EntraBearer
+from entra_guard.testing import Entra
+from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+reads_orders = requires(roles=["Orders.Read"])
+
+
+def starlette_app(entra: Entra) -> Any:
+    @reads_orders
+    def orders(_request: Any) -> PlainTextResponse:
+        return PlainTextResponse(current_principal().app_id)
+
+    app = Starlette(routes=[Route("/orders", orders)])
+    app.add_middleware(GuardMiddleware, guard=entra.guard())
+    return app
+
+
+def fastapi_app(entra: Entra) -> Any:
+    app, bearer = FastAPI(), EntraBearer(entra.guard())
+
+    @app.get("/orders", response_class=PlainTextResponse)
+    @reads_orders
+    def orders(caller: Principal = Security(bearer)) -> str:  # noqa: B008, FAST002
+        return caller.app_id
+
+    return app
+
+
+def flask_app(entra: Entra) -> Any:
+    app = Flask(__name__)
+    flask.init_app(app, entra.guard())
+    app.get("/orders")(reads_orders(lambda: current_principal().app_id))
+    return app
+
+
+def wsgi_app(entra: Entra) -> Any:
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        app_id = reads_orders(lambda: current_principal().app_id)()
+        start_response("200 OK", [])
+        return [app_id.encode()]
+
+    return WsgiGuardMiddleware(app, guard=entra.guard())
+
+
+def asgi_function(entra: Entra) -> Any:
+    guarded = GuardMiddleware(starlette_app(entra), guard=entra.guard())
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await guarded(scope, receive, send)
+
+    return app
+
+
+@pytest.fixture(params=[starlette_app, fastapi_app, flask_app, wsgi_app, asgi_function])
+def app(request: pytest.FixtureRequest, entra: Entra) -> Any:
+    return request.param(entra)
+
+
+def test_a_client_acts_as_a_given_principal(app: Any, entra: Entra, entra_client: Callable[..., Any]) -> None:
+    other = entra.register_app("Another")
+    reader, stranger = entra_client(app, roles=["Orders.Read"]), entra_client(app)
+    assert reader.get("/orders").text == entra.caller.client_id
+    assert stranger.get("/orders").status_code == 403
+    assert entra_client(app, app=other, roles=["Orders.Read"]).get("/orders").text == other.client_id
+    assert entra_client(app, preset="expired").get("/orders").status_code == 401
+
+
+@pytest.fixture
+def django_site(entra: Entra) -> Iterator[None]:
+    from django.conf import settings
+    from django.test import override_settings
+
+    if not settings.configured:
+        settings.configure()
+    with override_settings(
+        ALLOWED_HOSTS=["*"],
+        ENTRA_GUARD={"guard": entra.guard()},
+        MIDDLEWARE=["entra_guard.django.GuardMiddleware"],
+        ROOT_URLCONF=__name__,
+    ):
+        yield
+
+
+@reads_orders
+def django_orders(request: Any) -> Any:
+    from django.http import HttpResponse
+
+    return HttpResponse(request.principal.app_id)
+
+
+def __getattr__(name: str) -> Any:
+    """Django looks here for its URLs, once its settings are made."""
+    if name == "urlpatterns":
+        from django.urls import path
+
+        return [path("orders", django_orders)]
+    raise AttributeError(name)
+
+
+def test_djangos_client_needs_no_application(
+    django_site: None, entra: Entra, entra_client: Callable[..., Any]
+) -> None:
+    reader = entra_client(roles=["Orders.Read"])
+    assert reader.get("/orders").content.decode() == entra.caller.client_id
+    assert entra_client().get("/orders").status_code == 403
+
+
+def test_tokens_say_what_is_asked(entra: Entra, entra_token: Callable[..., str]) -> None:
+    guard = entra.guard()
+    assert guard.verify(entra_token()).roles == ("access_as_application",)
+    assert guard.verify(entra_token(roles=["A", "B"])).roles == ("A", "B")
+    alice = guard.verify(entra_token(scopes=["Orders.Read"]))
+    assert (alice.scopes, alice.is_app, alice.display_name) == (("Orders.Read",), False, "Alice Adams")
+    assert guard.verify(entra_token(user="bob")).display_name == "Bob Brown"
+    assert guard.verify(entra_token(version=1)).token_version == "1.0"
+    assert guard.verify(entra_token(claims={"acct": 1})).claims["acct"] == 1
+    with pytest.raises(AccessError, match="expired"):
+        guard.verify(entra_token(preset="expired"))
+    with pytest.raises(LookupError, match="There are: expired"):
+        entra_token(preset="unheard-of")
+
+
+def test_a_principal_is_made_by_verifying_a_token(entra: Entra) -> None:
+    principal = entra.principal(roles=["Orders.Read"], user="alice")
+    assert (principal.roles, principal.tenant_id) == (("Orders.Read",), entra.tenant_id)
+
+
+def test_time_passes_for_tokens_and_guard_alike(entra: Entra) -> None:
+    guard, token = entra.guard(leeway=0), entra.token()
+    guard.verify(token)
+    entra.advance(3600)
+    with pytest.raises(AccessError, match="expired"):
+        guard.verify(token)
+    assert guard.verify(entra.token())
+
+
+def test_the_guards_settings_are_those_of_guard(entra: Entra) -> None:
+    strict = entra.guard(allowed_clients=[entra.api.client_id])
+    with pytest.raises(AccessError, match="client_not_allowed"):
+        strict.verify(entra.token())
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_has_an_entra_of_its_own(entra: Entra, turn: int) -> None:
+    assert not [app for app in entra.directory.apps.values() if app.name == "Left behind"]
+    entra.register_app("Left behind")
+
+
+class TestWithUnittest(unittest.TestCase):
+    def test_an_entra_is_a_plain_context_manager(self) -> None:
+        entra = self.enterContext(Entra())
+        client = entra.client(flask_app(entra), roles=["Orders.Read"])
+        self.assertEqual(client.get("/orders").status_code, 200)  # noqa: PT009  # unittest's way
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_loading_the_plugin_loads_nothing_heavy() -> None:
+    code = "import sys, pytest, entra_guard.testing; print(*sys.modules)"
+    loaded = set(python(code).split())
+    heavy = {"httpx", "starlette", "fastapi", "flask", "django", "uvicorn", "entra_guard.emulator"}
+    assert loaded & heavy == set()
+
+
+def test_unittest_needs_no_pytest() -> None:
+    code = """
+import sys
+sys.modules["pytest"] = None
+from entra_guard.testing import Entra
+with Entra() as entra:
+    print(entra.guard().verify(entra.token(roles=["Orders.Read"])).roles)
+"""
+    assert python(code).strip() == "('Orders.Read',)"
+
+
+def test_a_name_that_is_not_there_is_missed_as_usual() -> None:
+    with pytest.raises(ImportError, match="cannot import name 'Entre'"):
+        from entra_guard.testing import Entre  # noqa: F401
