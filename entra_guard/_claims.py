@@ -64,7 +64,7 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def app_id(self) -> str:
-        """The client application: 'azp' in v2.0 tokens, 'appid' in v1.0 tokens, else RFC 9068's 'client_id'."""
+        """The client application: 'azp' (v2.0), 'appid' (v1.0), else RFC 9068's 'client_id'."""
         if self.ver:
             return self.azp if self.ver == "2.0" else self.appid or self.azp
         return self.azp or self.client_id
