@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from entra_guard.credentials._credential import Credential, KeptCredential
 from entra_guard.credentials._keeper import TokenKeeper
+from entra_guard.credentials._refusals import retold
 from entra_guard.credentials._token import AccessToken, token_of
-from entra_guard.errors import ConfigurationError, TokenAcquisitionError
+from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -80,14 +81,17 @@ class _Azure(KeptCredential):
         self._azure = credential
 
     def __repr__(self) -> str:
-        return f"<{type(self._azure).__name__} of azure-identity>"
+        return f"<{self._name()}>"
+
+    def _name(self) -> str:
+        return f"{type(self._azure).__name__} of azure-identity"
 
     def _request(self, scopes: tuple[str, ...], claims: str | None) -> AccessToken:
         more = {"claims": claims} if claims else {}
         try:
             return _ours(self._azure.get_token(*scopes, enable_cae=True, **more), self._clock())
         except Exception as error:
-            raise _told(error) from error
+            raise retold(str(error)) from error
 
     def close(self) -> None:
         """Leave the credential to its owner."""
@@ -115,7 +119,7 @@ class _AzureAsync(Credential):
         try:
             token = await self._azure.get_token(*scopes, enable_cae=True, **more)
         except Exception as error:
-            raise _told(error) from error
+            raise retold(str(error)) from error
         return _ours(token, 0.0)
 
 
@@ -124,8 +128,3 @@ def _ours(token: Any, now: float) -> AccessToken:
     lifetime = token.expires_on - now
     refresh_on = getattr(token, "refresh_on", None)
     return token_of(token.token, now, lifetime, refresh_on - now if refresh_on else None)
-
-
-def _told(error: Exception) -> TokenAcquisitionError:
-    """Azure's error as ours. Its text speaks for itself, and of no secret."""
-    return TokenAcquisitionError(f"No token: {error}", error="azure_identity", retryable=True)

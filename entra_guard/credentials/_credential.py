@@ -120,6 +120,10 @@ class KeptCredential(Credential):
         """What tells the tokens of this credential apart."""
         return scopes
 
+    def _name(self) -> str:
+        """What the log calls it."""
+        return type(self).__name__
+
     def get_token(
         self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
     ) -> AccessToken:
@@ -168,7 +172,7 @@ class KeptCredential(Credential):
             )
         order = Order(
             key=self._key(scopes),
-            label=f"{type(self).__name__} for {' '.join(scopes)}",
+            label=f"{self._name()} for {' '.join(scopes)}",
             request=partial(self._request, scopes, claims),
             proof=self._proof,
             claims=claims or None,

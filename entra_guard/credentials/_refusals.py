@@ -52,10 +52,10 @@ def refused(
         error=error,
         codes=codes,
         correlation_id=correlation_id or None,
-        retryable=answer.status in passing or _is_retryable(error, answer.status),
+        retryable=answer.status in passing or _may_pass(error, answer.status),
         retry_after=retry_after(answer.headers),
         claims=claims if isinstance(claims, str) and claims else None,
-        hint=next((HINTS[code] for code in codes if code in HINTS), ""),
+        hint=_hint(codes),
     )
 
 
@@ -81,8 +81,21 @@ def harmless(text: str, secrets: Iterable[str] = ()) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 
 
-def _is_retryable(error: str, status: int) -> bool:
+def retold(text: str) -> TokenAcquisitionError:
+    """Retell the error of another library, which does not say whether a later try can help: it may."""
+    description = harmless(text)
+    codes = _codes({}, description)
+    return TokenAcquisitionError(
+        f"No token: {description}", error="azure_identity", codes=codes, retryable=True, hint=_hint(codes)
+    )
+
+
+def _may_pass(error: str, status: int) -> bool:
     return error in _RETRYABLE_ERRORS or status in _RETRYABLE_STATUS or status >= _SERVER_ERROR
+
+
+def _hint(codes: tuple[int, ...]) -> str:
+    return next((HINTS[code] for code in codes if code in HINTS), "")
 
 
 def _sentence(error: str, description: str, correlation_id: str) -> str:

@@ -1,0 +1,213 @@
+"""Our credentials in Azure's clients, and Azure's credentials in ours: the real libraries, over loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import azure.identity
+import azure.identity.aio
+import httpx
+import pytest
+from azure.core.credentials import TokenCredential
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ClientAuthenticationError
+from azure.core.pipeline import AsyncPipeline, Pipeline
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, BearerTokenCredentialPolicy
+from azure.core.pipeline.transport import AsyncioRequestsTransport, RequestsTransport
+from azure.core.rest import HttpRequest
+from loopback_api import Api, serving
+from test_bearer_auth import CHALLENGE, CLIENTS
+
+from entra_guard.credentials import (
+    BearerAuth,
+    ChainedCredential,
+    EnvironmentCredential,
+    ManagedIdentityCredential,
+    OnBehalfOfCredential,
+    TokenAcquisitionError,
+)
+from entra_guard.emulator import Emulator
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from outbound_office import Office
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with serving() as api:
+        yield api
+
+
+# --- ours in Azure's ---------------------------------------------------------------------------------
+
+
+def test_every_credential_is_a_token_credential(office: Office) -> None:
+    credential = office.credential()
+    for each in (
+        credential,
+        OnBehalfOfCredential(credential, "a.b.c"),
+        ManagedIdentityCredential(environ={}),
+        EnvironmentCredential({}),
+        ChainedCredential(credential),
+    ):
+        assert isinstance(each, TokenCredential)
+        assert not isinstance(each, AsyncTokenCredential)
+        assert isinstance(each.as_async(), AsyncTokenCredential)
+
+
+def send(credential: Any, scope: str, url: str, **options: Any) -> int:
+    """A request as every client of the Azure SDK sends it."""
+    policy = BearerTokenCredentialPolicy(credential, scope)
+    with Pipeline(RequestsTransport(), [policy]) as pipeline:
+        answer = pipeline.run(HttpRequest("GET", url), enforce_https=False, **options)
+        return answer.http_response.status_code
+
+
+async def asend(credential: Any, scope: str, url: str, times: int = 1) -> list[int]:
+    policy = AsyncBearerTokenCredentialPolicy(credential, scope)
+    async with AsyncPipeline(AsyncioRequestsTransport(), [policy]) as pipeline:
+        sent = [pipeline.run(HttpRequest("GET", url), enforce_https=False, stream=True) for _ in range(times)]
+        return [answer.http_response.status_code for answer in await asyncio.gather(*sent)]
+
+
+def test_an_azure_client_takes_our_credential_and_its_cache(office: Office, api: Api) -> None:
+    credential = office.credential()
+    with office.counting(1):
+        assert send(credential, office.scope, api.url) == 200
+        assert send(credential, office.scope, api.url) == 200
+    assert api.seen[0].authorization == f"Bearer {credential.get_token(office.scope).token}"
+
+
+def test_an_azure_async_client_takes_it_too(office: Office, api: Api) -> None:
+    credential = office.credential()
+    with office.counting(1):
+        assert asyncio.run(asend(credential.as_async(), office.scope, api.url, times=3)) == [200] * 3
+    assert api.seen[0].authorization == f"Bearer {credential.get_token(office.scope).token}"
+
+
+def test_an_azure_client_gets_its_claims_challenge_answered(office: Office, api: Api) -> None:
+    api.answers.append((401, CHALLENGE))
+    with office.counting(2):
+        assert send(office.credential(), office.scope, api.url) == 200
+    assert api.seen[0].authorization != api.seen[1].authorization
+
+
+def test_azures_own_names_for_options_change_nothing(office: Office) -> None:
+    credential = office.credential()
+    with office.counting(1):
+        for options in ({}, {"enable_cae": True}, {"tenant_id": office.entra.tenant_id}, {"whatever": 1}):
+            assert credential.get_token(office.scope, **options)
+
+
+def test_an_async_credential_can_be_closed_and_used_on(office: Office) -> None:
+    async def use() -> None:
+        async with office.credential().as_async() as credential:
+            await credential.get_token(office.scope)
+        await credential.get_token(office.scope)
+
+    asyncio.run(use())
+
+
+# --- Azure's in ours ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def entra() -> Iterator[Emulator]:
+    """An emulator over https, which azure-identity insists on."""
+    with Emulator(https=True) as entra:
+        yield entra
+
+
+@pytest.fixture
+def daemon(entra: Emulator) -> dict[str, Any]:
+    """The arguments of an azure-identity credential for a new application."""
+    app = entra.register_app("Daemon")
+    return {
+        "tenant_id": entra.tenant_id,
+        "client_id": app.client_id,
+        "client_secret": entra.add_secret(app).value,
+        "authority": entra.https_url,
+        "disable_instance_discovery": True,
+        "connection_verify": str(entra.ca_bundle),
+    }
+
+
+@pytest.fixture
+def scope(entra: Emulator) -> str:
+    return entra.register_app("Orders").default_scope
+
+
+def test_an_azure_identity_credential_authorizes_requests_of_every_client(
+    entra: Emulator, daemon: dict[str, Any], scope: str, api: Api
+) -> None:
+    with azure.identity.ClientSecretCredential(**daemon) as credential:
+        before = entra.count("token")
+        auth = BearerAuth(credential, scope)
+        for send in CLIENTS.values():
+            assert send(auth, "GET", api.url).status_code == 200
+        assert entra.count("token") == before + 1
+        assert api.seen[0].authorization == f"Bearer {credential.get_token(scope, enable_cae=True).token}"
+    assert len({seen.authorization for seen in api.seen}) == 1
+
+
+def test_fifty_cold_callers_of_an_azure_identity_credential_send_one_request_through_ours(
+    entra: Emulator, daemon: dict[str, Any], scope: str, api: Api
+) -> None:
+    async def herd(credential: Any) -> list[int]:
+        async with httpx.AsyncClient(auth=BearerAuth(credential, scope), verify=False) as client:
+            return [r.status_code for r in await asyncio.gather(*(client.get(api.url) for _ in range(50)))]
+
+    with azure.identity.ClientSecretCredential(**daemon) as credential:
+        before = entra.count("token")
+        assert asyncio.run(herd(credential)) == [200] * 50
+        assert entra.count("token") == before + 1
+
+
+def test_an_azure_identity_credential_answers_a_claims_challenge(
+    daemon: dict[str, Any], scope: str, api: Api
+) -> None:
+    api.answers.append((401, CHALLENGE))
+    with azure.identity.ClientSecretCredential(**daemon) as credential:
+        assert CLIENTS["httpx.Client"](BearerAuth(credential, scope), "GET", api.url).status_code == 200
+    assert api.seen[0].authorization != api.seen[1].authorization
+
+
+def test_an_async_azure_identity_credential_authorizes_async_requests(
+    entra: Emulator, daemon: dict[str, Any], scope: str, api: Api
+) -> None:
+    async def call() -> int:
+        async with azure.identity.aio.ClientSecretCredential(**daemon) as credential:
+            client = httpx.AsyncClient(auth=BearerAuth(credential, scope), verify=False)
+            async with client:
+                return (await client.get(api.url)).status_code
+
+    assert asyncio.run(call()) == 200
+    assert (api.seen[0].authorization or "").startswith("Bearer ey")
+
+
+def test_an_async_credential_in_a_sync_client_is_refused_in_words(daemon: dict[str, Any], scope: str) -> None:
+    auth = BearerAuth(azure.identity.aio.ClientSecretCredential(**daemon), scope)
+    with pytest.raises(ConfigurationError, match="AsyncClient"):
+        CLIENTS["httpx.Client"](auth, "GET", "http://127.0.0.1:9/")
+
+
+def test_what_azure_identity_says_is_passed_on(daemon: dict[str, Any], scope: str) -> None:
+    wrong = {**daemon, "client_secret": "not-the-secret-at-all"}
+    with azure.identity.ClientSecretCredential(**wrong) as credential:
+        auth = BearerAuth(credential, scope)
+        with pytest.raises(TokenAcquisitionError, match="7000215") as caught:
+            CLIENTS["httpx.Client"](auth, "GET", "http://127.0.0.1:9/")
+    assert isinstance(caught.value.__cause__, ClientAuthenticationError)
+    assert caught.value.codes == (7000215,)
+    assert "send the secret's Value" in caught.value.hint
+    assert "Trace ID" not in str(caught.value)
+    assert "not-the-secret" not in str(caught.value)
+
+
+def test_azures_credentials_may_stand_in_a_chain(daemon: dict[str, Any], scope: str) -> None:
+    with azure.identity.ClientSecretCredential(**daemon) as credential:
+        assert ChainedCredential(EnvironmentCredential({}), credential).get_token(scope)
