@@ -1,0 +1,143 @@
+"""The guard under real servers: several workers, forked before and after its first use, on every loop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from entra_guard.emulator import AppRegistration, Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Server:
+    """One way to serve: the command, with {fd} for the socket to serve on, and what is to be seen of it."""
+
+    command: str
+    workers: int = 1
+    loop: str = ""
+    used_before_fork: bool = False
+
+
+SERVERS = {
+    "uvicorn, asyncio": Server("uvicorn served:asgi --fd {fd} --loop asyncio --lifespan off", loop="asyncio"),
+    "uvicorn, two workers, uvloop": Server(
+        "uvicorn served:asgi --fd {fd} --loop uvloop --workers 2 --lifespan off", workers=2, loop="uvloop"
+    ),
+    "hypercorn, trio": Server("hypercorn served:asgi -b fd://{fd} -k trio", loop="trio"),
+    "gunicorn, each worker builds a guard": Server("gunicorn served:wsgi -b fd://{fd} -w 2", workers=2),
+    "gunicorn, built before the fork": Server("gunicorn served:wsgi -b fd://{fd} -w 2 --preload", workers=2),
+    "gunicorn, used before the fork": Server(
+        "gunicorn served:wsgi -b fd://{fd} -w 2 --preload", workers=2, used_before_fork=True
+    ),
+    "gunicorn, threads, used before the fork": Server(
+        "gunicorn served:wsgi -b fd://{fd} -w 2 -k gthread --threads 4 --preload",
+        workers=2,
+        used_before_fork=True,
+    ),
+    "gunicorn, asyncio, used before the fork": Server(
+        "gunicorn served:asgi -b fd://{fd} -w 2 -k asgi --asgi-loop asyncio --preload",
+        workers=2,
+        loop="asyncio",
+        used_before_fork=True,
+    ),
+}
+
+
+@contextmanager
+def served(server: Server, environ: dict[str, str]) -> Iterator[str]:
+    """Start the server on a socket of ours: connections wait in it until the server is ready."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    listener.set_inheritable(True)
+    command = server.command.format(fd=listener.fileno()).split()
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=HERE,
+        env={**os.environ, **environ},
+        pass_fds=[listener.fileno()],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.close()
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        sys.stderr.write(process.communicate()[1])  # shown where the test fails
+        listener.close()
+
+
+@pytest.fixture(scope="module")
+def entra() -> Iterator[Emulator]:
+    with Emulator(seed=3) as entra:
+        yield entra
+
+
+@pytest.fixture(scope="module")
+def api(entra: Emulator) -> AppRegistration:
+    return entra.register_app("Orders API", app_roles=["Orders.Read"])
+
+
+def ask(url: str, token: str) -> httpx.Response:
+    """Ask on a connection of its own, so that any worker may answer."""
+    return httpx.get(url, headers={"authorization": f"Bearer {token}"}, timeout=30)
+
+
+def ask_all_workers(url: str, token: str, workers: int) -> set[int]:
+    """Ask until so many processes have answered; every answer must be 200."""
+    pids: set[int] = set()
+    for _ in range(300):
+        answer = ask(url, token)
+        assert answer.status_code == 200, answer.text
+        pids.add(answer.json()["pid"])
+        if len(pids) == workers:
+            return pids
+    raise AssertionError(f"only {pids} answered")
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_every_worker_serves_keeps_its_keys_in_an_outage_and_follows_a_rotation(
+    name: str, entra: Emulator, api: AppRegistration
+) -> None:
+    server = SERVERS[name]
+    token = entra.issue_token(api, roles=["Orders.Read"])
+    environ = {
+        "ENTRA_GUARD_TENANT": entra.tenant_id,
+        "ENTRA_GUARD_AUDIENCE": api.client_id,
+        "ENTRA_GUARD_AUTHORITY": entra.url,
+    }
+    if server.used_before_fork:
+        environ["FIRST_TOKEN"] = token
+    entra.forget_requests()
+    with served(server, environ) as url:
+        first = ask(url, token)
+        assert (first.status_code, first.json()["loop"]) == (200, server.loop)
+        pids = ask_all_workers(url, token, server.workers)
+        assert entra.count("keys") == (1 if server.used_before_fork else server.workers)
+
+        entra.rotate_keys(overlap=False)
+        assert ask_all_workers(url, entra.issue_token(api, roles=["Orders.Read"]), server.workers) == pids
+        assert ask(url, token).json()["reason"] == "unknown_key"
+        assert ask(url, entra.issue_token(api, preset="forged")).status_code == 401
+
+        with entra.failing("all", "503"):
+            assert ask_all_workers(url, entra.issue_token(api, roles=["Orders.Read"]), server.workers) == pids
