@@ -1,0 +1,361 @@
+"""Proxies, private CAs and what goes wrong on the way: told by step and host, and never with a secret."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import socket
+import ssl
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from conftest import Answer, Office, World
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from entra_guard import ConfigurationError, FetchError
+from entra_guard._http import exchange
+from entra_guard.emulator import Emulator
+from entra_guard.emulator._server import LoopbackServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+ONCE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class Secure:
+    """An office whose Entra is served over https with a CA of its own."""
+
+    def __init__(self, office: Office, entra: Emulator) -> None:
+        self.office = office
+        self.entra = entra
+        api = entra.register_app("Orders API", app_roles=["Orders.Read"])
+        office.entra, office.api = entra, api
+        self.token = entra.issue_token(api, roles=["Orders.Read"], base_url=entra.https_url)
+
+    def ask(self, **settings: object) -> Answer:
+        settings.setdefault("authority", self.entra.https_url)
+        return World("sync").ask(self.office.guard(**settings), self.token)
+
+
+@pytest.fixture
+def secure(office: Office) -> Iterator[Secure]:
+    with Emulator(seed=5, https=True) as entra:
+        yield Secure(office, entra)
+
+
+# --- a little server and a little proxy ---
+
+
+@contextmanager
+def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Serve each connection on a thread; yields the port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _address = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=_quietly, args=(serve, connection), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def _quietly(serve: Callable[[socket.socket], None], connection: socket.socket) -> None:
+    with connection:
+        try:
+            serve(connection)
+        except OSError:
+            return
+
+
+def head_of(connection: socket.socket) -> str:
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += connection.recv(4096) or b"\r\n\r\n"
+    return head.decode()
+
+
+class Proxy:
+    """Tunnels with CONNECT (RFC 9110 section 9.3.6), and remembers whereto."""
+
+    def __init__(self, *, refusing: str = "", always_to: str = "") -> None:
+        self.asked: list[str] = []
+        self._refusing = refusing
+        self._always_to = always_to
+
+    def __call__(self, connection: socket.socket) -> None:
+        head = head_of(connection)
+        target = head.split()[1]
+        self.asked.append(target)
+        if self._refusing:
+            connection.sendall(f"HTTP/1.1 {self._refusing}\r\nContent-Length: 0\r\n\r\n".encode())
+            return
+        host, _, port = (self._always_to or target).rpartition(":")
+        with socket.create_connection((host, int(port))) as upstream:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=_pump, args=(upstream, connection), daemon=True)
+            back.start()
+            _pump(connection, upstream)
+            back.join(5)
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        return
+
+
+# --- ways in ---
+
+
+def test_an_ssl_context_brings_a_private_ca(secure: Secure) -> None:
+    assert secure.ask(ssl_context=secure.entra.ssl_context()).status == 200
+
+
+def test_a_client_of_the_users_own_brings_everything(secure: Secure) -> None:
+    with httpx.Client(verify=secure.entra.ssl_context()) as client:
+        assert secure.ask(http_client=client).status == 200
+        assert secure.entra.count("keys") == 1
+
+
+def test_a_client_of_the_users_own_is_left_with_no_idle_connection_that_a_fork_would_share(
+    secure: Secure,
+) -> None:
+    with httpx.Client(verify=secure.entra.ssl_context()) as client:
+        assert secure.ask(http_client=client).status == 200
+        assert client._transport._pool.connections == []  # type: ignore[attr-defined]
+
+
+def test_the_environment_may_name_the_ca(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(secure.entra.ca_bundle))
+    assert secure.ask(proxy=None, ssl_context=None, http_client=None).status == 200
+
+
+def test_a_proxy_carries_the_fetches(secure: Secure) -> None:
+    proxy = Proxy()
+    with listening(proxy) as port:
+        answer = secure.ask(proxy=f"http://127.0.0.1:{port}", ssl_context=secure.entra.ssl_context())
+    assert answer.status == 200
+    assert set(proxy.asked) == {secure.entra.https_url.removeprefix("https://")}
+
+
+def test_the_environment_may_name_the_proxy(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = Proxy()
+    with listening(proxy) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        assert secure.ask(ssl_context=secure.entra.ssl_context()).status == 200
+    assert proxy.asked
+
+
+# --- what goes wrong, and where ---
+
+
+def failure(answer: Answer) -> tuple[str, str]:
+    assert (answer.status, answer.reason) == (503, "keys_unavailable")
+    return str(answer.facts["step"]), str(answer.facts["detail"])
+
+
+def test_a_private_ca_that_nobody_told_us_is_a_tls_failure_with_the_way_out(secure: Secure) -> None:
+    step, detail = failure(secure.ask(proxy=None, http_client=None, ssl_context=ssl.create_default_context()))
+    assert step == "tls"
+    assert detail.startswith("127.0.0.1: ")
+    assert "ssl_context=" in detail
+
+
+def test_a_certificate_of_another_host_is_a_tls_failure(secure: Secure) -> None:
+    here = secure.entra.https_url.removeprefix("https://")
+    with listening(Proxy(always_to=here)) as port:
+        step, detail = failure(
+            secure.ask(
+                authority="public",
+                proxy=f"http://127.0.0.1:{port}",
+                ssl_context=secure.entra.ssl_context(),
+            )
+        )
+    assert step == "tls"
+    assert detail.startswith("login.microsoftonline.com: Hostname mismatch")
+
+
+def unresolvable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(*_arguments: object, **_settings: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+
+
+def test_a_host_that_does_not_resolve_is_a_dns_failure(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unresolvable(monkeypatch)
+    guard = office.guard(authority="public", ssl_context=ssl.create_default_context())
+    step, detail = failure(World("sync").ask(guard, office.token()))
+    assert step == "dns"
+    assert "login.microsoftonline.com does not resolve" in detail
+
+
+def test_a_proxy_that_does_not_resolve_is_the_proxys_failure(
+    secure: Secure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unresolvable(monkeypatch)
+    step, detail = failure(secure.ask(proxy="http://user:hunter2@proxy.example:8080"))
+    assert step == "proxy"
+    assert "proxy.example does not resolve" in detail
+    assert "hunter2" not in detail
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_a_proxy_that_is_down_is_the_proxys_failure(secure: Secure) -> None:
+    elsewhere = secure.entra.https_url.replace("127.0.0.1", "localhost")
+    step, detail = failure(secure.ask(authority=elsewhere, proxy=f"http://127.0.0.1:{closed_port()}"))
+    assert step == "proxy"
+    assert detail.startswith("127.0.0.1: ")
+
+
+def test_a_proxy_that_refuses_is_the_proxys_failure(secure: Secure, caplog: pytest.LogCaptureFixture) -> None:
+    with listening(Proxy(refusing="407 Proxy Authentication Required")) as port:
+        answer = secure.ask(proxy=f"http://user:hunter2@127.0.0.1:{port}")
+    step, detail = failure(answer)
+    assert step == "proxy"
+    assert "407" in detail
+    assert "hunter2" not in f"{detail} {caplog.text}"
+
+
+def test_a_port_where_nobody_listens_is_a_connect_failure(office: Office) -> None:
+    authority = f"http://127.0.0.1:{closed_port()}"
+    guard = office.guard(authority=authority, ssl_context=ssl.create_default_context())
+    step, detail = failure(World("sync").ask(guard, office.token()))
+    assert step == "connect"
+    assert detail.startswith("127.0.0.1: ")
+
+
+def test_silence_is_a_timeout_and_names_the_host(office: Office) -> None:
+    office.entra.fail("all", "silent")
+    step, detail = failure(World("sync").ask(office.guard(), office.token()))
+    assert (step, "entra.localhost" in detail) == ("timeout", True)
+
+
+# --- Python 3.13's strict X.509 ---
+
+
+def certificates(folder: Path) -> tuple[Path, Path]:
+    """A CA as many companies have one, without key usage and key identifiers, and a server's certificate."""
+    start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+
+    def signed(
+        name: str, public: ec.EllipticCurvePublicKey, *extensions: x509.ExtensionType
+    ) -> x509.Certificate:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Old company CA")])
+        builder = x509.CertificateBuilder(issuer, subject, public, x509.random_serial_number())
+        builder = builder.not_valid_before(start).not_valid_after(start + dt.timedelta(days=30))
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
+        return builder.sign(ca_key, hashes.SHA256())
+
+    ca = signed("Old company CA", ca_key.public_key(), x509.BasicConstraints(ca=True, path_length=None))
+    server = signed("localhost", key.public_key(), x509.SubjectAlternativeName([x509.DNSName("localhost")]))
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "ca.pem").write_bytes(ca.public_bytes(pem))
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    (folder / "server.pem").write_bytes(private + server.public_bytes(pem))
+    return folder / "ca.pem", folder / "server.pem"
+
+
+def test_an_old_ca_under_the_strict_rules_of_python_3_13_is_explained(office: Office, tmp_path: Path) -> None:
+    ca, server = certificates(tmp_path)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(server)
+    emulator = LoopbackServer(office.entra.app, tls=serving)
+    emulator.start()
+    url = str(emulator.https_url).replace("127.0.0.1", "localhost")
+    token = office.token(base_url=url)
+    strict = ssl.create_default_context(cafile=str(ca))
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    lenient = ssl.create_default_context(cafile=str(ca))
+    lenient.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    try:
+        step, detail = failure(World("sync").ask(office.guard(authority=url, ssl_context=strict), token))
+        assert World("sync").ask(office.guard(authority=url, ssl_context=lenient), token).status == 200
+    finally:
+        emulator.stop()
+    assert step == "tls"
+    assert detail.startswith("localhost: ")
+    assert "Python 3.13" in detail
+    assert "VERIFY_X509_STRICT" in detail
+
+
+# --- bounds of an exchange ---
+
+
+def answering(body: bytes, *more: str) -> Callable[[socket.socket], None]:
+    def serve(connection: socket.socket) -> None:
+        head_of(connection)
+        headers = "".join(f"{line}\r\n" for line in more)
+        connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body)
+
+    return serve
+
+
+def fetched(port: int, *, limit: int = 1000, total: float = 5.0) -> FetchError:
+    with httpx.Client() as client, pytest.raises(FetchError) as caught:
+        exchange(client, "GET", f"http://127.0.0.1:{port}/", limit=limit, total=total)
+    return caught.value
+
+
+def test_a_body_that_drips_in_is_given_up_when_the_time_is_over() -> None:
+    def drip(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            connection.sendall(b"x")
+            threading.Event().wait(0.02)
+
+    with listening(drip) as port:
+        assert fetched(port, total=0.2).step == "timeout"
+
+
+def test_a_compressed_body_is_never_unpacked() -> None:
+    with listening(answering(gzip.compress(b" " * 10_000_000), "Content-Encoding: gzip")) as port:
+        error = fetched(port)
+    assert (error.step, "compressed" in error.detail) == ("content", True)
+
+
+def test_no_more_is_read_than_allowed() -> None:
+    with listening(answering(b"x" * 10_000_000)) as port:
+        assert "more than 1000 bytes" in fetched(port).detail
+
+
+@pytest.mark.parametrize("proxy", ["proxy.example:8080", "ftp://proxy.example", "user:hunter2@proxy:1"])
+def test_a_proxy_that_cannot_be_one_is_refused_without_being_quoted(office: Office, proxy: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        office.guard(proxy=proxy)
+    assert "proxy must be a URL" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_client_of_the_users_own_excludes_settings_for_ours(office: Office) -> None:
+    with httpx.Client() as client, pytest.raises(ConfigurationError, match="one or the other"):
+        office.guard(http_client=client, proxy="http://proxy.example:8080")
