@@ -117,8 +117,7 @@ class EntraBearer(SecurityBase):
         return permitted
 
     async def _admitted(self, connection: HTTPConnection, scopes: tuple[str, ...]) -> Principal | None:
-        if _HANDLERS in connection.scope:  # now, as `@requires` may refuse further in
-            connection.scope[_HANDLERS][0].setdefault(AccessError, answer)
+        _see_to_answers(connection)  # now, as `@requires` may refuse further in
         try:
             principal = await self._gate.aadmit(authorization(connection.scope))
             if scopes:
@@ -134,9 +133,17 @@ class EntraBearer(SecurityBase):
         log_refusal(error, scope.get("method", "WEBSOCKET"), scope["path"])
         if not self.auto_error and not isinstance(error, KeysUnavailableError):
             return
-        if _HANDLERS not in scope:
+        if not _see_to_answers(connection):
             raise HTTPException(error.status, error.code, error.headers) from error
         raise error
+
+
+def _see_to_answers(connection: HTTPConnection) -> bool:
+    """Have refusals answered by the application at hand, where it has no handler for them; tell if it is."""
+    handlers = connection.scope.get(_HANDLERS)
+    if handlers:
+        handlers[0].setdefault(AccessError, answer)
+    return bool(handlers)
 
 
 @lru_cache(maxsize=1024)
