@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures import wait as settle
+from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
@@ -114,7 +114,7 @@ class KeyRing:
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         keys_file: Path | None = None,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = SystemRandom().random,
     ) -> None:
         self.source = source
         self.settings = settings

@@ -6,10 +6,10 @@ Knows no HTTP and no credential: it is given a way to ask. Readers take no lock.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from dataclasses import dataclass
 from functools import partial
+from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from entra_guard._bounded import Bounded
@@ -77,7 +77,7 @@ class TokenKeeper:
         remember: int = REMEMBERED,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = SystemRandom().random,
     ) -> None:
         if remember < 0:
             raise ConfigurationError("remember is a number of tokens, 0 or more")
