@@ -6,14 +6,16 @@ import asyncio
 import statistics
 import time
 import warnings
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jwt
 
 from benchmarks._measure import enough, pair, per_call, table
 from benchmarks._office import Office
 from benchmarks.validation import bare_rsa
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 def pyjwt(office: Office, token: str) -> Callable[[], object]:

@@ -6,9 +6,9 @@ import gc
 import json
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import repeat
+from typing import TYPE_CHECKING
 
 import jwt
 import pybase64
@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from benchmarks._measure import pair, per_call, table
 from benchmarks._office import Office
 from entra_guard import AccessError, Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 def bare_rsa(office: Office, token: bytes) -> Callable[[], object]:
