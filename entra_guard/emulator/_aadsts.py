@@ -42,6 +42,20 @@ _CERTIFICATES = (
 
 _ROWS: Final = (
     Aadsts(
+        50194,
+        400,
+        "invalid_request",
+        "Application '{app}'({name}) is not configured as a multi-tenant application. Usage of the "
+        "/common endpoint is not supported for such apps created after '10/15/2018'. Use a tenant-"
+        "specific endpoint or configure the application to be multi-tenant.",
+    ),
+    Aadsts(
+        900561,
+        405,
+        "invalid_request",
+        "The endpoint only accepts {value} requests.",
+    ),
+    Aadsts(
         7000229,
         400,
         "unauthorized_client",

@@ -187,7 +187,7 @@ def _names_us(world: World, tenant: Tenant, audience: str) -> bool:
 def _check_federated(world: World, app: AppRegistration, presented: Presented) -> None:
     credential = _federated_credential(world, app, presented)
     keys = issuer_keys(world, credential)
-    kid = presented.header.get("kid")
+    kid = str(presented.header.get("kid"))
     if kid not in keys:
         raise EntraError(700027, detail=_invalid("The key was not found.", presented))
     _check_signature(presented, keys[kid])

@@ -62,7 +62,7 @@ def present_nothing(form: Mapping[str, str]) -> None:
     Raises:
         EntraError: It does.
     """
-    if "client_secret" in form or "client_assertion" in form:
+    if form.get("client_secret") or form.get("client_assertion"):
         raise EntraError(700025)
 
 

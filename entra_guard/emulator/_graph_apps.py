@@ -14,7 +14,7 @@ from ._odata import GraphError, Row, bad_request, collection, entity, list_in, m
 from ._rules import RegistrationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ._directory import FederatedCredential
     from ._graph_access import Call
@@ -107,11 +107,11 @@ def _check_proof(call: Call, app: AppRegistration, body: Mapping[str, Any]) -> N
         raise GraphError(401, "Authentication_MissingOrMalformed", "Invalid proof of possession.")
 
 
-def _set_certificates(call: Call, app: AppRegistration, wanted: list[Any]) -> None:
+def _set_certificates(call: Call, app: AppRegistration, wanted: Sequence[Any]) -> None:
     held = call.world.directory.credentials_of(app.client_id)
     if not all(isinstance(row, dict) for row in wanted):
         raise bad_request("keyCredentials is a list of objects.")
-    kept = {row.get("keyId") for row in wanted if not row.get("key")}
+    kept = {str(row.get("keyId")) for row in wanted if not row.get("key")}
     certificates = tuple(c for c in held.certificates if c.key_id in kept)
     call.world.set_credentials(app, replace(held, certificates=certificates))
     for row in wanted:
@@ -202,22 +202,26 @@ def _read(call: Call, body: Row, app: AppRegistration) -> AppRegistration:
         app,
         name=body.get("displayName", app.name),
         accounts=body.get("signInAudience", app.accounts),
-        identifier_uris=tuple(body.get("identifierUris", app.identifier_uris)),
+        identifier_uris=_texts(body.get("identifierUris", app.identifier_uris)),
         app_roles=tuple(map(_role, body["appRoles"])) if "appRoles" in body else app.app_roles,
         scopes=tuple(map(_scope, api["oauth2PermissionScopes"]))
         if "oauth2PermissionScopes" in api
         else app.scopes,
         token_version=api.get("requestedAccessTokenVersion", app.token_version),
-        redirect_uris=tuple(web.get("redirectUris", app.redirect_uris)),
-        spa_redirect_uris=tuple(spa.get("redirectUris", app.spa_redirect_uris)),
-        public_redirect_uris=tuple(public.get("redirectUris", app.public_redirect_uris)),
+        redirect_uris=_texts(web.get("redirectUris", app.redirect_uris)),
+        spa_redirect_uris=_texts(spa.get("redirectUris", app.spa_redirect_uris)),
+        public_redirect_uris=_texts(public.get("redirectUris", app.public_redirect_uris)),
         public_client=bool(body.get("isFallbackPublicClient", app.public_client)),
-        optional_claims=app.optional_claims if claims is None else tuple(claim["name"] for claim in claims),
+        optional_claims=app.optional_claims if claims is None else _texts(claim["name"] for claim in claims),
         group_claims=bool(body["groupMembershipClaims"])
         if "groupMembershipClaims" in body
         else app.group_claims,
         required=app.required if access is None else tuple(_required(call, row) for row in access),
     )
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    return tuple(map(str, values))
 
 
 def _role(row: Row) -> AppRole:

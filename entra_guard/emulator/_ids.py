@@ -40,6 +40,9 @@ class Ids:
         letters = "".join(self._random.choices(_LETTERS, k=37))
         return f"{letters[:3]}8Q~{letters[3:]}"
 
+    def letters(self, count: int, alphabet: str) -> str:
+        return "".join(self._random.choices(alphabet, k=count))
+
     def between(self, low: int, high: int) -> int:
         return self._random.randint(low, high)
 

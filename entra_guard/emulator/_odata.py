@@ -58,7 +58,7 @@ def object_in(body: Row, name: str) -> Row:
     return cast("Row", part)
 
 
-def list_in(body: Row, name: str) -> list[Any]:
+def list_in(body: Row, name: str) -> Sequence[Any]:
     """A list within what was sent; an empty one if there is none.
 
     Raises:
@@ -67,7 +67,7 @@ def list_in(body: Row, name: str) -> list[Any]:
     part: Any = body.get(name) or []
     if not isinstance(part, list):
         raise bad_request(f"'{name}' must be a list.")
-    return cast("list[Any]", part)
+    return cast("Sequence[Any]", part)
 
 
 def collection(request: Request, context: str, rows: Sequence[Row], *, default: Sequence[str] = ()) -> Row:
@@ -112,7 +112,7 @@ def select(row: Row, selected: str | None, default: Sequence[str]) -> Row:
 def _top(given: str | None) -> int:
     if given is None:
         return DEFAULT_PAGE
-    if not given.isdecimal() or not 1 <= int(given) <= LARGEST_PAGE:
+    if not re.fullmatch("[0-9]{1,4}", given) or not 1 <= int(given) <= LARGEST_PAGE:
         raise bad_request(
             f"Invalid page size specified: '{given}'. Must be between 1 and {LARGEST_PAGE} inclusive."
         )

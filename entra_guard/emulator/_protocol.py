@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from ._aadsts import EntraError, error_body
+from ._admin_consent import admin_consent
+from ._authorize import authorize, error_page
+from ._cors import preflight, with_cors
+from ._device import begin_device, device_page
 from ._directory import CONSUMERS
 from ._documents import (
     KNOWN_HOSTS,
@@ -26,9 +30,10 @@ from ._documents import (
 )
 from ._graph import graph
 from ._managed_identity import APP_SERVICE_PATH, ARC_PATH, IMDS_PATH, app_service, arc, virtual_machine
+from ._other_pages import explain_error, front_page, sign_out
 from ._paths import path_pattern
 from ._token_endpoint import answer_token_request
-from ._wire import Request, Response, is_loopback, json_response
+from ._wire import Request, Response, TooManyFieldsError, is_loopback, json_response
 from ._workloads import PATH as WORKLOADS
 from ._workloads import workload_configuration, workload_keys
 
@@ -53,6 +58,8 @@ Target = Literal[
 ]
 Found = re.Match[str]
 ANY: Final = "*"
+_BOTH: Final = ("GET", "POST")
+_VERSIONS: Final = ("", "/v2.0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +93,12 @@ def handle(world: AppCredentials, request: Request) -> Response:
         return json_response({"error": f"The emulator has nothing at {request.method} {request.path}."}, 404)
     route, path = found
     try:
-        return route.answer(world, request, path)
+        response = route.answer(world, request, path)
     except EntraError as problem:
-        return refusal(world, request, problem)
+        response = refusal(world, request, problem)
+    except TooManyFieldsError as problem:
+        response = json_response({"error": str(problem)}, 400)
+    return with_cors(world, request, route.target, response)
 
 
 def refusal(world: World, request: Request, problem: EntraError) -> Response:
@@ -140,15 +150,15 @@ def _configuration_v1(world: World, request: Request, found: Found) -> Response:
 
 def _keys_v2(world: World, request: Request, found: Found) -> Response:
     at = authority(world, request, found["tenant"])
-    return json_response(keys_v2(at, _shown(world, request, at)))
+    return json_response(keys_v2(at, _published(world, request, at)))
 
 
 def _keys_v1(world: World, request: Request, found: Found) -> Response:
     at = authority(world, request, found["tenant"])
-    return json_response(keys_v1(_shown(world, request, at)))
+    return json_response(keys_v1(_published(world, request, at)))
 
 
-def _shown(world: World, request: Request, at: Authority) -> list[SigningKey]:
+def _published(world: World, request: Request, at: Authority) -> list[SigningKey]:
     """The keys one document shows: all, one app's own, or for personal accounts only theirs."""
     keys = world.state.keys
     own = keys.apps.get(request.parameters().get("appid", ""))
@@ -193,6 +203,46 @@ def _workload_keys(_world: World, _request: Request, _found: Found) -> Response:
     return json_response(workload_keys())
 
 
+def _shown(answer: Callable[[AppCredentials, Request, Found], Response]) -> Callable[..., Response]:
+    """An answer for people: errors become a page."""
+
+    def show(world: AppCredentials, request: Request, found: Found) -> Response:
+        try:
+            return answer(world, request, found)
+        except EntraError as problem:
+            return error_page(request, problem, correlation_of(request) or world.ids.guid())
+
+    return show
+
+
+@_shown
+def _authorize(world: AppCredentials, request: Request, found: Found) -> Response:
+    return authorize(world, request, found["tenant"])
+
+
+@_shown
+def _admin_consent_v1(world: AppCredentials, request: Request, found: Found) -> Response:
+    return admin_consent(world, request, found["tenant"], 1)
+
+
+@_shown
+def _admin_consent_v2(world: AppCredentials, request: Request, found: Found) -> Response:
+    return admin_consent(world, request, found["tenant"], 2)
+
+
+@_shown
+def _device_page(world: AppCredentials, request: Request, _found: Found) -> Response:
+    return device_page(world, request)
+
+
+def _device_code(world: AppCredentials, request: Request, found: Found) -> Response:
+    return begin_device(world, request, found["tenant"])
+
+
+def _preflight(world: AppCredentials, request: Request, _found: Found) -> Response:
+    return preflight(world, request) or Response(405)
+
+
 ROUTES: Final = (
     Route(ANY, "/v1.0/{rest*}", "graph", lambda world, request, _: graph(world, request)),
     Route(ANY, "/oidc/userinfo", "graph", lambda world, request, _: graph(world, request)),
@@ -209,4 +259,20 @@ ROUTES: Final = (
     Route("GET", "/{tenant}/UserRealm/{upn}", "instance", _user_realm),
     Route("POST", "/{tenant}/oauth2/v2.0/token", "token", _token_v2),
     Route("POST", "/{tenant}/oauth2/token", "token", _token_v1),
+    *(
+        Route(m, f"/{{tenant}}/oauth2{v}/authorize", "authorize", _authorize)
+        for m in _BOTH
+        for v in _VERSIONS
+    ),
+    *(Route("POST", f"/{{tenant}}/oauth2{v}/devicecode", "token", _device_code) for v in _VERSIONS),
+    *(Route("OPTIONS", f"/{{tenant}}/oauth2{v}/token", "token", _preflight) for v in _VERSIONS),
+    *(
+        Route("GET", f"/{{tenant}}/oauth2{v}/logout", "pages", lambda w, r, _: sign_out(w, r))
+        for v in _VERSIONS
+    ),
+    *(Route(m, "/{tenant}/adminconsent", "pages", _admin_consent_v1) for m in _BOTH),
+    *(Route(m, "/{tenant}/v2.0/adminconsent", "pages", _admin_consent_v2) for m in _BOTH),
+    *(Route(m, "/devicelogin", "pages", _device_page) for m in _BOTH),
+    Route("GET", "/error", "pages", lambda _w, request, _: explain_error(request)),
+    Route("GET", "/", "pages", lambda world, request, _: front_page(world, request)),
 )

@@ -33,17 +33,10 @@ def answer_token_request(world: World, request: Request, segment: str, version: 
     Raises:
         EntraError: It is refused.
     """
-    form = _form(request)
+    form = request.form()
     asked = TokenRequest(world, request, segment, tenant_of(world, segment, form), version, form)
     name = asked.needed("grant_type")
     grant = GRANTS.get(name)
     if grant is None:
         raise EntraError(70003, grant=name)
     return json_response(grant(asked), 200, *UNCACHED)
-
-
-def _form(request: Request) -> dict[str, str]:
-    try:
-        return request.form()
-    except ValueError:
-        raise EntraError(900144, name="grant_type") from None

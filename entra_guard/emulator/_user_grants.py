@@ -12,10 +12,11 @@ from ._aadsts import EntraError
 from ._app_grants import check_resource_parameter, in_strings, lifetimes
 from ._claims import id_claims
 from ._clients import Client, authenticate, identify, present_nothing
-from ._directory import GRAPH, V2, AppRegistration, User
+from ._directory import CONSUMERS, GRAPH, V2, AppRegistration, User
 from ._jwt import base64url, compact, minified, sealed_by
 from ._orders import Parties, audience_of, consented_scopes, order, signed
 from ._own_tokens import TokenProblemError, own_claims
+from ._redirects import platform_of
 from ._scopes import DEFAULT, AskedScopes, read_scopes
 from ._sessions import CODE_LIFETIME, REFRESH_LIFETIME, SPA_REFRESH_LIFETIME, Code, Refresh, digest
 
@@ -36,10 +37,8 @@ def authorization_code(asked: TokenRequest) -> dict[str, Any]:
     _check_code(asked, client.app, code)
     asked.world.change(sessions=asked.world.state.sessions.with_code(text, replace(code, used=True)))
     scopes = read_scopes(asked.form.get("scope") or code.scope)
-    user = _user(asked, code.user_id)
-    return user_answer(
-        asked, client, user, scopes, nonce=code.nonce, spa=_is_spa(client.app, code.redirect_uri)
-    )
+    user, spa = _user(asked, code.user_id), platform_of(client.app, code.redirect_uri) == "spa"
+    return user_answer(asked, client, user, scopes, nonce=code.nonce, spa=spa)
 
 
 def _in_tenant(asked: TokenRequest, tenant_id: str) -> TokenRequest:
@@ -51,29 +50,23 @@ def _in_tenant(asked: TokenRequest, tenant_id: str) -> TokenRequest:
     return asked
 
 
-def _is_spa(app: AppRegistration, redirect_uri: str) -> bool:
-    return redirect_uri in app.spa_redirect_uris
-
-
 def _redeeming_client(asked: TokenRequest, code: Code) -> Client:
     """Who redeems a code: a page of another origin, an app on a device, or a server with its secret."""
     app = identify(asked.world, asked.tenant, asked.form.get("client_id") or code.client_id)
-    origin = asked.http.header("origin")
-    if _is_spa(app, code.redirect_uri):
-        if origin is None:
-            raise EntraError(9002327)
-        return Client(app, "0")
-    if origin is not None:
+    if app.client_id != code.client_id:
+        raise EntraError(70000)
+    origin, platform = asked.http.header("origin"), platform_of(app, code.redirect_uri)
+    if platform == "spa" and origin is None:
+        raise EntraError(9002327)
+    if platform != "spa" and origin is not None:
         raise EntraError(9002326)
-    if code.redirect_uri in app.public_redirect_uris:
+    if platform != "web":
         present_nothing(asked.form)
         return Client(app, "0")
     return authenticate(asked.world, asked.tenant, asked.http, asked.form)
 
 
 def _check_code(asked: TokenRequest, app: AppRegistration, code: Code) -> None:
-    if app.client_id != code.client_id:
-        raise EntraError(70000)
     if code.used:
         raise EntraError(54005)
     if asked.world.now() >= code.issued + CODE_LIFETIME:
@@ -81,7 +74,7 @@ def _check_code(asked: TokenRequest, app: AppRegistration, code: Code) -> None:
     given = asked.needed("redirect_uri")
     if given != code.redirect_uri:
         raise EntraError(500112, uri=given, value=code.redirect_uri)
-    _check_verifier(asked, code, spa=_is_spa(app, code.redirect_uri))
+    _check_verifier(asked, code, spa=platform_of(app, code.redirect_uri) == "spa")
 
 
 def _check_verifier(asked: TokenRequest, code: Code, *, spa: bool) -> None:
@@ -273,7 +266,7 @@ def _new_refresh(
 
 
 def _id_token(asked: TokenRequest, parties: Parties, nonce: str) -> str:
-    key = asked.world.state.keys.for_api("", personal=asked.segment == "consumers")
+    key = asked.world.state.keys.for_api("", personal=asked.tenant.id == CONSUMERS)
     own = replace(parties, resource=parties.client, audience=parties.client.client_id)
     claims = id_claims(
         order(asked.world, own, version=2 if asked.version == V2 else 1), asked.world.ids, nonce

@@ -84,14 +84,22 @@ def is_loopback(host: str) -> bool:
     return name in {"localhost", "127.0.0.1", "::1"} or name.endswith(".localhost")
 
 
+class TooManyFieldsError(ValueError):
+    """A form no client would send."""
+
+
 def parse_form(text: str) -> dict[str, str]:
     """The fields of a form; of a field named twice the first, as a second one is mostly meant to confuse.
 
     Raises:
-        ValueError: More than a thousand fields.
+        TooManyFieldsError: More than a thousand fields.
     """
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise TooManyFieldsError(f"A form has at most {MAX_FIELDS} fields.") from None
     fields: dict[str, str] = {}
-    for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS):
+    for name, value in pairs:
         fields.setdefault(name, value)
     return fields
 

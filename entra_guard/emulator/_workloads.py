@@ -56,10 +56,10 @@ def workload_keys() -> dict[str, Any]:
     return {"keys": [{**names, "n": key.modulus, "e": "AQAB"}]}
 
 
-def issuer_keys(world: World, credential: FederatedCredential) -> Mapping[Any, Any]:
+def issuer_keys(world: World, credential: FederatedCredential) -> Mapping[str, Any]:
     """The public keys of the issuer a credential names, by kid. Nothing is fetched."""
     if credential.jwks is not None:
-        return {key.key_id: key.key for key in jwt.PyJWKSet.from_dict(dict(credential.jwks)).keys}
+        return {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(dict(credential.jwks)).keys}
     parts = urlsplit(credential.issuer)
     if not is_loopback(parts.netloc):
         return {}

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import jwt
 import msal
 import pytest
-from azure.identity import CertificateCredential, ClientSecretCredential, WorkloadIdentityCredential, aio
+from azure.identity import (
+    CertificateCredential,
+    ClientSecretCredential,
+    OnBehalfOfCredential,
+    WorkloadIdentityCredential,
+    aio,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 from emulator_office import Office
@@ -27,7 +35,7 @@ def served() -> Iterator[Office]:
         Emulator(https=True) as entra,
         httpx.Client(verify=entra.ssl_context(), base_url=entra.https_url) as web,
     ):
-        api = entra.register_app("Orders", app_roles=["Orders.Read"])
+        api = entra.register_app("Orders", app_roles=["Orders.Read"], scopes=["access_as_user"])
         daemon = entra.register_app("Daemon", identifier_uris=())
         entra.grant(daemon, api, "Orders.Read")
         entra.add_federated_credential(daemon, entra.workload_issuer, "job")
@@ -226,3 +234,64 @@ def test_pyjwts_key_client_finds_the_key_of_a_token(served: Office) -> None:
         issuer=f"{served.entra.https_url}/{served.entra.tenant_id}/v2.0",
     )
     assert claims["roles"] == ["Orders.Read"]
+
+
+def test_msal_and_azure_identity_exchange_a_callers_token(served: Office) -> None:
+    entra = served.entra
+    entra.grant_delegated(served.daemon, served.api, "access_as_user")
+    assertion = entra.issue_token(
+        served.api, audience=served.daemon.client_id, scopes=["use"], user="bob", base_url=entra.https_url
+    )
+    by_msal = msal_app(served, served.secret.value).acquire_token_on_behalf_of(
+        assertion, [f"{served.api.app_id_uri}/access_as_user"]
+    )
+    with OnBehalfOfCredential(
+        entra.tenant_id,
+        served.daemon.client_id,
+        client_secret=served.secret.value,
+        user_assertion=assertion,
+        **azure_options(served),
+    ) as credential:
+        by_azure = credential.get_token(f"{served.api.app_id_uri}/access_as_user").token
+    for token in (by_msal["access_token"], by_azure):
+        assert served.verified(token)["name"] == "Bob Brown"
+
+
+def test_msal_signs_a_user_in_by_code_with_proof_and_refreshes(served: Office) -> None:
+    entra = served.entra
+    shop = entra.register_app("Shop", identifier_uris=(), redirect_uris=["https://shop.example/cb"])
+    app = msal.ConfidentialClientApplication(
+        shop.client_id,
+        client_credential=entra.add_secret(shop).value,
+        authority=f"{entra.https_url}/{entra.tenant_id}",
+        verify=str(entra.ca_bundle),
+        instance_discovery=False,
+    )
+    wanted = [f"{served.api.app_id_uri}/access_as_user"]
+    flow = app.initiate_auth_code_flow(
+        wanted, redirect_uri="https://shop.example/cb", login_hint="alice", response_mode="form_post"
+    )
+    entra.grant_delegated(shop, served.api, "access_as_user")
+    query = dict(parse_qsl(urlsplit(flow["auth_uri"]).query))
+    back = served.web.get(f"/{entra.tenant_id}/oauth2/v2.0/authorize", params={**query, "prompt": "none"})
+    answer = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', back.text))
+    tokens = app.acquire_token_by_auth_code_flow(flow, answer)
+    assert tokens["id_token_claims"]["name"] == "Alice Adams", tokens
+    (account,) = app.get_accounts()
+    again = app.acquire_token_silent(wanted, account, force_refresh=True)
+    assert served.verified(again["access_token"])["scp"] == "access_as_user"
+
+
+def test_msal_signs_in_on_a_device(served: Office) -> None:
+    entra = served.entra
+    television = entra.register_app("Television", identifier_uris=(), public_client=True)
+    app = msal.PublicClientApplication(
+        television.client_id,
+        authority=f"{entra.https_url}/{entra.tenant_id}",
+        verify=str(entra.ca_bundle),
+        instance_discovery=False,
+    )
+    flow = app.initiate_device_flow([f"{served.api.app_id_uri}/access_as_user"])
+    entra.approve_device(flow["user_code"], "bob")
+    tokens = app.acquire_token_by_device_flow(flow)
+    assert served.verified(tokens["access_token"])["name"] == "Bob Brown", tokens

@@ -66,7 +66,7 @@ def test_https_is_trusted_by_its_own_authority_only() -> None:
         for trust in (entra.ssl_context(), ssl.create_default_context(cafile=str(entra.combined_ca_bundle))):
             with httpx.Client(verify=trust) as web:
                 assert web.get(entra.https_url + CONFIGURATION).json()["issuer"].startswith(entra.https_url)
-                assert web.get(entra.https_url.replace("127.0.0.1", "localhost")).status_code == 404
+                assert web.get(entra.https_url.replace("127.0.0.1", "localhost")).status_code == 200
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             httpx.get(entra.https_url)
         folder = entra.ca_bundle.parent

@@ -239,7 +239,7 @@ def test_an_api_that_requires_assignment_refuses_the_unassigned(office: Office) 
     assert office.ask(scope=closed.default_scope).status_code == 200
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"=&=&=", b"a=1&" * 2000, b"grant_type"])
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"=&=&=", b"grant_type"])
 def test_a_body_that_is_no_form_is_refused_like_an_empty_one(office: Office, body: bytes) -> None:
     response = office.web.post(f"/{CONTOSO}/oauth2/v2.0/token", content=body)
     assert response.json()["error_codes"] == [900144]
