@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("entra_guard.keys")
 
+_system_random: Final = SystemRandom().random
 _STRANGERS: Final = 256
 _KNOWN_HEADERS: Final = 64
 _CALLERS: Final = 4096
@@ -114,7 +115,7 @@ class KeyRing:
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         keys_file: Path | None = None,
-        jitter: Callable[[], float] = SystemRandom().random,
+        jitter: Callable[[], float] = _system_random,
     ) -> None:
         self.source = source
         self.settings = settings
@@ -290,14 +291,21 @@ class KeyRing:
         log.warning("keys not refreshed, %s: %s", kept, error, exc_info=surprise)
 
     def _swap(self, state: KeyState) -> None:
-        """Put a new state in place, in one assignment for readers. Under the lock."""
-        old, self.state = self.serving, state
+        """Put a new state in place. Under the lock.
+
+        Readers get their keys in one assignment, and before the state says that these were asked for:
+        who finds a question answered finds the answer too.
+        """
         snapshot = state.snapshot
         if snapshot is None:
             self.serving = None
             log.warning("the signing keys at hand are too old to serve any longer")
-            return
-        by_kid = snapshot.by_kid
+        else:
+            self._serve(snapshot)
+        self.state = state
+
+    def _serve(self, snapshot: Snapshot) -> None:
+        old, by_kid = self.serving, snapshot.by_kid
         if old is not None and old.issuer == snapshot.issuer and old.by_kid == by_kid:
             return
         self._suspected = {kid: until for kid, until in self._suspected.items() if kid in by_kid}

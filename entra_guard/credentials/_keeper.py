@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from concurrent.futures import Future
 
+_system_random: Final = SystemRandom().random
 log: Final = logging.getLogger("entra_guard.credentials")
 
 REMEMBERED: Final = 20_000
@@ -77,7 +78,7 @@ class TokenKeeper:
         remember: int = REMEMBERED,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = SystemRandom().random,
+        jitter: Callable[[], float] = _system_random,
     ) -> None:
         if remember < 0:
             raise ConfigurationError("remember is a number of tokens, 0 or more")
