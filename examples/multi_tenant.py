@@ -1,0 +1,34 @@
+"""A service sold to many organizations: tokens of any of them may come, each sees its own rows.
+
+Set ENTRA_GUARD_AUDIENCE, then: uvicorn multi_tenant:app
+"""
+
+import os
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from entra_guard import Guard, Tenants, requires
+from entra_guard.asgi import GuardMiddleware
+
+guard = Guard(
+    tenant=Tenants.organizations("sold to any organization: whoever has no subscription is told so below"),
+    audience=os.environ["ENTRA_GUARD_AUDIENCE"],
+    authority=os.environ.get("ENTRA_GUARD_AUTHORITY", "public"),
+)
+subscriptions: dict[str, list[str]] = {}  # orders by tenant id: a table in a real service
+
+
+@requires(scopes=["Orders.Read"])
+async def orders(request: Request) -> JSONResponse:
+    """Rows belong to tenants and, within one, to object ids; never to names or mail addresses."""
+    rows = subscriptions.get(request.user.tenant_id)
+    if rows is None:
+        return JSONResponse({"error": "your organization has no subscription"}, status_code=402)
+    return JSONResponse(rows)
+
+
+app = Starlette(routes=[Route("/orders", orders)])
+app.add_middleware(GuardMiddleware, guard=guard)
