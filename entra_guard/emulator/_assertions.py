@@ -12,7 +12,6 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import jwt
 from cryptography import x509
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ._aadsts import EntraError
-from ._wire import is_loopback
+from ._wire import is_loopback, split_url
 from ._workloads import issuer_keys
 
 if TYPE_CHECKING:
@@ -177,7 +176,7 @@ def _signed_by(presented: Presented, key: rsa.RSAPublicKey) -> bool:
 
 def _names_us(world: World, tenant: Tenant, audience: str) -> bool:
     """Whether the assertion is for this tenant's token endpoint, or for its issuer."""
-    parts = urlsplit(audience)
+    parts = split_url(audience)
     segment, _, rest = parts.path.lstrip("/").partition("/")
     named = world.directory.tenant(segment)
     ours = segment in _ALIASES or (named is not None and named.id == tenant.id)

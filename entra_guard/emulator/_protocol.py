@@ -10,7 +10,6 @@ import re
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import urlsplit
 
 from ._aadsts import EntraError, error_body
 from ._admin_consent import admin_consent
@@ -33,7 +32,7 @@ from ._managed_identity import APP_SERVICE_PATH, ARC_PATH, IMDS_PATH, app_servic
 from ._other_pages import explain_error, front_page, sign_out
 from ._paths import path_pattern
 from ._token_endpoint import answer_token_request
-from ._wire import Request, Response, TooManyFieldsError, is_loopback, json_response
+from ._wire import Request, Response, TooManyFieldsError, is_loopback, json_response, split_url
 from ._workloads import PATH as WORKLOADS
 from ._workloads import workload_configuration, workload_keys
 
@@ -168,7 +167,7 @@ def _published(world: World, request: Request, at: Authority) -> list[SigningKey
 
 
 def _instance(_world: World, request: Request, _found: Found) -> Response:
-    asked = urlsplit(request.parameters().get("authorization_endpoint", ""))
+    asked = split_url(request.parameters().get("authorization_endpoint", ""))
     if not (is_loopback(asked.netloc) or asked.hostname in KNOWN_HOSTS):
         raise EntraError(50049)
     segment = asked.path.strip("/").split("/")[0] or "common"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from ._wire import Response
+from ._wire import Response, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,20 +37,20 @@ def _same(known: str, given: str) -> bool:
     """Equal to the letter; on localhost whatever the port, as an app takes any free one (RFC 8252 7.3)."""
     if known == given:
         return True
-    a, b = urlsplit(known), urlsplit(given)
+    a, b = split_url(known), split_url(given)
     local = a.scheme == b.scheme == "http" and a.hostname == b.hostname and a.hostname in _LOCAL
     return local and (a.path or "/", a.query) == (b.path or "/", b.query)
 
 
 def origins(app: AppRegistration) -> frozenset[str]:
     """The origins of an app's pages, which may redeem codes from a browser."""
-    parts = (urlsplit(uri) for uri in app.spa_redirect_uris)
+    parts = (split_url(uri) for uri in app.spa_redirect_uris)
     return frozenset(f"{part.scheme}://{part.netloc}" for part in parts)
 
 
 def redirect(uri: str, mode: str, fields: Mapping[str, str]) -> Response:
     """An answer carried in the query or the fragment of a redirect URI."""
-    mark = "#" if mode == "fragment" else "&" if urlsplit(uri).query else "?"
+    mark = "#" if mode == "fragment" else "&" if split_url(uri).query else "?"
     return Response(
         302, b"", (("Location", f"{uri}{mark}{urlencode(fields)}"), ("Cache-Control", "no-store"))
     )

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from ._directory import PERSONAL_ACCOUNTS, V2, AppRegistration, FederatedCredential, Tenant
+from ._wire import split_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +120,7 @@ def _check_uris(app: AppRegistration, tenant: Tenant, *, personal: bool) -> None
     if personal and len(app.identifier_uris) > _MOST_URIS:
         raise RegistrationError(f"{app.accounts} apps have at most {_MOST_URIS} App ID URIs.")
     for uri in app.identifier_uris:
-        parts = urlsplit(uri)
+        parts = split_url(uri)
         if not parts.scheme:
             raise RegistrationError(
                 f"App ID URI {uri!r} is not a URI: write api://{app.client_id} or https://..."

@@ -10,7 +10,7 @@ import binascii
 import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, unquote_plus, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote_plus, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,9 +78,17 @@ def json_response(content: Any, status: int = 200, *headers: tuple[str, str]) ->
     return Response(status, body, (("Content-Type", "application/json; charset=utf-8"), *headers))
 
 
+def split_url(text: str) -> SplitResult:
+    """The parts of a URL; all of them empty if it is none."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return urlsplit("")
+
+
 def is_loopback(host: str) -> bool:
     """Whether a Host header names this machine: foreign pages must not reach in by DNS rebinding."""
-    name = urlsplit(f"//{host}").hostname or ""
+    name = split_url(f"//{host}").hostname or ""
     return name in {"localhost", "127.0.0.1", "::1"} or name.endswith(".localhost")
 
 

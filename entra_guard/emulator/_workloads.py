@@ -6,13 +6,12 @@ And the keys of every issuer a federated credential may name: this one, the emul
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import jwt
 
 from ._jwt import compact, sealed_by
 from ._signing_keys import packaged
-from ._wire import is_loopback
+from ._wire import is_loopback, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +59,7 @@ def issuer_keys(world: World, credential: FederatedCredential) -> Mapping[str, A
     """The public keys of the issuer a credential names, by kid. Nothing is fetched."""
     if credential.jwks is not None:
         return {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(dict(credential.jwks)).keys}
-    parts = urlsplit(credential.issuer)
+    parts = split_url(credential.issuer)
     if not is_loopback(parts.netloc):
         return {}
     if parts.path == PATH:

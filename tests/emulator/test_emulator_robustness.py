@@ -1,0 +1,186 @@
+"""Whatever a client sends, the emulator answers, and says 5xx only when it was told to."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from entra_guard.emulator import CONTOSO, FABRIKAM, GRAPH, Emulator
+from entra_guard.emulator._graph import _endpoints
+from entra_guard.emulator._protocol import ROUTES
+from entra_guard.emulator._token_endpoint import GRANTS
+from entra_guard.emulator._wire import Request
+
+PLACEHOLDER = re.compile(r"\{\w+\*?\}")
+CALLBACK = "https://app.example/cb"
+
+
+@pytest.fixture(scope="module")
+def known() -> tuple[Emulator, dict[str, list[str]]]:
+    """An emulator with a little of everything, and what in it has names."""
+    entra = Emulator(seed=1)
+    api = entra.register_app("Orders", app_roles=["Read"], scopes=["use"])
+    app = entra.register_app("App", redirect_uris=[CALLBACK], accounts="AzureADMultipleOrgs", client_id=None)
+    spa = entra.register_app("Page", spa_redirect_uris=["https://page.example/"], public_client=True)
+    secret = entra.add_secret(app).value
+    entra.add_federated_credential(app, entra.workload_issuer, "job")
+    entra.add_managed_identity("vm")
+    entra.grant_delegated(app, api, "use")
+    user = entra.find_user("alice")
+    assertions = [
+        entra.workload_token("job"),
+        entra.issue_token(api, audience=app, user="alice"),
+        "x.y.z",
+        "e30.e30.",
+    ]
+    names = {
+        "client_id": [app.client_id, spa.client_id, api.client_id, GRAPH],
+        "client_secret": [secret, "wrong"],
+        "client_assertion": assertions,
+        "client_assertion_type": ["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"],
+        "assertion": assertions,
+        "requested_token_use": ["on_behalf_of"],
+        "grant_type": [*GRANTS, "password"],
+        "scope": [
+            api.default_scope,
+            f"{api.app_id_uri}/use openid offline_access",
+            "openid",
+            "User.Read",
+            "/",
+            "a/b c/d",
+        ],
+        "resource": [api.app_id_uri, "https://graph.microsoft.com"],
+        "code": [entra.sign_in(app, scope=f"{api.app_id_uri}/use"), "x"],
+        "refresh_token": ["x"],
+        "device_code": ["x"],
+        "redirect_uri": [CALLBACK, "https://page.example/", "http://[", "//"],
+        "response_type": ["code", "id_token"],
+        "response_mode": ["query", "fragment", "form_post", "x"],
+        "prompt": ["none", "login"],
+        "login_hint": ["alice"],
+        "user": [user.id],
+        "decision": ["accept", "cancel"],
+        "claims": ['{"access_token":{"xms_cc":{"values":["cp1"]}}}', "[1]", "{", '{"access_token":7}'],
+        "code_challenge_method": ["S256", "x"],
+        "auto": ["1"],
+        "authorization_endpoint": ["https://127.0.0.1/common/x", "http://[", "x"],
+        "post_logout_redirect_uri": [CALLBACK, "http://["],
+        "$filter": ["displayName eq 'x'", "("],
+        "$top": ["1", "x"],
+        "$skiptoken": ["AAAA", "é"],
+    }
+    return entra, names
+
+
+WORDS = ["common", "organizations", "consumers", CONTOSO, FABRIKAM, "nowhere", "%", "é"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+GRAPH_NAMES = ["displayName", "appRoles", "api", "web", "optionalClaims", "requiredResourceAccess", "appId"]
+GRAPH_NAMES += [
+    "passwordCredential",
+    "keyCredentials",
+    "keyCredential",
+    "proof",
+    "keyId",
+    "audiences",
+    "issuer",
+]
+GRAPH_NAMES += [
+    "identifierUris",
+    "signInAudience",
+    "principalId",
+    "resourceId",
+    "requests",
+    "groupMembershipClaims",
+]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_form_or_query_breaks_it(
+    known: tuple[Emulator, dict[str, list[str]]], data: st.DataObject
+) -> None:
+    entra, names = known
+    route = data.draw(st.sampled_from(ROUTES))
+    path = PLACEHOLDER.sub(lambda _: data.draw(st.sampled_from(WORDS)), route.path)
+    chosen = data.draw(st.lists(st.sampled_from(sorted(names)), unique=True, max_size=12))
+    fields = {name: data.draw(st.sampled_from(names[name]) | st.text(max_size=12)) for name in chosen}
+    before = entra.snapshot()
+    response = entra.answer(
+        Request(
+            method="GET" if route.method == "*" else route.method,
+            scheme="http",
+            host="localhost",
+            path=path,
+            query=urlencode(fields),
+            headers=data.draw(
+                st.sampled_from([{}, {"origin": "https://page.example"}, {"authorization": "Basic x"}])
+            ),
+            body=urlencode(fields).encode(),
+        )
+    ).response
+    entra.restore(before)
+    assert response.status < 500
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_json_breaks_graph(known: tuple[Emulator, Any], data: st.DataObject) -> None:
+    entra, names = known
+    endpoint = data.draw(st.sampled_from(_endpoints()))
+    app = entra.find_app(names["client_id"][0])
+    objects = [app.object_id, app.service_principal_id, app.client_id, names["user"][0], "x"]
+    path = PLACEHOLDER.sub(lambda _: data.draw(st.sampled_from(objects)), endpoint.full_path)
+    body = data.draw(st.dictionaries(st.sampled_from(GRAPH_NAMES) | st.text(max_size=4), JSON, max_size=6))
+    token = entra.issue_token(app, audience=GRAPH, roles=endpoint.roles)
+    before = entra.snapshot()
+    response = entra.answer(
+        Request(
+            method=endpoint.method,
+            scheme="http",
+            host="localhost",
+            path=path,
+            headers={"authorization": f"Bearer {token}"},
+            body=data.draw(st.sampled_from([json.dumps(body).encode(), b"", b"[", b"[" * 100_000])),
+        )
+    ).response
+    entra.restore(before)
+    assert response.status < 500
+
+
+@given(
+    st.sampled_from(["GET", "POST", "PUT", "OPTIONS", "HEAD", "BREW"]),
+    st.text(max_size=30),
+    st.text(max_size=20),
+)
+def test_no_method_path_or_host_breaks_it(method: str, path: str, host: str) -> None:
+    entra = Emulator()
+    for where in ("localhost", host):
+        assert entra.answer(Request(method, "http", where, f"/{path}")).response.status < 500
+
+
+@given(
+    JSON,
+    st.sampled_from(["token", "keys/rotate", "keys/withdraw", "clock", "faults", "faults/heal", "reset"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_no_json_breaks_the_control_interface(body: Any, path: str) -> None:
+    entra = Emulator()
+    request = Request(
+        "POST",
+        "http",
+        "localhost",
+        f"/_emu/{path}",
+        headers={"content-type": "application/json"},
+        body=json.dumps(body).encode(),
+    )
+    assert entra.answer(request).response.status < 500
