@@ -3,8 +3,6 @@
 Set ENTRA_GUARD_TENANT and ENTRA_GUARD_AUDIENCE, then: python django_app.py runserver
 """
 
-import sys
-
 import django
 from django.conf import settings
 from django.core.management import execute_from_command_line
@@ -38,4 +36,4 @@ urlpatterns = [
 ]
 
 if __name__ == "__main__":
-    execute_from_command_line(sys.argv)
+    execute_from_command_line()
