@@ -284,8 +284,8 @@ class Guard:
                 future = ring.for_suspect(serving, doubt.kid, now)
             if future:
                 return waiting.again(future)
-            if ring.serving is not serving:  # newer keys came while this was decided
-                return self._decide(token, waiting)
+        if ring.serving is not serving:  # newer keys came while this was decided
+            return self._decide(token, waiting)
         if unknown and (waiting.failed or ring.state.failing):
             raise self._unavailable(now)
         if unknown and answered and waiting.rounds:

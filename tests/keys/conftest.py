@@ -159,6 +159,7 @@ class Office:
         """A guard that has verified the daemon's token, with nothing counted yet."""
         guard = self.guard(**settings)
         assert _ask(guard, self.token()).status == 200
+        settle(guard)
         self.entra.forget_requests()
         return guard
 

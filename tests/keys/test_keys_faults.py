@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -267,6 +268,16 @@ def test_a_refresh_that_was_under_way_before_the_rotation_does_not_cost_the_new_
     office.clock.pass_(0.1)
     office.gate.release()
     assert statuses(answers()) == {200}
+
+
+def test_rotation_after_rotation_no_caller_of_many_is_refused(office: Office, world: World) -> None:
+    guard = office.warm_guard(monotonic=time.monotonic)
+    one = office.entra.snapshot()
+    office.entra.rotate_keys(overlap=False)
+    other = office.entra.snapshot()
+    for number in range(30):
+        office.entra.restore((one, other)[number % 2])
+        assert statuses(world.ask_all(guard, [office.token() for _ in range(8)])) == {200}
 
 
 def test_the_same_kid_with_new_material_costs_one_refresh_and_then_serves(

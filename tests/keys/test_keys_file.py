@@ -9,8 +9,9 @@ import stat
 import threading
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
-from conftest import HOUR, Office, World
+from conftest import HOUR, Office, World, settle
 
 from entra_guard import _keys_file
 
@@ -206,24 +207,27 @@ def test_the_issuer_of_a_file_binds_nobody_once_the_network_speaks(
 def test_without_egress_a_new_file_is_read_when_it_comes(
     office: Office, world: World, file: Path, tmp_path: Path
 ) -> None:
-    guard = office.guard(keys_file=file, max_stale=7 * DAY)
-    office.clock.pass_(6 * DAY)
-    assert world.ask(guard, office.token()).status == 200
+    def no_way_out(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("[Errno 101] Network is unreachable", request=request)
+
     office.entra.heal()
-    office.entra.rotate_keys(overlap=False)
-    brought = tmp_path / "brought.json"
-    office.warm_guard(keys_file=brought)
-    office.entra.fail("all", "refused")
-    brought.replace(file)
-    office.clock.pass_(301)  # the longest back-off
-    guard._ring.tick()
-    assert world.ask(guard, office.token()).status == 200
-    assert guard.health().age == pytest.approx(0, abs=60)
-    assert guard.health().status == "degraded"
-    office.clock.pass_(6 * DAY)
-    assert world.ask(guard, office.token()).status == 200
-    office.clock.pass_(DAY)
-    assert world.ask(guard, office.token()).status == 503
+    with httpx.Client(transport=httpx.MockTransport(no_way_out)) as client:
+        guard = office.guard(keys_file=file, max_stale=7 * DAY, http_client=client)
+        office.clock.pass_(6 * DAY)
+        assert world.ask(guard, office.token()).status == 200
+        office.entra.rotate_keys(overlap=False)
+        brought = tmp_path / "brought.json"
+        office.warm_guard(keys_file=brought)
+        brought.replace(file)
+        office.clock.pass_(301)  # the longest back-off
+        guard._ring.tick()
+        assert world.ask(guard, office.token()).status == 200
+        assert guard.health().status == "degraded"
+        office.clock.pass_(6.9 * DAY)
+        assert world.ask(guard, office.token()).status == 200
+        office.clock.pass_(0.2 * DAY)
+        assert world.ask(guard, office.token()).status == 503
+        settle(guard)
 
 
 def test_an_older_file_never_replaces_newer_keys(office: Office, world: World, file: Path) -> None:
