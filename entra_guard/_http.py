@@ -126,7 +126,7 @@ def exchange(
         raise FetchError("connect", url, "neither https nor http on this machine")
     deadline = time.monotonic() + total
     trail = _Trail(url)
-    with _steps_named(url, trail):
+    with steps_named(url, trail):
         request = client.build_request(
             method,
             url,
@@ -192,10 +192,11 @@ class _Trail:
 
 
 @contextmanager
-def _steps_named(url: str, trail: _Trail) -> Generator[None]:
+def steps_named(url: str, trail: _Trail | None = None) -> Generator[None]:
     """Turn httpx's errors into ours, which name the step and the host."""
     import httpx  # noqa: PLC0415
 
+    trail = trail or _Trail(url)
     try:
         yield
     except httpx.TimeoutException as error:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from entra_guard._json import NotStrictJsonError, read_object
 from entra_guard._shared_work import await_, wait
-from entra_guard.credentials._keeper import Order, TokenKeeper
+from entra_guard.credentials._keeper import Order, TokenKeeper, surprise
 from entra_guard.credentials._token import AccessToken
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from concurrent.futures import Future
     from types import TracebackType
 
     from entra_guard.credentials._azure import AsyncCredential
@@ -133,13 +132,14 @@ class KeptCredential(Credential):
                 return token
         except (KeyError, TypeError):
             pass  # not at hand, or no scopes at all: the long way tells
-        sought = self._seek(scopes, claims, tenant_id, options)
+        order = self._order(scopes, claims, tenant_id, options)
+        sought = self._keeper.seek(order)
         if isinstance(sought, AccessToken):
             return sought
         try:
             return wait(sought, PATIENCE)
-        except (TokenAcquisitionError, TimeoutError) as error:
-            raise _own(error) from error.__cause__
+        except Exception as error:  # noqa: BLE001  # whatever it was, the caller gets it as one kind
+            raise self._own(order, error) from error.__cause__
 
     async def aget_token(
         self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
@@ -150,17 +150,18 @@ class KeptCredential(Credential):
                 return token
         except (KeyError, TypeError):
             pass
-        sought = self._seek(scopes, claims, tenant_id, options)
+        order = self._order(scopes, claims, tenant_id, options)
+        sought = self._keeper.seek(order)
         if isinstance(sought, AccessToken):
             return sought
         try:
             return await await_(sought, PATIENCE)
-        except (TokenAcquisitionError, TimeoutError) as error:
-            raise _own(error) from error.__cause__
+        except Exception as error:  # noqa: BLE001  # whatever it was, the caller gets it as one kind
+            raise self._own(order, error) from error.__cause__
 
-    def _seek(
+    def _order(
         self, scopes: tuple[str, ...], claims: str | None, tenant_id: str | None, options: dict[str, Any]
-    ) -> AccessToken | Future[AccessToken]:
+    ) -> Order:
         check_scopes(scopes)
         check_claims(claims)
         if tenant_id and self._tenant and tenant_id.lower() != self._tenant.lower():
@@ -170,7 +171,7 @@ class KeptCredential(Credential):
                 error="wrong_tenant",
                 hint="Build a credential for that tenant; or give this one its tenant id, if it is the same.",
             )
-        order = Order(
+        return Order(
             key=self._key(scopes),
             label=f"{self._name()} for {' '.join(scopes)}",
             request=partial(self._request, scopes, claims),
@@ -178,7 +179,17 @@ class KeptCredential(Credential):
             claims=claims or None,
             rejected=options.get("rejected"),
         )
-        return self._keeper.seek(order)
+
+    def _own(self, order: Order, error: Exception) -> TokenAcquisitionError:
+        """An error of this caller's own, as many wait for the same work."""
+        if isinstance(error, TokenAcquisitionError):
+            return copy(error)
+        if not isinstance(error, TimeoutError):
+            return surprise(error)
+        self._keeper.abandon(order)
+        return TokenAcquisitionError(
+            f"No token within {PATIENCE:.0f} seconds.", error="timeout", retryable=True
+        )
 
 
 def check_scopes(scopes: tuple[object, ...]) -> None:
@@ -209,12 +220,3 @@ def check_claims(claims: str | None) -> None:
         raise ConfigurationError(
             "claims must be the JSON object of a claims challenge: {'access_token': {...}}"
         )
-
-
-def _own(error: TokenAcquisitionError | TimeoutError) -> TokenAcquisitionError:
-    """An error of this caller's own, as many wait for the same work."""
-    if isinstance(error, TokenAcquisitionError):
-        return copy(error)
-    return TokenAcquisitionError(
-        f"No token within {PATIENCE:.0f} seconds; the request goes on.", error="timeout", retryable=True
-    )

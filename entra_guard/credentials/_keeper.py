@@ -58,6 +58,11 @@ class Order:
     claims: str | None = None
     rejected: str | None = None
 
+    @property
+    def work_key(self) -> Hashable:
+        """What tells one request from another: with and without claims they differ."""
+        return self.key if self.claims is None else (self.key, self.claims)
+
 
 class TokenKeeper:
     """Keeps the tokens of one credential.
@@ -96,71 +101,77 @@ class TokenKeeper:
         Raises:
             TokenAcquisitionError: There is none, and it is too soon to ask again.
         """
-        if order.claims is not None:
-            return self._challenged(order)
-        token, now = self.tokens.get(order.key), self.clock()
-        if token is not None and now < token.refresh_on:
+        if token := self._fresh(order):
             return token
-        work = self._start(order.key, order)
-        if token is not None and now < token.expires_on - SKEW:
+        work = self._start(order)
+        if order.claims is None and self._left(order) > 0 and (token := self.tokens.get(order.key)):
             return token
         if isinstance(work, Failure):
             raise _failures.repeated(work, self._monotonic())
         return work
 
-    def _challenged(self, order: Order) -> AccessToken | Future[AccessToken]:
-        """Ask with the claims, unless they were answered since the rejected token was got."""
+    def _fresh(self, order: Order) -> AccessToken | None:
+        """The token at hand, if nobody need ask for another.
+
+        A claims challenge is answered already where a newer token than the rejected one was got for it.
+        """
         token = self.tokens.get(order.key)
-        newer = token is not None and order.rejected is not None and token.token != order.rejected
-        if token is not None and newer and self._answered.get(order.key) == order.claims:
-            return token
-        work = self._start((order.key, order.claims), order)
-        if isinstance(work, Failure):
-            raise _failures.repeated(work, self._monotonic())
-        return work
+        if token is None or order.claims is None:
+            return token if token and self.clock() < token.refresh_on else None
+        newer = order.rejected is not None and token.token != order.rejected
+        return token if newer and self._answered.get(order.key) == order.claims else None
 
-    def _start(self, work_key: Hashable, order: Order) -> Future[AccessToken] | Failure:
+    def _left(self, order: Order) -> float:
+        """Seconds for which the token at hand may still be used."""
+        token = self.tokens.get(order.key)
+        return 0.0 if token is None else token.expires_on - SKEW - self.clock()
+
+    def abandon(self, order: Order) -> None:
+        """Let go of a request that hangs: the next caller sends another."""
+        self._work.abandon(order.work_key)
+
+    def _start(self, order: Order) -> Future[AccessToken] | Failure:
         """Ask, join those who do, or tell which failure keeps us from it."""
-        failure = self._failures.get(work_key)
+        failure = self._failures.get(order.work_key)
         if failure is not None and _failures.stands(failure, now=self._monotonic(), proof=order.proof()):
             return failure
-        return self._work.start(work_key, partial(self._obtain, work_key, order))
+        return self._work.start(order.work_key, partial(self._obtain, order))
 
-    def _obtain(self, work_key: Hashable, order: Order) -> AccessToken:
+    def _obtain(self, order: Order) -> AccessToken:
         """Ask and keep the answer. One at a time per key, on a thread of its own."""
-        token = self.tokens.get(order.key)
-        if order.claims is None and token is not None and self.clock() < token.refresh_on:
+        if token := self._fresh(order):
             return token  # somebody else was done while this caller was on its way
         proof = order.proof()
         try:
             token = order.request()
         except TokenAcquisitionError as error:
-            self._failed(work_key, order, proof, error)
+            self._failed(order, proof, error)
             raise
         except Exception as error:
-            surprise = _surprise(error)
-            self._failed(work_key, order, proof, surprise)
-            raise surprise from error
+            unforeseen = surprise(error)
+            self._failed(order, proof, unforeseen)
+            raise unforeseen from error
         self.tokens.put(order.key, token)
-        self._failures.discard(work_key)
-        if order.claims is not None:
+        self._failures.discard(order.work_key)
+        if order.claims is None:
+            self._answered.discard(order.key)
+        else:
             self._answered.put(order.key, order.claims)
         return token
 
-    def _failed(self, work_key: Hashable, order: Order, proof: object, error: TokenAcquisitionError) -> None:
+    def _failed(self, order: Order, proof: object, error: TokenAcquisitionError) -> None:
         """Remember a failure, and say what it means for those who go on with an older token."""
-        before, now = self._failures.get(work_key), self._monotonic()
+        before, now = self._failures.get(order.work_key), self._monotonic()
         failure = _failures.failed(error, before, now=now, jitter=self._jitter(), proof=proof)
-        self._failures.put(work_key, failure)
-        token = self.tokens.get(order.key)
-        left = 0.0 if token is None else token.expires_on - SKEW - self.clock()
+        self._failures.put(order.work_key, failure)
+        left = self._left(order)
         if left > 0 and order.claims is None:
             log.warning("%s: not renewed; the token at hand serves %.0f s more: %s", order.label, left, error)
         else:
             log.warning("%s: %s", order.label, error)
 
 
-def _surprise(error: Exception) -> TokenAcquisitionError:
+def surprise(error: Exception) -> TokenAcquisitionError:
     """An error nobody foresaw. Its text is not repeated: who knows what is in it."""
     return TokenAcquisitionError(
         f"No token: asking for one failed unexpectedly ({type(error).__name__}).",
