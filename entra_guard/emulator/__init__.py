@@ -23,6 +23,7 @@ from ._directory import (
 from ._emulator import Emulator
 from ._presets import PRESETS
 from ._rules import RegistrationError
+from ._samples import Samples
 from ._signing_keys import SigningKey
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Group",
     "ManagedIdentity",
     "RegistrationError",
+    "Samples",
     "Scope",
     "Secret",
     "SigningKey",

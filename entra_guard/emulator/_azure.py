@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ._directory import ManagedIdentity, ServicePrincipal, Tenant
 from ._managed_identity import APP_SERVICE_PATH, ARC_PATH
-from ._people_at_work import PeopleAtWork
+from ._samples import Sampling
 from ._world import ArcKey
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Host = Literal["virtual-machine", "app-service", "container-apps", "arc"]
 
 
-class Azure(PeopleAtWork):
+class Azure(Sampling):
     """What Azure does for code that runs there."""
 
     def add_managed_identity(

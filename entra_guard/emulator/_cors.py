@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._redirects import origins
+from ._redirects import is_own_page
 from ._wire import Request, Response
 
 if TYPE_CHECKING:
@@ -48,4 +48,4 @@ def preflight(world: World, request: Request) -> Response | None:
 
 def _is_own_page(world: World, origin: str) -> bool:
     """Whether the origin is that of some app's single-page platform."""
-    return any(origin in origins(app) for app in world.directory.apps.values())
+    return any(is_own_page(app, origin) for app in world.directory.apps.values())

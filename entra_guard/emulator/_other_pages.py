@@ -43,7 +43,7 @@ def front_page(world: World, request: Request) -> Response:
     tenants = list(directory.tenants.values())
     return page(
         "home.html",
-        title="Emulator",
+        title="Directory",
         base=request.base,
         tenants=tenants,
         apps={t.id: [a for a in directory.apps.values() if a.tenant_id == t.id] for t in tenants},

@@ -42,10 +42,11 @@ def _same(known: str, given: str) -> bool:
     return local and (a.path or "/", a.query) == (b.path or "/", b.query)
 
 
-def origins(app: AppRegistration) -> frozenset[str]:
-    """The origins of an app's pages, which may redeem codes from a browser."""
-    parts = (split_url(uri) for uri in app.spa_redirect_uris)
-    return frozenset(f"{part.scheme}://{part.netloc}" for part in parts)
+def is_own_page(app: AppRegistration, origin: str) -> bool:
+    """Whether an origin is that of one of the app's pages, which may redeem codes from a browser."""
+    return any(
+        _same(f"{known.scheme}://{known.netloc}", origin) for known in map(split_url, app.spa_redirect_uris)
+    )
 
 
 def redirect(uri: str, mode: str, fields: Mapping[str, str]) -> Response:

@@ -64,7 +64,7 @@ class Registrar(Finder):
         group_claims: bool = False,
         assignment_required: bool = False,
         client_id: str | None = None,
-        permissions: Mapping[App, Sequence[str]] | None = None,
+        permissions: Mapping[AppRegistration, Sequence[str]] | Mapping[str, Sequence[str]] | None = None,
     ) -> AppRegistration:
         """Register an app, an API or a client, and its service principal in its own tenant.
 

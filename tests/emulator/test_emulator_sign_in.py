@@ -611,3 +611,24 @@ def test_the_v1_endpoints_sign_in_for_a_resource(entra: Emulator, office: Office
     assert (tokens["resource"], tokens["token_type"]) == (office.api.app_id_uri, "Bearer")
     assert payload(tokens["access_token"])["scp"] == "access_as_user"
     assert payload(tokens["id_token"])["ver"] == "1.0"
+
+
+def test_the_samples_are_ready_to_use_and_always_have_the_same_ids(entra: Emulator, office: Office) -> None:
+    samples = entra.add_samples()
+    for api in (samples.api, samples.legacy_api):
+        token = office.ask(
+            client_id=samples.daemon.client_id, client_secret=samples.secret.value, scope=api.default_scope
+        ).json()["access_token"]
+        claims = payload(token)
+        assert claims["roles"] == ["Tasks.Read.All", "Tasks.ReadWrite.All"]
+        assert claims["ver"] == {2: "2.0", None: "1.0"}[api.token_version]
+    uri = "http://localhost:8000/docs/oauth2-redirect"
+    wanted = f"{samples.api.app_id_uri}/access_as_user"
+    code = entra.sign_in(samples.page, scope=wanted, redirect_uri=uri, code_challenge=CHALLENGE)
+    tokens = redeem(
+        office, samples.page, code, origin="http://localhost:8000", redirect_uri=uri, code_verifier=VERIFIER
+    )
+    assert tokens.headers["access-control-allow-origin"] == "http://localhost:8000"
+    assert payload(tokens.json()["access_token"])["roles"] == ["Tasks.Read.All"]
+    assert Emulator().add_samples().api.client_id == samples.api.client_id
+    assert samples.secret.value not in repr(samples)
