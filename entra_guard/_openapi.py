@@ -8,7 +8,7 @@ Requirement Object") and as Swagger UI needs it to offer the scopes of one opera
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._any_guard import AnyGuard
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from entra_guard.guard import Guard
 
 Document = dict[str, Any]
+
+_PROBLEM: Final[Document] = {"content": {"application/problem+json": {"schema": {"type": "object"}}}}
+_REFUSALS: Final[Document] = {
+    "401": {"description": "There is no token, or it is not accepted."} | _PROBLEM,
+    "403": {"description": "The token does not permit this."} | _PROBLEM,
+}
 
 
 def first_of(guard: Guard | AnyGuard) -> Guard:
@@ -80,6 +86,7 @@ def described(
             if name in need:
                 offered |= dict.fromkeys(need[name])
                 need[name] = [full_name(guard, scope) for scope in need[name]]
+                operation["responses"] = _REFUSALS | operation.get("responses", {})
     schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
     description = schemes.get(name, {}).get("description", "")
     schemes[name] = scheme_of(guard, offered, description)

@@ -290,6 +290,8 @@ def test_documented_scopes_have_the_full_names_that_entra_knows(entra: EntraBear
     uri = f"api://{office.api.client_id}"
     assert operations(app)["get /orders"] == [{"EntraBearer": [f"{uri}/Orders.Read"]}]
     assert operations(app)["get /open"] is None
+    assert list(app.openapi()["paths"]["/orders"]["get"]["responses"]) == ["401", "403", "200"]
+    assert list(app.openapi()["paths"]["/open"]["get"]["responses"]) == ["200"]
     flow = app.openapi()["components"]["securitySchemes"]["EntraBearer"]["flows"]["authorizationCode"]
     assert flow["scopes"] == {f"{uri}/Orders.Write": "Orders.Write", f"{uri}/Orders.Read": "Orders.Read"}
     assert app.swagger_ui_init_oauth == {
