@@ -2,7 +2,8 @@
 
 Settings: `ENTRA_GUARD = {"guard": Guard(...), "public": ["/healthz"]}`, with the same words as elsewhere
 (`roles`, `scopes`, `app_only`, `users_only`), and `"entra_guard.django.GuardMiddleware"` in MIDDLEWARE:
-after CORS handling, before everything that needs the caller.
+after CORS handling and Django's AuthenticationMiddleware, which sets `request.user` too, and before
+everything that needs the caller.
 """
 
 from __future__ import annotations

@@ -25,6 +25,9 @@ def requires(
 ) -> Callable[[Handler], Handler]:
     """Ask roles, scopes, an application or a user of whoever calls a route. All that is named is required.
 
+    On a public path, or with no guard before it, a route so decorated raises `NoPrincipalError` (a 500):
+    it was declared open and closed at once, which no caller can mend.
+
     Args:
         alternatives: Requirements of which one must hold, in place of the other arguments.
         roles: App roles, of the application or of the user.

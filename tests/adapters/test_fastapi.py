@@ -1,13 +1,16 @@
 """The guard as a FastAPI dependency, and what FastAPI's OpenAPI document says about it."""
 
 # No annotations from the future: FastAPI could not resolve those that name what a test has made.
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Security, WebSocket
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Security, WebSocket
 from fastapi.responses import PlainTextResponse
+from fastapi.security import SecurityScopes
+from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
@@ -188,6 +191,13 @@ def test_our_answer_can_be_named_as_the_exception_handler(guard: Guard) -> None:
     app = FastAPI(exception_handlers={AccessError: answer}, dependencies=[Security(EntraBearer(guard))])
     app.get("/")(lambda: "in")
     assert TestClient(app).get("/").headers["www-authenticate"] == "Bearer"
+
+
+def test_outside_of_starlettes_handlers_a_refusal_is_an_http_exception(entra: EntraBearer) -> None:
+    bare = HTTPConnection({"type": "http", "method": "GET", "path": "/", "headers": []})
+    with pytest.raises(HTTPException) as caught:
+        asyncio.run(anext(entra(bare, SecurityScopes())))  # type: ignore[arg-type]
+    assert (caught.value.status_code, caught.value.headers["www-authenticate"]) == (401, "Bearer")
 
 
 def test_the_log_tells_a_refusal_once(

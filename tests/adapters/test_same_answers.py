@@ -6,12 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bare_requests import Answer
-from doors import DOORS
+from bare_requests import Answer, ask_wsgi
+from doors import DOORS, bare_wsgi
 
 from entra_guard import AccessError
 from entra_guard.emulator import PRESETS
 from entra_guard.errors import refusal
+from entra_guard.principal import NoPrincipalError
+from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
 
 if TYPE_CHECKING:
     from doors import Door
@@ -138,6 +140,13 @@ def test_a_missing_role_gets_the_same_answer_everywhere(door: Door, office: Entr
 
 def test_nobody_learns_which_paths_exist(front_door: Door) -> None:
     assert front_door("/nowhere", []) == expected(refusal("missing_token"))
+
+
+def test_a_route_that_is_both_public_and_guarded_is_an_operators_mistake(guard: Guard) -> None:
+    """Nobody can be told to mend it: it is no refusal, and never opens."""
+    door = WsgiGuardMiddleware(bare_wsgi, guard=guard, public=["/admin"])
+    with pytest.raises(NoPrincipalError, match="the path is public"):
+        ask_wsgi(door, "/admin", [])
 
 
 def test_a_head_request_is_refused_without_a_body(front_door: Door) -> None:
