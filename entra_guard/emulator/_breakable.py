@@ -44,6 +44,7 @@ class Breakable(Issuer):
                 `500`, `503`, `429`; `slow`, `silent` (accepted, never answered), `dropped` (no answer),
                 `partial` (half an answer), `refused` (over sockets: the ports are closed, for every target);
                 `html`, `truncated`, `empty`, `oversize`, `redirect`, `wrong-issuer`, `foreign-jwks-uri`;
+                `stale` (shows the keys of the moment it was set, whatever is rotated since);
                 `reordered` (goes out after a later answer); `shuffled`, `no-x5c`; one odd key among the good
                 ones: `ec-key`, `rsa-1024-key`, `no-kid`, `bad-base64`, `enc-key`, `symmetric-key`,
                 `private-key`, `duplicate-kid`; for Graph also `claims-challenge`; for the token endpoint
@@ -60,8 +61,9 @@ class Breakable(Issuer):
         """
         _check(target, how, times, probability)
         until = None if seconds is None else time.monotonic() + seconds
-        fault = Fault(target, how, next(_numbers), times, delay, retry_after, probability, until)
         with self.lock:
+            keys = self.state.keys
+            fault = Fault(target, how, next(_numbers), times, delay, retry_after, probability, until, keys)
             self.change(faults=(*self.state.faults, fault))
         self.faults_changed()
         return fault

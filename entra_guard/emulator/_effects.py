@@ -128,6 +128,15 @@ def _reordered(struck: Struck) -> Answer:
     return Answer(struck.true(), delay=latest, held=threading.Event())
 
 
+def _stale(struck: Struck) -> Answer:
+    """The answer with the keys there were when the fault was set: a cache that lags behind a rotation."""
+    now = struck.world.state.keys
+    struck.world.change(keys=struck.fault.keys or now)
+    response = struck.true()
+    struck.world.change(keys=now)
+    return Answer(response)
+
+
 def _instead(response: Response) -> Effect:
     return lambda _struck: Answer(response)
 
@@ -242,6 +251,7 @@ EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
         "500": _failing(500),
         "503": _failing(503),
         "429": _failing(429),
+        "stale": _stale,
         "slow": _slow,
         "silent": _ending("silent"),
         "dropped": _ending("dropped"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ._signing_keys import KeyRing
 
 FaultTarget = Literal["configuration", "keys", "token", "graph", "identity", "all"]
 TARGETS: Final[tuple[str, ...]] = ("configuration", "keys", "token", "graph", "identity", "all")
@@ -25,6 +27,7 @@ class Fault:
         retry_after: What a `Retry-After` header says, in seconds.
         probability: How likely a request is struck, 0 to 1.
         until: When it ends by itself, on the monotonic clock.
+        keys: The keys there were when it was set, for documents that lag behind.
     """
 
     target: FaultTarget
@@ -35,6 +38,7 @@ class Fault:
     retry_after: float | None = None
     probability: float = 1.0
     until: float | None = None
+    keys: KeyRing | None = field(default=None, repr=False)
 
     def ended(self, monotonic: float) -> bool:
         """Whether its time is over."""

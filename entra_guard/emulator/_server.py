@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ._asgi import CONNECTION
+from ._uvicorn import uvicorn_parts
 
 if TYPE_CHECKING:
     import ssl
@@ -55,7 +55,7 @@ class LoopbackServer:
     def __init__(
         self, app: ASGIApp, *, port: int = 0, https_port: int = 0, tls: ssl.SSLContext | None = None
     ) -> None:
-        self._config, self._protocol, self._server_state = _uvicorn(app)
+        self._config, self._protocol, self._server_state = uvicorn_parts(app)
         self._http = Port(_listen(port))
         self._https = Port(_listen(https_port), tls) if tls else None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -160,46 +160,3 @@ def _listen(port: int) -> socket.socket:
     listener.listen(512)
     listener.setblocking(False)
     return listener
-
-
-def _uvicorn(app: ASGIApp) -> tuple[Any, Callable[..., asyncio.Protocol], Any]:
-    """Configuration, HTTP protocol and shared state of uvicorn."""
-    try:
-        from uvicorn.config import Config  # noqa: PLC0415 (an extra, needed with sockets only)
-        from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415
-        from uvicorn.server import ServerState  # noqa: PLC0415
-    except ImportError:
-        raise ImportError(
-            'The emulator\'s server needs uvicorn: pip install "entra-guard[emulator]".'
-        ) from None
-
-    class Connection(H11Protocol):
-        """Without an access log, and with its transport in the scope, for a fault that drops it."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self.access_log = False
-            inner = self.app
-
-            async def app(scope: Any, receive: Any, send: Any) -> None:
-                scope.setdefault("extensions", {})[CONNECTION] = {
-                    "abort": transport.abort,
-                    "close": transport.close,
-                }
-                await inner(scope, receive, send)
-
-            self.app = app
-
-    config = Config(
-        app,
-        interface="asgi3",
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=60,
-    )
-    config.load()
-    return config, Connection, ServerState()
