@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import certifi
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -40,12 +39,19 @@ class LocalAuthority:
 
     @classmethod
     def kept_in(cls, folder: Path) -> LocalAuthority:
-        """The authority kept in that folder, made on the first use."""
+        """The authority kept in that folder, made on the first use and again before it expires."""
         authority = cls(folder)
-        if not authority.certificate.exists():
+        if not authority.is_good():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _write(authority)
         return authority
+
+    def is_good(self) -> bool:
+        """Whether both files are there, and good for another day."""
+        if not (self.certificate.exists() and self.chain.exists()):
+            return False
+        ends = x509.load_pem_x509_certificate(self.certificate.read_bytes()).not_valid_after_utc
+        return ends > dt.datetime.now(dt.UTC) + _DAY
 
     @property
     def certificate(self) -> Path:
@@ -60,6 +66,8 @@ class LocalAuthority:
     @cached_property
     def combined(self) -> Path:
         """The public authorities and this one: safe to export as REQUESTS_CA_BUNDLE or SSL_CERT_FILE."""
+        import certifi  # noqa: PLC0415 (comes with httpx, and is needed here only)
+
         path = self.folder / "combined.pem"
         path.write_text(
             Path(certifi.where()).read_text("utf-8") + self.certificate.read_text("utf-8"), "utf-8"
