@@ -1,0 +1,74 @@
+"""What Microsoft Graph says when it refuses, read from its answers. Asks nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard.errors import EntraGuardError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LONGEST_MESSAGE: Final = 1000
+
+
+class GraphError(EntraGuardError):
+    """Microsoft Graph refused a request (Microsoft: "Microsoft Graph error responses and resource types").
+
+    Attributes:
+        status: The HTTP status; 0 where an answer was understood by nobody.
+        code: Graph's word, such as 'Request_ResourceNotFound'.
+        message: Graph's sentence, which may name what was asked for.
+        request_id: What Microsoft's support asks for.
+        retry_after: Seconds that Graph asked to wait, or None.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        which = f" (request id {request_id})" if request_id else ""
+        super().__init__(f"{status} {code}: {message}{which}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.status, self.code, self.message), self.__dict__ | {"args": self.args})
+
+
+def graph_error(
+    status: int, body: Any, headers: Mapping[str, str], retry_after: float | None = None
+) -> GraphError:
+    """Read the error in an answer of Graph, of one request or of a part of a batch.
+
+    Args:
+        status: The HTTP status.
+        body: The JSON of the answer, or None where it was none.
+        headers: Its headers, names in lower case.
+        retry_after: Seconds that Graph asked to wait.
+    """
+    error = _object(_object(body).get("error"))
+    inner = _object(error.get("innerError") or error.get("innererror"))
+    return GraphError(
+        status,
+        str(error.get("code") or f"http_{status}"),
+        " ".join(str(error.get("message") or "no message").split())[:_LONGEST_MESSAGE],
+        request_id=headers.get("request-id") or _text(inner.get("request-id")),
+        retry_after=retry_after,
+    )
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,43 @@
+"""Where a collection of Microsoft Graph goes on. Pure (Microsoft: "Paging Microsoft Graph data")."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from entra_guard.graph._errors import GraphError
+
+
+def items_of(page: Any) -> list[Any]:
+    """The items of one page.
+
+    Raises:
+        GraphError: It is no page of a collection.
+    """
+    value: Any = page.get("value") if isinstance(page, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if not isinstance(value, list):
+        raise GraphError(0, "no_collection", "the answer is no collection: use get() for a single object")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def next_page(page: Any, url: str) -> str | None:
+    """The URL of the next page, which must be on the host of this one and another page, or None.
+
+    Args:
+        page: This page.
+        url: Where it came from.
+
+    Raises:
+        GraphError: The link leads elsewhere, or in a circle: the token must not follow.
+    """
+    link = page.get("@odata.nextLink")
+    if link is None:
+        return None
+    here, there = urlsplit(url), urlsplit(link if isinstance(link, str) else "")
+    if (there.scheme, there.netloc.lower()) != (here.scheme, here.netloc.lower()):
+        raise GraphError(
+            0, "foreign_next_link", f"@odata.nextLink leads to another host ({there.netloc or 'none'})"
+        )
+    if link == url:
+        raise GraphError(0, "circular_next_link", "@odata.nextLink leads to the page that it stands on")
+    return str(link)
