@@ -85,15 +85,19 @@ class GuardMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        if kind == "lifespan" or self._gate.is_public(_routed_path(scope)) or _is_preflight(scope):
+        if (
+            kind == "lifespan"
+            or self._gate.is_public(_routed_path(scope))
+            or (scope.get("method") == "OPTIONS" and _is_preflight(scope))
+        ):
             await self.app(scope, receive, send)
             return
         started = False
 
-        async def watched(message: Message) -> None:
+        def watched(message: Message) -> Awaitable[None]:
             nonlocal started
             started = True
-            await send(message)
+            return send(message)
 
         bound = None
         try:
@@ -132,9 +136,7 @@ def _routed_path(scope: Scope) -> str:
 
 
 def _is_preflight(scope: Scope) -> bool:
-    """A CORS preflight, which carries no credentials by design (Fetch standard, section 3.2)."""
-    if scope.get("method") != "OPTIONS":
-        return False
+    """Whether OPTIONS is a preflight, which carries no credentials (Fetch standard, section 3.2)."""
     names = {name for name, _value in scope["headers"]}
     return {b"origin", b"access-control-request-method"} <= names
 

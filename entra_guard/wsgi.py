@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import Context, copy_context
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,6 +42,7 @@ class GuardMiddleware:
         scopes: Delegated permissions that every other route asks for.
         app_only: Let applications pass, and no users.
         users_only: Let users pass, and no applications.
+        close_at_expiry: End a streamed body when its token expires, before the next chunk.
 
     Raises:
         ConfigurationError: A setting that cannot work.
@@ -59,8 +61,10 @@ class GuardMiddleware:
         scopes: Iterable[str] | str = (),
         app_only: bool = False,
         users_only: bool = False,
+        close_at_expiry: bool = False,
     ) -> None:
         self.app = app
+        self._closes = close_at_expiry
         self._gate = Gate(
             guard, public=public, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only
         )
@@ -78,11 +82,16 @@ class GuardMiddleware:
         environ["AUTH_TYPE"] = "Bearer"  # RFC 3875 section 4.1.1
         context = copy_context()
         context.run(bind_principal, principal)
-        return run_in(context, self.app, environ, start_response)
+        left = partial(self._gate.guard.seconds_left, principal) if self._closes else None
+        return run_in(context, self.app, environ, start_response, left)
 
 
 def run_in(
-    context: Context, app: WSGIApplication, environ: Environ, start_response: StartResponse
+    context: Context,
+    app: WSGIApplication,
+    environ: Environ,
+    start_response: StartResponse,
+    seconds_left: Callable[[], float] | None = None,
 ) -> Iterable[bytes]:
     """Run an application and its body in a context, and answer an `AccessError` that leaves either."""
     started = False
@@ -101,7 +110,7 @@ def run_in(
         body = context.run(app, environ, watched)
     except AccessError as error:
         return refused(error)
-    return body if _is_at_hand(body, environ) else _Body(context, body, refused)
+    return body if _is_at_hand(body, environ) else _Body(context, body, refused, seconds_left)
 
 
 def _is_at_hand(body: Iterable[bytes], environ: Environ) -> bool:
@@ -114,17 +123,24 @@ class _Body:
     """A body whose every step runs in the request's context."""
 
     def __init__(
-        self, context: Context, body: Iterable[bytes], refused: Callable[[AccessError], Iterable[bytes]]
+        self,
+        context: Context,
+        body: Iterable[bytes],
+        refused: Callable[[AccessError], Iterable[bytes]],
+        seconds_left: Callable[[], float] | None,
     ) -> None:
         self._context = context
         self._body = body
         self._refused = refused
+        self._seconds_left = seconds_left
         self._chunks: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        if self._seconds_left is not None and self._seconds_left() <= 0:
+            raise StopIteration
         try:
             if self._chunks is None:
                 self._chunks = self._context.run(iter, self._body)

@@ -147,6 +147,28 @@ def test_a_generator_is_closed_with_its_body(guard: Guard, office: Entra) -> Non
     assert closed == [office.caller.client_id]
 
 
+@pytest.mark.parametrize(("asked", "chunks"), [(True, 2), (False, 4)])
+def test_a_streamed_body_ends_with_its_token_when_asked(office: Entra, asked: bool, chunks: int) -> None:
+    token = office.token()
+    now, end = [office.now()], office.guard().verify(token).expires_at
+    guard = office.guard(leeway=0, clock=lambda: now[0])
+    closed: list[bool] = []
+
+    def app(_environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        try:
+            yield b"1"
+            now[0] = end
+            yield from [b"2", b"3", b"4"]
+        finally:
+            closed.append(True)
+
+    answer = ask_wsgi(
+        GuardMiddleware(app, guard=guard, close_at_expiry=asked), "/", [b"Bearer " + token.encode()]
+    )
+    assert (len(answer.body), closed) == (chunks, [True])
+
+
 def test_a_refusal_before_the_first_byte_is_answered_and_a_later_one_is_an_error(
     guard: Guard, office: Entra
 ) -> None:
