@@ -32,6 +32,7 @@ class AnyGuard:
         guards: In the order in which they are asked; the first one refuses tokens of strangers.
 
     Example:
+        >>> from entra_guard import Guard
         >>> ours = Guard(tenant="aaaabbbb-0000-cccc-1111-dddd2222eeee", audience="api://orders")
         >>> partners = Guard(authority="https://partner.ciamlogin.com",
         ...                  tenant="bbbbcccc-1111-dddd-2222-eeee3333ffff", audience="api://orders")

@@ -122,8 +122,11 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
         )
 
 
-class NoPrincipalError(EntraGuardError, LookupError):
-    """`current_principal()` was called where no guarded request is being handled."""
+class NoPrincipalError(EntraGuardError, LookupError, RuntimeError):
+    """`current_principal()` was called where no guarded request is being handled.
+
+    A RuntimeError too, as Werkzeug's proxies take one for 'unbound'.
+    """
 
 
 _current: Final[ContextVar[Principal]] = ContextVar("entra_guard.principal")

@@ -219,6 +219,11 @@ def test_nobody_is_known_after_the_request_or_on_a_public_path(guard: Guard, bea
         entra_guard.current_principal()
 
 
+def test_the_proxy_outside_of_a_request_is_unbound_as_flasks_own_are() -> None:
+    assert repr(current_principal) == "<LocalProxy unbound>"
+    assert not current_principal
+
+
 def test_a_preserved_context_still_knows_the_caller(guard: Guard, office: Entra, bearer: Bearer) -> None:
     with application(guard).test_client() as client:
         client.get("/whoami", headers=bearer())
