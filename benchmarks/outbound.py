@@ -1,0 +1,337 @@
+"""Tokens for other APIs: one at hand, one for fifty callers at once, and what keeping one costs.
+
+`python -m benchmarks.outbound`. The peers are asked over https, as they insist; ours over the same sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib.util
+import itertools
+import sys
+import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks._measure import pair, table
+from entra_guard.credentials import AccessToken, ClientSecretCredential
+from entra_guard.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    Work = Callable[[], object]
+    AsyncGet = Callable[[str], Awaitable[object]]
+
+COUNTS = (1, 100, 1_000, 10_000)
+HERD = 50
+BAR = 10
+
+
+class Office:
+    """An emulator over https, an application, and the names of many APIs."""
+
+    def __init__(self, entra: Emulator) -> None:
+        self.entra = entra
+        self.app = entra.register_app("Daemon")
+        self.secret = entra.add_secret(self.app).value
+        self.api = entra.register_app("Orders").default_scope
+        self.token = entra.issue_token(self.app)
+
+    def ours(self) -> ClientSecretCredential:
+        return ClientSecretCredential(
+            self.entra.tenant_id,
+            self.app.client_id,
+            self.secret,
+            authority=self.entra.https_url,
+            ssl_context=self.entra.ssl_context(),
+        )
+
+    def filled(self, scopes: Sequence[str]) -> ClientSecretCredential:
+        """Ours with a token for each scope at hand."""
+        credential, now = self.ours(), time.time()
+        for number, scope in enumerate(scopes):
+            token = AccessToken(f"{number:07d}{self.token}", int(now) + 3600, now + 1800.0)
+            credential._keeper.tokens.put((scope,), token)
+        return credential
+
+    def msal_cache(self, scopes: Sequence[str]) -> Any:
+        """MSAL's own cache, which azure-identity uses too, with a token for each scope."""
+        import msal
+
+        cache = msal.TokenCache()
+        for number, scope in enumerate(scopes):
+            cache.add(
+                {
+                    "client_id": self.app.client_id,
+                    "scope": [scope],
+                    "token_endpoint": f"{self.entra.https_url}/{self.entra.tenant_id}/oauth2/v2.0/token",
+                    "response": {"access_token": f"{number:07d}{self.token}", "expires_in": 3600},
+                    "params": {},
+                    "data": {},
+                }
+            )
+        return cache
+
+    def msal(self, cache: Any = None) -> Any:
+        import msal
+        import requests
+
+        session = requests.Session()
+        session.trust_env = False  # a CA bundle named in the environment would win over this one
+        session.verify = str(self.entra.ca_bundle)
+        return msal.ConfidentialClientApplication(
+            self.app.client_id,
+            client_credential=self.secret,
+            authority=f"{self.entra.https_url}/{self.entra.tenant_id}",
+            instance_discovery=False,
+            http_client=session,
+            token_cache=cache,
+        )
+
+    def azure(self, module: Any, **cache: Any) -> Any:
+        return module.ClientSecretCredential(
+            self.entra.tenant_id,
+            self.app.client_id,
+            self.secret,
+            authority=self.entra.https_url,
+            disable_instance_discovery=True,
+            connection_verify=str(self.entra.ca_bundle),
+            **cache,
+        )
+
+    def authlib(self, kind: Any, scope: str, token: dict[str, Any] | None = None) -> Any:
+        return kind(
+            self.app.client_id,
+            self.secret,
+            scope=scope,
+            token=token,
+            token_endpoint=f"{self.entra.https_url}/{self.entra.tenant_id}/oauth2/v2.0/token",
+            token_endpoint_auth_method="client_secret_post",
+            grant_type="client_credentials",
+            verify=self.entra.ssl_context(),
+        )
+
+
+def names(count: int) -> list[str]:
+    return [f"api://{number:08x}-1111-2222-3333-444455556666/.default" for number in range(count)]
+
+
+# --- a token at hand ---------------------------------------------------------------------------------
+
+
+def around(scopes: Sequence[str], get: Callable[[str], object]) -> Work:
+    """One look-up per call, for one scope after the other."""
+    following = itertools.cycle(scopes).__next__
+    return lambda: get(following())
+
+
+def in_a_loop(get: AsyncGet, scopes: Sequence[str], look_up: Callable[[str], object]) -> tuple[float, float]:
+    """Median microseconds of one awaited token, and of its ratio to the look-up, within one event loop."""
+
+    async def run(number: int) -> float:
+        following = itertools.cycle(scopes).__next__
+        await get(following())
+        began = time.perf_counter()
+        for _ in range(number):
+            await get(following())
+        return (time.perf_counter() - began) / number * 1e6
+
+    async def rounds() -> tuple[float, float]:
+        number = max(20, int(20_000 / max(await run(20), 0.1)))
+        times, ratios = [], []
+        for _ in range(15):
+            base = per_look_up(around(scopes, look_up), 50_000)
+            times.append(await run(number))
+            ratios.append(times[-1] / base)
+        return median(times), median(ratios)
+
+    gc.disable()
+    try:
+        return asyncio.run(rounds())
+    finally:
+        gc.enable()
+
+
+def per_look_up(work: Work, number: int) -> float:
+    began = time.perf_counter()
+    for _ in range(number):
+        work()
+    return (time.perf_counter() - began) / number * 1e6
+
+
+def beside_the_bare_expression(credential: Any, plain: dict[str, Any]) -> tuple[float, float]:
+    """The strictest view: `plain[scope]` written into the loop, which no cache behind a call can be."""
+    order = list(itertools.islice(itertools.cycle(plain), 10_000))
+
+    def expression() -> None:
+        for scope in order:
+            plain[scope]
+
+    def ours() -> None:
+        get = credential.get_token
+        for scope in order:
+            get(scope)
+
+    microseconds, ratio = pair(ours, expression)
+    return microseconds / len(order), ratio
+
+
+def shown(measured: tuple[float, float]) -> str:
+    microseconds, ratio = measured
+    return f"{ratio:.1f}x ({microseconds:.2f} µs)"
+
+
+def at_hand(office: Office, *, peers: bool) -> None:
+    rows: dict[str, list[str]] = {}
+
+    def add(name: str, cell: str) -> None:
+        rows.setdefault(name, []).append(cell)
+
+    for count in COUNTS:
+        scopes = names(count)
+        plain = {scope: number for number, scope in enumerate(scopes)}
+        look_up = around(scopes, plain.__getitem__)
+        before = office.entra.count("token")
+        credential = office.filled(scopes)
+        add("plain dictionary look-up", f"1x ({per_look_up(look_up, 200_000):.3f} µs)")
+        add("ours, get_token", shown(pair(around(scopes, credential.get_token), look_up)))
+        add("ours, await aget_token", shown(in_a_loop(credential.aget_token, scopes, plain.__getitem__)))
+        add("get_token, beside the bare expression", shown(beside_the_bare_expression(credential, plain)))
+        if peers:
+            for name, cell in peers_at_hand(office, scopes, plain):
+                add(name, cell)
+        assert office.entra.count("token") == before, "a token was fetched where one was at hand"
+    head = ("a token at hand, as ratio to the look-up", *(f"{count:,} tokens" for count in COUNTS), "bar")
+    bars = {name: f"<= {BAR}x, flat" for name in rows if name.startswith("ours")}
+    table("A token at hand", head, [(name, *cells, bars.get(name, "")) for name, cells in rows.items()])
+
+
+def peers_at_hand(office: Office, scopes: Sequence[str], plain: dict[str, int]) -> Iterator[tuple[str, str]]:
+    import azure.identity
+    import azure.identity.aio
+    from authlib.integrations.httpx_client import OAuth2Client
+
+    look_up = around(scopes, plain.__getitem__)
+    cache = office.msal_cache(scopes)
+    app, sync = office.msal(cache), office.azure(azure.identity, _cache=cache)
+    yield "MSAL", shown(pair(around(scopes, lambda s: app.acquire_token_for_client([s])), look_up))
+    yield "azure-identity", shown(pair(around(scopes, sync.get_token), look_up))
+    asynchronous = office.azure(azure.identity.aio, cache=cache)
+    found = in_a_loop(asynchronous.get_token, scopes, plain.__getitem__)
+    yield "azure-identity, aio", shown(found)
+    # Authlib keeps one token per client, so many tokens are a dictionary of clients.
+    one = office.authlib(OAuth2Client, scopes[0], {"access_token": "x", "expires_at": time.time() + 3600})
+    clients = dict.fromkeys(scopes, one)
+
+    def ensured(scope: str) -> object:
+        client = clients[scope]
+        return client.ensure_active_token(client.token)
+
+    yield "Authlib, a client per scope", shown(pair(around(scopes, ensured), look_up))
+
+
+# --- fifty cold callers ------------------------------------------------------------------------------
+
+
+def in_threads(get: Work) -> None:
+    with ThreadPoolExecutor(HERD) as pool:
+        for future in [pool.submit(get) for _ in range(HERD)]:
+            future.result()
+
+
+async def in_tasks(get: Callable[[], Awaitable[object]]) -> None:
+    await asyncio.gather(*(get() for _ in range(HERD)))
+
+
+def requests_of(office: Office, herd: Work) -> int:
+    """Token requests sent, with an authority that takes a tenth of a second, as a real one does."""
+    before = office.entra.count("token")
+    with office.entra.failing("token", "slow", delay=0.1):
+        herd()
+    return office.entra.count("token") - before
+
+
+def herds(office: Office, *, peers: bool) -> None:
+    ours, also = office.ours(), office.ours()
+    rows: list[tuple[object, ...]] = [
+        ("ours, threads", requests_of(office, lambda: in_threads(lambda: ours.get_token(office.api))), 1),
+        (
+            "ours, tasks",
+            requests_of(office, lambda: asyncio.run(in_tasks(lambda: also.aget_token(office.api)))),
+            1,
+        ),
+    ]
+    if peers:
+        rows += [(name, requests_of(office, herd), "") for name, herd in peer_herds(office)]
+    table(f"{HERD} cold callers at once", ("", "token requests sent", "bar"), rows)
+    ours.close()
+    also.close()
+
+
+def peer_herds(office: Office) -> Iterator[tuple[str, Work]]:
+    import azure.identity
+    import azure.identity.aio
+    from authlib.integrations.httpx_client import AsyncOAuth2Client
+
+    app, sync = office.msal(), office.azure(azure.identity)
+    yield "MSAL, threads", lambda: in_threads(lambda: app.acquire_token_for_client([office.api]))
+    yield "azure-identity, threads", lambda: in_threads(lambda: sync.get_token(office.api))
+
+    async def azure_tasks() -> None:
+        async with office.azure(azure.identity.aio) as credential:
+            await in_tasks(lambda: credential.get_token(office.api))
+
+    yield "azure-identity aio, tasks", lambda: asyncio.run(azure_tasks())
+
+    async def authlib_tasks() -> None:
+        expired = {"access_token": "x", "expires_at": time.time() - 1}
+        async with office.authlib(AsyncOAuth2Client, office.api, expired) as client:
+            await in_tasks(lambda: client.ensure_active_token(client.token))
+
+    yield "Authlib async, tasks", lambda: asyncio.run(authlib_tasks())
+
+
+# --- memory ------------------------------------------------------------------------------------------
+
+
+def bytes_each(office: Office, fill: Callable[[Sequence[str]], object], count: int) -> float:
+    """Bytes per token beyond the token itself, with scopes that somebody else keeps."""
+    scopes = names(count)
+    fill(scopes[:10])  # imports and first-time allocations are not per entry
+    gc.collect()
+    tracemalloc.start()
+    kept = fill(scopes)
+    gc.collect()
+    used, _peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    del kept
+    return used / count - sys.getsizeof(f"{0:07d}{office.token}")
+
+
+def memory(office: Office, *, peers: bool) -> None:
+    fills: list[tuple[str, Callable[[Sequence[str]], object], str]] = [("ours", office.filled, "<= 400")]
+    if peers:
+        fills.append(("MSAL and azure-identity", office.msal_cache, ""))
+    counts = (1_000, 10_000)
+    rows = [(name, *(f"{bytes_each(office, fill, n):.0f}" for n in counts), bar) for name, fill, bar in fills]
+    head = ("bytes per entry beyond the token", *(f"{count:,} tokens" for count in counts), "bar")
+    table("Memory", head, rows)
+
+
+def main() -> None:
+    peers = all(importlib.util.find_spec(name) for name in ("msal", "azure", "authlib"))
+    with Emulator(https=True) as entra:
+        office = Office(entra)
+        at_hand(office, peers=peers)
+        herds(office, peers=peers)
+        memory(office, peers=peers)
+    if not peers:
+        print('\nThe peers are not installed: pip install "entra-guard[peers]"')
+
+
+if __name__ == "__main__":
+    main()
