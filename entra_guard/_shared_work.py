@@ -120,12 +120,16 @@ def _waker(event: anyio.Event) -> Callable[[Future[Any]], None]:
 
 
 def _soon() -> Callable[[Callable[[], object]], object]:
-    """What lets another thread call something soon in the loop that runs here."""
-    if "trio" in sys.modules:
-        import trio.lowlevel  # noqa: PLC0415  # only there in a trio program
+    """What lets another thread call something soon in the loop that runs here.
 
+    Imports nothing: trio is loaded where it runs, and where it does not, another thread may be loading it.
+    """
+    lowlevel = getattr(sys.modules.get("trio"), "lowlevel", None)
+    current_token = getattr(lowlevel, "current_trio_token", None)
+    if current_token is not None:
         with contextlib.suppress(RuntimeError):  # trio is loaded, and not what runs here
-            return trio.lowlevel.current_trio_token().run_sync_soon
+            soon: Callable[[Callable[[], object]], object] = current_token().run_sync_soon
+            return soon
     return asyncio.get_running_loop().call_soon_threadsafe
 
 
