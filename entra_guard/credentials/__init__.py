@@ -1,7 +1,21 @@
 """Tokens for calls to other APIs: from memory when they are there, fetched once when they are not.
 
-Every credential has `get_token` and `aget_token`, and `auth()` for the clients of httpx and httpx2; each
-serves Azure's own SDK clients too.
+Every credential has `get_token` and `aget_token`; `auth()` puts tokens on the requests of httpx and httpx2
+clients, and each credential serves Azure's own SDK clients too. With requests it takes three lines:
+
+    def auth(request):
+        request.headers["Authorization"] = f"Bearer {credential.get_token(scope).token}"
+        return request
+
+    requests.get(url, auth=auth)
+
+and with aiohttp:
+
+    async def auth(request, handler):
+        request.headers["Authorization"] = f"Bearer {(await credential.aget_token(scope)).token}"
+        return await handler(request)
+
+    aiohttp.ClientSession(middlewares=[auth])
 """
 
 from entra_guard.credentials._application import ClientSecretCredential

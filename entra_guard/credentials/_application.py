@@ -75,12 +75,12 @@ class ApplicationCredential(KeptCredential):
                 "11112222-bbbb-3333-cccc-4444dddd5555"
             )
         where = Authority.named(settings.get("authority", "public"))
-        self.tenant_id: Final = tenant_id
+        self.tenant_id = tenant_id
         self.client_id: Final = client_id
-        self.authority: Final = where.url
+        self.authority = where.url
         self._endpoint = TokenEndpoint(token_url(where, tenant_id), _client(settings))
         self._declared = _declared(settings.get("capabilities", ("cp1",)))
-        super().__init__(_keeper(settings), tenant_id)
+        super().__init__(_keeper(settings))
         self._users = _keeper(settings)
         """Tokens for users, for `OnBehalfOfCredential`: they do not displace the app's own."""
 

@@ -25,7 +25,15 @@ PATIENCE: Final = 30.0
 
 
 class Credential(ABC):
-    """Something that gets tokens. Serves wherever azure-core asks for a TokenCredential."""
+    """Something that gets tokens. Serves wherever azure-core asks for a TokenCredential.
+
+    Attributes:
+        tenant_id: Whose tokens it gets; empty where that is not known beforehand.
+        authority: Where it gets them; empty where that is not known beforehand.
+    """
+
+    tenant_id: str = ""
+    authority: str = ""
 
     @abstractmethod
     def get_token(
@@ -98,14 +106,12 @@ class KeptCredential(Credential):
 
     Args:
         keeper: Keeps them.
-        tenant: The tenant they are of; empty where that is not known here.
     """
 
-    def __init__(self, keeper: TokenKeeper, tenant: str = "") -> None:
+    def __init__(self, keeper: TokenKeeper) -> None:
         self._keeper = keeper
         self._kept = keeper.tokens
         self._clock = keeper.clock
-        self._tenant = tenant
 
     @abstractmethod
     def _request(self, scopes: tuple[str, ...], claims: str | None) -> AccessToken:
@@ -164,10 +170,10 @@ class KeptCredential(Credential):
     ) -> Order:
         check_scopes(scopes)
         check_claims(claims)
-        if tenant_id and self._tenant and tenant_id.lower() != self._tenant.lower():
+        if tenant_id and self.tenant_id and tenant_id.lower() != self.tenant_id.lower():
             raise TokenAcquisitionError(
                 f"No token: one of tenant {tenant_id} was asked for, and this credential is of tenant "
-                f"{self._tenant}.",
+                f"{self.tenant_id}.",
                 error="wrong_tenant",
                 hint="Build a credential for that tenant; or give this one its tenant id, if it is the same.",
             )

@@ -63,6 +63,8 @@ class EnvironmentCredential(Credential):
 
     def __init__(self, environ: Mapping[str, str] = os.environ, **settings: Unpack[Settings]) -> None:
         self._credential, self.account = _described(environ, settings)
+        if self._credential is not None:
+            self.tenant_id, self.authority = self._credential.tenant_id, self._credential.authority
         log.info("EnvironmentCredential: %s", self.account)
 
     def __repr__(self) -> str:

@@ -44,7 +44,8 @@ class OnBehalfOfCredential(KeptCredential):
             )
         if not user_assertion or not user_assertion.isascii():
             raise ConfigurationError("user_assertion must be the token that the user sent")
-        super().__init__(application._users, application.tenant_id)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        super().__init__(application._users)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self.tenant_id, self.authority = application.tenant_id, application.authority
         self._application = application
         self._assertion = user_assertion
         self._digest = sha256(user_assertion.encode()).digest()

@@ -13,7 +13,7 @@ from anyio.lowlevel import RunVar
 
 from entra_guard._http import is_safe, steps_named, timeouts
 from entra_guard._metadata import CLOUDS
-from entra_guard.credentials import BearerAuth
+from entra_guard.credentials import BearerAuth, Credential
 from entra_guard.credentials._endpoint import KeptClient
 from entra_guard.errors import ConfigurationError, FetchError
 from entra_guard.graph._batch import ask_all
@@ -285,7 +285,7 @@ class GraphClient:
 
 def _cloud_of(credential: Any) -> str:
     """The cloud whose authority a credential asks, where that is one of Microsoft's with a known Graph."""
-    authority = getattr(credential, "authority", "")
+    authority = credential.authority if isinstance(credential, Credential) else ""
     return next((name for name, cloud in CLOUDS.items() if cloud.authority == authority), "public")
 
 

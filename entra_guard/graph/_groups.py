@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from entra_guard._bounded import Bounded
 from entra_guard._guid import is_guid
 from entra_guard._shared_work import SharedWork, await_, wait
+from entra_guard.credentials import Credential
 from entra_guard.errors import ConfigurationError, EntraGuardError, FetchError, TokenAcquisitionError
 from entra_guard.graph._client import GraphClient
 from entra_guard.graph._errors import GraphError
@@ -104,7 +105,7 @@ class GroupResolver:
             )
             raise ConfigurationError(words)
         self._graph = GraphClient(credential, **graph)
-        tenant = getattr(credential, "tenant_id", "")
+        tenant = credential.tenant_id if isinstance(credential, Credential) else ""
         self._tenant = tenant if is_guid(tenant) else ""
         self._body = {"securityEnabledOnly": security_enabled_only}
         self._keep = keep

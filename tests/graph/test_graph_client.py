@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from entra_guard.credentials import ClientSecretCredential, TokenAcquisitionError
+from entra_guard.credentials import (
+    ChainedCredential,
+    ClientSecretCredential,
+    EnvironmentCredential,
+    TokenAcquisitionError,
+)
 from entra_guard.errors import ConfigurationError, FetchError
 from entra_guard.graph import BatchRequest, GraphClient, GraphError
 from entra_guard.graph._conversation import Ask, Patience, Pause, ask
@@ -286,6 +291,11 @@ def test_the_parts_that_were_throttled_are_sent_again_alone(office: Office, call
 # --- clouds and connections --------------------------------------------------------------------------
 
 
+def of_an_unknown_cloud() -> Any:
+    """A credential that tells nothing of its cloud."""
+    return ChainedCredential(ClientSecretCredential(*IDS, "a-secret"))
+
+
 def test_each_cloud_has_its_graph_and_the_credentials_own_is_the_default() -> None:
     hosts = {
         "public": "https://graph.microsoft.com",
@@ -294,7 +304,14 @@ def test_each_cloud_has_its_graph_and_the_credentials_own_is_the_default() -> No
     }
     for cloud, host in hosts.items():
         credential = ClientSecretCredential(*IDS, "a-secret", authority=cloud)
-        for graph in (GraphClient(credential), GraphClient(credential, cloud=cloud)):
+        environ = {"AZURE_TENANT_ID": IDS[0], "AZURE_CLIENT_ID": IDS[1], "AZURE_CLIENT_SECRET": "a-secret"}
+        host_name = credential.authority.removeprefix("https://")
+        described = EnvironmentCredential({**environ, "AZURE_AUTHORITY_HOST": host_name})
+        for graph in (
+            GraphClient(credential),
+            GraphClient(described),
+            GraphClient(of_an_unknown_cloud(), cloud=cloud),
+        ):
             assert graph.base_url == f"{host}/v1.0"
             assert graph._auth._scopes == (f"{host}/.default",)
     dod = GraphClient(credential, base_url="https://dod-graph.microsoft.us/", version="beta")
