@@ -52,7 +52,13 @@ class Documents:
 
 
 def fetch(
-    client: httpx.Client, source: Source, *, old: Snapshot | None, known: Documents | None, now: float
+    client: httpx.Client,
+    source: Source,
+    *,
+    old: Snapshot | None,
+    known: Documents | None,
+    now: float,
+    tries: int = 2,
 ) -> tuple[Snapshot, Documents]:
     """Fetch what is needed and accept it.
 
@@ -62,15 +68,16 @@ def fetch(
         old: What is at hand, for keys that did not change and for the pinned issuer.
         known: Documents whose configuration still serves; None to read it anew.
         now: Monotonic seconds.
+        tries: How often a document is asked for where the exchange breaks; no more than once where the
+            round before has failed too, or a fleet would double what reaches a service in trouble.
 
     Raises:
         FetchError: No answer, or one that must not be used (step "content").
     """
-    v2, v1 = (known.v2, known.v1) if known else _configuration(client, source)
-    _issuer, keys_url = _issuer_of(
-        source, v2, v1, old
-    )  # before the URL is asked: a foreign one gets no request
-    answer = _get(client, keys_url, _KEYS_LIMIT, last=True)
+    v2, v1 = (known.v2, known.v1) if known else _configuration(client, source, tries)
+    # Before the URL is asked: a foreign one gets no request.
+    _issuer, keys_url = _issuer_of(source, v2, v1, old)
+    answer = _get(client, keys_url, _KEYS_LIMIT, tries, last=True)
     documents = Documents(v2, v1, answer.document, answer.date)
     configured_at = old.configured_at if known and old else now
     return accept(documents, source, old=old, now=now, configured_at=configured_at), documents
@@ -108,20 +115,20 @@ def _issuer_of(
 
 
 def _configuration(
-    client: httpx.Client, source: Source
+    client: httpx.Client, source: Source, tries: int
 ) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
     documents = {
-        version: _get(client, url, _CONFIGURATION_LIMIT).document
+        version: _get(client, url, _CONFIGURATION_LIMIT, tries).document
         for version, url in source.configuration_urls.items()
     }
     return documents["2.0"], documents.get("1.0")
 
 
-def _get(client: httpx.Client, url: str, limit: int, *, last: bool = False) -> Answer:
+def _get(client: httpx.Client, url: str, limit: int, tries: int, *, last: bool = False) -> Answer:
     """Get a document, with one more try at once where it can help; a server that asks for time gets it."""
     try:
         return get_json(client, url, limit=limit, last=last)
     except FetchError as error:
-        if error.step not in _WORTH_RETRYING or error.retry_after is not None:
+        if tries < 2 or error.step not in _WORTH_RETRYING or error.retry_after is not None:  # noqa: PLR2004
             raise
         return get_json(client, url, limit=limit, last=last)

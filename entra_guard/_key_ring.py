@@ -12,6 +12,7 @@ import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures import wait as settle
+from contextlib import nullcontext
 from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
@@ -273,11 +274,16 @@ class KeyRing:
         self._save_file(documents)
 
     def _fetch(self, known: Documents | None, began: float) -> tuple[Snapshot, Documents]:
-        old = self.state.snapshot
-        if not callable(self._client):
-            return fetch(self._client, self.source, old=old, known=known, now=began)
-        with self._client() as client:
-            return fetch(client, self.source, old=old, known=known, now=began)
+        state, given = self.state, self._client
+        with given() if callable(given) else nullcontext(given) as client:
+            return fetch(
+                client,
+                self.source,
+                old=state.snapshot,
+                known=known,
+                now=began,
+                tries=1 if state.failing else 2,
+            )
 
     def _failed(self, error: Exception, began: float, now: float) -> None:
         """Note that a round failed. Under the lock."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
-from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -25,22 +24,19 @@ from entra_guard._key_store import (
     forced,
     succeeded,
 )
-from entra_guard._keys import KeyOrigin, KeySet, SigningKey
+from entra_guard._keys import read_keys
 from entra_guard.emulator import Emulator
 
 HOUR, DAY = 3600.0, 24 * 3600.0
 ISSUER = Issuer("https://login.example/{tenantid}/v2.0")
-MATERIAL = [key.private_key.public_key() for key in Emulator().keys]
+MATERIAL = [key.modulus for key in Emulator().keys]
 EMPTY = KeyState(KeySettings())
 TROUBLE = RuntimeError("Entra is down")
 
 
-def key(kid: str, material: int = 0) -> SigningKey:
-    return SigningKey(kid, KeyOrigin(), MATERIAL[material])
-
-
 def snapshot(*kids: str, at: float, material: int = 0) -> Snapshot:
-    keys = KeySet(MappingProxyType({kid: key(kid, material) for kid in kids}))
+    entries = [{"kty": "RSA", "kid": kid, "n": MATERIAL[material], "e": "AQAB"} for kid in kids]
+    keys = read_keys({"keys": entries}, ISSUER)
     return Snapshot(ISSUER, "https://login.example/keys", keys, fetched_at=at, configured_at=at)
 
 
