@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from entra_guard._json import NotStrictJsonError, read_object
+from entra_guard._json import UNREADABLE, NotStrictJsonError, read_object
 
 # From 1970 to the year 10000, in seconds: no lifetime lies elsewhere, whoever wrote it.
 _IN_REASON: Final = msgspec.Meta(ge=0, le=253_402_300_800)
@@ -33,8 +33,10 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     amr: Any = None
     appid: str = ""
     appidacr: Any = None
+    at_hash: Any = None
     azp: str = ""
     azpacr: Any = None
+    c_hash: Any = None
     client_id: str = ""
     cnf: Any = None
     email: Any = None
@@ -45,6 +47,7 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     idtyp: str = ""
     ipaddr: Any = None
     name: Any = None
+    nonce: Any = None
     oid: str = ""
     preferred_username: Any = None
     rh: Any = None
@@ -83,10 +86,21 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         """Whether nobody is signed in: 'idtyp' says so, or no 'scp' and 'sub' equal to 'oid'."""
         if self.idtyp:
             return self.idtyp == "app"
-        return not self.scp and self.sub == self.oid
+        if self.ver:
+            return not self.scp and self.sub == self.oid
+        return self.sub in (self.client_id, self.azp)
+
+    @property
+    def is_id_token(self) -> bool:
+        """Whether a claim is there that only ID tokens have (OpenID Connect Core sections 2 and 3.3.2.11)."""
+        return not (self.nonce is None and self.at_hash is None and self.c_hash is None)
 
     def __repr__(self) -> str:
         return f"Claims(iss={self.iss!r}, aud={self.aud!r}, tid={self.tid!r}, app_id={self.app_id!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show no more than `repr` where rich prints; msgspec would show all."""
+        return [("iss", self.iss), ("app_id", self.app_id)]
 
 
 _TENANT_MISSPELT: Final = frozenset({"Tid", "tId", "tiD", "TId", "TiD", "tID", "TID"})
@@ -105,8 +119,9 @@ def read_claims(payload: bytes) -> Claims:
     """
     try:
         return _decode(payload)
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors, and quote no value
-        raise NotStrictJsonError(str(error)) from None
+    except UNREADABLE as error:
+        why = str(error)
+    raise NotStrictJsonError(why)  # not inside: the other error may hold the payload
 
 
 def refuse_ambiguous(payload: bytes) -> None:

@@ -6,7 +6,7 @@ the RSA check, so that a storm of expired tokens costs a fifth of one; permissio
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -16,7 +16,7 @@ from entra_guard._claims import Claims, read_claims, refuse_ambiguous, write_cla
 from entra_guard._json import NotStrictJsonError
 from entra_guard._keys import KeyOrigin
 from entra_guard.checklist import AFTER_SIGNATURE, CHECKLIST, GATE, Case, Decide, nearest_audience
-from entra_guard.errors import AccessError, refusal
+from entra_guard.errors import refusal
 from entra_guard.principal import Identity, Principal
 
 if TYPE_CHECKING:
@@ -65,10 +65,7 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     else:
         header, span = known
     payload = _jws.decode(payload_part)
-    try:
-        claims = read_claims(payload)
-    except NotStrictJsonError as error:
-        raise _unclear(error) from None
+    claims = _claims_in(payload)
     issuer = serving.issuer
     for judge in _GATE:
         if code := judge(policy, issuer, claims, _NO_KEY, now):
@@ -93,7 +90,7 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
         _jws.refuse_ambiguous(header_part)
         span = slice(len(header_part) + 1, -len(signature_part) - 1)
         serving.learn(header_part, header, span)  # only now: a flood of headers must not fill it
-    return Principal(_identity(claims, span, policy.leeway), payload_part)
+    return Principal(_identity(claims, issuer.tenant_id, span, policy.leeway), payload_part)
 
 
 def plausible(token: bytes, policy: Policy) -> None:
@@ -104,34 +101,40 @@ def plausible(token: bytes, policy: Policy) -> None:
     """
     header_part, payload_part, _signature, _input = _jws.split(token)
     _jws.read_header(header_part, policy.algorithms)
+    _claims_in(_jws.decode(payload_part))
+
+
+def _claims_in(payload: bytes) -> Claims:
     try:
-        read_claims(_jws.decode(payload_part))
+        return read_claims(payload)
     except NotStrictJsonError as error:
-        raise _unclear(error) from None
+        raise refusal("invalid_claims", {"found": str(error)}) from None
 
 
 def _refuse_ambiguous(payload: bytes) -> None:
     try:
         refuse_ambiguous(payload)
     except NotStrictJsonError as error:
-        raise _unclear(error) from None
+        raise refusal("invalid_claims", {"found": str(error)}) from None
 
 
-def _unclear(error: NotStrictJsonError) -> AccessError:
-    return refusal("invalid_claims", {"found": str(error)})
+@lru_cache(maxsize=1024)
+def _one(names: tuple[str, ...]) -> tuple[str, ...]:
+    """One object for all equal ones: callers of one kind have the same roles, and there are many callers."""
+    return names
 
 
-def _identity(claims: Claims, payload: slice, leeway: float) -> Identity:
+def _identity(claims: Claims, tenant_id: str, payload: slice, leeway: float) -> Identity:
     assert claims.exp is not None  # noqa: S101  # the gate saw to it
     is_app, oid = claims.is_app, claims.oid
     return Identity(
         claims.app_id,
-        claims.tid,
+        tenant_id or claims.tid,
         oid,
         oid if claims.sub == oid else claims.sub,  # one object instead of two equal ones
-        claims.roles,
-        () if is_app else claims.scopes,
-        claims.ver,
+        _one(claims.roles),
+        () if is_app else _one(claims.scopes),
+        "2.0" if claims.ver == "2.0" else claims.ver,
         is_app,
         claims.exp,
         claims.exp + leeway,

@@ -13,7 +13,7 @@ from entra_guard._claims import Claims, read_claims, refuse_ambiguous
 from entra_guard._json import NotStrictJsonError
 from entra_guard._keys import KeyOrigin, SigningKey
 from entra_guard.checklist import AFTER_SIGNATURE, GATE, Case, Check
-from entra_guard.errors import AccessError
+from entra_guard.errors import AccessError, printable
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ class Explanation:
         if self.reason:
             reason = REASONS[self.reason]
             more = [
-                f"{name}: {value}" for name, value in self.facts.items() if value and name not in _IN_STEPS
+                f"{name}: {_words(value)}"
+                for name, value in self.facts.items()
+                if value and name not in _IN_STEPS
             ]
             lines += [f"refused, {reason.status}: {reason.code}"]
             lines += [f"  {line}" for line in (reason.explanation, reason.fix, *more)]
@@ -83,8 +85,13 @@ def _line(step: Step, width: int) -> str:
     mark = {"pass": "ok  ", "fail": "FAIL", "open": "-   "}[step.verdict]
     if step.verdict == "open":
         return f"{mark} {step.name:<{width}}  not judged"
-    expected = f"expected {step.expected}, " if step.expected else ""
-    return f"{mark} {step.name:<{width}}  {expected}found {step.found}"
+    expected = f"expected {_words(step.expected)}, " if step.expected else ""
+    return f"{mark} {step.name:<{width}}  {expected}found {_words(step.found)}"
+
+
+def _words(value: object) -> str:
+    """A value in words, on one line: what a stranger put into a token must not write lines of its own."""
+    return value if isinstance(value, str) and value.isprintable() else printable(value)
 
 
 def walk(token: bytes, policy: Policy, serving: Serving | None, now: float) -> tuple[Step, ...]:

@@ -1,20 +1,25 @@
-"""What a GUID looks like in Entra: 36 characters, hyphens, hexadecimal in any case."""
+"""What a GUID looks like in Entra: 36 characters, hyphens, hexadecimal."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Final
 
-_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_LENGTH: Final = 36
 
 
-@lru_cache(maxsize=4096)
 def is_guid(text: str) -> bool:
-    """Tell whether a text is a GUID, as tenant ids and client ids are."""
-    return _GUID.fullmatch(text) is not None
+    """Tell whether a text is a GUID, as client ids are."""
+    return len(text) == _LENGTH and _has_the_shape(text)  # what strangers send is not kept at any length
 
 
-@lru_cache(maxsize=4096)
 def is_tenant_id(text: str) -> bool:
     """Tell whether a text is a tenant id as Entra writes it, in lower case: one tenant has one spelling."""
     return is_guid(text) and text == text.lower()
+
+
+@lru_cache(maxsize=4096)
+def _has_the_shape(text: str) -> bool:
+    return _GUID.fullmatch(text) is not None

@@ -6,6 +6,7 @@ no reason to send us elsewhere. Answers are read up to a limit of bytes.
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import ssl
 import time
@@ -44,7 +45,10 @@ class Answer:
 def is_loopback(url: str) -> bool:
     """Tell whether a URL can only mean this machine (RFC 6761 section 6.3, RFC 1122 section 3.2.1.3)."""
     host = urlsplit(url).hostname or ""
-    return host == "localhost" or host.endswith(".localhost") or host == "::1" or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def is_safe(url: str) -> bool:
@@ -260,6 +264,6 @@ def http_date(value: str) -> float | None:
 
 def checked_proxy(proxy: str | None) -> str | None:
     """Refuse a proxy setting that cannot be one, without quoting it: it may hold a password."""
-    if proxy is not None and urlsplit(proxy).scheme not in {"http", "https", "socks5", "socks5h"}:
+    if proxy is not None and urlsplit(str(proxy)).scheme not in {"http", "https", "socks5", "socks5h"}:
         raise ConfigurationError("proxy must be a URL such as 'http://proxy.example:8080'")
     return proxy

@@ -17,6 +17,10 @@ _read = msgspec.json.Decoder(dict[str, Any]).decode
 _write = msgspec.json.Encoder().encode
 
 
+UNREADABLE = (ValueError, RecursionError, msgspec.MsgspecError)
+"""What msgspec raises for bytes that are not what was asked for; its words name types, and quote no value."""
+
+
 class NotStrictJsonError(ValueError):
     """The bytes are not one JSON object with a single meaning; the message says why."""
 
@@ -31,21 +35,36 @@ def read_object(data: bytes) -> dict[str, Any]:
         value = _read(data)
         if _write(value) == data:
             return value
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+    except UNREADABLE:
         pass
     return _read_strictly(data)
 
 
 def _read_strictly(data: bytes) -> dict[str, Any]:
+    value, why = None, ""
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_once_each, parse_constant=_refuse_constant)
+        value = json.loads(
+            data.decode(),
+            object_pairs_hook=_once_each,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
     except NotStrictJsonError:
         raise
     except (ValueError, RecursionError) as error:
-        raise NotStrictJsonError(f"not JSON ({type(error).__name__})") from None
+        why = type(error).__name__
+    if why:
+        raise NotStrictJsonError(f"not JSON ({why})")  # not inside: the other error holds the bytes
     if not isinstance(value, dict):
         raise NotStrictJsonError("not a JSON object")
     return cast("dict[str, Any]", value)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise NotStrictJsonError("a number in it is out of range")
+    return number
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

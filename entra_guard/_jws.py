@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from entra_guard._json import NotStrictJsonError, read_object
+from entra_guard._json import UNREADABLE, NotStrictJsonError, read_object
 from entra_guard.errors import AccessError, refusal
 
 if TYPE_CHECKING:
@@ -95,10 +95,13 @@ def read_header(segment: bytes, algorithms: frozenset[str]) -> Header:
     Raises:
         InvalidTokenError: not_a_jwt, or algorithm_not_allowed.
     """
+    data, header, why = decode(segment), None, ""
     try:
-        header = _read(decode(segment))
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors, and quote no value
-        raise refusal("not_a_jwt", {"found": f"header: {error}"}) from None
+        header = _read(data)
+    except UNREADABLE as error:
+        why = str(error)
+    if header is None:
+        raise refusal("not_a_jwt", {"found": f"header: {why}"})
     if header.alg not in algorithms or header.crit or header.b64 or header.zip or header.enc:
         raise _not_allowed(header, algorithms)
     if (header.typ != "JWT" and header.typ.lower() not in _TYPES) or not 0 < len(header.kid) <= _MAX_KID:
@@ -121,7 +124,7 @@ def refuse_ambiguous(segment: bytes) -> None:
 
 
 def _not_allowed(header: Header, algorithms: frozenset[str]) -> AccessError:
-    facts = {"alg": header.alg, "kid": header.kid, "typ": header.typ}
+    facts = {name: getattr(header, name)[:_MAX_KID] for name in ("alg", "kid", "typ")}
     extensions = [name for name in sorted(_REFUSED_MEMBERS) if getattr(header, name)]
     return refusal(
         "algorithm_not_allowed",
@@ -130,7 +133,9 @@ def _not_allowed(header: Header, algorithms: frozenset[str]) -> AccessError:
 
 
 def signature_holds(key: SigningKey, alg: str, signing_input: bytes, signature: bytes) -> bool:
-    """Verify one RSA signature over bytes (RFC 7518 sections 3.3 and 3.5)."""
+    """Verify one RSA signature over bytes (RFC 7518 sections 3.3 and 3.5, RFC 8017 section 8)."""
+    if len(signature) != key.signature_bytes or key.alg not in ("", alg):
+        return False  # OpenSSL would take a PSS signature without its leading zeros
     try:
         key.public_key.verify(signature, signing_input, _PADDINGS[alg], _DIGEST)
     except InvalidSignature:

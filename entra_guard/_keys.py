@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from jwt import PyJWK
-from jwt.exceptions import PyJWTError
 
 from entra_guard._issuer import fill
 
@@ -48,6 +46,9 @@ class SigningKey:
 
     kid: str
     origin: KeyOrigin
+    alg: str
+    """The one algorithm that the key is published for, or ''."""
+    signature_bytes: int
     public_key: RSAPublicKey = field(repr=False)
 
 
@@ -108,14 +109,18 @@ def _read_key(entry: Mapping[str, Any]) -> SigningKey | str:
     """Read one key, or say why it is of no use."""
     if why := _unusable(entry):
         return why
+    # Imported here: PyJWT takes half of this package's import time, and is not needed before there are keys.
+    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415
+    from jwt.exceptions import PyJWTError  # noqa: PLC0415
+
     try:
-        public_key = PyJWK.from_dict(dict(entry), algorithm="RS256").key
+        public_key = RSAAlgorithm.from_jwk(dict(entry))
     except (PyJWTError, ValueError, TypeError) as error:
         return f"unreadable ({type(error).__name__})"
     if not isinstance(public_key, RSAPublicKey) or public_key.key_size < _MIN_RSA_BITS:
         return f"not RSA of {_MIN_RSA_BITS} bits or more"
     origin = KeyOrigin(_text(entry, "issuer"), _text(entry, "cloud_instance_name"))
-    return SigningKey(entry["kid"], origin, public_key)
+    return SigningKey(entry["kid"], origin, entry.get("alg", ""), (public_key.key_size + 7) // 8, public_key)
 
 
 def _unusable(entry: Mapping[str, Any]) -> str:
@@ -126,7 +131,7 @@ def _unusable(entry: Mapping[str, Any]) -> str:
         return "no usable kid"
     if entry.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         return "not for signatures"
-    return "" if entry.get("alg", "RS256") == "RS256" else "not for RS256"
+    return "" if entry.get("alg", "RS256") in ("RS256", "PS256") else "not for RS256 or PS256"
 
 
 def _text(entry: Mapping[str, Any], name: str) -> str:
@@ -142,4 +147,4 @@ def _unchanged_kept(keys: dict[str, SigningKey], known: KeySet | None) -> dict[s
 
 def _same(one: SigningKey, other: SigningKey) -> bool:
     same_numbers = one.public_key.public_numbers() == other.public_key.public_numbers()
-    return same_numbers and (one.kid, one.origin) == (other.kid, other.origin)
+    return same_numbers and (one.kid, one.origin, one.alg) == (other.kid, other.origin, other.alg)

@@ -83,23 +83,33 @@ class Authority:
         """
         if cloud := CLOUDS.get(name):
             return cls(cloud.authority, aliases=cloud.aliases)
-        url = (f"https://{name}" if "." in name and ":" not in name else name).rstrip("/")
-        if not is_safe(url):
-            raise ConfigurationError(
-                f"authority must be one of {', '.join(CLOUDS)}, or an https URL (http on this machine only)"
-            )
+        bare_host = isinstance(name, str) and "." in name and ":" not in name  # pyright: ignore[reportUnnecessaryIsInstance]
+        url = _checked(f"https://{name}" if bare_host else name)
         for cloud in CLOUDS.values():
             if urlsplit(url).hostname in {urlsplit(cloud.authority).hostname, *cloud.aliases}:
+                if urlsplit(url).path:
+                    raise ConfigurationError(f"authority is {cloud.authority} alone: name the tenant apart")
                 return cls(cloud.authority, aliases=cloud.aliases)
         if (urlsplit(url).hostname or "").endswith(".b2clogin.com"):
             return cls(f"{url.removesuffix('/v2.0')}/v2.0", "openid")
         return cls(url, _kind(url))
 
     @classmethod
+    def external(cls, url: str) -> Authority:
+        """Take an External ID tenant by a domain of its own; ciamlogin.com hosts are known without this."""
+        return cls(_checked(url), "external")
+
+    @classmethod
     def openid(cls, issuer: str) -> Authority:
-        """Take any OpenID issuer whose tokens are RS256 JWTs with one exact issuer."""
-        if not is_safe(issuer):
-            raise ConfigurationError("an issuer must be an https URL (http on this machine only)")
+        """Take any OpenID issuer whose access tokens are signed JWTs with one exact issuer (RFC 9068).
+
+        Scopes are read from 'scp' or 'scope', the client from 'azp' or 'client_id', roles from 'roles'.
+
+        Example:
+            >>> Authority.openid("https://issuer.example").kind
+            'openid'
+        """
+        _checked(issuer)
         return cls(issuer, "openid")
 
     def configuration_urls(self, tenant: str, versions: frozenset[str]) -> dict[str, str]:
@@ -115,6 +125,21 @@ class Authority:
     def hosts(self, *also: str) -> frozenset[str]:
         """The hosts, with port where one is named, that this authority may keep its keys on."""
         return self.aliases | {urlsplit(url).netloc.lower() for url in (self.url, *also)}
+
+
+def _checked(url: str) -> str:
+    """An authority's URL without a last slash, if it can be one."""
+    try:
+        parts = urlsplit(url)
+        usable = is_safe(url) and not (parts.username or parts.password or parts.query or parts.fragment)
+    except (ValueError, TypeError, AttributeError):
+        usable = False
+    if not usable:
+        raise ConfigurationError(
+            f"authority must be one of {', '.join(CLOUDS)}, or an https URL (http on this machine only) "
+            "without user name, query and fragment"
+        )
+    return url.rstrip("/")
 
 
 def _kind(url: str) -> str:
@@ -156,6 +181,10 @@ def read_configuration(
 
 def _checked_openid(authority: Authority, issuer: Issuer) -> Issuer:
     """OpenID Connect Discovery section 4.3: the issuer is the URL asked; B2C names another on its host."""
+    if TENANT_PLACEHOLDER in issuer.v2:
+        raise ConfigurationRefusedError(
+            "its issuer stands for any tenant: name the cloud and Tenants instead"
+        )
     same = issuer.v2.rstrip("/") == authority.url.rstrip("/")
     if not same and urlsplit(issuer.v2).netloc != urlsplit(authority.url).netloc:
         raise ConfigurationRefusedError(f"its issuer {issuer.v2!r} is not {authority.url}")

@@ -38,9 +38,10 @@ class Check:
 
 
 def _version(policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
-    if not issuer.is_entra or (claims.ver in policy.token_versions and claims.ver):
+    version = claims.ver
+    if not issuer.is_entra or (version in policy.token_versions and (version != "1.0" or issuer.v1)):
         return ""
-    return "wrong_version" if claims.ver in TOKEN_VERSIONS else "invalid_claims"
+    return "wrong_version" if version in TOKEN_VERSIONS else "invalid_claims"
 
 
 def _lifetime(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, now: float) -> str:
@@ -56,13 +57,15 @@ def _lifetime(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin, 
 
 
 def _issuer(policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now: float) -> str:
-    tid = claims.tid
-    if issuer.is_entra and not (tid and (tid == issuer.tenant_id or is_tenant_id(tid))):
+    tid, own = claims.tid, issuer.tenant_id
+    if not issuer.is_entra:
+        return "" if claims.iss == issuer.v2 else "wrong_issuer"
+    if tid == own if own else is_tenant_id(tid):
+        if claims.iss == issuer.of_token(claims.ver, tid):
+            strange = tid == PERSONAL_TENANT and policy.tenants.alias == "organizations"
+            return "personal_account" if strange else ""
+    elif not is_tenant_id(tid):
         return "invalid_claims"
-    if claims.iss == issuer.of_token(claims.ver, tid):
-        return (
-            "personal_account" if tid == PERSONAL_TENANT and policy.tenants.alias == "organizations" else ""
-        )
     return _why_other_issuer(policy, issuer, claims)
 
 
@@ -70,7 +73,7 @@ def _why_other_issuer(policy: Policy, issuer: Issuer, claims: Claims) -> str:
     """Say which part of a foreign issuer is foreign."""
     if claims.tid == PERSONAL_TENANT and policy.tenants.alias not in {"common", "consumers"}:
         return "personal_account"
-    if issuer.is_entra and claims.tid != issuer.tenant_id and issuer.tenant_id:
+    if claims.tid != issuer.tenant_id and issuer.tenant_id:
         theirs = claims.iss.replace(claims.tid, issuer.tenant_id)
         return "wrong_tenant" if theirs == issuer.of_token(claims.ver, issuer.tenant_id) else "wrong_issuer"
     return "wrong_cloud" if _host(claims.iss) in _FOREIGN_CLOUD_HOSTS - {_host(issuer.v2)} else "wrong_issuer"
@@ -113,7 +116,7 @@ def _kind(_policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now
     if claims.cnf is not None:
         return "proof_of_possession_required"
     if not issuer.is_entra:
-        return ""
+        return "id_token" if claims.is_id_token else ""
     app_id = claims.azp if claims.ver == "2.0" else claims.app_id
     if not is_guid(app_id):
         return "invalid_claims" if app_id or claims.scp else "id_token"

@@ -190,7 +190,7 @@ class AccessError(EntraGuardError):
         return json.dumps(problem).encode()
 
     def __str__(self) -> str:
-        facts = ", ".join(f"{name}={_printable(value)}" for name, value in self.facts.items())
+        facts = ", ".join(f"{name}={printable(value)}" for name, value in self.facts.items())
         between = f" ({facts})" if facts else ""
         return f"{self.code}: {self.reason.explanation}{between} {self.reason.fix}"
 
@@ -256,8 +256,8 @@ def _quoted(value: str) -> str:
 _LONGEST_FACT = 200
 
 
-def _printable(value: object) -> str:
-    """Write a fact on one line, whatever a stranger put into it."""
+def printable(value: object) -> str:
+    """Write a fact on one line, whatever a stranger put into it: escaped, and cut at 200 characters."""
     text = (
         value
         if isinstance(value, str) and value.isprintable() and " " not in value

@@ -32,7 +32,7 @@ from entra_guard.errors import (
     KeysUnavailableError,
     refusal,
 )
-from entra_guard.policy import TOKEN_VERSIONS, Policy, Tenants
+from entra_guard.policy import TOKEN_VERSIONS, Policy, Tenants, texts
 from entra_guard.principal import Principal
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from entra_guard._claims import Claims
 
 _REMEMBERED: Final = 200_000
+_NO_TENANTS: Final = Tenants("")
 
 
 class Guard:
@@ -101,22 +102,20 @@ class Guard:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        where = Authority.named(authority) if isinstance(authority, str) else authority
+        where = authority if isinstance(authority, Authority) else Authority.named(authority)
         self.policy: Final = Policy(
             _tenants(tenant, where),
-            _set(audience),
-            None if allowed_clients is None else _set(allowed_clients),
-            _set(token_versions),
+            texts("audience", audience),
+            None if allowed_clients is None else texts("allowed_clients", allowed_clients),
+            texts("token_versions", token_versions),
             leeway,
-            _set(algorithms),
+            texts("algorithms", algorithms),
         )
-        if http_client is not None and (ssl_context is not None or proxy is not None):
-            raise ConfigurationError(
-                "an http_client brings its own ssl_context and proxy: give one or the other"
-            )
-        if remember < 0:
+        _check_http(http_client, ssl_context, proxy)
+        if not isinstance(remember, int) or remember < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("remember is a number of tokens, 0 or more")
-        checked_proxy(proxy)
+        if not isinstance(keys, KeySettings | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("keys is a KeySettings")
         self.authority: Final = where
         self._clock = clock
         self._monotonic = monotonic
@@ -125,7 +124,7 @@ class Guard:
             Source(where, self.policy.tenants.alias, self.policy.token_versions),
             self._settings,
             remember=remember,
-            client=http_client or partial(new_client, ssl_context=ssl_context, proxy=proxy),
+            client=http_client or (lambda: new_client(ssl_context=ssl_context, proxy=proxy)),
             monotonic=monotonic,
             wall=clock,
             keys_file=Path(keys_file) if keys_file else None,
@@ -344,17 +343,25 @@ class _Waiting:
 
 
 def _tenants(tenant: str | Tenants, authority: Authority) -> Tenants:
-    if isinstance(tenant, Tenants):
-        return tenant
-    if not tenant and authority.kind == "openid":
-        return Tenants("")
+    if authority.kind == "openid":
+        if tenant not in ("", _NO_TENANTS):
+            raise ConfigurationError("tokens of this authority know no tenants: leave tenant away")
+        return _NO_TENANTS
     if not tenant:
         raise ConfigurationError("tenant is missing: give the tenant id, or Tenants for more than one")
-    return Tenants.only(tenant)
+    return tenant if isinstance(tenant, Tenants) else Tenants.only(tenant)
 
 
-def _set(values: str | Iterable[str]) -> frozenset[str]:
-    return frozenset([values] if isinstance(values, str) else values)
+def _check_http(client: httpx.Client | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:
+    checked_proxy(proxy)
+    if client is None:
+        return
+    if ssl_context is not None or proxy is not None:
+        raise ConfigurationError("an http_client brings its own ssl_context and proxy: give one or the other")
+    if not all(callable(getattr(client, name, None)) for name in ("build_request", "send", "close")):
+        raise ConfigurationError(
+            "http_client is an httpx.Client; keys are fetched on a thread, so not an AsyncClient"
+        )
 
 
 def _bytes(token: str | bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ GRAPH_AUDIENCES: Final = frozenset(
 TOKEN_VERSIONS: Final = frozenset({"1.0", "2.0"})
 _ALGORITHMS: Final = frozenset({"RS256", "PS256"})
 _MAX_LEEWAY: Final = 600.0
+_DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def _tenant_name(tenant: str) -> str:
             f"tenant={name!r} accepts tokens of strangers: say Tenants.organizations(reason), "
             "Tenants.everyone(reason) or Tenants.personal() if that is meant"
         )
-    if not is_guid(name) and ("." not in name or set(name) & set("/:@?#* ")):
+    if not is_guid(name) and not _DOMAIN.fullmatch(name):
         raise ConfigurationError(
             "tenant must be a tenant id (a GUID) or a verified domain name such as contoso.com"
         )
@@ -121,8 +123,8 @@ class Policy:
     """All spellings of the audiences that a token may carry."""
 
     def __post_init__(self) -> None:
-        audiences = _names("audience", self.audiences)
-        if graph := audiences & GRAPH_AUDIENCES:
+        audiences = texts("audience", self.audiences)
+        if graph := {name for name in audiences if _plain(name) in map(_plain, GRAPH_AUDIENCES)}:
             raise ConfigurationError(
                 f"audience {min(graph)!r} is Microsoft Graph, whose tokens only Graph can check: "
                 "name this API's client id, and let clients request 'api://<client id>/.default'"
@@ -134,7 +136,7 @@ class Policy:
         set_(self, "algorithms", _choice("algorithms", self.algorithms, _ALGORITHMS))
         if self.allowed_clients is not None:
             set_(self, "allowed_clients", _client_ids(self.allowed_clients))
-        if not 0 <= self.leeway <= _MAX_LEEWAY:
+        if not isinstance(self.leeway, int | float) or not 0 <= self.leeway <= _MAX_LEEWAY:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"leeway is in seconds, from 0 to {_MAX_LEEWAY:.0f}")
 
     @property
@@ -144,8 +146,20 @@ class Policy:
         return name if ":" in name else f"api://{name}"
 
 
-def _names(setting: str, values: Iterable[str]) -> frozenset[str]:
-    names = frozenset([values] if isinstance(values, str) else values)
+def _plain(audience: str) -> str:
+    return audience.lower().removeprefix("api://").rstrip("/")
+
+
+def texts(setting: str, values: str | Iterable[str]) -> frozenset[str]:
+    """Take one text or several as a set.
+
+    Raises:
+        ConfigurationError: There is none, or one that cannot be meant.
+    """
+    try:
+        names = frozenset([values] if isinstance(values, str) else values)
+    except TypeError:
+        raise ConfigurationError(f"{setting} is a text or several texts") from None
     if not names:
         raise ConfigurationError(f"{setting} is empty: nothing would be accepted")
     for name in names:
@@ -155,14 +169,14 @@ def _names(setting: str, values: Iterable[str]) -> frozenset[str]:
 
 
 def _choice(setting: str, values: Iterable[str], known: frozenset[str]) -> frozenset[str]:
-    names = _names(setting, values)
+    names = texts(setting, values)
     if unknown := names - known:
         raise ConfigurationError(f"{setting} knows {sorted(known)}, not {sorted(unknown)}")
     return names
 
 
 def _client_ids(values: Iterable[str]) -> frozenset[str]:
-    names = frozenset(name.lower() for name in _names("allowed_clients", values))
+    names = frozenset(name.lower() for name in texts("allowed_clients", values))
     if wrong := sorted(name for name in names if not is_guid(name)):
         raise ConfigurationError(f"allowed_clients holds client ids (GUIDs), not {wrong}")
     return names
@@ -170,9 +184,9 @@ def _client_ids(values: Iterable[str]) -> frozenset[str]:
 
 def _spellings(audience: str) -> set[str]:
     """An audience as tokens may spell it: v1.0 tokens carry any App ID URI, with or without a last slash."""
-    client_id = audience.removeprefix("api://").lower()
+    client_id = _plain(audience)
     if is_guid(client_id):
-        return {client_id, f"api://{client_id}", f"api://{client_id}/"}
+        return {audience, client_id, f"api://{client_id}", f"api://{client_id}/"}
     if ":" not in audience:
         return {audience}
     return {audience, audience.removesuffix("/"), f"{audience.removesuffix('/')}/"}

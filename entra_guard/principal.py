@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar, Token
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import pybase64
@@ -71,8 +71,10 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     @property
     def groups(self) -> tuple[str, ...]:
         """Object ids of the caller's groups, where the API's registration emits them."""
-        groups: list[object] = self.claims.get("groups") or []
-        return tuple(group for group in groups if isinstance(group, str))
+        groups: object = self.claims.get("groups")
+        if not isinstance(groups, list):
+            return ()
+        return tuple(group for group in cast("list[object]", groups) if isinstance(group, str))
 
     @property
     def token_version(self) -> str:
@@ -114,6 +116,10 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     def display_name(self) -> str:
         """The user's name where the token has one, else the application's client id."""
         return str(self.claims.get("name") or self.remembered.app_id)
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show no more than `repr` where rich prints; msgspec would show all."""
+        return [("remembered", self.remembered)]
 
     def __repr__(self) -> str:
         return (

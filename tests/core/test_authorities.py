@@ -77,6 +77,9 @@ def test_external_id_has_its_issuer_on_another_host(office):
     there = Elsewhere(office, configuration(asked, issuer, f"https://{TENANT}.ciamlogin.com"))
     guard = there.guard(tenant=TENANT, authority=host)
     assert guard.verify(there.token(issuer)).tenant_id == TENANT
+    for strange in ({"tid": API}, {"ver": "1.0", "iss": None}, {"ver": "1.0"}, {"tid": None}):
+        with pytest.raises(AccessError):
+            guard.verify(there.token(issuer, **strange))
     assert there.asked == [asked, f"https://{TENANT}.ciamlogin.com/discovery/keys"]  # no v1.0 there
     with pytest.raises(AccessError, match="wrong_issuer"):
         guard.verify(there.token(f"{host}/{TENANT}/v2.0"))
@@ -118,6 +121,31 @@ def test_any_openid_issuer_with_the_claims_of_rfc_9068(office):
     assert (principal.app_id, principal.scopes, principal.tenant_id) == ("shop", ("a", "b"), "")
     with pytest.raises(AccessError, match="wrong_issuer"):
         guard.verify(there.token("https://other.example/", ver=None))
+    with pytest.raises(AccessError, match="id_token"):
+        guard.verify(there.token(issuer, ver=None, nonce="n"))
+    daemon = there.token(
+        issuer, ver=None, tid=None, azp=None, oid=None, client_id="shop", scope="a", sub="shop"
+    )
+    assert (guard.verify(daemon).is_app, guard.verify(daemon).scopes) == (True, ())
+
+
+def test_an_issuer_that_stands_for_any_tenant_is_no_openid_issuer(office):
+    url = "https://login.microsoftonline.com/common/v2.0"
+    template = "https://login.microsoftonline.com/{tenantid}/v2.0"
+    documents = configuration(
+        f"{url}/.well-known/openid-configuration", template, "https://login.microsoftonline.com"
+    )
+    there = Elsewhere(office, documents)
+    guard = there.guard(authority=Authority.openid(url))
+    with pytest.raises(AccessError, match="any tenant"):
+        guard.verify(there.token(f"https://login.microsoftonline.com/{TENANT}/v2.0"))
+
+
+def test_a_domain_of_external_ids_own_is_named_as_such(office):
+    issuer, host = f"https://{TENANT}.ciamlogin.com/{TENANT}/v2.0", "https://login.contoso.com"
+    asked = f"{host}/{TENANT}/v2.0/.well-known/openid-configuration"
+    there = Elsewhere(office, configuration(asked, issuer, host))
+    assert there.guard(tenant=TENANT, authority=Authority.external(host)).verify(there.token(issuer))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,19 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("it has no tid", {"claims": {"tid": None}}, {}, "invalid_claims"),
     ("its tid is no GUID", {"claims": {"tid": "contoso"}}, {}, "invalid_claims"),
     ("its tid stands in it twice", {"preset": "duplicate-tid-case"}, {}, "invalid_claims"),
+    ("its tid is a stranger's in our issuer's name", {"claims": {"tid": GUID}}, {}, "wrong_tenant"),
+    (
+        "its tid is a stranger's in our v1.0 issuer's name",
+        {"version": 1, "claims": {"tid": GUID}},
+        {},
+        "wrong_tenant",
+    ),
+    (
+        "its tid is in capitals",
+        {"claims": {"tid": "C0C05A00-1D00-4A11-8B0B-0C0A11CE0001"}},
+        {},
+        "invalid_claims",
+    ),
     ("another tenant issued it", {"preset": "other-tenant"}, {}, "wrong_tenant"),
     (
         "its tenant is none of several",

@@ -43,6 +43,36 @@ TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
         ({"tenant": TENANT, "audience": GUID, "authority": "mars"}, "authority must be"),
         ({"tenant": TENANT, "audience": GUID, "proxy": "proxy:8080"}, "proxy must be a URL"),
         ({"tenant": TENANT, "audience": GUID, "remember": -1}, "remember"),
+        ({"tenant": TENANT, "audience": GUID, "remember": "x"}, "remember"),
+        ({"tenant": TENANT, "audience": GUID, "leeway": "60"}, "leeway"),
+        ({"tenant": TENANT, "audience": None}, "audience"),
+        ({"tenant": TENANT, "audience": 5}, "audience"),
+        ({"tenant": TENANT, "audience": [GUID, 5]}, "audience"),
+        ({"tenant": TENANT, "audience": GUID, "algorithms": None}, "algorithms"),
+        ({"tenant": TENANT, "audience": GUID, "authority": None}, "authority"),
+        (
+            {"tenant": TENANT, "audience": GUID, "authority": "https://user:pw@login.example"},
+            "without user name",
+        ),
+        ({"tenant": TENANT, "audience": GUID, "authority": "https://login.example?x=1"}, "query"),
+        (
+            {"tenant": TENANT, "audience": GUID, "authority": f"https://login.microsoftonline.com/{TENANT}"},
+            "tenant",
+        ),
+        ({"tenant": TENANT, "audience": GUID, "authority": "http://127.evil.example"}, "https"),
+        (
+            {"tenant": TENANT, "audience": GUID, "authority": Authority.openid("https://i.example")},
+            "leave tenant away",
+        ),
+        ({"tenant": TENANT, "audience": GUID, "keys": {}}, "KeySettings"),
+        ({"tenant": TENANT, "audience": GUID, "http_client": "x"}, "httpx.Client"),
+        ({"tenant": TENANT, "audience": GUID, "http_client": httpx.AsyncClient()}, "AsyncClient"),
+        ({"tenant": TENANT, "audience": GUID, "proxy": 5}, "proxy"),
+        ({"tenant": "..", "audience": GUID}, "tenant id"),
+        ({"tenant": "a.b\nc", "audience": GUID}, "tenant id"),
+        ({"tenant": "a.b%2f..", "audience": GUID}, "tenant id"),
+        ({"tenant": TENANT, "audience": "api://00000003-0000-0000-c000-000000000000"}, "Microsoft Graph"),
+        ({"tenant": TENANT, "audience": "https://graph.microsoft.us/"}, "Microsoft Graph"),
         (
             {"tenant": TENANT, "audience": GUID, "http_client": httpx.Client(), "proxy": "http://p"},
             "one or the other",
@@ -82,7 +112,8 @@ def test_no_value_stands_for_nothing_or_for_everything(build):
 
 def test_a_client_id_stands_for_its_app_id_uri_too():
     assert Guard(tenant=TENANT, audience=GUID).policy.accepted == {GUID, f"api://{GUID}", f"api://{GUID}/"}
-    assert Guard(tenant=TENANT, audience=f"api://{GUID}").policy.accepted >= {GUID}
+    for spelling in (f"api://{GUID}", f"api://{GUID}/", f"api://{GUID.upper()}", GUID.upper()):
+        assert Guard(tenant=TENANT, audience=spelling).policy.accepted >= {GUID, f"api://{GUID}", spelling}
 
 
 @pytest.mark.parametrize("cloud", ["public", "us-government", "china", "france", "germany", "singapore"])

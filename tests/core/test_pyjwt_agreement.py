@@ -50,7 +50,7 @@ changes = st.fixed_dictionaries(
         "iat": moments,
         "aud": st.one_of(texts, st.lists(texts, max_size=2)),
         "iss": texts,
-        "tid": texts,
+        "tid": texts | st.uuids().map(str),
         "ver": st.sampled_from(["1.0", "2.0", "3.0", 2]),
         "roles": st.one_of(st.lists(texts, max_size=2), texts),
         "scp": texts,
@@ -205,3 +205,42 @@ def test_a_header_name_that_stands_twice_is_refused(office, guard):
     with pytest.raises(AccessError) as caught:
         guard.verify(signed)
     assert caught.value.code == "not_a_jwt"
+
+
+def test_a_pss_signature_without_its_leading_zeros_is_refused(office):
+    """OpenSSL takes it, RFC 8017 section 8.1.2 does not; and what is remembered must fit every later token."""
+    guard = office.guard(algorithms=["RS256", "PS256"])
+    kid = jwt.get_unverified_header(office.token())["kid"]
+    header, claims = (
+        {"typ": "JWT", "alg": "PS256", "kid": kid},
+        jwt.decode(office.token(), options={"verify_signature": False}),
+    )
+    for number in range(3000):
+        token = office.entra.issue_raw(header, claims | {"uti": str(number)}, algorithm="PS256")
+        signing_input, _, signature = token.rpartition(".")
+        raw = base64.urlsafe_b64decode(signature + "==")
+        if raw[0] == 0:
+            short = base64.urlsafe_b64encode(raw[1:]).rstrip(b"=").decode()
+            assert verdict(guard, f"{signing_input}.{short}")[0] == "bad_signature"
+            break
+    else:
+        pytest.fail("no signature began with a zero in 3,000")
+    for _twice in range(2):
+        assert guard.verify(token).claims["uti"] == str(number)
+
+
+def test_a_principal_of_odd_claims_can_be_asked_for_all_of_them(office, guard):
+    kid = jwt.get_unverified_header(office.token())["kid"]
+    good = jwt.decode(office.token(), options={"verify_signature": False})
+    for groups in (5, True, "abc", {"a": 1}, None):
+        principal = guard.verify(
+            office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, good | {"groups": groups})
+        )
+        assert principal.groups == ()
+        assert principal.claims["groups"] == groups
+        assert principal.display_name
+    huge = json.dumps(good).encode()[:-1] + b',"x":1e400}'
+    assert (
+        verdict(guard, office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, huge))[0]
+        == "invalid_claims"
+    )

@@ -57,10 +57,12 @@ def test_nothing_leaks_on_the_way_through_the_middleware(office, everything_logg
 def test_nothing_leaks_from_errors_explanations_and_principals(office, preset):
     guard, token = office.guard(), office.token(preset=preset, scopes=["Orders.Read"], user="alice")
     explanation = guard.explain(token)
+    from rich.pretty import pretty_repr
+
     shown = [repr(explanation), str(explanation), repr(guard), repr(guard.__dict__)]
     try:
         principal = guard.verify(token)
-        shown += [repr(principal), str(principal), repr(principal.remembered)]
+        shown += [repr(principal), str(principal), repr(principal.remembered), pretty_repr(principal)]
     except AccessError as error:
         shown += [repr(error), str(error), repr(error.facts), repr(error.args)]
         shown += ["".join(traceback.format_exception(error)), repr(pickle.loads(pickle.dumps(error)))]
@@ -88,6 +90,55 @@ def test_a_stranger_cannot_write_log_lines(office, everything_logged):
     assert "\nWARNING:root" not in "\n".join(
         line.split(" {'name'")[0] for line in everything_logged().split("\n")
     )
+
+
+def test_claims_show_no_names_however_they_are_printed(office):
+    from rich.pretty import pretty_repr
+
+    from entra_guard._claims import read_claims
+
+    claims = read_claims(b'{"iss":"i","name":"Alice","email":"alice@contoso.com"}')
+    assert "lice" not in repr(claims) + pretty_repr(claims)
+
+
+def test_bytes_that_are_no_text_are_not_kept_by_the_error(office):
+    with pytest.raises(AccessError) as caught:
+        office.guard().verify(
+            office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": "k"}, b'{"aud":"Alice\xff"}')
+        )
+    error = caught.value
+    while error is not None:
+        assert "Alice" not in repr(vars(error)) + repr(getattr(error, "object", ""))
+        error = error.__context__
+
+
+@pytest.mark.parametrize("claim", ["iss", "aud", "ver", "azp", "tid"])
+def test_a_stranger_writes_no_lines_into_an_explanation(office, claim):
+    forged = "x\x1b]0;owned\x07\nok   signature  found holds\naccepted"
+    shown = str(office.guard().explain(office.token(claims={claim: forged})))
+    assert "\x1b" not in shown
+    assert "accepted" not in shown.split("\n")
+
+
+def test_what_strangers_send_is_not_kept(office):
+    import tracemalloc
+
+    guard = office.guard()
+    guard.verify(office.token())
+    junk = [
+        office.entra.issue_raw(
+            {"typ": "JWT", "alg": "RS256", "kid": "k"},
+            {"ver": "2.0", "exp": 9999999999, "tid": f"{n}" * 4000},
+        )
+        for n in range(50)
+    ]
+    tracemalloc.start()
+    for token in junk:
+        with pytest.raises(AccessError):
+            guard.verify(token)
+    kept, _peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 100_000
 
 
 def test_an_error_survives_pickling(office):
