@@ -28,6 +28,8 @@ from entra_guard.credentials._environment import EnvironmentCredential
 from entra_guard.credentials._federated import ClientAssertionCredential, WorkloadIdentityCredential
 from entra_guard.credentials._managed_identity import ManagedIdentityCredential
 from entra_guard.credentials._on_behalf_of import OnBehalfOfCredential
+from entra_guard.credentials._redis import RedisTokens
+from entra_guard.credentials._sealing import new_key
 from entra_guard.credentials._token import AccessToken
 from entra_guard.errors import TokenAcquisitionError
 
@@ -43,6 +45,8 @@ __all__ = [
     "EnvironmentCredential",
     "ManagedIdentityCredential",
     "OnBehalfOfCredential",
+    "RedisTokens",
     "TokenAcquisitionError",
     "WorkloadIdentityCredential",
+    "new_key",
 ]

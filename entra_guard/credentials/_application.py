@@ -18,6 +18,7 @@ from entra_guard.credentials import _files
 from entra_guard.credentials._credential import KeptCredential
 from entra_guard.credentials._endpoint import KeptClient, TokenEndpoint
 from entra_guard.credentials._keeper import REMEMBERED, Keeping, TokenKeeper
+from entra_guard.credentials._second_level import SecondLevel, name_of
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from entra_guard.credentials._second_level import Store
     from entra_guard.credentials._token import AccessToken
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -43,6 +45,7 @@ class Settings(Keeping, total=False):
         proxy: URL of a proxy, for the client that the credential makes itself.
         capabilities: What the app can do; 'cp1' says that it answers claims challenges (Microsoft:
             "Claims challenges and client capabilities"). Give () if something else uses the tokens.
+        shared: Tokens kept for many processes, see `RedisTokens`.
         remember: The most tokens to keep.
         clock: Seconds since the epoch.
         monotonic: Seconds that only go forward.
@@ -53,6 +56,7 @@ class Settings(Keeping, total=False):
     ssl_context: ssl.SSLContext | None
     proxy: str | None
     capabilities: Iterable[str]
+    shared: Store | None
 
 
 class ApplicationCredential(KeptCredential):
@@ -81,6 +85,7 @@ class ApplicationCredential(KeptCredential):
         self._endpoint = TokenEndpoint(token_url(where, tenant_id), _client(settings))
         self._declared = _declared(settings.get("capabilities", ("cp1",)))
         super().__init__(_keeper(settings))
+        self._shared = _second_level(settings)
         self._users = _keeper(settings)
         """Tokens for users, for `OnBehalfOfCredential`: they do not displace the app's own."""
 
@@ -92,7 +97,24 @@ class ApplicationCredential(KeptCredential):
         """The form fields that prove who asks, made for one request."""
 
     def _request(self, scopes: tuple[str, ...], claims: str | None) -> AccessToken:
-        return self._ask({"grant_type": "client_credentials", "scope": " ".join(scopes)}, claims)
+        return self._obtain({"grant_type": "client_credentials"}, scopes, claims)
+
+    def _obtain(
+        self, grant: Mapping[str, str], scopes: tuple[str, ...], claims: str | None, user: bytes = b""
+    ) -> AccessToken:
+        """Ask for a token, or find the one that another process has asked for.
+
+        Args:
+            grant: What entitles to it, without its scopes.
+            scopes: What it is for.
+            claims: A claims challenge to answer: none that is kept will do.
+            user: What tells the user it is for.
+        """
+        ask = partial(self._ask, {**grant, "scope": " ".join(scopes)}, claims)
+        if self._shared is None:
+            return ask()
+        name = name_of(self._endpoint.url, self.client_id, self._declared, sorted(scopes), user)
+        return self._shared.through(name, ask, anew=claims is not None)
 
     def _ask(self, grant: Mapping[str, str], claims: str | None) -> AccessToken:
         """Send a grant with this application's proof."""
@@ -203,6 +225,11 @@ def _keeper(settings: Settings) -> TokenKeeper:
         clock=settings.get("clock", time.time),
         monotonic=settings.get("monotonic", time.monotonic),
     )
+
+
+def _second_level(settings: Settings) -> SecondLevel | None:
+    store = settings.get("shared")
+    return None if store is None else SecondLevel(store, settings.get("clock", time.time))
 
 
 def _client(settings: Settings) -> KeptClient:

@@ -64,6 +64,6 @@ class OnBehalfOfCredential(KeptCredential):
             "grant_type": _GRANT,
             "requested_token_use": "on_behalf_of",
             "assertion": self._assertion,
-            "scope": " ".join(scopes),
         }
-        return self._application._ask(grant, claims)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        obtain = self._application._obtain  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return obtain(grant, scopes, claims, self._digest)

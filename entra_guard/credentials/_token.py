@@ -55,13 +55,18 @@ def read_token(document: Mapping[str, Any], asked_at: float) -> AccessToken:
     Raises:
         UnreadableTokenError: There is no bearer token in it, or one with a senseless life.
     """
-    token = document.get("access_token")
-    if not isinstance(token, str) or not _BEARER.fullmatch(token):
+    token: Any = document.get("access_token")
+    if not is_bearer(token):
         raise UnreadableTokenError("the answer holds no access token")
     if str(document.get("token_type") or "Bearer").lower() != "bearer":
         raise UnreadableTokenError("the answer holds a token of another type than Bearer")
     lifetime = _lifetime(document, asked_at)
     return token_of(token, asked_at, lifetime, _number(document, "refresh_in"))
+
+
+def is_bearer(token: object) -> bool:
+    """Tell whether something can stand after 'Bearer ' (RFC 6750 section 2.1)."""
+    return isinstance(token, str) and _BEARER.fullmatch(token) is not None
 
 
 def token_of(token: str, now: float, lifetime: float, refresh_in: float | None = None) -> AccessToken:

@@ -1,0 +1,458 @@
+"""Tokens shared by processes through a real Redis: sealed, asked for once, and never lost to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+import redis.asyncio
+from outbound_office import settled
+from redis_server import RedisServer
+
+from entra_guard.credentials import (
+    AccessToken,
+    OnBehalfOfCredential,
+    RedisTokens,
+    TokenAcquisitionError,
+    _redis,
+    _second_level,
+    new_key,
+)
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from outbound_office import Get, Office
+
+KEY = new_key()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def shared(server: RedisServer) -> Iterator[redis.Redis]:
+    """An empty Redis."""
+    with server.client() as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def breakable(tmp_path: Any) -> Iterator[RedisServer]:
+    """A Redis to be broken."""
+    with RedisServer(tmp_path) as server:
+        yield server
+
+
+def lines(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if words in record.getMessage()]
+
+
+# --- sharing -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [redis.Redis, redis.asyncio.Redis], ids=["sync", "async"])
+def test_what_one_process_asked_for_the_next_one_finds(
+    office: Office, get: Get, server: RedisServer, shared: redis.Redis, kind: Any
+) -> None:
+    def process() -> AccessToken:
+        """Whatever another process has in its memory, this one has not."""
+        tokens = RedisTokens(kind(host="127.0.0.1", port=server.port), KEY)
+        return get(office.credential(shared=tokens), office.scope)
+
+    with office.counting(1):
+        assert process() == process()
+
+
+def test_each_token_has_an_entry_of_its_own_that_ends_with_it(
+    office: Office, get: Get, shared: redis.Redis
+) -> None:
+    credential = office.credential(shared=RedisTokens(shared, KEY))
+    token = get(credential, office.scope)
+    get(credential, office.apis(1)[0])
+    names = list(shared.scan_iter())
+    assert len(names) == 2
+    for name in names:
+        assert name.startswith(b"entra_guard:token:")
+        left = token.expires_on - 30 - office.clock.now
+        assert shared.pttl(name) / 1000 == pytest.approx(left, abs=2)
+
+
+def test_entries_tell_nothing_to_who_reads_redis(office: Office, shared: redis.Redis) -> None:
+    token = office.credential(shared=RedisTokens(shared, KEY)).get_token(office.scope)
+    [name] = shared.scan_iter()
+    value = shared.get(name)
+    assert isinstance(value, bytes)
+    for text in (token.token, token.token.split(".")[1], office.scope, office.daemon.client_id):
+        for written in (value, base64.urlsafe_b64decode(value), name):
+            assert text.encode() not in written
+
+
+def test_applications_scopes_and_users_share_nothing_with_each_other(
+    office: Office, shared: redis.Redis
+) -> None:
+    tokens = RedisTokens(shared, KEY)
+    front = office.entra.register_app("Front", scopes=["access_as_user"])
+    office.entra.grant_delegated(front, office.api, "access_as_user")
+    secret = office.entra.add_secret(front).value
+    application = office.credential(client_id=front.client_id, client_secret=secret, shared=tokens)
+    users = [
+        OnBehalfOfCredential(
+            application, office.entra.issue_token(front, user=name, scopes=["access_as_user"])
+        )
+        for name in ("alice", "bob")
+    ]
+    credentials = [office.credential(shared=tokens), application, *users]
+    with office.counting(len(credentials)):
+        found = {credential.get_token(office.scope).token for credential in credentials}
+    assert len(found) == len(credentials)
+
+
+def test_a_claims_challenge_goes_past_what_is_kept_and_replaces_it(
+    office: Office, get: Get, shared: redis.Redis
+) -> None:
+    first = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    second = get(
+        office.credential(shared=RedisTokens(shared, KEY)), office.scope, claims='{"access_token":{}}'
+    )
+    assert second != first
+    assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope) == second
+
+
+def test_a_token_due_for_renewal_is_renewed_by_one_and_found_by_the_others(
+    office: Office, shared: redis.Redis
+) -> None:
+    processes = [office.credential(shared=RedisTokens(shared, KEY)) for _ in range(4)]
+    first = {process.get_token(office.scope) for process in processes}
+    office.advance(2700)
+    office.entra.fail("token", "slow", delay=0.1)
+    with office.counting(1):
+        assert {process.get_token(office.scope) for process in processes} == first
+        for process in processes:
+            settled(process)
+        second = {process.get_token(office.scope) for process in processes}
+    assert len(second) == 1
+    assert second != first
+
+
+PROCESS = """
+import json, sys
+import redis
+from entra_guard.credentials import ClientSecretCredential, RedisTokens
+
+given = json.loads(sys.stdin.readline())
+shared = RedisTokens(redis.Redis("127.0.0.1", given["port"]), given["key"])
+credential = ClientSecretCredential(*given["ids"], given["secret"], authority=given["url"], shared=shared)
+print("ready", flush=True)
+sys.stdin.readline()
+print(credential.get_token(given["scope"]).token[-20:], flush=True)
+"""
+
+
+def test_cold_processes_send_one_request_between_them(
+    office: Office, server: RedisServer, shared: redis.Redis
+) -> None:
+    with office.entra:
+        given = {
+            "port": server.port,
+            "key": KEY,
+            "ids": [office.entra.tenant_id, office.daemon.client_id],
+            "secret": office.secret.value,
+            "url": office.entra.url,
+            "scope": office.scope,
+        }
+        office.entra.fail("token", "slow", delay=0.2)
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        processes = [subprocess.Popen([sys.executable, "-c", PROCESS], **pipes) for _ in range(4)]
+        for process in processes:
+            process.stdin.write(json.dumps(given) + "\n")
+            process.stdin.flush()
+        for process in processes:
+            assert process.stdout.readline() == "ready\n"
+        with office.counting(1):
+            found = {process.communicate("go\n", timeout=20)[0] for process in processes}
+    assert len(found) == 1
+    assert found.pop().strip()
+
+
+# --- turns -------------------------------------------------------------------------------------------
+
+
+def turn_of(office: Office, shared: redis.Redis) -> str:
+    """The name of the turn for the office's token, as one process after the other takes it."""
+    office.credential(shared=RedisTokens(shared, KEY)).get_token(office.scope)
+    [name] = shared.scan_iter()
+    shared.flushall()
+    return name.decode().replace(":token:", ":turn:")
+
+
+def test_a_process_that_dies_in_its_turn_strands_nobody(
+    office: Office, get: Get, shared: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = turn_of(office, shared)
+    shared.set(turn, "a process that died", px=60_000)
+    monkeypatch.setattr(_second_level, "_PATIENCE", 0.2)
+    with office.counting(1):
+        assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    assert shared.get(turn) == b"a process that died"
+
+
+def test_a_turn_ends_by_itself_and_the_next_in_line_takes_it(
+    office: Office, get: Get, shared: redis.Redis
+) -> None:
+    turn = turn_of(office, shared)
+    shared.set(turn, "a process that died", px=150)
+    with office.counting(1):
+        assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    assert shared.get(turn) is None
+
+
+def test_a_turn_is_given_back_after_success_and_after_failure(
+    office: Office, get: Get, shared: redis.Redis
+) -> None:
+    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    shared.flushall()
+    with pytest.raises(TokenAcquisitionError, match="7000215"):
+        get(
+            office.credential(client_secret="not-the-secret-at-all", shared=RedisTokens(shared, KEY)),
+            office.scope,
+        )
+    assert list(shared.scan_iter()) == []
+
+
+def test_a_turn_that_ended_is_not_taken_from_the_next_one(shared: redis.Redis) -> None:
+    tokens = RedisTokens(shared, KEY)
+    assert tokens.claim("name", "one", 60) is True
+    assert tokens.claim("name", "two", 60) is False
+    tokens.release("name", "two")
+    assert shared.get("entra_guard:turn:name") == b"one"
+    tokens.release("name", "one")
+    assert shared.get("entra_guard:turn:name") is None
+
+
+# --- trouble -----------------------------------------------------------------------------------------
+
+
+def test_redis_being_down_costs_a_log_line(
+    office: Office, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    breakable.kill()
+    credential = office.credential(shared=RedisTokens(breakable.client(), KEY))
+    for scope in [office.scope, *office.apis(5)]:
+        assert get(credential, scope)
+    assert len(lines(caplog, "Redis cannot be used")) == 1
+
+
+def test_redis_killed_while_a_token_is_asked_for_costs_a_log_line(
+    office: Office, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    office.entra.fail("token", "slow", delay=0.3)
+    tokens = RedisTokens(breakable.client(), KEY)
+    threading.Timer(0.1, breakable.kill).start()
+    with office.counting(1):
+        assert get(office.credential(shared=tokens), office.scope)
+    assert len(lines(caplog, "Redis cannot be used")) == 1
+
+
+def test_a_process_waiting_for_its_turn_goes_on_alone_when_redis_dies(
+    office: Office, get: Get, breakable: RedisServer
+) -> None:
+    client = breakable.client()
+    turn = turn_of(office, client)
+    client.set(turn, "another process", px=60_000)
+    threading.Timer(0.2, breakable.kill).start()
+    with office.counting(1):
+        assert get(office.credential(shared=RedisTokens(client, KEY)), office.scope)
+    client.close()
+
+
+def test_a_redis_that_accepts_and_never_answers_costs_half_a_second_once(
+    office: Office, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens = RedisTokens(breakable.client(socket_timeout=None), KEY)
+    breakable.freeze()
+    try:
+        for scope in [office.scope, *office.apis(3)]:
+            assert get(office.credential(shared=tokens), scope)
+    finally:
+        breakable.thaw()
+    assert len(lines(caplog, "Redis cannot be used")) == 1
+
+
+def test_redis_is_used_again_when_it_is_back(
+    office: Office, get: Get, breakable: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_redis, "_LET_ALONE", 0.1)
+    tokens = RedisTokens(breakable.client(), KEY)
+    breakable.kill()
+    get(office.credential(shared=tokens), office.scope)
+    assert breakable.start()
+    time.sleep(0.1)
+    get(office.credential(shared=tokens), office.scope)
+    with office.counting(0):
+        get(office.credential(shared=tokens), office.scope)
+
+
+def test_redis_lost_its_memory_and_nobody_notices(office: Office, get: Get, shared: redis.Redis) -> None:
+    credential = office.credential(shared=RedisTokens(shared, KEY))
+    get(credential, office.scope)
+    shared.flushall()
+    office.advance(7200)
+    with office.counting(1):
+        assert get(credential, office.scope)
+
+
+FOREIGN = ["", "nonsense", "%%%", base64.urlsafe_b64encode(b"1" + b"x" * 80), b"\xff\xfe", "1" * 10_000]
+
+
+@pytest.mark.parametrize("value", FOREIGN)
+def test_a_corrupt_entry_is_passed_over_and_replaced(
+    office: Office, get: Get, shared: redis.Redis, value: Any
+) -> None:
+    first = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    [name] = shared.scan_iter()
+    shared.set(name, value)
+    with office.counting(1):
+        second = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+        assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope) == second
+    assert second != first
+
+
+def test_an_entry_of_another_kind_is_passed_over(
+    office: Office, get: Get, shared: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    [name] = shared.scan_iter()
+    shared.delete(name)
+    shared.rpush(name, "a list")
+    with office.counting(1):
+        for _ in range(2):
+            assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    assert len(lines(caplog, "of another kind than ours")) == 2  # looked at before and within the turn
+
+
+def test_an_entry_put_where_another_belongs_is_passed_over(
+    office: Office, get: Get, shared: redis.Redis
+) -> None:
+    """Who can write to Redis must not be able to hand one application's token to another."""
+    other = office.apis(1)[0]
+    wanted = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    [first] = shared.scan_iter()
+    get(office.credential(shared=RedisTokens(shared, KEY)), other)
+    [second] = set(shared.scan_iter()) - {first}
+    shared.copy(second, first, replace=True)
+    found = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    assert office.claims(found)["aud"] == office.claims(wanted)["aud"]
+
+
+def test_an_entry_that_was_kept_too_long_is_passed_over(
+    office: Office, get: Get, shared: redis.Redis
+) -> None:
+    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    [name] = shared.scan_iter()
+    shared.persist(name)
+    office.advance(2 * 3600)
+    with office.counting(1):
+        assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+
+
+def test_where_entra_fails_a_valid_token_is_found_even_by_a_process_just_started(
+    office: Office, get: Get, shared: redis.Redis
+) -> None:
+    first = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    office.advance(2700)
+    office.entra.fail("token", "503", retry_after=5)
+    late = office.credential(shared=RedisTokens(shared, KEY))
+    with office.counting(1):
+        for _ in range(3):
+            assert get(late, office.scope).token == first.token
+    office.advance(1000)
+    with pytest.raises(TokenAcquisitionError):
+        get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+
+
+# --- keys --------------------------------------------------------------------------------------------
+
+
+def test_keys_can_be_rotated_without_losing_a_token(office: Office, get: Get, shared: redis.Redis) -> None:
+    old, new = new_key(), new_key()
+
+    def with_keys(*keys: str) -> AccessToken:
+        return get(office.credential(shared=RedisTokens(shared, keys)), office.scope)
+
+    first = with_keys(old)
+    with office.counting(0):
+        assert with_keys(new, old) == first
+    shared.flushall()
+    second = with_keys(new, old)
+    with office.counting(0):
+        assert with_keys(new) == second
+    with office.counting(1):
+        assert with_keys(old) != second
+
+
+def test_a_key_may_be_bytes(office: Office, get: Get, shared: redis.Redis) -> None:
+    raw = base64.urlsafe_b64decode(KEY)
+    first = get(office.credential(shared=RedisTokens(shared, raw)), office.scope)
+    assert get(office.credential(shared=RedisTokens(shared, [KEY])), office.scope) == first
+
+
+@pytest.mark.parametrize("keys", [[], "", "short", b"x" * 31, ["%" * 44], [KEY, "short"]])
+def test_a_bad_key_fails_when_it_is_given(keys: Any) -> None:
+    with pytest.raises(ConfigurationError, match="key") as caught:
+        RedisTokens(redis.Redis(), keys)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("client", [None, "redis://localhost", object()])
+def test_what_is_no_client_fails_when_it_is_given(client: Any) -> None:
+    with pytest.raises(ConfigurationError, match="client"):
+        RedisTokens(client, KEY)
+
+
+def test_nothing_shows_a_key_or_a_password(
+    office: Office, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    tokens = RedisTokens(breakable.client(password="hunter2"), KEY)
+    assert get(office.credential(shared=tokens), office.scope)
+    for secret in (KEY, "hunter2"):
+        assert secret not in repr(tokens) + repr(tokens._seal) + caplog.text
+
+
+def test_an_async_client_behind_a_sentinel_is_refused_in_words() -> None:
+    sentinel = redis.asyncio.Sentinel([("127.0.0.1", 26379)])
+    with pytest.raises(ConfigurationError, match="plain client"):
+        RedisTokens(sentinel.master_for("tokens"), KEY)
+
+
+def test_tls_and_socket_files_are_taken_over_from_either_client() -> None:
+    made = [
+        redis.Redis(ssl=True, host="cache.example", username="u", password="p", ssl_ca_certs="/ca.pem"),
+        redis.asyncio.Redis(
+            ssl=True, host="cache.example", username="u", password="p", ssl_ca_certs="/ca.pem"
+        ),
+        redis.Redis(unix_socket_path="/run/redis.sock", db=3),
+        redis.asyncio.Redis(unix_socket_path="/run/redis.sock", db=3),
+    ]
+    for client in made:
+        pool = RedisTokens(client, KEY)._redis.connection_pool
+        kind = client.connection_pool.connection_class.__name__
+        assert pool.connection_class is getattr(redis.connection, kind)
+        assert pool.connection_kwargs["socket_timeout"] == 0.5
+        for name in ("host", "path", "db", "username", "password", "ssl_ca_certs"):
+            assert pool.connection_kwargs.get(name) == client.connection_pool.connection_kwargs.get(name)
+        assert not isinstance(pool.make_connection(), redis.asyncio.Connection)
