@@ -149,11 +149,11 @@ def many_tokens(office: Office, count: int) -> list[bytes]:
 
 def fill(guard: Guard, tokens: list[bytes]) -> tuple[float, float]:
     """Remember all tokens; tell bytes each, and the milliseconds they add to a full collection."""
-    from entra_guard import _decision, _jws
+    from entra_guard import _decision
 
     serving, now = guard._ring.serving, time.time()
     before = full_collection()
-    holds, _jws.signature_holds = _jws.signature_holds, lambda *_: True
+    holds, _decision.signature_holds = _decision.signature_holds, lambda *_: True
     tracemalloc.start()
     try:
         for token in tokens:
@@ -162,7 +162,7 @@ def fill(guard: Guard, tokens: list[bytes]) -> tuple[float, float]:
         used, _peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-        _jws.signature_holds = holds
+        _decision.signature_holds = holds
     return used / len(tokens), max(0.0, full_collection() - before)
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from entra_guard import _jws
 from entra_guard._claims import Claims, read_claims
 from entra_guard._health import Health
-from entra_guard._json import NotStrictJsonError
 from entra_guard.errors import AccessError, KeysUnavailableError
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def _refusal(guard: Guard, token: bytes) -> AccessError | None:
 
 def _unverified(token: bytes) -> Claims:
     """What a token says of itself; nothing where it is no token, which any guard can tell."""
-    with suppress(AccessError, NotStrictJsonError):
+    with suppress(AccessError):
         return read_claims(_jws.decode(_jws.split(token)[1]))
     return Claims()
 

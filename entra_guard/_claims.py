@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from entra_guard._json import UNREADABLE, NotStrictJsonError, read_object
+from entra_guard.errors import refusal
 
 # From 1970 to the year 10000, in seconds: no lifetime lies elsewhere, whoever wrote it.
 _IN_REASON: Final = msgspec.Meta(ge=0, le=253_402_300_800)
@@ -115,13 +116,13 @@ def read_claims(payload: bytes) -> Claims:
     must have had its say.
 
     Raises:
-        NotStrictJsonError: It is no JSON object, or a claim has another type than Entra gives it.
+        InvalidTokenError: invalid_claims: no JSON object, or a claim of another type than Entra gives it.
     """
     try:
         return _decode(payload)
     except UNREADABLE as error:
         why = str(error)
-    raise NotStrictJsonError(why)  # not inside: the other error may hold the payload
+    raise refusal("invalid_claims", {"found": why})  # not inside: the other error may hold the payload
 
 
 def refuse_ambiguous(payload: bytes) -> None:
@@ -130,8 +131,12 @@ def refuse_ambiguous(payload: bytes) -> None:
     A payload equal to what `write_claims` makes of its claims is not ambiguous, and need not come here.
 
     Raises:
-        NotStrictJsonError: A name stands in it twice, or 'tid' in two letter cases. Microsoft.IdentityModel
-            refuses the latter too (IDX40011): two libraries could read two tenants.
+        InvalidTokenError: invalid_claims: a name stands in it twice, or 'tid' in two letter cases.
+            Microsoft.IdentityModel refuses the latter too (IDX40011): two libraries could read two tenants.
     """
-    if not read_object(payload).keys().isdisjoint(_TENANT_MISSPELT):
-        raise NotStrictJsonError("'tid' stands in it in another letter case")
+    try:
+        names = read_object(payload).keys()
+    except NotStrictJsonError as error:
+        raise refusal("invalid_claims", {"found": str(error)}) from None
+    if not names.isdisjoint(_TENANT_MISSPELT):
+        raise refusal("invalid_claims", {"found": "'tid' in another letter case"})

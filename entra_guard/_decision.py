@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entra_guard import _jws
 from entra_guard._claims import Claims, read_claims, refuse_ambiguous, write_claims
-from entra_guard._json import NotStrictJsonError
+from entra_guard._jws import decode, read_header, refuse_ambiguous_header, signature_holds, split
 from entra_guard._keys import KeyOrigin
 from entra_guard.checklist import AFTER_SIGNATURE, CHECKLIST, GATE, Case, Decide, nearest_audience
 from entra_guard.errors import refusal
@@ -56,16 +55,16 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     Raises:
         AccessError: It must not pass, whatever keys there are.
     """
-    header_part, payload_part, signature_part, signing_input = _jws.split(token)
+    header_part, payload_part, signature_part, signing_input = split(token)
     known = serving.headers.get(header_part)
     if known is None:
         if stranger := serving.strangers.get(header_part):
             return Doubt("unknown_key", stranger[0], header_part)
-        header, span = _jws.read_header(header_part, policy.algorithms), None
+        header, span = read_header(header_part, policy.algorithms), None
     else:
         header, span = known
-    payload = _jws.decode(payload_part)
-    claims = _claims_in(payload)
+    payload = decode(payload_part)
+    claims = read_claims(payload)
     issuer = serving.issuer
     for judge in _GATE:
         if code := judge(policy, issuer, claims, _NO_KEY, now):
@@ -76,10 +75,10 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     key = serving.by_kid.get(header.kid)
     if key is None:
         return Doubt("unknown_key", header.kid, header_part, claims)
-    if not _jws.signature_holds(key, header.alg, signing_input, _jws.decode(signature_part)):
+    if not signature_holds(key, header.alg, signing_input, decode(signature_part)):
         return Doubt("bad_signature", header.kid, header_part, claims)
     if write_claims(claims) != payload:
-        _refuse_ambiguous(payload)
+        refuse_ambiguous(payload)
     origin = key.origin
     for judge in _AFTER:
         if code := judge(policy, issuer, claims, origin, now):
@@ -87,7 +86,7 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
                 code, partial(_facts, code, judge, header.kid, serving, (policy, issuer, claims, origin, now))
             )
     if span is None:
-        _jws.refuse_ambiguous(header_part)
+        refuse_ambiguous_header(header_part)
         span = slice(len(header_part) + 1, -len(signature_part) - 1)
         serving.learn(header_part, header, span)  # only now: a flood of headers must not fill it
     return Principal(_identity(claims, issuer.tenant_id, span, policy.leeway), payload_part)
@@ -99,23 +98,9 @@ def plausible(token: bytes, policy: Policy) -> None:
     Raises:
         InvalidTokenError: Its form, header or claims are not a token's.
     """
-    header_part, payload_part, _signature, _input = _jws.split(token)
-    _jws.read_header(header_part, policy.algorithms)
-    _claims_in(_jws.decode(payload_part))
-
-
-def _claims_in(payload: bytes) -> Claims:
-    try:
-        return read_claims(payload)
-    except NotStrictJsonError as error:
-        raise refusal("invalid_claims", {"found": str(error)}) from None
-
-
-def _refuse_ambiguous(payload: bytes) -> None:
-    try:
-        refuse_ambiguous(payload)
-    except NotStrictJsonError as error:
-        raise refusal("invalid_claims", {"found": str(error)}) from None
+    header_part, payload_part, _signature, _input = split(token)
+    read_header(header_part, policy.algorithms)
+    read_claims(decode(payload_part))
 
 
 @lru_cache(maxsize=1024)

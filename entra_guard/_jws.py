@@ -89,7 +89,7 @@ def decode(segment: bytes) -> bytes:
 def read_header(segment: bytes, algorithms: frozenset[str]) -> Header:
     """Read a header segment and refuse what must not be verified.
 
-    A name that stands in it twice is not noticed here: before anything is granted, `refuse_ambiguous`
+    A name that stands in it twice is not noticed here: before anything is granted, `refuse_ambiguous_header`
     must have had its say.
 
     Raises:
@@ -109,7 +109,7 @@ def read_header(segment: bytes, algorithms: frozenset[str]) -> Header:
     return header
 
 
-def refuse_ambiguous(segment: bytes) -> None:
+def refuse_ambiguous_header(segment: bytes) -> None:
     """Refuse a header that another reader could read in another way: a name in it twice.
 
     Raises:
@@ -134,7 +134,7 @@ def _not_allowed(header: Header, algorithms: frozenset[str]) -> AccessError:
 
 def signature_holds(key: SigningKey, alg: str, signing_input: bytes, signature: bytes) -> bool:
     """Verify one RSA signature over bytes (RFC 7518 sections 3.3 and 3.5, RFC 8017 section 8)."""
-    if len(signature) != key.signature_bytes or key.alg not in ("", alg):
+    if len(signature) != key.signature_bytes or (key.alg and key.alg != alg):
         return False  # OpenSSL would take a PSS signature without its leading zeros
     try:
         key.public_key.verify(signature, signing_input, _PADDINGS[alg], _DIGEST)

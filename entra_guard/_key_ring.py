@@ -88,7 +88,7 @@ class Serving:
 
     def meet(self, object_id: str) -> None:
         """Remember a caller whose token held."""
-        if len(self.callers) < _CALLERS:
+        if object_id and len(self.callers) < _CALLERS:
             self.callers.add(object_id)
 
 
@@ -183,7 +183,7 @@ class KeyRing:
                 return _ENDED
             if future := self._in_flight(now):
                 return future
-            state_after = _key_store.forced(self.state, now, familiar=familiar)
+            state_after = _key_store.forced(self.state, now, self._jitter(), familiar=familiar)
             if state_after is None:
                 return None
             future = self._start(now)  # before the state tells others that it is too soon for another

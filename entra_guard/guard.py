@@ -254,7 +254,8 @@ class Guard:
         if isinstance(decided, Doubt):
             return self._doubted(decided, token, serving, waiting)
         verdicts.put(digest, decided.remembered)
-        serving.meet(decided.remembered.object_id)
+        if decided.remembered.object_id not in serving.callers:
+            serving.meet(decided.remembered.object_id)
         return decided
 
     def _without_keys(self, token: bytes, waiting: _Waiting | None) -> _Waiting:
