@@ -190,9 +190,13 @@ class KeyRing:
             self.state = state_after
         return future
 
+    def may_doubt(self, kid: str, now: float) -> bool:
+        """Whether new material may be found under a known kid: not where that was looked for just now."""
+        return now >= self._suspected.get(kid, now) or bool(self._work.under_way)
+
     def for_suspect(self, seen: Serving, kid: str, now: float) -> Future[None] | None:
         """Ask for a round because a known kid's signature failed: new material may stand under it."""
-        if now < self._suspected.get(kid, now) and not self._work.under_way:
+        if not self.may_doubt(kid, now):
             return None
         with self._lock:
             if self.serving is not seen:

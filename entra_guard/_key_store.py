@@ -31,7 +31,8 @@ class KeySettings:
         refresh: Between two background refreshes, give or take a tenth; at least 60.
         max_stale: How old keys may become while the authority is down. (The longest public outage of
             Entra's lasted 14 h 25 min.)
-        cooldown: Between two refreshes because of an unknown kid; doubles while nothing new appears.
+        cooldown: Between two refreshes because of an unknown kid, and up to half as long again; doubles
+            while nothing new appears.
         max_cooldown: The end of that doubling, how long an unknown kid is remembered, and the time
             between two looks for new material under a kid whose signatures fail.
         wait: The most a request waits for a refresh.
@@ -102,19 +103,22 @@ class Allowance:
     """When something that strangers can cause may be done again: the first is free, then ever later."""
 
     opens: float = NEVER
+    last: float = NEVER
     cooldown: float = 0.0
 
-    def spent(self, settings: KeySettings, now: float) -> Allowance:
+    def spent(self, settings: KeySettings, now: float, jitter: float) -> Allowance:
         """Do it now: the cooldown doubles, less one halving for every `max_cooldown` since the last time.
 
         So it sinks to one in `max_cooldown` under a flood, and stays short where a single stray client
         asks once in a while. In any T seconds there are at most T / max_cooldown + 2 and as many more
-        as there are doublings from `cooldown` to `max_cooldown`.
+        as there are doublings from `cooldown` to `max_cooldown`. The jitter lengthens the cooldown by up
+        to a half, or a fleet that one flood hits would ask in step (benchmarks/fleet.py shows it).
         """
-        halvings = (now - self.opens + self.cooldown) // settings.max_cooldown if self.cooldown else 0
+        halvings = (now - self.last) // settings.max_cooldown if self.cooldown else 0
         wanted = 2 * self.cooldown / 2.0 ** min(halvings, 64)
         cooldown = min(settings.max_cooldown, max(settings.cooldown, wanted))
-        return Allowance(now + cooldown, cooldown)
+        wait = min(settings.max_cooldown, cooldown * (1 + jitter / 2))
+        return Allowance(now + wait, now, cooldown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ class KeyState:
         return now - snapshot.configured_at >= self.settings.configuration_life
 
 
-def forced(state: KeyState, now: float, *, familiar: bool) -> KeyState | None:
+def forced(state: KeyState, now: float, jitter: float, *, familiar: bool) -> KeyState | None:
     """Begin a refresh because of an unknown kid, or None where the settings allow none now.
 
     A flood of forged kids uses up what strangers are allowed. Should Entra change its key without
@@ -184,14 +188,15 @@ def forced(state: KeyState, now: float, *, familiar: bool) -> KeyState | None:
     Args:
         state: What is known.
         now: Monotonic seconds.
+        jitter: From 0 to 1.
         familiar: Whether the token names a caller who was verified before.
     """
     if not state.may_attempt(now):
         return None
     if now >= state.forced.opens:
-        return replace(state, forced=state.forced.spent(state.settings, now))
+        return replace(state, forced=state.forced.spent(state.settings, now, jitter))
     if familiar and now >= state.reserve.opens:
-        return replace(state, reserve=state.reserve.spent(state.settings, now))
+        return replace(state, reserve=state.reserve.spent(state.settings, now, jitter))
     return None
 
 

@@ -141,9 +141,9 @@ def test_retry_after_is_obeyed_up_to_the_refresh_interval(asked: float | None, o
 def test_within_a_back_off_no_caller_causes_an_attempt() -> None:
     state = failed_times(state_with("a"), 4, now=100.0)
     assert not state.may_attempt(107.9)
-    assert forced(state, 107.9, familiar=True) is None
+    assert forced(state, 107.9, 0.0, familiar=True) is None
     assert state.may_attempt(108.0)
-    assert forced(state, 108.0, familiar=False) is not None
+    assert forced(state, 108.0, 0.0, familiar=False) is not None
 
 
 def test_the_configuration_is_read_again_when_it_is_old_or_something_failed() -> None:
@@ -161,7 +161,7 @@ def gaps_of_a_flood(state: KeyState, seconds: float, *, familiar: bool = False) 
     """When a flood that never pauses has the authority asked, as gaps."""
     moments, now = [], 0.0
     while now <= seconds:
-        after = forced(state, now, familiar=familiar)
+        after = forced(state, now, 0.0, familiar=familiar)
         if after is not None:
             state, moments = after, [*moments, now]
         now += 1.0
@@ -172,25 +172,31 @@ def test_a_flood_of_unknown_kids_sinks_from_one_refresh_in_30_seconds_to_one_in_
     assert gaps_of_a_flood(state_with("a"), 1700.0) == [30, 60, 120, 240, 300, 300, 300, 300]
 
 
+def test_jitter_keeps_a_fleet_from_asking_in_step_and_never_shortens_a_cooldown() -> None:
+    first = {Allowance().spent(KeySettings(), 0.0, jitter).opens for jitter in (0.0, 0.3, 0.7, 1.0)}
+    assert first == {30.0, 34.5, 40.5, 45.0}
+    assert Allowance(opens=240.0, last=0.0, cooldown=240.0).spent(KeySettings(), 240.0, 1.0).opens == 540.0
+
+
 def test_the_first_refresh_for_an_unknown_kid_is_free() -> None:
     state = state_with("a", at=0.0)
-    assert forced(state, 0.0, familiar=False) is not None
+    assert forced(state, 0.0, 0.0, familiar=False) is not None
 
 
 def test_a_new_key_starts_the_cooldown_over() -> None:
     state = state_with("a")
     for now in (0.0, 30.0, 90.0):
-        state = forced(state, now, familiar=False)
+        state = forced(state, now, 0.0, familiar=False)
     nothing_new = succeeded(state, snapshot("a", at=91.0), 91.0, 0.5)
-    assert forced(nothing_new, 100.0, familiar=False) is None
+    assert forced(nothing_new, 100.0, 0.0, familiar=False) is None
     for news in (snapshot("a", "b", at=92.0), snapshot("a", at=92.0, material=1)):
-        assert forced(succeeded(nothing_new, news, 92.0, 0.5), 92.0, familiar=False) is not None
+        assert forced(succeeded(nothing_new, news, 92.0, 0.5), 92.0, 0.0, familiar=False) is not None
 
 
 def test_a_stray_client_that_asks_every_five_minutes_does_not_make_the_cooldown_long() -> None:
     state = state_with("a")
     for now in range(0, 36_000, 301):
-        state = forced(state, float(now), familiar=False)
+        state = forced(state, float(now), 0.0, familiar=False)
         assert state is not None
         assert state.forced.cooldown == 30.0
 
@@ -198,11 +204,11 @@ def test_a_stray_client_that_asks_every_five_minutes_does_not_make_the_cooldown_
 def test_a_flood_of_strangers_leaves_the_reserve_to_familiar_callers() -> None:
     state = state_with("a")
     for now in (0.0, 30.0, 90.0, 210.0):
-        state = forced(state, now, familiar=False)
-    assert forced(state, 211.0, familiar=False) is None
-    state = forced(state, 211.0, familiar=True)
+        state = forced(state, now, 0.0, familiar=False)
+    assert forced(state, 211.0, 0.0, familiar=False) is None
+    state = forced(state, 211.0, 0.0, familiar=True)
     assert state is not None
-    assert forced(state, 212.0, familiar=True) is None
+    assert forced(state, 212.0, 0.0, familiar=True) is None
 
 
 def most_in(seconds: float, settings: KeySettings) -> float:
@@ -217,15 +223,19 @@ def budgets(draw: st.DrawFn) -> KeySettings:
     return KeySettings(cooldown=cooldown, max_cooldown=cooldown * draw(st.sampled_from([1.0, 3.0, 10.0])))
 
 
-@given(settings=budgets(), pauses=st.lists(st.integers(0, 2000), min_size=1, max_size=80))
+@given(
+    settings=budgets(),
+    pauses=st.lists(st.integers(0, 2000), min_size=1, max_size=80),
+    jitter=st.sampled_from([0.0, 0.5, 1.0]),
+)
 def test_however_strangers_time_their_tokens_the_budget_holds_in_every_stretch_of_time(
-    settings: KeySettings, pauses: list[int]
+    settings: KeySettings, pauses: list[int], jitter: float
 ) -> None:
     allowance, now, asked = Allowance(), 0.0, []
     for pause in pauses:
         now = max(now + pause, allowance.opens if pause < 1 else 0.0)  # a flood waits for no second longer
         if now >= allowance.opens:
-            allowance = allowance.spent(settings, now)
+            allowance = allowance.spent(settings, now, jitter)
             asked.append(now)
     assert all(later - earlier >= settings.cooldown for earlier, later in pairwise(asked))
     for first, earlier in enumerate(asked):
@@ -246,7 +256,7 @@ def test_even_insiders_get_no_more_than_twice_the_budget_and_never_an_attempt_wi
     for pause, familiar, outcome in steps:
         now += pause
         before = state
-        after = forced(state, now, familiar=familiar)
+        after = forced(state, now, 0.0, familiar=familiar)
         if after is None:
             continue
         assert before.may_attempt(now)

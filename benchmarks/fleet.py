@@ -1,0 +1,354 @@
+"""`python -m benchmarks.fleet`: 10,000 processes over 48 hours, on the real key store with a simulated clock.
+
+Whatever decides in a guard decides here too (`entra_guard._key_store`); only the fetch is made up, and no
+thread runs. Prints what reaches Entra, what good requests were refused, and how soon a new key is known
+everywhere, and draws it into `benchmarks/fleet.svg`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import sys
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from entra_guard import _key_store as store
+from entra_guard._issuer import Issuer
+from entra_guard._key_store import NEVER, KeySettings, KeyState, Snapshot
+from entra_guard._keys import KeySet
+
+MINUTE, HOUR = 60.0, 3600.0
+PROCESSES: Final = 10_000
+END: Final = 48 * HOUR
+GOOD_RATE: Final = 10.0
+"""Good requests per second and process."""
+FORGED_RATE: Final = 0.1
+"""Forged kids per second and process while the flood lasts, 1,000 for the fleet: never the same kid twice."""
+TOKEN_LIFE: Final = 75 * MINUTE
+"""After a rotation, the share of tokens with the new key grows from none to all in this time."""
+EXCHANGE: Final = 0.1
+"""Seconds that a round takes."""
+
+START = (0.0, 30 * MINUTE)
+DEPLOY = (10 * HOUR, 11 * HOUR)
+OUTAGE = (13 * HOUR, 27 * HOUR)
+FLOOD = (33 * HOUR, 37 * HOUR)
+RESTARTS_A_DAY: Final = 0.1
+"""Of all processes: crashes and autoscaling, at any time."""
+SETTINGS: Final = KeySettings()
+ISSUER: Final = Issuer("https://login.example/{tenantid}/v2.0")
+SVG: Final = Path(__file__).with_name("fleet.svg")
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """A new key: when it is published, and when Entra begins to sign with it."""
+
+    name: str
+    published: float
+    used: float
+
+
+ROTATIONS: Final = (
+    Rotation("published two hours before its use", 5 * HOUR, 7 * HOUR),
+    Rotation("sudden, in the flood", 35 * HOUR, 35 * HOUR),
+    Rotation("sudden", 42 * HOUR, 42 * HOUR),
+)
+
+
+def _key_sets() -> list[KeySet]:
+    """What Entra publishes after no, one, two, ... rotations. Nobody verifies: a kid will do for a key."""
+    kids = [f"key-{number}" for number in range(len(ROTATIONS) + 1)]
+    return [
+        KeySet(MappingProxyType({kid: kid for kid in kids[: number + 1]}))  # type: ignore[misc]
+        for number in range(len(kids))
+    ]
+
+
+KEY_SETS: Final = _key_sets()
+
+
+def published(now: float) -> KeySet:
+    return KEY_SETS[sum(rotation.published <= now for rotation in ROTATIONS)]
+
+
+def within(span: tuple[float, float], now: float) -> bool:
+    return span[0] <= now < span[1]
+
+
+@dataclass(slots=True)
+class Process:
+    """One guard in one process."""
+
+    has_file: bool
+    state: KeyState = field(default_factory=lambda: KeyState(SETTINGS))
+    life: int = 0
+    """Counts its starts: what was planned for an earlier life is void."""
+    dark_since: float | None = None
+    """Since when it has had no keys."""
+    saved: Snapshot | None = None
+    """What its keys file holds."""
+
+
+class Fleet:
+    """All processes, an agenda, and what is counted."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.agenda: list[tuple[float, int, str, int, int, Any]] = []
+        self.processes = [Process(has_file=number % 2 == 0) for number in range(PROCESSES)]
+        self.requests = [0] * int(END)
+        self.refused: Counter[str] = Counter()
+        self.refused_at = [0.0] * (int(END // MINUTE) + 1)
+        self.learned: dict[str, dict[int, float]] = defaultdict(dict)
+        self._planned = 0
+
+    def plan(self, when: float, what: str, number: int, detail: Any = None) -> None:
+        """Put something on the agenda of a process's present life."""
+        if when < END:
+            self._planned += 1
+            entry = (when, self._planned, what, number, self.processes[number].life, detail)
+            heapq.heappush(self.agenda, entry)
+
+    def run(self) -> None:
+        draw = self.random
+        for number in range(PROCESSES):
+            self.plan(draw.uniform(*START), "start", number)
+        order = list(range(PROCESSES))
+        draw.shuffle(order)
+        for place, number in enumerate(order):
+            self.restart(number, DEPLOY[0] + place / PROCESSES * (DEPLOY[1] - DEPLOY[0]))
+        for _ in range(int(PROCESSES * RESTARTS_A_DAY * END / (24 * HOUR))):
+            self.restart(draw.randrange(PROCESSES), draw.uniform(HOUR, END))
+        while self.agenda:
+            now, _order, what, number, life, detail = heapq.heappop(self.agenda)
+            if life == self.processes[number].life or what == "restart":
+                getattr(self, f"on_{what}")(now, number, detail)
+        for number in range(PROCESSES):
+            self.lit(END, number)
+
+    def restart(self, number: int, when: float) -> None:
+        self.plan(when, "restart", number)
+
+    # --- what happens --------------------------------------------------------------------------------
+
+    def on_restart(self, now: float, number: int, _detail: Any) -> None:
+        self.lit(now, number)
+        old = self.processes[number]
+        self.processes[number] = Process(old.has_file, life=old.life + 1, saved=old.saved)
+        self.on_start(now, number, None)
+
+    def on_start(self, now: float, number: int, _detail: Any) -> None:
+        process = self.processes[number]
+        if process.has_file and process.saved and now - process.saved.fetched_at < SETTINGS.max_stale:
+            process.state = store.adopted(process.state, process.saved, now)
+        else:
+            process.dark_since = now
+        self.round(now, number)
+        if now < FLOOD[1]:
+            self.plan(max(now, FLOOD[0] + self.random.expovariate(FORGED_RATE)), "forged", number)
+        for index, rotation in enumerate(ROTATIONS, 1):
+            if rotation.used > now:
+                self.plan(self.first_token(rotation.used), "new_key", number, index)
+
+    def first_token(self, used: float) -> float:
+        """When a process sees its first token of a new key: its share grows linearly from nothing."""
+        return used + (2 * self.random.expovariate(1.0) * TOKEN_LIFE / GOOD_RATE) ** 0.5
+
+    def on_due(self, now: float, number: int, _detail: Any) -> None:
+        """The background thread comes: is something due, or was there another round meanwhile?"""
+        process = self.processes[number]
+        state = store.expired(process.state, now)
+        if state.snapshot is None and process.dark_since is None:
+            process.dark_since = now
+        process.state = state
+        if state.due(now):
+            self.round(now, number)
+
+    def on_forged(self, now: float, number: int, _detail: Any) -> None:
+        """A forged kid comes that strangers may still have looked for."""
+        if not within(FLOOD, now):
+            return
+        process = self.processes[number]
+        after = store.forced(process.state, now, self.random.random(), familiar=False)
+        if after is not None:
+            process.state = after
+            self.round(now, number)
+        opens = max(process.state.forced.opens, process.state.next_attempt if process.state.failing else now)
+        self.plan(max(opens, now) + self.random.expovariate(FORGED_RATE), "forged", number)
+
+    def on_new_key(self, now: float, number: int, index: int) -> None:
+        """A good token of a new key comes: known, looked for, or refused."""
+        process, kid = self.processes[number], f"key-{index}"
+        snapshot = process.state.snapshot
+        if snapshot is None or kid in snapshot.keys.by_kid:
+            return
+        after = store.forced(process.state, now, self.random.random(), familiar=True)
+        if after is not None:
+            process.state = after
+            self.round(now, number)
+            if process.state.snapshot and kid in process.state.snapshot.keys.by_kid:
+                return
+        self.refuse(now, now + 1 / GOOD_RATE, "unknown_key", share=1.0)
+        self.plan(now + self.random.expovariate(GOOD_RATE), "new_key", number, index)
+
+    # --- a round of fetching -------------------------------------------------------------------------
+
+    def round(self, now: float, number: int) -> None:
+        process = self.processes[number]
+        state, jitter = process.state, self.random.random()
+        configuration = state.needs_configuration(now)
+        if within(OUTAGE, now):
+            self.reach(now, 1 if state.failing else 2)
+            after = store.failed(state, OSError("status 503"), now, now + EXCHANGE, jitter)
+        else:
+            self.reach(now, 1 + 2 * configuration)
+            configured = now if configuration or state.snapshot is None else state.snapshot.configured_at
+            snapshot = Snapshot(ISSUER, "", published(now), fetched_at=now, configured_at=configured)
+            after = store.succeeded(state, snapshot, now + EXCHANGE, jitter)
+            process.saved = store.replace(after.snapshot, configured_at=NEVER) if process.has_file else None
+            self.lit(now + EXCHANGE, number)
+            self.learn(now + EXCHANGE, number, snapshot.keys)
+        process.state = after
+        self.plan(after.next_attempt, "due", number)
+
+    def reach(self, now: float, requests: int) -> None:
+        """Count what reaches Entra, second by second."""
+        self.requests[min(int(now), len(self.requests) - 1)] += requests
+
+    def learn(self, now: float, number: int, keys: KeySet) -> None:
+        for index, rotation in enumerate(ROTATIONS, 1):
+            if f"key-{index}" in keys.by_kid:
+                self.learned[rotation.name].setdefault(number, now - rotation.used)
+
+    # --- good requests refused -----------------------------------------------------------------------
+
+    def lit(self, now: float, number: int) -> None:
+        """The process has keys, or ends: what it refused since it had none is known now."""
+        process = self.processes[number]
+        if process.dark_since is not None:
+            began = min(now, process.dark_since + SETTINGS.wait)  # the first callers wait, and are served
+            kept = "with" if process.has_file else "without"
+            self.refuse(began, now, f"no keys, {kept} a keys_file", share=1.0)
+            process.dark_since = None
+
+    def refuse(self, began: float, ended: float, why: str, *, share: float) -> None:
+        if ended <= began:
+            return
+        self.refused[why] += round((ended - began) * GOOD_RATE * share)
+        for minute in range(int(began // MINUTE), int(ended // MINUTE) + 1):
+            inside = min(ended, (minute + 1) * MINUTE) - max(began, minute * MINUTE)
+            self.refused_at[min(minute, len(self.refused_at) - 1)] += inside * GOOD_RATE * share / MINUTE
+
+
+# --- the report --------------------------------------------------------------------------------------
+
+SPANS: Final = {
+    "staggered start": START,
+    "calm": (2 * HOUR, 5 * HOUR),
+    "rolling deploy": DEPLOY,
+    "outage": OUTAGE,
+    "first hour after the outage": (OUTAGE[1], OUTAGE[1] + HOUR),
+    "flood of forged kids": FLOOD,
+    "all 48 hours": (0.0, END),
+}
+
+
+def report(fleet: Fleet) -> None:
+    print(f"{PROCESSES:,} processes, {END / HOUR:.0f} hours, {GOOD_RATE:.0f} good requests/s each\n")
+    print("| requests to Entra, per second | mean | busiest minute | busiest second |")
+    print("|---|---|---|---|")
+    for name, (began, ended) in SPANS.items():
+        seconds = fleet.requests[int(began) : int(ended)]
+        minutes = [sum(seconds[start : start + 60]) / 60 for start in range(0, len(seconds), 60)]
+        mean = sum(seconds) / len(seconds)
+        print(f"| {name} | {mean:,.1f} | {max(minutes):,.1f} | {max(seconds):,} |")
+    print("\n| a new key is known everywhere, after its first use | half | 99 % | all |")
+    print("|---|---|---|---|")
+    for rotation in ROTATIONS:
+        after = sorted(fleet.learned[rotation.name].values())
+        words = [_duration(after[int(len(after) * share)]) for share in (0.5, 0.99)]
+        print(f"| {rotation.name} | {words[0]} | {words[1]} | {_duration(after[-1])} |")
+    total = PROCESSES * GOOD_RATE * END
+    print("\n| good requests refused | number | of all |")
+    print("|---|---|---|")
+    for why in ("unknown_key", "no keys, with a keys_file", "no keys, without a keys_file"):
+        number = fleet.refused[why]
+        print(f"| {why} | {number:,} | {number / total:.2e} |")
+
+
+def _duration(seconds: float) -> str:
+    if seconds <= 0:
+        return "before"
+    return f"{seconds:.0f} s" if seconds < 2 * MINUTE else f"{seconds / MINUTE:.0f} min"
+
+
+def draw(fleet: Fleet, path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    import matplotlib.pyplot as plt
+
+    mpl.rcParams.update({"svg.hashsalt": "fleet", "font.size": 9, "svg.fonttype": "none"})
+    step = 5 * 60
+    hours = [start / HOUR for start in range(0, int(END), step)]
+    chunks = [fleet.requests[start : start + step] for start in range(0, int(END), step)]
+    refused = [sum(fleet.refused_at[minute : minute + 5]) / 5 for minute in range(0, int(END // MINUTE), 5)]
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(9, 5), sharex=True, height_ratios=(3, 1), layout="constrained"
+    )
+    above.plot(hours, [max(chunk) for chunk in chunks], color="#9dbbe0", linewidth=1, label="busiest second")
+    above.plot(hours, [sum(chunk) / step for chunk in chunks], color="#1f4e8c", linewidth=1.4, label="mean")
+    above.set(yscale="log", ylim=(0.1, 5000), ylabel="requests/s reaching Entra")
+    above.legend(loc="upper right", frameon=False, ncols=2)
+    below.fill_between(hours, refused, color="#b3402e", linewidth=0)
+    below.set(ylabel="refused/s", xlim=(0, END / HOUR), xticks=range(0, 49, 6), ylim=(0, None))
+    below.set_xlabel(f"hours; {PROCESSES:,} processes with {GOOD_RATE:.0f} good requests per second each")
+    below.text(
+        OUTAGE[0] / HOUR - 0.3,
+        max(refused) * 0.5,
+        "only processes that restarted\nin the outage without a keys_file",
+        ha="right",
+        va="center",
+        fontsize=8,
+    )
+    for axes in (above, below):
+        _mark(axes)
+    for (began, ended), name in MARKS.items():
+        above.text((began + ended) / 2 / HOUR, 5000, name, ha="center", va="bottom", fontsize=8)
+    for rotation in ROTATIONS:
+        where = rotation.used / HOUR + 0.15
+        above.text(where, 0.13, "new key", rotation=90, va="bottom", fontsize=8, color="#666666")
+    figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+MARKS: Final = {START: "start", DEPLOY: "deploy", OUTAGE: "Entra is down", FLOOD: "forged kids"}
+_COLOURS: Final = ("#ffffff", "#e8f0e2", "#f6e3df", "#f7efd8")
+
+
+def _mark(axes: Any) -> None:
+    """Shade what happens, and draw a line where a new key is used."""
+    axes.spines[["top", "right"]].set_visible(False)
+    for (began, ended), colour in zip(MARKS, _COLOURS, strict=True):
+        axes.axvspan(began / HOUR, ended / HOUR, color=colour, zorder=0, linewidth=0)
+    for rotation in ROTATIONS:
+        axes.axvline(rotation.used / HOUR, color="#777777", linewidth=0.8, linestyle=":")
+
+
+def main() -> int:
+    began = time.perf_counter()
+    fleet = Fleet(seed=1)
+    fleet.run()
+    report(fleet)
+    draw(fleet, SVG)
+    print(f"\n{time.perf_counter() - began:.0f} s, drawn into {SVG.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
