@@ -273,6 +273,8 @@ class Guard:
         ring, now = self._ring, self._monotonic()
         if doubt.claims is None:
             return self._met_again(doubt, token, serving, now, waiting)
+        if doubt.code == "bad_signature" and ring.serving is serving and not ring.may_doubt(doubt.kid, now):
+            raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
         waiting = waiting or _Waiting(now, self._settings.wait)
         unknown = doubt.code == "unknown_key"
         answered = ring.state.answered_since(waiting.since)

@@ -192,10 +192,14 @@ def test_every_refusal_has_its_status_challenge_body_and_log_line(
         ("wrong_version", {"token_versions": "2.0"}, {"version": 1}),
     ],
 )
-def test_refusals_that_need_a_policy_of_their_own(office, reason, settings, wishes):
+def test_refusals_that_need_a_policy_of_their_own(office, caplog, reason, settings, wishes):
+    caplog.set_level(logging.INFO, "entra_guard")
     client = TestClient(app_of(office, office.guard(**settings)))
     answer = client.get("/orders", headers=bearer(office.token(**wishes)))
-    assert (answer.status_code, answer.json()["reason"]) == (REASONS[reason].status, reason)
+    words = REASONS[reason]
+    assert (answer.status_code, answer.json()["reason"]) == (words.status, reason)
+    assert f'error_description="{words.client}"' in answer.headers["www-authenticate"]
+    assert words.fix in caplog.text
 
 
 def test_the_403_names_the_scope_that_is_needed(office, client):
@@ -205,7 +209,7 @@ def test_the_403_names_the_scope_that_is_needed(office, client):
     )
 
 
-def test_an_outage_is_503_with_retry_after_and_no_word_about_the_token(office):
+def test_an_outage_is_503_with_retry_after_and_no_word_about_the_token(office, caplog):
     from entra_guard.emulator import Emulator
 
     down = Emulator(seed=8)
@@ -225,6 +229,8 @@ def test_an_outage_is_503_with_retry_after_and_no_word_about_the_token(office):
     assert int(answer.headers["retry-after"]) >= 1
     assert "www-authenticate" not in answer.headers
     assert answer.json()["reason"] == "keys_unavailable"
+    assert "step=http" in caplog.text
+    assert "status 500" in caplog.text
 
 
 OPEN = ["/healthz", "/%68ealthz", "/healthz/", "/static/a.css", "/static/a/b.css", "/healthz?x=1"]
