@@ -1,0 +1,170 @@
+"""`entra-guard token`: a token for another API, decoded and shortened, or whole into a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entra_guard.credentials import AccessToken, Credential
+
+_FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
+_LONGEST: Final = 100
+_KEPT: Final = 60
+_PASSWORD: Final = "AZURE_CLIENT_CERTIFICATE_PASSWORD"  # noqa: S105  # a variable's name
+_OPTIONS: Final = {
+    "AZURE_TENANT_ID": "tenant",
+    "AZURE_CLIENT_ID": "client_id",
+    "AZURE_AUTHORITY_HOST": "authority",
+}
+_PROOFS: Final = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
+
+
+@click.command()
+@click.option(
+    "--scope",
+    metavar="SCOPE",
+    required=True,
+    multiple=True,
+    help="What for: '<Application ID URI>/.default'. May be given again.",
+)
+@click.option("--tenant", metavar="ID", help="Tenant id, or a domain.  [env: AZURE_TENANT_ID]")
+@click.option("--client-id", metavar="ID", help="The app's client id.  [env: AZURE_CLIENT_ID]")
+@click.option(
+    "--authority",
+    metavar="URL",
+    help="A cloud's name or an authority's URL.  [env: AZURE_AUTHORITY_HOST; default: public]",
+)
+@click.option(
+    "--secret-file", type=_FILE, help="A file with the client secret.  [else env: AZURE_CLIENT_SECRET]"
+)
+@click.option(
+    "--certificate",
+    type=_FILE,
+    help=f"A PEM or PFX file with certificate and key.  [password in env: {_PASSWORD}]",
+)
+@click.option(
+    "--managed-identity", is_flag=True, help="Ask as this host; with --client-id, as that identity."
+)
+@click.option("--claims", metavar="JSON", help="The claims of a claims challenge.")
+@click.option("--raw", is_flag=True, help="Write the token itself, to a pipe or a file only.")
+@click.pass_obj
+def token(
+    settings: dict[str, Any] | None, /, *, scope: tuple[str, ...], claims: str | None, raw: bool, **who: Any
+) -> None:
+    """Get a token for another API, as an app or as this host, and show what it says.
+
+    Secrets come from the environment, from a file or from a prompt, and never from the command line,
+    where other users of the machine could read them.
+
+    \b
+        entra-guard token --scope https://graph.microsoft.com/.default
+        entra-guard token --scope api://<client id>/.default --raw | entra-guard explain
+    """  # noqa: D301  # click wants the character, not the letters
+    if raw and sys.stdout.isatty():
+        raise click.UsageError("--raw writes the token to a pipe or a file, and this is a terminal.")
+    with _credential(who, settings or {}) as credential:
+        found = credential.get_token(*scope, claims=claims)
+    if raw:
+        click.echo(found.token)
+    else:
+        _show(found, repr(credential))
+
+
+def _credential(who: Mapping[str, Any], settings: dict[str, Any]) -> Credential:
+    """The credential that the options and the environment describe; asks for a secret where none is."""
+    from entra_guard.credentials import ManagedIdentityCredential  # noqa: PLC0415  # --help stays fast
+
+    if sum(map(bool, (who["secret_file"], who["certificate"], who["managed_identity"]))) > 1:
+        raise click.UsageError("give one of --secret-file, --certificate and --managed-identity.")
+    if who["managed_identity"]:
+        return ManagedIdentityCredential(who["client_id"], **settings)
+    given = {name: who[option] for name, option in _OPTIONS.items() if who[option]}
+    environ = {**os.environ, **given}
+    missing = [name for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID") if not environ.get(name)]
+    if missing:
+        options = " and ".join(f"--{_OPTIONS[name].replace('_', '-')}" for name in missing)
+        raise click.UsageError(f"who is asking? Give {options}, or set {' and '.join(missing)}.")
+    return _application(who, environ, settings)
+
+
+def _application(who: Mapping[str, Any], environ: Mapping[str, str], settings: dict[str, Any]) -> Credential:
+    from entra_guard.credentials import (  # noqa: PLC0415
+        CertificateCredential,
+        ClientSecretCredential,
+        EnvironmentCredential,
+    )
+
+    ids = environ["AZURE_TENANT_ID"], environ["AZURE_CLIENT_ID"]
+    settings = {"authority": environ.get("AZURE_AUTHORITY_HOST") or "public", **settings}
+    if who["certificate"]:
+        return CertificateCredential(
+            *ids, who["certificate"], password=_password(who["certificate"], environ), **settings
+        )
+    if who["secret_file"]:
+        return ClientSecretCredential(*ids, who["secret_file"], **settings)
+    if any(environ.get(name) for name in _PROOFS):
+        return EnvironmentCredential(environ, **settings)
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"no proof: set {', '.join(_PROOFS)}, or give --secret-file or --certificate.")
+    return ClientSecretCredential(*ids, click.prompt("Client secret", hide_input=True, err=True), **settings)
+
+
+def _password(file: Path, environ: Mapping[str, str]) -> str | None:
+    """The password of a certificate, from the environment or a prompt; none where it needs none."""
+    from entra_guard.credentials._client_certificate import (  # noqa: PLC0415
+        UnusableCertificateError,
+        read_certificate,
+    )
+
+    password = environ.get(_PASSWORD)
+    if password or not sys.stdin.isatty():
+        return password or None
+    try:
+        read_certificate(file.read_bytes(), None)
+    except UnusableCertificateError as error:
+        if "password" in str(error):
+            return str(click.prompt("Password of the certificate", hide_input=True, err=True))
+        raise ConfigurationError(f"the certificate cannot be used: {error}") from None
+    return None
+
+
+def _show(found: AccessToken, who: str) -> None:
+    import jwt  # noqa: PLC0415
+
+    from entra_guard.cli._screen import Screen  # noqa: PLC0415
+    from entra_guard.cli._words import away, cut, moment  # noqa: PLC0415
+
+    screen = Screen()
+    ends = f"{moment(found.expires_on)}, {away(found.expires_on - time.time())}"
+    screen.facts([("asked as", who), ("token", cut(found.token, _KEPT)), ("ends", ends)])
+    try:
+        header = jwt.get_unverified_header(found.token)
+        claims = jwt.decode(found.token, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        screen.say("It is no JWT: only the API it is for can read it.", indent=2)
+        return
+    for name, part in (("header", header), ("claims", claims)):
+        screen.heading(name)
+        screen.code(json.dumps(_shortened(part), indent=2), "json")
+
+
+def _shortened(part: Any) -> Any:
+    """The same with what is long cut: nobody reads it, and some of it lets in."""
+    from entra_guard.cli._words import cut  # noqa: PLC0415
+
+    if isinstance(part, dict):
+        return {name: _shortened(value) for name, value in part.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(part, list):
+        return [_shortened(value) for value in part]  # pyright: ignore[reportUnknownVariableType]
+    return cut(part, _KEPT) if isinstance(part, str) and len(part) > _LONGEST else part

@@ -1,0 +1,207 @@
+"""`entra-guard token`: secrets from environment, file or prompt; a view for people, the token for a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from entra_guard.cli._group import group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from outbound_office import Office
+
+    from entra_guard.emulator import Emulator
+
+    Run = Callable[..., Result]
+
+SETTINGS = ("AZURE_", "ENTRA_GUARD_", "IDENTITY_", "IMDS_", "MSI_")
+
+
+@pytest.fixture
+def run(office: Office, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the verb with some environment variables, and none of the machine's."""
+    for name in os.environ:
+        if name.startswith(SETTINGS):
+            monkeypatch.delenv(name)
+    usual = {
+        "AZURE_TENANT_ID": office.entra.tenant_id,
+        "AZURE_CLIENT_ID": office.daemon.client_id,
+        "AZURE_AUTHORITY_HOST": office.entra.url,
+    }
+
+    def run(*options: str, scope: str | None = office.scope, **environ: str | None) -> Result:
+        given = ["--scope", scope] if scope else []
+        variables = {name: value for name, value in {**usual, **environ}.items() if value}
+        return CliRunner().invoke(
+            group, ["token", *given, *options], obj={"http_client": office.web}, env=variables
+        )
+
+    return run
+
+
+def test_the_environments_app_gets_a_token_and_sees_what_it_says(office: Office, run: Run) -> None:
+    done = run(AZURE_CLIENT_SECRET=office.secret.value)
+    assert done.exit_code == 0, done.output
+    assert '"alg": "RS256"' in done.output
+    assert f'"azp": "{office.daemon.client_id}"' in done.output
+    assert "Orders.Read" in done.output
+    assert "in 60 min" in done.output
+
+
+def test_the_view_shows_neither_the_token_nor_the_secret(office: Office, run: Run) -> None:
+    shown = run(AZURE_CLIENT_SECRET=office.secret.value).output
+    token = run("--raw", AZURE_CLIENT_SECRET=office.secret.value).output.strip()
+    assert office.secret.value not in shown
+    for part in token.split(".")[1:]:
+        assert part[:40] not in shown
+    assert "characters)" in shown
+
+
+def test_raw_writes_the_token_and_nothing_else(office: Office, run: Run) -> None:
+    done = run("--raw", AZURE_CLIENT_SECRET=office.secret.value)
+    header, _payload, _signature = done.stdout.strip().split(".")
+    assert header.startswith("ey")
+    assert done.stdout.count("\n") == 1
+
+
+def test_a_secret_may_come_from_a_file(office: Office, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{office.secret.value}\n")
+    assert run("--secret-file", str(file)).exit_code == 0
+
+
+def test_a_certificate_may_prove_the_app(office: Office, run: Run, tmp_path: Path) -> None:
+    file = office.entra.new_certificate(office.daemon).write(tmp_path / "daemon.pem")
+    done = run("--certificate", str(file))
+    assert done.exit_code == 0, done.output
+    assert '"azpacr": "2"' in done.output
+
+
+def test_the_host_may_ask_as_itself(office: Office, run: Run) -> None:
+    identity = office.entra.add_managed_identity("vm", system_assigned=True)
+    done = run("--managed-identity", **office.entra.managed_identity_environment())
+    assert done.exit_code == 0, done.output
+    assert identity.client_id in done.output
+    named = office.entra.add_managed_identity("orders")
+    done = run(
+        "--managed-identity",
+        "--client-id",
+        named.client_id,
+        **office.entra.managed_identity_environment(),
+    )
+    assert f'"azp": "{named.client_id}"' in done.output
+
+
+def test_claims_are_sent_along(office: Office, run: Run) -> None:
+    office.entra.update_app(office.api, optional_claims=["xms_cc"])
+    claims = json.dumps({"access_token": {"nbf": {"essential": True, "value": "1604106651"}}})
+    assert run("--claims", claims, AZURE_CLIENT_SECRET=office.secret.value).exit_code == 0
+    done = run("--claims", "no json", AZURE_CLIENT_SECRET=office.secret.value)
+    assert done.exit_code == 2
+    assert "claims must be" in done.output
+
+
+def test_options_win_over_variables(office: Office, run: Run) -> None:
+    other = office.entra.register_app("Other")
+    secret = office.entra.add_secret(other).value
+    done = run("--client-id", other.client_id, AZURE_CLIENT_SECRET=secret)
+    assert f'"azp": "{other.client_id}"' in done.output
+
+
+def test_a_refusal_is_one_line_with_its_hint(run: Run) -> None:
+    done = run(AZURE_CLIENT_SECRET="not-the-secret-at-all")
+    assert done.exit_code == 1
+    assert "AADSTS7000215" in done.output
+    assert "send the secret's Value" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_token_that_is_no_jwt_is_not_taken_apart(office: Office, run: Run, monkeypatch: Any) -> None:
+    from entra_guard.credentials import AccessToken, ClientSecretCredential
+
+    def opaque(*_args: object, **_more: object) -> AccessToken:
+        return AccessToken("an-opaque-token", int(office.clock.now) + 3600, office.clock.now)
+
+    monkeypatch.setattr(ClientSecretCredential, "get_token", opaque)
+    assert "It is no JWT" in run(AZURE_CLIENT_SECRET=office.secret.value).output
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "words"),
+    [
+        ([], {"AZURE_TENANT_ID": None}, "Give --tenant, or set AZURE_TENANT_ID"),
+        ([], {"AZURE_CLIENT_ID": None}, "Give --client-id"),
+        ([], {}, "no proof: set AZURE_CLIENT_SECRET"),
+        (["--managed-identity", "--certificate", __file__], {}, "give one of"),
+        (["--secret-file", "/nowhere/secret"], {}, "does not exist"),
+        (["--client-secret", "hunter2"], {}, "No such option"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said(
+    run: Run, options: list[str], environ: dict[str, Any], words: str
+) -> None:
+    done = run(*options, **environ)
+    assert done.exit_code == 2
+    assert words in " ".join(done.output.split())
+
+
+# --- on a real terminal ------------------------------------------------------------------------------
+
+
+def on_a_terminal(entra: Emulator, office: Office, *options: str, typed: str = "") -> tuple[int, str]:
+    """Run the verb as a process whose terminal we are, type something, and read what is shown."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    ids = {"AZURE_TENANT_ID": entra.tenant_id, "AZURE_CLIENT_ID": office.daemon.client_id}
+    command = "from entra_guard.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "token", "--scope", office.scope, *options],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**environ, **ids, "AZURE_AUTHORITY_HOST": entra.url},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while True:
+            piece = os.read(ours, 4096)
+            if not piece:
+                break
+            shown += piece
+            if typed and b"secret:" in shown:
+                os.write(ours, f"{typed}\n".encode())
+                typed = ""
+    except OSError:  # how a terminal ends on Linux
+        pass
+    finally:
+        os.close(ours)
+    return process.wait(20), shown.decode()
+
+
+def test_raw_is_refused_on_a_terminal(office: Office) -> None:
+    with office.entra:
+        code, shown = on_a_terminal(office.entra, office, "--raw")
+    assert code == 2
+    assert "this is a terminal" in shown
+    assert office.posts == 0
+
+
+def test_a_secret_is_asked_for_and_not_shown(office: Office) -> None:
+    with office.entra:
+        code, shown = on_a_terminal(office.entra, office, typed=office.secret.value)
+    assert code == 0, shown
+    assert "Client secret:" in shown
+    assert office.secret.value not in shown
+    assert office.daemon.client_id in shown
