@@ -111,6 +111,10 @@ class Policy:
 
     Raises:
         ConfigurationError: A setting that cannot work, or that is empty.
+
+    Example:
+        >>> Policy(Tenants.personal(), frozenset({"api://orders"})).app_id_uri
+        'api://orders'
     """
 
     tenants: Tenants
