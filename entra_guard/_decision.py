@@ -19,7 +19,7 @@ from entra_guard.errors import refusal
 from entra_guard.principal import Identity, Principal
 
 if TYPE_CHECKING:
-    from entra_guard._key_ring import Serving
+    from entra_guard._serving import Serving
     from entra_guard.policy import Policy
 
 _GATE: Final = tuple(check.decide for check in GATE)

@@ -18,7 +18,7 @@ from entra_guard.reasons import REASONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard._key_ring import Serving
+    from entra_guard._serving import Serving
     from entra_guard.policy import Policy
 
 

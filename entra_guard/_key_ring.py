@@ -18,32 +18,26 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from entra_guard import _key_store, _keys_file
-from entra_guard._bounded import Bounded
 from entra_guard._http import new_client
 from entra_guard._key_fetch import Documents, accept, fetch
 from entra_guard._key_keeper import start_keeper
 from entra_guard._key_store import NEVER, KeySettings, KeyState, Snapshot
+from entra_guard._serving import Serving
 from entra_guard._shared_work import SharedWork
 from entra_guard._verdicts import Verdicts
 from entra_guard.errors import FetchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     import httpx
 
-    from entra_guard._issuer import Issuer
-    from entra_guard._jws import Header
     from entra_guard._key_fetch import Source
-    from entra_guard._keys import SigningKey
 
 log: Final = logging.getLogger("entra_guard.keys")
 
 _system_random: Final = SystemRandom().random
-_STRANGERS: Final = 256
-_KNOWN_HEADERS: Final = 64
-_CALLERS: Final = 4096
 _ROUND: Final = "keys"
 _GIVE_UP: Final = 30.0
 """Seconds after which a round counts as failed, whatever its thread still does. A resolver that hangs or
@@ -51,45 +45,6 @@ a peer that sends a header byte by byte escapes every time-out of an HTTP client
 
 _ENDED: Final[Future[None]] = Future()
 _ENDED.set_result(None)
-
-
-class Serving:
-    """What readers use: an issuer, its keys, and what was verified with exactly these keys.
-
-    A key that changes or goes takes the remembered verdicts with it: they live here, so that no
-    reader can remember something under keys that have just been replaced.
-    """
-
-    __slots__ = ("by_kid", "callers", "entra_ahead", "headers", "issuer", "strangers", "verdicts")
-
-    def __init__(
-        self, issuer: Issuer, by_kid: Mapping[str, SigningKey], verdicts: Verdicts, callers: set[str]
-    ) -> None:
-        self.issuer = issuer
-        self.by_kid = by_kid
-        self.verdicts = verdicts
-        self.entra_ahead: float | None = None
-        """Seconds by which the issuer's clock was ahead of ours at its last answer, if it told its time."""
-        self.callers = callers
-        """Object ids of some callers whom these keys have verified: see `_key_store.forced`."""
-        self.headers: dict[bytes, tuple[Header, slice]] = {}
-        """Headers that a token of this issuer had, and where the payload of such a token lies."""
-        self.strangers: Bounded[bytes, tuple[str, float]] = Bounded(_STRANGERS)
-        """Headers whose kid the newest keys lack: the kid, and until when that is not asked again."""
-
-    def learn(self, encoded: bytes, header: Header, payload: slice) -> None:
-        """Keep the header of a token whose signature held."""
-        if len(self.headers) < _KNOWN_HEADERS:
-            self.headers[encoded] = header, payload
-
-    def note_stranger(self, encoded: bytes, kid: str, until: float) -> None:
-        """Remember a header whose kid is none of the keys'."""
-        self.strangers.put(encoded, (kid, until))
-
-    def meet(self, object_id: str) -> None:
-        """Remember a caller whose token held."""
-        if object_id and len(self.callers) < _CALLERS:
-            self.callers.add(object_id)
 
 
 class KeyRing:

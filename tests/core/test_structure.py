@@ -20,7 +20,7 @@ LAYERS = [
     {"_json", "_shared_work", "_keys", "policy"},
     {"_claims", "_jws", "_http", "principal"},
     {"_metadata", "requirement", "checklist", "_verdicts"},
-    {"_key_store", "_environment"},
+    {"_key_store", "_environment", "_serving"},
     {"_key_fetch"},
     {"_keys_file"},
     {"_key_ring"},

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Office, World
+    from keys_office import Office, World
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from conftest import HOUR, Answer, Office, World, await_waiters, in_background, settle
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from keys_office import HOUR, Answer, Office, World, await_waiters, in_background, settle
 
 from entra_guard import FetchError, KeySettings
 from entra_guard.emulator import Emulator

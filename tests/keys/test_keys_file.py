@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from conftest import HOUR, Office, World, settle
+from keys_office import HOUR, Office, World, settle
 
 from entra_guard import _keys_file
 

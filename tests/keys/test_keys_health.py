@@ -9,7 +9,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
-from conftest import HOUR, Office, World, settle
+from keys_office import HOUR, Office, World, settle
 
 from entra_guard import _key_keeper
 from entra_guard._key_keeper import start_keeper

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from conftest import Answer, Office, World
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from keys_office import Answer, Office, World
 
 from entra_guard import ConfigurationError, FetchError
 from entra_guard._http import exchange
