@@ -138,11 +138,13 @@ class KeyRing:
                 return _ENDED
             if future := self._in_flight(now):
                 return future
-            state_after = _key_store.forced(self.state, now, self._jitter(), familiar=familiar)
-            if state_after is None:
+            before = self.state
+            after = _key_store.forced(before, now, self._jitter(), familiar=familiar)
+            if after is None:
                 return None
             future = self._start(now)  # before the state tells others that it is too soon for another
-            self.state = state_after
+            if self.state is before:  # it is another where no thread could be started
+                self.state = after
         return future
 
     def may_doubt(self, kid: str, now: float) -> bool:
