@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 import trio
-from outbound_office import Clock, Get, Office
+from outbound_office import Clock, Get, Office, until
 
 from entra_guard.emulator import Emulator
 
@@ -27,6 +28,11 @@ def office() -> Iterator[Office]:
     entra.grant(daemon, api, "Orders.Read")
     with httpx.Client(transport=entra.transport) as web:
         yield Office(entra, clock, Clock(0.0), api, daemon, entra.add_secret(daemon), web)
+        until(_nothing_runs)  # what a test leaves in the background must not speak up in the next one
+
+
+def _nothing_runs() -> bool:
+    return not any(thread.name.startswith("entra_guard (") for thread in threading.enumerate())
 
 
 def _sync(credential: Credential, *scopes: str, **options: Any) -> AccessToken:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from outbound_office import settled, until
 
@@ -297,6 +299,41 @@ def test_retry_after_is_obeyed_by_the_background_refresh_too(office: Office, get
         settled(credential)
         office.advance(119)
         assert get(credential, office.scope) == first
+
+
+def test_a_proxys_page_that_asks_for_time_gets_it(office: Office, get: Get) -> None:
+    requests = []
+
+    def proxy(request: httpx.Request) -> httpx.Response:  # Entra itself answers in JSON
+        requests.append(request)
+        return httpx.Response(503, headers={"retry-after": "7"}, html="<h1>busy</h1>")
+
+    credential = office.credential(http_client=httpx.Client(transport=httpx.MockTransport(proxy)))
+    for _ in range(2):
+        with pytest.raises(TokenAcquisitionError) as caught:
+            get(credential, office.scope)
+        assert caught.value.retry_after == 7
+    assert len(requests) == 1
+
+
+def test_the_authority_says_when_to_renew(office: Office, get: Get) -> None:
+    class RefreshIn(httpx.BaseTransport):
+        """The emulator's answer with the one field that it leaves out and Entra sometimes sends."""
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            answer = office.entra.transport.handle_request(request)
+            return httpx.Response(answer.status_code, json={**json.loads(answer.read()), "refresh_in": 600})
+
+    credential = office.credential(http_client=httpx.Client(transport=RefreshIn()))
+    first = get(credential, office.scope)
+    office.advance(599)
+    with office.counting(0):
+        assert get(credential, office.scope) == first
+    office.advance(2)
+    with office.counting(1):
+        assert get(credential, office.scope) == first
+        settled(credential)
+        assert get(credential, office.scope) != first
 
 
 # --- refusals ----------------------------------------------------------------------------------------

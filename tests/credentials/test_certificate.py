@@ -159,6 +159,22 @@ def test_a_changed_file_is_picked_up(office: Office, get: Get, made: Any, tmp_pa
     assert get(rotated, office.scope)
 
 
+def test_a_file_that_does_not_change_is_read_once_more_at_the_most(
+    office: Office, get: Get, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from entra_guard.credentials import _certificate
+
+    file = made.write(tmp_path / "daemon.pem")
+    rotated, reads = credential(office, file), []
+    read = _certificate.read_certificate
+    monkeypatch.setattr(_certificate, "read_certificate", lambda *given: reads.append(1) or read(*given))
+    file.write_bytes(made.pem + b"\n")
+    for _ in range(3):
+        get(rotated, office.scope)
+        office.advance(7200)
+    assert len(reads) == 1
+
+
 def test_a_refusal_is_forgotten_when_the_file_changes(
     office: Office, get: Get, made: Any, tmp_path: Path
 ) -> None:

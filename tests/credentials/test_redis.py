@@ -379,9 +379,18 @@ def test_where_entra_fails_a_valid_token_is_found_even_by_a_process_just_started
     with office.counting(1):
         for _ in range(3):
             assert get(late, office.scope).token == first.token
+            settled(late)
     office.advance(1000)
     with pytest.raises(TokenAcquisitionError):
         get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+
+
+def test_who_is_refused_gets_no_token_of_others(office: Office, get: Get, shared: redis.Redis) -> None:
+    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    office.advance(2700)
+    revoked = office.credential(client_secret="not-the-secret-at-all", shared=RedisTokens(shared, KEY))
+    with pytest.raises(TokenAcquisitionError, match="7000215"):
+        get(revoked, office.scope)
 
 
 # --- keys --------------------------------------------------------------------------------------------
