@@ -277,9 +277,8 @@ def report(soak: Soak, seconds: float, seed: int, before: Memory, after: Memory)
     for (kind, outcome), number in sorted(tally.answers.items()):
         print(f"  {kind:8} {outcome:24} {number:8,}")
     middle, late = (waits[int(len(waits) * share)] * 1000 for share in (0.5, 0.999))
-    print(
-        f"  good callers waited {middle:.2f} ms at half, {late:.0f} ms at 99.9 %; {tally.longest:.2f} s at most"
-    )
+    print(f"  good callers waited {middle:.2f} ms at half, {late:.0f} ms at 99.9 %", end="")
+    print(f"; nobody longer than {tally.longest:.2f} s")
     print(f"  rounds of fetching: {tally.rounds} of {most:.0f} allowed")
     print(f"    {tally.forced} began with an unknown kid, {tally.failures} failed")
     print(f"  memory: {before.mib:.0f} MiB halfway and {after.mib:.0f} at the end", end="")

@@ -12,7 +12,8 @@ import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures import wait as settle
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
@@ -28,7 +29,7 @@ from entra_guard._verdicts import Verdicts
 from entra_guard.errors import FetchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     import httpx
@@ -93,6 +94,7 @@ class KeyRing:
     def _after_fork(self) -> None:
         """A new process has no background thread yet: its first reader is to start one."""
         self._lock = threading.Lock()
+        self._lines: list[Callable[[], None]] = []
         self._keeper: threading.Event | None = None
         self._began = NEVER
         self._suspected: dict[str, float] = {}
@@ -107,7 +109,7 @@ class KeyRing:
 
         Waits for nothing and raises nothing: a token whose key is at hand depends on none of it.
         """
-        with self._lock:
+        with self._changing():
             self._expire(now)
             self._keeper = self._keeper or start_keeper(self)
             self.attend_at = min(now + self.settings.refresh / 10, self.state.ends())
@@ -116,7 +118,7 @@ class KeyRing:
 
     def for_nothing(self, now: float) -> Future[None] | None:
         """Ask for a round because there are no keys; None within a back-off."""
-        with self._lock:
+        with self._changing():
             if self.serving is not None:
                 return _ENDED
             return self._in_flight(now) or (self._start(now) if self.state.may_attempt(now) else None)
@@ -133,7 +135,7 @@ class KeyRing:
         opens = min(state.forced.opens, state.reserve.opens) if familiar else state.forced.opens
         if now < opens and not self._work.under_way:
             return None  # a flood ends here, without a lock
-        with self._lock:
+        with self._changing():
             if self.serving is not seen:
                 return _ENDED
             if future := self._in_flight(now):
@@ -155,7 +157,7 @@ class KeyRing:
         """Ask for a round because a known kid's signature failed: new material may stand under it."""
         if not self.may_doubt(kid, now):
             return None
-        with self._lock:
+        with self._changing():
             if self.serving is not seen:
                 return _ENDED
             if future := self._in_flight(now):
@@ -169,6 +171,20 @@ class KeyRing:
     def retry_after(self, now: float) -> float:
         """Seconds until the next attempt, at least 1."""
         return max(1.0, self.state.next_attempt - now)
+
+    # --- the lock ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self) -> Generator[None]:
+        """Hold the lock, and say what there is to say once it is free: a slow log must hold up no reader."""
+        with self._lock:
+            yield
+            lines, self._lines = self._lines, []
+        for line in lines:
+            line()
+
+    def _say(self, level: int, words: str, *values: object, exc_info: Exception | None = None) -> None:
+        self._lines.append(partial(log.log, level, words, *values, exc_info=exc_info))
 
     # --- rounds --------------------------------------------------------------------------------------
 
@@ -216,12 +232,12 @@ class KeyRing:
         try:
             snapshot, documents = self._fetch(known, began)
         except Exception as error:
-            with self._lock:
+            with self._changing():
                 self._failed(error, began, self._monotonic())
             if self._load_file():
                 return
             raise
-        with self._lock:
+        with self._changing():
             before = self.state
             state = _key_store.succeeded(before, snapshot, self._monotonic(), self._jitter())
             if state is before:
@@ -250,12 +266,15 @@ class KeyRing:
         """Note that a round failed. Under the lock."""
         refused = isinstance(error, FetchError) and error.step == "content"
         after = error.retry_after if isinstance(error, FetchError) else None
+        before = self.state
         self.state = _key_store.failed(
-            self.state, error, began, now, self._jitter(), retry_after=after, refused=refused
+            before, error, began, now, self._jitter(), retry_after=after, refused=refused
         )
         kept = "none at hand" if self.serving is None else "the keys at hand stay"
         surprise = None if isinstance(error, FetchError) else error
-        log.warning("keys not refreshed, %s: %s", kept, error, exc_info=surprise)
+        # An outage of hours is one line in the log, and not one for each attempt.
+        level = logging.INFO if str(error) == str(before.last_error) else logging.WARNING
+        self._say(level, "keys not refreshed, %s: %s", kept, error, exc_info=surprise)
 
     def _swap(self, state: KeyState) -> None:
         """Put a new state in place. Under the lock.
@@ -266,7 +285,7 @@ class KeyRing:
         snapshot = state.snapshot
         if snapshot is None:
             self.serving = None
-            log.warning("the signing keys at hand are too old to serve any longer")
+            self._say(logging.WARNING, "the signing keys at hand are too old to serve any longer")
         else:
             self._serve(snapshot)
         self.state = state
@@ -281,9 +300,9 @@ class KeyRing:
         else:
             verdicts, callers = Verdicts(self._remember), set[str]()
         self.serving = Serving(snapshot.issuer, by_kid, verdicts, callers)
-        log.info("signing keys %s of %s", ", ".join(sorted(by_kid)), snapshot.issuer.v2)
+        self._say(logging.INFO, "signing keys %s of %s", ", ".join(sorted(by_kid)), snapshot.issuer.v2)
         for line in snapshot.keys.skipped:
-            log.debug("skipped a key: %s", line)
+            self._say(logging.DEBUG, "skipped a key: %s", line)
 
     def _expire(self, now: float) -> None:
         state = _key_store.expired(self.state, now)
@@ -298,7 +317,7 @@ class KeyRing:
         if future := self._work.under_way.get(_ROUND):
             settle([future], timeout=_GIVE_UP)
         now = self._monotonic()
-        with self._lock:
+        with self._changing():
             self._in_flight(now)  # gives up what never ends
         return min(self.state.next_attempt, self.state.ends()) - now
 
@@ -320,7 +339,7 @@ class KeyRing:
         except (_keys_file.KeysFileError, FetchError) as error:
             log.warning("keys file not used: %s", error)
             return False
-        with self._lock:
+        with self._changing():
             state = _key_store.adopted(self.state, snapshot, self._monotonic())
             if state is self.state:
                 return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import threading
 import time
 import weakref
@@ -105,6 +106,45 @@ def test_probing_does_not_add_fetches(office: Office) -> None:
         office.clock.pass_(3)
     settle(guard)
     assert office.fetches == 0
+
+
+# --- the log ---
+
+
+def test_an_outage_of_hours_is_one_warning_and_a_change_of_its_cause_another(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    guard = office.warm_guard()
+    for how in ("500", "silent"):
+        office.entra.fail("keys", how)
+        for _ in range(5):
+            office.clock.pass_(HOUR + 1)
+            guard._ring.tick()
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 2
+    assert "status 500" in warnings[0]
+    assert "ReadTimeout" in warnings[1]
+
+
+def test_what_is_logged_is_logged_with_no_lock_held(office: Office) -> None:
+    guard = office.warm_guard()
+    office.entra.fail("all", "500")
+    held = []
+
+    class Curious(logging.Handler):
+        def emit(self, _record: logging.LogRecord) -> None:
+            held.append(guard._ring._lock.locked())
+
+    curious = Curious()
+    logging.getLogger("entra_guard.keys").addHandler(curious)
+    try:
+        for _ in range(30):
+            office.clock.pass_(HOUR)
+            guard._ring.tick()
+    finally:
+        logging.getLogger("entra_guard.keys").removeHandler(curious)
+    assert held
+    assert not any(held)
 
 
 # --- the background ---
