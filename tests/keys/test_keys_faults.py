@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import httpx
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -193,6 +194,32 @@ def test_poison_is_not_served_to_a_guard_that_has_no_keys_either(
     assert world.ask(guard, office.token()).status == 200
 
 
+def test_an_issuer_that_was_pinned_is_never_exchanged_for_another_tenants(
+    office: Office, world: World
+) -> None:
+    contoso, other = office.entra.find_tenant(), "11111111-2222-4333-8444-555555555555"
+
+    class Confused(httpx.BaseTransport):
+        astray = False
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            response = office.entra.transport.handle_request(request)
+            text = response.read().decode()
+            return httpx.Response(200, text=text.replace(contoso.id, other) if self.astray else text)
+
+    transport = Confused()
+    with httpx.Client(transport=transport) as client:
+        guard = office.warm_guard(tenant=contoso.domain, http_client=client)
+        transport.astray = True
+        office.clock.pass_(13 * HOUR)
+        guard._ring.tick()
+        health = guard.health()
+        assert "not the pinned" in health.last_error
+        assert contoso.id in health.issuer
+        assert world.ask(guard, office.token()).status == 200
+        settle(guard)
+
+
 def test_a_foreign_jwks_uri_is_never_asked(office: Office, world: World) -> None:
     office.entra.fail("configuration", "foreign-jwks-uri")
     assert world.ask(office.guard(), office.token()).status == 503
@@ -278,6 +305,19 @@ def test_rotation_after_rotation_no_caller_of_many_is_refused(office: Office, wo
     for number in range(30):
         office.entra.restore((one, other)[number % 2])
         assert statuses(world.ask_all(guard, [office.token() for _ in range(8)])) == {200}
+
+
+def test_a_token_that_was_judged_while_newer_keys_came_is_judged_again(
+    office: Office, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = office.warm_guard()
+    office.entra.rotate_keys(overlap=False)
+
+    def too_late(*_arguments: object, **_settings: object) -> None:
+        guard._ring.fill()  # what another caller's round may do in just this moment
+
+    monkeypatch.setattr(guard._ring, "for_unknown", too_late)
+    assert world.ask(guard, office.token()).status == 200
 
 
 def test_the_same_kid_with_new_material_costs_one_refresh_and_then_serves(
