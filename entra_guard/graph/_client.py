@@ -146,20 +146,24 @@ class GraphClient:
         Raises:
             GraphError: Graph refused, the answer is no collection, or its next page is on another host.
         """
-        url: str | None = self._url(path, params)
+        url, seen = self._first(path, params)
         while url is not None:
             page = self._drive(ask(Ask("GET", url, headers=headers or {}), self._patience))
             yield from items_of(page)
-            url = next_page(page, url)
+            url = next_page(page, url, seen)
 
     async def aiterate(self, path: str, params: Params = None, headers: Headers = None) -> AsyncIterator[Any]:
         """Do what `iterate` does, with `async for`."""
-        url: str | None = self._url(path, params)
+        url, seen = self._first(path, params)
         while url is not None:
             page = await self._adrive(ask(Ask("GET", url, headers=headers or {}), self._patience))
             for item in items_of(page):
                 yield item
-            url = next_page(page, url)
+            url = next_page(page, url, seen)
+
+    def _first(self, path: str, params: Params) -> tuple[str | None, set[str]]:
+        """Where a collection begins, and the pages seen so far."""
+        return self._url(path, params), set()
 
     def batch(self, requests: Iterable[BatchRequest]) -> list[BatchAnswer]:
         """Send many requests in few, twenty at a time, and return the answers in the same order.

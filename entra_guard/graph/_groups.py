@@ -185,10 +185,10 @@ class GroupResolver:
 
 def _members(graph: GraphClient, path: str, body: Mapping[str, Any]) -> Iterator[str]:
     """The ids in an answer and in the pages after it."""
-    page, url = graph.post(path, body), f"{graph.base_url}{path}"
+    page, url, seen = graph.post(path, body), f"{graph.base_url}{path}", set[str]()
     while True:
         yield from (str(identifier) for identifier in items_of(page))
-        following = next_page(page, url)
+        following = next_page(page, url, seen)
         if following is None:
             return
         page, url = graph.get(following), following

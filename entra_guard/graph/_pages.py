@@ -20,12 +20,13 @@ def items_of(page: Any) -> list[Any]:
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
-def next_page(page: Any, url: str) -> str | None:
-    """The URL of the next page, which must be on the host of this one and another page, or None.
+def next_page(page: Any, url: str, seen: set[str]) -> str | None:
+    """The URL of the next page, which must be on the host of this one and not a page seen before, or None.
 
     Args:
         page: This page.
         url: Where it came from.
+        seen: The pages before; this one is added.
 
     Raises:
         GraphError: The link leads elsewhere, or in a circle: the token must not follow.
@@ -38,6 +39,7 @@ def next_page(page: Any, url: str) -> str | None:
         raise GraphError(
             0, "foreign_next_link", f"@odata.nextLink leads to another host ({there.netloc or 'none'})"
         )
-    if link == url:
-        raise GraphError(0, "circular_next_link", "@odata.nextLink leads to the page that it stands on")
+    seen.add(url)
+    if link in seen:
+        raise GraphError(0, "circular_next_link", "@odata.nextLink leads to a page that was there before")
     return str(link)

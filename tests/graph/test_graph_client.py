@@ -213,6 +213,7 @@ def test_the_next_page_is_on_the_same_host_and_another_page(office: Office, call
 
     def lying(request: httpx.Request) -> httpx.Response:  # no emulator lies so
         asked.append(request.url.host)
+        assert len(asked) < 5
         return httpx.Response(200, json={"value": [{"id": "1"}], "@odata.nextLink": link})
 
     transport = httpx.MockTransport(lying)
@@ -224,6 +225,27 @@ def test_the_next_page_is_on_the_same_host_and_another_page(office: Office, call
     with pytest.raises(GraphError, match="next_link"):
         call(graph, "iterate", "/users")
     assert asked == ["graph.microsoft.com"]
+
+
+def test_pages_do_not_go_round_in_circles(office: Office, call: Call) -> None:
+    asked = []
+
+    def circling(request: httpx.Request) -> httpx.Response:  # no emulator does so
+        asked.append(request.url.params.get("page"))
+        assert len(asked) < 5
+        other = "1" if asked[-1] == "2" else "2"
+        link = f"https://graph.microsoft.com/v1.0/users?page={other}"
+        return httpx.Response(200, json={"value": [], "@odata.nextLink": link})
+
+    transport = httpx.MockTransport(circling)
+    graph = GraphClient(
+        office.credential,
+        http_client=httpx.Client(transport=transport),
+        async_http_client=httpx.AsyncClient(transport=transport),
+    )
+    with pytest.raises(GraphError, match="circular"):
+        call(graph, "iterate", "/users", {"page": "1"})
+    assert asked == ["1", "2"]
 
 
 def test_a_single_object_is_no_collection(office: Office, call: Call) -> None:
