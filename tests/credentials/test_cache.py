@@ -235,8 +235,11 @@ def test_when_the_authority_fails_and_there_is_no_token_the_error_says_try_again
     assert get(credential, office.scope)
 
 
-def test_a_broken_connection_is_tried_once_more_at_once(office: Office, get: Get) -> None:
-    office.entra.fail_next("token", "dropped")
+@pytest.mark.parametrize("fault", ["dropped", "500", "503", "temporarily_unavailable"])
+def test_a_broken_connection_and_a_servers_mishap_are_tried_once_more_at_once(
+    office: Office, get: Get, fault: str
+) -> None:
+    office.entra.fail_next("token", fault)
     with office.counting(2):
         assert get(office.credential(), office.scope)
 

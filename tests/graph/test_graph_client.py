@@ -370,7 +370,10 @@ def test_with_clients_of_its_own_it_works_over_sockets_and_closes_them(office: O
             async with office.graph(**own) as graph:
                 assert (await graph.aget("/users"))["value"]
                 client = graph._of_loop.get()
-            return client.is_closed
+            closed = client.is_closed
+            assert (await graph.aget("/users"))["value"]  # it can be used on
+            await graph.aclose()
+            return closed
 
         assert asyncio.run(use())
         with office.graph(**own) as graph:

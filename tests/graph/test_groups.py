@@ -113,6 +113,14 @@ def test_fifty_requests_of_one_caller_ask_once(office: Office, clock: Clock, ali
     assert office.asked == 1
 
 
+def test_who_comes_as_another_is_done_is_told_the_same(office: Office, clock: Clock, alice: Caller) -> None:
+    groups = resolver(office, clock)
+    found = groups.groups_of(alice)
+    key = f"{alice.tenant_id}/{alice.object_id}"
+    assert groups._ask(key, f"/users/{alice.object_id}/getMemberObjects") == found
+    assert office.asked == 1
+
+
 def test_in_an_outage_what_was_known_stays_for_an_hour(
     office: Office, call: Call, clock: Clock, alice: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
