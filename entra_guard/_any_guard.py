@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from entra_guard import _jws
 from entra_guard._claims import Claims, read_claims
 from entra_guard._health import Health
-from entra_guard.errors import AccessError, KeysUnavailableError
+from entra_guard.errors import AccessError, ConfigurationError, KeysUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,6 +30,9 @@ class AnyGuard:
     Args:
         guards: In the order in which they are asked; the first one refuses tokens of strangers.
 
+    Raises:
+        ConfigurationError: One of them is no guard.
+
     Example:
         >>> from entra_guard import Guard
         >>> ours = Guard(tenant="aaaabbbb-0000-cccc-1111-dddd2222eeee", audience="api://orders")
@@ -39,6 +42,9 @@ class AnyGuard:
     """
 
     def __init__(self, *guards: Guard) -> None:
+        for guard in guards:
+            if not hasattr(guard, "issues"):
+                raise ConfigurationError(f"a guard is combined with guards, not with {type(guard).__name__}")
         self.guards = guards
 
     def __or__(self, other: Guard | AnyGuard) -> AnyGuard:

@@ -34,21 +34,30 @@ async def run_for(
 ) -> None:
     """Run an application, and end the stream it has begun when so many seconds are over."""
     end = anyio.current_time() + seconds
+    is_open = False
     with anyio.CancelScope() as lifetime:
 
         async def timed(message: Message) -> None:
-            lifetime.deadline = end if _goes_on(message) else float("inf")
+            nonlocal is_open
+            was_open, is_open = is_open, _is_open(message, is_open)
+            is_over = anyio.current_time() >= end
+            may_be_whole = is_over and message["type"] == "http.response.start"
+            lifetime.deadline = end if is_open and not may_be_whole else float("inf")
+            if was_open and is_open and is_over:
+                return  # more of it, from an application that is slow to see its cancellation
             await send(message)
 
         await app(scope, receive, timed)
-    if lifetime.cancelled_caught:
+    if lifetime.cancelled_caught and is_open:
         log.info("%s %s: ended, its token has expired", scope["type"], scope["path"])
         await send(dict(_ENDS[scope["type"]]))
 
 
-def _goes_on(message: Message) -> bool:
-    """Whether a stream is open after this message."""
+def _is_open(message: Message, was_open: bool) -> bool:
+    """Whether a stream is open after this message. A response that declares its length ends by itself."""
     kind: str = message["type"]
-    return kind in {"websocket.accept", "websocket.send"} or (
-        kind == "http.response.body" and bool(message.get("more_body"))
-    )
+    if kind == "http.response.start":
+        return all(name.lower() != b"content-length" for name, _value in message.get("headers", ()))
+    if kind == "http.response.body":
+        return was_open and bool(message.get("more_body"))
+    return kind in {"websocket.accept", "websocket.send"}

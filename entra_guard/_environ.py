@@ -28,12 +28,3 @@ def whole_path(environ: Environ) -> str:
 
 def _decoded(text: str) -> str:
     return text.encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-def is_preflight(environ: Environ) -> bool:
-    """A CORS preflight, which carries no credentials by design (Fetch standard, section 3.2)."""
-    return (
-        environ.get("REQUEST_METHOD") == "OPTIONS"
-        and "HTTP_ORIGIN" in environ
-        and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
-    )

@@ -79,9 +79,8 @@ def described(
     offered = dict.fromkeys(scopes)
     for path, operation in _operations(document):
         if everywhere and not is_public(path):
-            needs = operation.setdefault("security", [])
-            if not any(name in need for need in needs):
-                needs.append({name: []})
+            alternatives: list[Document] = operation.get("security") or [{}]
+            operation["security"] = [{name: []} | needed_together for needed_together in alternatives]
         for need in operation.get("security", []):
             if name in need:
                 offered |= dict.fromkeys(need[name])

@@ -114,13 +114,14 @@ def _is_normal(path: str) -> bool:
 
 
 class GateSettings(TypedDict, total=False):
-    """What an application's entrance can be told, as keyword arguments: see `Gate`."""
+    """What every adapter can be told about an application, in the same words: see `Gate`."""
 
     public: Iterable[str]
     roles: Iterable[str] | str
     scopes: Iterable[str] | str
     app_only: bool
     users_only: bool
+    close_at_expiry: bool | None
 
 
 class Gate:
@@ -128,11 +129,13 @@ class Gate:
 
     Args:
         guard: Decides.
-        public: Paths that need no token.
+        public: Paths that need no token, such as ['/healthz', '/static/*'].
         roles: App roles that every other route asks for, all of them.
         scopes: Delegated permissions that every other route asks for.
         app_only: Let applications pass, and no users.
         users_only: Let users pass, and no applications.
+        close_at_expiry: End a stream that outlives its token: None for WebSockets (closed with 1008),
+            True for streamed responses too, False for neither.
 
     Raises:
         ConfigurationError: A setting that cannot work.
@@ -147,17 +150,24 @@ class Gate:
         scopes: Iterable[str] | str = (),
         app_only: bool = False,
         users_only: bool = False,
+        close_at_expiry: bool | None = None,
     ) -> None:
         if not hasattr(guard, "averify"):
             raise ConfigurationError(f"guard must be a Guard, not {type(guard).__name__}")
         self.guard: Final = guard
         self.is_public: Final = PublicPaths(public).cover
         """Tells whether a routed, decoded path needs no token."""
+        self.ends: Final = {"websocket": close_at_expiry is not False, "http": close_at_expiry is True}
+        """Whether a stream of this kind ends with its token."""
         self._asked: Final = (
             Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only)
             if roles or scopes or app_only or users_only
             else None
         )
+
+    def is_over(self, principal: Principal | None) -> bool:
+        """Tell whether a streamed response has outlived its caller's token, and shall not."""
+        return self.ends["http"] and principal is not None and self.guard.seconds_left(principal) <= 0
 
     def admit(self, authorization: Sequence[bytes]) -> Principal:
         """Tell who is calling, from the values of all Authorization headers.

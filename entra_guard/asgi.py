@@ -5,18 +5,21 @@ Pure ASGI, and independent of lifespan, which some hosts never send. Translates,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._asgi_expiry import POLICY_VIOLATION, run_for
 from entra_guard._cors_order import notice_order
+from entra_guard._preflight import ask, is_preflight
 from entra_guard._request import Gate, health_answer, log_refusal
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal, unbind_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+    from typing import Unpack
 
     from entra_guard._any_guard import AnyGuard
+    from entra_guard._request import GateSettings
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
 
@@ -44,18 +47,19 @@ class Credentials:
 class GuardMiddleware:
     """Lets requests with a good token reach the application, and answers all others.
 
-    Handlers find the `Principal` as `request.user`, and `current_principal()` works anywhere below.
+    Handlers find the `Principal` as `request.user`, and `current_principal()` works anywhere below. A
+    CORS preflight is passed on without its body; put CORS handling before the guard all the same, so
+    that pages can read refusals.
+
+    Litestar, Quart and Falcon answer every exception themselves: for `@requires` in them, register a
+    handler for `AccessError` that answers with its `status`, `headers` and `body`.
 
     Args:
         app: The ASGI application.
         guard: Decides.
-        public: Paths that need no token, such as ['/healthz', '/static/*'].
-        roles: App roles that every other route asks for, all of them.
-        scopes: Delegated permissions that every other route asks for.
-        app_only: Let applications pass, and no users.
-        users_only: Let users pass, and no applications.
-        close_at_expiry: End a stream that outlives its token: None for WebSockets (closed with 1008),
-            True for streamed HTTP responses too, False for neither.
+        settings: What every adapter understands, see `Gate`: `public` paths such as
+            ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only` for all other routes;
+            `close_at_expiry`: None for WebSockets, True for streamed responses too, False for neither.
 
     Raises:
         ConfigurationError: A setting that cannot work.
@@ -64,39 +68,24 @@ class GuardMiddleware:
         >>> app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        app: App,
-        *,
-        guard: Guard | AnyGuard,
-        public: Iterable[str] = (),
-        roles: Iterable[str] | str = (),
-        scopes: Iterable[str] | str = (),
-        app_only: bool = False,
-        users_only: bool = False,
-        close_at_expiry: bool | None = None,
-    ) -> None:
+    def __init__(self, app: App, *, guard: Guard | AnyGuard, **settings: Unpack[GateSettings]) -> None:
         self.app = app
-        self._gate = Gate(
-            guard, public=public, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only
-        )
-        self._ends = {"websocket": close_at_expiry is not False, "http": close_at_expiry is True}
+        self._gate = Gate(guard, **settings)
         notice_order(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        if (
-            kind == "lifespan"
-            or self._gate.is_public(_routed_path(scope))
-            or (scope.get("method") == "OPTIONS" and _is_preflight(scope))
-        ):
+        if kind == "lifespan" or self._gate.is_public(_routed_path(scope)):
             await self.app(scope, receive, send)
             return
-        started = False
+        if scope.get("method") == "OPTIONS" and is_preflight(scope):
+            await ask(self.app, scope, receive, send)
+            return
+        begun = ""
 
         def watched(message: Message) -> Awaitable[None]:
-            nonlocal started
-            started = True
+            nonlocal begun
+            begun = message["type"]
             return send(message)
 
         bound = None
@@ -105,17 +94,21 @@ class GuardMiddleware:
             scope["user"] = principal
             scope["auth"] = Credentials(principal)
             bound = bind_principal(principal)
-            if self._ends[kind]:
+            if self._gate.ends[kind]:
                 await run_for(self._gate.guard.seconds_left(principal), self.app, scope, receive, watched)
             else:
                 await self.app(scope, receive, watched)
         except AccessError as error:
-            if started:
+            if begun not in _REFUSABLE:
                 raise
-            await refuse(error, scope, send)
+            await refuse(error, scope, send, accepted=bool(begun))
         finally:
             if bound is not None:
                 unbind_principal(bound)
+
+
+_REFUSABLE: Final = frozenset({"", "websocket.accept", "websocket.send"})
+"""What may have been sent last, when a refusal comes, for it still to be told to the client."""
 
 
 def authorization(scope: Mapping[str, Any]) -> list[bytes]:
@@ -127,31 +120,31 @@ def _routed_path(scope: Scope) -> str:
     """The path below the mount point, as the application's router sees it (ASGI: root_path)."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
-    if not root:
+    if root in {"", "/"}:
         return path
-    root = root.rstrip("/")
-    if root and (path == root or path.startswith(f"{root}/")):
-        return path[len(root) :] or "/"
-    return path
+    if path == root:
+        return "/"
+    if path.startswith(f"{root}/"):
+        return path[len(root) :]
+    return path if root not in path else _UNCLEAR
 
 
-def _is_preflight(scope: Scope) -> bool:
-    """Whether OPTIONS is a preflight, which carries no credentials (Fetch standard, section 3.2)."""
-    names = {name for name, _value in scope["headers"]}
-    return {b"origin", b"access-control-request-method"} <= names
+_UNCLEAR: Final = "//"
+"""A path that is never public, for one in which frameworks do not agree where the mount point is: some
+route '/static/api/orders' below '/api' as '/orders', others as it stands."""
 
 
-async def refuse(error: AccessError, scope: Scope, send: Send) -> None:
+async def refuse(error: AccessError, scope: Scope, send: Send, *, accepted: bool = False) -> None:
     """Answer a request that must not pass, and tell the operator why.
 
     A WebSocket is closed before it is accepted, with the whole answer where the server can send one
-    (ASGI: "WebSocket Denial Response").
+    (ASGI: "WebSocket Denial Response"). One that the application has `accepted` is closed with 1008.
     """
     method = scope.get("method", "WEBSOCKET")
     log_refusal(error, method, scope["path"])
     prefix = "http.response"
     if scope["type"] == "websocket":
-        if "websocket.http.response" not in scope.get("extensions", {}):
+        if accepted or "websocket.http.response" not in (scope.get("extensions") or ()):
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": error.code})
             return
         prefix = "websocket.http.response"

@@ -1,9 +1,12 @@
 """The guard as a Django middleware, sync and async. Translates, decides nothing, writes no user table.
 
-Settings: `ENTRA_GUARD = {"guard": Guard(...), "public": ["/healthz"]}`, with the same words as elsewhere
-(`roles`, `scopes`, `app_only`, `users_only`), and `"entra_guard.django.GuardMiddleware"` in MIDDLEWARE:
-after CORS handling and Django's AuthenticationMiddleware, which sets `request.user` too, and before
-everything that needs the caller.
+    ENTRA_GUARD = {"guard": Guard.from_env(), "public": ["/healthz"]}
+    MIDDLEWARE = ["corsheaders.middleware.CorsMiddleware", "entra_guard.django.GuardMiddleware", ...]
+
+What ENTRA_GUARD understands beside the guard are the words of every adapter: `public`, `roles`,
+`scopes`, `app_only`, `users_only`, `close_at_expiry`. The guard goes after CORS handling, and before
+everything that needs the caller. Django's own check against cross-site forgery stays what it is: views
+that only programs POST to are marked `csrf_exempt`, as REST framework does for its own.
 """
 
 from __future__ import annotations
@@ -16,10 +19,11 @@ from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 
 from entra_guard._cors_order import notice_names
-from entra_guard._environ import authorization, is_preflight
+from entra_guard._environ import authorization
+from entra_guard._preflight import is_preflight_environ
 from entra_guard._request import Gate, log_refusal
-from entra_guard.errors import AccessError, ConfigurationError
-from entra_guard.principal import Principal, bind_principal, unbind_principal
+from entra_guard.errors import AccessError, ConfigurationError, refusal
+from entra_guard.principal import Principal, acting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -102,7 +106,9 @@ class GuardMiddleware:
             markcoroutinefunction(self)
         own = f"{type(self).__module__}.{type(self).__qualname__}"
         names = list(settings.MIDDLEWARE)
-        notice_names(names[names.index(own) :] if own in names else ())
+        self._cors_is_inside = notice_names(names[names.index(own) :] if own in names else ())
+        if self._cors_is_inside:
+            self.process_view = self._no_view_for_strangers
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
@@ -114,7 +120,7 @@ class GuardMiddleware:
         except AccessError as error:
             return answer(request, error)
         with _acting(request, principal):
-            return _streamed_by(principal, self._get_response(request))
+            return self._streamed(principal, self._get_response(request))
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         if self._is_open(request):
@@ -124,14 +130,29 @@ class GuardMiddleware:
         except AccessError as error:
             return answer(request, error)
         with _acting(request, principal):
-            return _streamed_by(principal, await self._get_response(request))
+            return self._streamed(principal, await self._get_response(request))
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer a refusal that a view raised, as `@requires` does."""
         return answer(request, exception) if isinstance(exception, AccessError) else None
 
     def _is_open(self, request: HttpRequest) -> bool:
-        return self._gate.is_public(request.path_info) or is_preflight(request.META)
+        return self._gate.is_public(request.path_info) or (
+            self._cors_is_inside and is_preflight_environ(request.META)
+        )
+
+    def _no_view_for_strangers(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
+        """Stop a preflight that no CORS handling has answered: most views do not look at the method."""
+        is_known = hasattr(request, "principal") or self._gate.is_public(request.path_info)
+        return None if is_known else answer(request, refusal("missing_token"))
+
+    def _streamed(self, principal: Principal, response: HttpResponseBase) -> HttpResponseBase:
+        """Keep the caller known while a body is made. A file is left alone: servers send it their own way."""
+        if isinstance(response, StreamingHttpResponse) and not getattr(response, "file_to_stream", None):
+            content: Any = response.streaming_content
+            wrap = _achunks if response.is_async else _chunks
+            response.streaming_content = wrap(self._gate, principal, content)
+        return response
 
 
 def gate() -> Gate:
@@ -155,45 +176,33 @@ def answer(request: HttpRequest, error: AccessError) -> HttpResponse:
 
 
 @contextmanager
-def _acting(request: HttpRequest, principal: Principal) -> Generator[None]:
-    request.principal = principal  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    request.user = EntraUser(principal)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
-    bound = bind_principal(principal)
-    try:
+def _acting(request: Any, principal: Principal) -> Generator[None]:
+    user = EntraUser(principal)
+
+    async def auser() -> EntraUser:
+        return user
+
+    request.principal = principal
+    request.user, request.auser = user, auser
+    # Where Django's AuthenticationMiddleware keeps whom it has found: further in, it finds ours.
+    request._cached_user = request._acached_user = user  # noqa: SLF001
+    with acting(principal):
         yield
-    finally:
-        unbind_principal(bound)
 
 
-def _streamed_by(principal: Principal, response: HttpResponseBase) -> HttpResponseBase:
-    """Keep the caller known while a body is made. A file is left alone: servers send it their own way."""
-    if isinstance(response, StreamingHttpResponse) and not getattr(response, "file_to_stream", None):
-        content: Any = response.streaming_content
-        response.streaming_content = (
-            _achunks(principal, content) if response.is_async else _chunks(principal, content)
-        )
-    return response
-
-
-def _chunks(principal: Principal, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    while True:
-        bound = bind_principal(principal)
-        try:
-            chunk = next(chunks)
-        except StopIteration:
+def _chunks(gate: Gate, principal: Principal, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    while not gate.is_over(principal):
+        with acting(principal):
+            chunk = next(chunks, None)
+        if chunk is None:
             return
-        finally:
-            unbind_principal(bound)
         yield chunk
 
 
-async def _achunks(principal: Principal, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    while True:
-        bound = bind_principal(principal)
-        try:
-            chunk = await anext(chunks)
-        except StopAsyncIteration:
+async def _achunks(gate: Gate, principal: Principal, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while not gate.is_over(principal):
+        with acting(principal):
+            chunk = await anext(chunks, None)
+        if chunk is None:
             return
-        finally:
-            unbind_principal(bound)
         yield chunk

@@ -7,6 +7,8 @@
     }
 
 The guard is that of `settings.ENTRA_GUARD`, with `entra_guard.django.GuardMiddleware` or without it.
+Without the middleware there are `request.auth` and `needs`; `current_principal()` and `@requires` know
+the caller only behind it.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from django.http import HttpResponse
     from rest_framework.request import Request
     from rest_framework.response import Response
+    from rest_framework.views import APIView
 
 
 class Refused(APIException):
@@ -83,6 +86,9 @@ def needs(
 ) -> type[BasePermission]:
     """Make a permission class: as `entra_guard.requires` does a decorator.
 
+    Combined with others (`needs(...) | ReadOnly`), the combination decides, and a refusal is REST
+    framework's own 403, as nobody knows which part was meant.
+
     Raises:
         ConfigurationError: Nothing is asked for, or nobody could meet it.
 
@@ -95,13 +101,15 @@ def needs(
     )
 
     class Needs(BasePermission):
-        def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002
+        def has_permission(self, request: Request, view: APIView) -> bool:
             if not isinstance(request.auth, Principal):
                 return False
             try:
                 check_any(asked, request.auth)
             except AccessError as error:
-                raise _refused(request, error) from error
+                if Needs in map(type, view.get_permissions()):  # and not a part of `Needs | Other`
+                    raise _refused(request, error) from error
+                return False
             return True
 
     return Needs

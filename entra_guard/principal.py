@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 import pybase64
 
 from entra_guard.errors import EntraGuardError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
@@ -161,3 +165,19 @@ def bind_principal(principal: Principal) -> Token[Principal]:
 def unbind_principal(bound: Token[Principal]) -> None:
     """Undo `bind_principal`."""
     _current.reset(bound)
+
+
+@contextmanager
+def acting(principal: Principal) -> Generator[None]:
+    """Make a caller current while the block runs: for adapters, and for tests of code below them.
+
+    Example:
+        >>> def test_orders_of_alice(entra):
+        ...     with acting(entra.principal(user="alice", roles=["Orders.Read"])):
+        ...         assert read_orders() == []
+    """
+    bound = bind_principal(principal)
+    try:
+        yield
+    finally:
+        unbind_principal(bound)

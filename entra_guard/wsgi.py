@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from contextvars import Context, copy_context
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._cors_order import notice_order
-from entra_guard._environ import authorization, is_preflight, routed_path, whole_path
+from entra_guard._environ import authorization, routed_path, whole_path
+from entra_guard._preflight import ask_wsgi, is_preflight_environ
 from entra_guard._request import Gate, health_answer, log_refusal
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Unpack
     from wsgiref.types import StartResponse, WSGIApplication
 
     from entra_guard._any_guard import AnyGuard
+    from entra_guard._request import GateSettings
     from entra_guard.guard import Guard
+    from entra_guard.principal import Principal
 
     Environ = dict[str, Any]
     Write = Callable[[bytes], object]
@@ -32,17 +35,17 @@ class GuardMiddleware:
 
     Below, `environ["entra_guard.principal"]` is the `Principal`, REMOTE_USER its object id, and
     `current_principal()` works, also while a streamed body is made. Each request runs in a context of
-    its own, so that nothing stays behind on the thread.
+    its own, so that nothing stays behind on the thread. A CORS preflight is passed on without its body.
+
+    Falcon and others answer every exception themselves: for `@requires` in them, register a handler for
+    `AccessError` that answers with its `status`, `headers` and `body`.
 
     Args:
         app: The WSGI application.
         guard: Decides.
-        public: Paths that need no token, such as ['/healthz', '/static/*'].
-        roles: App roles that every other route asks for, all of them.
-        scopes: Delegated permissions that every other route asks for.
-        app_only: Let applications pass, and no users.
-        users_only: Let users pass, and no applications.
-        close_at_expiry: End a streamed body when its token expires, before the next chunk.
+        settings: What every adapter understands, see `Gate`: `public` paths such as
+            ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only` for all other routes;
+            `close_at_expiry`: True to end a streamed body before its first chunk after the token's end.
 
     Raises:
         ConfigurationError: A setting that cannot work.
@@ -52,46 +55,36 @@ class GuardMiddleware:
     """
 
     def __init__(
-        self,
-        app: WSGIApplication,
-        *,
-        guard: Guard | AnyGuard,
-        public: Iterable[str] = (),
-        roles: Iterable[str] | str = (),
-        scopes: Iterable[str] | str = (),
-        app_only: bool = False,
-        users_only: bool = False,
-        close_at_expiry: bool = False,
+        self, app: WSGIApplication, *, guard: Guard | AnyGuard, **settings: Unpack[GateSettings]
     ) -> None:
         self.app = app
-        self._closes = close_at_expiry
-        self._gate = Gate(
-            guard, public=public, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only
-        )
+        self._gate = Gate(guard, **settings)
         notice_order(app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if self._gate.is_public(routed_path(environ)) or is_preflight(environ):
+        if self._gate.is_public(routed_path(environ)):
             return self.app(environ, start_response)
+        if is_preflight_environ(environ):
+            return ask_wsgi(self.app, environ, start_response)
         try:
             principal = self._gate.admit(authorization(environ))
         except AccessError as error:
             return refuse(error, environ, start_response)
-        environ[PRINCIPAL] = principal
-        environ["REMOTE_USER"] = principal.identity
-        environ["AUTH_TYPE"] = "Bearer"  # RFC 3875 section 4.1.1
+        introduce(principal, environ)
         context = copy_context()
         context.run(bind_principal, principal)
-        left = partial(self._gate.guard.seconds_left, principal) if self._closes else None
-        return run_in(context, self.app, environ, start_response, left)
+        return run_in(context, self._gate, self.app, environ, start_response)
+
+
+def introduce(principal: Principal, environ: Environ) -> None:
+    """Tell a caller to all who look at the environ (RFC 3875 sections 4.1.1 and 4.1.11)."""
+    environ[PRINCIPAL] = principal
+    environ["REMOTE_USER"] = principal.identity
+    environ["AUTH_TYPE"] = "Bearer"
 
 
 def run_in(
-    context: Context,
-    app: WSGIApplication,
-    environ: Environ,
-    start_response: StartResponse,
-    seconds_left: Callable[[], float] | None = None,
+    context: Context, gate: Gate, app: WSGIApplication, environ: Environ, start_response: StartResponse
 ) -> Iterable[bytes]:
     """Run an application and its body in a context, and answer an `AccessError` that leaves either."""
     started = False
@@ -106,11 +99,14 @@ def run_in(
             raise error
         return refuse(error, environ, start_response)
 
+    def is_over() -> bool:
+        return gate.is_over(environ.get(PRINCIPAL))
+
     try:
         body = context.run(app, environ, watched)
     except AccessError as error:
         return refused(error)
-    return body if _is_at_hand(body, environ) else _Body(context, body, refused, seconds_left)
+    return body if _is_at_hand(body, environ) else _Body(context, body, refused, is_over)
 
 
 def _is_at_hand(body: Iterable[bytes], environ: Environ) -> bool:
@@ -127,19 +123,19 @@ class _Body:
         context: Context,
         body: Iterable[bytes],
         refused: Callable[[AccessError], Iterable[bytes]],
-        seconds_left: Callable[[], float] | None,
+        is_over: Callable[[], bool],
     ) -> None:
         self._context = context
         self._body = body
         self._refused = refused
-        self._seconds_left = seconds_left
+        self._is_over = is_over
         self._chunks: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        if self._seconds_left is not None and self._seconds_left() <= 0:
+        if self._is_over():
             raise StopIteration
         try:
             if self._chunks is None:

@@ -23,7 +23,13 @@ class Answer:
 
 
 def ask_asgi(
-    app: Any, path: str, authorization: list[bytes], *, method: str = "GET", headers: Any = ()
+    app: Any,
+    path: str,
+    authorization: list[bytes],
+    *,
+    method: str = "GET",
+    headers: Any = (),
+    root_path: str = "",
 ) -> Answer:
     """One HTTP request to an ASGI application."""
     sent: list[dict[str, Any]] = []
@@ -40,7 +46,8 @@ def ask_asgi(
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        await app(_scope(path, authorization, method, headers), receive, send)
+        scope = _scope(path, authorization, method, headers) | {"root_path": root_path}
+        await app(scope, receive, send)
 
     asyncio.run(run())
     start = next(message for message in sent if message["type"] == "http.response.start")
@@ -59,7 +66,6 @@ def _scope(path: str, authorization: list[bytes], method: str, headers: Any) -> 
         "scheme": "http",
         "path": unquote(path),
         "raw_path": raw,
-        "root_path": "",
         "query_string": b"",
         "headers": [(b"host", b"testserver"), *headers, *((b"authorization", a) for a in authorization)],
         "client": ("127.0.0.1", 50000),

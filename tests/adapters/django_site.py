@@ -40,6 +40,11 @@ def healthy(_request: Any) -> HttpResponse:
     return HttpResponse("healthy")
 
 
+def careless(_request: Any) -> HttpResponse:
+    """Looks at no method and at no caller."""
+    return HttpResponse("what only callers may know")
+
+
 def stream(_request: Any) -> StreamingHttpResponse:
     def chunks() -> Iterator[str]:
         yield current_principal().app_id
@@ -80,6 +85,7 @@ urlpatterns = [
     path("orders", whoami),
     path("admin", admin),
     path("healthz", healthy),
+    path("careless", careless),
     path("stream", stream),
     path("async/healthz", healthy),
     path("async/orders", awhoami),
@@ -92,7 +98,19 @@ urlpatterns = [
 
 
 class PretendedCorsMiddleware:
-    """Stands where django-cors-headers would."""
+    """Answers preflights as django-cors-headers does."""
+
+    def __init__(self, get_response: Any) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
+            return HttpResponse(headers={"Access-Control-Allow-Origin": request.headers["origin"]})
+        return self._get_response(request)
+
+
+class BlindCorsMiddleware:
+    """Answers no preflight, as django-cors-headers for paths outside of CORS_URLS_REGEX."""
 
     def __init__(self, get_response: Any) -> None:
         self._get_response = get_response

@@ -28,7 +28,7 @@ LAYERS = [
     {"_any_guard"},
     {"guard", "credentials"},
     {"graph"},
-    {"_request", "requires", "_environ", "_openapi", "_asgi_expiry", "_cors_order"},
+    {"_request", "requires", "_environ", "_openapi", "_asgi_expiry", "_cors_order", "_preflight"},
     {"asgi", "wsgi"},
     {"fastapi", "flask", "django"},
     {"drf"},

@@ -1,0 +1,94 @@
+"""Public paths below a mount point: frameworks do not agree where it is, so what is unclear is not public."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bare_requests import ask_asgi
+from litestar import Litestar, get
+from quart import Quart
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from entra_guard.asgi import GuardMiddleware
+
+if TYPE_CHECKING:
+    from entra_guard import Guard
+
+PUBLIC = ["/static/*", "/healthz", "/api-docs", "/apiorders"]
+SECRET = b"what only callers may know"
+PIECES = ["", "/", "/api", "/api/", "//", "/static", "/static/x", "/healthz"]
+PATHS = sorted(
+    {
+        f"{before}{middle}{end}"
+        for before, middle, end in product(PIECES, PIECES, ["/orders", "/api/orders", "orders"])
+    }
+)
+ROOTS = ["", "/", "/api", "/api/", "/static", "/v1/api"]
+
+
+def starlette_app() -> Any:
+    def orders(_request: Any) -> PlainTextResponse:
+        return PlainTextResponse(SECRET)
+
+    def open_(_request: Any) -> PlainTextResponse:
+        return PlainTextResponse("open")
+
+    secret = [Route("/orders", orders), Route("/api/orders", orders)]
+    return Starlette(routes=[*secret, Route("/healthz", open_), Route("/api-docs", open_)])
+
+
+def litestar_app() -> Any:
+    @get(["/orders", "/api/orders"], sync_to_thread=False)
+    def orders() -> bytes:
+        return SECRET
+
+    @get(["/healthz", "/api-docs"], sync_to_thread=False)
+    def open_() -> str:
+        return "open"
+
+    return Litestar([orders, open_], openapi_config=None)
+
+
+def quart_app() -> Any:
+    app = Quart(__name__, static_folder=None)
+
+    @app.route("/orders")
+    @app.route("/api/orders")
+    async def orders() -> bytes:
+        return SECRET
+
+    @app.route("/healthz")
+    @app.route("/api-docs")
+    async def open_() -> str:
+        return "open"
+
+    return app
+
+
+@pytest.fixture(scope="module", params=[starlette_app, litestar_app, quart_app])
+def app(request: pytest.FixtureRequest, guard: Guard) -> Any:
+    return GuardMiddleware(request.param(), guard=guard, public=PUBLIC)
+
+
+@pytest.mark.parametrize("root_path", ROOTS)
+def test_no_spelling_of_a_path_reaches_what_is_not_public(app: Any, root_path: str) -> None:
+    for path in PATHS:
+        if path.startswith("/"):
+            assert SECRET not in ask_asgi(app, path, [], root_path=root_path).body, path
+
+
+@pytest.mark.parametrize("root_path", ["", "/api", "/v1/api"])
+def test_what_is_public_stays_so_below_a_mount_point(app: Any, root_path: str) -> None:
+    for path in ("/healthz", "/api-docs"):
+        assert b"open" in ask_asgi(app, root_path + path, [], root_path=root_path).body
+
+
+def test_a_prefix_that_a_proxy_has_taken_off_hides_nothing_that_is_public(guard: Guard) -> None:
+    """As with FastAPI(root_path="/v1") behind a proxy that strips '/v1'."""
+    app = GuardMiddleware(starlette_app(), guard=guard, public=PUBLIC)
+    assert ask_asgi(app, "/healthz", [], root_path="/v1").status == 200
+    assert ask_asgi(app, "/orders", [], root_path="/v1").status == 401
