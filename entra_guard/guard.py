@@ -12,7 +12,7 @@ import time
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from entra_guard._any_guard import AnyGuard
 from entra_guard._decision import Doubt, decide, facts_about, plausible
@@ -49,6 +49,22 @@ _REMEMBERED: Final = 200_000
 _NO_TENANTS: Final = Tenants("")
 
 
+class Groups(Protocol):
+    """Completes a verified caller with groups; see `entra_guard.graph.GroupResolver`."""
+
+    def admit(self, principal: Principal) -> Principal:
+        """The caller with its groups.
+
+        Raises:
+            AccessError: They cannot be had.
+        """
+        ...
+
+    async def aadmit(self, principal: Principal) -> Principal:
+        """Do what `admit` does, and block no event loop."""
+        ...
+
+
 class Guard:
     """Decides about bearer tokens of Microsoft Entra ID.
 
@@ -68,6 +84,7 @@ class Guard:
         proxy: URL of a proxy, for the client that the guard makes itself.
         remember: The most verified tokens to remember, each at about 500 bytes.
         strict_startup: Fetch the keys now, and fail here if that fails.
+        groups: Looks up the groups that a token cannot carry: an `entra_guard.graph.GroupResolver`.
         clock: Seconds since the epoch.
         monotonic: Seconds that only go forward.
 
@@ -99,6 +116,7 @@ class Guard:
         proxy: str | None = None,
         remember: int = _REMEMBERED,
         strict_startup: bool = False,
+        groups: Groups | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -117,6 +135,7 @@ class Guard:
         if not isinstance(keys, KeySettings | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("keys is a KeySettings")
         self.authority: Final = where
+        self._groups = groups
         self._clock = clock
         self._monotonic = monotonic
         self._settings = keys or KeySettings()
@@ -202,7 +221,7 @@ class Guard:
             except Exception:  # noqa: BLE001  # whatever it was, the ring's state tells it
                 outcome.failed = True
             outcome = self._decide(raw, outcome)
-        return outcome
+        return outcome if self._groups is None else self._groups.admit(outcome)
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does, in a task of asyncio or trio; blocks no event loop."""
@@ -214,7 +233,7 @@ class Guard:
             except Exception:  # noqa: BLE001  # as above
                 outcome.failed = True
             outcome = self._decide(raw, outcome)
-        return outcome
+        return outcome if self._groups is None else await self._groups.aadmit(outcome)
 
     def explain(self, token: str | bytes) -> Explanation:
         """Walk a token through the whole checklist, past the first failure; never raises for a bad token.

@@ -41,6 +41,8 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
     remembered: Identity
     payload: bytes
+    resolved_groups: tuple[str, ...] | None = None
+    """Groups that Microsoft Graph told, as the token could not carry them; None where nobody asked."""
 
     @property
     def app_id(self) -> str:
@@ -75,6 +77,8 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     @property
     def groups(self) -> tuple[str, ...]:
         """Object ids of the caller's groups, where the API's registration emits them."""
+        if self.resolved_groups is not None:
+            return self.resolved_groups
         groups: object = self.claims.get("groups")
         if not isinstance(groups, list):
             return ()

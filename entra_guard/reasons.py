@@ -235,6 +235,13 @@ _ALL: Final = (
         "Use app roles, or emit only 'groups assigned to the application', or let the guard resolve groups with Microsoft Graph.",
     ),
     Reason(
+        "groups_unavailable",
+        503,
+        "The caller's groups cannot be looked up at the moment. Try again.",
+        "The token has more groups than it can carry, and Microsoft Graph did not tell them.",
+        "The facts name what failed. Groups that were known less than an hour ago would have served meanwhile.",
+    ),
+    Reason(
         "keys_unavailable",
         503,
         "The signing keys of the token issuer are unavailable at the moment. Try again.",

@@ -11,11 +11,21 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from msgspec.structs import replace
+
 from entra_guard._bounded import Bounded
 from entra_guard._guid import is_guid
 from entra_guard._shared_work import SharedWork, await_, wait
 from entra_guard.credentials import Credential
-from entra_guard.errors import ConfigurationError, EntraGuardError, FetchError, TokenAcquisitionError
+from entra_guard.errors import (
+    AccessError,
+    ConfigurationError,
+    EntraGuardError,
+    FetchError,
+    KeysUnavailableError,
+    TokenAcquisitionError,
+    refusal,
+)
 from entra_guard.graph._client import GraphClient
 from entra_guard.graph._errors import GraphError
 from entra_guard.graph._pages import items_of, next_page
@@ -23,6 +33,8 @@ from entra_guard.graph._pages import items_of, next_page
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
+
+    from entra_guard.principal import Principal
 
 log: Final = logging.getLogger("entra_guard.graph")
 
@@ -140,6 +152,31 @@ class GroupResolver:
         except (EntraGuardError, TimeoutError) as error:
             return self._in_outage(member, error)
 
+    def admit(self, principal: Principal) -> Principal:
+        """Give a caller back with all its groups: what a guard that was given `groups=` asks for.
+
+        Raises:
+            InsufficientPermissionError: groups_overage: Graph refuses to tell them.
+            KeysUnavailableError: groups_unavailable: nobody could tell them now.
+        """
+        if not has_overage(principal.claims):
+            return principal
+        try:
+            groups = self.groups_of(principal)
+        except EntraGuardError as error:
+            raise _refused(error, principal) from error
+        return replace(principal, resolved_groups=tuple(sorted(groups)))
+
+    async def aadmit(self, principal: Principal) -> Principal:
+        """Do what `admit` does, and block no event loop."""
+        if not has_overage(principal.claims):
+            return principal
+        try:
+            groups = await self.agroups_of(principal)
+        except EntraGuardError as error:
+            raise _refused(error, principal) from error
+        return replace(principal, resolved_groups=tuple(sorted(groups)))
+
     def _seek(self, member: Member) -> Groups | Future[Groups]:
         """The groups at hand, or the work to wait for."""
         if not has_overage(member.claims):
@@ -194,10 +231,21 @@ def _members(graph: GraphClient, path: str, body: Mapping[str, Any]) -> Iterator
         page, url = graph.get(following), following
 
 
+def _refused(error: EntraGuardError, principal: Principal) -> AccessError:
+    """The answer to a caller whose groups cannot be had; the operator is told why."""
+    facts = {"object_id": principal.object_id, "app_id": principal.app_id, "detail": str(error)}
+    if not _is_outage(error):
+        return refusal("groups_overage", facts)
+    wait = getattr(error, "retry_after", None)
+    return KeysUnavailableError("groups_unavailable", facts, retry_after=max(1.0, wait or 0.0))
+
+
 def _is_outage(error: Exception) -> bool:
     """Whether nobody could tell; a refusal, or a user who is gone, is an answer."""
     if isinstance(error, GraphError):
         return error.status >= _SERVER_ERROR or error.status == _TOO_MANY
+    if isinstance(error, ConfigurationError):
+        return False
     return not isinstance(error, TokenAcquisitionError) or error.retryable
 
 

@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from entra_guard.errors import ConfigurationError, FetchError
+from entra_guard import Guard
+from entra_guard.credentials import ClientSecretCredential
+from entra_guard.errors import (
+    ConfigurationError,
+    FetchError,
+    InsufficientPermissionError,
+    KeysUnavailableError,
+)
 from entra_guard.graph import GraphError, GroupResolver, has_overage
 
 if TYPE_CHECKING:
     from conftest import Call, Office
 
+    from entra_guard import Principal
+
+API = "11112222-bbbb-3333-cccc-4444dddd5555"
 OVERAGE = {
     "_claim_names": {"groups": "src1"},
     "_claim_sources": {"src1": {"endpoint": "https://dead.example"}},
@@ -212,3 +222,94 @@ def test_senseless_times_are_a_mistake(office: Office) -> None:
     for settings in ({"keep": -1}, {"keep": 10, "keep_in_outage": 5}, {"remember": -1}):
         with pytest.raises(ConfigurationError):
             GroupResolver(office.credential, **settings)
+
+
+# --- with a guard ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def token(office: Office) -> str:
+    """A token of a user with more groups than it can carry."""
+    api = office.entra.register_app("Orders", scopes=["Orders.Read"], client_id=API)
+    return office.entra.issue_token(api, user="alice", scopes=["Orders.Read"], preset="group-overage")
+
+
+def guard(office: Office, groups: GroupResolver | None) -> Guard:
+    return Guard(
+        tenant=office.entra.tenant_id,
+        audience=API,
+        authority=office.entra.url,
+        http_client=httpx.Client(transport=office.entra.transport),
+        groups=groups,
+    )
+
+
+def verify(guard: Guard, token: str, world: str) -> Principal:
+    return guard.verify(token) if world == "sync" else asyncio.run(guard.averify(token))
+
+
+@pytest.fixture(params=["sync", "async"])
+def world(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def test_a_guard_that_is_asked_to_knows_all_groups_of_a_caller(
+    office: Office, world: str, clock: Clock, token: str, alice: Caller
+) -> None:
+    guarding = guard(office, resolver(office, clock))
+    principal = verify(guarding, token, world)
+    assert set(principal.groups) == groups_of(office, alice)
+    assert principal.scopes == ("Orders.Read",)
+    verify(guarding, token, world)
+    assert office.asked == 1
+
+
+def test_a_guard_that_is_not_asked_to_asks_nobody(office: Office, world: str, token: str) -> None:
+    assert verify(guard(office, None), token, world).groups == ()
+    assert office.asked == 0
+
+
+def test_callers_whose_groups_are_in_the_token_cost_no_call_to_graph(
+    office: Office, world: str, clock: Clock
+) -> None:
+    api = office.entra.register_app("Orders", scopes=["Orders.Read"], client_id=API, group_claims=True)
+    token = office.entra.issue_token(api, user="alice", scopes=["Orders.Read"])
+    principal = verify(guard(office, resolver(office, clock)), token, world)
+    assert len(principal.groups) == 1
+    assert office.asked == 0
+
+
+def test_where_graph_cannot_tell_the_caller_is_asked_to_come_again(
+    office: Office, world: str, clock: Clock, token: str
+) -> None:
+    office.entra.fail("graph", "503", retry_after=20)
+    with pytest.raises(KeysUnavailableError) as caught:
+        verify(guard(office, resolver(office, clock, longest_wait=0)), token, world)
+    error = caught.value
+    assert (error.code, error.status, error.headers["retry-after"]) == ("groups_unavailable", 503, "20")
+    assert error.challenge == ""
+    assert "503" in str(error.facts["detail"])
+
+
+def test_where_graph_refuses_the_caller_is_refused_and_the_operator_told_why(
+    office: Office, world: str, clock: Clock, token: str
+) -> None:
+    app = office.entra.register_app("Unprivileged")
+    credential = ClientSecretCredential(
+        office.entra.tenant_id,
+        app.client_id,
+        office.entra.add_secret(app).value,
+        authority=office.entra.url,
+        http_client=httpx.Client(transport=office.entra.transport),
+    )
+    poor = GroupResolver(
+        credential,
+        base_url=office.entra.url,
+        scope="https://graph.microsoft.com/.default",
+        http_client=httpx.Client(transport=office.entra.transport),
+    )
+    with pytest.raises(InsufficientPermissionError) as caught:
+        verify(guard(office, poor), token, world)
+    assert caught.value.code == "groups_overage"
+    assert "Authorization_RequestDenied" in str(caught.value.facts["detail"])
+    assert "Authorization_RequestDenied" not in caught.value.body.decode()
