@@ -18,7 +18,7 @@ and with aiohttp:
     aiohttp.ClientSession(middlewares=[auth])
 """
 
-from entra_guard.credentials._application import ClientSecretCredential
+from entra_guard.credentials._application import ClientSecretCredential, Settings
 from entra_guard.credentials._azure import AsyncCredential
 from entra_guard.credentials._bearer_auth import BearerAuth
 from entra_guard.credentials._certificate import CertificateCredential
@@ -46,6 +46,7 @@ __all__ = [
     "ManagedIdentityCredential",
     "OnBehalfOfCredential",
     "RedisTokens",
+    "Settings",
     "TokenAcquisitionError",
     "WorkloadIdentityCredential",
     "new_key",
