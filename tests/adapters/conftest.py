@@ -21,6 +21,9 @@ def pytest_configure() -> None:
         settings.configure(
             ALLOWED_HOSTS=["*"],
             ROOT_URLCONF="django_site",
+            INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes"],
+            SECRET_KEY="for sessions in cookies",
+            SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
             REST_FRAMEWORK={
                 "DEFAULT_AUTHENTICATION_CLASSES": ["entra_guard.drf.EntraAuthentication"],
                 "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import path
+from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -40,6 +42,14 @@ def healthy(_request: Any) -> HttpResponse:
     return HttpResponse("healthy")
 
 
+def members(request: Any) -> HttpResponse:
+    return HttpResponse(str(request.user))
+
+
+async def amembers(request: Any) -> HttpResponse:
+    return HttpResponse(str(await request.auser()))
+
+
 def careless(_request: Any) -> HttpResponse:
     """Looks at no method and at no caller."""
     return HttpResponse("what only callers may know")
@@ -61,6 +71,18 @@ async def astream(_request: Any) -> StreamingHttpResponse:
     return StreamingHttpResponse(chunks())
 
 
+def count(_request: Any) -> StreamingHttpResponse:
+    return StreamingHttpResponse(iter("123"))
+
+
+async def acount(_request: Any) -> StreamingHttpResponse:
+    async def chunks() -> AsyncIterator[str]:
+        for chunk in "123":
+            yield chunk
+
+    return StreamingHttpResponse(chunks())
+
+
 class Whoami(APIView):
     def get(self, request: Any) -> Response:
         return Response({"app": request.auth.app_id, "user": str(request.user), "pk": request.user.pk})
@@ -71,6 +93,21 @@ class Admin(APIView):
 
     def get(self, _request: Any) -> Response:
         return Response("the admin's")
+
+
+class ReadOnly(BasePermission):
+    def has_permission(self, request: Any, _view: Any) -> bool:
+        return request.method == "GET"
+
+
+class Combined(APIView):
+    permission_classes = (needs(roles=["Orders.Admin"]) | needs(roles=["Orders.Write"]) | ReadOnly,)
+
+    def get(self, _request: Any) -> Response:
+        return Response("read")
+
+    def post(self, _request: Any) -> Response:
+        return Response("written")
 
 
 class Healthy(APIView):
@@ -86,13 +123,18 @@ urlpatterns = [
     path("admin", admin),
     path("healthz", healthy),
     path("careless", careless),
+    path("members", login_required(members)),
+    path("async/members", amembers),
     path("stream", stream),
+    path("count", count),
+    path("async/count", acount),
     path("async/healthz", healthy),
     path("async/orders", awhoami),
     path("async/admin", aadmin),
     path("async/stream", astream),
     path("rest/orders", Whoami.as_view()),
     path("rest/admin", Admin.as_view()),
+    path("rest/combined", Combined.as_view()),
     path("rest/healthz", Healthy.as_view()),
 ]
 

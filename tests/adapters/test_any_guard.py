@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from entra_guard import AccessError, Authority, Guard, Tenants
+from entra_guard import AccessError, Authority, ConfigurationError, Guard, Tenants
 from entra_guard.emulator import FABRIKAM
 from entra_guard.testing import Entra
 
@@ -129,6 +129,12 @@ def test_guards_of_one_issuer_are_told_apart_by_tenant(verify: Verify, ours: Ent
 def test_any_number_of_guards_can_be_combined(ours: Entra, theirs: Entra) -> None:
     one, two, three = ours.guard(), theirs.guard(), ours.guard(audience="api://third")
     assert (one | two | three).guards == (one | (two | three)).guards == (one, two, three)
+
+
+def test_what_is_no_guard_is_refused_when_it_is_combined(ours: Entra) -> None:
+    for stranger in (None, "https://issuer.example"):
+        with pytest.raises(ConfigurationError, match="combined with guards, not with"):
+            ours.guard() | stranger  # type: ignore[operator]
 
 
 def test_an_explanation_comes_from_the_guard_that_decides(ours: Entra, theirs: Entra) -> None:

@@ -86,6 +86,52 @@ def test_the_caller_is_known_while_an_async_body_is_streamed(
     assert asyncio.run(read()).decode() == " ".join([office.caller.client_id] * 2)
 
 
+@pytest.mark.parametrize(("asked", "body"), [(True, b"1"), (None, b"123")])
+@pytest.mark.parametrize("handler", ["sync", "async"])
+def test_a_streamed_response_ends_with_its_token_when_asked(
+    office: Entra, handler: str, asked: bool | None, body: bytes
+) -> None:
+    token = office.token()
+    now, end = [office.now()], office.guard().verify(token).expires_at
+    said = {"guard": office.guard(leeway=0, clock=lambda: now[0]), "close_at_expiry": asked}
+    headers = {"Authorization": f"Bearer {token}"}
+
+    async def read() -> bytes:
+        chunks = []
+        async for chunk in await AsyncClient().get("/async/count", headers=headers):
+            chunks.append(chunk)
+            now[0] = end
+        return b"".join(chunks)
+
+    with override_settings(ENTRA_GUARD=said, MIDDLEWARE=MIDDLEWARE):
+        if handler == "async":
+            assert asyncio.run(read()) == body
+        else:
+            chunks = []
+            for chunk in Client(headers=headers).get("/count"):
+                chunks.append(chunk)
+                now[0] = end
+            assert b"".join(chunks) == body
+
+
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+
+
+@pytest.mark.parametrize("path", ["/members", "/async/members"])
+@pytest.mark.parametrize(
+    "others", [[], [SESSIONS, AUTHENTICATION]], ids=["without sessions", "with Django's users"]
+)
+@pytest.mark.parametrize("guard_first", [True, False])
+def test_djangos_own_ways_to_ask_for_the_user_find_the_caller_in_any_order(
+    guard: Guard, office: Entra, bearer: Bearer, path: str, others: list[str], guard_first: bool
+) -> None:
+    names = [*MIDDLEWARE, *others] if guard_first else [*others, *MIDDLEWARE]
+    with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=names):
+        answer = asyncio.run(AsyncClient().get(path, headers=bearer(user="alice")))
+    assert answer.content.decode() == office.find_user("alice").id
+
+
 def test_a_caller_is_a_user_with_no_rights_of_djangos(office: Entra) -> None:
     user = EntraUser(office.principal(scopes=["access_as_user"], user="alice"))
     assert (user.is_authenticated, user.is_active) == (True, True)
@@ -147,6 +193,17 @@ def test_permission_classes_ask_for_roles(rest: Any, bearer: Bearer) -> None:
     assert refused.status_code == 403
     assert refused["www-authenticate"].endswith('scope="Orders.Admin"')
     assert rest("/admin", bearer(roles=["Orders.Admin"])).json() == "the admin's"
+
+
+def test_permission_classes_can_be_combined(rest: Any, bearer: Bearer) -> None:
+    """Each alone says False where it would refuse, so that another may let the caller pass."""
+
+    def post(**who: Any) -> Any:
+        return Client(headers=bearer(**who)).post("/rest/combined")
+
+    assert rest("/combined", bearer()).json() == "read"
+    assert post(roles=["Orders.Write"]).json() == post(roles=["Orders.Admin"]).json() == "written"
+    assert post(roles=["Orders.Read"]).status_code == 403
 
 
 def test_the_guards_own_settings_hold_for_the_authentication_class(guard: Guard, bearer: Bearer) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Security, WebSocket
 from fastapi.responses import PlainTextResponse
-from fastapi.security import SecurityScopes
+from fastapi.security import APIKeyHeader, SecurityScopes
 from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
@@ -25,7 +25,8 @@ from entra_guard import (
     requires,
 )
 from entra_guard.asgi import GuardMiddleware
-from entra_guard.fastapi import EntraBearer, answer, document
+from entra_guard.errors import EntraGuardError, InvalidTokenError
+from entra_guard.fastapi import EntraBearer, acting_as, answer, document
 from entra_guard.principal import NoPrincipalError
 from entra_guard.testing import Entra
 
@@ -144,6 +145,28 @@ def test_a_dependency_is_overridden_by_a_principal_of_ones_own(entra: EntraBeare
     assert client.delete("/orders").json()["reason"] == "missing_role"
 
 
+def test_a_stand_in_acts_as_a_caller_with_a_token_would(
+    entra: EntraBearer, office: Entra, bearer: Bearer
+) -> None:
+    app = orders_app(entra)
+
+    def client_of(**who: Any) -> TestClient:
+        app.dependency_overrides[entra] = acting_as(office.principal(**who))
+        return TestClient(app)
+
+    alice = client_of(scopes=["Orders.Read"], user="alice")
+    assert alice.get("/orders").json() == "Alice Adams"
+    assert alice.get("/whoami").json() == alice.get("/whoami-in-a-thread").json() == office.caller.client_id
+    assert (
+        alice.delete("/orders").json()["reason"] == alice.get("/decorated").json()["reason"] == "missing_role"
+    )
+    reader = client_of(roles=["Orders.Read.All"])
+    assert reader.get("/orders").json()["reason"] == "missing_scope"
+    assert reader.get("/decorated").json() == 10
+    with pytest.raises(NoPrincipalError):
+        current_principal()
+
+
 def test_without_auto_error_a_route_serves_anybody(guard: Guard, office: Entra, bearer: Bearer) -> None:
     maybe = EntraBearer(guard, auto_error=False)
     app = FastAPI()
@@ -185,6 +208,17 @@ def test_an_exception_handler_of_the_applications_own_wins(guard: Guard, bearer:
     client = TestClient(app)
     assert client.get("/whoami").text == "own: missing_token"
     assert client.delete("/orders", headers=bearer()).text == "own: missing_role"
+
+
+@pytest.mark.parametrize("kind", [EntraGuardError, InvalidTokenError])
+def test_so_does_one_for_a_broader_or_narrower_error(guard: Guard, bearer: Bearer, kind: Any) -> None:
+    app = orders_app(EntraBearer(guard))
+
+    @app.exception_handler(kind)
+    async def own(_request: Any, error: AccessError) -> PlainTextResponse:
+        return PlainTextResponse(f"own: {error.code}", 418)
+
+    assert TestClient(app).get("/whoami", headers=bearer(preset="expired")).text == "own: expired"
 
 
 def test_our_answer_can_be_named_as_the_exception_handler(guard: Guard) -> None:
@@ -320,6 +354,13 @@ def test_the_middleware_alone_is_documented_when_asked(guard: Guard, office: Ent
     assert operations(app) == {"get /orders": [{"EntraBearer": []}], "get /healthz": None}
     flow = app.openapi()["components"]["securitySchemes"]["EntraBearer"]["flows"]["authorizationCode"]
     assert list(flow["scopes"]) == [f"api://{office.api.client_id}/Orders.Read"]
+
+
+def test_behind_the_middleware_a_routes_own_scheme_is_needed_together_with_the_guards(guard: Guard) -> None:
+    app, key = FastAPI(), APIKeyHeader(name="x-key")
+    app.get("/orders", dependencies=[Security(key)])(lambda: "orders")
+    document(app, guard, public=[])
+    assert operations(app)["get /orders"] == [{"EntraBearer": [], "APIKeyHeader": []}]
 
 
 def test_the_document_follows_routes_that_are_added_later(guard: Guard) -> None:

@@ -157,3 +157,60 @@ def test_an_application_sees_the_cancellation_and_cleans_up(run: Run, office: En
 
     talk(run, careful, office, "websocket", SOON)
     assert seen == ["cleaned up"]
+
+
+def test_a_stream_without_events_is_ended_too_and_no_late_event_gets_out(run: Run, office: Entra) -> None:
+    async def idle(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await anyio.sleep(LATE)
+        raise AssertionError
+
+    sent = talk(run, idle, office, "http", SOON, close_at_expiry=True)
+    assert sent[1:] == [{"type": "http.response.body", "body": b"", "more_body": False}]
+
+
+def test_a_stream_that_begins_after_its_token_has_ended_says_nothing(run: Run, office: Entra) -> None:
+    async def late(_scope: Any, _receive: Any, send: Any) -> None:
+        await anyio.sleep(SOON * 3)
+        await endless_events(_scope, _receive, send)
+
+    sent = talk(run, late, office, "http", SOON, close_at_expiry=True)
+    assert [message.get("body") for message in sent] == [None, b""]
+
+
+def test_a_response_that_declares_its_length_is_no_stream(run: Run, office: Entra) -> None:
+    async def download(_scope: Any, _receive: Any, send: Any) -> None:
+        length = [(b"Content-Length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": b"1", "more_body": True})
+        await anyio.sleep(SOON * 3)
+        await send({"type": "http.response.body", "body": b"2", "more_body": True})
+        await send({"type": "http.response.body"})
+
+    sent = talk(run, download, office, "http", SOON, close_at_expiry=True)
+    assert b"".join(message.get("body", b"") for message in sent) == b"12"
+    assert len(sent) == 4
+
+
+def test_an_application_that_closes_when_it_is_cancelled_closes_once(run: Run, office: Entra) -> None:
+    async def polite(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await endless_websocket(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await send({"type": "websocket.close", "code": 1001})
+
+    sent = talk(run, polite, office, "websocket", SOON)
+    assert sent[1:] == [{"type": "websocket.close", "code": 1001}]
+
+
+def test_an_application_that_overlooks_its_cancellation_says_nothing_more(run: Run, office: Entra) -> None:
+    async def deaf(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await endless_websocket(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await send({"type": "websocket.send", "text": "one more thing"})
+
+    sent = talk(run, deaf, office, "websocket", SOON)
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from entra_guard import ConfigurationError, current_principal, requires
+from entra_guard import AccessError, ConfigurationError, current_principal, requires
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.reasons import REASONS
 
@@ -59,6 +59,17 @@ async def healthy(request):
     return PlainTextResponse("healthy")
 
 
+async def checks_late(websocket):
+    await websocket.accept()
+    await orders(websocket)
+
+
+async def closes_and_checks(websocket):
+    await websocket.accept()
+    await websocket.close(4000)
+    await orders(websocket)
+
+
 async def echo(websocket):
     await websocket.accept()
     await websocket.send_text(current_principal().app_id)
@@ -76,6 +87,8 @@ ROUTES = [
     Route("/healthz", healthy),
     Route("/static/{rest:path}", healthy),
     WebSocketRoute("/ws", echo),
+    WebSocketRoute("/ws/checks-late", checks_late),
+    WebSocketRoute("/ws/closes", closes_and_checks),
 ]
 
 
@@ -344,6 +357,25 @@ def test_a_websocket_client_sees_the_refusal(client):
     with pytest.raises((WebSocketDisconnect, Exception)) as caught, client.websocket_connect("/ws"):
         pass
     assert getattr(caught.value, "status_code", 401) == 401
+
+
+def test_a_refusal_after_a_websocket_was_accepted_closes_it(office, client):
+    stranger = bearer(office.token(roles=["Orders.Write"]))
+    with (
+        client.websocket_connect("/ws/checks-late", headers=stranger) as websocket,
+        pytest.raises(WebSocketDisconnect) as caught,
+    ):
+        websocket.receive_text()
+    assert (caught.value.code, caught.value.reason) == (1008, "missing_role")
+
+
+def test_a_refusal_that_comes_too_late_is_the_servers_to_report(office, client):
+    stranger = bearer(office.token(roles=["Orders.Write"]))
+    with (
+        pytest.raises(AccessError, match="missing_role"),
+        client.websocket_connect("/ws/closes", headers=stranger) as websocket,
+    ):
+        websocket.receive_text()
 
 
 def test_the_whole_application_can_ask_for_a_role(office):
