@@ -190,7 +190,9 @@ class AccessError(EntraGuardError):
         return json.dumps(problem).encode()
 
     def __str__(self) -> str:
-        facts = ", ".join(f"{name}={printable(value)}" for name, value in self.facts.items())
+        facts = ", ".join(
+            f"{name}={printable(value)}" for name, value in self.facts.items() if value or value == 0
+        )
         between = f" ({facts})" if facts else ""
         return f"{self.code}: {self.reason.explanation}{between} {self.reason.fix}"
 

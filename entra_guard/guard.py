@@ -251,6 +251,13 @@ class Guard:
             reason, facts = error.code, error.facts
         return Explanation(reason, facts, walk(_bytes(token), self.policy, self._ring.serving, self._clock()))
 
+    def __repr__(self) -> str:
+        policy = self.policy
+        return (
+            f"Guard(tenant={sorted(policy.tenants.ids) or policy.tenants.alias!r}, "
+            f"audience={sorted(policy.audiences)}, authority={self.authority.url!r})"
+        )
+
     def health(self) -> Health:
         """Tell how the keys are, for readiness probes. The first call starts the background refresh."""
         now = self._monotonic()

@@ -246,7 +246,7 @@ _ALL: Final = (
         503,
         "The signing keys of the token issuer are unavailable at the moment. Try again.",
         "The guard has no usable signing keys of the issuer, and could not fetch any.",
-        "The facts name the URL and the step that failed (DNS, connect, proxy, TLS, HTTP, content). The request was not judged.",
+        "Let this host reach the URL in the facts; the step that failed is DNS, connect, proxy, TLS, HTTP or content. A host without egress serves from a keys_file, which 'entra-guard keys pull' writes elsewhere.",
     ),
 )
 
