@@ -81,8 +81,8 @@ class SecondLevel:
         Raises:
             TokenAcquisitionError: It was asked for, and refused.
         """
-        if anew:
-            return self._asked(name, request)
+        if anew:  # whatever is kept is what was rejected: it is no help where Entra fails
+            return self._kept(name, request())
         who, until = uuid.uuid4().hex, time.monotonic() + _PATIENCE
         while True:
             if token := self._found(name):
@@ -110,6 +110,9 @@ class SecondLevel:
                 log.warning("a token kept by another process serves meanwhile: %s", error)
                 return kept
             raise
+        return self._kept(name, token)
+
+    def _kept(self, name: str, token: AccessToken) -> AccessToken:
         self._store.keep(name, token, self._left(token))
         return token
 

@@ -132,6 +132,16 @@ def test_a_claims_challenge_goes_past_what_is_kept_and_replaces_it(
     assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope) == second
 
 
+def test_a_challenge_is_never_answered_with_the_rejected_token_that_is_kept(
+    office: Office, get: Get, shared: redis.Redis
+) -> None:
+    credential = office.credential(shared=RedisTokens(shared, KEY))
+    rejected = get(credential, office.scope).token
+    claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
+    with office.entra.failing("token", "503"), pytest.raises(TokenAcquisitionError, match="90033"):
+        get(credential, office.scope, claims=claims, rejected=rejected)
+
+
 def test_a_token_due_for_renewal_is_renewed_by_one_and_found_by_the_others(
     office: Office, shared: redis.Redis
 ) -> None:
