@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _FIRST_AND_LONGEST: Final = {True: (1.0, 30.0), False: (10.0, 60.0)}
 """Seconds, for failures that may pass by themselves and for refusals; doubling from one to the other."""
-_LONGEST_RETRY_AFTER: Final = 3600.0
+_LEAST_AND_LONGEST_RETRY_AFTER: Final = (1.0, 3600.0)
+"""Seconds: `Retry-After: 0`, or a date in the past, is no leave to ask without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,12 @@ def failed(
 
 
 def _pause(error: TokenAcquisitionError, in_a_row: int, jitter: float) -> float:
-    if error.retry_after is not None:
-        return min(error.retry_after, _LONGEST_RETRY_AFTER)
     first, longest = _FIRST_AND_LONGEST[error.retryable]
-    return min(longest, first * 2.0 ** min(in_a_row - 1, 16)) * (0.5 + jitter / 2)
+    own = min(longest, first * 2.0 ** min(in_a_row - 1, 16)) * (0.5 + jitter / 2)
+    if error.retry_after is None:
+        return own
+    least, most = _LEAST_AND_LONGEST_RETRY_AFTER
+    return min(max(error.retry_after, own, least), most)
 
 
 def stands(failure: Failure | None, *, now: float, proof: object) -> bool:

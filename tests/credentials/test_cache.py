@@ -304,6 +304,30 @@ def test_retry_after_is_obeyed_by_the_background_refresh_too(office: Office, get
         assert get(credential, office.scope) == first
 
 
+@pytest.mark.parametrize("status", ["429", "503"])
+def test_being_told_to_come_back_at_once_is_no_leave_to_ask_without_end(
+    office: Office, get: Get, status: str
+) -> None:
+    credential = office.credential()
+    with office.entra.failing("token", status, retry_after=0), office.counting(1):
+        for _ in range(HERD):
+            with pytest.raises(TokenAcquisitionError) as caught:
+                get(credential, office.scope)
+    assert caught.value.retry_after >= 1
+    office.advance(1)
+    assert get(credential, office.scope)
+
+
+def test_pauses_grow_where_the_server_asks_for_none(office: Office) -> None:
+    office.entra.fail("token", "429", retry_after=0)
+    credential = office.credential()
+    for _ in range(9):
+        with pytest.raises(TokenAcquisitionError):
+            credential.get_token(office.scope)
+        office.advance(1.0)
+    assert office.posts <= 5  # in the seconds 0, 1, 2, 4 and 8 at the most
+
+
 def test_a_proxys_page_that_asks_for_time_gets_it(office: Office, get: Get) -> None:
     requests = []
 
