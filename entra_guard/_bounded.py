@@ -20,7 +20,7 @@ class Bounded(Generic[K, V]):
     """The most recently used entries of a mapping.
 
     Args:
-        size: How many are kept at the most; 0 keeps none.
+        size: How many are kept at the most, an odd number counting as the next even one; 0 keeps none.
 
     Example:
         >>> kept: Bounded[str, int] = Bounded(2)
@@ -32,7 +32,7 @@ class Bounded(Generic[K, V]):
     __slots__ = ("_half", "old", "young")
 
     def __init__(self, size: int) -> None:
-        self._half = size // 2
+        self._half = (size + 1) // 2
         self.young: dict[K, V] = {}
         self.old: dict[K, V] = {}
 

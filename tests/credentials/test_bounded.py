@@ -1,0 +1,22 @@
+"""What is used most recently is kept, up to a number."""
+
+from __future__ import annotations
+
+import pytest
+
+from entra_guard._bounded import Bounded
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_what_was_put_last_is_found(size: int) -> None:
+    kept: Bounded[int, int] = Bounded(size)
+    for number in range(10):
+        kept.put(number, number)
+        assert kept.get(number) == number
+    assert len(kept) <= size + size % 2
+
+
+def test_nothing_is_kept_where_nothing_is_to_be() -> None:
+    kept: Bounded[int, int] = Bounded(0)
+    kept.put(1, 1)
+    assert kept.get(1) is None
