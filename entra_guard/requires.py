@@ -25,6 +25,9 @@ def requires(
 ) -> Callable[[Handler], Handler]:
     """Ask roles, scopes, an application or a user of whoever calls a route. All that is named is required.
 
+    It stands below the route's own decorator: above it, the framework has registered the bare handler
+    already, and nothing is asked.
+
     On a public path, or with no guard before it, a route so decorated raises `NoPrincipalError` (a 500):
     it was declared open and closed at once, which no caller can mend.
 
@@ -39,8 +42,9 @@ def requires(
         ConfigurationError: Nothing is asked for, or nobody could meet it.
 
     Example:
-        >>> @requires(roles=["Orders.Read"])
-        ... async def orders(request): ...
+        >>> @app.get("/orders")  # doctest: +SKIP
+        ... @requires(roles=["Orders.Read"])
+        ... async def orders(): ...
         >>> @requires(Requirement(scopes=["Orders.Read"]), Requirement(roles=["Orders.Read.All"]))
         ... def all_orders(): ...
     """

@@ -2,11 +2,11 @@
 
 Set ENTRA_GUARD_TENANT and ENTRA_GUARD_AUDIENCE for the callers; AZURE_TENANT_ID, AZURE_CLIENT_ID and
 AZURE_CLIENT_SECRET for the application, which needs Graph's permission User.Read.All.
+Then: uvicorn background_graph:app
 """
 
 import os
 
-import httpx
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
@@ -16,17 +16,18 @@ from starlette.routing import Route
 from entra_guard import Guard, requires
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.credentials import EnvironmentCredential
+from entra_guard.graph import GraphClient
 
-GRAPH = os.environ.get("GRAPH_URL", "https://graph.microsoft.com")
+SCOPE = "https://graph.microsoft.com/.default"
 itself = EnvironmentCredential()
 people: list[str] = []
 
 
 async def read_people() -> None:
-    """The task outlives the caller's request, so it acts with a token of its own."""
-    async with httpx.AsyncClient(auth=itself.auth("https://graph.microsoft.com/.default")) as graph:
-        answer = await graph.get(f"{GRAPH}/v1.0/users?$select=displayName")
-        people[:] = [user["displayName"] for user in answer.raise_for_status().json()["value"]]
+    """The task may outlive the caller's token, so it acts with one of its own."""
+    async with GraphClient(itself, base_url=os.environ.get("GRAPH_URL"), scope=SCOPE) as graph:
+        users = graph.aiterate("/users", {"$select": "displayName"})
+        people[:] = [user["displayName"] async for user in users]
 
 
 @requires(roles=["People.Sync"])

@@ -2,6 +2,7 @@
 
 Set ENTRA_GUARD_TENANT and ENTRA_GUARD_AUDIENCE, then: uvicorn websocket_app:app
 A refused connection is closed before it is accepted; one whose token expires is closed with code 1008.
+The token comes in the Authorization header of the handshake, which programs can send, and browsers cannot.
 """
 
 from starlette.applications import Starlette
@@ -23,5 +24,5 @@ async def watch(websocket: WebSocket) -> None:
 
 app = Starlette(
     routes=[WebSocketRoute("/orders", watch)],
-    middleware=[Middleware(GuardMiddleware, guard=Guard.from_env(), close_at_expiry=True)],
+    middleware=[Middleware(GuardMiddleware, guard=Guard.from_env())],
 )

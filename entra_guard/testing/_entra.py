@@ -101,7 +101,9 @@ class Entra(Emulator):
         )
 
     def principal(self, **who: Any) -> Principal:
-        """Make the `Principal` of such a token, by verifying it: for FastAPI's `dependency_overrides`.
+        """Make the `Principal` of such a token, by verifying it.
+
+        For `entra_guard.principal.acting`, and `entra_guard.fastapi.acting_as` in `dependency_overrides`.
 
         Args:
             who: As for `token`.

@@ -145,12 +145,9 @@ def test_a_dependency_is_overridden_by_a_principal_of_ones_own(entra: EntraBeare
     assert client.delete("/orders").json()["reason"] == "missing_role"
 
 
-def test_a_stand_in_acts_as_a_caller_with_a_token_would(
-    entra: EntraBearer, office: Entra, bearer: Bearer
-) -> None:
-    app = orders_app(entra)
-
+def test_a_stand_in_acts_as_a_caller_with_a_token_would(entra: EntraBearer, office: Entra) -> None:
     def client_of(**who: Any) -> TestClient:
+        app = orders_app(entra)
         app.dependency_overrides[entra] = acting_as(office.principal(**who))
         return TestClient(app)
 

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from entra_guard import AccessError, Principal, current_principal, flask, requires
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.fastapi import EntraBearer
+from entra_guard.principal import acting
 from entra_guard.testing import Entra
 from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
 
@@ -144,6 +145,16 @@ def test_tokens_say_what_is_asked(entra: Entra, entra_token: Callable[..., str])
 def test_a_principal_is_made_by_verifying_a_token(entra: Entra) -> None:
     principal = entra.principal(roles=["Orders.Read"], user="alice")
     assert (principal.roles, principal.tenant_id) == (("Orders.Read",), entra.tenant_id)
+
+
+def test_code_below_a_guard_is_tested_without_one(entra: Entra) -> None:
+    read_orders = reads_orders(lambda: current_principal().app_id)
+    with acting(entra.principal(roles=["Orders.Read"])):
+        assert read_orders() == entra.caller.client_id
+    with acting(entra.principal()), pytest.raises(AccessError, match="missing_role"):
+        read_orders()
+    with pytest.raises(LookupError):
+        read_orders()
 
 
 def test_time_passes_for_tokens_and_guard_alike(entra: Entra) -> None:
