@@ -39,7 +39,12 @@ class BearerAuth(_Auth):
     """Authorizes requests with a credential's tokens, and answers a claims challenge once.
 
     Tokens go to https hosts only (or this machine), to those named if any are, and not along with a
-    redirect to another host.
+    redirect to another host. A body that is a stream or multipart is gone once it was sent: there the 401
+    stands, and the next request has the new token. Where no new token can be had, the caller gets the
+    `TokenAcquisitionError` that says why, instead of the 401.
+
+    A client with a proxy from the environment (HTTP_PROXY) sends plain http to this machine through that
+    proxy too, token and all: set NO_PROXY=localhost,127.0.0.1, or give the client `trust_env=False`.
 
     Args:
         credential: One of ours, or any of azure-identity's.
@@ -70,9 +75,9 @@ class BearerAuth(_Auth):
         claims = _claims_asked(request, response)
         if claims is None:
             return
-        token = self._credential.get_token(*self._scopes, claims=claims, rejected=token).token
-        if _can_go_again(request):
-            yield _with_token(request, token)
+        other = self._credential.get_token(*self._scopes, claims=claims, rejected=token).token
+        if other != token and _can_go_again(request):
+            yield _with_token(request, other)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Authorize one request of an async client."""
@@ -84,9 +89,9 @@ class BearerAuth(_Auth):
         claims = _claims_asked(request, response)
         if claims is None:
             return
-        token = (await self._credential.aget_token(*self._scopes, claims=claims, rejected=token)).token
-        if _can_go_again(request):
-            yield _with_token(request, token)
+        other = (await self._credential.aget_token(*self._scopes, claims=claims, rejected=token)).token
+        if other != token and _can_go_again(request):
+            yield _with_token(request, other)
 
     def _wanted(self, request: httpx.Request) -> bool:
         """Whether the request's host is to get a token.

@@ -61,11 +61,6 @@ def _pause(error: TokenAcquisitionError, in_a_row: int, jitter: float) -> float:
     return min(max(error.retry_after, own, least), most)
 
 
-def stands(failure: Failure | None, *, now: float, proof: object) -> bool:
-    """Tell whether a failure still keeps everybody from asking."""
-    return failure is not None and now < failure.until and failure.proof == proof
-
-
 def repeated(failure: Failure, now: float) -> TokenAcquisitionError:
     """The same error once more, for another caller, with the time that is left to wait."""
     error = copy(failure.error)

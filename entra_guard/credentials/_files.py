@@ -13,14 +13,14 @@ _LARGEST: Final = 256 * 1024
 
 
 def stamp(path: Path) -> object:
-    """What changes with a file's content: a moment, a place and a size; None if it is not there.
+    """What changes with a file's content: a moment, a place and a size; never None.
 
     A secret mounted by Kubernetes is a link to a new file after each rotation.
     """
     try:
         status = path.stat()
-    except OSError:
-        return None
+    except OSError as error:
+        return error.errno
     return status.st_mtime_ns, status.st_ino, status.st_size
 
 

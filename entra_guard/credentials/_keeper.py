@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Final, TypedDict
@@ -28,6 +28,9 @@ log: Final = logging.getLogger("entra_guard.credentials")
 
 REMEMBERED: Final = 20_000
 _FAILURES: Final = 2_000
+_SAME_ANSWER: Final = 30.0
+"""Seconds for which the same challenge gets the same answer, be it rejected too: an API that is content with
+no token must not cost a token request for each of its own."""
 
 
 class Keeping(TypedDict, total=False):
@@ -46,7 +49,7 @@ class Order:
         key: What tells this token from others.
         label: The same in words, for the log.
         request: Asks for it; waits as long as that takes.
-        proof: Tells what stands for the credential's proof now.
+        proof: Tells what stands for the credential's proof now; may look at files. None: it never changes.
         claims: A claims challenge to answer: no token at hand will do.
         rejected: The token that the challenge was about, if the caller knows it.
     """
@@ -56,12 +59,20 @@ class Order:
     request: Callable[[], AccessToken]
     proof: Callable[[], object]
     claims: str | None = None
-    rejected: str | None = None
+    rejected: str | None = field(default=None, repr=False)
 
     @property
     def work_key(self) -> Hashable:
         """What tells one request from another: with and without claims they differ."""
         return self.key if self.claims is None else (self.key, self.claims)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """Which challenge the token at hand is the answer to, and since when in monotonic seconds."""
+
+    claims: str
+    at: float
 
 
 class TokenKeeper:
@@ -92,7 +103,9 @@ class TokenKeeper:
         self._monotonic = monotonic
         self._jitter = jitter
         self._failures: Bounded[Hashable, Failure] = Bounded(_FAILURES)
-        self._answered: Bounded[Hashable, str] = Bounded(_FAILURES)
+        self._answered: Bounded[Hashable, _Answered] = Bounded(_FAILURES)
+        self._time_asked_for: Failure | None = None
+        """Who is asked for time gives it with all that it asks for, not with this one token only."""
         self._work: SharedWork[Hashable, AccessToken] = SharedWork()
 
     def seek(self, order: Order) -> AccessToken | Future[AccessToken]:
@@ -103,28 +116,31 @@ class TokenKeeper:
         """
         if token := self._fresh(order):
             return token
+        at_hand = self.tokens.get(order.key) if order.claims is None else None
         work = self._start(order)
-        if order.claims is None and self._left(order) > 0 and (token := self.tokens.get(order.key)):
-            return token
+        if at_hand is not None and self._left(at_hand) > 0:
+            return at_hand
         if isinstance(work, Failure):
             raise _failures.repeated(work, self._monotonic())
         return work
 
     def _fresh(self, order: Order) -> AccessToken | None:
-        """The token at hand, if nobody need ask for another.
-
-        A claims challenge is answered already where a newer token than the rejected one was got for it.
-        """
+        """The token at hand, if nobody need ask for another."""
         token = self.tokens.get(order.key)
         if token is None or order.claims is None:
             return token if token and self.clock() < token.refresh_on else None
-        newer = order.rejected is not None and token.token != order.rejected
-        return token if newer and self._answered.get(order.key) == order.claims else None
+        return token if self._left(token) > 0 and self._answers(token, order) else None
 
-    def _left(self, order: Order) -> float:
-        """Seconds for which the token at hand may still be used."""
-        token = self.tokens.get(order.key)
-        return 0.0 if token is None else token.expires_on - SKEW - self.clock()
+    def _answers(self, token: AccessToken, order: Order) -> bool:
+        """Whether the token at hand was got for this very challenge, and not rejected since; or only just."""
+        answered = self._answered.get(order.key)
+        if answered is None or answered.claims != order.claims or order.rejected is None:
+            return False
+        return token.token != order.rejected or self._monotonic() < answered.at + _SAME_ANSWER
+
+    def _left(self, token: AccessToken) -> float:
+        """Seconds for which a token may still be used."""
+        return token.expires_on - SKEW - self.clock()
 
     def abandon(self, order: Order) -> None:
         """Let go of a request that hangs: the next caller sends another."""
@@ -132,31 +148,50 @@ class TokenKeeper:
 
     def _start(self, order: Order) -> Future[AccessToken] | Failure:
         """Ask, join those who do, or tell which failure keeps us from it."""
-        failure = self._failures.get(order.work_key)
-        if failure is not None and _failures.stands(failure, now=self._monotonic(), proof=order.proof()):
+        failure = self._standing(order)
+        if failure is not None and failure.proof is None:
             return failure
-        return self._work.start(order.work_key, partial(self._obtain, order))
+        return self._work.start(order.work_key, partial(self._obtain, order))  # it looks at the proof there
+
+    def _standing(self, order: Order) -> Failure | None:
+        """The failure whose time is not over."""
+        now = self._monotonic()
+        both = self._time_asked_for, self._failures.get(order.work_key)
+        return next((failure for failure in both if failure is not None and now < failure.until), None)
 
     def _obtain(self, order: Order) -> AccessToken:
         """Ask and keep the answer. One at a time per key, on a thread of its own."""
         if token := self._fresh(order):
             return token  # somebody else was done while this caller was on its way
-        proof = order.proof()
+        proof, before = order.proof(), self.tokens.get(order.key)
+        failure = self._standing(order)
+        if failure is not None and failure.proof in (None, proof):
+            raise _failures.repeated(failure, self._monotonic())
         try:
             token = order.request()
         except TokenAcquisitionError as error:
             self._failed(order, proof, error)
             raise
-        except Exception as error:
+        except (
+            BaseException
+        ) as error:  # of the user's function perhaps: no waiter is to end by its SystemExit
             unforeseen = surprise(error)
             self._failed(order, proof, unforeseen)
             raise unforeseen from error
-        self.tokens.put(order.key, token)
         self._failures.discard(order.work_key)
-        if order.claims is None:
-            self._answered.discard(order.key)
-        else:
-            self._answered.put(order.key, order.claims)
+        return self._keep(order, token, before)
+
+    def _keep(self, order: Order, token: AccessToken, before: AccessToken | None) -> AccessToken:
+        """Keep a token, unless a challenge was answered while it was asked for: then that answer stays."""
+        if order.claims is not None:
+            self.tokens.put(order.key, token)
+            self._answered.put(order.key, _Answered(order.claims, self._monotonic()))
+            return token
+        now = self.tokens.get(order.key)
+        if now is not None and now is not before:
+            return now
+        self.tokens.put(order.key, token)
+        self._answered.discard(order.key)
         return token
 
     def _failed(self, order: Order, proof: object, error: TokenAcquisitionError) -> None:
@@ -164,14 +199,17 @@ class TokenKeeper:
         before, now = self._failures.get(order.work_key), self._monotonic()
         failure = _failures.failed(error, before, now=now, jitter=self._jitter(), proof=proof)
         self._failures.put(order.work_key, failure)
-        left = self._left(order)
+        if error.retryable and error.retry_after is not None:
+            self._time_asked_for = replace(failure, proof=None)
+        token = self.tokens.get(order.key)
+        left = 0.0 if token is None else self._left(token)
         if left > 0 and order.claims is None:
             log.warning("%s: not renewed; the token at hand serves %.0f s more: %s", order.label, left, error)
         else:
             log.warning("%s: %s", order.label, error)
 
 
-def surprise(error: Exception) -> TokenAcquisitionError:
+def surprise(error: BaseException) -> TokenAcquisitionError:
     """An error nobody foresaw. Its text is not repeated: who knows what is in it."""
     return TokenAcquisitionError(
         f"No token: asking for one failed unexpectedly ({type(error).__name__}).",

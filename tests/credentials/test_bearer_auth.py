@@ -140,6 +140,39 @@ def test_a_second_challenge_is_the_callers_to_see(office: Office, api: Api, send
     assert len(api.seen) == 2
 
 
+def test_an_api_that_is_content_with_no_token_costs_no_token_request_for_each_of_its_own(
+    office: Office, api: Api, send: Send
+) -> None:
+    auth = office.credential().auth(office.scope)
+    api.answers += [(401, CHALLENGE)] * 30
+    with office.counting(2):
+        assert {send(auth, "GET", api.url).status_code for _ in range(10)} == {401}
+    assert len(api.seen) == 11  # what was just rejected is not sent once more either
+    office.advance(30)
+    with office.counting(1):
+        send(auth, "GET", api.url)
+
+
+def test_where_no_new_token_can_be_had_the_error_says_why(office: Office, api: Api, send: Send) -> None:
+    auth = office.credential().auth(office.scope)
+    send(auth, "GET", api.url)
+    api.answers.append((401, CHALLENGE))
+    with office.entra.failing("token", "AADSTS53003"), pytest.raises(TokenAcquisitionError, match="53003"):
+        send(auth, "GET", api.url)
+
+
+@pytest.mark.parametrize(
+    "body", [{"content": iter([b"x"])}, {"files": {"f": b"x"}}], ids=["stream", "multipart"]
+)
+def test_a_body_that_cannot_be_sent_twice_leaves_the_401(
+    office: Office, api: Api, body: dict[str, Any]
+) -> None:
+    api.answers.append((401, CHALLENGE))
+    answer = CLIENTS["httpx.Client"](office.credential().auth(office.scope), "POST", api.url, **body)
+    assert answer.status_code == 401
+    assert office.posts == 2
+
+
 GRAPHS_CHALLENGES = (
     'PoP realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
     'client_id="00000003-0000-0000-c000-000000000000", nonce="ey, Bearer error=\\"x\\"", '

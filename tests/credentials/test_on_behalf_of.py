@@ -149,6 +149,17 @@ def test_a_refusal_of_one_user_keeps_no_other_waiting(
         assert get(OnBehalfOfCredential(application, sent_by(office, front, "alice")), scope(office))
 
 
+def test_when_the_authority_asks_for_time_no_other_user_asks_either(
+    office: Office, get: Get, front: AppRegistration, application: Any
+) -> None:
+    with office.entra.failing("token", "429", retry_after=60), office.counting(1):
+        for user in ("alice", "bob", "alice"):
+            sent = sent_by(office, front, user)
+            with pytest.raises(TokenAcquisitionError) as caught:
+                get(OnBehalfOfCredential(application, sent), scope(office))
+            assert caught.value.retry_after == 60
+
+
 def test_the_users_token_is_in_no_error(
     office: Office, get: Get, application: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
