@@ -101,6 +101,10 @@ def _checked(pattern: str) -> str:
         raise ConfigurationError(
             f"public path {pattern!r} must be a decoded path such as '/healthz', or end in '/*'"
         )
+    if not set(pattern).isdisjoint("{}<>"):
+        raise ConfigurationError(
+            f"public path {pattern!r} has a parameter: name the path above it, with '/*'"
+        )
     if pattern == "/*":
         raise ConfigurationError("public=['/*'] would guard nothing: leave the guard away, or name paths")
     return pattern

@@ -302,7 +302,18 @@ def test_a_servers_root_path_is_taken_off(office):
 
 
 @pytest.mark.parametrize(
-    "paths", [["healthz"], ["/*"], "/healthz", ["/a/*/b"], ["/a/../b"], ["/%68ealthz"], [""]]
+    "paths",
+    [
+        ["healthz"],
+        ["/*"],
+        "/healthz",
+        ["/a/*/b"],
+        ["/a/../b"],
+        ["/%68ealthz"],
+        [""],
+        ["/a/{id}"],
+        ["/a/<id>"],
+    ],
 )
 def test_a_public_path_that_cannot_work_is_refused_when_the_app_is_built(office, paths):
     with pytest.raises(ConfigurationError):
