@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard.cli._screen import Screen
-    from entra_guard.cli._seed import Seeded
-    from entra_guard.emulator import AppRegistration, Emulator
+    from entra_guard.emulator import AppRegistration, Emulator, Samples
 
 _LABELS: Final = 16
 _FOR_LIBRARIES: Final = (
@@ -28,19 +27,19 @@ def base_of(entra: Emulator, *, https: bool) -> str:
     return entra.https_url if https else entra.url
 
 
-def variables(entra: Emulator, seeded: Seeded, *, https: bool) -> dict[str, str]:
+def variables(entra: Emulator, samples: Samples, *, https: bool) -> dict[str, str]:
     """The variables that `Guard.from_env`, azure-identity and HTTP clients read."""
     base = base_of(entra, https=https)
     found = {
         "AZURE_AUTHORITY_HOST": base,
         "AZURE_TENANT_ID": entra.tenant_id,
-        "AZURE_CLIENT_ID": seeded.daemon.client_id,
-        "AZURE_CLIENT_SECRET": seeded.secret,
+        "AZURE_CLIENT_ID": samples.daemon.client_id,
+        "AZURE_CLIENT_SECRET": samples.secret.value,
         "ENTRA_GUARD_AUTHORITY": base,
         "ENTRA_GUARD_TENANT": entra.tenant_id,
-        "ENTRA_GUARD_AUDIENCE": seeded.api.client_id,
+        "ENTRA_GUARD_AUDIENCE": samples.api.client_id,
         "ENTRA_EMULATOR_URL": entra.url,
-        "ENTRA_EMULATOR_SCOPE": seeded.api.default_scope,
+        "ENTRA_EMULATOR_SCOPE": samples.api.default_scope,
         "ENTRA_EMULATOR_PID": str(os.getpid()),
     }
     if https:
@@ -54,7 +53,7 @@ def as_shell(found: Mapping[str, str]) -> str:
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in found.items())
 
 
-def as_json(entra: Emulator, seeded: Seeded, *, https: bool) -> str:
+def as_json(entra: Emulator, samples: Samples, *, https: bool) -> str:
     """Write what a program could ask for."""
     authority = f"{base_of(entra, https=https)}/{entra.tenant_id}"
     content: dict[str, Any] = {
@@ -66,10 +65,13 @@ def as_json(entra: Emulator, seeded: Seeded, *, https: bool) -> str:
         "tenant_id": entra.tenant_id,
         "discovery_url": f"{authority}/v2.0/.well-known/openid-configuration",
         "token_url": f"{authority}/oauth2/v2.0/token",
-        "api": _api(seeded.api),
-        "api_v1": _api(seeded.api_v1),
-        "daemon": {"client_id": seeded.daemon.client_id, "client_secret": seeded.secret},
-        "browser": {"client_id": seeded.browser.client_id},
+        "api": _api(samples.api),
+        "api_v1": _api(samples.legacy_api),
+        "daemon": {"client_id": samples.daemon.client_id, "client_secret": samples.secret.value},
+        "browser": {
+            "client_id": samples.page.client_id,
+            "redirect_uris": list(samples.page.spa_redirect_uris),
+        },
     }
     return json.dumps(content, indent=2)
 
@@ -78,13 +80,13 @@ def _api(app: AppRegistration) -> dict[str, str]:
     return {"client_id": app.client_id, "app_id_uri": app.app_id_uri, "scope": app.default_scope}
 
 
-def show(screen: Screen, entra: Emulator, seeded: Seeded, *, https: bool, page: str) -> None:
+def show(screen: Screen, entra: Emulator, samples: Samples, *, https: bool, page: str) -> None:
     """Show it to a person.
 
     Args:
         screen: Where to.
         entra: The emulator.
-        seeded: What is registered.
+        samples: What is registered.
         https: Whether https is served.
         page: The address of its pages, or ''.
     """
@@ -96,15 +98,15 @@ def show(screen: Screen, entra: Emulator, seeded: Seeded, *, https: bool, page: 
         f"{'discovery':{_LABELS}}  {entra.authority}/v2.0/.well-known/openid-configuration", indent=2
     )
     screen.heading("Who")
-    screen.facts(_people(entra, seeded), labels=_LABELS)
+    screen.facts(_people(entra, samples), labels=_LABELS)
     screen.heading("Protect an API with it")
     screen.code(
-        f'Guard(tenant="{entra.tenant_id}",\n      audience="{seeded.api.client_id}",\n'
+        f'Guard(tenant="{entra.tenant_id}",\n      audience="{samples.api.client_id}",\n'
         f'      authority="{entra.url}")',
         "python",
     )
     screen.heading("Get a token for that API")
-    screen.verbatim(_curl(entra, seeded), indent=2)
+    screen.verbatim(_curl(entra, samples), indent=2)
     screen.gap()
     if https:
         screen.say(_FOR_LIBRARIES)
@@ -120,19 +122,21 @@ def _places(entra: Emulator, *, https: bool, page: str) -> tuple[tuple[str, str]
     )
 
 
-def _people(entra: Emulator, seeded: Seeded) -> tuple[tuple[str, str | Text], ...]:
+def _people(entra: Emulator, samples: Samples) -> tuple[tuple[str, str | Text], ...]:
     tenant = entra.find_tenant()
-    roles = ", ".join(role.value for role in seeded.api.app_roles)
-    scopes = ", ".join(scope.value for scope in seeded.api.scopes)
+    roles = ", ".join(role.value for role in samples.api.app_roles)
+    scopes = ", ".join(scope.value for scope in samples.api.scopes)
+    held = entra.directory.held_by(samples.daemon.service_principal_id)[samples.api.name]
     return (
         ("tenant", _named(tenant.id, tenant.name)),
-        ("API", _named(seeded.api.client_id, seeded.api.name)),
+        ("API", _named(samples.api.client_id, samples.api.name)),
         ("  offers", f"roles {roles}; scope {scopes}"),
-        ("daemon", _named(seeded.daemon.client_id, seeded.daemon.name)),
-        ("  secret", seeded.secret),
-        ("  holds", "role Tasks.Read.All"),
-        ("browser client", _named(seeded.browser.client_id, seeded.browser.name)),
-        ("API, v1.0 tokens", _named(seeded.api_v1.client_id, seeded.api_v1.name)),
+        ("daemon", _named(samples.daemon.client_id, samples.daemon.name)),
+        ("  secret", samples.secret.value),
+        ("  holds", f"role {', '.join(held)}"),
+        ("browser client", _named(samples.page.client_id, samples.page.name)),
+        ("  returns to", "\n".join(samples.page.spa_redirect_uris)),
+        ("API, v1.0 tokens", _named(samples.legacy_api.client_id, samples.legacy_api.name)),
         ("people", ", ".join(user.display_name for user in entra.directory.users_in(tenant.id))),
     )
 
@@ -141,12 +145,12 @@ def _named(guid: str, name: str) -> Text:
     return Text.assemble((guid, "bold"), f"  {name}")
 
 
-def _curl(entra: Emulator, seeded: Seeded) -> str:
+def _curl(entra: Emulator, samples: Samples) -> str:
     fields = {
         "grant_type": "client_credentials",
-        "client_id": seeded.daemon.client_id,
-        "client_secret": seeded.secret,
-        "scope": seeded.api.default_scope,
+        "client_id": samples.daemon.client_id,
+        "client_secret": samples.secret.value,
+        "scope": samples.api.default_scope,
     }
     form = (f"  -d {name}={value}" for name, value in fields.items())
     return " \\\n".join((f"curl {entra.authority}/oauth2/v2.0/token", *form))

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import click
 
 if TYPE_CHECKING:
-    from entra_guard.cli._seed import Seeded
-    from entra_guard.emulator import Emulator
+    from entra_guard.emulator import Emulator, Samples
 
 Form = Literal["env", "json"]
 _HTTP: Final = 8787
@@ -48,8 +47,7 @@ def emulator(
         ...
         kill $ENTRA_EMULATOR_PID
     """  # noqa: D301  # click wants the character, not the letters
-    from entra_guard.cli._seed import seeded  # noqa: PLC0415  # so that --help stays fast
-    from entra_guard.cli._stopping import wait_for_ctrl_c  # noqa: PLC0415
+    from entra_guard.cli._stopping import wait_for_ctrl_c  # noqa: PLC0415  # so that --help stays fast
     from entra_guard.emulator import Emulator  # noqa: PLC0415
 
     entra = Emulator(
@@ -61,7 +59,7 @@ def emulator(
     )
     _start(entra)
     try:
-        _tell(entra, seeded(entra), form, https=https)
+        _tell(entra, entra.add_samples(), form, https=https)
         wait_for_ctrl_c()
     finally:
         entra.stop()
@@ -76,17 +74,17 @@ def _start(entra: Emulator) -> None:
         raise click.ClickException(f"{where}{problem.strerror or problem}") from None
 
 
-def _tell(entra: Emulator, registered: Seeded, form: Form | None, *, https: bool) -> None:
+def _tell(entra: Emulator, samples: Samples, form: Form | None, *, https: bool) -> None:
     from entra_guard.cli import _started  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
 
     if form is None:
-        _started.show(Screen(), entra, registered, https=https, page=_page(entra))
+        _started.show(Screen(), entra, samples, https=https, page=_page(entra))
         return
     if form == "env":
-        click.echo(_started.as_shell(_started.variables(entra, registered, https=https)))
+        click.echo(_started.as_shell(_started.variables(entra, samples, https=https)))
     else:
-        click.echo(_started.as_json(entra, registered, https=https))
+        click.echo(_started.as_json(entra, samples, https=https))
     _let_go_of_stdout()
 
 

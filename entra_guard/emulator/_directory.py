@@ -308,6 +308,28 @@ class Directory:
         held = (g for g in self.grants.values() if (g.client_id, g.resource_id) == (client_sp, resource_sp))
         return tuple(dict.fromkeys(s for g in held if g.principal_id in {None, user_id} for s in g.scopes))
 
+    def held_by(self, principal_id: str) -> dict[str, tuple[str, ...]]:
+        """The app roles an app or a user has, and the scopes an app has, by the name of the API.
+
+        Roles of a user's groups are not among them.
+        """
+        roles = (
+            (a.resource_id, (self._role_value(a),))
+            for a in self.assignments.values()
+            if a.principal_id == principal_id
+        )
+        scopes = ((g.resource_id, g.scopes) for g in self.grants.values() if g.client_id == principal_id)
+        found: dict[str, tuple[str, ...]] = {}
+        for api, values in (*roles, *scopes):
+            name = self.principals[api].name
+            found[name] = tuple(dict.fromkeys((*found.get(name, ()), *values)))
+        return found
+
+    def _role_value(self, assignment: RoleAssignment) -> str:
+        app = self.apps.get(self.principals[assignment.resource_id].app_id)
+        values = (role.value for role in (app.app_roles if app else ()) if role.id == assignment.role_id)
+        return next(values, assignment.role_id)
+
 
 def _called(app: AppRegistration, wanted: str) -> bool:
     return any(name.removesuffix("/") == wanted for name in app.names())

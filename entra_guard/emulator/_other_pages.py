@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._aadsts import AADSTS
 from ._pages import page
+from ._presets import PRESETS
 from ._redirects import platform_of, redirect
 from ._wire import Request, Response
 
@@ -49,6 +50,8 @@ def front_page(world: World, request: Request) -> Response:
         apps={t.id: [a for a in directory.apps.values() if a.tenant_id == t.id] for t in tenants},
         users={t.id: list(directory.users_in(t.id)) for t in tenants},
         credentials=directory.credentials_of,
+        held=directory.held_by,
+        presets=PRESETS,
         keys=list(world.state.keys.published()),
         signing=world.state.keys.signing().kid,
         faults=world.state.faults,

@@ -18,7 +18,6 @@ from click.testing import CliRunner
 
 from entra_guard import Guard
 from entra_guard.cli._group import group
-from entra_guard.cli._seed import seeded
 from entra_guard.cli._started import show
 from entra_guard.emulator import CONTOSO, Emulator
 
@@ -55,6 +54,7 @@ def test_as_json_it_says_all_a_program_needs_to_get_a_token_that_a_guard_accepts
             http_client=client,
         )
         assert guard.verify(token).roles == ("Tasks.Read.All",)
+    assert "http://127.0.0.1:8000/docs/oauth2-redirect" in said["browser"]["redirect_uris"]
     assert process.pid == said["pid"]
 
 
@@ -116,29 +116,24 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> 
     assert done.output == f"Error: {folder}: {os.strerror(20)}\n"
 
 
-def test_its_ids_and_secret_are_the_same_on_every_run() -> None:
-    first, second = (seeded(Emulator()) for _ in range(2))
-    for app in ("api", "api_v1", "daemon", "browser"):
-        assert getattr(first, app).client_id == getattr(second, app).client_id
-    assert first.secret == second.secret
-
-
 def test_to_a_person_it_shows_where_it_is_who_is_registered_and_what_to_do(
     terminal: tuple[Screen, io.StringIO],
 ) -> None:
     screen, written = terminal
     with Emulator(https=True) as entra:
-        registered = seeded(entra)
-        show(screen, entra, registered, https=True, page=f"{entra.url}/")
+        samples = entra.add_samples()
+        show(screen, entra, samples, https=True, page=f"{entra.url}/")
         said = written.getvalue()
         for piece in (
             entra.authority,
             f"{entra.https_url}/{entra.tenant_id}",
             f"{entra.authority}/v2.0/.well-known/openid-configuration",
             f"in the browser    {entra.url}/",
-            registered.api.client_id,
-            registered.daemon.client_id,
-            registered.secret,
+            samples.api.client_id,
+            samples.daemon.client_id,
+            samples.secret.value,
+            *samples.page.spa_redirect_uris,
+            "holds           role Tasks.Read.All ",
             "Ctrl-C",
         ):
             assert piece in said
@@ -148,7 +143,7 @@ def test_the_command_it_prints_gets_a_token(terminal: tuple[Screen, io.StringIO]
     needs_program("curl")
     screen, written = terminal
     with Emulator() as entra:
-        show(screen, entra, seeded(entra), https=False, page="")
+        show(screen, entra, entra.add_samples(), https=False, page="")
         command = written.getvalue().partition("  curl ")[2].partition("\n\n")[0]
         done = subprocess.run(
             ["bash", "-c", f"curl -s {command}"], capture_output=True, text=True, check=True

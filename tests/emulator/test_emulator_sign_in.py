@@ -570,13 +570,29 @@ def test_signing_out_leads_back_to_a_known_client_only(office: Office, web_app: 
 
 
 def test_the_front_page_lists_the_directory_and_no_secret(office: Office) -> None:
-    office.entra.new_certificate(office.daemon)
+    office.entra.new_certificate(office.daemon, description="nightly")
     shown = office.web.get("/").text
-    assert all(
-        text in shown for text in ("Contoso", "Fabrikam", "Orders.Read", "Alice Adams", "1 certificate")
-    )
+    for text in ("Contoso", "Fabrikam", "Orders.Read", "Alice Adams", "certificate nightly", "wrong-aud"):
+        assert text in shown
     assert office.daemon.client_id in shown
     assert office.secret.value not in shown
+
+
+def test_the_front_page_says_what_apps_and_people_may_and_where_sign_in_comes_back_to(office: Office) -> None:
+    samples = office.entra.add_samples()
+    shown = re.sub("<[^>]*>", "", office.web.get("/").text)
+    daemon = shown.partition("Tasks daemon")[2].partition("Tasks page")[0]
+    assert "Tasks.Read.All of Tasks API" in daemon
+    assert "Tasks.ReadWrite.All" not in daemon
+    assert "secret sample, begins with wor" in daemon
+    page = shown.partition("Tasks page")[2]
+    assert [uri for uri in samples.page.spa_redirect_uris if uri not in page] == []
+    assert "Tasks.Read.All of Tasks API" in page.partition("Alice Adams")[2].partition("Bob Brown")[0]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_swagger_page_may_be_called_by_either_name_of_this_machine(entra: Emulator, host: str) -> None:
+    assert f"http://{host}:8000/docs/oauth2-redirect" in entra.add_samples().page.spa_redirect_uris
 
 
 def test_an_error_uri_leads_to_its_explanation(office: Office) -> None:
@@ -620,7 +636,7 @@ def test_the_samples_are_ready_to_use_and_always_have_the_same_ids(entra: Emulat
             client_id=samples.daemon.client_id, client_secret=samples.secret.value, scope=api.default_scope
         ).json()["access_token"]
         claims = payload(token)
-        assert claims["roles"] == ["Tasks.Read.All", "Tasks.ReadWrite.All"]
+        assert claims["roles"] == ["Tasks.Read.All"]
         assert claims["ver"] == {2: "2.0", None: "1.0"}[api.token_version]
     uri = "http://localhost:8000/docs/oauth2-redirect"
     wanted = f"{samples.api.app_id_uri}/access_as_user"
@@ -630,5 +646,8 @@ def test_the_samples_are_ready_to_use_and_always_have_the_same_ids(entra: Emulat
     )
     assert tokens.headers["access-control-allow-origin"] == "http://localhost:8000"
     assert payload(tokens.json()["access_token"])["roles"] == ["Tasks.Read.All"]
-    assert Emulator().add_samples().api.client_id == samples.api.client_id
+    again = Emulator().add_samples()
+    for app in ("api", "legacy_api", "daemon", "page"):
+        assert getattr(again, app).client_id == getattr(samples, app).client_id
+    assert again.secret.value == samples.secret.value
     assert samples.secret.value not in repr(samples)
