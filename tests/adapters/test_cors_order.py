@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import FastAPI
+from litestar import Litestar, get
+from litestar.config.cors import CORSConfig
+from litestar.middleware import DefineMiddleware
+from quart import Quart
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.testclient import TestClient
 
+from entra_guard import current_principal
 from entra_guard.asgi import GuardMiddleware
 
 if TYPE_CHECKING:
@@ -64,4 +69,34 @@ def test_the_order_of_add_middleware_is_the_reverse_of_the_requests_way(
     app.add_middleware(GuardMiddleware, guard=guard)
     app.add_middleware(CORSMiddleware, allow_origins=["*"])  # added last, passed first
     assert TestClient(app).get("/", headers=SPA).headers["access-control-allow-origin"] == "*"
+    assert notices() == []
+
+
+def litestar_with_the_guard_among_its_middleware(guard: Guard) -> Any:
+    @get("/", sync_to_thread=False)
+    def home() -> str:
+        return current_principal().app_id
+
+    return Litestar(
+        [home],
+        middleware=[DefineMiddleware(GuardMiddleware, guard=guard)],
+        cors_config=CORSConfig(allow_origins=[SPA["Origin"]]),
+        openapi_config=None,
+    )
+
+
+def quart_with_both_around_it(guard: Guard) -> Any:
+    app = Quart(__name__)
+    app.asgi_app = CORSMiddleware(GuardMiddleware(app.asgi_app, guard=guard), allow_origins=[SPA["Origin"]])
+    return app
+
+
+@pytest.mark.parametrize("make", [litestar_with_the_guard_among_its_middleware, quart_with_both_around_it])
+def test_other_frameworks_have_a_right_order_too(guard: Guard, notices: Notices, make: Any) -> None:
+    client = TestClient(make(guard))
+    refused = client.get("/", headers=SPA)
+    assert refused.headers["access-control-allow-origin"] == SPA["Origin"]
+    assert refused.status_code == 401
+    preflight = client.options("/", headers=SPA | {"Access-Control-Request-Method": "GET"})
+    assert preflight.headers["access-control-allow-origin"] == SPA["Origin"]
     assert notices() == []
