@@ -1,21 +1,26 @@
 """Tokens for calls to other APIs: from memory when they are there, fetched once when they are not.
 
 Every credential has `get_token` and `aget_token`; `auth()` puts tokens on the requests of httpx and httpx2
-clients, and each credential serves Azure's own SDK clients too. With requests it takes three lines:
+clients, and each credential serves Azure's own SDK clients too. Clients of other kinds get the header for
+one URL at a time, if its host is among those named:
 
-    def auth(request):
-        request.headers["Authorization"] = f"Bearer {credential.get_token(scope).token}"
+    auth = credential.auth("https://graph.microsoft.com/.default", hosts=["graph.microsoft.com"])
+
+With requests it takes three lines:
+
+    def bearer(request):
+        request.headers.update(auth.headers_for(request.url))
         return request
 
-    requests.get(url, auth=auth)
+    requests.get(url, auth=bearer)
 
-and with aiohttp:
+and with aiohttp (3.12 or later):
 
-    async def auth(request, handler):
-        request.headers["Authorization"] = f"Bearer {(await credential.aget_token(scope)).token}"
+    async def bearer(request, handler):
+        request.headers.update(await auth.aheaders_for(str(request.url)))
         return await handler(request)
 
-    aiohttp.ClientSession(middlewares=[auth])
+    aiohttp.ClientSession(middlewares=[bearer])
 """
 
 from entra_guard.credentials._application import ClientSecretCredential, Settings

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -16,6 +17,7 @@ from entra_guard._http import is_safe
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._challenge import claims_asked
 from entra_guard.credentials._credential import check_scopes
+from entra_guard.credentials._origin import Hosts, origin_of
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -63,11 +65,11 @@ class BearerAuth(_Auth):
         check_scopes(scopes)
         self._credential = adapted(credential)
         self._scopes = scopes
-        self._hosts = None if hosts is None else _checked_hosts(hosts)
+        self._hosts = None if hosts is None else Hosts(hosts)
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Authorize one request of a sync client."""
-        if not self._wanted(request):
+        if not self._wanted(request.url):
             yield request
             return
         token = self._credential.get_token(*self._scopes).token
@@ -81,7 +83,7 @@ class BearerAuth(_Auth):
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Authorize one request of an async client."""
-        if not self._wanted(request):
+        if not self._wanted(request.url):
             yield request
             return
         token = (await self._credential.aget_token(*self._scopes)).token
@@ -93,32 +95,64 @@ class BearerAuth(_Auth):
         if other != token and _can_go_again(request):
             yield _with_token(request, other)
 
-    def _wanted(self, request: httpx.Request) -> bool:
-        """Whether the request's host is to get a token.
+    def headers_for(self, url: str) -> dict[str, str]:
+        """The header for one request of a client that knows no `httpx.Auth`, such as those of requests.
+
+        Some of them ask again at each hop of a redirect, whoever it leads to: so `hosts=` is required here.
+
+        Args:
+            url: Where that request goes.
+
+        Returns:
+            The Authorization header, or nothing where the URL's host gets no token.
+
+        Raises:
+            ConfigurationError: The auth names no `hosts`, or the token would travel in the clear.
+            TokenAcquisitionError: There is none to be had.
+
+        Example:
+            >>> auth = credential.auth(scope, hosts=["graph.microsoft.com"])  # doctest: +SKIP
+            >>> auth.headers_for("https://elsewhere.example/")  # doctest: +SKIP
+            {}
+        """
+        if not self._wanted_elsewhere(url):
+            return {}
+        return {"Authorization": f"Bearer {self._credential.get_token(*self._scopes).token}"}
+
+    async def aheaders_for(self, url: str) -> dict[str, str]:
+        """Do what `headers_for` does, in an event loop: for aiohttp."""
+        if not self._wanted_elsewhere(url):
+            return {}
+        return {"Authorization": f"Bearer {(await self._credential.aget_token(*self._scopes)).token}"}
+
+    def _wanted_elsewhere(self, url: str) -> bool:
+        """Whether a request of another library is to get a token: where it may read the URL otherwise, no."""
+        if self._hosts is None:
+            raise ConfigurationError("name the hosts that get a token: credential.auth(scope, hosts=[...])")
+        try:
+            parsed = httpx.URL(url)
+            plain = "\\" not in url and not parsed.userinfo
+            same = plain and urlsplit(url).hostname == parsed.raw_host.decode("ascii")
+        except (httpx.InvalidURL, ValueError):
+            return False
+        return same and self._wanted(parsed)
+
+    def _wanted(self, url: httpx.URL) -> bool:
+        """Whether a URL's host is to get a token.
 
         Raises:
             ConfigurationError: It would travel in the clear.
         """
-        url = request.url
-        host = url.netloc.decode("ascii").lower()
-        if self._hosts is not None and host not in self._hosts:
-            log.debug("no token for %s, which is not among the hosts that get one", host)
+        origin = origin_of(url)
+        if self._hosts is not None and origin not in self._hosts:
+            log.debug("no token for %s, which is not among the hosts that get one", origin.host)
             return False
         if not is_safe(str(url)):
             raise ConfigurationError(
-                f"a token is only sent over https (or http on this machine), not to {url.scheme}://{host}: "
-                "use https, or a client without this auth"
+                f"a token is only sent over https (or http on this machine), not to {url.scheme}://"
+                f"{origin.host}: use https, or a client without this auth"
             )
         return True
-
-
-def _checked_hosts(hosts: Iterable[str]) -> frozenset[str]:
-    names = frozenset([hosts] if isinstance(hosts, str) else hosts)
-    if not names or not all(name and "/" not in name for name in names):
-        raise ConfigurationError(
-            "hosts are names such as 'graph.microsoft.com' or '127.0.0.1:8080', at least one"
-        )
-    return frozenset(name.lower() for name in names)
 
 
 def _with_token(request: httpx.Request, token: str) -> httpx.Request:
@@ -128,13 +162,9 @@ def _with_token(request: httpx.Request, token: str) -> httpx.Request:
 
 def _claims_asked(request: httpx.Request, response: httpx.Response) -> str | None:
     """The claims challenge in an answer of the very host that was asked, not of one it redirected to."""
-    if response.status_code != _UNAUTHORIZED or _origin(response.request.url) != _origin(request.url):
+    if response.status_code != _UNAUTHORIZED or origin_of(response.request.url) != origin_of(request.url):
         return None
     return claims_asked(response.headers.get_list("www-authenticate"))
-
-
-def _origin(url: httpx.URL) -> tuple[str, bytes]:
-    return url.scheme, url.netloc
 
 
 def _can_go_again(request: httpx.Request) -> bool:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 _LONGEST: Final = 16 * 1024
 _NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SCHEME: Final = re.compile(rf"({_NAME})(?:[ \t]+(?=\S)|$)")
-_PARAMETER: Final = re.compile(rf"({_NAME})[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*\"|{_NAME})", re.DOTALL)
+_PARAMETER: Final = re.compile(
+    rf"({_NAME})[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*\"|[^\s\",;]+)",  # URLs and base64 come without quotes too
+    re.DOTALL,
+)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -57,12 +60,13 @@ def _unquoted(value: str) -> str:
 
 
 def claims_asked(headers: Iterable[str]) -> str | None:
-    """The claims that a resource asks for, as JSON, or None (Microsoft: "Claims challenges")."""
-    for challenge in read_challenges(headers):
-        parameters = challenge.parameters
-        if challenge.scheme == "bearer" and parameters.get("error") == "insufficient_claims":
-            return _decoded(parameters.get("claims", ""))
-    return None
+    """The first claims that a resource asks for, as JSON, or None (Microsoft: "Claims challenges")."""
+    asked = (
+        _decoded(challenge.parameters.get("claims", ""))
+        for challenge in read_challenges(headers)
+        if challenge.scheme == "bearer" and challenge.parameters.get("error") == "insufficient_claims"
+    )
+    return next((claims for claims in asked if claims is not None), None)
 
 
 def _decoded(encoded: str) -> str | None:
@@ -70,6 +74,15 @@ def _decoded(encoded: str) -> str | None:
     try:
         padded = encoded.translate({ord("+"): "-", ord("/"): "_"}) + "=" * (-len(encoded) % 4)
         claims = urlsafe_b64decode(padded)
-        return claims.decode() if read_object(claims) else None
-    except (ValueError, NotStrictJsonError):
+        return claims.decode() if are_claims(claims) else None
+    except ValueError:
         return None
+
+
+def are_claims(written: bytes) -> bool:
+    """Whether this is the JSON object of a claims challenge, and asks for something."""
+    try:
+        asked = read_object(written)
+    except NotStrictJsonError:
+        return False
+    return bool(asked) and isinstance(asked.get("access_token", {}), dict)

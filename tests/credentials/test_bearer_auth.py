@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Send = Callable[..., Any]
 
 CLAIMS = {"access_token": {"nbf": {"essential": True, "value": "1604106651"}}}
+NONSENSE = base64.b64encode(b'{"access_token":5}').decode()
 ENCODED = base64.b64encode(json.dumps(CLAIMS).encode()).decode()
 CHALLENGE = {"www-authenticate": f'Bearer realm="", error="insufficient_claims", claims="{ENCODED}"'}
 
@@ -188,8 +189,10 @@ GRAPHS_CHALLENGES = (
     [
         GRAPHS_CHALLENGES,
         ['Basic realm="orders"', f"Bearer claims={ENCODED.rstrip('=')}, error=insufficient_claims"],
+        f"Bearer authorization_uri=https://login.example/x, error=insufficient_claims, claims={ENCODED}",
+        f'Bearer error="insufficient_claims", claims="!", Bearer error="insufficient_claims", claims="{ENCODED}"',
     ],
-    ids=["in one header", "in several headers"],
+    ids=["in one header", "in several headers", "without quotes", "after a broken one"],
 )
 def test_the_challenge_is_found_among_several(
     office: Office, api: Api, send: Send, challenges: str | list[str]
@@ -207,6 +210,7 @@ def test_the_challenge_is_found_among_several(
         {"www-authenticate": f'Bearer error="invalid_token", claims="{ENCODED}"'},
         {"www-authenticate": 'Bearer error="insufficient_claims"'},
         {"www-authenticate": 'Bearer error="insufficient_claims", claims="no base64 of json"'},
+        {"www-authenticate": f'Bearer error="insufficient_claims", claims="{NONSENSE}"'},
         {"www-authenticate": f'PoP error="insufficient_claims", claims="{ENCODED}"'},
     ],
 )
@@ -261,33 +265,77 @@ def test_a_body_that_was_streamed_is_not_sent_twice_and_the_next_request_has_the
 # --- other libraries ---------------------------------------------------------------------------------
 
 
-def test_requests_takes_three_lines(office: Office, api: Api) -> None:
+def _requests(auth: BearerAuth, url: str) -> int:
+    """As the documentation of the package shows it."""
     requests = pytest.importorskip("requests")
-    credential = office.credential()
 
-    def auth(request: Any) -> Any:
-        request.headers["Authorization"] = f"Bearer {credential.get_token(office.scope).token}"
+    def bearer(request: Any) -> Any:
+        request.headers.update(auth.headers_for(request.url))
         return request
 
-    assert requests.get(f"{api.url}/orders", auth=auth, timeout=5).status_code == 200
-    assert api.seen[0].authorization == f"Bearer {credential.get_token(office.scope).token}"
+    return requests.get(url, auth=bearer, timeout=5).status_code
 
 
-def test_aiohttp_takes_three_lines(office: Office, api: Api) -> None:
-    aiohttp = pytest.importorskip("aiohttp")
-    credential = office.credential()
+def _aiohttp(auth: BearerAuth, url: str) -> int:
+    aiohttp = pytest.importorskip("aiohttp", minversion="3.12")
 
-    async def auth(request: Any, handler: Any) -> Any:
-        token = await credential.aget_token(office.scope)
-        request.headers["Authorization"] = f"Bearer {token.token}"
+    async def bearer(request: Any, handler: Any) -> Any:
+        request.headers.update(await auth.aheaders_for(str(request.url)))
         return await handler(request)
 
     async def call() -> int:
-        async with aiohttp.ClientSession(middlewares=[auth]) as session, session.get(api.url) as response:
+        async with aiohttp.ClientSession(middlewares=[bearer]) as session, session.get(url) as response:
             return response.status
 
-    assert asyncio.run(call()) == 200
+    return asyncio.run(call())
+
+
+OTHERS = pytest.mark.parametrize("send_otherwise", [_requests, _aiohttp])
+
+
+@OTHERS
+def test_other_libraries_take_three_lines(office: Office, api: Api, send_otherwise: Send) -> None:
+    credential = office.credential()
+    assert send_otherwise(credential.auth(office.scope, hosts=[f"127.0.0.1:{api.port}"]), api.url) == 200
     assert api.seen[0].authorization == f"Bearer {credential.get_token(office.scope).token}"
+
+
+@OTHERS
+def test_no_other_library_takes_the_token_along_to_another_host(
+    office: Office, api: Api, send_otherwise: Send
+) -> None:
+    auth = office.credential().auth(office.scope, hosts=[f"127.0.0.1:{api.port}"])
+    api.answers += [(302, {"location": f"{api.elsewhere}/there"}), (302, {"location": f"{api.elsewhere}/x"})]
+    assert send_otherwise(auth, api.url) == 200
+    assert [seen.authorization is not None for seen in api.seen] == [True, False, False]
+
+
+@OTHERS
+def test_no_other_library_gets_a_token_without_hosts_or_over_http(
+    office: Office, api: Api, send_otherwise: Send
+) -> None:
+    credential = office.credential()
+    with office.counting(0):
+        with pytest.raises(ConfigurationError, match="name the hosts"):
+            send_otherwise(credential.auth(office.scope), api.url)
+        with pytest.raises(ConfigurationError, match="only sent over https"):
+            send_otherwise(credential.auth(office.scope, hosts=["orders.example"]), "http://orders.example/")
+    assert api.seen == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://elsewhere.example\\@graph.microsoft.com/",
+        "https://graph.microsoft.com@elsewhere.example/",
+        "https://graph.microsoft.com:444/",
+        "https://[graph.microsoft.com/",
+        "",
+    ],
+)
+def test_a_url_that_may_be_read_otherwise_gets_no_token(office: Office, url: str) -> None:
+    auth = office.credential().auth(office.scope, hosts=["graph.microsoft.com", "elsewhere.example:444"])
+    assert auth.headers_for(url) == {}
 
 
 # --- mistakes ----------------------------------------------------------------------------------------
@@ -299,7 +347,40 @@ def test_scopes_must_be_names(office: Office, scopes: tuple[Any, ...]) -> None:
         office.credential().auth(*scopes)
 
 
-@pytest.mark.parametrize("hosts", [[], [""], ["https://graph.microsoft.com"], ["graph.microsoft.com/v1.0"]])
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("graph.microsoft.com:443", "https://graph.microsoft.com/"),
+        ("graph.microsoft.com", "https://graph.microsoft.com:443/"),
+        ("GRAPH.microsoft.com", "https://Graph.Microsoft.com/"),
+        ("münchen.example", "https://münchen.example/"),
+        ("127.0.0.1:80", "http://127.0.0.1/"),
+        ("[::1]:8080", "http://[::1]:8080/"),
+    ],
+)
+def test_a_host_is_the_same_however_it_is_written(office: Office, host: str, url: str) -> None:
+    auth = office.credential().auth(office.scope, hosts=[host])
+    request = next(auth.sync_auth_flow(httpx.Request("GET", url)))
+    assert "authorization" in request.headers
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        [],
+        [""],
+        [None],
+        ["https://graph.microsoft.com"],
+        ["graph.microsoft.com/v1.0"],
+        ["*.microsoft.com"],
+        [" graph.microsoft.com"],
+        ["user@graph.microsoft.com"],
+        ["graph.microsoft.com?x"],
+        ["graph.microsoft.com#f"],
+        ["graph.microsoft.com:https"],
+        ["graph.microsoft.com\\x"],
+    ],
+)
 def test_hosts_must_be_names(office: Office, hosts: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="hosts"):
         office.credential().auth(office.scope, hosts=hosts)

@@ -1,0 +1,82 @@
+"""What counts as the same host: scheme, name and port, however a URL writes them. Pure.
+
+Read as httpx reads them, which sends the request: two opinions of a URL would be a way around both.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PORTS: Final = {"https": 443, "http": 80}
+_NEVER_IN_A_HOST: Final = re.compile(r"[\s/\\?#@*%]")
+_HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
+
+
+class Origin(NamedTuple):
+    """Where a URL leads (RFC 6454): in lower case and ASCII, the usual port written out."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+
+def origin_of(url: httpx.URL | str) -> Origin:
+    """Tell where a URL leads.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        parsed = httpx.URL(url) if isinstance(url, str) else url
+    except httpx.InvalidURL as error:
+        raise ValueError(str(error)) from None
+    host = parsed.raw_host.decode("ascii").lower()
+    return Origin(parsed.scheme, host, parsed.port or _PORTS.get(parsed.scheme))
+
+
+class Hosts:
+    """Names of hosts, each with its port where that is not the scheme's own.
+
+    Args:
+        names: Such as 'graph.microsoft.com', '127.0.0.1:8080' or '[::1]:8080'.
+
+    Raises:
+        ConfigurationError: There is none, or one that could never match.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._known = frozenset(_named(name) for name in ([names] if isinstance(names, str) else names))
+        if not self._known:
+            raise _no_host("nothing")
+
+    def __contains__(self, origin: Origin) -> bool:
+        usual = origin.port == _PORTS.get(origin.scheme)
+        return (origin.host, origin.port) in self._known or (usual and (origin.host, None) in self._known)
+
+
+def _named(name: object) -> tuple[str, int | None]:
+    if not isinstance(name, str) or not name or _NEVER_IN_A_HOST.search(name):
+        raise _no_host(repr(name)[:100])
+    try:
+        host, port = origin_of(f"https://{name}").host, urlsplit(f"//{name}").port
+    except ValueError:
+        raise _no_host(repr(name)[:100]) from None
+    if not _HOST.fullmatch(host):
+        raise _no_host(repr(name)[:100])
+    return host, port
+
+
+def _no_host(found: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"hosts are names such as 'graph.microsoft.com' or '127.0.0.1:8080', at least one, without scheme, "
+        f"path and wildcards; this is none: {found}"
+    )
