@@ -136,7 +136,12 @@ def litestar_app(guard: Guard) -> Door:
     def refused(_request: Any, error: AccessError) -> Response[bytes]:
         return Response(error.body, status_code=error.status, headers=error.headers)
 
-    app = Litestar([orders, admin, healthz], exception_handlers={AccessError: refused}, openapi_config=None)
+    app = Litestar(
+        [orders, admin, healthz],
+        exception_handlers={AccessError: refused},
+        openapi_config=None,
+        logging_config=None,
+    )
     return Door(GuardMiddleware(app, guard=guard, public=PUBLIC), ask_asgi)
 
 

@@ -82,6 +82,7 @@ def litestar_with_the_guard_among_its_middleware(guard: Guard) -> Any:
         middleware=[DefineMiddleware(GuardMiddleware, guard=guard)],
         cors_config=CORSConfig(allow_origins=[SPA["Origin"]]),
         openapi_config=None,
+        logging_config=None,
     )
 
 

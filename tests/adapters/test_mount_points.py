@@ -50,7 +50,7 @@ def litestar_app() -> Any:
     def open_() -> str:
         return "open"
 
-    return Litestar([orders, open_], openapi_config=None)
+    return Litestar([orders, open_], openapi_config=None, logging_config=None)
 
 
 def quart_app() -> Any:

@@ -152,7 +152,9 @@ def test_cors_handling_that_nobody_can_see_from_outside_still_answers(guard: Gua
     def orders() -> str:
         return "orders"
 
-    app = Litestar([orders], openapi_config=None, cors_config=CORSConfig(allow_origins=[SPA]))
+    app = Litestar(
+        [orders], openapi_config=None, logging_config=None, cors_config=CORSConfig(allow_origins=[SPA])
+    )
     answer = ask_asgi(GuardMiddleware(app, guard=guard), "/orders", [], method="OPTIONS", headers=PREFLIGHT)
     assert answer.status == 204
 
