@@ -23,7 +23,7 @@ and with aiohttp (3.12 or later):
     aiohttp.ClientSession(middlewares=[bearer])
 """
 
-from entra_guard.credentials._application import ClientSecretCredential, Settings
+from entra_guard.credentials._application import ClientSecretCredential
 from entra_guard.credentials._azure import AsyncCredential
 from entra_guard.credentials._bearer_auth import BearerAuth
 from entra_guard.credentials._certificate import CertificateCredential
@@ -35,6 +35,7 @@ from entra_guard.credentials._managed_identity import ManagedIdentityCredential
 from entra_guard.credentials._on_behalf_of import OnBehalfOfCredential
 from entra_guard.credentials._redis import RedisTokens
 from entra_guard.credentials._sealing import new_key
+from entra_guard.credentials._settings import Settings
 from entra_guard.credentials._token import AccessToken
 from entra_guard.errors import TokenAcquisitionError
 

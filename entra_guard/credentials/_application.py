@@ -12,51 +12,24 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from urllib.parse import urlsplit
 
 from entra_guard._guid import is_guid
-from entra_guard._http import checked_proxy, new_client
+from entra_guard._http import new_client
 from entra_guard._metadata import Authority
 from entra_guard.credentials import _files
 from entra_guard.credentials._credential import KeptCredential
 from entra_guard.credentials._endpoint import KeptClient, TokenEndpoint
-from entra_guard.credentials._keeper import REMEMBERED, Keeping, TokenKeeper
+from entra_guard.credentials._keeper import REMEMBERED, TokenKeeper
 from entra_guard.credentials._second_level import SecondLevel, name_of
+from entra_guard.credentials._settings import Settings, check_settings
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterable, Mapping
 
-    import httpx
-
-    from entra_guard.credentials._second_level import Store
     from entra_guard.credentials._token import AccessToken
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _TENANT: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
-_NO_TENANT: Final = frozenset({"common", "consumers"})
-
-
-class Settings(Keeping, total=False):
-    """What every credential of an application can be given by name.
-
-    Attributes:
-        authority: A cloud ('public', 'us-government', 'china', ...) or the URL of an authority.
-        http_client: Any `httpx.Client`: a private CA, a proxy or a test transport is one argument.
-        ssl_context: For the client that the credential makes itself.
-        proxy: URL of a proxy, for the client that the credential makes itself.
-        capabilities: What the app can do; 'cp1' says that it answers claims challenges (Microsoft:
-            "Claims challenges and client capabilities"). Give () if something else uses the tokens.
-        shared: Tokens kept for many processes, see `RedisTokens`.
-        remember: The most tokens to keep.
-        clock: Seconds since the epoch.
-        monotonic: Seconds that only go forward.
-    """
-
-    authority: str
-    http_client: httpx.Client | None
-    ssl_context: ssl.SSLContext | None
-    proxy: str | None
-    capabilities: Iterable[str]
-    shared: Store | None
+_NO_TENANT: Final = frozenset({"common", "consumers", "organizations"})
 
 
 class ApplicationCredential(KeptCredential):
@@ -72,6 +45,7 @@ class ApplicationCredential(KeptCredential):
     """
 
     def __init__(self, tenant_id: str, client_id: str, **settings: Unpack[Settings]) -> None:
+        check_settings(settings)
         check_tenant(tenant_id)
         if not is_guid(client_id):
             raise ConfigurationError(
@@ -134,7 +108,8 @@ class ClientSecretCredential(ApplicationCredential):
     Args:
         tenant_id: The tenant's id or domain.
         client_id: The application's client id.
-        client_secret: The secret's value; or the path of a file that holds it, read at each request.
+        client_secret: The secret's value; or a `pathlib.Path` to a file that holds it, read at each request
+            (a path written as a str would be taken for the secret).
         settings: See `Settings`.
 
     Raises:
@@ -189,9 +164,9 @@ def check_tenant(tenant_id: str) -> None:
     Raises:
         ConfigurationError: It is empty, an alias for many tenants, or no id or domain.
     """
-    if not tenant_id or not _TENANT.fullmatch(tenant_id):
+    if not isinstance(tenant_id, str) or not _TENANT.fullmatch(tenant_id):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError("tenant_id must be the tenant's id (a GUID) or one of its domains")
-    if tenant_id in _NO_TENANT:
+    if tenant_id.lower() in _NO_TENANT:
         raise ConfigurationError(
             f"an app gets its tokens from one tenant: {tenant_id!r} is none (AADSTS9001023)"
         )
@@ -234,7 +209,7 @@ def _second_level(settings: Settings) -> SecondLevel | None:
 
 def _client(settings: Settings) -> KeptClient:
     given, context = settings.get("http_client"), settings.get("ssl_context")
-    proxy = checked_proxy(settings.get("proxy"))
+    proxy = settings.get("proxy")
     if given is not None and (context is not None or proxy is not None):
         raise ConfigurationError("an http_client brings its own ssl_context and proxy: give one or the other")
     return KeptClient(given, partial(new_client, ssl_context=context, proxy=proxy))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
 from entra_guard.credentials import _files
-from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential, Settings
+from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential
 from entra_guard.credentials._client_certificate import UnusableCertificateError, read_certificate
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard.credentials._client_certificate import Algorithm, ClientCertificate
+    from entra_guard.credentials._settings import Settings
 
 log: Final = logging.getLogger("entra_guard.credentials")
 
@@ -57,6 +58,7 @@ class CertificateCredential(ApplicationCredential):
         super().__init__(tenant_id, client_id, **settings)
         if (certificate_path is None) == (certificate_data is None):
             raise ConfigurationError("give certificate_path or certificate_data, one of them")
+        _check_kinds(certificate_path, certificate_data, password)
         if algorithm not in ("PS256", "RS256"):
             raise ConfigurationError("algorithm must be 'PS256' or 'RS256'")
         self._path = None if certificate_path is None else Path(certificate_path)
@@ -103,3 +105,12 @@ class CertificateCredential(ApplicationCredential):
         if left < _WARN_BEFORE:
             log.warning("the certificate of client %s expires in %.1f days", self.client_id, left / _DAY)
         return found
+
+
+def _check_kinds(path: object, data: object, password: object) -> None:
+    if not isinstance(path, str | Path | None):
+        raise ConfigurationError("certificate_path must be a path")
+    if not isinstance(data, bytes | None):
+        raise ConfigurationError("certificate_data must be bytes: encode() a text of PEM")
+    if not isinstance(password, str | bytes | None):
+        raise ConfigurationError("password must be text or bytes")

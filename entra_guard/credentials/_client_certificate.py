@@ -6,6 +6,7 @@ certificate credentials").
 
 from __future__ import annotations
 
+import re
 import uuid
 from base64 import b64encode, urlsafe_b64encode
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ _LIFETIME: Final = 600
 """Seconds; Microsoft asks for 5 to 10 minutes."""
 _SMALLEST_KEY: Final = 2048
 _PEM: Final = b"-----BEGIN"
+_KEY: Final = b"PRIVATE KEY-----"
+_PFX: Final = re.compile(rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...|\x84....)\x02\x01\x03", re.DOTALL)
+"""How a PFX begins: a sequence, of some length, of which the first is the version 3 (RFC 7292 section 4)."""
 
 
 class UnusableCertificateError(ValueError):
@@ -79,6 +83,8 @@ def read_certificate(data: bytes, password: bytes | None) -> ClientCertificate:
     Raises:
         UnusableCertificateError: Something is missing, does not belong together, or is of the wrong kind.
     """
+    if not data.strip():
+        raise UnusableCertificateError("it is empty")
     key, certificates = _from_pem(data, password) if _PEM in data else _from_pfx(data, password)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise UnusableCertificateError("its key is not RSA, and Entra takes no other")
@@ -92,13 +98,15 @@ def read_certificate(data: bytes, password: bytes | None) -> ClientCertificate:
 
 
 def _from_pem(data: bytes, password: bytes | None) -> tuple[object, Iterable[x509.Certificate]]:
+    if _KEY not in data:
+        raise UnusableCertificateError("it holds no private key")
     try:
         key = load_pem_private_key(data, password)
     except TypeError:
         told = "no password was given" if password is None else "it is not encrypted: leave the password out"
         raise UnusableCertificateError(f"its private key cannot be read, as {told}") from None
     except ValueError:
-        words = "its private key is missing, damaged, or of another password"
+        words = "its private key is damaged" if password is None else "its password is another"
         raise UnusableCertificateError(words) from None
     try:
         return key, x509.load_pem_x509_certificates(data)
@@ -107,10 +115,12 @@ def _from_pem(data: bytes, password: bytes | None) -> tuple[object, Iterable[x50
 
 
 def _from_pfx(data: bytes, password: bytes | None) -> tuple[object, Iterable[x509.Certificate]]:
+    if not _PFX.match(data):
+        raise UnusableCertificateError("it is neither PEM nor PFX: a .cer or .der file holds no private key")
     try:
         key, own, above = pkcs12.load_key_and_certificates(data, password)
     except ValueError:
-        words = "it is neither PEM nor PFX, or its password is another" if password else "it needs a password"
+        words = "its password is another, or it is damaged" if password else "it needs a password"
         raise UnusableCertificateError(words) from None
     if key is None or own is None:
         raise UnusableCertificateError("it holds no private key with its certificate")

@@ -7,10 +7,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from entra_guard.credentials._application import ClientSecretCredential, Settings
+from entra_guard.credentials._application import ClientSecretCredential
 from entra_guard.credentials._certificate import CertificateCredential
 from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._federated import WorkloadIdentityCredential
+from entra_guard.credentials._settings import Settings, check_settings
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class EnvironmentCredential(Credential):
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ, **settings: Unpack[Settings]) -> None:
+        check_settings(settings)
         self._credential, self.account = _described(environ, settings)
         if self._credential is not None:
             self.tenant_id, self.authority = self._credential.tenant_id, self._credential.authority

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
 from entra_guard.credentials import _files
-from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential, Settings
+from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from entra_guard.credentials._settings import Settings
 
 _VARIABLES: Final = {
     "tenant_id": "AZURE_TENANT_ID",

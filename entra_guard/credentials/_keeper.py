@@ -96,8 +96,10 @@ class TokenKeeper:
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = _system_random,
     ) -> None:
-        if remember < 0:
+        if not isinstance(remember, int) or remember < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("remember is a number of tokens, 0 or more")
+        if not (callable(clock) and callable(monotonic)):
+            raise ConfigurationError("clock and monotonic are functions that tell seconds")
         self.tokens: Bounded[Hashable, AccessToken] = Bounded(remember)
         self.clock = clock
         self._monotonic = monotonic

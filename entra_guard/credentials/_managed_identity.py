@@ -16,6 +16,7 @@ from entra_guard.credentials._credential import KeptCredential
 from entra_guard.credentials._endpoint import LIMIT, KeptClient, token_from
 from entra_guard.credentials._identity_hosts import identity_host
 from entra_guard.credentials._keeper import Keeping, TokenKeeper
+from entra_guard.credentials._settings import is_client
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class ManagedIdentityCredential(KeptCredential):
         monotonic: Seconds that only go forward.
 
     Raises:
-        ConfigurationError: More than one identity is named, or the host is of an unknown kind.
+        ConfigurationError: More than one identity is named, the host is of an unknown kind, or a setting
+            cannot work.
 
     Example:
         >>> ManagedIdentityCredential(client_id="11112222-bbbb-3333-cccc-4444dddd5555")
@@ -65,6 +67,8 @@ class ManagedIdentityCredential(KeptCredential):
         http_client: httpx.Client | None = None,
         **keeping: Unpack[Keeping],
     ) -> None:
+        if http_client is not None and not is_client(http_client):
+            raise ConfigurationError("http_client must be an httpx.Client, the plain one")
         self._identity = _identity(client_id, object_id, resource_id)
         self._host = identity_host(environ)
         self._client = KeptClient(http_client, partial(new_client, direct=True))

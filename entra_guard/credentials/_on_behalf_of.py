@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard.credentials._application import ApplicationCredential
 from entra_guard.credentials._credential import KeptCredential
+from entra_guard.credentials._token import is_bearer
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class OnBehalfOfCredential(KeptCredential):
                 f"{type(application).__name__} proves no application: give a credential with a secret, a "
                 "certificate or an assertion"
             )
-        if not user_assertion or not user_assertion.isascii():
-            raise ConfigurationError("user_assertion must be the token that the user sent")
+        if not is_bearer(user_assertion):
+            raise ConfigurationError("user_assertion must be the token that the user sent, without 'Bearer'")
         super().__init__(application._users)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self.tenant_id, self.authority = application.tenant_id, application.authority
         self._application = application

@@ -231,6 +231,11 @@ def self_signed(key: Any) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
+def der(certificate: bytes) -> bytes:
+    """The certificate alone, as a portal downloads it."""
+    return x509.load_pem_x509_certificate(certificate).public_bytes(serialization.Encoding.DER)
+
+
 def key_pem(key: Any) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -241,14 +246,21 @@ def test_what_cannot_be_used_fails_when_the_credential_is_built(office: Office, 
     small, curve = rsa_key(1024), ec.generate_private_key(ec.SECP256R1())
     mistakes: dict[str, dict[str, Any]] = {
         "no password was given": {"certificate_data": encrypted(made.key) + made.certificate},
-        "of another password": {
+        "certificate cannot be used: its password is another": {
             "certificate_data": encrypted(made.key) + made.certificate,
             "password": "wrong",
         },
         "leave the password out": {"certificate_data": made.pem, "password": PASSWORD},
-        "its password is another": {"certificate_data": pfx(made, PASSWORD), "password": "wrong"},
+        "its password is another, or": {"certificate_data": pfx(made, PASSWORD), "password": "wrong"},
         "it needs a password": {"certificate_data": pfx(made, PASSWORD)},
-        "private key is missing": {"certificate_data": made.certificate},
+        "it holds no private key": {"certificate_data": made.certificate},
+        "private key is damaged": {"certificate_data": made.certificate + b"-----BEGIN PRIVATE KEY-----\nx"},
+        "it is empty": {"certificate_data": b" \n"},
+        "neither PEM nor PFX": {"certificate_data": b"hello"},
+        "no private key": {"certificate_data": der(made.certificate)},
+        "must be bytes": {"certificate_data": made.pem.decode()},
+        "must be a path": {"certificate_path": 5},
+        "must be text or bytes": {"certificate_data": made.pem, "password": 5},
         "no certificate": {"certificate_data": made.key},
         "belongs to its private key": {"certificate_data": made.key + self_signed(rsa_key())},
         "not RSA": {"certificate_data": key_pem(curve) + self_signed(curve)},

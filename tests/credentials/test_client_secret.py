@@ -13,7 +13,7 @@ import pytest
 from outbound_office import settled
 from recording import Recording
 
-from entra_guard.credentials import ClientSecretCredential, TokenAcquisitionError
+from entra_guard.credentials import ClientSecretCredential, EnvironmentCredential, TokenAcquisitionError
 from entra_guard.credentials._application import merged_claims
 from entra_guard.errors import ConfigurationError
 
@@ -139,7 +139,9 @@ def test_every_cloud_has_its_token_endpoint(authority: str, url: str) -> None:
     [
         ({"tenant_id": ""}, "tenant_id"),
         ({"tenant_id": "a/b"}, "tenant_id"),
-        ({"tenant_id": "common"}, "one tenant"),
+        ({"tenant_id": "COMMON"}, "one tenant"),
+        ({"tenant_id": "organizations"}, "one tenant"),
+        ({"tenant_id": None}, "tenant_id"),
         ({"client_id": "orders"}, "client_id"),
         ({"client_secret": ""}, "client_secret is missing"),
         ({"client_secret": None}, "client_secret is missing"),
@@ -147,7 +149,22 @@ def test_every_cloud_has_its_token_endpoint(authority: str, url: str) -> None:
         ({"authority": "http://login.example"}, "authority"),
         ({"authority": "mars"}, "authority"),
         ({"proxy": "proxy:8080"}, "proxy"),
+        ({"proxy": 5}, "proxy must be"),
         ({"remember": -1}, "remember"),
+        ({"remember": "5"}, "remember must be"),
+        ({"remember": 1.5}, "remember must be"),
+        ({"client_secret": b"a-secret"}, "client_secret"),
+        ({"autority": "us-government"}, "did you mean 'authority'"),
+        ({"whatever": 1}, "there are authority, http_client"),
+        ({"authority": 5}, "authority must be"),
+        ({"http_client": httpx.AsyncClient()}, "http_client must be an httpx.Client"),
+        ({"http_client": "client"}, "http_client must be an httpx.Client"),
+        ({"ssl_context": True}, "ssl_context must be"),
+        ({"capabilities": 5}, "capabilities must be"),
+        ({"capabilities": [5]}, "capabilities must be"),
+        ({"shared": object()}, "shared must be a RedisTokens"),
+        ({"clock": 5}, "clock must be"),
+        ({"monotonic": 5}, "monotonic must be"),
         ({"http_client": httpx.Client(), "ssl_context": ssl.create_default_context()}, "http_client"),
     ],
 )
@@ -156,6 +173,11 @@ def test_mistakes_fail_when_the_credential_is_built(changes: dict[str, Any], wor
     with pytest.raises(ConfigurationError, match=words) as caught:
         ClientSecretCredential(**{**values, **changes})
     assert "from-a-file" not in str(caught.value)
+
+
+def test_a_misspelt_setting_fails_also_where_the_environment_describes_nothing() -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'authority'"):
+        EnvironmentCredential({}, autority="us-government")
 
 
 # --- its own client ----------------------------------------------------------------------------------

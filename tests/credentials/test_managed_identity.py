@@ -219,3 +219,16 @@ def test_an_identity_is_named_once_and_by_a_guid() -> None:
     for name in ("client_id", "object_id"):
         with pytest.raises(ConfigurationError, match=f"{name} must be a GUID"):
             ManagedIdentityCredential(environ={}, **{name: "orders"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"http_client": httpx.AsyncClient()}, "http_client"),
+        ({"remember": "5"}, "remember"),
+        ({"clock": 5}, "clock"),
+    ],
+)
+def test_settings_of_another_kind_fail_when_it_is_built(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        ManagedIdentityCredential(environ={}, **settings)

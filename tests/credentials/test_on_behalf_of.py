@@ -173,6 +173,6 @@ def test_the_users_token_is_in_no_error(
 def test_only_an_application_can_act_for_users(office: Office) -> None:
     with pytest.raises(ConfigurationError, match="proves no application"):
         OnBehalfOfCredential(ManagedIdentityCredential(environ={}), "a.b.c")  # type: ignore[arg-type]
-    for sent in ("", "Bearer \N{EURO SIGN}"):
+    for sent in ("", "\N{EURO SIGN}", "Bearer a.b.c", " ", "a\nb", b"a.b.c", None):
         with pytest.raises(ConfigurationError, match="user_assertion"):
-            OnBehalfOfCredential(office.credential(), sent)
+            OnBehalfOfCredential(office.credential(), sent)  # type: ignore[arg-type]
