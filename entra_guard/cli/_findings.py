@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
-from entra_guard.cli._words import step_words, timed, words
+from entra_guard.cli._screen import QUIET, Pair
+from entra_guard.cli._words import length, step_words, timed, words
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -17,18 +18,21 @@ if TYPE_CHECKING:
     from entra_guard.cli._screen import Screen
 
 
-_NAME: Final = 15
-_EXPECTED: Final = 38
-_TELLING: Final = ("expected", "found", "needs", "has", "nearest", "request_scope")
 _BETWEEN: Final = {"expected": " or "}
+_IN_STEPS: Final = frozenset({"expected", "found"})
 _ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
 
 
 def show_steps(screen: Screen, explanation: Explanation) -> None:
     """Show the checklist as a token went through it, line by line."""
-    screen.put(Text(f"{'':{2 + screen.mark_width}}{'step':{_NAME}}{'expected':{_EXPECTED}}  found", "dim"))
-    for step in explanation.steps:
-        _show_step(screen, step)
+    width = max(len(step.name) for step in explanation.steps)
+    head = Pair(
+        Text(f"{'':{2 + screen.mark_width}}{'step':{width}}  ", QUIET),
+        "expected",
+        "found, if not the same",
+        QUIET,
+    )
+    screen.pairs(head, [_row(screen, step, width) for step in explanation.steps])
     screen.say(*_outcome(explanation), indent=2)
 
 
@@ -41,22 +45,32 @@ def _outcome(explanation: Explanation) -> tuple[str, str]:
     return f"{how}, {reason.status}: {reason.code}", "bold red"
 
 
-def _show_step(screen: Screen, step: Step) -> None:
-    expected, found = step_words(step)
-    tone = {"pass": "", "fail": "bold red", "open": "dim"}[step.verdict]
-    lead = Text.assemble("  ", screen.mark(step.verdict), (f"{step.name:{_NAME}}", tone))
-    shown = Text(found, "dim" if found == "the same" else tone)
-    screen.pair(lead, expected, shown, column=_EXPECTED, label="found")
+def _row(screen: Screen, step: Step, width: int) -> Pair:
+    tone = {"pass": "", "fail": "bold red", "open": QUIET}[step.verdict]
+    lead = Text.assemble("  ", screen.mark(step.verdict), (f"{step.name:{width}}  ", tone))
+    return Pair(lead, *step_words(step), tone)
 
 
-def fact_rows(details: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The facts of a refusal that tell this case from others; ids are left to the log."""
-    rows = [
-        (name.replace("_", " "), words(details[name], _BETWEEN.get(name, ", ")))
-        for name in _TELLING
-        if details.get(name)
-    ]
-    return [(name, timed(text) if details["reason"] in _ABOUT_TIME else text) for name, text in rows]
+def fact_rows(
+    reason: str, facts: Mapping[str, Any], names: Iterable[str] | None = None
+) -> list[tuple[str, str]]:
+    """The facts of a refusal, in words.
+
+    Args:
+        reason: The refusal's code.
+        facts: Its facts.
+        names: Those to tell, in order; by default all that the checklist does not show anyway.
+    """
+    told = (name for name in facts if name not in _IN_STEPS) if names is None else names
+    return [_fact(reason, name, facts[name]) for name in told if facts.get(name) or facts.get(name) == 0]
+
+
+def _fact(reason: str, name: str, value: Any) -> tuple[str, str]:
+    label = name.removesuffix("_seconds").replace("_", " ")
+    if name.endswith("_seconds"):
+        return label, length(value)
+    text = words(value, _BETWEEN.get(name, ", "))
+    return label, timed(text) if name in _IN_STEPS and reason in _ABOUT_TIME else text
 
 
 def reason_rows(code: str, facts: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str | Text]]:

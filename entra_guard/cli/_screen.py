@@ -6,6 +6,10 @@ URL or a command can be cut out of it whole.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from itertools import zip_longest
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -23,11 +27,24 @@ if TYPE_CHECKING:
 
 _UNWRAPPED: Final = 100_000
 _READABLE: Final = 110
+_GUTTER: Final = 2
+_NARROWEST: Final = 40
+_BETWEEN_WORDS: Final = re.compile(r"(\s+|[^\s/]*/+)")
 GOOD: Final = "green"
 BAD: Final = "red"
 QUIET: Final = "dim"
 STRONG: Final = "bold"
 NAME: Final = "cyan"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two values after a lead; '' for no second one."""
+
+    lead: Text
+    left: str
+    right: str = ""
+    style: str = ""
 
 
 class Screen:
@@ -111,33 +128,45 @@ class Screen:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, indent: int = 2) -> None:
         """Show a table; only its last column is ever broken."""
-        lines = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=QUIET)
+        lines = Table(box=None, padding=(0, _GUTTER, 0, 0), pad_edge=False, header_style=QUIET)
+        cells = [[*row] for row in rows]
+        taken = sum(_GUTTER + max(map(len, column)) for column in [*zip(columns, *cells, strict=True)][:-1])
+        room = self.console.width - indent - taken
         for column in columns:
-            lines.add_column(column, no_wrap=column is not columns[-1])
-        for row in rows:
-            lines.add_row(*row)
+            lines.add_column(column, no_wrap=column is not columns[-1], overflow="fold")
+        for *first, last in cells:
+            breakable = isinstance(last, str) and room > 0
+            lines.add_row(*first, "\n".join(_folded(str(last), room)) if breakable else last)
         self.put(lines, indent=indent)
 
-    def pair(self, lead: Text, left: str, right: Text, *, column: int, label: str = "") -> None:
-        """Show two values after a lead, side by side; where too wide, one below the other.
+    def pairs(self, head: Pair, rows: Sequence[Pair]) -> None:
+        """Show two values after each lead: in two columns, or below each other where these are too narrow.
 
         Args:
-            lead: What both belong to.
-            left: The first value.
-            right: The second.
-            column: Columns of the first value that keep the second ones in line.
-            label: Said before a second value that stands below.
+            head: What stands above them; its second value is also said before one that stands below.
+            rows: Leads are of one width. Without a second value, the first has the whole line.
         """
-        line = Text.assemble(lead, f"{left:{column}}  ", right)
-        if line.cell_len <= self.console.width:
-            self.put(line)
+        lead = head.lead.cell_len
+        column = max((_widest(row.left) for row in (head, *rows) if row.right), default=0)
+        room = self.console.width - lead - column - _GUTTER
+        if room >= _NARROWEST:
+            for row in (head, *rows):
+                self._beside(row, column if row.right else column + _GUTTER + room, room)
             return
-        below = Table.grid()
-        below.add_column(no_wrap=True)
-        below.add_column(overflow="fold")
-        below.add_row(lead, left)
-        below.add_row(Text(f"{label:>{lead.cell_len - 2}}  ", QUIET), right)
-        self.put(below)
+        label = Text(f"{head.right.partition(',')[0]:>{lead - _GUTTER}}{'':{_GUTTER}}", QUIET)
+        for row in (Pair(head.lead, head.left, style=head.style), *rows):
+            width = self.console.width - lead
+            self._beside(Pair(row.lead, row.left, style=row.style), width, 0)
+            if row.right:
+                self._beside(Pair(label, row.right, style=row.style), width, 0)
+
+    def _beside(self, row: Pair, column: int, room: int) -> None:
+        lead = row.lead
+        lines = zip_longest(_folded(row.left, column), _folded(row.right, room), fillvalue="")
+        for left, right in lines:
+            line = f"{left:{column}}{'':{_GUTTER}}{right}" if right else left
+            self.put(Text.assemble(lead, (line, row.style)))
+            lead = Text(" " * lead.cell_len)
 
     def mark(self, verdict: str) -> Text:
         """Show how a step ended, `mark_width` columns wide: 'pass', 'fail', or 'open' for one not judged."""
@@ -150,3 +179,16 @@ class Screen:
     def mark_width(self) -> int:
         """Columns of a mark, with the gap after it."""
         return 5 if self.plain else 2
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """Break lines between words, and after a slash, so that the parts of a URL stay whole."""
+    folding = TextWrapper(width)
+    folding.wordsep_re = _BETWEEN_WORDS
+    return [
+        part for line in text.splitlines() for part in (folding.wrap(line) if len(line) > width else [line])
+    ]
+
+
+def _widest(text: str) -> int:
+    return max(map(len, text.splitlines()), default=0)

@@ -1,8 +1,9 @@
-"""How values read on a terminal: times, lists, secrets cut short. Knows no terminal."""
+"""How values read on a terminal: times, lists, secrets cut short, strangers' words. Knows no terminal."""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from entra_guard import Step
 
 _SECONDS: Final = re.compile(r"\b\d{9,11}\b")
-_SHORT: Final = 24
 _UNITS: Final = ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -36,29 +36,46 @@ def timed(text: str) -> str:
     return _SECONDS.sub(lambda found: f"{dt.datetime.fromtimestamp(int(found[0]), dt.UTC):%H:%M:%S}", text)
 
 
+def length(seconds: float) -> str:
+    """Write a length of time in the unit that suits it: '60 min'."""
+    size, unit = next((s, u) for s, u in _UNITS if abs(seconds) >= 2 * s or s == 1)
+    return f"{round(seconds / size)} {unit}"
+
+
 def away(seconds: float) -> str:
     """Write how far off a time is: 'in 60 min', '5 min ago'."""
-    size, unit = next((s, u) for s, u in _UNITS if abs(seconds) >= 2 * s or s == 1)
-    length = f"{round(abs(seconds) / size)} {unit}"
-    return f"in {length}" if seconds > 0 else f"{length} ago"
+    return f"in {length(seconds)}" if seconds > 0 else f"{length(-seconds)} ago"
 
 
 def words(value: Any, between: str = ", ") -> str:
-    """Write a fact: lists with something between, mappings as 'name value', nothing as 'none'."""
+    """Write a fact: lists with something between, mappings as 'name value', nothing as 'none'.
+
+    Always one line of plain ASCII: what a stranger put into a token moves no cursor, writes no line of its
+    own, and looks like nothing else.
+    """
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {words(part)}" for name, part in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return ", ".join(f"{words(name)} {words(part)}" for name, part in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, Iterable) and not isinstance(value, str):
         return between.join(map(words, value)) or "none"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     if isinstance(value, float):
         return f"{value:.0f}"
-    return str(value) or "none"
+    text = str(value) or "none"
+    return text if text.isascii() and text.isprintable() else json.dumps(text)
 
 
 def step_words(step: Step) -> tuple[str, str]:
-    """Write what a step of the checklist expected and found; what was found may be 'the same'."""
+    """Write what a step of the checklist expected and found; '' was found where it is the same."""
     if step.verdict == "open":
-        return "", "not judged"
+        return "not judged", ""
     expected, found = words(step.expected, " or "), words(step.found)
     if step.name == "lifetime":
         expected, found = timed(expected), timed(found)
-    return expected, "the same" if found == expected and len(found) > _SHORT else found
+    if step.name == "key origin":
+        expected, found = _two_facts(expected), _two_facts(found)
+    return expected, "" if found == expected and step.verdict == "pass" else found
+
+
+def _two_facts(origin: str) -> str:
+    """Write 'issuer in cloud' as a line for each: a loopback issuer does not look to be in a cloud."""
+    issuer, _, cloud = origin.rpartition(" in ")
+    return f"issuer {issuer}\ncloud {cloud}" if issuer else origin

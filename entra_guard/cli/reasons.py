@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from entra_guard.checklist import Case, Check
+    from entra_guard.cli._screen import Screen
 
 _COLUMNS: Final = ("check", "expected", "found in a good token")
+_SAME: Final = "the same"
 _NOON: Final = 1_767_268_800.0
 _TENANT: Final = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
 _API: Final = "11112222-bbbb-3333-cccc-4444dddd5555"
@@ -80,7 +82,22 @@ def checklist(*, markdown: bool) -> None:
         return
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
 
-    Screen().table(_COLUMNS, checklist_rows(), indent=0)
+    show_checklist(Screen())
+
+
+def show_checklist(screen: Screen) -> None:
+    """Show it on a terminal."""
+    from rich.text import Text  # noqa: PLC0415
+
+    from entra_guard.cli._screen import QUIET, Pair  # noqa: PLC0415
+
+    rows = checklist_rows()
+    width = max(len(name) for name, _expected, _found in rows)
+    head = Pair(Text(f"{_COLUMNS[0]:{width}}  ", QUIET), _COLUMNS[1], "found, if not the same", QUIET)
+    screen.pairs(
+        head,
+        [Pair(Text(f"{n:{width}}  "), left, "" if right == _SAME else right) for n, left, right in rows],
+    )
 
 
 def checklist_markdown() -> str:
@@ -101,7 +118,7 @@ def _check_row(check: Check) -> tuple[str, str, str]:
     expected, found = (
         _named(timed(text)) for text in (words(check.expected(*case), " or "), words(check.found(*case)))
     )
-    return check.name, expected, "the same" if found == expected else found
+    return check.name, expected, _SAME if found == expected else found
 
 
 def _named(text: str) -> str:

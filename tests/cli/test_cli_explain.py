@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -11,9 +13,13 @@ import httpx
 import pytest
 from cli_processes import PROGRAM
 from click.testing import CliRunner, Result
+from rich.console import Console
 
+from entra_guard import Guard
 from entra_guard.checklist import CHECKLIST
+from entra_guard.cli._findings import show_steps
 from entra_guard.cli._group import group
+from entra_guard.cli._screen import Screen
 from entra_guard.cli._token_input import unwrapped
 from entra_guard.emulator import CONTOSO, Emulator
 
@@ -60,7 +66,58 @@ def test_a_refused_token_exits_with_1_and_tells_what_to_do(
     assert done.exit_code == 1
     assert "FAIL lifetime" in done.output
     assert "refused, 401: expired" in done.output
-    assert "what to do  The client must ask for a new token" in done.output
+    assert re.search("what to do +The client must ask for a new token", done.output)
+
+
+def test_a_token_for_another_api_is_told_with_the_scope_to_request(
+    explain: Callable[..., Result], entra: Emulator, api: str
+) -> None:
+    said = explain(entra.issue_token(api, roles=["Orders.Read"], claims={"aud": f"{api[:-1]}0"})).output
+    assert re.search(rf"nearest +{api}\n", said)
+    assert re.search(rf"request scope +api://{api}/\.default\n", said)
+
+
+def test_an_expired_token_is_told_with_how_long_ago(
+    explain: Callable[..., Result], entra: Emulator, api: str
+) -> None:
+    said = explain(entra.issue_token(api, roles=["Orders.Read"], preset="expired")).output
+    assert re.search(r"expired for +60 min\n", said)
+    assert re.search(r"entra clock ahead by +-?\d s\n", said)
+
+
+@pytest.mark.parametrize(
+    "part", ["iss", "aud", "tid", "ver", "azp", "uti", "kid", "x\x1b]0;pwn\x07\nok FAKE"]
+)
+def test_nothing_in_a_token_writes_to_the_terminal(
+    explain: Callable[..., Result], entra: Emulator, api: str, part: str
+) -> None:
+    evil = {part: "x\x1b]0;pwn\x07\nok FAKE"}
+    claims, headers = ({}, evil) if part == "kid" else (evil, {})
+    said = explain(entra.issue_token(api, roles=["Orders.Read"], claims=claims, headers=headers)).output
+    assert [line for line in said.splitlines() if not line.isprintable()] == []
+    assert not re.search("^ok FAKE", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+@pytest.mark.parametrize("preset", ["v2", "wrong-aud", "wrong-iss", "alg-none"])
+def test_on_a_terminal_the_checklist_is_in_line_and_fits(
+    entra: Emulator, api: str, preset: str, width: int
+) -> None:
+    token = entra.issue_token(api, roles=["Orders.Read"], preset=preset)
+    with httpx.Client(transport=entra.transport) as client:
+        explanation = Guard(tenant=CONTOSO, audience=api, authority=entra.url, http_client=client).explain(
+            token
+        )
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, color_system=None, width=width, highlight=False)
+    show_steps(Screen(console), explanation)
+    head, *lines = written.getvalue().splitlines()[:-1]
+    assert max(map(len, lines)) <= width
+    columns = [head.index(title) for title in ("expected", "found") if title in head]
+    for line in lines:
+        begins = len(line) - len(line[columns[0] :].lstrip())
+        assert begins in columns
+        assert line[columns[0] - 2 : columns[0]] == "  "
 
 
 def test_steps_after_a_failed_one_are_still_judged(

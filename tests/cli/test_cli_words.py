@@ -32,6 +32,15 @@ def test_facts_are_written_without_brackets(value: object, text: str) -> None:
     assert words(value) == text
 
 
+@pytest.mark.parametrize(
+    "sent", ["a\nok FAKE", "\x1b]0;pwn\x07", "\u202eevil", "\u0430pi", ["x\r"], {"y\n": "z\n"}]
+)
+def test_a_strangers_word_is_one_line_of_plain_ascii(sent: object) -> None:
+    said = words(sent)
+    assert said.isascii()
+    assert said.isprintable()
+
+
 def test_alternatives_are_joined_as_such() -> None:
     assert words(["1.0", "2.0"], " or ") == "1.0 or 2.0"
 
@@ -58,10 +67,15 @@ def test_times_are_utc() -> None:
 @pytest.mark.parametrize(
     ("step", "shown"),
     [
-        (Step("tenant", "pass", "a" * 36, "a" * 36), ("a" * 36, "the same")),
-        (Step("signature", "pass", "holds", "holds"), ("holds", "holds")),
+        (Step("tenant", "pass", "a" * 36, "a" * 36), ("a" * 36, "")),
+        (Step("signature", "pass", "holds", "holds"), ("holds", "")),
         (Step("audience", "fail", ["a", "b"], "c", "wrong_audience"), ("a or b", "c")),
-        (Step("key", "open"), ("", "not judged")),
+        (Step("key", "fail", "a", "a", "unknown_key"), ("a", "a")),
+        (
+            Step("key origin", "pass", "http://a/v2.0 in b", "http://a/v2.0 in b"),
+            ("issuer http://a/v2.0\ncloud b", ""),
+        ),
+        (Step("key", "open"), ("not judged", "")),
     ],
 )
 def test_a_step_says_what_was_expected_and_found(step: Step, shown: tuple[str, str]) -> None:

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 _ACCOUNTS: Final = "Accounts in this organizational directory only (Contoso)"
 _LABELS: Final = 23
 _OK: Final = 200
+_CHECKED: Final = "statuses, challenges and logged reasons"
+_TELLING: Final = (
+    *("expected", "found", "needs", "has", "nearest", "request_scope"),
+    *("expired_for_seconds", "early_by_seconds", "entra_clock_ahead_by_seconds"),
+)
+"""The facts that tell one case from others; ids are left to the log."""
 
 
 @dataclass(slots=True)
@@ -72,11 +78,10 @@ class Story:
         """Say how it went."""
         self.screen.gap()
         if self.broken:
-            self.screen.say(
-                f"{self.broken} of {self.held} answers were not as they should be: see above.", "bold red"
-            )
+            wrong = f"{self.broken} of {self.held} checks of {_CHECKED} failed: see above."
+            self.screen.say(wrong, "bold red")
             return
-        self.screen.say(f"All {self.held} answers were as they should be, in {seconds:.1f} s.", "bold green")
+        self.screen.say(f"All {self.held} checks of {_CHECKED} held, in {seconds:.1f} s.", "bold green")
 
     # --- scenes --------------------------------------------------------------------------------------
 
@@ -147,9 +152,13 @@ class Story:
         claims = jwt.decode(token, options={"verify_signature": False})
         self.screen.say(f"{'header':8}{json.dumps(header)}", indent=2)
         self.screen.gap()
-        for name, value, meaning in claim_rows(claims, self.cast.entra.now()):
-            lead = Text.assemble("  ", (f"{name:8}", "cyan"))
-            self.screen.pair(lead, value, Text(meaning, "dim"), column=36)
+        self.screen.table(
+            ("claim", "means", "value"),
+            (
+                (Text(name, "cyan"), Text(meaning, "dim"), value)
+                for name, value, meaning in claim_rows(claims, self.cast.entra.now())
+            ),
+        )
 
     def _checklist(self, token: str) -> None:
         self.screen.heading("5  What the guard checks: guard.explain(token)")
@@ -178,12 +187,13 @@ class Story:
         details = self.log.take()
         self.screen.gap()
         self.screen.put(Text.assemble((f"{answer.status_code}  ", "bold red"), (due.title, "bold")))
-        rows = reason_rows(details["reason"], fact_rows(details)) if details else []
+        reason = details.get("reason", "")
+        rows = reason_rows(reason, fact_rows(reason, details, _TELLING)) if reason else []
         self.screen.facts(
             [("request", f"{due.method} /orders"), ("WWW-Authenticate", challenge), *rows], indent=5
         )
         self._hold(f"{due.reason}: the status", due.status, answer.status_code)
-        self._hold(f"{due.reason}: the reason in the log", due.reason, details.get("reason"))
+        self._hold(f"{due.reason}: the reason in the log", due.reason, reason or None)
         self._hold(f"{due.reason}: the challenge", due.challenge, challenge.partition(",")[0])
 
     # --- playing -------------------------------------------------------------------------------------
