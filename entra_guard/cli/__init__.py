@@ -6,6 +6,8 @@ import logging
 import sys
 from typing import Final
 
+from entra_guard.cli._program import program
+
 _EXTRA: Final = frozenset({"click", "rich", "uvicorn", "jinja2"})
 _FIX: Final = 'pip install "entra-guard[cli]"'
 _MISSING: Final = 2
@@ -18,7 +20,7 @@ def main() -> None:
     try:
         from entra_guard.cli._group import group  # noqa: PLC0415  # needs click, which may be missing
 
-        group.main(prog_name="entra-guard")
+        group.main(prog_name=program())
     except ImportError as problem:
         sentence = _sentence(problem)
         if not sentence:

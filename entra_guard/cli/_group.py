@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from copy import copy
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from entra_guard.cli._program import NAME, program
 from entra_guard.errors import ConfigurationError, EntraGuardError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_CALL: Final = re.compile(rf"\b{NAME} (?=[a-z])")
 VERBS: Final[Mapping[str, tuple[str, str]]] = {
     "demo": ("demo", "Show the whole story: register, get a token, call an API, be refused."),
     "emulator": ("emulator", "Serve the embedded Entra on loopback, to try things on."),
@@ -36,7 +40,9 @@ class VerbGroup(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         module = import_module(f"{__package__}.{VERBS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = copy(getattr(module, cmd_name))
+        # The examples in its help are there to be pasted.
+        command.help = _CALL.sub(f"{program()} ", command.help or "")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -57,7 +63,7 @@ class VerbGroup(click.Group):
 @click.command(
     cls=VerbGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="New here? Run 'entra-guard demo'. It needs no tenant, no account and no network.",
+    epilog=f"New here? Run '{program()} demo'. It needs no tenant, no account and no network.",
 )
 @click.version_option(package_name="entra-guard")
 def group() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from entra_guard.cli._program import program
 from entra_guard.cli._words import timed, words
 from entra_guard.reasons import REASONS
 
@@ -37,7 +38,7 @@ def reasons(code: tuple[str, ...], *, markdown: bool) -> None:
     """
     for name in code:
         if name not in REASONS:
-            raise click.UsageError(f"there is no reason {name!r}; 'entra-guard reasons' lists all.")
+            raise click.UsageError(f"there is no reason {name!r}; '{program()} reasons' lists all.")
     if markdown:
         click.echo(reasons_markdown(code or REASONS))
         return
@@ -53,7 +54,7 @@ def _show_reasons(codes: Sequence[str]) -> None:
         rows = ((r.code, str(r.status), r.client) for r in REASONS.values())
         screen.table(("reason", "status", "the client is told"), rows, indent=0)
         screen.gap()
-        screen.say("What to do about one: entra-guard reasons <reason>")
+        screen.say(f"What to do about one: {program()} reasons <reason>")
     for code in codes:
         reason = REASONS[code]
         told = [("status", str(reason.status)), ("client is told", reason.client)]

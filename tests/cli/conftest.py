@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from cli_processes import PROGRAM, Start
+from cli_processes import HEARING_CTRL_C, Start
 from rich.console import Console
 
 from entra_guard.cli._screen import Screen
@@ -27,7 +27,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def run(*arguments: str, **settings: object) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [*PROGRAM, *arguments],
+            [*HEARING_CTRL_C, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

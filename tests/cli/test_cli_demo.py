@@ -178,17 +178,8 @@ def test_a_broken_demo_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_left_running_the_printed_commands_work_when_pasted(start: Start, tmp_path: Path) -> None:
-    needs_program("curl")
     demo = start("demo", "--serve")
-    commands = _printed_commands(demo)
-    pasted = subprocess.run(
-        ["bash", "-c", commands],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env={**os.environ, "PATH": f"{_with_entra_guard(tmp_path)}:{os.environ['PATH']}"},
-    )
+    pasted = _pasted(_printed_commands(demo), tmp_path)
     demo.send_signal(signal.SIGINT)
     rest, complaints = demo.communicate(timeout=10)
     assert [line for line in pasted.stdout.splitlines() if line.startswith("HTTP/")] == [
@@ -199,6 +190,30 @@ def test_left_running_the_printed_commands_work_when_pasted(start: Start, tmp_pa
     assert "401 GET /orders: expired" in rest
     assert rest.endswith("Stopped.\n")
     assert (demo.returncode, complaints) == (0, "")
+
+
+def test_left_running_a_misspelt_preset_is_told_with_all_there_are_and_nothing_is_sent(
+    start: Start, tmp_path: Path
+) -> None:
+    demo = start("demo", "--serve")
+    commands = _printed_commands(demo)
+    assert '"preset": "expired"' in commands
+    assert "/#presets\n" in commands
+    pasted = _pasted(commands.replace('"preset": "expired"', '"preset": "expird"'), tmp_path)
+    assert "There is no preset 'expird'. There are: expired, not-yet-valid" in pasted.stderr
+    assert [line for line in pasted.stdout.splitlines() if line.startswith("HTTP/")] == ["HTTP/1.1 200 OK"]
+
+
+def _pasted(commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    needs_program("curl")
+    return subprocess.run(
+        ["bash", "-c", commands],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "PATH": f"{_with_entra_guard(folder)}:{os.environ['PATH']}"},
+    )
 
 
 def _printed_commands(demo: subprocess.Popen[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -11,7 +12,11 @@ from click.testing import CliRunner
 
 from entra_guard.cli import main
 from entra_guard.cli._group import VERBS, group
+from entra_guard.cli._program import NAME, program
 from entra_guard.errors import ConfigurationError, FetchError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VERBS_HERE = group.list_commands(click.Context(group))
 
@@ -46,6 +51,49 @@ def test_help_loads_neither_the_emulator_nor_rich_nor_a_server() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = done.stdout.splitlines()[-1].split()
     assert {"rich", "httpx", "uvicorn", "starlette", "entra_guard.emulator"}.isdisjoint(loaded)
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The command in a folder of its own, which is this one and not on the PATH."""
+    found = tmp_path / "a bin" / NAME
+    found.parent.mkdir()
+    found.touch(mode=0o755)
+    monkeypatch.chdir(found.parent)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return found
+
+
+def test_it_calls_itself_as_it_was_called(command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [f"./{NAME}"])
+    assert program() == f"./{NAME}"
+    assert program(elsewhere=True) == f"'{command}'"
+    monkeypatch.setattr(sys, "argv", [str(command)])
+    assert program() == f"'{command}'"
+
+
+def test_it_calls_itself_by_its_name_where_the_shell_finds_it(
+    command: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(command)])
+    monkeypatch.setenv("PATH", str(command.parent))
+    assert program() == NAME
+    assert program(elsewhere=True) == f"'{command}'"
+
+
+@pytest.mark.parametrize("typed", [NAME, "-c", "/usr/bin/pytest", ""])
+def test_called_otherwise_it_goes_by_its_name(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [typed])
+    assert program() == program(elsewhere=True) == NAME
+
+
+def test_examples_in_help_are_called_as_the_command_was(
+    command: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(command)])
+    for _again in range(2):
+        said = CliRunner().invoke(group, ["explain", "--help"]).output
+        assert f"      '{command}' explain --tenant" in said
 
 
 def test_an_unknown_verb_is_a_mistake() -> None:

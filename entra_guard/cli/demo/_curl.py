@@ -7,11 +7,14 @@ import shlex
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from entra_guard.cli._program import program
+
 if TYPE_CHECKING:
     from entra_guard.cli._screen import Screen
     from entra_guard.cli.demo._cast import Cast
 
-_PICK: Final = '| sed \'s/.*"access_token": *"\\([^"]*\\)".*/\\1/\''
+# What is no token goes to the terminal, and not into $TOKEN.
+_PICK: Final = """| sed -e 's/.*"access_token": *"\\([^"]*\\)".*/\\1/' -e '/^{/w /dev/stderr' -e '/^{/d'"""
 _NEXT: Final = " \\\n  "
 _PRESET: Final = "expired"
 
@@ -21,7 +24,7 @@ def show_commands(screen: Screen, cast: Cast, orders_url: str) -> None:
     screen.heading("Now you: paste these into another terminal")
     for purpose, command in commands(cast, orders_url).items():
         screen.gap()
-        screen.say(f"# {purpose}", "dim")
+        screen.verbatim(f"# {purpose}", "dim")
         screen.verbatim(command)
     screen.gap()
     screen.say("Both run until you press Ctrl-C. The API's log, as you call it:")
@@ -29,8 +32,10 @@ def show_commands(screen: Screen, cast: Cast, orders_url: str) -> None:
 
 def commands(cast: Cast, orders_url: str) -> dict[str, str]:
     """What to try, by what it is for."""
-    call = f'curl -i -H "Authorization: Bearer $TOKEN" {orders_url}; echo'
-    others = f"an {_PRESET} token; as preset try wrong-aud, other-tenant, alg-none, tampered, no-roles, ..."
+    call = f'curl -i -H "Authorization: Bearer ${{TOKEN:?}}" {orders_url}; echo'
+    others = (
+        f"an {_PRESET} token; other presets: wrong-aud, alg-none, no-roles, all at {cast.entra.url}/#presets"
+    )
     return {
         "a token, as the daemon gets it": _token_from(_asked(cast)),
         "call the API with it": call,
@@ -59,5 +64,9 @@ def _forged(cast: Cast) -> list[str]:
 
 def _explained(cast: Cast) -> str:
     options = f"--authority {cast.entra.url} --tenant {cast.entra.tenant_id}"
-    lines = ['echo "$TOKEN" | entra-guard explain', options, f"--audience {cast.api.client_id}"]
+    lines = [
+        f'echo "$TOKEN" | {program(elsewhere=True)} explain',
+        options,
+        f"--audience {cast.api.client_id}",
+    ]
     return _NEXT.join(lines)

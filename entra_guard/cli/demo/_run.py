@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from entra_guard import Guard
+from entra_guard.cli._program import program
 from entra_guard.cli._stopping import wait_for_ctrl_c
 from entra_guard.cli.demo._api import orders_api, served
 from entra_guard.cli.demo._cast import register
@@ -65,5 +66,5 @@ def run(
             wait_for_ctrl_c()
             screen.say("Stopped.")
         elif good:
-            screen.say("To try it by hand: entra-guard demo --serve")
+            screen.say(f"To try it by hand: {program()} demo --serve")
     return good
