@@ -9,6 +9,7 @@ from ._azure import Azure
 from ._claims import TokenOrder, access_claims
 from ._directory import CONSUMERS, AppRegistration, Tenant, User
 from ._jwt import Seal, compact, sealed_by
+from ._named import telling_its_keywords
 from ._orders import Parties, audience_of, consented_scopes, header_of, order
 from ._presets import Draft, Preset, preset
 from ._signing_keys import SigningKey, fresh, under_kid
@@ -27,6 +28,7 @@ _NO_PRESET = Preset("As the directory would issue it.")
 class Issuer(Azure):
     """Tokens and keys, at will."""
 
+    @telling_its_keywords
     def issue_token(
         self,
         client: App,

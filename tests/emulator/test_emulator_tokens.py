@@ -323,3 +323,12 @@ def test_a_withdrawn_key_is_gone_and_another_signs(office: Office) -> None:
         office.entra.withdraw_key(kid)
     with pytest.raises(ValueError, match="last signing key"):
         office.entra.withdraw_key(office.entra.signing_key.kid)
+
+
+def test_a_misspelt_keyword_is_answered_with_those_there_are(office: Office) -> None:
+    with pytest.raises(TypeError, match=r"^issue_token\(\) has no argument 'role'\. Did you mean 'roles'\?"):
+        office.entra.issue_token(office.daemon, role="Orders.Read")  # type: ignore[call-arg]
+    order = {"client": office.daemon.client_id, "audiense": office.api.client_id}
+    answer = office.web.post("/_emu/token", json=order)
+    assert answer.status_code == 400
+    assert "Did you mean 'audience'? It has: client, audience, roles, " in answer.json()["error"]
