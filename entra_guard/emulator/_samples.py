@@ -54,7 +54,7 @@ class Sampling(PeopleAtWork):
         Alice has the role `Tasks.Read.All`; bob has none.
         """
         api = self._sample_api("Tasks API", API, token_version=2)
-        legacy = self._sample_api("Tasks API (v1.0 tokens)", LEGACY_API, token_version=None)
+        legacy = self._sample_api("Legacy tasks API", LEGACY_API, token_version=None)
         daemon = self.register_app(
             "Tasks daemon",
             client_id=DAEMON,

@@ -72,7 +72,7 @@ def test_a_refused_token_exits_with_1_and_tells_what_to_do(
 def test_a_token_for_another_api_is_told_with_the_scope_to_request(
     explain: Callable[..., Result], entra: Emulator, api: str
 ) -> None:
-    said = explain(entra.issue_token(api, roles=["Orders.Read"], claims={"aud": f"{api[:-1]}0"})).output
+    said = explain(entra.issue_token(api, roles=["Orders.Read"], claims={"aud": f"{api}0"})).output
     assert re.search(rf"nearest +{api}\n", said)
     assert re.search(rf"request scope +api://{api}/\.default\n", said)
 
