@@ -112,20 +112,23 @@ class AnyGuard:
         """
         claims = _unverified(token)
         fitting = [guard for guard in self.guards if _fits(guard.policy, claims)]
-        for guard in fitting:
-            if guard.issues(claims):
-                raise (yield guard)
-        unavailable = None
-        for guard in fitting:
-            if guard.issues(claims) is None:
-                error = yield guard
-                if guard.issues(claims):
-                    raise error
-                unavailable = error if isinstance(error, KeysUnavailableError) else unavailable
-        if unavailable:
-            raise unavailable
-        named = (guard for guard in self.guards if guard.issues(claims))
-        raise (yield next(named, self.guards[0]))
+        refusals: list[tuple[Guard, AccessError]] = []
+        for guard in sorted(fitting, key=lambda guard: guard.issues(claims) is None):  # the sure ones first
+            if guard.issues(claims) is not False:
+                refusals += [(guard, (yield guard))]
+        if not refusals:
+            named = (guard for guard in self.guards if guard.issues(claims))
+            refusals.append((guard := next(named, self.guards[0]), (yield guard)))
+        raise _the_one_that_counts(refusals, claims)
+
+
+def _the_one_that_counts(refusals: list[tuple[Guard, AccessError]], claims: Claims) -> AccessError:
+    """The refusal of the token's own issuer; else that somebody cannot judge now; else the first."""
+    for guard, error in refusals:
+        if guard.issues(claims):
+            return error
+    errors = [error for _guard, error in refusals]
+    return next((error for error in errors if isinstance(error, KeysUnavailableError)), errors[0])
 
 
 def _refusal(guard: Guard, token: bytes) -> AccessError | None:

@@ -37,7 +37,7 @@ def bearer_token(values: Sequence[bytes]) -> bytes:
     """
     if len(values) == 1:
         value = values[0]
-        token = value[7:]
+        token = value[7:].strip(b" ")
         if value[:7].lower() == b"bearer " and token and b" " not in token and b"," not in token:
             if len(token) > _LONGEST_NO_TOKEN or token.lower() not in _NO_TOKENS:
                 return token
@@ -68,9 +68,9 @@ class PublicPaths:
     """Paths that need no token.
 
     Compared with the path that the framework routes: decoded by the server, below the mount point.
-    '/static/*' covers everything below '/static/'. A slash at the end makes no difference, as routers
-    redirect to the other spelling. A path that is not in its normal form is never public: what a
-    server behind would make of it is not known here.
+    '/static/*' covers everything below '/static/'. A slash at the end makes a difference, as it may to
+    the application: '/items' opens no '/items/'. A path that is not in its normal form is never public:
+    what a server behind would make of it is not known here.
 
     Args:
         patterns: Paths such as '/healthz', or '/static/*'.
@@ -86,13 +86,13 @@ class PublicPaths:
         below: list[str] = []
         for pattern in patterns:
             (below if pattern.endswith("/*") else whole).append(_checked(pattern))
-        self._whole: Final = frozenset(path.rstrip("/") for path in whole)
+        self._whole: Final = frozenset(whole)
         self._below: Final = tuple(path.removesuffix("*") for path in below)
 
     def cover(self, path: str) -> bool:
         """Tell whether a routed, decoded path is public."""
-        if path.removesuffix("/") in self._whole:
-            return path[-2:] != "//"
+        if path in self._whole:
+            return True
         return bool(self._below) and path.startswith(self._below) and _is_normal(path)
 
 

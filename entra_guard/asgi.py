@@ -163,19 +163,25 @@ async def _answer(
 def health_app(guard: Guard | AnyGuard) -> App:
     """Make an ASGI application for readiness probes: 200 or 503, and the guard's health as JSON.
 
-    Mount it where the guard lets everybody in. It tells the issuer and the ids of its public keys, and
+    Route it where the guard lets everybody in. It tells the issuer and the ids of its public keys, and
     what failed last; nothing about callers.
 
     Example:
-        >>> app.mount("/readyz", health_app(guard))  # doctest: +SKIP
+        >>> Route("/readyz", health_app(guard))  # doctest: +SKIP
     """
+    return _Health(guard)
 
-    async def health(scope: Scope, _receive: Receive, send: Send) -> None:
+
+class _Health:
+    """An object and no function: so Starlette's routes take it for an application, and not for a handler."""
+
+    def __init__(self, guard: Guard | AnyGuard) -> None:
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            status, headers, body = health_answer(guard)
+            status, headers, body = health_answer(self._guard)
             head = scope["method"] == "HEAD"
             await _answer(send, "http.response", status, headers, body, head=head)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-
-    return health

@@ -6,10 +6,14 @@ requirements, of which one must hold: `requires(Requirement(scopes=...), Require
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entra_guard.errors import AccessError, ConfigurationError, refusal
+
+# What a challenge can carry (RFC 6749 section 3.3), and Entra allows.
+_NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,9 +115,9 @@ def check_any(requirements: Iterable[Requirement], principal: Principal) -> None
 def _names(setting: str, values: Iterable[str] | str) -> tuple[str, ...]:
     names = (values,) if isinstance(values, str) else tuple(values)
     for name in names:
-        if not isinstance(name, str) or not name or set(name) & set(' "\\'):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(name, str) or not _NAME.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(
-                f"{setting} are names without spaces and quotes, as in the app registration"
+                f"{setting} are names of ASCII characters without spaces and quotes, as in the app registration"
             )
         if "://" in name or name.endswith("/.default"):
             raise ConfigurationError(

@@ -53,7 +53,7 @@ def requires(
     )
 
     def decorate(handler: Handler) -> Handler:
-        if not callable(handler) or inspect.isclass(handler):
+        if not inspect.isroutine(handler):
             raise ConfigurationError(
                 "@requires goes on a function or method, below the route's own decorator"
             )
@@ -78,6 +78,10 @@ def alternatives_of(
     """
     if not alternatives:
         return (Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only),)
+    if not all(isinstance(asked, Requirement) for asked in alternatives):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            "requires takes names by keyword: @requires(roles=['Orders.Read']) or @requires(scopes=[...])"
+        )
     if roles or scopes or app_only or users_only:
         raise ConfigurationError("give alternatives, or roles, scopes, app_only and users_only, not both")
     return alternatives

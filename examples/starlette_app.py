@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from entra_guard import Guard, requires
 from entra_guard.asgi import GuardMiddleware, health_app
@@ -28,7 +28,7 @@ app = Starlette(
     routes=[
         Route("/orders", orders),
         Route("/orders", place_order, methods=["POST"]),
-        Mount("/readyz", health_app(guard)),
+        Route("/readyz", health_app(guard)),
     ],
     middleware=[Middleware(GuardMiddleware, guard=guard, public=["/readyz"])],
 )

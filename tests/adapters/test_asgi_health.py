@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from bare_requests import ask_asgi
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -41,7 +41,7 @@ def test_probing_is_enough_to_become_ready(office: Entra) -> None:
 def test_it_is_mounted_on_a_public_path(office: Entra) -> None:
     guard = office.guard()
     guard.verify(office.token())
-    app = Starlette(routes=[Mount("/readyz", health_app(guard))])
+    app = Starlette(routes=[Route("/readyz", health_app(guard))])
     app.add_middleware(GuardMiddleware, guard=guard, public=["/readyz"])
     told = TestClient(app).get("/readyz").json()
     assert told["status"] == "ok"

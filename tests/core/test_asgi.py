@@ -85,6 +85,8 @@ ROUTES = [
     Route("/users", users),
     Route("/starlettes-own", starlettes_own),
     Route("/healthz", healthy),
+    Route("/both", healthy),
+    Route("/items/{rest:path}", healthy),
     Route("/static/{rest:path}", healthy),
     WebSocketRoute("/ws", echo),
     WebSocketRoute("/ws/checks-late", checks_late),
@@ -117,7 +119,7 @@ def test_a_good_token_reaches_the_handler_with_its_principal(office, client):
     }
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
 def test_the_scheme_is_read_in_any_case(office, client, scheme):
     assert client.get("/orders", headers={"Authorization": f"{scheme} {office.token()}"}).status_code == 200
 
@@ -137,6 +139,7 @@ ANSWERS = [
     ("malformed_authorization", "/orders", {"Authorization": "Basic dTpw"}, "invalid_request"),
     ("malformed_authorization", "/orders", {"Authorization": "Bearer null"}, "invalid_request"),
     ("malformed_authorization", "/orders", {"Authorization": "Bearer a b"}, "invalid_request"),
+    ("malformed_authorization", "/orders", {"Authorization": "Bearer   "}, "invalid_request"),
     ("not_a_jwt", "/orders", "opaque", "invalid_token"),
     ("missing_role", "/write", {}, "insufficient_scope"),
     ("missing_scope", "/as-user", {}, "insufficient_scope"),
@@ -246,9 +249,9 @@ def test_an_outage_is_503_with_retry_after_and_no_word_about_the_token(office, c
     assert "status 500" in caplog.text
 
 
-OPEN = ["/healthz", "/%68ealthz", "/healthz/", "/static/a.css", "/static/a/b.css", "/healthz?x=1"]
+OPEN = ["/healthz", "/%68ealthz", "/both", "/both/", "/static/a.css", "/static/a/b.css", "/healthz?x=1"]
 CLOSED = [
-    "/whoami", "//healthz", "/healthz//", "/healthz/..;/whoami", "/healthz/../whoami", "/healthz/whoami", "/Healthz",
+    "/whoami", "/healthz/", "//healthz", "/healthz//", "/healthz/..;/whoami", "/healthz/../whoami", "/healthz/whoami", "/Healthz",
     "/healthz%2f..%2fwhoami", "/healthz%00", "/static/../whoami", "/static/%2e%2e/whoami", "/static//whoami", "/static",
     "/static/..;/whoami", "/static/a%5c..%5cwhoami", "/static/%252e%252e/whoami", "/healthz;x", "/healthz%3fx", "/",
 ]  # fmt: skip
@@ -280,12 +283,19 @@ def status_of(app, raw_path, root_path=""):
 
 @pytest.mark.parametrize("path", OPEN)
 def test_a_public_path_needs_no_token(office, path):
-    assert status_of(app_of(office), path) in (200, 307)  # Starlette redirects /healthz/ to /healthz
+    app = app_of(office, public=["/healthz", "/static/*", "/both", "/both/"])
+    assert status_of(app, path) in (200, 307)  # Starlette redirects /both/ to /both
 
 
 @pytest.mark.parametrize("path", CLOSED)
 def test_nothing_that_only_looks_public_is_open(office, path):
     assert status_of(app_of(office), path) == 401
+
+
+def test_a_slash_at_the_end_opens_nothing_that_was_not_named(office):
+    app = app_of(office, public=["/items", "/ready"])
+    assert status_of(app, "/items/") == 401
+    assert status_of(app_of(office, public=["/items/"]), "/items/") == 200
 
 
 def test_public_paths_are_those_below_the_mount_point(office):
@@ -428,3 +438,13 @@ def test_lifespan_passes_through(office):
     app.add_middleware(GuardMiddleware, guard=office.guard())
     with TestClient(app):
         assert began
+
+
+def test_of_two_guards_with_one_issuer_either_may_accept_cold_or_warm(office):
+    ours = office.guard(allowed_clients=["11112222-bbbb-3333-cccc-4444dddd5555"])
+    theirs = office.guard(allowed_clients=[office.daemon.client_id])
+    for _cold_then_warm in range(2):
+        for both in (ours | theirs, theirs | ours):
+            assert both.verify(office.token()).app_id == office.daemon.client_id
+    with pytest.raises(AccessError, match="expired"):
+        (ours | theirs).verify(office.token(preset="expired"))

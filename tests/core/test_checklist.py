@@ -237,7 +237,9 @@ def test_without_keys_what_needs_none_is_judged_all_the_same(office):
     import httpx
 
     client = httpx.Client(transport=httpx.MockTransport(lambda _request: httpx.Response(500)))
-    explanation = office.guard(http_client=client).explain(office.token(preset="expired", claims={"aud": GUID}))
+    explanation = office.guard(http_client=client).explain(
+        office.token(preset="expired", claims={"aud": GUID})
+    )
     verdicts = {step.name: step.verdict for step in explanation.steps}
     assert explanation.reason == "keys_unavailable"
     assert (verdicts["lifetime"], verdicts["version"], verdicts["audience"]) == ("fail", "pass", "fail")
