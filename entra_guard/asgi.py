@@ -178,7 +178,7 @@ class _Health:
     def __init__(self, guard: Guard | AnyGuard) -> None:
         self._guard = guard
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             status, headers, body = health_answer(self._guard)
             head = scope["method"] == "HEAD"

@@ -117,7 +117,7 @@ def _names(setting: str, values: Iterable[str] | str) -> tuple[str, ...]:
     for name in names:
         if not isinstance(name, str) or not _NAME.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(
-                f"{setting} are names of ASCII characters without spaces and quotes, as in the app registration"
+                f"{setting} are names in ASCII without spaces and quotes, as in the app registration"
             )
         if "://" in name or name.endswith("/.default"):
             raise ConfigurationError(

@@ -101,7 +101,7 @@ def test_a_guard_that_cannot_work_is_not_built(settings, words):
         requires,
         lambda: requires(Requirement(roles="a"), roles="b"),
         lambda: requires(roles=["a"])(type("View", (), {})),
-        lambda: requires(roles=["a"])(type("View", (), {"__call__": lambda self: 1})()),
+        lambda: requires(roles=["a"])(type("View", (), {"__call__": lambda _self: 1})()),
         lambda: requires("Orders.Read"),
         lambda: requires(lambda request: request),
         lambda: Requirement(roles=["\u00dcbung"]),
