@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT: Final = 2.0
 TOTAL_TIMEOUT: Final = 5.0
+UNPROXIED: Final[dict[str, httpx.BaseTransport | None]] = dict.fromkeys(
+    ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]"), None
+)
+"""Mounts of a client that reaches this machine directly: what goes there goes in plain http, and a proxy of
+the environment would be told all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    document: dict[str, Any]
+    document: dict[str, Any] = field(repr=False)
 
     @property
     def date(self) -> float | None:
@@ -64,13 +69,17 @@ def new_client(
 
     Args:
         ssl_context: Trusts other authorities than the usual ones.
-        proxy: Of the user's choice; by default the environment's.
+        proxy: Of the user's choice; by default the environment's, for other machines than this one.
         direct: Use no proxy at all, as for endpoints on the host itself.
     """
     import httpx  # noqa: PLC0415  # a third of the import time of this package, and not needed before now
 
     return httpx.Client(
-        verify=ssl_context or True, proxy=proxy, timeout=timeouts(TOTAL_TIMEOUT), trust_env=not direct
+        verify=ssl_context or True,
+        proxy=proxy,
+        mounts=UNPROXIED if proxy is None else None,
+        timeout=timeouts(TOTAL_TIMEOUT),
+        trust_env=not direct,
     )
 
 

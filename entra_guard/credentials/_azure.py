@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from entra_guard.credentials._credential import Credential, KeptCredential
-from entra_guard.credentials._keeper import TokenKeeper
+from entra_guard.credentials._keeper import Order, TokenKeeper
 from entra_guard.credentials._refusals import retold
-from entra_guard.credentials._token import AccessToken, token_of
-from entra_guard.errors import ConfigurationError
+from entra_guard.credentials._token import AccessToken, is_bearer, token_of
+from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -86,12 +88,24 @@ class _Azure(KeptCredential):
     def _name(self) -> str:
         return f"{type(self._azure).__name__} of azure-identity"
 
-    def _request(self, scopes: tuple[str, ...], claims: str | None) -> AccessToken:
-        more = {"claims": claims} if claims else {}
+    def _order(
+        self, scopes: tuple[str, ...], claims: str | None, tenant_id: str | None, options: dict[str, Any]
+    ) -> Order:
+        """Whose tokens it gets is its own affair: a tenant that is asked for is passed on."""
+        order = super()._order(scopes, claims, None, options)
+        if not tenant_id:
+            return order
+        request = partial(self._request, scopes, claims, tenant_id)
+        return replace(order, key=(scopes, tenant_id.lower()), request=request)
+
+    def _request(
+        self, scopes: tuple[str, ...], claims: str | None, tenant_id: str | None = None
+    ) -> AccessToken:
         try:
-            return _ours(self._azure.get_token(*scopes, enable_cae=True, **more), self._clock())
+            token = self._azure.get_token(*scopes, enable_cae=True, **_told(claims, tenant_id))
         except Exception as error:
-            raise retold(str(error)) from error
+            raise retold(error) from error
+        return _ours(token, self._clock())
 
     def close(self) -> None:
         """Leave the credential to its owner."""
@@ -115,16 +129,25 @@ class _AzureAsync(Credential):
     async def aget_token(
         self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **_options: Any
     ) -> AccessToken:
-        more = {name: value for name, value in {"claims": claims, "tenant_id": tenant_id}.items() if value}
         try:
-            token = await self._azure.get_token(*scopes, enable_cae=True, **more)
+            token = await self._azure.get_token(*scopes, enable_cae=True, **_told(claims, tenant_id))
         except Exception as error:
-            raise retold(str(error)) from error
+            raise retold(error) from error
         return _ours(token, 0.0)
 
 
+def _told(claims: str | None, tenant_id: str | None) -> dict[str, str]:
+    return {name: value for name, value in {"claims": claims, "tenant_id": tenant_id}.items() if value}
+
+
 def _ours(token: Any, now: float) -> AccessToken:
-    """azure-core's token as ours."""
-    lifetime = token.expires_on - now
+    """azure-core's token as ours.
+
+    Raises:
+        TokenAcquisitionError: It is none; it is not repeated.
+    """
+    text = getattr(token, "token", None)
+    if not is_bearer(text):
+        raise TokenAcquisitionError("No token: what came is no bearer token.", error="content")
     refresh_on = getattr(token, "refresh_on", None)
-    return token_of(token.token, now, lifetime, refresh_on - now if refresh_on else None)
+    return token_of(text, now, token.expires_on - now, refresh_on - now if refresh_on else None)

@@ -105,15 +105,19 @@ def token_from(
     Raises:
         TokenAcquisitionError: There was none.
     """
+    failed: FetchError
     try:
         answer = _tried_twice(request)
         if answer.status != _OK:
             raise refused(answer, secrets=secrets, correlation_id=correlation_id, passing=passing)
         return read_token(answer.document, asked_at)
     except FetchError as error:
-        raise unanswered(error, correlation_id=correlation_id) from error
+        failed = error
     except UnreadableTokenError as error:
         raise TokenAcquisitionError(f"No token: {error}.", error="content", retryable=True) from None
+    # Before it comes httpx's error, which holds the request, which holds the secret.
+    failed.__cause__ = failed.__context__ = None
+    raise unanswered(failed, correlation_id=correlation_id) from failed
 
 
 def _tried_twice(request: Callable[[], Answer]) -> Answer:

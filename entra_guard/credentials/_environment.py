@@ -11,8 +11,9 @@ from entra_guard.credentials._application import ClientSecretCredential
 from entra_guard.credentials._certificate import CertificateCredential
 from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._federated import WorkloadIdentityCredential
+from entra_guard.credentials._refusals import AbsentError
 from entra_guard.credentials._settings import Settings, check_settings
-from entra_guard.errors import ConfigurationError, TokenAcquisitionError
+from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +81,7 @@ class EnvironmentCredential(Credential):
 
     def _found(self) -> Credential:
         if self._credential is None:
-            raise TokenAcquisitionError(
+            raise AbsentError(
                 f"No token: the environment describes no application; {self.account}.", error="environment"
             )
         return self._credential

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from entra_guard.credentials._refusals import AbsentError
 from entra_guard.errors import TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def read(path: Path, what: str) -> bytes:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
-        raise TokenAcquisitionError(
+        kind = AbsentError if isinstance(error, FileNotFoundError) else TokenAcquisitionError
+        raise kind(
             f"No token: the {what} cannot be read from {path} ({error.strerror}).",
             error="file",
             retryable=True,

@@ -32,6 +32,7 @@ class IdentityHost:
         resource_id: What it calls an identity's resource id.
         key_file: Whether it wants to see that a file on the host can be read.
         absent: What it means when nobody answers.
+        assumed: Nothing says that this is such a host; it is what remains.
     """
 
     name: str
@@ -41,6 +42,7 @@ class IdentityHost:
     resource_id: str
     key_file: bool = False
     absent: str = "Is a managed identity switched on for this host?"
+    assumed: bool = False
 
     def question(self, resource: str, identity: Mapping[str, str]) -> str:
         """The URL to GET.
@@ -84,4 +86,5 @@ def identity_host(environ: Mapping[str, str]) -> IdentityHost:
         {"metadata": "true"},
         "msi_res_id",
         absent="This is no host of Azure, or its metadata service cannot be reached from here.",
+        assumed=True,
     )

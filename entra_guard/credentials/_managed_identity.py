@@ -16,6 +16,7 @@ from entra_guard.credentials._credential import KeptCredential
 from entra_guard.credentials._endpoint import LIMIT, KeptClient, token_from
 from entra_guard.credentials._identity_hosts import identity_host
 from entra_guard.credentials._keeper import Keeping, TokenKeeper
+from entra_guard.credentials._refusals import absent
 from entra_guard.credentials._settings import is_client
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
@@ -31,6 +32,8 @@ _DEFAULT: Final = "/.default"
 _UNAUTHORIZED: Final = 401
 _LARGEST_KEY: Final = 4096
 _NOBODY: Final = frozenset({"connect", "timeout", "dns"})
+_NO_IDENTITY: Final = _NOBODY | {"invalid_request"}
+"""What the metadata service of a machine answers, or does not, where there is no managed identity."""
 _PASSING: Final = frozenset({404, 410})
 """IMDS is being updated, and answers again within 70 seconds (Microsoft: "Error handling")."""
 
@@ -97,6 +100,8 @@ class ManagedIdentityCredential(KeptCredential):
             return token_from(ask, self._clock(), secrets=secrets, passing=_PASSING)
         except TokenAcquisitionError as error:
             _explain(error, host)
+            if host.assumed and error.error in _NO_IDENTITY:
+                raise absent(error) from error
             raise
 
     def close(self) -> None:

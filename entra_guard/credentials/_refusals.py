@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote_plus
 
 from entra_guard._guid import is_guid
 from entra_guard._http import retry_after
@@ -26,7 +25,22 @@ _SERVER_ERROR: Final = 500
 _LONGEST_TEXT: Final = 400
 _TRAILER: Final = re.compile(r"\s*Trace ID:.*", re.DOTALL)
 _PERSON: Final = re.compile(r"[^\s'\"<>(){},]+@[^\s'\"<>(){},]+")
+_REFUSING: Final = re.compile(r"status 4(?!08|29)\d\d")
+"""How `FetchError` tells of a refusal in no JSON, as of a proxy."""
+_KNOWN_LIBRARIES: Final = frozenset({"azure", "msal", "msal_extensions"})
 _CODE: Final = re.compile(r"AADSTS(\d{1,9})")
+
+
+class AbsentError(TokenAcquisitionError):
+    """There is no such credential here: a chain goes on to the next."""
+
+
+def absent(error: TokenAcquisitionError) -> AbsentError:
+    """Say the same, as of a credential that is not there."""
+    missing = AbsentError("", error=error.error)
+    missing.__dict__.update(error.__dict__)
+    missing.args = error.args
+    return missing
 
 
 def refused(
@@ -41,7 +55,7 @@ def refused(
         passing: More statuses that may pass by themselves.
     """
     document = answer.document
-    error = _word(document.get("error")) or f"http_{answer.status}"
+    error = _word(document.get("error"), secrets) or f"http_{answer.status}"
     said = document.get("error_description")
     description = harmless(said if isinstance(said, str) else "", secrets)
     correlation_id = _correlation(document) or correlation_id
@@ -65,27 +79,41 @@ def unanswered(error: FetchError, *, correlation_id: str = "") -> TokenAcquisiti
         f"No token: {error}",
         error=error.step,
         correlation_id=correlation_id or None,
-        retryable=error.step != "tls",
+        retryable=error.step != "tls" and not _REFUSING.fullmatch(error.detail),
         retry_after=error.retry_after,
     )
 
 
 def harmless(text: str, secrets: Iterable[str] = ()) -> str:
     """A stranger's text on one line: no secret that was sent, no person's address, and not long."""
-    for secret in secrets:
-        for spelling in (secret, quote_plus(secret)):
-            if spelling:
-                text = text.replace(spelling, "(secret)")
+    for secret in filter(None, secrets):
+        text = _spelt_somehow(secret).sub("(secret)", text)
     text = _PERSON.sub("(person)", _TRAILER.sub("", text))
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 
 
-def retold(text: str) -> TokenAcquisitionError:
-    """Retell the error of another library, which does not say whether a later try can help: it may."""
-    description = harmless(text)
+def _spelt_somehow(secret: str) -> re.Pattern[str]:
+    """Find a secret also where it is percent-encoded, in part and in either case."""
+    return re.compile("".join(c if c.isalnum() else _spellings(c) for c in secret), re.IGNORECASE)
+
+
+def _spellings(character: str) -> str:
+    percent = "".join(f"%{byte:02x}" for byte in character.encode())
+    plus = r"|\+" if character == " " else ""
+    return f"(?:{re.escape(character)}|{percent}{plus})"
+
+
+def retold(error: Exception) -> TokenAcquisitionError:
+    """Retell the error of another library, which does not say whether a later try can help: it may.
+
+    Only the words of Azure's own errors are repeated: who knows what stands in others.
+    """
+    known = type(error).__module__.partition(".")[0] in _KNOWN_LIBRARIES
+    description = harmless(str(error)) if known else f"{type(error).__name__} was raised"
     codes = _codes({}, description)
-    return TokenAcquisitionError(
+    kind = AbsentError if type(error).__name__ == "CredentialUnavailableError" else TokenAcquisitionError
+    return kind(
         f"No token: {description}", error="azure_identity", codes=codes, retryable=True, hint=_hint(codes)
     )
 
@@ -104,9 +132,10 @@ def _sentence(error: str, description: str, correlation_id: str) -> str:
     return f"No token: {said}{which}"
 
 
-def _word(value: object) -> str:
+def _word(value: object, secrets: Iterable[str]) -> str:
     """An error code as RFC 6749 spells them, or nothing: codes end up in logs and metrics."""
-    return value if isinstance(value, str) and re.fullmatch(r"[\w.-]{1,64}", value, re.ASCII) else ""
+    word = value if isinstance(value, str) and re.fullmatch(r"[\w.-]{1,64}", value, re.ASCII) else ""
+    return word if harmless(word, secrets) == word else ""
 
 
 def _codes(document: Mapping[str, Any], description: str) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ def read_token(document: Mapping[str, Any], asked_at: float) -> AccessToken:
     return token_of(token, asked_at, lifetime, _number(document, "refresh_in"))
 
 
-def is_bearer(token: object) -> bool:
+def is_bearer(token: object) -> TypeGuard[str]:
     """Tell whether something can stand after 'Bearer ' (RFC 6750 section 2.1)."""
     return isinstance(token, str) and _BEARER.fullmatch(token) is not None
 

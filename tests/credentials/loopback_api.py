@@ -76,6 +76,9 @@ def serving() -> Iterator[Api]:
         daemon_threads = True
         request_queue_size = 64
 
+        def handle_error(self, *_request: object) -> None:
+            """Clients may go when they have what they want."""
+
     with Server(("127.0.0.1", 0), Handler) as server:
         api.port = server.server_address[1]
         thread = Thread(target=server.serve_forever, args=(0.01,))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import azure.identity
 import azure.identity.aio
 import httpx
 import pytest
+from azure.core.credentials import AccessToken as AzuresToken
 from azure.core.credentials import TokenCredential
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ClientAuthenticationError
@@ -206,6 +208,52 @@ def test_what_azure_identity_says_is_passed_on(daemon: dict[str, Any], scope: st
     assert "send the secret's Value" in caught.value.hint
     assert "Trace ID" not in str(caught.value)
     assert "not-the-secret" not in str(caught.value)
+
+
+class Foreign:
+    """A credential as anybody may write one."""
+
+    def __init__(self, *tokens: Any) -> None:
+        self.tokens = list(tokens)
+        self.tenants: list[str | None] = []
+
+    def get_token(self, *_scopes: str, tenant_id: str | None = None, **_options: Any) -> Any:
+        self.tenants.append(tenant_id)
+        token = self.tokens.pop(0)
+        if isinstance(token, Exception):
+            raise token
+        return AzuresToken(token, int(time.time()) + 3600)
+
+
+def test_a_tenant_that_is_asked_for_is_passed_on_and_its_token_kept_apart() -> None:
+    foreign = Foreign("home", "away")
+    chain = ChainedCredential(foreign)
+    for _ in range(2):
+        assert chain.get_token("s").token == "home"
+        assert chain.get_token("s", tenant_id="other").token == "away"
+    assert foreign.tenants == [None, "other"]
+
+
+def test_what_is_no_token_is_put_on_no_request(api: Api) -> None:
+    auth = BearerAuth(Foreign("tok\r\nX: injected"), "s")
+    with pytest.raises(TokenAcquisitionError, match="no bearer token") as caught:
+        CLIENTS["httpx.Client"](auth, "GET", api.url)
+    assert "injected" not in str(caught.value)
+    assert api.seen == []
+
+
+def test_the_words_of_an_unknown_error_are_not_repeated() -> None:
+    with pytest.raises(TokenAcquisitionError, match="ValueError was raised") as caught:
+        ChainedCredential(Foreign(ValueError("secret=hunter2"))).get_token("s")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_where_azures_credential_is_unavailable_a_chain_goes_on() -> None:
+    absent = azure.identity.CredentialUnavailableError("not here")
+    assert ChainedCredential(Foreign(absent), Foreign("token")).get_token("s").token == "token"
+    refused = ClientAuthenticationError("AADSTS7000215: wrong")
+    with pytest.raises(TokenAcquisitionError, match="7000215"):
+        ChainedCredential(Foreign(refused), Foreign("token")).get_token("s")
 
 
 def test_azures_credentials_may_stand_in_a_chain(daemon: dict[str, Any], scope: str) -> None:

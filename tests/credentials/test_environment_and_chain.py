@@ -16,6 +16,7 @@ from entra_guard.credentials import (
     TokenAcquisitionError,
     WorkloadIdentityCredential,
 )
+from entra_guard.credentials._refusals import AbsentError
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ def test_each_of_them_says_why_it_has_none(office: Office, get: Get) -> None:
     for line, words in zip(lines, ["missing: AZURE_TENANT_ID", "no host of Azure", "7000215"], strict=True):
         assert words in line
     assert caught.value.codes == (7000215,)
-    assert caught.value.retryable
+    assert caught.value.error == "invalid_client"
+    assert not caught.value.retryable  # the one that is there was refused
 
 
 def test_once_one_has_succeeded_its_failures_do_not_change_who_is_calling(office: Office, get: Get) -> None:
@@ -167,6 +169,59 @@ def test_once_one_has_succeeded_its_failures_do_not_change_who_is_calling(office
     office.advance(7200)
     with pytest.raises(TokenAcquisitionError, match="7000215"):
         get(chain, office.scope)
+
+
+@pytest.fixture
+def other(office: Office) -> Any:
+    """A credential of another application."""
+    app = office.entra.register_app("Other")
+    return office.credential(client_id=app.client_id, client_secret=office.entra.add_secret(app).value)
+
+
+def test_an_outage_does_not_change_who_is_calling_from_the_start(
+    office: Office, get: Get, other: Any
+) -> None:
+    chain = ChainedCredential(office.credential(), other)
+    with office.entra.failing("token", "503"), pytest.raises(TokenAcquisitionError) as caught:
+        get(chain, office.scope)
+    assert caught.value.retryable
+    office.advance(60)
+    assert office.claims(get(chain, office.scope))["azp"] == office.daemon.client_id
+
+
+@pytest.mark.parametrize("fault", ["refused", "500"])
+def test_a_host_that_has_an_identity_and_cannot_give_it_is_not_passed_over(
+    office: Office, get: Get, other: Any, fault: str
+) -> None:
+    environ = office.entra.managed_identity_environment("app-service")
+    identity = ManagedIdentityCredential(environ=environ, http_client=office.web)
+    with office.entra.failing("identity", fault), pytest.raises(TokenAcquisitionError):
+        get(ChainedCredential(identity, other), office.scope)
+    assert office.posts == 0
+
+
+def test_the_first_of_several_callers_decides_for_all(office: Office, other: Any) -> None:
+    mine = office.credential()
+    chain = ChainedCredential(mine, other)
+    appeared = mine.get_token
+
+    def slow(*scopes: str, **options: Any) -> Any:
+        mine.get_token = appeared
+        chain.get_token(*scopes, **options)  # meanwhile another caller finds the first there
+        raise AbsentError("No token: not there yet.", error="file")
+
+    mine.get_token = slow
+    assert office.claims(chain.get_token(office.scope))["azp"] == office.daemon.client_id
+    assert office.claims(chain.get_token(office.scope))["azp"] == office.daemon.client_id
+
+
+def test_a_chain_tells_what_its_members_agree_on(office: Office, other: Any) -> None:
+    ids = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", office.daemon.client_id)
+    china = ClientSecretCredential(*ids, "a-secret", authority="china")
+    agreeing = ChainedCredential(EnvironmentCredential({}), office.credential(), ChainedCredential(other))
+    assert (agreeing.tenant_id, agreeing.authority) == (office.entra.tenant_id, office.entra.url)
+    differing = ChainedCredential(other, china)
+    assert (differing.tenant_id, differing.authority) == ("", "")
 
 
 def test_a_cold_herd_on_a_chain_sends_one_request(office: Office) -> None:

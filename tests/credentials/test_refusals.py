@@ -11,8 +11,10 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
+from entra_guard._http import Answer
 from entra_guard.credentials import ClientSecretCredential, TokenAcquisitionError
 from entra_guard.credentials._hints import HINTS
+from entra_guard.credentials._refusals import harmless, refused
 from entra_guard.emulator._aadsts import AADSTS
 
 if TYPE_CHECKING:
@@ -117,6 +119,47 @@ def test_nothing_secret_or_personal_is_in_any_text_even_if_the_authority_echoes_
     assert "(secret)" in texts[0]
     assert "\n" not in texts[0]
     assert len(texts[0]) < 700
+
+
+@pytest.mark.parametrize(
+    "echo", ["s=S3cr%2bt%2fValue~x", "S3cr+t%2FValue~x", "s3CR%2Bt/value%7ex", "S3cr+t/Value~x"]
+)
+def test_a_secret_is_found_however_it_is_spelt(echo: str) -> None:
+    assert harmless(f"got {echo}!", ["S3cr+t/Value~x"]).endswith("(secret)!")
+
+
+def test_an_error_code_that_is_the_secret_is_none() -> None:
+    answer = Answer(400, {}, {"error": "S3cretValue", "error_description": "no"})
+    assert refused(answer, secrets=["S3cretValue"]).error == "http_400"
+
+
+def test_no_error_leads_to_the_request_with_its_secret() -> None:
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    web = httpx.Client(transport=httpx.MockTransport(broken))
+    ids = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "11112222-bbbb-3333-cccc-4444dddd5555")
+    with pytest.raises(TokenAcquisitionError) as caught:
+        ClientSecretCredential(*ids, "a-secret", http_client=web).get_token("api://orders/.default")
+    error: BaseException | None = caught.value
+    seen = []
+    while error is not None:
+        seen.append(type(error).__name__)
+        error = error.__cause__ or error.__context__
+    assert seen == ["TokenAcquisitionError", "FetchError"]
+
+
+@pytest.mark.parametrize(("status", "retryable"), [(401, False), (403, False), (429, True), (502, True)])
+def test_a_proxys_page_tells_by_its_status_whether_another_try_can_help(status: int, retryable: bool) -> None:
+    page = httpx.MockTransport(lambda _request: httpx.Response(status, html="<h1>no</h1>"))
+    ids = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "11112222-bbbb-3333-cccc-4444dddd5555")
+    with pytest.raises(TokenAcquisitionError, match=f"status {status}") as caught:
+        ClientSecretCredential(*ids, "a-secret", http_client=httpx.Client(transport=page)).get_token("a/b")
+    assert caught.value.retryable is retryable
+
+
+def test_no_representation_of_an_answer_shows_its_token() -> None:
+    assert "eyJ" not in repr(Answer(200, {}, {"access_token": "eyJ.a.b"}))
 
 
 def test_no_log_line_holds_a_token_or_a_secret(
