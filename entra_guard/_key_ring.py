@@ -23,6 +23,7 @@ from entra_guard._http import new_client
 from entra_guard._key_fetch import Documents, accept, fetch
 from entra_guard._key_keeper import start_keeper
 from entra_guard._key_store import NEVER, KeySettings, KeyState, Snapshot
+from entra_guard._late_imports import load_late_imports
 from entra_guard._serving import Serving
 from entra_guard._shared_work import SharedWork
 from entra_guard._verdicts import Verdicts
@@ -227,6 +228,7 @@ class KeyRing:
         Raises:
             FetchError: It failed; the state tells the same.
         """
+        load_late_imports()
         began = self._monotonic()
         known = None if self.state.needs_configuration(began) else self._documents
         try:

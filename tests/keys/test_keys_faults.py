@@ -633,6 +633,22 @@ def test_children_that_are_forked_after_the_first_use_fetch_and_verify_for_thems
     ), run.stderr
 
 
+@pytest.mark.parametrize("delay", [0.01, 0.05, 0.1, 0.2])
+def test_a_child_that_is_forked_while_the_first_round_is_under_way_fetches_for_itself(delay: float) -> None:
+    with Emulator() as entra:
+        api = entra.register_app("Orders", app_roles=["Orders.Read"])
+        program = Path(__file__).with_name("forking_early.py")
+        run = subprocess.run(
+            [sys.executable, str(program), entra.url, entra.tenant_id, api.client_id, str(delay)],
+            input=entra.issue_token(api, roles=["Orders.Read"]),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert (run.returncode, run.stdout) == (0, "accepted\n"), run.stderr
+
+
 def test_jumps_of_the_wall_clock_age_no_key(office: Office, world: World) -> None:
     wall = {"ahead": 0.0}
     guard = office.warm_guard(clock=lambda: office.entra.now() + wall["ahead"])
