@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from . import _graph_apps as apps
 from . import _graph_people as people
@@ -190,7 +191,7 @@ def _single(request: Request, part: dict[str, Any]) -> Request:
     return replace(
         request,
         method=str(part["method"]).upper(),
-        path=f"{PREFIX}/{path.lstrip('/')}",
+        path=f"{PREFIX}/{unquote(path.lstrip('/'))}",
         query=query,
         headers={**request.headers, **own},
         body=json.dumps(part["body"]).encode() if "body" in part else b"",
