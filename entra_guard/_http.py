@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT: Final = 2.0
 TOTAL_TIMEOUT: Final = 5.0
 UNPROXIED: Final[dict[str, httpx.BaseTransport | None]] = dict.fromkeys(
-    ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]"), None
+    ("http://localhost", "http://*.localhost", "http://127.0.0.1", "http://[::1]"), None
 )
 """Mounts of a client that reaches this machine directly: what goes there goes in plain http, and a proxy of
 the environment would be told all of it."""

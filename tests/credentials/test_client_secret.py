@@ -191,6 +191,27 @@ def test_without_a_client_given_it_makes_one_and_closes_it(office: Office, get: 
     assert client.is_closed
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_no_secret_goes_to_this_machine_through_a_proxy_of_the_environment(
+    office: Office, get: Get, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with office.entra:
+        authority = office.entra.url.replace("127.0.0.1", host).replace("localhost", host)
+        with office.credential(authority=authority, http_client=None) as credential:
+            assert get(credential, office.scope)
+
+
+def test_a_proxy_of_the_users_own_choice_is_used(office: Office, get: Get) -> None:
+    with office.entra:
+        own = {"authority": office.entra.url, "http_client": None, "proxy": "http://127.0.0.1:9"}
+        with pytest.raises(TokenAcquisitionError):
+            get(office.credential(**own), office.scope)
+
+
 def test_a_client_that_was_given_stays_open(office: Office) -> None:
     with office.credential() as credential:
         credential.get_token(office.scope)
