@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._http import retry_after
-from entra_guard.graph._conversation import Ask, Conversation, Pause, ask
+from entra_guard.graph._conversation import PROBLEMS, Ask, Conversation, Pause, ask
 from entra_guard.graph._errors import GraphError, graph_error
+from entra_guard.graph._urls import relative
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from entra_guard.graph._conversation import Patience
+    from entra_guard.graph._conversation import Patience, Problem
 
 MOST: Final = 20
-_FIRST_ERROR: Final = 400
+_SUCCESS: Final = range(200, 300)
 
 
 def _no_headers() -> Mapping[str, str]:
@@ -47,20 +48,23 @@ class BatchAnswer:
     """The answer to one request of a batch.
 
     Attributes:
-        status: Its HTTP status.
+        status: Its HTTP status; 0 where it has none.
         body: Its JSON, or None.
-        error: The error that it is, or None.
+        error: The error that it is, or None: a `GraphError`; or what the batch met that it was part of, as a
+            `FetchError` (nobody knows whether Graph acted) or a `TokenAcquisitionError`.
     """
 
     status: int
     body: Any
-    error: GraphError | None = None
+    error: Problem | None = None
 
     def result(self) -> Any:
         """The body.
 
         Raises:
-            GraphError: Graph refused this request.
+            GraphError: Graph refused this request, or the batch that it was part of.
+            FetchError: There was no answer to the batch that it was part of.
+            TokenAcquisitionError: There was no token to ask with.
         """
         if self.error is not None:
             raise self.error
@@ -72,23 +76,32 @@ def ask_all(
 ) -> Conversation[list[BatchAnswer]]:
     """Send requests twenty at a time, those that were throttled again, and return answers in their order.
 
+    A batch that fails as a whole is the answer to its parts alone: the others' answers are not lost with it.
+
     Raises:
-        GraphError: A whole batch was refused.
-        FetchError: There was no answer.
+        ConfigurationError: A path is a whole URL.
     """
+    parts = [_part(str(number), request) for number, request in enumerate(requests)]
     answers: dict[int, BatchAnswer] = {}
     pending: list[int] = list(range(len(requests)))
     tried = 0
     while pending:
-        for start in range(0, len(pending), MOST):
-            sent = {number: requests[number] for number in pending[start : start + MOST]}
-            document = yield from ask(Ask("POST", url, {"requests": _written(sent)}), patience)
-            answers |= _read(document, sent)
+        throttled: dict[int, float] = {}
         tried += 1
-        waits = {number: _wait(requests[number], answers[number], patience, tried) for number in pending}
-        pending = [number for number, wait in waits.items() if wait is not None]
+        for start in range(0, len(pending), MOST):
+            sent = pending[start : start + MOST]
+            try:
+                document = yield from ask(Ask("POST", url, {"requests": [parts[n] for n in sent]}), patience)
+                found = _read(document, sent)
+            except PROBLEMS as error:  # it was tried as often as it may be
+                answers |= {number: BatchAnswer(getattr(error, "status", 0), None, error) for number in sent}
+                continue
+            answers |= found
+            waits = {number: _wait(requests[number], found[number], patience, tried) for number in sent}
+            throttled |= {number: wait for number, wait in waits.items() if wait is not None}
+        pending = list(throttled)
         if pending:
-            yield Pause(max(wait for wait in waits.values() if wait is not None))
+            yield Pause(max(throttled.values()))
     return [answers[number] for number in range(len(requests))]
 
 
@@ -98,19 +111,15 @@ def _wait(request: BatchRequest, answer: BatchAnswer, patience: Patience, tried:
     return patience.before_next(request.method.upper(), answer.error, tried)
 
 
-def _written(requests: Mapping[int, BatchRequest]) -> list[dict[str, Any]]:
-    return [_part(str(number), request) for number, request in requests.items()]
-
-
 def _part(identifier: str, request: BatchRequest) -> dict[str, Any]:
-    part: dict[str, Any] = {"id": identifier, "method": request.method.upper(), "url": request.path}
+    part: dict[str, Any] = {"id": identifier, "method": request.method.upper(), "url": relative(request.path)}
     if request.json is None:
         return part | ({"headers": dict(request.headers)} if request.headers else {})
     headers = {"Content-Type": "application/json", **request.headers}
     return part | {"headers": headers, "body": request.json}
 
 
-def _read(document: Any, sent: Mapping[int, BatchRequest]) -> dict[int, BatchAnswer]:
+def _read(document: Any, sent: Sequence[int]) -> dict[int, BatchAnswer]:
     """The answers by number; Graph sends them in any order, and the order means nothing."""
     listed: Any = document.get("responses") if isinstance(document, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     if not isinstance(listed, list):
@@ -124,9 +133,14 @@ def _answer(part: Any) -> BatchAnswer:
         return BatchAnswer(
             0, None, GraphError(0, "no_answer", "the batch came back without an answer to this")
         )
-    status, body = int(part.get("status") or 0), part.get("body")
-    told: dict[str, str] = part.get("headers") or {}
-    headers = {name.lower(): str(value) for name, value in told.items()}
-    if status < _FIRST_ERROR:
+    status, body, told = part.get("status"), part.get("body"), part.get("headers")
+    if type(status) is not int:
+        return BatchAnswer(0, body, GraphError(0, "no_status", "the answer to this has no status"))
+    if status in _SUCCESS:
         return BatchAnswer(status, body)
+    headers = {str(name).lower(): str(value) for name, value in _items(told)}
     return BatchAnswer(status, body, graph_error(status, body, headers, retry_after(headers)))
+
+
+def _items(told: Any) -> Iterable[tuple[Any, Any]]:
+    return told.items() if isinstance(told, dict) else ()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

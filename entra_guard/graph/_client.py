@@ -5,36 +5,39 @@ from __future__ import annotations
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
 
 import anyio
+import anyio.to_thread
 import httpx
 from anyio.lowlevel import RunVar
 
-from entra_guard._http import is_safe, steps_named, timeouts
+from entra_guard._http import UNPROXIED, steps_named, timeouts
 from entra_guard._metadata import CLOUDS
-from entra_guard.credentials import BearerAuth, Credential
+from entra_guard.credentials import BearerAuth
+from entra_guard.credentials._azure import adapted
+from entra_guard.credentials._chain import members_of
 from entra_guard.credentials._endpoint import KeptClient
-from entra_guard.errors import ConfigurationError, FetchError
+from entra_guard.errors import ConfigurationError, FetchError, TokenAcquisitionError
 from entra_guard.graph._batch import ask_all
 from entra_guard.graph._conversation import Ask, Patience, Pause, ask
 from entra_guard.graph._pages import items_of, next_page
+from entra_guard.graph._urls import address_of, checked_version, url_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
     from types import TracebackType
 
+    from entra_guard.credentials import Credential
     from entra_guard.graph._batch import BatchAnswer, BatchRequest
-    from entra_guard.graph._conversation import Conversation
+    from entra_guard.graph._conversation import Conversation, Said
 
     Params = Mapping[str, str] | None
     Headers = Mapping[str, str] | None
 
 T = TypeVar("T")
 
-_SECONDS: Final = 30.0
-_PATH: Final = "/$@(),;:=&'!*+-._~%"
-"""What may stand in a path as Graph writes them: /applications(appId='...'), /$batch."""
+_OWN: Final[dict[str, Any]] = {"timeout": timeouts(30.0), "mounts": UNPROXIED}
+"""How clients of our own are made."""
 
 
 class GraphClient:
@@ -55,7 +58,8 @@ class GraphClient:
         longest_wait: Seconds between tries at the most; if Graph asks for more, the error comes at once.
 
     Raises:
-        ConfigurationError: The cloud is unknown or its Graph is, or a setting cannot work.
+        ConfigurationError: The cloud is unknown or its Graph is, a chain's credentials are of several, or a
+            setting cannot work.
 
     Example:
         >>> with GraphClient(credential) as graph:  # doctest: +SKIP
@@ -76,17 +80,14 @@ class GraphClient:
         tries: int = 4,
         longest_wait: float = 30.0,
     ) -> None:
-        if tries < 1 or longest_wait < 0:
-            raise ConfigurationError("tries is 1 or more, and longest_wait a number of seconds")
-        host = (base_url or _graph_of(cloud or _cloud_of(credential))).rstrip("/")
-        if not is_safe(host) or urlsplit(host).path:
-            raise ConfigurationError(
-                "base_url must be an https URL without a path (http on this machine only)"
-            )
-        self.base_url: Final = f"{host}/{version}"
-        self._auth = BearerAuth(credential, scope or f"{host}/.default", hosts=[urlsplit(host).netloc])
+        _check_patience(tries, longest_wait)
+        ours = adapted(credential)
+        address = address_of(_graph_of(cloud or _cloud_of(ours)) if base_url is None else base_url)
+        self.base_url: Final = f"{address}/{checked_version(version)}"
+        host = address.partition("://")[2]
+        self._auth = BearerAuth(ours, scope or f"{address}/.default", hosts=[host])
         self._patience = Patience(tries, longest_wait)
-        self._client = KeptClient(http_client, partial(httpx.Client, timeout=timeouts(_SECONDS)))
+        self._client = KeptClient(http_client, partial(httpx.Client, **_OWN))
         self._given_async = async_http_client
         self._of_loop: RunVar[httpx.AsyncClient | None] = RunVar(f"entra_guard.graph {id(self)}", None)
 
@@ -168,6 +169,11 @@ class GraphClient:
     def batch(self, requests: Iterable[BatchRequest]) -> list[BatchAnswer]:
         """Send many requests in few, twenty at a time, and return the answers in the same order.
 
+        Raises nothing that only some of them met: what failed is in the answers, and raised by `result()`.
+
+        Raises:
+            ConfigurationError: A path is a whole URL.
+
         Example:
             >>> answers = graph.batch(BatchRequest("GET", f"/users/{id}") for id in ids)  # doctest: +SKIP
             >>> [answer.result()["displayName"] for answer in answers]  # doctest: +SKIP
@@ -186,19 +192,10 @@ class GraphClient:
         return ask(Ask(method, self._url(path, params), json, headers or {}), self._patience)
 
     def _url(self, path: str, params: Params) -> str:
-        """The URL of a path; one that is whole already, as Graph gives them, must be of this host."""
-        host = self.base_url.rpartition("/")[0]
-        if path.startswith(f"{host}/"):
-            url = path
-        elif "://" in path:
-            raise ConfigurationError(f"paths are below {self.base_url}, and this URL is not")
-        else:
-            url = f"{self.base_url}/{quote(path.lstrip('/'), safe=_PATH + '?')}"
-        query = urlencode(params or {}, safe="$,'()", quote_via=quote)
-        return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
+        return url_of(self.base_url, path, params)
 
     def _drive(self, conversation: Conversation[T]) -> T:
-        said: httpx.Response | FetchError | None = None
+        said: Said = None
         while True:
             try:
                 step = conversation.send(said)
@@ -212,7 +209,7 @@ class GraphClient:
                 said = self._send(step)
 
     async def _adrive(self, conversation: Conversation[T]) -> T:
-        said: httpx.Response | FetchError | None = None
+        said: Said = None
         while True:
             try:
                 step = conversation.send(said)
@@ -225,18 +222,19 @@ class GraphClient:
             else:
                 said = await self._asend(step)
 
-    def _send(self, wanted: Ask) -> httpx.Response | FetchError:
+    def _send(self, wanted: Ask) -> Said:
         try:
             with steps_named(wanted.url):
                 return self._client().request(**self._arguments(wanted))
-        except FetchError as error:
+        except (FetchError, TokenAcquisitionError) as error:
             return error
 
-    async def _asend(self, wanted: Ask) -> httpx.Response | FetchError:
+    async def _asend(self, wanted: Ask) -> Said:
         try:
             with steps_named(wanted.url):
-                return await self._async_client().request(**self._arguments(wanted))
-        except FetchError as error:
+                client = await self._async_client()
+                return await client.request(**self._arguments(wanted))
+        except (FetchError, TokenAcquisitionError) as error:
             return error
 
     def _arguments(self, wanted: Ask) -> dict[str, Any]:
@@ -251,12 +249,17 @@ class GraphClient:
 
     # --- clients ---------------------------------------------------------------------------------------
 
-    def _async_client(self) -> httpx.AsyncClient:
+    async def _async_client(self) -> httpx.AsyncClient:
         """The client of the event loop that is running: its connections belong to that loop."""
         client = self._given_async or self._of_loop.get()
-        if client is None or client.is_closed:
-            client = httpx.AsyncClient(timeout=timeouts(_SECONDS))
-            self._of_loop.set(client)
+        if client is not None and not client.is_closed:
+            return client
+        # Reading the trusted certificates takes tens of milliseconds, which no event loop has.
+        made = await anyio.to_thread.run_sync(partial(httpx.AsyncClient, **_OWN))
+        client = self._of_loop.get()
+        if client is None or client.is_closed:  # as it is still, unless another task was quicker
+            self._of_loop.set(made)
+            return made
         return client
 
     def close(self) -> None:
@@ -287,10 +290,21 @@ class GraphClient:
         await self.aclose()
 
 
-def _cloud_of(credential: Any) -> str:
+def _check_patience(tries: object, longest_wait: object) -> None:
+    numbers = type(tries) is int and isinstance(longest_wait, int | float)
+    if not numbers or not (tries >= 1 and 0 <= longest_wait < float("inf")):  # type: ignore[operator]
+        raise ConfigurationError("tries is 1 or more, and longest_wait a number of seconds")
+
+
+def _cloud_of(credential: Credential) -> str:
     """The cloud whose authority a credential asks, where that is one of Microsoft's with a known Graph."""
-    authority = credential.authority if isinstance(credential, Credential) else ""
-    return next((name for name, cloud in CLOUDS.items() if cloud.authority == authority), "public")
+    authorities = {each.authority for each in members_of(credential)} - {""}
+    if len(authorities) > 1:
+        raise ConfigurationError(
+            f"the credentials of this chain are of several authorities ({', '.join(sorted(authorities))}): "
+            "say which Graph is meant by cloud= or base_url="
+        )
+    return next((name for name, cloud in CLOUDS.items() if {cloud.authority} == authorities), "public")
 
 
 def _graph_of(name: str) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from random import SystemRandom
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from entra_guard._http import retry_after
-from entra_guard.errors import FetchError
+from entra_guard.errors import FetchError, TokenAcquisitionError
 from entra_guard.graph._errors import GraphError, graph_error
 
 if TYPE_CHECKING:
@@ -50,7 +50,11 @@ class Pause:
 
 
 T = TypeVar("T")
-Conversation = Generator[Ask | Pause, "httpx.Response | FetchError | None", T]
+Problem = FetchError | TokenAcquisitionError | GraphError
+PROBLEMS: Final = (FetchError, TokenAcquisitionError, GraphError)
+Said: TypeAlias = "httpx.Response | FetchError | TokenAcquisitionError | None"
+"""What came of an `Ask`; nothing comes of a `Pause`."""
+Conversation = Generator[Ask | Pause, Said, T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +64,17 @@ class Patience:
     Attributes:
         tries: How often a request is sent at the most.
         longest_wait: Seconds between two tries at the most; if Graph asks for more, the error is the answer.
+        first_wait: Seconds before the second try, doubled before each one after it: the least to wait, also
+            where Graph asks for no time at all.
         jitter: Numbers from 0 to 1.
     """
 
     tries: int = 4
     longest_wait: float = 30.0
+    first_wait: float = 1.0
     jitter: Callable[[], float] = SystemRandom().random
 
-    def before_next(self, method: str, problem: GraphError | FetchError, tried: int) -> float | None:
+    def before_next(self, method: str, problem: Problem, tried: int) -> float | None:
         """Seconds to wait before the next try, or None if there is to be none.
 
         Graph did not act on what it throttled, so that is sent again whatever it was; after a mishap only
@@ -75,12 +82,13 @@ class Patience:
         """
         if tried >= self.tries or not _worth_another(method, problem):
             return None
-        backoff = 2.0 ** (tried - 1) * (0.5 + self.jitter() / 2)
-        wait = backoff if problem.retry_after is None else problem.retry_after
+        wait = max(self.first_wait * 2.0 ** (tried - 1) * (0.5 + self.jitter() / 2), problem.retry_after or 0)
         return wait if wait <= self.longest_wait else None
 
 
-def _worth_another(method: str, problem: GraphError | FetchError) -> bool:
+def _worth_another(method: str, problem: Problem) -> bool:
+    if isinstance(problem, TokenAcquisitionError):
+        return False  # the credential has its own patience
     if isinstance(problem, FetchError):
         return method == "GET" and problem.step in _BROKEN
     return problem.status in _THROTTLED or (method == "GET" and problem.status in _MISHAPS)
@@ -92,13 +100,14 @@ def ask(wanted: Ask, patience: Patience) -> Conversation[Any]:
     Raises:
         GraphError: Graph refused, or goes on asking for time.
         FetchError: There was no answer.
+        TokenAcquisitionError: There was no token to ask with.
     """
     tried = 0
     while True:
         answer = yield wanted
         tried += 1
         outcome = _outcome(wanted, answer)
-        if not isinstance(outcome, (GraphError, FetchError)):
+        if not isinstance(outcome, PROBLEMS):
             return outcome
         wait = patience.before_next(wanted.method, outcome, tried)
         if wait is None:
@@ -106,9 +115,9 @@ def ask(wanted: Ask, patience: Patience) -> Conversation[Any]:
         yield Pause(wait)
 
 
-def _outcome(wanted: Ask, answer: httpx.Response | FetchError | None) -> Any:
+def _outcome(wanted: Ask, answer: Said) -> Any:
     """The JSON of an answer, or the error that it is."""
-    if answer is None or isinstance(answer, FetchError):
+    if answer is None or isinstance(answer, FetchError | TokenAcquisitionError):
         return answer or FetchError("http", wanted.url, "no answer")
     status = answer.status_code
     if status >= _FIRST_ERROR:

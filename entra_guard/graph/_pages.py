@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
+from entra_guard.credentials._origin import origin_of
 from entra_guard.graph._errors import GraphError
+from entra_guard.graph._urls import leads_to
 
 
 def items_of(page: Any) -> list[Any]:
@@ -34,12 +35,16 @@ def next_page(page: Any, url: str, seen: set[str]) -> str | None:
     link = page.get("@odata.nextLink")
     if link is None:
         return None
-    here, there = urlsplit(url), urlsplit(link if isinstance(link, str) else "")
-    if (there.scheme, there.netloc.lower()) != (here.scheme, here.netloc.lower()):
-        raise GraphError(
-            0, "foreign_next_link", f"@odata.nextLink leads to another host ({there.netloc or 'none'})"
-        )
+    if not isinstance(link, str) or not leads_to(link, url):
+        raise GraphError(0, "foreign_next_link", f"@odata.nextLink leads to another host ({_host(link)})")
     seen.add(url)
     if link in seen:
         raise GraphError(0, "circular_next_link", "@odata.nextLink leads to a page that was there before")
-    return str(link)
+    return link
+
+
+def _host(link: Any) -> str:
+    try:
+        return origin_of(str(link)).host or "none"
+    except ValueError:
+        return "none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -31,9 +31,19 @@ class Office:
             "http_client": httpx.Client(transport=transport),
             "async_http_client": httpx.AsyncClient(transport=transport),
         }
-        return GraphClient(
-            self.credential, **{"base_url": self.entra.url, "scope": SCOPE, **clients, **changes}
-        )
+        settings = {"base_url": self.entra.url, "scope": SCOPE, **clients, **changes}
+        graph = GraphClient(self.credential, **settings)
+        graph._patience = replace(graph._patience, first_wait=0.01)  # a test has no seconds
+        return graph
+
+    def answering(self, handler: Callable[[httpx.Request], httpx.Response], **changes: Any) -> GraphClient:
+        """A client of a Graph that answers as no emulator does."""
+        transport = httpx.MockTransport(handler)
+        clients = {
+            "http_client": httpx.Client(transport=transport),
+            "async_http_client": httpx.AsyncClient(transport=transport),
+        }
+        return self.graph(**{"base_url": "https://graph.microsoft.com", **clients, **changes})
 
     @property
     def asked(self) -> int:

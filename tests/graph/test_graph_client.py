@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
+import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -149,6 +151,12 @@ def test_pauses_are_graphs_own_or_else_grow() -> None:
     assert steps(get, answer(429, **{"retry-after": "31"})) == ["GET", "GraphError"]
 
 
+def test_being_told_to_come_back_at_once_is_no_leave_to_ask_without_pause() -> None:
+    get, at_once = Ask("GET", "https://graph.example"), {"retry-after": "0"}
+    asked = steps(get, *[answer(429, **at_once)] * 4)
+    assert asked == ["GET", 1.0, "GET", 2.0, "GET", 4.0, "GET", "GraphError"]
+
+
 def test_only_what_graph_did_not_act_on_is_written_again() -> None:
     post = Ask("POST", "https://graph.example")
     for mishap in (answer(500), answer(504), BROKEN):
@@ -157,6 +165,46 @@ def test_only_what_graph_did_not_act_on_is_written_again() -> None:
             type(BROKEN if mishap is BROKEN else GraphError(0, "", "")).__name__,
         ]
     assert steps(post, answer(429), answer(201)) == ["POST", 1.0, "POST", {"status": 201}]
+
+
+PATHS = {
+    "/servicePrincipals?$filter=servicePrincipalNames/any(n:n eq 'https://x')": (
+        "https://graph.microsoft.com/v1.0/servicePrincipals"
+        "?$filter=servicePrincipalNames/any(n:n%20eq%20'https://x')"
+    ),
+    "https://GRAPH.microsoft.com:443/beta/users": "https://graph.microsoft.com/beta/users",
+    "//elsewhere.example/x": "https://graph.microsoft.com/v1.0/elsewhere.example/x",
+}
+
+
+@pytest.mark.parametrize(("path", "url"), PATHS.items())
+def test_paths_are_read_as_graph_writes_them(office: Office, call: Call, path: str, url: str) -> None:
+    asked = []
+
+    def noting(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(200, json={})
+
+    call(office.answering(noting), "get", path)
+    assert asked == [url]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://elsewhere.example/v1.0/users",
+        "https://user@graph.microsoft.com/v1.0/users",
+        "http://graph.microsoft.com/v1.0/users",
+        "https://graph.microsoft.com@elsewhere.example/",
+        "https://[",
+    ],
+)
+def test_no_whole_url_leads_elsewhere(office: Office, call: Call, url: str) -> None:
+    def never(_request: httpx.Request) -> httpx.Response:
+        raise AssertionError("it was asked")
+
+    with pytest.raises(ConfigurationError, match="this URL is not"):
+        call(office.answering(never), "get", url)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307])
@@ -204,6 +252,7 @@ def test_only_as_many_pages_are_read_as_are_wanted(office: Office) -> None:
         "https://graph.microsoft.com:444/v1.0/users",
         "https://graph.microsoft.com@elsewhere.example/v1.0/users",
         "/v1.0/users",
+        "http://[",
         7,
         "https://graph.microsoft.com/v1.0/users",
     ],
@@ -225,6 +274,16 @@ def test_the_next_page_is_on_the_same_host_and_another_page(office: Office, call
     with pytest.raises(GraphError, match="next_link"):
         call(graph, "iterate", "/users")
     assert asked == ["graph.microsoft.com"]
+
+
+def test_the_usual_port_may_stand_in_the_next_pages_url(office: Office, call: Call) -> None:
+    def paging(request: httpx.Request) -> httpx.Response:
+        if request.url.params.get("page"):
+            return httpx.Response(200, json={"value": [2]})
+        link = "https://Graph.Microsoft.com:443/v1.0/users?page=2"
+        return httpx.Response(200, json={"value": [1], "@odata.nextLink": link})
+
+    assert call(office.answering(paging), "iterate", "/users") == [1, 2]
 
 
 def test_pages_do_not_go_round_in_circles(office: Office, call: Call) -> None:
@@ -287,8 +346,6 @@ def test_the_parts_that_were_throttled_are_sent_again_alone(office: Office, call
     batches = []
 
     def throttling(request: httpx.Request) -> httpx.Response:  # the emulator throttles whole batches only
-        import json
-
         parts = json.loads(request.content)["requests"]
         batches.append([part["id"] for part in parts])
         first = len(batches) == 1
@@ -308,6 +365,92 @@ def test_the_parts_that_were_throttled_are_sent_again_alone(office: Office, call
     answers = call(graph, "batch", [BatchRequest("GET", f"/users/{n}") for n in range(3)])
     assert [each.result()["number"] for each in answers] == [0, 1, 2]
     assert batches == [["0", "1", "2"], ["1"]]
+
+
+def batches(*answers: Any) -> Any:
+    """Answers batches in turn: by a status for the whole, or by what makes an answer of a part."""
+    told = list(answers)
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        now = told.pop(0)
+        if isinstance(now, int):
+            return httpx.Response(now, json={})
+        parts = json.loads(request.content)["requests"]
+        return httpx.Response(200, json={"responses": [{"id": part["id"], **now} for part in parts]})
+
+    return handler
+
+
+CREATED = {"status": 201, "body": {}}
+
+
+@pytest.mark.parametrize("fault", [500, 401])
+def test_what_was_answered_is_not_lost_with_a_later_batch(office: Office, call: Call, fault: int) -> None:
+    requests = [BatchRequest("POST", "/users", {"n": number}) for number in range(45)]
+    graph = office.answering(batches(CREATED, fault, CREATED))
+    statuses = [answer.status for answer in call(graph, "batch", requests)]
+    assert statuses == [201] * 20 + [fault] * 20 + [201] * 5
+
+
+def test_nor_with_a_batch_that_repeats_a_part(office: Office, call: Call) -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        ids = [part["id"] for part in json.loads(request.content)["requests"]]
+        if ids == ["0"]:
+            return httpx.Response(401, json={})
+        responses = [{"id": each, "status": 201 if each != "0" else 429} for each in ids]
+        return httpx.Response(200, json={"responses": responses})
+
+    requests = [BatchRequest("POST", "/users", {"n": number}) for number in range(3)]
+    answers = call(office.answering(handler), "batch", requests)
+    assert [answer.status for answer in answers] == [401, 201, 201]
+
+
+def test_nor_with_a_connection_or_a_token(office: Office, call: Call) -> None:
+    def broken(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("no answer")
+
+    [answer] = call(office.answering(broken), "batch", [BatchRequest("POST", "/users", {})])
+    assert answer.status == 0
+    with pytest.raises(FetchError, match="no answer"):
+        answer.result()
+    office.entra.fail("token", "AADSTS7000222")
+    office.entra.advance(7200)
+    [answer] = call(office.answering(broken), "batch", [BatchRequest("GET", "/users")])
+    with pytest.raises((TokenAcquisitionError, FetchError)):
+        answer.result()
+
+
+def test_a_batch_that_fails_whole_is_sent_as_often_as_any_request(office: Office, call: Call) -> None:
+    office.entra.fail("graph", "429", retry_after=0)
+    [answer] = call(office.graph(tries=3), "batch", [BatchRequest("GET", "/users")])
+    assert answer.status == 429
+    assert office.asked == 3
+
+
+@pytest.mark.parametrize(
+    ("part", "status", "code"),
+    [
+        ({"body": {}}, 0, "no_status"),
+        ({"status": "abc"}, 0, "no_status"),
+        ({"status": True}, 0, "no_status"),
+        ({"status": 302, "headers": {"Location": "https://elsewhere.example"}}, 302, "http_302"),
+        ({"status": 404, "headers": ["a"]}, 404, "http_404"),
+        ({"status": 404, "headers": {"Retry-After": None}, "body": "x"}, 404, "http_404"),
+    ],
+)
+def test_an_odd_answer_in_a_batch_is_no_success(
+    office: Office, call: Call, part: dict[str, Any], status: int, code: str
+) -> None:
+    [answer] = call(office.answering(batches(part)), "batch", [BatchRequest("GET", "/users")])
+    assert (answer.status, answer.error.code) == (status, code)
+
+
+def test_paths_in_a_batch_are_written_as_alone(office: Office, call: Call) -> None:
+    name = "carol_fabrikam.onmicrosoft.com#EXT#@contoso.onmicrosoft.com"
+    [answer] = call(office.graph(), "batch", [BatchRequest("GET", f"users/{name}")])
+    assert answer.result()["displayName"] == "Carol Clark"
+    with pytest.raises(ConfigurationError, match="whole URL"):
+        call(office.graph(), "batch", [BatchRequest("GET", "https://elsewhere.example/x")])
 
 
 # --- clouds and connections --------------------------------------------------------------------------
@@ -347,13 +490,51 @@ def test_each_cloud_has_its_graph_and_the_credentials_own_is_the_default() -> No
         ({"cloud": "france"}, "not published"),
         ({"base_url": "http://graph.example"}, "base_url"),
         ({"base_url": "https://graph.example/v1.0"}, "without a path"),
+        ({"base_url": "https://user:hunter2@graph.example"}, "without user name"),
+        ({"base_url": "https://graph.example?x=1"}, "base_url"),
+        ({"base_url": "https://graph.example#f"}, "base_url"),
+        ({"base_url": "https://graph.example\\@elsewhere.example"}, "base_url"),
+        ({"base_url": ""}, "base_url"),
+        ({"base_url": 5}, "base_url"),
+        ({"version": "../x"}, "version"),
+        ({"version": "v1.0/"}, "version"),
+        ({"version": 1}, "version"),
+        ({"longest_wait": float("nan")}, "longest_wait"),
+        ({"longest_wait": float("inf")}, "longest_wait"),
+        ({"tries": 1.5}, "tries"),
+        ({"tries": "3"}, "tries"),
         ({"tries": 0}, "tries"),
         ({"longest_wait": -1}, "longest_wait"),
     ],
 )
 def test_mistakes_fail_when_the_client_is_built(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=words) as caught:
         GraphClient(ClientSecretCredential(*IDS, "a-secret"), **settings)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_usual_port_in_an_address_is_no_other_host(office: Office, call: Call) -> None:
+    graph = office.answering(
+        lambda request: httpx.Response(200, json=[request.headers["authorization"][:7]]),
+        base_url="https://Graph.Microsoft.com:443/",
+    )
+    assert graph.base_url == "https://graph.microsoft.com/v1.0"
+    assert call(graph, "get", "/users") == ["Bearer "]
+
+
+def test_a_chain_is_asked_for_its_cloud() -> None:
+    def of(cloud: str) -> ClientSecretCredential:
+        return ClientSecretCredential(*IDS, "a-secret", authority=cloud)
+
+    chain = ChainedCredential(EnvironmentCredential({}), ChainedCredential(of("us-government")))
+    for credential in (chain, chain.as_async(), of("us-government").as_async()):
+        assert GraphClient(credential).base_url == "https://graph.microsoft.us/v1.0"
+    with pytest.raises(ConfigurationError, match="not published"):
+        GraphClient(ChainedCredential(of("france")))
+    mixed = ChainedCredential(of("public"), of("china"))
+    with pytest.raises(ConfigurationError, match="several authorities"):
+        GraphClient(mixed)
+    assert GraphClient(mixed, cloud="china").base_url == "https://microsoftgraph.chinacloudapi.cn/v1.0"
 
 
 def test_a_url_of_another_host_is_no_path(office: Office, call: Call) -> None:
@@ -380,6 +561,48 @@ def test_with_clients_of_its_own_it_works_over_sockets_and_closes_them(office: O
             assert graph.get("/users")["value"]
             client = graph._client()
         assert client.is_closed
+
+
+def test_a_client_is_made_off_the_event_loop_and_once(office: Office, monkeypatch: Any) -> None:
+    made = []
+
+    class Noting(httpx.AsyncClient):
+        def __init__(self, **settings: Any) -> None:
+            made.append(threading.current_thread())
+            super().__init__(**settings)
+
+    monkeypatch.setattr(httpx, "AsyncClient", Noting)
+    with office.entra:
+        own = {"base_url": office.entra.url, "http_client": None, "async_http_client": None}
+
+        async def use() -> None:
+            async with office.graph(**own) as graph:
+                made.clear()
+                await asyncio.gather(graph.aget("/users"), graph.aget("/users"))
+                client = graph._of_loop.get()
+                await graph.aget("/users")
+                assert graph._of_loop.get() is client
+
+        asyncio.run(use())
+    assert made
+    assert threading.current_thread() not in made
+
+
+def test_this_machine_is_asked_through_no_proxy_of_the_environment(office: Office, monkeypatch: Any) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with office.entra:
+        own = {"base_url": office.entra.url, "http_client": None, "async_http_client": None}
+        with office.graph(**own) as graph:
+            assert graph.get("/users")["value"]
+
+        async def use() -> None:
+            async with office.graph(**own) as graph:
+                assert (await graph.aget("/users"))["value"]
+
+        asyncio.run(use())
 
 
 def test_one_client_serves_several_event_loops(office: Office) -> None:
