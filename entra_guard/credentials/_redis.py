@@ -12,11 +12,13 @@ import weakref
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from entra_guard._shared_work import SharedWork, wait
 from entra_guard.credentials._sealing import NotSealedByUsError, Seal
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
     from entra_guard.credentials._token import AccessToken
 
@@ -26,8 +28,12 @@ log: Final = logging.getLogger("entra_guard.credentials")
 
 _TIMEOUT: Final = 0.5
 """Seconds for Redis to answer: asking Entra instead takes about as long."""
+_STEP: Final = 1.5
+"""Seconds for all of one step: time-outs of sockets do not bound how long a name takes to resolve."""
 _LET_ALONE: Final = 5.0
 """Seconds without Redis after it failed."""
+_WITHOUT_END: Final = -1
+"""What PTTL says of a key that does not expire."""
 _WRONG_TYPE: Final = "WRONGTYPE"
 _RELEASE: Final = (
     "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
@@ -67,6 +73,7 @@ class RedisTokens:
         self._prefix = prefix
         self._redis = _own_connections(client)
         self._alone_until = float("-inf")
+        self._work: SharedWork[object, Any] = SharedWork()
         if self._redis is not client:
             weakref.finalize(self, self._redis.close)
 
@@ -95,7 +102,14 @@ class RedisTokens:
     def claim(self, name: str, who: str, seconds: float) -> bool | None:
         """Take the turn to ask, which ends by itself; None if Redis cannot tell."""
         turn, milliseconds = self._turn(name), int(seconds * 1000)
-        return self._trying(lambda: bool(self._redis.set(turn, who, px=milliseconds, nx=True)), None)
+
+        def take() -> bool | None:
+            if self._redis.set(turn, who, px=milliseconds, nx=True):
+                return True
+            never_ends = self._redis.pttl(turn) == _WITHOUT_END
+            return None if never_ends else False  # ours end: this one is a stranger's, and would be for ever
+
+        return self._trying(take, None)
 
     def release(self, name: str, who: str) -> None:
         """Give the turn back, if it is still one's own."""
@@ -113,7 +127,8 @@ class RedisTokens:
         if time.monotonic() < self._alone_until:
             return otherwise
         try:
-            return work()
+            step: Future[T] = self._work.start(object(), work)
+            return wait(step, _STEP)
         except Exception as error:  # noqa: BLE001  # of redis, valkey, ssl, sockets: all mean the same here
             if _WRONG_TYPE in str(error):
                 log.warning("an entry in Redis is of another kind than ours and is replaced: %.200s", error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import socket
 import subprocess
 import sys
 import threading
@@ -300,6 +301,41 @@ def test_a_redis_that_accepts_and_never_answers_costs_half_a_second_once(
     finally:
         breakable.thaw()
     assert len(lines(caplog, "Redis cannot be used")) == 1
+
+
+def test_a_name_that_takes_its_time_to_resolve_costs_a_step_once(
+    office: Office, get: Get, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_redis, "_STEP", 0.2)
+    resolved = threading.Event()
+    real = socket.getaddrinfo
+
+    def hanging(host: Any, *more: Any, **options: Any) -> Any:
+        if host != "cache.internal":
+            return real(host, *more, **options)
+        resolved.wait(10)
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    credential = office.credential(shared=RedisTokens(redis.Redis("cache.internal"), KEY))
+    began = time.monotonic()
+    try:
+        get(credential, office.scope)
+        get(credential, office.apis(1)[0])
+        assert time.monotonic() - began < 5
+    finally:
+        resolved.set()
+    assert len(lines(caplog, "Redis cannot be used")) == 1
+
+
+def test_a_turn_that_never_ends_is_none(office: Office, get: Get, shared: redis.Redis) -> None:
+    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    [entry] = shared.scan_iter()
+    shared.delete(entry)
+    shared.set(entry.replace(b":token:", b":turn:"), "a stranger's")
+    began = time.monotonic()
+    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    assert time.monotonic() - began < _second_level._PATIENCE / 2
 
 
 def test_redis_is_used_again_when_it_is_back(
