@@ -75,6 +75,11 @@ def adapted(credential: Any) -> Credential:
     return _Azure(credential)
 
 
+def needs_event_loop(credential: Credential) -> bool:
+    """Tell whether a credential has no use outside the event loop it lives on."""
+    return isinstance(credential, _AzureAsync)
+
+
 class _Azure(KeptCredential):
     """A TokenCredential of azure-core: its tokens kept, joined and renewed as ours are."""
 

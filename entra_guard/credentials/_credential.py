@@ -48,7 +48,8 @@ class Credential(ABC):
         Args:
             scopes: What for: for an app on its own '<Application ID URI>/.default'.
             claims: A claims challenge in JSON: the cache is bypassed, and the new token kept.
-            tenant_id: If given, it must be the credential's own tenant.
+            tenant_id: If given, it must be the credential's own tenant, where that is known; a credential of
+                azure-identity is asked for it, and a managed identity, which has but one, takes no notice.
             options: `rejected=` names the token that a challenge was about; others are azure-core's, and
                 change nothing.
 

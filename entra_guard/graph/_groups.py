@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from entra_guard._bounded import Bounded
 from entra_guard._guid import is_guid
 from entra_guard._shared_work import SharedWork, await_, wait
-from entra_guard.credentials import Credential
+from entra_guard.credentials._azure import adapted, needs_event_loop
 from entra_guard.errors import (
     AccessError,
     ConfigurationError,
@@ -116,8 +116,14 @@ class GroupResolver:
                 "keep and keep_in_outage are seconds, the second not less; remember is a number of callers"
             )
             raise ConfigurationError(words)
-        self._graph = GraphClient(credential, **graph)
-        tenant = credential.tenant_id if isinstance(credential, Credential) else ""
+        ours = adapted(credential)
+        if needs_event_loop(ours):
+            raise ConfigurationError(
+                f"{type(credential).__name__} is an async credential, and groups are asked for on a thread: "
+                "take the one of the same name from azure.identity"
+            )
+        self._graph = GraphClient(ours, **graph)
+        tenant = ours.tenant_id
         self._tenant = tenant if is_guid(tenant) else ""
         self._body = {"securityEnabledOnly": security_enabled_only}
         self._keep = keep

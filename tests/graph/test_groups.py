@@ -313,3 +313,11 @@ def test_where_graph_refuses_the_caller_is_refused_and_the_operator_told_why(
     assert caught.value.code == "groups_overage"
     assert "Authorization_RequestDenied" in str(caught.value.facts["detail"])
     assert "Authorization_RequestDenied" not in caught.value.body.decode()
+
+
+def test_a_credential_of_an_event_loop_is_refused_when_it_is_built() -> None:
+    class AsyncCredential:
+        async def get_token(self, *_scopes: str, **_options: Any) -> Any: ...
+
+    with pytest.raises(ConfigurationError, match=r"from azure\.identity"):
+        GroupResolver(AsyncCredential())
