@@ -23,7 +23,7 @@ from entra_guard._http import new_client
 from entra_guard._key_fetch import Documents, accept, fetch
 from entra_guard._key_keeper import start_keeper
 from entra_guard._key_store import NEVER, KeySettings, KeyState, Snapshot
-from entra_guard._late_imports import load_late_imports
+from entra_guard._late_imports import NO_FORK, load_late_imports
 from entra_guard._serving import Serving
 from entra_guard._shared_work import SharedWork
 from entra_guard._verdicts import Verdicts
@@ -31,6 +31,7 @@ from entra_guard.errors import FetchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import httpx
@@ -253,8 +254,8 @@ class KeyRing:
         self._save_file(documents)
 
     def _fetch(self, known: Documents | None, began: float) -> tuple[Snapshot, Documents]:
-        state, given = self.state, self._client
-        with given() if callable(given) else nullcontext(given) as client:
+        state = self.state
+        with self._client_of_round() as client:
             return fetch(
                 client,
                 self.source,
@@ -263,6 +264,13 @@ class KeyRing:
                 now=began,
                 tries=1 if state.failing else 2,
             )
+
+    def _client_of_round(self) -> AbstractContextManager[httpx.Client]:
+        given = self._client
+        if not callable(given):
+            return nullcontext(given)
+        with NO_FORK:  # it may read certificates
+            return given()
 
     def _failed(self, error: Exception, began: float, now: float) -> None:
         """Note that a round failed. Under the lock."""

@@ -1,7 +1,8 @@
 """What is imported late, on a background thread: whole, and with no fork in its midst. Uses none of it.
 
 A child that is forked while another thread imports inherits that module's lock, whose owner did not come
-along, and waits for it for good. The fork waits instead, for a fraction of a second, once in a process.
+along, and waits for it for good; so it does with OpenSSL's locks, which are held while a context is made and
+its certificates are read. The fork waits instead, for a fraction of a second.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ class _Gate:
         self.loaded = False
         self.held = False
 
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self.lock.release()
+
     def before_fork(self) -> None:
         self.held = self.lock.acquire(timeout=_LONGEST)
 
@@ -40,24 +47,25 @@ class _Gate:
         self.held = False
 
 
-_gate: Final = _Gate()
+NO_FORK: Final = _Gate()
+"""Held for what a fork must not come into. Not reentrant, and for fractions of a second only."""
 
 
 def load_late_imports() -> None:
     """Import what fetching and reading keys needs, before any of it is needed; free once it is done."""
-    if _gate.loaded:
+    if NO_FORK.loaded:
         return
-    with _gate.lock:
+    with NO_FORK:
         for name in _NEEDED:
             import_module(name)
         with suppress(ImportError):  # only for proxies that speak SOCKS
             import_module("socksio")
-        _gate.loaded = True
+        NO_FORK.loaded = True
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_gate.before_fork,
-        after_in_parent=_gate.after_fork,
-        after_in_child=_gate.after_in_child,
+        before=NO_FORK.before_fork,
+        after_in_parent=NO_FORK.after_fork,
+        after_in_child=NO_FORK.after_in_child,
     )
