@@ -93,8 +93,9 @@ class ChainedCredential(Credential):
         lines = [f"{each!r} said: {error}" for each, error in zip(self._credentials, said, strict=False)]
         deciding = [error for error in said if not isinstance(error, AbsentError)] or said
         waits = [error.retry_after for error in deciding if error.retry_after is not None]
-        return TokenAcquisitionError(
-            "\n  ".join([f"No token from any of {len(said)} credentials.", *lines]),
+        which = "any" if len(said) == len(self._credentials) else "the one that is there"
+        together = TokenAcquisitionError(
+            "\n  ".join([f"No token from {which} of {len(self._credentials)} credentials.", *lines]),
             error=deciding[0].error if len(deciding) == 1 else "chain",
             codes=[code for error in said for code in error.codes],
             correlation_id=deciding[0].correlation_id if len(deciding) == 1 else None,
@@ -102,6 +103,8 @@ class ChainedCredential(Credential):
             retry_after=min(waits, default=None),
             claims=deciding[0].claims if len(deciding) == 1 else None,
         )
+        together.hint = deciding[0].hint  # its words are in the line already
+        return together
 
     def close(self) -> None:
         """Close what connections there are."""

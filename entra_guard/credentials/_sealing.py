@@ -8,17 +8,15 @@ from __future__ import annotations
 import json
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from entra_guard.credentials._token import AccessToken, is_bearer
 from entra_guard.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -46,6 +44,8 @@ class Seal:
     """
 
     def __init__(self, keys: Iterable[str | bytes] | str | bytes) -> None:
+        if not isinstance(keys, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("keys are text or bytes, one or several")
         read = [_key(key) for key in ([keys] if isinstance(keys, (str, bytes)) else keys)]
         if not read:
             raise ConfigurationError("give at least one key: entra_guard.credentials.new_key() makes one")
@@ -88,7 +88,7 @@ def _read(parts: Any) -> AccessToken:
 def _key(given: str | bytes) -> bytes:
     try:
         key = given if isinstance(given, bytes) and len(given) == _KEY_BYTES else urlsafe_b64decode(given)
-    except ValueError:
+    except (ValueError, TypeError):
         key = b""
     if len(key) != _KEY_BYTES:
         raise ConfigurationError(

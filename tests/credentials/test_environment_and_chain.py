@@ -157,6 +157,7 @@ def test_each_of_them_says_why_it_has_none(office: Office, get: Get) -> None:
         assert words in line
     assert caught.value.codes == (7000215,)
     assert caught.value.error == "invalid_client"
+    assert "send the secret's Value" in caught.value.hint
     assert not caught.value.retryable  # the one that is there was refused
 
 
@@ -185,6 +186,7 @@ def test_an_outage_does_not_change_who_is_calling_from_the_start(
     with office.entra.failing("token", "503"), pytest.raises(TokenAcquisitionError) as caught:
         get(chain, office.scope)
     assert caught.value.retryable
+    assert str(caught.value).startswith("No token from the one that is there of 2 credentials.")
     office.advance(60)
     assert office.claims(get(chain, office.scope))["azp"] == office.daemon.client_id
 

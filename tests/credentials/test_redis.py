@@ -465,7 +465,7 @@ def test_a_key_may_be_bytes(office: Office, get: Get, shared: redis.Redis) -> No
     assert get(office.credential(shared=RedisTokens(shared, [KEY])), office.scope) == first
 
 
-@pytest.mark.parametrize("keys", [[], "", "short", b"x" * 31, ["%" * 44], [KEY, "short"]])
+@pytest.mark.parametrize("keys", [[], "", "short", b"x" * 31, ["%" * 44], [KEY, "short"], 5, [None]])
 def test_a_bad_key_fails_when_it_is_given(keys: Any) -> None:
     with pytest.raises(ConfigurationError, match="key") as caught:
         RedisTokens(redis.Redis(), keys)
