@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Final, Protocol
 
 log: Final = logging.getLogger("entra_guard.keys")
@@ -22,14 +24,15 @@ class Kept(Protocol):
         ...
 
 
-def start_keeper(kept: Kept) -> threading.Event:
+def start_keeper(kept: Kept) -> SimpleQueue[None]:
     """Start the thread. Where none can be started, readers must do without: they look after things too.
 
     Returns:
-        What wakes the thread, to end it once `kept` is gone.
+        What wakes the thread, so that it looks after `kept`, or ends once that is gone. The collector may
+        run in this very thread: an event's lock, held while it waits, would have it wait for itself.
     """
-    wake = threading.Event()
-    reference = weakref.ref(kept, lambda _gone: wake.set())
+    wake: SimpleQueue[None] = SimpleQueue()
+    reference = weakref.ref(kept, lambda _gone: wake.put(None))
     thread = threading.Thread(target=_keep, args=(reference, wake), name="entra_guard keeper", daemon=True)
     try:
         thread.start()
@@ -38,9 +41,11 @@ def start_keeper(kept: Kept) -> threading.Event:
     return wake
 
 
-def _keep(reference: weakref.ref[Kept], wake: threading.Event) -> None:
+def _keep(reference: weakref.ref[Kept], wake: SimpleQueue[None]) -> None:
     delay = 0.0
-    while not wake.wait(delay):
+    while True:
+        with suppress(Empty):
+            wake.get(timeout=delay)
         kept = reference()
         if kept is None:
             return

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from queue import SimpleQueue
 
     import httpx
 
@@ -46,8 +47,9 @@ _GIVE_UP: Final = 30.0
 """Seconds after which a round counts as failed, whatever its thread still does. A resolver that hangs or
 a peer that sends a header byte by byte escapes every time-out of an HTTP client."""
 
-_ENDED: Final[Future[None]] = Future()
-_ENDED.set_result(None)
+_GUESTS: Final = 4
+"""How many callers whom the keys at hand have not verified may wait for one round. Each holds a thread of a
+threaded server for seconds, and costs the one who sends it nothing."""
 
 
 class KeyRing:
@@ -81,7 +83,8 @@ class KeyRing:
         self.serving: Serving | None = None
         self.state = KeyState(settings)
         self._documents: Documents | None = None
-        self._file_stamp: tuple[int, int, int] | None = None
+        self._file_stamp: tuple[int, ...] | None = None
+        self._file_refused = ""
         self._remember = remember
         self._client = client
         self._monotonic = monotonic
@@ -97,8 +100,12 @@ class KeyRing:
         """A new process has no background thread yet: its first reader is to start one."""
         self._lock = threading.Lock()
         self._lines: list[Callable[[], None]] = []
-        self._keeper: threading.Event | None = None
+        self._keeper: SimpleQueue[None] | None = None
         self._began = NEVER
+        self._sought = ""
+        """The known kid whose new material the round under way was begun for."""
+        self._guests = 0
+        """How many unfamiliar callers that round has."""
         self._suspected: dict[str, float] = {}
         """Until when a known kid causes no further round; no more of them than there are keys."""
         self.attend_at = NEVER
@@ -122,7 +129,7 @@ class KeyRing:
         """Ask for a round because there are no keys; None within a back-off."""
         with self._changing():
             if self.serving is not None:
-                return _ENDED
+                return _ended()
             return self._in_flight(now) or (self._start(now) if self.state.may_attempt(now) else None)
 
     def for_unknown(self, seen: Serving, now: float, *, familiar: bool) -> Future[None] | None:
@@ -133,42 +140,61 @@ class KeyRing:
             now: Monotonic seconds.
             familiar: Whether the token names a caller whom the keys at hand have verified.
         """
-        state = self.state
-        opens = min(state.forced.opens, state.reserve.opens) if familiar else state.forced.opens
-        if now < opens and not self._work.under_way:
+        if now < self._opens(familiar=familiar) and not self._work.under_way:
             return None  # a flood ends here, without a lock
         with self._changing():
             if self.serving is not seen:
-                return _ENDED
+                return _ended()
             if future := self._in_flight(now):
-                return future
+                return future if familiar or self._admit() else None
             before = self.state
             after = _key_store.forced(before, now, self._jitter(), familiar=familiar)
             if after is None:
                 return None
-            future = self._start(now)  # before the state tells others that it is too soon for another
+            future = self._start(
+                now, guests=not familiar
+            )  # before the state tells others that it is too soon for another
             if self.state is before:  # it is another where no thread could be started
                 self.state = after
         return future
 
+    def asks_again(self, now: float, *, familiar: bool) -> float:
+        """Until when an unknown kid that was looked for in vain is not looked for again.
+
+        No longer than others are: the answer may have come from a replica that lags behind a rotation.
+        """
+        return min(now + self.settings.max_cooldown, self._opens(familiar=familiar))
+
+    def _opens(self, *, familiar: bool) -> float:
+        state = self.state
+        return min(state.forced.opens, state.reserve.opens) if familiar else state.forced.opens
+
     def may_doubt(self, kid: str, now: float) -> bool:
         """Whether new material may be found under a known kid: not where that was looked for just now."""
-        return now >= self._suspected.get(kid, now) or bool(self._work.under_way)
+        return now >= self._suspected.get(kid, now) or (self._sought == kid and bool(self._work.under_way))
 
-    def for_suspect(self, seen: Serving, kid: str, now: float) -> Future[None] | None:
+    def for_suspect(self, seen: Serving, kid: str, now: float, *, familiar: bool) -> Future[None] | None:
         """Ask for a round because a known kid's signature failed: new material may stand under it."""
         if not self.may_doubt(kid, now):
             return None
         with self._changing():
             if self.serving is not seen:
-                return _ENDED
+                return _ended()
             if future := self._in_flight(now):
-                return future
+                return future if familiar or self._admit() else None
             if now < self._suspected.get(kid, now) or not self.state.may_attempt(now):
                 return None
-            future = self._start(now)
+            future = self._start(now, guests=not familiar)
+            self._sought = kid
             self._suspected[kid] = now + self.settings.max_cooldown
         return future
+
+    def _admit(self) -> bool:
+        """Whether one more unfamiliar caller may wait for the round under way: few do, and it may answer."""
+        if self.state.failing or self._guests >= _GUESTS:
+            return False
+        self._guests += 1
+        return True
 
     def retry_after(self, now: float) -> float:
         """Seconds until the next attempt, at least 1."""
@@ -202,11 +228,11 @@ class KeyRing:
             if self.serving is None:
                 raise
 
-    def _start(self, now: float) -> Future[None]:
+    def _start(self, now: float, *, guests: int = 0) -> Future[None]:
         """Start a round, or join the one under way. Under the lock."""
         if future := self._in_flight(now):
             return future
-        self._began = now
+        self._began, self._sought, self._guests = now, "", guests
         future = self._work.start(_ROUND, self.round)
         if future.done() and (error := future.exception()):  # no thread could be started
             self._failed(error if isinstance(error, Exception) else RuntimeError(str(error)), now, now)
@@ -299,6 +325,10 @@ class KeyRing:
         else:
             self._serve(snapshot)
         self.state = state
+        if state.ends() < self.attend_at:
+            self.attend_at = state.ends()
+            if self._keeper is not None:
+                self._keeper.put(None)  # it may have lain down for longer
 
     def _serve(self, snapshot: Snapshot) -> None:
         old, by_kid = self.serving, snapshot.by_kid
@@ -306,10 +336,11 @@ class KeyRing:
             return
         self._suspected = {kid: until for kid, until in self._suspected.items() if kid in by_kid}
         if old is not None and all(by_kid.get(kid) is key for kid, key in old.by_kid.items()):
-            verdicts, callers = old.verdicts, old.callers
+            verdicts = old.verdicts
         else:
-            verdicts, callers = Verdicts(self._remember), set[str]()
-        self.serving = Serving(snapshot.issuer, by_kid, verdicts, callers)
+            verdicts = Verdicts(self._remember)
+        known = old.known_callers if old is not None and old.issuer == snapshot.issuer else None
+        self.serving = Serving(snapshot.issuer, by_kid, verdicts, known)
         self._say(logging.INFO, "signing keys %s of %s", ", ".join(sorted(by_kid)), snapshot.issuer.v2)
         for line in snapshot.keys.skipped:
             self._say(logging.DEBUG, "skipped a key: %s", line)
@@ -338,7 +369,6 @@ class KeyRing:
         path = self._keys_file
         if path is None or (stamp := _stamp(path)) in (None, self._file_stamp):
             return False
-        self._file_stamp = stamp
         old = self.state.snapshot
         try:
             documents, age = _keys_file.read(
@@ -347,8 +377,12 @@ class KeyRing:
             asked = self._monotonic() - age
             snapshot = accept(documents, self.source, old=old, now=asked, configured_at=NEVER)
         except (_keys_file.KeysFileError, FetchError) as error:
-            log.warning("keys file not used: %s", error)
+            # It is read again at the next failure: what was wrong may be this host's clock, or its rights.
+            level = logging.INFO if str(error) == self._file_refused else logging.WARNING
+            log.log(level, "keys file not used: %s", error)
+            self._file_refused = str(error)
             return False
+        self._file_stamp, self._file_refused = stamp, ""
         with self._changing():
             state = _key_store.adopted(self.state, snapshot, self._monotonic())
             if state is self.state:
@@ -367,13 +401,20 @@ class KeyRing:
             log.warning("keys file not written: %s", error)
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _ended() -> Future[None]:
+    """Nothing to wait for. A new one each time: its lock is shared with no other ring, thread or fork."""
+    future: Future[None] = Future()
+    future.set_result(None)
+    return future
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
     """What tells a file from the one that was there before."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size, status.st_mode
 
 
 _everywhere: Final[WeakSet[KeyRing]] = WeakSet()

@@ -33,7 +33,7 @@ class KeySettings:
             Entra's lasted 14 h 25 min.)
         cooldown: Between two refreshes because of an unknown kid, and up to half as long again; doubles
             while nothing new appears.
-        max_cooldown: The end of that doubling, how long an unknown kid is remembered, and the time
+        max_cooldown: The end of that doubling, the most that an unknown kid is remembered, and the time
             between two looks for new material under a kid whose signatures fail.
         wait: The most a request waits for a refresh.
         max_backoff: The end of the doubling after failures, which begins at 1.
@@ -253,14 +253,16 @@ def failed(
         began: When the round began, in monotonic seconds.
         now: Monotonic seconds.
         jitter: From 0 to 1.
-        retry_after: Seconds the authority asked to wait; obeyed up to the refresh interval.
+        retry_after: Seconds the authority asked to wait; obeyed up to the refresh interval, and without
+            keys up to `max_backoff`: callers are refused meanwhile.
         refused: Whether an answer came, and was refused.
     """
     if state.snapshot is not None and state.snapshot.fetched_at > began:
         return state  # a later question was answered meanwhile
     settings = state.settings
     delay = jitter * min(settings.max_backoff, 2.0 ** min(state.failures, 20))
-    delay = max(delay, min(retry_after or 0.0, settings.refresh))
+    obeyed = settings.max_backoff if state.snapshot is None else settings.refresh
+    delay = max(delay, min(retry_after or 0.0, obeyed))
     return replace(
         state,
         failures=state.failures + 1,

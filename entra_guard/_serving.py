@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _STRANGERS: Final = 256
 _KNOWN_HEADERS: Final = 64
-_CALLERS: Final = 4096
+_CALLERS: Final = 8192
 
 
 class Serving:
@@ -26,18 +26,34 @@ class Serving:
     reader can remember something under keys that have just been replaced.
     """
 
-    __slots__ = ("by_kid", "callers", "entra_ahead", "headers", "issuer", "strangers", "verdicts")
+    __slots__ = (
+        "by_kid",
+        "callers",
+        "entra_ahead",
+        "headers",
+        "issuer",
+        "known_callers",
+        "strangers",
+        "verdicts",
+    )
 
     def __init__(
-        self, issuer: Issuer, by_kid: Mapping[str, SigningKey], verdicts: Verdicts, callers: set[str]
+        self,
+        issuer: Issuer,
+        by_kid: Mapping[str, SigningKey],
+        verdicts: Verdicts,
+        known_callers: Bounded[str, bool] | None = None,
     ) -> None:
         self.issuer = issuer
         self.by_kid = by_kid
         self.verdicts = verdicts
         self.entra_ahead: float | None = None
         """Seconds by which the issuer's clock was ahead of ours at its last answer, if it told its time."""
-        self.callers = callers
-        """Object ids of some callers whom these keys have verified: see `_key_store.forced`."""
+        self.known_callers: Bounded[str, bool] = Bounded(_CALLERS) if known_callers is None else known_callers
+        """Object ids of callers whom this issuer's keys have verified: see `_key_store.forced`. They stay
+        through a change of keys, which is just when they are needed."""
+        self.callers = self.known_callers.young
+        """The younger half of them: the one look-up that the hot path pays."""
         self.headers: dict[bytes, tuple[Header, slice]] = {}
         """Headers that a token of this issuer had, and where the payload of such a token lies."""
         self.strangers: Bounded[bytes, tuple[str, float]] = Bounded(_STRANGERS)
@@ -54,5 +70,10 @@ class Serving:
 
     def meet(self, object_id: str) -> None:
         """Remember a caller whose token held."""
-        if object_id and len(self.callers) < _CALLERS:
-            self.callers.add(object_id)
+        if object_id:
+            self.known_callers.put(object_id, True)
+            self.callers = self.known_callers.young
+
+    def familiar(self, object_id: str) -> bool:
+        """Whether a caller is among those remembered."""
+        return bool(self.known_callers.get(object_id))

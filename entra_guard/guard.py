@@ -326,14 +326,14 @@ class Guard:
         if doubt.code == "bad_signature" and ring.serving is serving and not ring.may_doubt(doubt.kid, now):
             raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
         waiting = waiting or _Waiting(now, self._settings.wait)
-        unknown = doubt.code == "unknown_key"
+        unknown, familiar = doubt.code == "unknown_key", serving.familiar(doubt.claims.oid)
         answered = ring.state.answered_since(waiting.since)
         if waiting.rounds == 0 or (waiting.rounds == 1 and not (answered or waiting.failed)):
             # The second time because the round that was joined had asked before this token came.
             if unknown:
-                future = ring.for_unknown(serving, now, familiar=doubt.claims.oid in serving.callers)
+                future = ring.for_unknown(serving, now, familiar=familiar)
             else:
-                future = ring.for_suspect(serving, doubt.kid, now)
+                future = ring.for_suspect(serving, doubt.kid, now, familiar=familiar)
             if future:
                 return waiting.again(future)
         if ring.serving is not serving:  # newer keys came while this was decided
@@ -341,7 +341,7 @@ class Guard:
         if unknown and (waiting.failed or ring.state.failing):
             raise self._unavailable(now)
         if unknown and answered and waiting.rounds:
-            serving.note_stranger(doubt.header, doubt.kid, now + self._settings.max_cooldown)
+            serving.note_stranger(doubt.header, doubt.kid, ring.asks_again(now, familiar=familiar))
         raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
 
     def _met_again(

@@ -184,6 +184,14 @@ class Office:
             client.close()
 
 
+def until(holds: Callable[[], object]) -> None:
+    """Wait for what happens on another thread."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
 def settle(guard: Guard) -> None:
     """Wait until no round of fetching is under way."""
     deadline = time.monotonic() + 10

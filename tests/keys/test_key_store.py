@@ -135,7 +135,13 @@ def test_failures_back_off_from_one_second_to_five_minutes_with_full_jitter() ->
 
 @pytest.mark.parametrize(("asked", "obeyed"), [(None, 0.5), (0.1, 0.5), (120.0, 120.0), (1e9, 3600.0)])
 def test_retry_after_is_obeyed_up_to_the_refresh_interval(asked: float | None, obeyed: float) -> None:
-    assert failed(EMPTY, TROUBLE, 0.0, 0.0, 0.5, retry_after=asked).next_attempt == obeyed
+    state = state_with("a", at=-1.0)
+    assert failed(state, TROUBLE, 0.0, 0.0, 0.5, retry_after=asked).next_attempt == obeyed
+
+
+def test_without_keys_retry_after_is_obeyed_for_five_minutes_at_most() -> None:
+    assert failed(EMPTY, TROUBLE, 0.0, 0.0, 0.5, retry_after=120.0).next_attempt == 120
+    assert failed(EMPTY, TROUBLE, 0.0, 0.0, 0.5, retry_after=3600.0).next_attempt == 300
 
 
 def test_within_a_back_off_no_caller_causes_an_attempt() -> None:

@@ -19,9 +19,12 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from keys_office import HOUR, Answer, Office, World, await_waiters, in_background, settle
+from keys_office import HOUR, Answer, Office, World, await_waiters, in_background, settle, until
 
 from entra_guard import FetchError, KeySettings
+from entra_guard._issuer import Issuer
+from entra_guard._serving import Serving
+from entra_guard._verdicts import Verdicts
 from entra_guard.emulator import Emulator
 
 if TYPE_CHECKING:
@@ -394,18 +397,110 @@ def test_a_sudden_rotation_in_a_flood_by_familiar_callers_lands_within_five_minu
     assert world.ask(guard, office.token()).status == 200
 
 
-def test_a_kid_that_was_looked_for_in_vain_is_not_looked_for_again_for_five_minutes(
+def test_one_kid_that_is_sent_again_and_again_costs_no_more_than_a_flood_of_them(
     office: Office, world: World
 ) -> None:
     guard = office.warm_guard()
+    guard._ring._jitter = lambda: 0.0
     stray = office.forged_kid("stray")
-    for _ in range(30):
+    for _ in range(170):
         assert world.ask(guard, stray).reason == "unknown_key"
-        office.clock.pass_(9)
-    assert office.fetches == 1
-    office.clock.pass_(60)
-    assert world.ask(guard, stray).reason == "unknown_key"
-    assert office.fetches == 2
+        office.clock.pass_(10)
+    assert office.fetches == 9
+
+
+def test_a_replica_that_lags_behind_a_rotation_costs_the_new_key_one_cooldown_and_not_five_minutes(
+    office: Office, world: World
+) -> None:
+    guard = office.warm_guard()
+    lagging = office.entra.snapshot()
+    office.entra.rotate_keys(overlap=False)
+    token, newest = office.token(), office.entra.snapshot()
+    office.entra.restore(lagging)
+    assert world.ask(guard, token).reason == "unknown_key"
+    office.entra.restore(newest)
+    office.clock.pass_(1.5 * KeySettings().cooldown)
+    assert world.ask(guard, token).status == 200
+
+
+# --- what strangers hold up --------------------------------------------------------------------------
+
+
+def hanging_round(office: Office, guard: Guard) -> None:
+    """Let a round of the background hang."""
+    office.clock.pass_(2)
+    office.gate.hold(1)
+    with guard._ring._changing():
+        guard._ring._start(office.clock())
+    office.gate.await_arrival()
+
+
+def waiters(guard: Guard) -> int:
+    future = guard._ring._work.under_way["keys"]
+    return len(future._waiters) + len(future._done_callbacks) + len(future._condition._waiters)  # type: ignore[attr-defined]
+
+
+def test_of_a_crowd_of_strangers_no_more_than_four_wait_for_entra(office: Office, world: World) -> None:
+    guard = office.warm_guard()
+    hanging_round(office, guard)
+    crowd = [office.forged_kid(f"k{number}") for number in range(20)]
+    answers = in_background(lambda: world.ask_all(guard, crowd))
+    await_waiters(guard, 4)
+    until(lambda: guard._ring._guests == 4)
+    assert waiters(guard) == 4
+    assert world.ask(guard, office.forged_kid("one-more")).reason == "unknown_key"
+    assert guard._ring._work.under_way  # it still hangs
+    office.gate.release()
+    assert {answer.reason for answer in answers()} == {"unknown_key"}
+
+
+def test_familiar_callers_all_wait_for_their_new_key_however_many_they_are(
+    office: Office, world: World
+) -> None:
+    guard = office.warm_guard()
+    office.entra.rotate_keys(overlap=False)
+    assert statuses(world.ask_all(guard, [office.token() for _ in range(20)])) == {200}
+
+
+def test_callers_stay_familiar_through_a_withdrawal_of_keys(office: Office, world: World) -> None:
+    guard = office.warm_guard()
+    office.entra.rotate_keys(overlap=False)
+    guard._ring.round()
+    flood(office, world, guard, 500)
+    office.entra.rotate_keys(overlap=False)
+    assert world.ask(guard, office.token()).status == 200
+
+
+def test_within_five_minutes_forged_signatures_do_not_join_a_round_that_hangs(
+    office: Office, world: World
+) -> None:
+    guard = office.warm_guard()
+    assert world.ask(guard, office.token(preset="forged")).reason == "bad_signature"
+    hanging_round(office, guard)
+    assert world.ask(guard, office.token(preset="forged")).reason == "bad_signature"
+    assert guard._ring._work.under_way  # it still hangs, and nobody waited for it
+    office.gate.release()
+
+
+def test_while_rounds_fail_no_stranger_waits_for_another(office: Office, world: World) -> None:
+    guard = office.warm_guard()
+    office.entra.fail("all", "500")
+    with pytest.raises(FetchError):
+        guard._ring.round()
+    hanging_round(office, guard)
+    assert world.ask(guard, office.forged_kid("k")).reason == "keys_unavailable"
+    assert guard._ring._work.under_way
+    office.gate.release()
+
+
+def test_the_most_recent_callers_are_the_familiar_ones() -> None:
+    serving = Serving(Issuer(v2="https://issuer.example"), {}, Verdicts(0))
+    for number in range(20_000):
+        serving.meet(f"caller-{number}")
+    assert serving.familiar("caller-19999")
+    assert not serving.familiar("caller-0")
+    assert not serving.familiar("")
+    assert len(serving.known_callers) <= 8192
 
 
 def test_a_kid_that_was_looked_for_in_vain_is_found_once_the_keys_change(
@@ -473,7 +568,7 @@ def test_a_flood_of_unknown_kids_leaves_what_is_kept_bounded(office: Office, wor
         serving.meet(f"caller {number}")
     world.ask_all(guard, [office.forged_kid(f"kid-{n}") for n in range(50)])
     assert len(serving.strangers) <= 256
-    assert len(serving.callers) <= 4096
+    assert len(serving.known_callers) <= 8192
     assert len(serving.headers) <= 64
     assert len(guard._ring._suspected) <= len(serving.by_kid)
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from keys_office import HOUR, Office, World, settle
 
-from entra_guard import _keys_file
+from entra_guard import FetchError, _keys_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,6 +130,34 @@ def test_a_spoilt_file_is_refused_with_a_line_in_the_log_and_the_network_has_the
     assert words in caplog.text
     assert world.ask(guard, office.token()).status == 503
     office.entra.heal()
+    office.clock.pass_(301)
+    assert world.ask(guard, office.token()).status == 200
+
+
+def test_a_file_that_was_refused_serves_once_its_rights_are_mended(
+    office: Office, world: World, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.chmod(0o666)
+    guard = office.guard(keys_file=file)
+    for _ in range(3):
+        office.clock.pass_(301)
+        with pytest.raises(FetchError):
+            guard._ring.round()
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert sum("keys file not used" in record.message for record in warnings) == 1
+    file.chmod(0o600)
+    office.clock.pass_(301)
+    assert world.ask(guard, office.token()).status == 200
+
+
+def test_a_file_that_seemed_to_be_of_the_future_serves_once_the_clock_is_right(
+    office: Office, world: World, file: Path
+) -> None:
+    behind = [-7200.0]
+    guard = office.guard(keys_file=file, clock=lambda: office.entra.now() + behind[0])
+    assert guard.health().status == "unavailable"
+    settle(guard)
+    behind[0] = 0.0
     office.clock.pass_(301)
     assert world.ask(guard, office.token()).status == 200
 

@@ -10,22 +10,13 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
-from keys_office import HOUR, Office, World, settle
+from keys_office import HOUR, Office, World, settle, until
 
 from entra_guard import _key_keeper
 from entra_guard._key_keeper import start_keeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pytest
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 # --- health ---
@@ -193,6 +184,55 @@ def test_the_thread_ends_with_its_guard(office: Office) -> None:
     until(lambda: any(not thread.is_alive() for thread in keepers))
 
 
+def test_a_guard_that_is_collected_by_its_own_keeper_does_not_stop_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As happens where the collector runs in that thread: the last reference is let go inside the wait."""
+    thread: list[int] = []
+
+    class Kept:
+        def __init__(self) -> None:
+            self.myself = self
+
+        def tick(self) -> float:
+            thread.append(threading.get_ident())
+            return 0.05
+
+    def owned(self: threading.Condition) -> bool:
+        if thread and threading.get_ident() == thread[0]:
+            gc.collect()
+        return real(self)
+
+    def keepers() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "entra_guard keeper"]
+
+    real = threading.Condition._is_owned  # type: ignore[attr-defined]
+    monkeypatch.setattr(threading.Condition, "_is_owned", owned)
+    before = keepers()
+    start_keeper(Kept())
+    until(lambda: thread)
+    gc.collect()
+    until(lambda: set(keepers()) <= set(before))
+
+
+def test_a_keeper_that_lay_down_for_long_gets_up_for_keys_that_end_sooner(office: Office) -> None:
+    visits: list[None] = []
+
+    class Keeper:
+        put = staticmethod(visits.append)
+
+    guard = office.warm_guard(retired_key_grace=60.0)
+    ring = guard._ring
+    assert ring.attend_at > office.clock() + 60
+    until(lambda: ring._keeper is not None)
+    ring._keeper.put(None)  # type: ignore[union-attr]
+    ring._keeper = Keeper()  # type: ignore[assignment]
+    office.entra.rotate_keys(overlap=False)
+    guard.verify(office.token())
+    assert ring.attend_at == office.clock() + 60
+    assert visits == [None]
+
+
 class Stumbling:
     """Fails at the first visit."""
 
@@ -214,4 +254,4 @@ def test_a_stumble_is_logged_and_the_next_visit_comes(
     wake = start_keeper(kept)
     until(lambda: kept.visits == 2)
     assert "stumbled, and goes on" in caplog.text
-    wake.set()
+    wake.put(None)
