@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from entra_guard._json import NotStrictJsonError, read_object
+from entra_guard._late_imports import load_late_imports
 from entra_guard.errors import ConfigurationError, FetchError
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ class Answer:
 
 def is_loopback(url: str) -> bool:
     """Tell whether a URL can only mean this machine (RFC 6761 section 6.3, RFC 1122 section 3.2.1.3)."""
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -58,8 +62,12 @@ def is_loopback(url: str) -> bool:
 
 def is_safe(url: str) -> bool:
     """Tell whether a URL may be fetched: https, or http on this machine only."""
-    parts = urlsplit(url)
-    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)))
+    try:
+        parts = urlsplit(url)
+        possible = parts.hostname and parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError:  # brackets without an address in them, or a port that is no number below 65536
+        return False
+    return bool(possible) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)))
 
 
 def new_client(
@@ -72,6 +80,7 @@ def new_client(
         proxy: Of the user's choice; by default the environment's, for other machines than this one.
         direct: Use no proxy at all, as for endpoints on the host itself.
     """
+    load_late_imports()
     import httpx  # noqa: PLC0415  # a third of the import time of this package, and not needed before now
 
     return httpx.Client(

@@ -20,7 +20,11 @@ from entra_guard.errors import EntraGuardError
 
 _FORMAT: Final = 1
 _LIMIT: Final = 512 * 1024
-_CLOCKS_DIFFER: Final = 300.0
+"""More than the documents of one issuer may have together."""
+_READ: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Waits for nobody: to open a pipe would take until somebody writes to it."""
+CLOCKS_DIFFER: Final = 300.0
+"""Seconds that a file may be ahead of this host's clock."""
 
 
 class KeysFileError(EntraGuardError):
@@ -50,7 +54,7 @@ def write(path: Path, source: Source, documents: Documents, fetched_at: float) -
         fetched_at: When, in seconds since the epoch.
 
     Raises:
-        KeysFileError: It cannot be written there.
+        KeysFileError: It cannot be written there, or could not be read again.
     """
     saved = Saved(
         _FORMAT,
@@ -62,8 +66,11 @@ def write(path: Path, source: Source, documents: Documents, fetched_at: float) -
         None if documents.v1 is None else dict(documents.v1),
         dict(documents.keys),
     )
+    content = msgspec.json.encode(saved)
+    if len(content) > _LIMIT:
+        raise KeysFileError(f"{path} would have {len(content)} bytes, and {_LIMIT} are read at the most")
     try:
-        _replace(path, msgspec.json.format(msgspec.json.encode(saved), indent=1))
+        _replace(path, content)
     except OSError as error:
         raise KeysFileError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -105,7 +112,7 @@ def read(path: Path, source: Source, *, now: float, max_age: float) -> tuple[Doc
     age = now - saved.fetched_at
     if age >= max_age:
         raise KeysFileError(f"{path} is {age:.0f} seconds old, and {max_age:.0f} are allowed: pull it again")
-    if age < -_CLOCKS_DIFFER:
+    if age < -CLOCKS_DIFFER:
         raise KeysFileError(f"{path} is of a time {-age:.0f} seconds ahead: compare this host's clock")
     return Documents(saved.v2, saved.v1 if wants_v1 else None, saved.keys), max(0.0, age)
 
@@ -117,7 +124,7 @@ def load(path: Path) -> Saved:
         KeysFileError: Unreadable, corrupt, or writable by others.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(os.open(path, _READ), "rb") as file:
             _refuse_foreign_writers(path, os.fstat(file.fileno()))
             data = file.read(_LIMIT + 1)
         saved = msgspec.json.decode(data, type=Saved)
@@ -132,6 +139,8 @@ def load(path: Path) -> Saved:
 
 def _refuse_foreign_writers(path: Path, status: os.stat_result) -> None:
     """Whoever can write the keys owns the API."""
+    if not stat.S_ISREG(status.st_mode):
+        raise KeysFileError(f"{path} cannot be read: it is no regular file")
     if os.name != "posix":
         return
     if stat.S_IMODE(status.st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
@@ -140,3 +149,9 @@ def _refuse_foreign_writers(path: Path, status: os.stat_result) -> None:
         )
     if status.st_uid not in (0, os.geteuid()):
         raise KeysFileError(f"{path} belongs to another user (uid {status.st_uid})")
+    for folder in {path.parent, path.resolve().parent}:
+        mode = folder.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise KeysFileError(
+                f"everybody may put files into {folder}: chmod o-w it, and pull the file again"
+            )

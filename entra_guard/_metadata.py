@@ -90,7 +90,7 @@ class Authority:
                 if urlsplit(url).path:
                     raise ConfigurationError(f"authority is {cloud.authority} alone: name the tenant apart")
                 return cls(cloud.authority, aliases=cloud.aliases)
-        if (urlsplit(url).hostname or "").endswith(".b2clogin.com"):
+        if _is_b2c(url):
             return cls(f"{url.removesuffix('/v2.0')}/v2.0", "openid")
         return cls(url, _kind(url))
 
@@ -103,6 +103,7 @@ class Authority:
     def openid(cls, issuer: str) -> Authority:
         """Take any OpenID issuer whose access tokens are signed JWTs with one exact issuer (RFC 9068).
 
+        Its keys are fetched over https from wherever its own configuration says, which may be another host.
         Scopes are read from 'scp' or 'scope', the client from 'azp' or 'client_id', roles from 'roles'.
 
         Example:
@@ -123,8 +124,17 @@ class Authority:
         return urls
 
     def hosts(self, *also: str) -> frozenset[str]:
-        """The hosts, with port where one is named, that this authority may keep its keys on."""
-        return self.aliases | {urlsplit(url).netloc.lower() for url in (self.url, *also)}
+        """The hosts, with port where it is not the usual one, that this authority may keep its keys on."""
+        return self.aliases | {host_of(url) for url in (self.url, *also)}
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, with its port where that is not the scheme's own: two ways to write it are one."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port in (None, usual) else f"{shown}:{port}"
 
 
 def _checked(url: str) -> str:
@@ -140,6 +150,10 @@ def _checked(url: str) -> str:
             "without user name, query and fragment"
         )
     return url.rstrip("/")
+
+
+def _is_b2c(url: str) -> bool:
+    return (urlsplit(url).hostname or "").endswith(".b2clogin.com")
 
 
 def _kind(url: str) -> str:
@@ -170,24 +184,33 @@ def read_configuration(
         is_entra=authority.kind != "openid",
     )
     if authority.kind == "openid":
-        return _checked_openid(authority, found), keys_url
+        return _checked_openid(authority, found, keys_url), keys_url
     _check_tenant(tenant, found)
-    if authority.kind == "entra" and urlsplit(issuer).netloc.lower() not in authority.hosts():
+    if authority.kind == "entra" and host_of(issuer) not in authority.hosts():
         raise ConfigurationRefusedError(f"its issuer {issuer!r} is of another host than {authority.url}")
-    if urlsplit(keys_url).netloc.lower() not in authority.hosts(issuer):
-        raise ConfigurationRefusedError(f"its jwks_uri {keys_url!r} is of another host than {authority.url}")
+    _check_keys_url(authority, issuer, keys_url)
     return found, keys_url
 
 
-def _checked_openid(authority: Authority, issuer: Issuer) -> Issuer:
-    """OpenID Connect Discovery section 4.3: the issuer is the URL asked; B2C names another on its host."""
+def _check_keys_url(authority: Authority, issuer: str, keys_url: str) -> None:
+    if host_of(keys_url) not in authority.hosts(issuer):
+        raise ConfigurationRefusedError(f"its jwks_uri {keys_url!r} is of another host than {authority.url}")
+
+
+def _checked_openid(authority: Authority, issuer: Issuer, keys_url: str) -> Issuer:
+    """OpenID Connect Discovery section 4.3: the issuer is the URL asked; B2C names another on its host.
+
+    Where the keys of any other OpenID issuer are is for its own document to say: many keep them elsewhere.
+    """
     if TENANT_PLACEHOLDER in issuer.v2:
         raise ConfigurationRefusedError(
             "its issuer stands for any tenant: name the cloud and Tenants instead"
         )
     same = issuer.v2.rstrip("/") == authority.url.rstrip("/")
-    if not same and urlsplit(issuer.v2).netloc != urlsplit(authority.url).netloc:
+    if not same and host_of(issuer.v2) != host_of(authority.url):
         raise ConfigurationRefusedError(f"its issuer {issuer.v2!r} is not {authority.url}")
+    if _is_b2c(authority.url):
+        _check_keys_url(authority, issuer.v2, keys_url)
     return issuer
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from entra_guard._key_fetch import Source
     from entra_guard._key_store import Snapshot
     from entra_guard._keys_file import Saved
+    from entra_guard._metadata import Authority
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
@@ -71,14 +72,23 @@ def pull(settings: dict[str, Any] | None, *, tenant: str, authority: str, openid
 @keys.command()
 @click.argument("file", type=_FILE, envvar="ENTRA_GUARD_KEYS_FILE")
 def show(file: Path) -> None:
-    """Show FILE's age, issuers and keys. Exits with 1 where no guard would use it."""
+    """Show FILE's age, issuers and keys. Exits with 1 where a guard with usual settings would not use it."""
     from entra_guard import _keys_file  # noqa: PLC0415
-    from entra_guard._key_fetch import Documents, accept  # noqa: PLC0415
+    from entra_guard._key_fetch import Documents, Source, accept  # noqa: PLC0415
+    from entra_guard.policy import TOKEN_VERSIONS  # noqa: PLC0415
 
     saved = _keys_file.load(file)
-    source = _source(saved.tenant, saved.authority, openid=saved.kind == "openid")
+    source = Source(_saved_authority(saved), saved.tenant, TOKEN_VERSIONS)
     documents = Documents(saved.v2, saved.v1, saved.keys)
-    _show(file, saved, accept(documents, source, old=None, now=0.0, configured_at=0.0))
+    if not _show(file, saved, accept(documents, source, old=None, now=0.0, configured_at=0.0)):
+        raise SystemExit(1)
+
+
+def _saved_authority(saved: Saved) -> Authority:
+    from entra_guard._metadata import Authority  # noqa: PLC0415
+
+    given = {"openid": Authority.openid, "external": Authority.external}
+    return given.get(saved.kind, Authority.named)(saved.authority)
 
 
 def _source(tenant: str, authority: str, *, openid: bool) -> Source:
@@ -103,8 +113,10 @@ def _client(settings: dict[str, Any] | None) -> AbstractContextManager[httpx.Cli
     return nullcontext(given) if given else new_client()
 
 
-def _show(file: Path, saved: Saved, snapshot: Snapshot) -> None:
+def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
+    """Show a file, and tell whether its age lets a guard with the usual settings use it."""
     from entra_guard._key_store import KeySettings  # noqa: PLC0415
+    from entra_guard._keys_file import CLOCKS_DIFFER  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
 
     screen = Screen()
@@ -125,11 +137,15 @@ def _show(file: Path, saved: Saved, snapshot: Snapshot) -> None:
     screen.table(["kid", "signs for the issuer", "cloud"], rows)
     for skipped in snapshot.keys.skipped:
         screen.say(f"skipped {skipped}", indent=2)
+    fault = ""
     if age >= allowed:
+        fault = f"Older than {_duration(allowed)}: a guard uses it only with a longer max_stale."
+    elif age < -CLOCKS_DIFFER:
+        fault = f"Of a time {_duration(-age)} ahead, and no guard uses it: compare this host's clock."
+    if fault:
         screen.gap()
-        screen.say(
-            f"Older than {_duration(allowed)}: a guard uses it only with a longer max_stale.", indent=2
-        )
+        screen.say(fault, indent=2)
+    return not fault
 
 
 def _duration(seconds: float) -> str:

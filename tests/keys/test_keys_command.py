@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from click.testing import CliRunner, Result
 
+from entra_guard import Authority, _keys_file
+from entra_guard._key_fetch import Documents, Source
 from entra_guard.cli._group import group
 
 if TYPE_CHECKING:
@@ -52,8 +55,33 @@ def test_show_tells_age_issuers_and_kids(office: Office, run: Callable[..., Resu
 def test_show_says_when_a_file_is_too_old_for_most_guards(run: Callable[..., Result], file: Path) -> None:
     saved = json.loads(file.read_text())
     file.write_text(json.dumps(saved | {"fetched_at": saved["fetched_at"] - 90_000}))
-    assert "1 d 1 h" in run("show", file).output
-    assert "Older than 1 d 0 h" in run("show", file).output
+    shown = run("show", file)
+    assert shown.exit_code == 1
+    assert "1 d 1 h" in shown.output
+    assert "Older than 1 d 0 h" in shown.output
+
+
+def test_show_says_when_a_file_is_of_the_future(run: Callable[..., Result], file: Path) -> None:
+    saved = json.loads(file.read_text())
+    file.write_text(json.dumps(saved | {"fetched_at": saved["fetched_at"] + 90_000}))
+    shown = run("show", file)
+    assert shown.exit_code == 1
+    assert "compare this host's clock" in shown.output
+
+
+def test_show_knows_an_external_tenant_on_a_domain_of_its_own(
+    run: Callable[..., Result], office: Office, tmp_path: Path
+) -> None:
+    path, host, tenant = tmp_path / "keys.json", "https://login.contoso.example", office.entra.tenant_id
+    with httpx.Client(transport=office.entra.transport) as client:
+        keys = client.get(f"{office.entra.url}/{tenant}/discovery/v2.0/keys").json()["keys"]
+    plain = [{name: key[name] for name in ("kty", "use", "kid", "n", "e")} for key in keys]
+    v2 = {"issuer": f"https://{tenant}.ciamlogin.com/{tenant}/v2.0", "jwks_uri": f"{host}/{tenant}/keys"}
+    source = Source(Authority.external(host), tenant, frozenset({"2.0"}))
+    _keys_file.write(path, source, Documents(v2, None, {"keys": plain}), time.time())
+    shown = run("show", path)
+    assert shown.exit_code == 0, shown.output
+    assert "ciamlogin.com" in shown.output
 
 
 def test_tenant_authority_and_file_may_come_from_the_environment(

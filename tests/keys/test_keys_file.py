@@ -14,6 +14,7 @@ import pytest
 from keys_office import HOUR, Office, World, settle
 
 from entra_guard import FetchError, _keys_file
+from entra_guard._key_fetch import Documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +115,8 @@ SPOILT = {
     ),
     "with a private key": (saying(with_a_private_key), "private"),
     "without keys": (saying(lambda saved: saved["keys"].update(keys=[])), "no usable RSA signing key"),
+    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path, 0o600)), "no regular file"),
+    "in a folder of everybody's": (lambda path: path.parent.chmod(0o777), "chmod o-w"),
     "a directory": (lambda path: (path.unlink(), path.mkdir()), "cannot be read"),
 }
 
@@ -287,6 +290,24 @@ def test_readers_see_the_old_file_or_the_new_one_and_nothing_between(office: Off
     writer.join()
     assert _keys_file.load(file).fetched_at == 199
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_set_of_keys_as_large_as_may_be_fetched_can_be_read_again(
+    office: Office, world: World, file: Path
+) -> None:
+    edit(file, lambda saved: saved["keys"].update(padding=[[number] for number in range(20_000)]))
+    saved = _keys_file.load(file)
+    source = office.guard()._ring.source
+    _keys_file.write(file, source, Documents(saved.v2, saved.v1, saved.keys), saved.fetched_at)
+    assert world.ask(office.guard(keys_file=file), office.token()).status == 200
+
+
+def test_what_could_not_be_read_again_is_not_written(office: Office, file: Path) -> None:
+    before, saved = file.read_bytes(), _keys_file.load(file)
+    documents = Documents(saved.v2, saved.v1, {"padding": "x" * 600_000})
+    with pytest.raises(_keys_file.KeysFileError, match="are read at the most"):
+        _keys_file.write(file, office.guard()._ring.source, documents, saved.fetched_at)
+    assert file.read_bytes() == before
 
 
 def test_a_write_that_fails_leaves_all_as_it_was(

@@ -210,7 +210,7 @@ def test_a_guard_that_is_collected_by_its_own_keeper_does_not_stop_it(
     monkeypatch.setattr(threading.Condition, "_is_owned", owned)
     before = keepers()
     start_keeper(Kept())
-    until(lambda: thread)
+    until(lambda: len(thread) > 3)
     gc.collect()
     until(lambda: set(keepers()) <= set(before))
 
