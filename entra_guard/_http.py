@@ -1,7 +1,8 @@
 """The one module that talks HTTP: bounded, impatient, and exact about which step failed.
 
-An exchange has at most 5 seconds, 2 of them to connect. Redirects are not followed: an authority has
-no reason to send us elsewhere. Answers are read up to a limit of bytes.
+An exchange has at most 5 seconds on a connection of its own, however slowly the other side sends, and 2
+seconds to connect to each address of a host: what waits for one bounds its own patience. Redirects are
+not followed: an authority has no reason to send us elsewhere. Answers are read up to a limit of bytes.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -99,20 +101,21 @@ def timeouts(seconds: float) -> httpx.Timeout:
     return httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
 
 
-def get_json(client: httpx.Client, url: str, *, limit: int, last: bool = False) -> Answer:
-    """GET a JSON object.
+def get_json(client: httpx.Client, url: str, *, limit: int) -> Answer:
+    """GET a JSON object on a connection of its own.
+
+    In a client that lives on, an idle connection would be shared with every process that is forked before the
+    next use; and only a connection of its own can be cut when the time is over.
 
     Args:
         client: Whatever client the user chose.
         url: Where from; https, or http on this machine.
         limit: The most bytes to read.
-        last: Close the connection after it: in a client that lives on, an idle one would be shared with
-            every process that is forked before the next use.
 
     Raises:
         FetchError: Which step failed, and how; `retry_after` in seconds where the server asked.
     """
-    answer = exchange(client, "GET", url, limit=limit, headers={"connection": "close"} if last else None)
+    answer = exchange(client, "GET", url, limit=limit, headers={"connection": "close"})
     if answer.status != 200:  # noqa: PLR2004
         raise FetchError("http", url, f"status {answer.status}", retry_after=retry_after(answer.headers))
     return answer
@@ -148,7 +151,7 @@ def exchange(
         raise FetchError("connect", url, "neither https nor http on this machine")
     deadline = time.monotonic() + total
     trail = _Trail(url)
-    with steps_named(url, trail):
+    with trail.cut_after(total), steps_named(url, trail):
         request = client.build_request(
             method,
             url,
@@ -196,17 +199,66 @@ def _parsed(response: httpx.Response, url: str, body: bytes) -> dict[str, Any]:
 
 
 class _Trail:
-    """Which host an exchange has come to: the one in its URL, or a proxy (httpx: the trace extension)."""
+    """Which host an exchange has come to: the one in its URL, or a proxy (httpx: the trace extension).
+
+    It keeps the connection too, to cut it when the time is over: a time-out of httpx begins anew with every
+    byte that comes.
+    """
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self.wanted = self.host = urlsplit(url).hostname or ""
+        self._lock = threading.Lock()
+        self._connection: socket.socket | None = None
+        self._over = False
 
     def __call__(self, event: str, info: Mapping[str, Any]) -> None:
         """Be told by httpx what is about to happen."""
         if event.endswith("connect_tcp.started"):
             self.host = str(info["host"])
+        elif event.endswith("connect_tcp.complete"):
+            self._keep(info["return_value"].get_extra_info("socket"))
         elif event.endswith("start_tls.started"):
             self.host = str(info["server_hostname"])
+
+    def _keep(self, connection: object) -> None:
+        """Keep a handle of our own: the other one changes hands when TLS begins."""
+        if not isinstance(connection, socket.socket):
+            return
+        with self._lock:
+            self._connection = connection.dup()
+            if self._over:
+                self._cut()
+
+    @contextmanager
+    def cut_after(self, seconds: float) -> Generator[None]:
+        """Cut the connection after so many seconds, which fails whatever waits for it."""
+        timer = threading.Timer(seconds, self._end)
+        timer.daemon = True
+        with suppress(RuntimeError):  # too many threads: httpx's own time-outs must do
+            timer.start()
+        try:
+            yield
+        except FetchError as error:
+            if self._over and error.step == "http":
+                raise FetchError("timeout", self._url, "the answer did not end in time") from error
+            raise
+        finally:
+            timer.cancel()
+            with self._lock:
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+
+    def _end(self) -> None:
+        with self._lock:
+            self._over = True
+            self._cut()
+
+    def _cut(self) -> None:
+        if self._connection is not None:
+            with suppress(OSError):  # the other side was faster
+                self._connection.shutdown(socket.SHUT_RDWR)
 
     def step(self, usual: str) -> str:
         """What failed here: the usual step, or the proxy that was to do it."""

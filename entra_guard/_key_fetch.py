@@ -77,7 +77,7 @@ def fetch(
     v2, v1 = (known.v2, known.v1) if known else _configuration(client, source, tries)
     # Before the URL is asked: a foreign one gets no request.
     _issuer, keys_url = _issuer_of(source, v2, v1, old)
-    answer = _get(client, keys_url, _KEYS_LIMIT, tries, last=True)
+    answer = _get(client, keys_url, _KEYS_LIMIT, tries)
     documents = Documents(v2, v1, answer.document, answer.date)
     configured_at = old.configured_at if known and old else now
     return accept(documents, source, old=old, now=now, configured_at=configured_at), documents
@@ -124,11 +124,11 @@ def _configuration(
     return documents["2.0"], documents.get("1.0")
 
 
-def _get(client: httpx.Client, url: str, limit: int, tries: int, *, last: bool = False) -> Answer:
+def _get(client: httpx.Client, url: str, limit: int, tries: int) -> Answer:
     """Get a document, with one more try at once where it can help; a server that asks for time gets it."""
     try:
-        return get_json(client, url, limit=limit, last=last)
+        return get_json(client, url, limit=limit)
     except FetchError as error:
         if tries < 2 or error.step not in _WORTH_RETRYING or error.retry_after is not None:  # noqa: PLR2004
             raise
-        return get_json(client, url, limit=limit, last=last)
+        return get_json(client, url, limit=limit)

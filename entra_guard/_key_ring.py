@@ -25,7 +25,7 @@ from entra_guard._key_keeper import start_keeper
 from entra_guard._key_store import NEVER, KeySettings, KeyState, Snapshot
 from entra_guard._late_imports import NO_FORK, load_late_imports
 from entra_guard._serving import Serving
-from entra_guard._shared_work import SharedWork
+from entra_guard._shared_work import SharedWork, wait
 from entra_guard._verdicts import Verdicts
 from entra_guard.errors import FetchError
 
@@ -44,12 +44,29 @@ log: Final = logging.getLogger("entra_guard.keys")
 _system_random: Final = SystemRandom().random
 _ROUND: Final = "keys"
 _GIVE_UP: Final = 30.0
-"""Seconds after which a round counts as failed, whatever its thread still does. A resolver that hangs or
-a peer that sends a header byte by byte escapes every time-out of an HTTP client."""
+"""Seconds after which a round counts as failed, whatever its thread still does. A resolver that hangs, or
+a host of many addresses that all keep silent, escapes every time-out of an HTTP client."""
 
 _GUESTS: Final = 4
 """How many callers whom the keys at hand have not verified may wait for one round. Each holds a thread of a
 threaded server for seconds, and costs the one who sends it nothing."""
+
+
+def _clock() -> Callable[[], float]:
+    """A clock that goes on while the machine is suspended: keys and cooldowns age meanwhile."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)  # Linux, whose monotonic clock stands still meanwhile
+    if boot is None:
+        return time.monotonic
+    clock = partial(time.clock_gettime, boot)
+    try:
+        clock()
+    except OSError:  # a kernel that does not have it after all
+        return time.monotonic
+    return clock
+
+
+since_boot: Final = _clock()
+"""Seconds that only go forward."""
 
 
 class KeyRing:
@@ -73,7 +90,7 @@ class KeyRing:
         *,
         remember: int,
         client: httpx.Client | Callable[[], httpx.Client] = new_client,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = since_boot,
         wall: Callable[[], float] = time.time,
         keys_file: Path | None = None,
         jitter: Callable[[], float] = _system_random,
@@ -95,6 +112,11 @@ class KeyRing:
         self._after_fork()
         _everywhere.add(self)
         self._load_file()
+
+    def begin_in_child(self) -> None:
+        """Go on in a forked process."""
+        self._after_fork()
+        self.state = _key_store.forked(self.state, self._jitter())
 
     def _after_fork(self) -> None:
         """A new process has no background thread yet: its first reader is to start one."""
@@ -217,16 +239,22 @@ class KeyRing:
     # --- rounds --------------------------------------------------------------------------------------
 
     def fill(self) -> None:
-        """Fetch on this thread, before anybody waits.
+        """Fetch before anybody waits, and wait for it as long as a round may take.
 
         Raises:
             FetchError: It failed, and no keys are at hand.
         """
+        with self._changing():
+            future = self._start(self._monotonic())
         try:
-            self.round()
-        except FetchError:
-            if self.serving is None:
+            wait(future, _GIVE_UP)
+        except Exception as error:
+            if self.serving is not None:
+                return
+            if isinstance(error, FetchError):
                 raise
+            url = self.source.configuration_urls["2.0"]
+            raise FetchError("timeout", url, f"{error or 'not done in time'}") from error
 
     def _start(self, now: float, *, guests: int = 0) -> Future[None]:
         """Start a round, or join the one under way. Under the lock."""
@@ -422,7 +450,7 @@ _everywhere: Final[WeakSet[KeyRing]] = WeakSet()
 
 def _renew_in_child() -> None:
     for ring in list(_everywhere):
-        ring._after_fork()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the same module
+        ring.begin_in_child()
 
 
 if hasattr(os, "register_at_fork"):

@@ -132,6 +132,8 @@ class KeyState:
     refused: int = 0
     """Answers that were refused since the start."""
     last_error: Exception | None = None
+    generations: int = 0
+    """The last snapshot's generation, also once that is too old."""
     next_attempt: float = NEVER
     """When the next background attempt is due; while failing, no attempt comes before it."""
     forced: Allowance = Allowance()
@@ -227,12 +229,31 @@ def adopted(state: KeyState, snapshot: Snapshot, now: float) -> KeyState:
     before: Mapping[str, SigningKey] = old.keys.by_kid if old else {}
     fresh = replace(
         snapshot,
-        generation=old.generation + (before != snapshot.keys.by_kid) if old else 1,
+        generation=old.generation + (before != snapshot.keys.by_kid) if old else state.generations + 1,
         retired=_retired(old, snapshot.keys, now, state.settings.retired_key_grace),
     )
     news = any(before.get(kid) != key for kid, key in snapshot.keys.by_kid.items())
     again = Allowance() if news else None  # what was asked for has come
-    return replace(state, snapshot=fresh, forced=again or state.forced, reserve=again or state.reserve)
+    return replace(
+        state,
+        snapshot=fresh,
+        generations=fresh.generation,
+        forced=again or state.forced,
+        reserve=again or state.reserve,
+    )
+
+
+def forked(state: KeyState, jitter: float) -> KeyState:
+    """Go on in a forked child, at a time of its own: workers that share their parent's would ask in step.
+
+    Args:
+        state: What the parent knew.
+        jitter: From 0 to 1.
+    """
+    if state.snapshot is None or state.failing or state.next_attempt == NEVER:
+        return state
+    next_attempt = state.snapshot.fetched_at + state.settings.refresh * (0.9 + 0.2 * jitter)
+    return replace(state, next_attempt=next_attempt)
 
 
 def failed(

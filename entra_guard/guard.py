@@ -21,7 +21,7 @@ from entra_guard._explain import Explanation, walk
 from entra_guard._health import Health, health_of
 from entra_guard._http import checked_proxy, new_client
 from entra_guard._key_fetch import Source
-from entra_guard._key_ring import KeyRing
+from entra_guard._key_ring import KeyRing, since_boot
 from entra_guard._key_store import KeySettings
 from entra_guard._metadata import Authority
 from entra_guard._shared_work import await_, wait
@@ -118,7 +118,7 @@ class Guard:
         strict_startup: bool = False,
         groups: Groups | None = None,
         clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = since_boot,
     ) -> None:
         where = authority if isinstance(authority, Authority) else Authority.named(authority)
         self.policy: Final = Policy(

@@ -22,6 +22,7 @@ from entra_guard._key_store import (
     expired,
     failed,
     forced,
+    forked,
     succeeded,
 )
 from entra_guard._keys import read_keys
@@ -83,6 +84,21 @@ def test_the_generation_counts_changes_and_not_refreshes() -> None:
     more = succeeded(same, snapshot("a", "b", at=2.0), 2.0, 0.5)
     other_material = succeeded(more, snapshot("a", "b", at=3.0, material=1), 3.0, 0.5)
     assert [s.snapshot.generation for s in (state, same, more, other_material)] == [1, 1, 2, 3]
+
+
+def test_the_generation_goes_on_after_keys_that_became_too_old() -> None:
+    state = expired(state_with("a"), 24 * 3600.0)
+    assert state.snapshot is None
+    again = succeeded(state, snapshot("a", at=24 * 3600.0), 24 * 3600.0, 0.5).snapshot
+    assert again is not None
+    assert again.generation == 2
+
+
+def test_workers_that_were_forked_do_not_refresh_in_step() -> None:
+    state = succeeded(EMPTY, snapshot("a", at=100.0), 100.0, 0.5)
+    assert [forked(state, jitter).next_attempt for jitter in (0.0, 0.5, 1.0)] == [3340, 3700, 4060]
+    assert forked(failed(state, TROUBLE, 200.0, 200.0, 1.0), 0.0).next_attempt == 201
+    assert forked(EMPTY, 0.0) is EMPTY
 
 
 def test_a_withdrawn_key_stops_at_once() -> None:

@@ -144,6 +144,13 @@ def test_a_client_of_the_users_own_is_left_with_no_idle_connection_that_a_fork_w
         assert client._transport._pool.connections == []  # type: ignore[attr-defined]
 
 
+def test_nor_is_it_where_an_answer_is_refused(secure: Secure) -> None:
+    with httpx.Client(verify=secure.entra.ssl_context()) as client:
+        secure.entra.fail("configuration", "wrong-issuer")
+        assert secure.ask(http_client=client).status == 503
+        assert client._transport._pool.connections == []  # type: ignore[attr-defined]
+
+
 def test_the_environment_may_name_the_ca(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(secure.entra.ca_bundle))
     assert secure.ask(proxy=None, ssl_context=None, http_client=None).status == 200
@@ -335,6 +342,21 @@ def test_a_body_that_drips_in_is_given_up_when_the_time_is_over() -> None:
 
     with listening(drip) as port:
         assert fetched(port, total=0.2).step == "timeout"
+
+
+@pytest.mark.parametrize(
+    "start", [b"HTTP/1.1 200 OK\r\nX-Header: ", b"HTT", b""], ids=["header", "status", "nothing"]
+)
+def test_a_head_that_drips_in_is_given_up_when_the_time_is_over(start: bytes) -> None:
+    def drip(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(start)
+        while True:
+            connection.sendall(b"P")
+            threading.Event().wait(0.02)
+
+    with listening(drip) as port:
+        assert fetched(port, total=0.3).step == "timeout"
 
 
 def test_a_compressed_body_is_never_unpacked() -> None:
