@@ -96,7 +96,9 @@ def test_the_generation_goes_on_after_keys_that_became_too_old() -> None:
 
 def test_workers_that_were_forked_do_not_refresh_in_step() -> None:
     state = succeeded(EMPTY, snapshot("a", at=100.0), 100.0, 0.5)
-    assert [forked(state, jitter).next_attempt for jitter in (0.0, 0.5, 1.0)] == [3340, 3700, 4060]
+    assert [forked(state, jitter).next_attempt for jitter in (0.0, 0.5, 1.0)] == pytest.approx(
+        [3340, 3700, 4060]
+    )
     assert forked(failed(state, TROUBLE, 200.0, 200.0, 1.0), 0.0).next_attempt == 201
     assert forked(EMPTY, 0.0) is EMPTY
 

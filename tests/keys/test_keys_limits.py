@@ -1,0 +1,259 @@
+"""How long, how much and how often at the most: limits that show only where somebody goes beyond them."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+from keys_office import Office, World, settle, until
+
+from entra_guard import FetchError, Guard, KeySettings
+from entra_guard._http import get_json
+from entra_guard._issuer import Issuer
+from entra_guard._key_fetch import fetch
+from entra_guard._key_keeper import start_keeper
+from entra_guard._keys import KeysRefusedError, read_keys
+from entra_guard.guard import _Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+URL = "https://login.example.com/keys"
+ISSUER = Issuer(v2="https://login.example.com/v2.0", cloud="microsoftonline.com")
+KEY: dict[str, Any] = {
+    **RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key(), as_dict=True),
+    "kid": "one",
+    "use": "sig",
+}
+del KEY["key_ops"]
+
+
+# --- time ---
+
+
+def test_a_request_waits_three_seconds_at_most_in_all_its_rounds_together() -> None:
+    waiting = _Waiting(100.0, KeySettings().wait)
+    assert [waiting.patience(now) for now in (100.0, 102.0, 103.0, 110.0)] == [3.0, 1.0, 0.0, 0.0]
+
+
+def test_connecting_has_two_seconds_and_each_step_after_it_five() -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={})
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        get_json(client, URL, limit=100)
+    assert asked[0].extensions["timeout"] == {"connect": 2.0, "read": 5.0, "write": 5.0, "pool": 5.0}
+
+
+def test_a_client_that_follows_redirects_does_not_follow_them_here() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(302, headers={"location": "https://elsewhere.example/"})
+
+    with (
+        httpx.Client(transport=httpx.MockTransport(answer), follow_redirects=True) as client,
+        pytest.raises(FetchError, match="redirect"),
+    ):
+        get_json(client, URL, limit=100)
+    assert asked == [URL]
+
+
+def refused(_request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("refused")
+
+
+def silent(_request: httpx.Request) -> httpx.Response:
+    raise httpx.ReadTimeout("silent")
+
+
+@pytest.mark.parametrize(
+    ("answer", "times"),
+    [
+        (refused, 2),
+        (silent, 1),
+        (lambda _request: httpx.Response(503, json={}), 2),
+        (lambda _request: httpx.Response(429, json={}, headers={"retry-after": "7"}), 1),
+        (lambda _request: httpx.Response(200, text="<html>"), 1),
+    ],
+    ids=["refused", "silent", "503", "429 with Retry-After", "HTML"],
+)
+def test_only_what_a_second_try_may_mend_is_tried_again(
+    office: Office, answer: Callable[[httpx.Request], httpx.Response], times: int
+) -> None:
+    asked: list[str] = []
+
+    def counted(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return answer(request)
+
+    with (
+        httpx.Client(transport=httpx.MockTransport(counted)) as client,
+        pytest.raises(FetchError),
+    ):
+        fetch(client, office.guard()._ring.source, old=None, known=None, now=0.0)
+    assert len(asked) == times
+
+
+# --- what callers are told ---
+
+
+def test_who_waited_in_vain_for_a_new_key_is_told_503_though_no_round_has_failed_yet(
+    office: Office, world: World
+) -> None:
+    guard = office.warm_guard(wait=0.05)
+    office.entra.rotate_keys(overlap=False)
+    office.gate.hold(1)
+    assert world.ask(guard, office.token()).reason == "keys_unavailable"
+    assert not guard._ring.state.failing
+    office.gate.release()
+
+
+def test_who_brings_a_new_key_within_a_back_off_is_told_503_without_a_wait(
+    office: Office, world: World
+) -> None:
+    guard = office.warm_guard()
+    office.entra.rotate_keys(overlap=False)
+    office.entra.fail("all", "500", retry_after=60)
+    with pytest.raises(FetchError):
+        guard._ring.round()
+    office.entra.forget_requests()
+    assert world.ask(guard, office.token()).reason == "keys_unavailable"
+    assert not office.entra.requests
+
+
+def test_within_a_back_off_a_forged_signature_causes_no_attempt(office: Office, world: World) -> None:
+    guard = office.warm_guard()
+    office.entra.fail("all", "500", retry_after=60)
+    with pytest.raises(FetchError):
+        guard._ring.round()
+    office.entra.forget_requests()
+    assert world.ask(guard, office.token(preset="forged")).reason == "bad_signature"
+    settle(guard)
+    assert not office.entra.requests
+
+
+def test_what_is_suspected_of_withdrawn_keys_is_forgotten(office: Office, world: World) -> None:
+    guard = office.warm_guard()
+    world.ask(guard, office.token(preset="forged"))
+    assert guard._ring._suspected
+    office.entra.rotate_keys(overlap=False)
+    assert world.ask(guard, office.token()).status == 200
+    assert not guard._ring._suspected
+
+
+def test_a_round_that_fails_and_finds_a_new_file_has_not_failed(office: Office, tmp_path: Path) -> None:
+    office.warm_guard(keys_file=tmp_path / "brought.json")
+    office.entra.fail("all", "refused")
+    guard = office.guard(keys_file=tmp_path / "later.json")
+    (tmp_path / "brought.json").rename(tmp_path / "later.json")
+    guard._ring.round()
+    assert guard.health().kids
+
+
+def test_a_guard_knows_how_far_the_clock_of_entra_is_ahead(office: Office) -> None:
+    guard = office.warm_guard(clock=lambda: office.entra.now() - 40)
+    serving = guard._ring.serving
+    assert serving is not None
+    assert serving.entra_ahead == pytest.approx(40, abs=3)
+
+
+def test_no_two_processes_draw_the_same_jitter() -> None:
+    guards = [Guard(tenant="contoso.com", audience="api://orders") for _ in range(3)]
+    assert len({guard._ring._jitter() for guard in guards for _ in range(3)}) == 9
+
+
+def test_a_keeper_that_sleeps_for_an_hour_ends_at_once_with_what_it_kept() -> None:
+    class Kept:
+        visits = 0
+
+        def tick(self) -> float:
+            Kept.visits += 1
+            return 3600.0
+
+    before = set(threading.enumerate())
+    kept = Kept()
+    start_keeper(kept)
+    until(lambda: Kept.visits)
+    [keeper] = [thread for thread in set(threading.enumerate()) - before if "keeper" in thread.name]
+    del kept
+    gc.collect()
+    keeper.join(10)
+    assert not keeper.is_alive()
+
+
+# --- size ---
+
+
+def padded(document: dict[str, Any], size: int) -> bytes:
+    """The document with white space after it, which JSON allows."""
+    content = httpx.Response(200, json=document).content
+    return content + b" " * (size - len(content))
+
+
+@pytest.mark.parametrize(("which", "limit"), [("configuration", 64 * 1024), ("keys", 256 * 1024)])
+def test_a_document_is_read_up_to_its_limit_and_not_a_byte_further(
+    office: Office, which: str, limit: int
+) -> None:
+    tenant, url = office.entra.tenant_id, office.entra.url
+    size = {"configuration": 0, "keys": 0}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        document = "configuration" if "openid-configuration" in str(request.url) else "keys"
+        response = office.entra.transport.handle_request(request)
+        response.read()
+        return httpx.Response(200, content=padded(response.json(), size[document]))
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        source = office.guard(tenant=tenant, authority=url)._ring.source
+        size[which] = limit
+        assert fetch(client, source, old=None, known=None, now=0.0)
+        size[which] = limit + 1
+        with pytest.raises(FetchError, match=f"more than {limit} bytes"):
+            fetch(client, source, old=None, known=None, now=0.0)
+
+
+def test_a_hundred_keys_are_read_and_one_more_is_not() -> None:
+    hundred = [KEY | {"kid": str(number)} for number in range(100)]
+    assert len(read_keys({"keys": hundred}, ISSUER).by_kid) == 100
+    with pytest.raises(KeysRefusedError, match="more than 100"):
+        read_keys({"keys": [*hundred, KEY]}, ISSUER)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"kid": "k" * 129},
+        {"kid": ""},
+        {"key_ops": ["encrypt"]},
+        {"key_ops": "verify"},
+        {"use": "enc"},
+        {"alg": "RS512"},
+        {"alg": 7},
+    ],
+    ids=str,
+)
+def test_a_key_that_is_not_for_our_signatures_is_skipped(odd: dict[str, object]) -> None:
+    assert set(read_keys({"keys": [KEY | {"kid": "two"} | odd, KEY]}, ISSUER).by_kid) == {"one"}
+
+
+@pytest.mark.parametrize("fine", [{"kid": "k" * 128}, {"key_ops": ["verify"]}, {"alg": "PS256"}], ids=str)
+def test_a_key_that_is_for_our_signatures_is_kept(fine: dict[str, object]) -> None:
+    assert len(read_keys({"keys": [KEY | {"kid": "two"} | fine, KEY]}, ISSUER).by_kid) == 2
+
+
+def test_keys_of_another_cloud_alone_are_no_keys_of_this_issuer() -> None:
+    other = KEY | {"kid": "other", "cloud_instance_name": "microsoftonline.us"}
+    assert len(read_keys({"keys": [KEY, other]}, ISSUER).by_kid) == 2
+    with pytest.raises(KeysRefusedError, match="no usable RSA signing key of the issuer"):
+        read_keys({"keys": [other]}, ISSUER)
