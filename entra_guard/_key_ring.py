@@ -50,6 +50,8 @@ a host of many addresses that all keep silent, escapes every time-out of an HTTP
 _GUESTS: Final = 4
 """How many callers whom the keys at hand have not verified may wait for one round. Each holds a thread of a
 threaded server for seconds, and costs the one who sends it nothing."""
+_EARLY: Final = 0.5
+"""Seconds of a round in which a signature that fails under a known kid may wait for it in any number."""
 
 
 def _clock() -> Callable[[], float]:
@@ -203,10 +205,12 @@ class KeyRing:
             if self.serving is not seen:
                 return _ended()
             if future := self._in_flight(now):
-                return future if familiar or self._admit() else None
+                # A forged token may name anybody, so a name buys no more than the beginning of the round.
+                early = familiar and now - self._began < _EARLY
+                return future if early or self._admit() else None
             if now < self._suspected.get(kid, now) or not self.state.may_attempt(now):
                 return None
-            future = self._start(now, guests=not familiar)
+            future = self._start(now, guests=1)
             self._sought = kid
             self._suspected[kid] = now + self.settings.max_cooldown
         return future
@@ -254,7 +258,7 @@ class KeyRing:
             if isinstance(error, FetchError):
                 raise
             url = self.source.configuration_urls["2.0"]
-            raise FetchError("timeout", url, f"{error or 'not done in time'}") from error
+            raise FetchError("timeout", url, f"{str(error) or 'not done in time'}") from error
 
     def _start(self, now: float, *, guests: int = 0) -> Future[None]:
         """Start a round, or join the one under way. Under the lock."""

@@ -482,6 +482,23 @@ def test_within_five_minutes_forged_signatures_do_not_join_a_round_that_hangs(
     office.gate.release()
 
 
+def test_of_forged_signatures_that_name_familiar_callers_few_wait_for_a_round_that_takes_long(
+    office: Office, world: World
+) -> None:
+    guard = office.warm_guard()
+    office.gate.hold(1)
+    first = in_background(lambda: world.ask(guard, office.token(preset="forged")))
+    office.gate.await_arrival()
+    office.clock.pass_(1)
+    crowd = in_background(lambda: world.ask_all(guard, [office.token(preset="forged") for _ in range(12)]))
+    until(lambda: guard._ring._guests == 4)
+    await_waiters(guard, 4)
+    assert world.ask(guard, office.token(preset="forged")).reason == "bad_signature"
+    assert guard._ring._work.under_way  # it still hangs
+    office.gate.release()
+    assert {answer.reason for answer in [first(), *crowd()]} == {"bad_signature"}
+
+
 def test_while_rounds_fail_no_stranger_waits_for_another(office: Office, world: World) -> None:
     guard = office.warm_guard()
     office.entra.fail("all", "500")

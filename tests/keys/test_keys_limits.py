@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from keys_office import Office, World, settle, until
 
-from entra_guard import FetchError, Guard, KeySettings
+from entra_guard import FetchError, Guard, KeySettings, _key_ring
 from entra_guard._http import get_json
 from entra_guard._issuer import Issuer
 from entra_guard._key_fetch import fetch
@@ -103,6 +104,30 @@ def test_only_what_a_second_try_may_mend_is_tried_again(
     ):
         fetch(client, office.guard()._ring.source, old=None, known=None, now=0.0)
     assert len(asked) == times
+
+
+def test_strict_startup_waits_no_longer_than_a_round_may_take(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_key_ring, "_GIVE_UP", 0.05)
+    office.gate.hold(1)
+    with pytest.raises(FetchError, match="not done in time"):
+        office.guard(strict_startup=True)
+    office.gate.release()
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux tells suspended time apart")
+def test_keys_age_while_the_machine_sleeps() -> None:
+    guard = Guard(tenant="contoso.com", audience="api://orders")
+    assert guard._monotonic() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=5)
+
+
+def test_what_is_already_answered_shares_no_lock_with_another_fork(office: Office) -> None:
+    ring = office.warm_guard()._ring
+    one, other = (ring.for_nothing(office.clock()) for _ in range(2))
+    assert one is not other
+    assert one is not None
+    assert one.done()
 
 
 # --- what callers are told ---

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from keys_office import Answer, Office, World
 
-from entra_guard import ConfigurationError, FetchError
+from entra_guard import ConfigurationError, FetchError, Guard
 from entra_guard._http import exchange
 from entra_guard.emulator import Emulator
 from entra_guard.emulator._server import LoopbackServer
@@ -170,6 +170,16 @@ def test_the_environment_may_name_the_proxy(secure: Secure, monkeypatch: pytest.
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         assert secure.ask(ssl_context=secure.entra.ssl_context()).status == 200
     assert proxy.asked
+
+
+def test_an_authority_on_this_machine_is_reached_past_the_environments_proxy(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Emulator() as entra:
+        api = entra.register_app("Orders API", app_roles=["Orders.Read"])
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
+        guard = Guard(tenant=entra.tenant_id, audience=api.client_id, authority=entra.url)
+        assert World("sync").ask(guard, entra.issue_token(api, roles=["Orders.Read"])).status == 200
 
 
 # --- what goes wrong, and where ---
