@@ -54,23 +54,6 @@ _EARLY: Final = 0.5
 """Seconds of a round in which a signature that fails under a known kid may wait for it in any number."""
 
 
-def _clock() -> Callable[[], float]:
-    """A clock that goes on while the machine is suspended: keys and cooldowns age meanwhile."""
-    boot = getattr(time, "CLOCK_BOOTTIME", None)  # Linux, whose monotonic clock stands still meanwhile
-    if boot is None:
-        return time.monotonic
-    clock = partial(time.clock_gettime, boot)
-    try:
-        clock()
-    except OSError:  # a kernel that does not have it after all
-        return time.monotonic
-    return clock
-
-
-since_boot: Final = _clock()
-"""Seconds that only go forward."""
-
-
 class KeyRing:
     """The keys of one issuer, kept fresh.
 
@@ -92,7 +75,7 @@ class KeyRing:
         *,
         remember: int,
         client: httpx.Client | Callable[[], httpx.Client] = new_client,
-        monotonic: Callable[[], float] = since_boot,
+        monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         keys_file: Path | None = None,
         jitter: Callable[[], float] = _system_random,

@@ -7,7 +7,7 @@ its certificates are read. The fork waits instead, for a fraction of a second.
 
 from __future__ import annotations
 
-import logging  # noqa: F401  # first: before a fork, hooks run last come first, and its own takes its lock
+import logging  # noqa: F401  # pyright: ignore[reportUnusedImport]  # first: before a fork, hooks run last come first, and its own takes its lock
 import os
 import threading
 from contextlib import suppress

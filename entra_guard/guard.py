@@ -21,10 +21,11 @@ from entra_guard._explain import Explanation, walk
 from entra_guard._health import Health, health_of
 from entra_guard._http import checked_proxy, new_client
 from entra_guard._key_fetch import Source
-from entra_guard._key_ring import KeyRing, since_boot
+from entra_guard._key_ring import KeyRing
 from entra_guard._key_store import KeySettings
 from entra_guard._metadata import Authority
 from entra_guard._shared_work import await_, wait
+from entra_guard._waiting import Waiting
 from entra_guard.errors import (
     AccessError,
     ConfigurationError,
@@ -38,7 +39,6 @@ from entra_guard.principal import Principal
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Mapping
-    from concurrent.futures import Future
 
     import httpx
 
@@ -79,7 +79,8 @@ class Guard:
             the URL of an authority: External ID, a B2C policy, the emulator; or `Authority.openid(url)`.
         keys: How signing keys are kept, in seconds.
         keys_file: A snapshot of the keys on disk: for restarts in an outage, and hosts without egress.
-        http_client: Any `httpx.Client`: a private CA, a proxy or a test transport is one argument.
+        http_client: Any `httpx.Client`: a private CA, a proxy or a test transport is one argument. Its
+            connections are not for forks: build the guard after the fork, or leave the client to it.
         ssl_context: For the client that the guard makes itself.
         proxy: URL of a proxy, for the client that the guard makes itself.
         remember: The most verified tokens to remember, each at about 500 bytes.
@@ -118,7 +119,7 @@ class Guard:
         strict_startup: bool = False,
         groups: Groups | None = None,
         clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = since_boot,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         where = authority if isinstance(authority, Authority) else Authority.named(authority)
         self.policy: Final = Policy(
@@ -284,7 +285,7 @@ class Guard:
 
     # --- the pipeline --------------------------------------------------------------------------------
 
-    def _decide(self, token: bytes, waiting: _Waiting | None = None) -> Principal | _Waiting:
+    def _decide(self, token: bytes, waiting: Waiting | None = None) -> Principal | Waiting:
         """Decide with the keys at hand, or tell which round of fetching to wait for."""
         ring = self._ring
         if self._monotonic() >= ring.attend_at:
@@ -308,24 +309,24 @@ class Guard:
             serving.meet(decided.remembered.object_id)
         return decided
 
-    def _without_keys(self, token: bytes, waiting: _Waiting | None) -> _Waiting:
+    def _without_keys(self, token: bytes, waiting: Waiting | None) -> Waiting:
         plausible(token, self.policy)
         now = self._monotonic()
         future = self._ring.for_nothing(now) if waiting is None else None
         if future is None:
             raise self._unavailable(now)
-        return _Waiting(now, self._settings.wait).again(future)
+        return Waiting(now, self._settings.wait).again(future)
 
     def _doubted(
-        self, doubt: Doubt, token: bytes, serving: Serving, waiting: _Waiting | None
-    ) -> Principal | _Waiting:
+        self, doubt: Doubt, token: bytes, serving: Serving, waiting: Waiting | None
+    ) -> Principal | Waiting:
         """Ask for newer keys where the doubt may be ours; refuse where it is not."""
         ring, now = self._ring, self._monotonic()
         if doubt.claims is None:
             return self._met_again(doubt, token, serving, now, waiting)
         if doubt.code == "bad_signature" and ring.serving is serving and not ring.may_doubt(doubt.kid, now):
             raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
-        waiting = waiting or _Waiting(now, self._settings.wait)
+        waiting = waiting or Waiting(now, self._settings.wait)
         unknown, familiar = doubt.code == "unknown_key", serving.familiar(doubt.claims.oid)
         answered = ring.state.answered_since(waiting.since)
         if waiting.rounds == 0 or (waiting.rounds == 1 and not (answered or waiting.failed)):
@@ -345,8 +346,8 @@ class Guard:
         raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
 
     def _met_again(
-        self, doubt: Doubt, token: bytes, serving: Serving, now: float, waiting: _Waiting | None
-    ) -> Principal | _Waiting:
+        self, doubt: Doubt, token: bytes, serving: Serving, now: float, waiting: Waiting | None
+    ) -> Principal | Waiting:
         """Refuse a kid that was looked for in vain; look anew when that was long ago."""
         if now < (serving.strangers.get(doubt.header) or ("", now))[1]:
             raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
@@ -369,30 +370,6 @@ class Guard:
         facts = {"url": url, "step": step, "detail": str(getattr(error, "detail", error or "no answer yet"))}
         facts["last_success"] = "never" if age is None else f"{age:.0f} seconds ago"
         return KeysUnavailableError("keys_unavailable", facts, retry_after=ring.retry_after(now))
-
-
-class _Waiting:
-    """A token that waits for newer keys: since when, for which round, and whether a round has failed it."""
-
-    __slots__ = ("_longest", "failed", "round", "rounds", "since")
-
-    round: Future[None]
-
-    def __init__(self, since: float, longest: float) -> None:
-        self.since = since
-        self._longest = longest
-        self.rounds = 0
-        self.failed = False
-
-    def again(self, round_: Future[None]) -> _Waiting:
-        """Wait for this round now."""
-        self.round = round_
-        self.rounds += 1
-        return self
-
-    def patience(self, now: float) -> float:
-        """Seconds that it may still wait, in all its rounds together."""
-        return max(0.0, self.since + self._longest - now)
 
 
 def _tenants(tenant: str | Tenants, authority: Authority) -> Tenants:

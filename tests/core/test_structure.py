@@ -15,7 +15,7 @@ HOUSE = Path(entra_guard.__file__).parent
 
 # A module imports only from layers below its own.
 LAYERS = [
-    {"reasons", "_guid", "_issuer", "_bounded", "_key_keeper", "_late_imports"},
+    {"reasons", "_guid", "_issuer", "_bounded", "_key_keeper", "_waiting", "_late_imports"},
     {"errors"},
     {"_json", "_shared_work", "_keys", "policy"},
     {"_claims", "_jws", "_http", "principal"},
