@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: all tables about validation, in one run of about two minutes."""
+"""`python -m benchmarks`: all tables about validation, in one run of about a minute."""
 
 from __future__ import annotations
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _GATE: Final = tuple(check.decide for check in GATE)
 _AFTER: Final = tuple(check.decide for check in AFTER_SIGNATURE)
-_AFTER_UNLISTED: Final = tuple(check.decide for check in AFTER_SIGNATURE if check.name != "tenant")
-"""The same where the policy lists no tenants, so that this line cannot fail: each costs every first sight."""
 _CHECK_OF: Final = {check.decide: check for check in CHECKLIST}
 _NO_KEY: Final = KeyOrigin()
 _ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
@@ -82,7 +80,7 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     if write_claims(claims) != payload:
         refuse_ambiguous(payload)
     origin = key.origin
-    for judge in _AFTER if policy.tenants.ids else _AFTER_UNLISTED:
+    for judge in _AFTER:
         if code := judge(policy, issuer, claims, origin, now):
             raise refusal(
                 code, partial(_facts, code, judge, header.kid, serving, (policy, issuer, claims, origin, now))

@@ -31,7 +31,7 @@ class Issuer:
     def of_token(self, version: str, tenant_id: str) -> str:
         """The issuer that a token of this version and tenant must name."""
         template = self.v1 if version == "1.0" and self.is_entra else self.v2
-        return template if self.tenant_id else template.replace(TENANT_PLACEHOLDER, tenant_id)
+        return template if self.tenant_id else fill(template, tenant_id)
 
 
 def fill(template: str, tenant_id: str) -> str:

@@ -26,7 +26,6 @@ class Cloud:
     authority: str
     graph: str = ""
     aliases: frozenset[str] = frozenset()
-    federated_audience: str = ""
 
 
 CLOUDS: Final[Mapping[str, Cloud]] = {
@@ -34,19 +33,16 @@ CLOUDS: Final[Mapping[str, Cloud]] = {
         "https://login.microsoftonline.com",
         "https://graph.microsoft.com",
         frozenset({"login.windows.net", "login.microsoft.com", "sts.windows.net"}),
-        "api://AzureADTokenExchange",
     ),
     "us-government": Cloud(
         "https://login.microsoftonline.us",
         "https://graph.microsoft.us",
         frozenset({"login.usgovcloudapi.net"}),
-        "api://AzureADTokenExchangeUSGov",
     ),
     "china": Cloud(
         "https://login.partner.microsoftonline.cn",
         "https://microsoftgraph.chinacloudapi.cn",
         frozenset({"login.chinacloudapi.cn"}),
-        "api://AzureADTokenExchangeChina",
     ),
     # Microsoft has not published what else belongs to these three.
     "france": Cloud("https://login.sovcloud-identity.fr"),

@@ -117,7 +117,7 @@ def _kind(_policy: Policy, issuer: Issuer, claims: Claims, _key: KeyOrigin, _now
         return "proof_of_possession_required"
     if not issuer.is_entra:
         return "id_token" if claims.is_id_token else ""
-    app_id = claims.azp if claims.ver == "2.0" else claims.app_id
+    app_id = claims.app_id
     if not is_guid(app_id):
         return "invalid_claims" if app_id or claims.scp else "id_token"
     if claims.oid or not claims.is_app:
