@@ -1,11 +1,12 @@
 """`python -m benchmarks.fleet`: 10,000 processes over 48 hours, on the real key store with a simulated clock.
 
 When a guard may fetch, keeps keys and lets go of them is decided here by the same functions
-(`entra_guard._key_store`). Made up are the fetch, which always takes as long, and all that
-`entra_guard._key_ring` adds: no thread runs, no kid is remembered as unknown, no caller is turned away from a
-round that others wait for, and every caller with a new key is one whom the process has verified before. Where
-none is, a sudden new key in a flood waits for the end of the cooldown. Prints what reaches Entra, what good
-requests were refused, and how soon a new key is known everywhere, and draws it into `benchmarks/fleet.svg`.
+(`entra_guard._keys.state`). Made up are the fetch, which always takes as long, and all that
+`entra_guard._keys.manager` adds: no thread runs, no kid is remembered as unknown, no caller is turned away
+from a round that others wait for, and every caller with a new key is one whom the process has verified
+before. Where none is, a sudden new key in a flood waits for the end of the cooldown. Prints what reaches
+Entra, what good requests were refused, and how soon a new key is known everywhere, and draws it into
+`benchmarks/fleet.svg`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from entra_guard import _key_store as store
-from entra_guard._issuer import Issuer
-from entra_guard._key_store import NEVER, KeySettings, KeyState, Snapshot
-from entra_guard._keys import KeySet
+from entra_guard._keys import state as store
+from entra_guard._keys.state import NEVER, KeySettings, KeyState, Snapshot
+from entra_guard._validation.issuer import Issuer
+from entra_guard._validation.jwks import KeySet
 
 MINUTE, HOUR = 60.0, 3600.0
 PROCESSES: Final = 10_000
@@ -264,7 +265,7 @@ SPANS: Final = {
 
 def report(fleet: Fleet) -> None:
     print(f"{PROCESSES:,} processes, {END / HOUR:.0f} hours, {GOOD_RATE:.0f} good requests/s each")
-    print("Simulated on the decisions of entra_guard._key_store; every caller is known to its process.\n")
+    print("Simulated on the decisions of entra_guard._keys.state; every caller is known to its process.\n")
     print("| requests to Entra, per second | mean | busiest minute | busiest second |")
     print("|---|---|---|---|")
     for name, (began, ended) in SPANS.items():

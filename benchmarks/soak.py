@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from entra_guard import AccessError, Guard, KeySettings, Principal
-from entra_guard import _key_store as store
+from entra_guard._keys import state as store
 from entra_guard.emulator import Emulator
 
 if TYPE_CHECKING:

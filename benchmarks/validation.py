@@ -149,20 +149,20 @@ def many_tokens(office: Office, count: int) -> list[bytes]:
 
 def fill(guard: Guard, tokens: list[bytes]) -> tuple[float, float]:
     """Remember all tokens; tell bytes each, and the milliseconds they add to a full collection."""
-    from entra_guard import _decision
+    from entra_guard._validation import validate
 
     serving, now = guard._ring.serving, time.time()
     before = full_collection()
-    holds, _decision.signature_holds = _decision.signature_holds, lambda *_: True
+    holds, validate.signature_holds = validate.signature_holds, lambda *_: True
     tracemalloc.start()
     try:
         for token in tokens:
-            principal = _decision.decide(token, guard.policy, serving, now)
+            principal = validate.decide(token, guard.policy, serving, now)
             serving.verdicts.put(sha256(token).digest(), principal.remembered)
         used, _peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-        _decision.signature_holds = holds
+        validate.signature_holds = holds
     return used / len(tokens), max(0.0, full_collection() - before)
 
 

@@ -5,10 +5,10 @@ roles and scopes of one route, `current_principal` tells who is calling. `entra_
 tokens for the other direction, and `entra_guard.emulator` is an Entra to try it all on.
 """
 
-from entra_guard._explain import Explanation, Step
-from entra_guard._health import Health
-from entra_guard._key_store import KeySettings
-from entra_guard._metadata import Authority
+from entra_guard._keys.discovery import Authority
+from entra_guard._keys.health import Health
+from entra_guard._keys.state import KeySettings
+from entra_guard._validation.explain import Explanation, Step
 from entra_guard.errors import (
     AccessError,
     ConfigurationError,
@@ -19,8 +19,7 @@ from entra_guard.errors import (
 from entra_guard.guard import Guard
 from entra_guard.policy import Policy, Tenants
 from entra_guard.principal import Principal, current_principal
-from entra_guard.requirement import Requirement
-from entra_guard.requires import requires
+from entra_guard.requirement import Requirement, requires
 
 __all__ = [
     "AccessError",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._asgi_expiry import POLICY_VIOLATION, run_for
-from entra_guard._cors_order import notice_order
-from entra_guard._preflight import ask, is_preflight
-from entra_guard._request import Gate, health_answer, log_refusal
+from entra_guard._web.authenticator import Gate, health_answer, log_refusal
+from entra_guard._web.cors_check import notice_order
+from entra_guard._web.preflight import ask, is_preflight
+from entra_guard._web.stream_expiry import POLICY_VIOLATION, run_for
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal, unbind_principal
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
     from typing import Unpack
 
-    from entra_guard._any_guard import AnyGuard
-    from entra_guard._request import GateSettings
+    from entra_guard._combined_guard import AnyGuard
+    from entra_guard._web.authenticator import GateSettings
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
 

@@ -18,10 +18,10 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 
-from entra_guard._cors_order import notice_names
-from entra_guard._environ import authorization
-from entra_guard._preflight import is_preflight_environ
-from entra_guard._request import Gate, log_refusal
+from entra_guard._web.authenticator import Gate, log_refusal
+from entra_guard._web.cors_check import notice_names
+from entra_guard._web.preflight import is_preflight_environ
+from entra_guard._web.wsgi_environ import authorization
 from entra_guard.errors import AccessError, ConfigurationError, refusal
 from entra_guard.principal import Principal, acting
 

@@ -20,13 +20,12 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated
 from rest_framework.permissions import BasePermission
 
-from entra_guard._environ import authorization
-from entra_guard._request import log_refusal
+from entra_guard._web.authenticator import log_refusal
+from entra_guard._web.wsgi_environ import authorization
 from entra_guard.django import EntraUser, answer, gate
 from entra_guard.errors import AccessError, refusal
 from entra_guard.principal import Principal
-from entra_guard.requirement import Requirement, check_any
-from entra_guard.requires import alternatives_of
+from entra_guard.requirement import Requirement, alternatives_of, check_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

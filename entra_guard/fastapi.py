@@ -17,16 +17,15 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketState
 
-from entra_guard._any_guard import AnyGuard
-from entra_guard._asgi_expiry import POLICY_VIOLATION
-from entra_guard._openapi import described, full_name, scheme_of
-from entra_guard._request import Gate, PublicPaths, log_refusal
+from entra_guard._combined_guard import AnyGuard
+from entra_guard._web.authenticator import Gate, PublicPaths, log_refusal
+from entra_guard._web.openapi import described, full_name, scheme_of
+from entra_guard._web.stream_expiry import POLICY_VIOLATION
 from entra_guard.asgi import authorization, refuse
 from entra_guard.errors import AccessError, KeysUnavailableError
 from entra_guard.guard import Guard
 from entra_guard.principal import Principal, acting
-from entra_guard.requirement import Requirement, check_any
-from entra_guard.requires import alternatives_of
+from entra_guard.requirement import Requirement, alternatives_of, check_any
 
 SCHEME: Final = "EntraBearer"
 """The name of the security scheme in the OpenAPI document."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 from flask import Response, current_app, g, has_request_context, request
 from werkzeug.local import LocalProxy
 
-from entra_guard._environ import authorization
-from entra_guard._preflight import ask_wsgi, is_preflight_environ
-from entra_guard._request import Gate, log_refusal
+from entra_guard._web.authenticator import Gate, log_refusal
+from entra_guard._web.preflight import ask_wsgi, is_preflight_environ
+from entra_guard._web.wsgi_environ import authorization
 from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.principal import Principal, bind_principal, unbind_principal
 from entra_guard.principal import current_principal as _current
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from entra_guard._any_guard import AnyGuard
-    from entra_guard._request import GateSettings
+    from entra_guard._combined_guard import AnyGuard
+    from entra_guard._web.authenticator import GateSettings
     from entra_guard.guard import Guard
 
 _OWN_CONTEXT: Final = "entra_guard.own_context"

@@ -14,18 +14,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from entra_guard._any_guard import AnyGuard
-from entra_guard._decision import Doubt, decide, facts_about, plausible
-from entra_guard._environment import settings_from
-from entra_guard._explain import Explanation, walk
-from entra_guard._health import Health, health_of
-from entra_guard._http import checked_proxy, new_client
-from entra_guard._key_fetch import Source
-from entra_guard._key_ring import KeyRing
-from entra_guard._key_store import KeySettings
-from entra_guard._metadata import Authority
-from entra_guard._shared_work import await_, wait
-from entra_guard._waiting import Waiting
+from entra_guard._combined_guard import AnyGuard
+from entra_guard._common.http import checked_proxy, new_client
+from entra_guard._common.single_flight import await_, wait
+from entra_guard._keys.discovery import Authority
+from entra_guard._keys.fetch import Source
+from entra_guard._keys.health import Health, health_of
+from entra_guard._keys.manager import KeyRing
+from entra_guard._keys.refresh_wait import Waiting
+from entra_guard._keys.state import KeySettings
+from entra_guard._settings_from_env import settings_from
+from entra_guard._validation.explain import Explanation, walk
+from entra_guard._validation.validate import Doubt, decide, facts_about, plausible
 from entra_guard.errors import (
     AccessError,
     ConfigurationError,
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from entra_guard._claims import Claims
-    from entra_guard._serving import Serving
+    from entra_guard._validation.active_keys import Serving
+    from entra_guard._validation.claims import Claims
 
 _REMEMBERED: Final = 200_000
 _NO_TENANTS: Final = Tenants("")

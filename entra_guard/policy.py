@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from entra_guard._guid import is_guid
-from entra_guard._issuer import PERSONAL_TENANT
+from entra_guard._common.guid import is_guid
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
+"""The tenant of all personal Microsoft accounts (Microsoft: access token claims reference)."""
 GRAPH_AUDIENCES: Final = frozenset(
     {
         "00000003-0000-0000-c000-000000000000",

@@ -6,10 +6,10 @@ from contextvars import Context, copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._cors_order import notice_order
-from entra_guard._environ import authorization, routed_path, whole_path
-from entra_guard._preflight import ask_wsgi, is_preflight_environ
-from entra_guard._request import Gate, health_answer, log_refusal
+from entra_guard._web.authenticator import Gate, health_answer, log_refusal
+from entra_guard._web.cors_check import notice_order
+from entra_guard._web.preflight import ask_wsgi, is_preflight_environ
+from entra_guard._web.wsgi_environ import authorization, routed_path, whole_path
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import Unpack
     from wsgiref.types import StartResponse, WSGIApplication
 
-    from entra_guard._any_guard import AnyGuard
-    from entra_guard._request import GateSettings
+    from entra_guard._combined_guard import AnyGuard
+    from entra_guard._web.authenticator import GateSettings
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
 

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from entra_guard._key_fetch import Source
-    from entra_guard._key_store import Snapshot
-    from entra_guard._keys_file import Saved
-    from entra_guard._metadata import Authority
+    from entra_guard._keys.discovery import Authority
+    from entra_guard._keys.fetch import Source
+    from entra_guard._keys.snapshot_file import Saved
+    from entra_guard._keys.state import Snapshot
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
@@ -59,25 +59,25 @@ def pull(settings: dict[str, Any] | None, *, tenant: str, authority: str, openid
     \b
         entra-guard keys pull --tenant <tenant id> keys.json
     """  # noqa: D301  # click wants the character, not the letters
-    from entra_guard import _keys_file  # noqa: PLC0415  # --help stays fast
-    from entra_guard._key_fetch import fetch  # noqa: PLC0415
+    from entra_guard._keys import snapshot_file  # noqa: PLC0415  # --help stays fast
+    from entra_guard._keys.fetch import fetch  # noqa: PLC0415
 
     source = _source(tenant, authority, openid=openid)
     with _client(settings) as client:
         snapshot, documents = fetch(client, source, old=None, known=None, now=0.0)
-    _keys_file.write(file, source, documents, time.time())
-    _show(file, _keys_file.load(file), snapshot)
+    snapshot_file.write(file, source, documents, time.time())
+    _show(file, snapshot_file.load(file), snapshot)
 
 
 @keys.command()
 @click.argument("file", type=_FILE, envvar="ENTRA_GUARD_KEYS_FILE")
 def show(file: Path) -> None:
     """Show FILE's age, issuers and keys. Exits with 1 where a guard with usual settings would not use it."""
-    from entra_guard import _keys_file  # noqa: PLC0415
-    from entra_guard._key_fetch import Documents, Source, accept  # noqa: PLC0415
+    from entra_guard._keys import snapshot_file  # noqa: PLC0415
+    from entra_guard._keys.fetch import Documents, Source, accept  # noqa: PLC0415
     from entra_guard.policy import TOKEN_VERSIONS  # noqa: PLC0415
 
-    saved = _keys_file.load(file)
+    saved = snapshot_file.load(file)
     source = Source(_saved_authority(saved), saved.tenant, TOKEN_VERSIONS)
     documents = Documents(saved.v2, saved.v1, saved.keys)
     if not _show(file, saved, accept(documents, source, old=None, now=0.0, configured_at=0.0)):
@@ -85,15 +85,15 @@ def show(file: Path) -> None:
 
 
 def _saved_authority(saved: Saved) -> Authority:
-    from entra_guard._metadata import Authority  # noqa: PLC0415
+    from entra_guard._keys.discovery import Authority  # noqa: PLC0415
 
     given = {"openid": Authority.openid, "external": Authority.external}
     return given.get(saved.kind, Authority.named)(saved.authority)
 
 
 def _source(tenant: str, authority: str, *, openid: bool) -> Source:
-    from entra_guard._key_fetch import Source  # noqa: PLC0415
-    from entra_guard._metadata import Authority  # noqa: PLC0415
+    from entra_guard._keys.discovery import Authority  # noqa: PLC0415
+    from entra_guard._keys.fetch import Source  # noqa: PLC0415
     from entra_guard.policy import TOKEN_VERSIONS, Tenants  # noqa: PLC0415
 
     where = Authority.openid(authority) if openid else Authority.named(authority)
@@ -107,7 +107,7 @@ def _source(tenant: str, authority: str, *, openid: bool) -> Source:
 def _client(settings: dict[str, Any] | None) -> AbstractContextManager[httpx.Client]:
     from contextlib import nullcontext  # noqa: PLC0415
 
-    from entra_guard._http import new_client  # noqa: PLC0415
+    from entra_guard._common.http import new_client  # noqa: PLC0415
 
     given = (settings or {}).get("http_client")
     return nullcontext(given) if given else new_client()
@@ -115,8 +115,8 @@ def _client(settings: dict[str, Any] | None) -> AbstractContextManager[httpx.Cli
 
 def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
     """Show a file, and tell whether its age lets a guard with the usual settings use it."""
-    from entra_guard._key_store import KeySettings  # noqa: PLC0415
-    from entra_guard._keys_file import CLOCKS_DIFFER  # noqa: PLC0415
+    from entra_guard._keys.snapshot_file import CLOCKS_DIFFER  # noqa: PLC0415
+    from entra_guard._keys.state import KeySettings  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
 
     screen = Screen()

@@ -13,7 +13,7 @@ from entra_guard.reasons import REASONS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from entra_guard.checklist import Case, Check
+    from entra_guard._validation.checklist import Case, Check
     from entra_guard.cli._screen import Screen
 
 _COLUMNS: Final = ("check", "expected", "found in a good token")
@@ -108,7 +108,7 @@ def checklist_markdown() -> str:
 
 def checklist_rows() -> list[tuple[str, str, str]]:
     """Each line of the checklist, with what it expects of a good token and finds in it."""
-    from entra_guard.checklist import AFTER_SIGNATURE, GATE  # noqa: PLC0415
+    from entra_guard._validation.checklist import AFTER_SIGNATURE, GATE  # noqa: PLC0415
 
     signature = ("signature", "holds, by the key of the issuer that the header names", "holds")
     return [*map(_check_row, GATE), signature, *map(_check_row, AFTER_SIGNATURE)]
@@ -132,9 +132,9 @@ def _named(text: str) -> str:
 def _example() -> Case:
     """A good token of a daemon, in the tenant of Microsoft's own examples, at noon."""
     from entra_guard import Policy, Tenants  # noqa: PLC0415
-    from entra_guard._claims import Claims  # noqa: PLC0415
-    from entra_guard._issuer import Issuer  # noqa: PLC0415
-    from entra_guard._keys import KeyOrigin  # noqa: PLC0415
+    from entra_guard._validation.claims import Claims  # noqa: PLC0415
+    from entra_guard._validation.issuer import Issuer  # noqa: PLC0415
+    from entra_guard._validation.jwks import KeyOrigin  # noqa: PLC0415
 
     issuer = f"https://login.microsoftonline.com/{_TENANT}/v2.0"
     claims = Claims(

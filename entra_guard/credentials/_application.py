@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 from urllib.parse import urlsplit
 
-from entra_guard._guid import is_guid
-from entra_guard._http import new_client
-from entra_guard._metadata import Authority
+from entra_guard._common.guid import is_guid
+from entra_guard._common.http import new_client
+from entra_guard._keys.discovery import Authority
 from entra_guard.credentials import _files
 from entra_guard.credentials._credential import KeptCredential
 from entra_guard.credentials._endpoint import KeptClient, TokenEndpoint

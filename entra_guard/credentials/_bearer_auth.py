@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from entra_guard._http import is_safe
+from entra_guard._common.http import is_safe
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._challenge import claims_asked
 from entra_guard.credentials._credential import check_scopes

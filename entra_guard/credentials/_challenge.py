@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.request import parse_http_list
 
-from entra_guard._json import NotStrictJsonError, read_object
+from entra_guard._common.strict_json import NotStrictJsonError, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -7,8 +7,8 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from entra_guard._json import NotStrictJsonError, read_object
-from entra_guard._shared_work import await_, wait
+from entra_guard._common.single_flight import await_, wait
+from entra_guard._common.strict_json import NotStrictJsonError, read_object
 from entra_guard.credentials._keeper import Order, TokenKeeper, surprise
 from entra_guard.credentials._token import AccessToken
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError

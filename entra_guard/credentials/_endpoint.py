@@ -7,7 +7,7 @@ import uuid
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._http import exchange
+from entra_guard._common.http import exchange
 from entra_guard.credentials._refusals import refused, unanswered
 from entra_guard.credentials._token import AccessToken, UnreadableTokenError, read_token
 from entra_guard.errors import FetchError, TokenAcquisitionError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from entra_guard._http import Answer
+    from entra_guard._common.http import Answer
 
 LIMIT: Final = 256 * 1024
 _WORTH_RETRYING: Final = frozenset({"connect", "http"})

@@ -12,8 +12,8 @@ from functools import partial
 from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from entra_guard._bounded import Bounded
-from entra_guard._shared_work import SharedWork
+from entra_guard._common.lru import Bounded
+from entra_guard._common.single_flight import SharedWork
 from entra_guard.credentials import _failures
 from entra_guard.credentials._failures import Failure
 from entra_guard.credentials._token import SKEW, AccessToken

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from entra_guard._guid import is_guid
-from entra_guard._http import Answer, exchange, new_client
+from entra_guard._common.guid import is_guid
+from entra_guard._common.http import Answer, exchange, new_client
 from entra_guard.credentials import _files
 from entra_guard.credentials._credential import KeptCredential
 from entra_guard.credentials._endpoint import LIMIT, KeptClient, token_from

@@ -12,7 +12,7 @@ import weakref
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from entra_guard._shared_work import SharedWork, wait
+from entra_guard._common.single_flight import SharedWork, wait
 from entra_guard.credentials._sealing import NotSealedByUsError, Seal
 from entra_guard.errors import ConfigurationError
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._guid import is_guid
-from entra_guard._http import retry_after
+from entra_guard._common.guid import is_guid
+from entra_guard._common.http import retry_after
 from entra_guard.credentials._hints import HINTS
 from entra_guard.errors import FetchError, TokenAcquisitionError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
-    from entra_guard._http import Answer
+    from entra_guard._common.http import Answer
 
 _RETRYABLE_ERRORS: Final = frozenset({"temporarily_unavailable", "server_error"})
 _RETRYABLE_STATUS: Final = frozenset({408, 429})

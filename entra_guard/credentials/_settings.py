@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._http import checked_proxy
+from entra_guard._common.http import checked_proxy
 from entra_guard.credentials._keeper import Keeping
 from entra_guard.errors import ConfigurationError
 

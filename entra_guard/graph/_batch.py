@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._http import retry_after
+from entra_guard._common.http import retry_after
 from entra_guard.graph._conversation import PROBLEMS, Ask, Conversation, Pause, ask
 from entra_guard.graph._errors import GraphError, graph_error
 from entra_guard.graph._urls import relative

@@ -11,8 +11,8 @@ import anyio.to_thread
 import httpx
 from anyio.lowlevel import RunVar
 
-from entra_guard._http import UNPROXIED, steps_named, timeouts
-from entra_guard._metadata import CLOUDS
+from entra_guard._common.http import UNPROXIED, steps_named, timeouts
+from entra_guard._keys.discovery import CLOUDS
 from entra_guard.credentials import BearerAuth
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._chain import members_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from entra_guard._http import retry_after
+from entra_guard._common.http import retry_after
 from entra_guard.errors import FetchError, TokenAcquisitionError
 from entra_guard.graph._errors import GraphError, graph_error
 

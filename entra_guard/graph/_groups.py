@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec.structs import replace
 
-from entra_guard._bounded import Bounded
-from entra_guard._guid import is_guid
-from entra_guard._shared_work import SharedWork, await_, wait
+from entra_guard._common.guid import is_guid
+from entra_guard._common.lru import Bounded
+from entra_guard._common.single_flight import SharedWork, await_, wait
 from entra_guard.credentials._azure import adapted, needs_event_loop
 from entra_guard.errors import (
     AccessError,

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from entra_guard._http import is_safe
+from entra_guard._common.http import is_safe
 from entra_guard.credentials._origin import Hosts, origin_of
 from entra_guard.errors import ConfigurationError
 

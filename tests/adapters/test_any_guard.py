@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entra_guard import Principal
-    from entra_guard._any_guard import AnyGuard
+    from entra_guard._combined_guard import AnyGuard
 
     Verify = Callable[[AnyGuard, str], Principal]
 

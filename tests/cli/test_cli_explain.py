@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from entra_guard import Guard
-from entra_guard.checklist import CHECKLIST
+from entra_guard._validation.checklist import CHECKLIST
 from entra_guard.cli._findings import show_steps
 from entra_guard.cli._group import group
 from entra_guard.cli._screen import Screen

@@ -144,7 +144,7 @@ def test_a_missing_extra_is_told_with_what_to_install(package: str, arguments: l
 
 def test_a_mistake_in_the_code_is_not_taken_for_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["entra-guard", "checklist"])
-    monkeypatch.setitem(sys.modules, "entra_guard.checklist", None)
+    monkeypatch.setitem(sys.modules, "entra_guard._validation.checklist", None)
     with pytest.raises(ModuleNotFoundError):
         main()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from entra_guard.checklist import CHECKLIST
+from entra_guard._validation.checklist import CHECKLIST
 from entra_guard.cli._group import group
 from entra_guard.cli.reasons import (
     _example,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from entra_guard import AccessError, Tenants
-from entra_guard.checklist import CHECKLIST
+from entra_guard._validation.checklist import CHECKLIST
 from entra_guard.reasons import REASONS
 
 GUID = "11112222-bbbb-3333-cccc-4444dddd5555"

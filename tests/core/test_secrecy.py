@@ -95,7 +95,7 @@ def test_a_stranger_cannot_write_log_lines(office, everything_logged):
 def test_claims_show_no_names_however_they_are_printed(office):
     from rich.pretty import pretty_repr
 
-    from entra_guard._claims import read_claims
+    from entra_guard._validation.claims import read_claims
 
     claims = read_claims(b'{"iss":"i","name":"Alice","email":"alice@contoso.com"}')
     assert "lice" not in repr(claims) + pretty_repr(claims)

@@ -1,4 +1,4 @@
-"""The house: which module may lean on which, and what an import brings along."""
+"""The layers: which module may import which, and what an import loads."""
 
 from __future__ import annotations
 
@@ -11,87 +11,93 @@ import pytest
 
 import entra_guard
 
-HOUSE = Path(entra_guard.__file__).parent
+ROOT = Path(entra_guard.__file__).parent
 
-# A module imports only from layers below its own.
+# A folder, or a module at the top, imports only from layers below it.
 LAYERS = [
-    {"reasons", "_guid", "_issuer", "_bounded", "_key_keeper", "_waiting", "_late_imports"},
+    {"reasons"},
     {"errors"},
-    {"_json", "_shared_work", "_keys", "policy"},
-    {"_claims", "_jws", "_http", "principal"},
-    {"_metadata", "requirement", "checklist", "_verdicts"},
-    {"_key_store", "_environment", "_serving"},
-    {"_key_fetch"},
-    {"_keys_file"},
-    {"_key_ring"},
-    {"_decision", "_explain", "_health"},
-    {"_any_guard"},
-    {"guard", "credentials"},
+    {"_common"},
+    {"policy", "principal"},
+    {"requirement"},
+    {"_validation"},
+    {"_keys"},
+    {"_combined_guard", "_settings_from_env"},
+    {"guard"},
+    {"credentials"},
     {"graph"},
-    {"_request", "requires", "_environ", "_openapi", "_asgi_expiry", "_cors_order", "_preflight"},
+    {"_web"},
     {"asgi", "wsgi"},
     {"fastapi", "flask", "django"},
     {"drf"},
     {"testing", "cli"},
 ]
-FREE = {"__init__"}  # gathers the public names
+PUBLIC_NAMES = "__init__"  # imports from all layers
+MOST_TOP_LEVEL_MODULES = 22
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
 
 
 def imports_of(path: Path) -> set[str]:
-    """The modules of this package that a file imports when it runs; not those for type checkers only."""
+    """Return the dotted names that a file imports when it runs, also inside of functions."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        if is_type_checking(node):
             node.body = []
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "entra_guard":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("entra_guard."):
-            found.add(node.module.split(".")[1])
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "entra_guard":
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
         elif isinstance(node, ast.Import):
-            found |= {
-                alias.name.split(".")[1] for alias in node.names if alias.name.startswith("entra_guard.")
-            }
+            found |= {alias.name for alias in node.names if alias.name.startswith("entra_guard.")}
     return found
+
+
+def module_name(path: Path) -> str:
+    parts = ("entra_guard", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+IMPORTS = {name: (imports_of(path) & MODULES.keys()) - {name} for name, path in MODULES.items()}
 
 
 def layer_of(name: str) -> int | None:
     return next((depth for depth, layer in enumerate(LAYERS) if name in layer), None)
 
 
-def files() -> list[Path]:
-    return [path for path in sorted(HOUSE.rglob("*.py")) if path.relative_to(HOUSE).parts[0] != "emulator"]
+def top_of(module: str) -> str:
+    """Return the folder or top-level module that a module is in."""
+    return module.split(".")[1] if "." in module else PUBLIC_NAMES
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if top_of(name) not in {PUBLIC_NAMES, "emulator"}]
+)
+def test_a_module_imports_only_from_lower_layers(module):
+    top = top_of(module)
+    depth = layer_of(top)
+    assert depth is not None, f"give {top} a layer"
+    allowed = {top} | ({"emulator"} if top in ("cli", "testing") else set())
+    allowed |= {PUBLIC_NAMES} if depth > layer_of("guard") else set()
+    allowed |= {name for layer in LAYERS[:depth] for name in layer}
+    assert {top_of(name) for name in IMPORTS[module]} - allowed == set()
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(HOUSE)))
-def test_a_module_leans_only_on_lower_layers(path):
-    room = room_of(path)
-    if room in FREE:
-        return
-    depth = layer_of(room)
-    assert depth is not None, f"give {room} a layer"
-    above = {
-        name
-        for name in imports_of(path)
-        if name != room and (layer_of(name) is None or layer_of(name) >= depth)
-    }
-    allowed = {"emulator"} if room in ("cli", "testing") else set()
-    public = {name for name in above if hasattr(entra_guard, name) and layer_of(name) is None}
-    assert above - allowed - (public if depth > layer_of("guard") else set()) == set()
+def test_the_emulator_imports_nothing_of_the_other_folders():
+    for name in MODULES:
+        if top_of(name) == "emulator":
+            assert {top_of(found) for found in IMPORTS[name]} <= {"emulator"}, name
 
 
-def test_the_emulator_stands_aside():
-    for path in (HOUSE / "emulator").rglob("*.py"):
-        assert imports_of(path) <= {"emulator"}, path
+def test_there_are_few_modules_at_the_top_level():
+    assert len(list(ROOT.glob("*.py"))) <= MOST_TOP_LEVEL_MODULES
 
 
 def test_every_module_says_in_its_first_line_what_it_is():
-    for path in HOUSE.rglob("*.py"):
+    for path in ROOT.rglob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text())), path
 
 

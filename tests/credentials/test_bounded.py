@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from entra_guard._bounded import Bounded
+from entra_guard._common.lru import Bounded
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from entra_guard._http import Answer
+from entra_guard._common.http import Answer
 from entra_guard.credentials import ClientSecretCredential, TokenAcquisitionError
 from entra_guard.credentials._hints import HINTS
 from entra_guard.credentials._refusals import harmless, refused
@@ -201,7 +201,7 @@ def test_an_error_survives_pickling(office: Office, get: Get) -> None:
 
 
 def test_a_claims_challenge_of_the_authority_reaches_the_caller(get: Get) -> None:
-    from entra_guard._http import Answer
+    from entra_guard._common.http import Answer
     from entra_guard.credentials._refusals import refused
 
     claims = '{"access_token":{"capolids":{"essential":true,"values":["x"]}}}'

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entra_guard import ConfigurationError
-from entra_guard._issuer import Issuer
-from entra_guard._key_store import (
+from entra_guard._keys.state import (
     NEVER,
     Allowance,
     KeySettings,
@@ -25,7 +24,8 @@ from entra_guard._key_store import (
     forked,
     succeeded,
 )
-from entra_guard._keys import read_keys
+from entra_guard._validation.issuer import Issuer
+from entra_guard._validation.jwks import read_keys
 from entra_guard.emulator import Emulator
 
 HOUR, DAY = 3600.0, 24 * 3600.0

@@ -10,8 +10,9 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from entra_guard import Authority, _keys_file
-from entra_guard._key_fetch import Documents, Source
+from entra_guard import Authority
+from entra_guard._keys import snapshot_file
+from entra_guard._keys.fetch import Documents, Source
 from entra_guard.cli._group import group
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def test_show_knows_an_external_tenant_on_a_domain_of_its_own(
     plain = [{name: key[name] for name in ("kty", "use", "kid", "n", "e")} for key in keys]
     v2 = {"issuer": f"https://{tenant}.ciamlogin.com/{tenant}/v2.0", "jwks_uri": f"{host}/{tenant}/keys"}
     source = Source(Authority.external(host), tenant, frozenset({"2.0"}))
-    _keys_file.write(path, source, Documents(v2, None, {"keys": plain}), time.time())
+    snapshot_file.write(path, source, Documents(v2, None, {"keys": plain}), time.time())
     shown = run("show", path)
     assert shown.exit_code == 0, shown.output
     assert "ciamlogin.com" in shown.output

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from keys_office import HOUR, Answer, Office, World, await_waiters, in_background, settle, until
 
 from entra_guard import FetchError, KeySettings
-from entra_guard._issuer import Issuer
-from entra_guard._serving import Serving
-from entra_guard._verdicts import Verdicts
+from entra_guard._validation.active_keys import Serving
+from entra_guard._validation.issuer import Issuer
+from entra_guard._validation.verified_tokens import Verdicts
 from entra_guard.emulator import Emulator
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ import httpx
 import pytest
 from keys_office import HOUR, Office, World, settle
 
-from entra_guard import FetchError, _keys_file
-from entra_guard._key_fetch import Documents
+from entra_guard import FetchError
+from entra_guard._keys import snapshot_file
+from entra_guard._keys.fetch import Documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -280,15 +281,15 @@ def test_readers_see_the_old_file_or_the_new_one_and_nothing_between(office: Off
 
     def rewrite() -> None:
         for moment in range(200):
-            _keys_file.write(file, source, documents, float(moment))
+            snapshot_file.write(file, source, documents, float(moment))
         done.set()
 
     writer = threading.Thread(target=rewrite)
     writer.start()
     while not done.is_set():
-        assert _keys_file.load(file).keys == documents.keys
+        assert snapshot_file.load(file).keys == documents.keys
     writer.join()
-    assert _keys_file.load(file).fetched_at == 199
+    assert snapshot_file.load(file).fetched_at == 199
     assert list(file.parent.iterdir()) == [file]
 
 
@@ -296,17 +297,17 @@ def test_a_set_of_keys_as_large_as_may_be_fetched_can_be_read_again(
     office: Office, world: World, file: Path
 ) -> None:
     edit(file, lambda saved: saved["keys"].update(padding=[[number] for number in range(20_000)]))
-    saved = _keys_file.load(file)
+    saved = snapshot_file.load(file)
     source = office.guard()._ring.source
-    _keys_file.write(file, source, Documents(saved.v2, saved.v1, saved.keys), saved.fetched_at)
+    snapshot_file.write(file, source, Documents(saved.v2, saved.v1, saved.keys), saved.fetched_at)
     assert world.ask(office.guard(keys_file=file), office.token()).status == 200
 
 
 def test_what_could_not_be_read_again_is_not_written(office: Office, file: Path) -> None:
-    before, saved = file.read_bytes(), _keys_file.load(file)
+    before, saved = file.read_bytes(), snapshot_file.load(file)
     documents = Documents(saved.v2, saved.v1, {"padding": "x" * 600_000})
-    with pytest.raises(_keys_file.KeysFileError, match="are read at the most"):
-        _keys_file.write(file, office.guard()._ring.source, documents, saved.fetched_at)
+    with pytest.raises(snapshot_file.KeysFileError, match="are read at the most"):
+        snapshot_file.write(file, office.guard()._ring.source, documents, saved.fetched_at)
     assert file.read_bytes() == before
 
 
@@ -319,7 +320,7 @@ def test_a_write_that_fails_leaves_all_as_it_was(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(_keys_file.KeysFileError, match="No space left"):
-        _keys_file.write(file, ring.source, ring._documents, 1.0)
+    with pytest.raises(snapshot_file.KeysFileError, match="No space left"):
+        snapshot_file.write(file, ring.source, ring._documents, 1.0)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from keys_office import HOUR, Office, World, settle, until
 
-from entra_guard import _key_keeper
-from entra_guard._key_keeper import start_keeper
+from entra_guard._keys import refresh_thread
+from entra_guard._keys.refresh_thread import start_keeper
 
 if TYPE_CHECKING:
     import pytest
@@ -249,7 +249,7 @@ class Stumbling:
 def test_a_stumble_is_logged_and_the_next_visit_comes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(_key_keeper, "_AFTER_A_STUMBLE", 0.001)
+    monkeypatch.setattr(refresh_thread, "_AFTER_A_STUMBLE", 0.001)
     kept = Stumbling()
     wake = start_keeper(kept)
     until(lambda: kept.visits == 2)

@@ -12,13 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from keys_office import Office, World, settle, until
 
-from entra_guard import FetchError, Guard, KeySettings, _key_ring
-from entra_guard._http import get_json
-from entra_guard._issuer import Issuer
-from entra_guard._key_fetch import fetch
-from entra_guard._key_keeper import start_keeper
-from entra_guard._keys import KeysRefusedError, read_keys
-from entra_guard._waiting import Waiting
+from entra_guard import FetchError, Guard, KeySettings
+from entra_guard._common.http import get_json
+from entra_guard._keys import manager
+from entra_guard._keys.fetch import fetch
+from entra_guard._keys.refresh_thread import start_keeper
+from entra_guard._keys.refresh_wait import Waiting
+from entra_guard._validation.issuer import Issuer
+from entra_guard._validation.jwks import KeysRefusedError, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +109,7 @@ def test_only_what_a_second_try_may_mend_is_tried_again(
 def test_strict_startup_waits_no_longer_than_a_round_may_take(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_key_ring, "_GIVE_UP", 0.05)
+    monkeypatch.setattr(manager, "_GIVE_UP", 0.05)
     office.gate.hold(1)
     with pytest.raises(FetchError, match="not done in time"):
         office.guard(strict_startup=True)

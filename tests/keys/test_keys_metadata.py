@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from entra_guard import Authority, ConfigurationError
-from entra_guard._http import is_safe
-from entra_guard._metadata import ConfigurationRefusedError, read_configuration
+from entra_guard._common.http import is_safe
+from entra_guard._keys.discovery import ConfigurationRefusedError, read_configuration
 
 TENANT = "c0c05a00-1d00-4a11-8b0b-0c0a11ce0001"
 HOST = "https://login.example.com"

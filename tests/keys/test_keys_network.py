@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from keys_office import Answer, Office, World
 
 from entra_guard import ConfigurationError, FetchError, Guard
-from entra_guard._http import exchange
+from entra_guard._common.http import exchange
 from entra_guard.emulator import Emulator
 from entra_guard.emulator._server import LoopbackServer
 

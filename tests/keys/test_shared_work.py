@@ -10,7 +10,7 @@ import anyio
 import pytest
 import trio
 
-from entra_guard._shared_work import SharedWork, await_, wait
+from entra_guard._common.single_flight import SharedWork, await_, wait
 
 WORLDS = ["asyncio", "trio"]
 

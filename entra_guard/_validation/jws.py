@@ -14,11 +14,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from entra_guard._json import UNREADABLE, NotStrictJsonError, read_object
+from entra_guard._common.strict_json import UNREADABLE, NotStrictJsonError, read_object
 from entra_guard.errors import AccessError, refusal
 
 if TYPE_CHECKING:
-    from entra_guard._keys import SigningKey
+    from entra_guard._validation.jwks import SigningKey
 
 MAX_TOKEN: Final = 16 * 1024
 _MAX_KID: Final = 128

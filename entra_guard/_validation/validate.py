@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entra_guard._claims import Claims, read_claims, refuse_ambiguous, write_claims
-from entra_guard._jws import decode, read_header, refuse_ambiguous_header, signature_holds, split
-from entra_guard._keys import KeyOrigin
-from entra_guard.checklist import AFTER_SIGNATURE, CHECKLIST, GATE, Case, Decide, nearest_audience
+from entra_guard._validation.checklist import AFTER_SIGNATURE, CHECKLIST, GATE, Case, Decide, nearest_audience
+from entra_guard._validation.claims import Claims, read_claims, refuse_ambiguous, write_claims
+from entra_guard._validation.jwks import KeyOrigin
+from entra_guard._validation.jws import decode, read_header, refuse_ambiguous_header, signature_holds, split
 from entra_guard.errors import refusal
 from entra_guard.principal import Identity, Principal
 
 if TYPE_CHECKING:
-    from entra_guard._serving import Serving
+    from entra_guard._validation.active_keys import Serving
     from entra_guard.policy import Policy
 
 _GATE: Final = tuple(check.decide for check in GATE)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from entra_guard._guid import is_guid, is_tenant_id
-from entra_guard._issuer import PERSONAL_TENANT, Issuer, fill
-from entra_guard.policy import GRAPH_AUDIENCES, TOKEN_VERSIONS
+from entra_guard._common.guid import is_guid, is_tenant_id
+from entra_guard._validation.issuer import Issuer, fill
+from entra_guard.policy import GRAPH_AUDIENCES, PERSONAL_TENANT, TOKEN_VERSIONS
 
 if TYPE_CHECKING:
-    from entra_guard._claims import Claims
-    from entra_guard._keys import KeyOrigin
+    from entra_guard._validation.claims import Claims
+    from entra_guard._validation.jwks import KeyOrigin
     from entra_guard.policy import Policy
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 TENANT_PLACEHOLDER: Final = "{tenantid}"
-PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
-"""The tenant of all personal Microsoft accounts (Microsoft: access token claims reference)."""
 
 
 @dataclass(frozen=True, slots=True)

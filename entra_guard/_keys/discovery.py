@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from entra_guard._guid import is_guid
-from entra_guard._http import is_safe
-from entra_guard._issuer import PERSONAL_TENANT, TENANT_PLACEHOLDER, Issuer
+from entra_guard._common.guid import is_guid
+from entra_guard._common.http import is_safe
+from entra_guard._validation.issuer import TENANT_PLACEHOLDER, Issuer
 from entra_guard.errors import ConfigurationError
+from entra_guard.policy import PERSONAL_TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

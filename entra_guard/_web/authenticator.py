@@ -12,7 +12,7 @@ from entra_guard.requirement import Requirement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from entra_guard._any_guard import AnyGuard
+    from entra_guard._combined_guard import AnyGuard
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
 

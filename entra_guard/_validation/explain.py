@@ -8,18 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from entra_guard import _jws
-from entra_guard._claims import Claims, read_claims, refuse_ambiguous
-from entra_guard._issuer import Issuer
-from entra_guard._keys import KeyOrigin, SigningKey
-from entra_guard.checklist import AFTER_SIGNATURE, GATE, Case, Check
+from entra_guard._validation import jws
+from entra_guard._validation.checklist import AFTER_SIGNATURE, GATE, Case, Check
+from entra_guard._validation.claims import Claims, read_claims, refuse_ambiguous
+from entra_guard._validation.issuer import Issuer
+from entra_guard._validation.jwks import KeyOrigin, SigningKey
 from entra_guard.errors import AccessError, printable
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard._serving import Serving
+    from entra_guard._validation.active_keys import Serving
     from entra_guard.policy import Policy
 
 
@@ -104,7 +104,7 @@ def walk(token: bytes, policy: Policy, serving: Serving | None, now: float) -> t
         now: Seconds since the epoch.
     """
     try:
-        header_part, payload_part, signature_part, signing_input = _jws.split(token)
+        header_part, payload_part, signature_part, signing_input = jws.split(token)
     except AccessError as error:
         return (_failed("form", "three base64url segments", error), *_open("header", "claims"), *_all_open())
     steps = [Step("form", "pass", "three base64url segments", f"three, {len(token)} bytes together")]
@@ -133,11 +133,11 @@ def _without_issuer(policy: Policy, claims: Claims, now: float) -> tuple[Step, .
     return (*gate, *_open("key", "signature", *(check.name for check in AFTER_SIGNATURE)))
 
 
-def _header(segment: bytes, policy: Policy, steps: list[Step]) -> _jws.Header | None:
+def _header(segment: bytes, policy: Policy, steps: list[Step]) -> jws.Header | None:
     expected = " or ".join(sorted(policy.algorithms))
     try:
-        header = _jws.read_header(segment, policy.algorithms)
-        _jws.refuse_ambiguous_header(segment)
+        header = jws.read_header(segment, policy.algorithms)
+        jws.refuse_ambiguous_header(segment)
     except AccessError as error:
         steps.append(_failed("header", f"{expected}, and a kid", error))
         return None
@@ -148,7 +148,7 @@ def _header(segment: bytes, policy: Policy, steps: list[Step]) -> _jws.Header | 
 def _claims(segment: bytes, steps: list[Step]) -> Claims | None:
     expected = "one JSON object, each name once, exact types"
     try:
-        payload = _jws.decode(segment)
+        payload = jws.decode(segment)
         claims = read_claims(payload)
         refuse_ambiguous(payload)
     except AccessError as error:
@@ -158,9 +158,9 @@ def _claims(segment: bytes, steps: list[Step]) -> Claims | None:
     return claims
 
 
-def _signature(key: SigningKey, header: _jws.Header, signing_input: bytes, segment: bytes) -> Step:
+def _signature(key: SigningKey, header: jws.Header, signing_input: bytes, segment: bytes) -> Step:
     try:
-        holds = _jws.signature_holds(key, header.alg, signing_input, _jws.decode(segment))
+        holds = jws.signature_holds(key, header.alg, signing_input, jws.decode(segment))
     except AccessError as error:
         return _failed("signature", "holds", error)
     if holds:

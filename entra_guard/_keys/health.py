@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from entra_guard import _key_store
+from entra_guard._keys import state as key_state
 
 if TYPE_CHECKING:
-    from entra_guard._key_ring import KeyRing
+    from entra_guard._keys.manager import KeyRing
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Health:
 def health_of(ring: KeyRing, now: float) -> Health:
     """Read a ring's health; `now` in monotonic seconds."""
     state = ring.state
-    snapshot = _key_store.expired(state, now).snapshot
+    snapshot = key_state.expired(state, now).snapshot
     status = "unavailable" if snapshot is None else "degraded" if state.failing else "ok"
     return Health(
         status,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entra_guard._bounded import Bounded
+from entra_guard._common.lru import Bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard._issuer import Issuer
-    from entra_guard._jws import Header
-    from entra_guard._keys import SigningKey
-    from entra_guard._verdicts import Verdicts
+    from entra_guard._validation.issuer import Issuer
+    from entra_guard._validation.jwks import SigningKey
+    from entra_guard._validation.jws import Header
+    from entra_guard._validation.verified_tokens import Verdicts
 
 _STRANGERS: Final = 256
 _KNOWN_HEADERS: Final = 64

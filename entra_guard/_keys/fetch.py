@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._http import get_json
-from entra_guard._key_store import Snapshot
-from entra_guard._keys import KeysRefusedError, read_keys
-from entra_guard._metadata import ConfigurationRefusedError, read_configuration
+from entra_guard._common.http import get_json
+from entra_guard._keys.discovery import ConfigurationRefusedError, read_configuration
+from entra_guard._keys.state import Snapshot
+from entra_guard._validation.jwks import KeysRefusedError, read_keys
 from entra_guard.errors import FetchError
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from entra_guard._http import Answer
-    from entra_guard._issuer import Issuer
-    from entra_guard._metadata import Authority
+    from entra_guard._common.http import Answer
+    from entra_guard._keys.discovery import Authority
+    from entra_guard._validation.issuer import Issuer
 
 _CONFIGURATION_LIMIT: Final = 64 * 1024
 _KEYS_LIMIT: Final = 256 * 1024

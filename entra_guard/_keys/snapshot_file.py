@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from entra_guard._key_fetch import Documents, Source
+from entra_guard._keys.fetch import Documents, Source
 from entra_guard.errors import EntraGuardError
 
 _FORMAT: Final = 1

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from entra_guard._issuer import fill
+from entra_guard._validation.issuer import fill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard._issuer import Issuer
+    from entra_guard._validation.issuer import Issuer
 
 _MIN_RSA_BITS: Final = 2048
 _MAX_KEYS: Final = 100

@@ -10,15 +10,15 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from entra_guard import _jws
-from entra_guard._claims import Claims, read_claims
-from entra_guard._health import Health
+from entra_guard._keys.health import Health
+from entra_guard._validation import jws
+from entra_guard._validation.claims import Claims, read_claims
 from entra_guard.errors import AccessError, ConfigurationError, KeysUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from entra_guard._explain import Explanation
+    from entra_guard._validation.explain import Explanation
     from entra_guard.guard import Guard
     from entra_guard.policy import Policy
     from entra_guard.principal import Principal
@@ -142,7 +142,7 @@ def _refusal(guard: Guard, token: bytes) -> AccessError | None:
 def _unverified(token: bytes) -> Claims:
     """What a token says of itself; nothing where it is no token, which any guard can tell."""
     with suppress(AccessError):
-        return read_claims(_jws.decode(_jws.split(token)[1]))
+        return read_claims(jws.decode(jws.split(token)[1]))
     return Claims()
 
 

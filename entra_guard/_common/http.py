@@ -18,8 +18,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from entra_guard._json import NotStrictJsonError, read_object
-from entra_guard._late_imports import load_late_imports
+from entra_guard._common.fork_lock import load_late_imports
+from entra_guard._common.strict_json import NotStrictJsonError, read_object
 from entra_guard.errors import ConfigurationError, FetchError
 
 if TYPE_CHECKING:

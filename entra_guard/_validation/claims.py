@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from entra_guard._json import UNREADABLE, NotStrictJsonError, read_object
+from entra_guard._common.strict_json import UNREADABLE, NotStrictJsonError, read_object
 from entra_guard.errors import refusal
 
 # From 1970 to the year 10000, in seconds: no lifetime lies elsewhere, whoever wrote it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entra_guard._bounded import Bounded
+from entra_guard._common.lru import Bounded
 
 if TYPE_CHECKING:
     from entra_guard.principal import Identity  # noqa: F401  # the type of what is kept

@@ -16,8 +16,8 @@ from entra_guard.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard._issuer import Issuer
-    from entra_guard._keys import KeySet, SigningKey
+    from entra_guard._validation.issuer import Issuer
+    from entra_guard._validation.jwks import KeySet, SigningKey
 
 NEVER: Final = float("-inf")
 """A moment before all others: what is due since then is due."""

@@ -18,15 +18,16 @@ from random import SystemRandom  # forked processes share the state of any other
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
-from entra_guard import _key_store, _keys_file
-from entra_guard._http import new_client
-from entra_guard._key_fetch import Documents, accept, fetch
-from entra_guard._key_keeper import start_keeper
-from entra_guard._key_store import NEVER, KeySettings, KeyState, Snapshot
-from entra_guard._late_imports import NO_FORK, load_late_imports
-from entra_guard._serving import Serving
-from entra_guard._shared_work import SharedWork, wait
-from entra_guard._verdicts import Verdicts
+from entra_guard._common.fork_lock import NO_FORK, load_late_imports
+from entra_guard._common.http import new_client
+from entra_guard._common.single_flight import SharedWork, wait
+from entra_guard._keys import snapshot_file
+from entra_guard._keys import state as key_state
+from entra_guard._keys.fetch import Documents, accept, fetch
+from entra_guard._keys.refresh_thread import start_keeper
+from entra_guard._keys.state import NEVER, KeySettings, KeyState, Snapshot
+from entra_guard._validation.active_keys import Serving
+from entra_guard._validation.verified_tokens import Verdicts
 from entra_guard.errors import FetchError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from entra_guard._key_fetch import Source
+    from entra_guard._keys.fetch import Source
 
 log: Final = logging.getLogger("entra_guard.keys")
 
@@ -101,7 +102,7 @@ class KeyRing:
     def begin_in_child(self) -> None:
         """Go on in a forked process."""
         self._after_fork()
-        self.state = _key_store.forked(self.state, self._jitter())
+        self.state = key_state.forked(self.state, self._jitter())
 
     def _after_fork(self) -> None:
         """A new process has no background thread yet: its first reader is to start one."""
@@ -155,7 +156,7 @@ class KeyRing:
             if future := self._in_flight(now):
                 return future if familiar or self._admit() else None
             before = self.state
-            after = _key_store.forced(before, now, self._jitter(), familiar=familiar)
+            after = key_state.forced(before, now, self._jitter(), familiar=familiar)
             if after is None:
                 return None
             future = self._start(
@@ -283,7 +284,7 @@ class KeyRing:
             raise
         with self._changing():
             before = self.state
-            state = _key_store.succeeded(before, snapshot, self._monotonic(), self._jitter())
+            state = key_state.succeeded(before, snapshot, self._monotonic(), self._jitter())
             if state is before:
                 return  # something newer is at hand
             self._documents = documents
@@ -318,7 +319,7 @@ class KeyRing:
         refused = isinstance(error, FetchError) and error.step == "content"
         after = error.retry_after if isinstance(error, FetchError) else None
         before = self.state
-        self.state = _key_store.failed(
+        self.state = key_state.failed(
             before, error, began, now, self._jitter(), retry_after=after, refused=refused
         )
         kept = "none at hand" if self.serving is None else "the keys at hand stay"
@@ -361,7 +362,7 @@ class KeyRing:
             self._say(logging.DEBUG, "skipped a key: %s", line)
 
     def _expire(self, now: float) -> None:
-        state = _key_store.expired(self.state, now)
+        state = key_state.expired(self.state, now)
         if state is not self.state:
             self._swap(state)
 
@@ -386,12 +387,12 @@ class KeyRing:
             return False
         old = self.state.snapshot
         try:
-            documents, age = _keys_file.read(
+            documents, age = snapshot_file.read(
                 path, self.source, now=self._wall(), max_age=self.settings.max_stale
             )
             asked = self._monotonic() - age
             snapshot = accept(documents, self.source, old=old, now=asked, configured_at=NEVER)
-        except (_keys_file.KeysFileError, FetchError) as error:
+        except (snapshot_file.KeysFileError, FetchError) as error:
             # It is read again at the next failure: what was wrong may be this host's clock, or its rights.
             level = logging.INFO if str(error) == self._file_refused else logging.WARNING
             log.log(level, "keys file not used: %s", error)
@@ -399,7 +400,7 @@ class KeyRing:
             return False
         self._file_stamp, self._file_refused = stamp, ""
         with self._changing():
-            state = _key_store.adopted(self.state, snapshot, self._monotonic())
+            state = key_state.adopted(self.state, snapshot, self._monotonic())
             if state is self.state:
                 return False
             self._swap(state)
@@ -410,9 +411,9 @@ class KeyRing:
         if path is None:
             return
         try:
-            _keys_file.write(path, self.source, documents, self._wall())
+            snapshot_file.write(path, self.source, documents, self._wall())
             self._file_stamp = _stamp(path)
-        except _keys_file.KeysFileError as error:
+        except snapshot_file.KeysFileError as error:
             log.warning("keys file not written: %s", error)
 
 

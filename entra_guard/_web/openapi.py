@@ -10,7 +10,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._any_guard import AnyGuard
+from entra_guard._combined_guard import AnyGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -1,0 +1,1 @@
+"""Helpers that every layer may use: HTTP, strict JSON, caches, single flight."""

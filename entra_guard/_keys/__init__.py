@@ -1,0 +1,1 @@
+"""The life cycle of signing keys: discovery, fetch, cache, refresh."""

@@ -1,0 +1,1 @@
+"""What every web adapter needs; imports no framework."""
