@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._web.authenticator import Gate, health_answer, log_refusal
 from entra_guard._web.cors_check import notice_order
-from entra_guard._web.preflight import ask, is_preflight
+from entra_guard._web.preflight import (
+    framework_of,
+    is_cors_middleware,
+    is_preflight,
+    log_refused_preflight,
+    send_preflight_response,
+)
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, run_for
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal, unbind_principal
@@ -47,9 +53,11 @@ class Credentials:
 class GuardMiddleware:
     """Lets requests with a good token reach the application, and answers all others.
 
-    Handlers find the `Principal` as `request.user`, and `current_principal()` works anywhere below. A
-    CORS preflight is passed on without its body; put CORS handling before the guard all the same, so
-    that pages can read refusals.
+    Handlers find the `Principal` as `request.user`, and `current_principal()` works anywhere below.
+
+    Put CORS handling outside of the guard. A CORS preflight is a request without a token and gets 401,
+    as any other. One exception: where `app` is Starlette's own CORSMiddleware, that middleware answers
+    preflights, and nothing inside of it runs.
 
     Litestar, Quart and Falcon answer every exception themselves: for `@requires` in them, register a
     handler for `AccessError` that answers with its `status`, `headers` and `body`.
@@ -78,8 +86,9 @@ class GuardMiddleware:
         if kind == "lifespan" or self._gate.is_public(_routed_path(scope)):
             await self.app(scope, receive, send)
             return
-        if scope.get("method") == "OPTIONS" and is_preflight(scope):
-            await ask(self.app, scope, receive, send)
+        preflight = is_preflight(scope)
+        if preflight and is_cors_middleware(self.app):
+            await send_preflight_response(self.app, scope, receive, send)
             return
         begun = ""
 
@@ -101,6 +110,8 @@ class GuardMiddleware:
         except AccessError as error:
             if begun not in _REFUSABLE:
                 raise
+            if preflight:
+                log_refused_preflight(framework_of(self.app, scope))
             await refuse(error, scope, send, accepted=bool(begun))
         finally:
             if bound is not None:

@@ -4,9 +4,10 @@
     MIDDLEWARE = ["corsheaders.middleware.CorsMiddleware", "entra_guard.django.GuardMiddleware", ...]
 
 What ENTRA_GUARD understands beside the guard are the words of every adapter: `public`, `roles`,
-`scopes`, `app_only`, `users_only`, `close_at_expiry`. The guard goes after CORS handling, and before
-everything that needs the caller. Django's own check against cross-site forgery stays what it is: views
-that only programs POST to are marked `csrf_exempt`, as REST framework does for its own.
+`scopes`, `app_only`, `users_only`, `close_at_expiry`. The guard goes after CORS handling, as
+it refuses CORS preflights, which carry no token, and before everything that needs the caller. Django's
+own check against cross-site forgery stays what it is: views that only programs POST to are marked
+`csrf_exempt`, as REST framework does for its own.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from django.http import HttpResponse, StreamingHttpResponse
 
 from entra_guard._web.authenticator import Gate, log_refusal
 from entra_guard._web.cors_check import notice_names
-from entra_guard._web.preflight import is_preflight_environ
+from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.wsgi_environ import authorization
-from entra_guard.errors import AccessError, ConfigurationError, refusal
+from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.principal import Principal, acting
 
 if TYPE_CHECKING:
@@ -106,14 +107,12 @@ class GuardMiddleware:
             markcoroutinefunction(self)
         own = f"{type(self).__module__}.{type(self).__qualname__}"
         names = list(settings.MIDDLEWARE)
-        self._cors_is_inside = notice_names(names[names.index(own) :] if own in names else ())
-        if self._cors_is_inside:
-            self.process_view = self._no_view_for_strangers
+        notice_names(names[names.index(own) :] if own in names else ())
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
             return self._acall(request)
-        if self._is_open(request):
+        if self._gate.is_public(request.path_info):
             return cast("HttpResponseBase", self._get_response(request))
         try:
             principal = self._gate.admit(authorization(request.META))
@@ -123,7 +122,7 @@ class GuardMiddleware:
             return self._streamed(principal, self._get_response(request))
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
-        if self._is_open(request):
+        if self._gate.is_public(request.path_info):
             return cast("HttpResponseBase", await self._get_response(request))
         try:
             principal = await self._gate.aadmit(authorization(request.META))
@@ -135,16 +134,6 @@ class GuardMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer a refusal that a view raised, as `@requires` does."""
         return answer(request, exception) if isinstance(exception, AccessError) else None
-
-    def _is_open(self, request: HttpRequest) -> bool:
-        return self._gate.is_public(request.path_info) or (
-            self._cors_is_inside and is_preflight_environ(request.META)
-        )
-
-    def _no_view_for_strangers(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
-        """Stop a preflight that no CORS handling has answered: most views do not look at the method."""
-        is_known = hasattr(request, "principal") or self._gate.is_public(request.path_info)
-        return None if is_known else answer(request, refusal("missing_token"))
 
     def _streamed(self, principal: Principal, response: HttpResponseBase) -> HttpResponseBase:
         """Keep the caller known while a body is made. A file is left alone: servers send it their own way."""
@@ -170,6 +159,8 @@ def gate() -> Gate:
 def answer(request: HttpRequest, error: AccessError) -> HttpResponse:
     """Answer a request that must not pass, and tell the operator why."""
     log_refusal(error, request.method or "", request.path)
+    if is_preflight_environ(request.META):
+        log_refused_preflight("django")
     body = b"" if request.method == "HEAD" else error.body
     headers = error.headers | {"content-length": str(len(error.body))}
     return HttpResponse(body, status=error.status, headers=headers)

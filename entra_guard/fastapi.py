@@ -20,6 +20,7 @@ from starlette.websockets import WebSocketState
 from entra_guard._combined_guard import AnyGuard
 from entra_guard._web.authenticator import Gate, PublicPaths, log_refusal
 from entra_guard._web.openapi import described, full_name, scheme_of
+from entra_guard._web.preflight import is_preflight, log_refused_preflight
 from entra_guard._web.stream_expiry import POLICY_VIOLATION
 from entra_guard.asgi import authorization, refuse
 from entra_guard.errors import AccessError, KeysUnavailableError
@@ -136,6 +137,8 @@ class EntraBearer(SecurityBase):
         """Raise the refusal, and see to it that it is answered; or let the route serve anybody."""
         scope = connection.scope
         log_refusal(error, scope.get("method", "WEBSOCKET"), scope["path"])
+        if is_preflight(scope):
+            log_refused_preflight("fastapi")
         if not self.auto_error and not isinstance(error, KeysUnavailableError):
             return
         if not _see_to_answers(connection):

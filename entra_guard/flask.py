@@ -11,10 +11,11 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 from flask import Response, current_app, g, has_request_context, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
 from entra_guard._web.authenticator import Gate, log_refusal
-from entra_guard._web.preflight import ask_wsgi, is_preflight_environ
+from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.principal import Principal, bind_principal, unbind_principal
@@ -88,6 +89,10 @@ def init_app(app: Flask, guard: Guard | AnyGuard, **settings: Unpack[GateSetting
     an `AccessError`; an `errorhandler(AccessError)` of the application or a blueprint answers in place
     of ours.
 
+    The guard answers a CORS preflight itself, as Flask does for a route that does not list OPTIONS: no
+    view and no function that runs before requests is called, and `after_request` functions such as
+    Flask-CORS's add their headers. A route that lists OPTIONS needs a token for it.
+
     Args:
         app: The Flask application.
         guard: Decides.
@@ -105,23 +110,26 @@ def init_app(app: Flask, guard: Guard | AnyGuard, **settings: Unpack[GateSetting
         raise ConfigurationError("this application has its guard already: call init_app once")
     gate = Gate(guard, **settings)
     app.extensions["entra_guard"] = guard
-    # Flask runs these first, before all that is called before_request.
-    app.url_value_preprocessors.setdefault(None, []).insert(0, lambda _endpoint, _values: _admit(gate))
-    app.before_request_funcs.setdefault(None, []).insert(0, _answer_preflight)
+    layer = _OwnContext(app, gate)
+    layer.put_guard_first()
+    app.register_error_handler(_PreflightResponse, HTTPException.get_response)  # with TRAP_HTTP_EXCEPTIONS
     app.teardown_request(_forget)
     if AccessError not in app.error_handler_spec[None][None]:
         app.register_error_handler(AccessError, _answer)
-    app.wsgi_app = _OwnContext(app.wsgi_app, gate)  # type: ignore[method-assign]
+    app.wsgi_app = layer  # type: ignore[method-assign]
 
 
 def _admit(gate: Gate) -> None:
     environ = request.environ
-    if gate.is_public(request.path) or _is_preflight():
+    if gate.is_public(request.path):
         return
+    _answer_preflight()
     try:
         principal = gate.admit(authorization(environ))
     except AccessError as error:
         _log(error)  # here, as a handler of the application's own may answer
+        if is_preflight_environ(environ):
+            log_refused_preflight("flask")
         raise
     introduce(principal, environ)
     bound = bind_principal(principal)
@@ -129,16 +137,15 @@ def _admit(gate: Gate) -> None:
         g.entra_guard_bound = bound
 
 
-def _is_preflight() -> bool:
-    """Whether a preflight came through our layer, which lets nothing out but its answer."""
-    return is_preflight_environ(request.environ) and _OWN_CONTEXT in request.environ
+class _PreflightResponse(HTTPException):
+    """Ends a request with a response, before any other code of the application runs."""
 
 
-def _answer_preflight() -> Response | None:
-    """Answer as Flask does for a view without OPTIONS of its own, before other code asks who is calling."""
-    if _is_preflight() and getattr(request.url_rule, "provide_automatic_options", False):
-        return current_app.make_default_options_response()
-    return None
+def _answer_preflight() -> None:
+    """Raise the response that Flask itself has for OPTIONS, where the route does not list OPTIONS."""
+    automatic = getattr(request.url_rule, "provide_automatic_options", False)
+    if automatic and is_preflight_environ(request.environ):
+        raise _PreflightResponse(response=current_app.make_default_options_response())
 
 
 def _forget(_error: BaseException | None = None) -> None:
@@ -159,15 +166,29 @@ def _log(error: AccessError) -> None:
 class _OwnContext:
     """Runs each request, its body included, in a context that ends with it."""
 
-    def __init__(self, app: WSGIApplication, gate: Gate) -> None:
-        self.app = app
+    def __init__(self, app: Flask, gate: Gate) -> None:
+        self.app: WSGIApplication = app.wsgi_app
+        self._preprocessors = app.url_value_preprocessors
         self._gate = gate
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         environ[_OWN_CONTEXT] = True
-        if is_preflight_environ(environ):
-            return ask_wsgi(self.app, environ, start_response)
+        self.put_guard_first()
         return run_in(copy_context(), self._gate, self.app, environ, start_response)
+
+    def put_guard_first(self) -> None:
+        """Make the guard the first function that Flask runs, whatever was registered since.
+
+        Flask runs `url_value_preprocessors` before all `before_request` functions.
+        """
+        functions = self._preprocessors[None]
+        if not functions or functions[0] != self._admit:
+            # A new list: a request in another thread may be running through the present one.
+            others = [function for function in functions if function != self._admit]
+            self._preprocessors[None] = [self._admit, *others]
+
+    def _admit(self, _endpoint: str | None, _values: dict[str, Any] | None) -> None:
+        _admit(self._gate)
 
 
 def _caller() -> Principal:

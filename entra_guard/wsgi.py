@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._web.authenticator import Gate, health_answer, log_refusal
 from entra_guard._web.cors_check import notice_order
-from entra_guard._web.preflight import ask_wsgi, is_preflight_environ
+from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.wsgi_environ import authorization, routed_path, whole_path
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal
@@ -35,7 +35,10 @@ class GuardMiddleware:
 
     Below, `environ["entra_guard.principal"]` is the `Principal`, REMOTE_USER its object id, and
     `current_principal()` works, also while a streamed body is made. Each request runs in a context of
-    its own, so that nothing stays behind on the thread. A CORS preflight is passed on without its body.
+    its own, so that nothing stays behind on the thread.
+
+    Put CORS handling outside of the guard. A CORS preflight is a request without a token and gets 401,
+    as any other.
 
     Falcon and others answer every exception themselves: for `@requires` in them, register a handler for
     `AccessError` that answers with its `status`, `headers` and `body`.
@@ -64,11 +67,11 @@ class GuardMiddleware:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if self._gate.is_public(routed_path(environ)):
             return self.app(environ, start_response)
-        if is_preflight_environ(environ):
-            return ask_wsgi(self.app, environ, start_response)
         try:
             principal = self._gate.admit(authorization(environ))
         except AccessError as error:
+            if is_preflight_environ(environ):
+                log_refused_preflight("wsgi")
             return refuse(error, environ, start_response)
         introduce(principal, environ)
         context = copy_context()

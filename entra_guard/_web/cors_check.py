@@ -27,13 +27,12 @@ def notice_order(app: object) -> None:
     notice_names(_layers(app))
 
 
-def notice_names(inside: Iterable[str]) -> bool:
-    """Warn if one of the layers inside of the guard, by its name, handles CORS, and tell whether."""
+def notice_names(inside: Iterable[str]) -> None:
+    """Warn if one of the layers inside of the guard, by its name, handles CORS."""
     for name in inside:
         if "cors" in name.lower():
             log.warning(ADVICE, name)
-            return True
-    return False
+            return
 
 
 def _layers(app: Any) -> list[str]:

@@ -1,37 +1,78 @@
-"""A CORS preflight, which carries no token by design: the bare question goes in, the bare answer comes out.
+"""Recognize CORS preflights, and let nothing but Starlette's CORSMiddleware answer one without a token.
 
-Something inside may be there to answer it (Fetch standard, section 4.8). But an application that does not
-look at the method would do its work for a stranger, and tell the stranger the result. So nothing that the
-request brings goes in but its line and headers, and of the response nothing comes out but its status and
-what CORS is about. Decides nothing about tokens.
+A preflight carries no token by design (Fetch standard, section 3.2.2), and anybody can send one. An
+application that does not check the method would do its work for it, so no application gets to see one.
 """
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any, Final
+import logging
+import sys
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-    from wsgiref.types import StartResponse, WSGIApplication
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+
+    from starlette.middleware.cors import CORSMiddleware
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
     App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-_ANSWERS: Final = ("access-control-", "vary", "allow")
-"""How the names of an answer's headers begin. 'Allow' is what a router says that has no CORS handling."""
+log: Final = logging.getLogger("entra_guard")
+
+_SETTINGS: Final = 'allow_origins=[...], allow_headers=["Authorization"], expose_headers=["WWW-Authenticate"]'
+
+CORS_FIRST: Final = {
+    "starlette": (
+        "app.add_middleware(GuardMiddleware, guard=guard)",
+        f"app.add_middleware(CORSMiddleware, {_SETTINGS})  # added last, runs first",
+    ),
+    "fastapi": (
+        "from fastapi.middleware.cors import CORSMiddleware",
+        f"app.add_middleware(CORSMiddleware, {_SETTINGS})",
+    ),
+    "litestar": (
+        "app = Litestar(..., middleware=[DefineMiddleware(GuardMiddleware, guard=guard)],",
+        "               cors_config=CORSConfig(allow_origins=[...]))",
+    ),
+    "quart": (
+        "app.asgi_app = GuardMiddleware(app.asgi_app, guard=guard)",
+        f"app.asgi_app = CORSMiddleware(app.asgi_app, {_SETTINGS})  # starlette.middleware.cors",
+    ),
+    "asgi": (
+        "app = GuardMiddleware(app, guard=guard)",
+        f"app = CORSMiddleware(app, {_SETTINGS})  # starlette.middleware.cors",
+    ),
+    "wsgi": (
+        "app = GuardMiddleware(app, guard=guard)",
+        "app = YourCORSMiddleware(app)  # around the guard: it answers preflights itself",
+    ),
+    "flask": (
+        '@app.route("/orders", methods=["GET"])  # without "OPTIONS": the guard answers preflights itself',
+        'CORS(app, origins=[...], allow_headers=["Authorization"])  # flask_cors adds the headers',
+    ),
+    "django": (
+        'MIDDLEWARE = ["corsheaders.middleware.CorsMiddleware",',
+        '              "entra_guard.django.GuardMiddleware", ...]',
+    ),
+}
+"""The two lines that put CORS handling outside of the guard, by framework."""
+
+_logged: Final[set[str]] = set()
 
 
 def is_preflight(scope: Mapping[str, Any]) -> bool:
-    """Whether an OPTIONS request is a preflight (Fetch standard, section 3.2.2)."""
+    """Return whether an ASGI request is a CORS preflight."""
+    if scope["type"] != "http" or scope["method"] != "OPTIONS":
+        return False
     names = {name for name, _value in scope["headers"]}
     return {b"origin", b"access-control-request-method"} <= names
 
 
 def is_preflight_environ(environ: Mapping[str, Any]) -> bool:
-    """Whether a WSGI request, or one of Django's by its META, is a preflight."""
+    """Return whether a WSGI request, or one of Django's by its META, is a CORS preflight."""
     return (
         environ.get("REQUEST_METHOD") == "OPTIONS"
         and "HTTP_ORIGIN" in environ
@@ -39,51 +80,47 @@ def is_preflight_environ(environ: Mapping[str, Any]) -> bool:
     )
 
 
-async def ask(app: App, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-    """Put a preflight to an ASGI application."""
-    bodies = [{"type": "http.request", "body": b"", "more_body": False}]
-    answered = False
+def is_cors_middleware(app: object) -> bool:
+    """Return whether an object is Starlette's CORSMiddleware itself.
 
-    async def question() -> Message:
-        if bodies:
-            return bodies.pop()
-        while (message := await receive())["type"] == "http.request":
-            pass
-        return message
-
-    async def answer(message: Message) -> None:
-        nonlocal answered
-        if message["type"] == "http.response.start" and not answered:
-            answered = True
-            headers = [
-                field for field in message.get("headers", ()) if _is_answer(field[0].decode("latin-1"))
-            ]
-            await send({**message, "headers": headers})
-            await send({"type": "http.response.body", "body": b""})
-
-    await app(scope, question, answer)
+    A subclass is not: it may call the application inside of it for a preflight.
+    """
+    module = sys.modules.get("starlette.middleware.cors")
+    return module is not None and type(app) is module.CORSMiddleware
 
 
-def ask_wsgi(app: WSGIApplication, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    """Put a preflight to a WSGI application."""
-    answers: list[tuple[str, list[tuple[str, str]]]] = []
+async def send_preflight_response(app: object, scope: Any, receive: Receive, send: Send) -> None:
+    """Send the response of Starlette's CORSMiddleware to a preflight.
 
-    def start(
-        status: str, headers: list[tuple[str, str]], _exc_info: Any = None
-    ) -> Callable[[bytes], object]:
-        answers.append((status, [field for field in headers if _is_answer(field[0])]))
-        return lambda _data: None
+    Only its answer is taken: `__call__` is not used, so that it has no way to the application inside.
+    """
+    from starlette.datastructures import Headers  # noqa: PLC0415  # loaded with CORSMiddleware
 
-    body = app({**environ, "wsgi.input": io.BytesIO(), "CONTENT_LENGTH": "0"}, start)
-    try:
-        next(iter(body), b"")  # a generator calls start_response no sooner
-    finally:
-        close = getattr(body, "close", None)
-        if close is not None:
-            close()
-    start_response(*answers[-1])
-    return [b""]
+    headers = Headers(raw=list(scope["headers"]))
+    response = cast("CORSMiddleware", app).preflight_response(request_headers=headers)
+    await response(scope, receive, send)
 
 
-def _is_answer(name: str) -> bool:
-    return name.lower().startswith(_ANSWERS)
+def framework_of(app: object, scope: Mapping[str, Any]) -> str:
+    """Return the name in `CORS_FIRST` of the framework that an ASGI guard is used with."""
+    inner = scope.get("app") or getattr(app, "__self__", app)  # quart: a bound method
+    packages = {base.__module__.partition(".")[0] for base in type(inner).__mro__}
+    for name in ("litestar", "quart"):
+        if name in packages:
+            return name
+    return "starlette" if "app" in scope else "asgi"
+
+
+def log_refused_preflight(framework: str) -> None:
+    """Log the first refused preflight of this process, with the two lines that fix the order."""
+    if framework in _logged:
+        return
+    _logged.add(framework)
+    first, second = CORS_FIRST[framework]
+    log.warning(
+        "A CORS preflight was refused: it carries no token, and the guard runs before CORS handling. "
+        "If pages on other origins call this application, handle CORS first. "
+        "This is logged once per process.\n    %s\n    %s",
+        first,
+        second,
+    )

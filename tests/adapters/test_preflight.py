@@ -1,265 +1,278 @@
-"""A CORS preflight carries no token and must pass; but no stranger learns or changes anything with one."""
+"""A CORS preflight carries no token: only CORS handling answers it, and nothing of the application runs."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bare_requests import ask_asgi, ask_wsgi, environ_of
+from bare_requests import ask_asgi, ask_wsgi
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
-from flask import Flask, g, request
-from litestar import Litestar, get
-from litestar.config.cors import CORSConfig
+from flask import Flask, request
+from flask_cors import CORS
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 
-from entra_guard import current_principal
+from entra_guard._web import preflight
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.flask import init_app
 from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from entra_guard import Guard
     from entra_guard.testing import Entra
 
-    Bearer = Callable[..., dict[str, str]]
-
 SPA = "https://spa.example"
 PREFLIGHT: Any = [(b"origin", SPA.encode()), (b"access-control-request-method", b"GET")]
-SECRET = b"what only callers may know"
-FIELDS = [
-    ("Set-Cookie", "session=1"),
-    ("Location", "/secret"),
-    ("Access-Control-Allow-Origin", SPA),
-    ("Vary", "Origin"),
-]
+BROWSER = {"Origin": SPA, "Access-Control-Request-Method": "GET"}
 
 
-class Careless:
-    """An application that does not look at the method, in both worlds."""
+def recording(ran: list[str]) -> Any:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        ran.append("application")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
 
-    def __init__(self) -> None:
-        self.read = b""
-
-    async def asgi(self, _scope: Any, receive: Any, send: Any) -> None:
-        while (message := await receive()).get("more_body"):
-            self.read += message["body"]
-        self.read += message["body"]
-        fields = [(name.encode(), value.encode()) for name, value in FIELDS]
-        await send({"type": "http.response.start", "status": 200, "headers": fields})
-        await send({"type": "http.response.body", "body": SECRET, "more_body": True})
-        await send({"type": "http.response.body", "body": SECRET})
-
-    def wsgi(self, environ: Any, start_response: Any) -> Iterator[bytes]:
-        self.read = environ["wsgi.input"].read()
-        write = start_response("200 OK", FIELDS)
-        write(SECRET)
-        yield SECRET
-        yield SECRET
+    return app
 
 
-def test_of_an_answer_nothing_but_status_and_cors_headers_comes_out_of_asgi(guard: Guard) -> None:
-    careless, sent = Careless(), []
-    body = [{"type": "http.request", "body": b"delete everything", "more_body": False}]
-
-    async def main() -> None:
-        async def receive() -> Any:
-            return body.pop()
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        scope = {"type": "http", "method": "OPTIONS", "path": "/", "headers": PREFLIGHT}
-        await GuardMiddleware(careless.asgi, guard=guard)(scope, receive, send)
-
-    asyncio.run(main())
-    start, end = sent
-    assert (start["status"], end["body"], end.get("more_body", False)) == (200, b"", False)
-    assert {name for name, _ in start["headers"]} == {b"Access-Control-Allow-Origin", b"Vary"}
-    assert careless.read == b""
-
-
-def test_of_an_answer_nothing_but_status_and_cors_headers_comes_out_of_wsgi(guard: Guard) -> None:
-    careless, started, written = Careless(), [], []
-
-    def start(status: str, headers: Any, _exc_info: Any = None) -> Any:
-        started.append((status, headers))
-        return written.append
-
-    environ = environ_of("/", [], method="OPTIONS", headers=PREFLIGHT)
-    environ |= {"wsgi.input": io.BytesIO(b"delete everything"), "CONTENT_LENGTH": "17"}
-    body: Any = WsgiGuardMiddleware(careless.wsgi, guard=guard)(environ, start)
-    assert (b"".join(body), written, careless.read) == (b"", [], b"")
-    [(status, headers)] = started
-    assert status == "200 OK"
-    assert headers == FIELDS[2:]
-
-
-def test_a_body_is_closed_that_nobody_reads(guard: Guard) -> None:
-    closed: list[bool] = []
-
-    def app(_environ: Any, start_response: Any) -> Iterator[bytes]:
-        try:
-            start_response("200 OK", [])
-            yield b"first"
-            raise AssertionError
-        finally:
-            closed.append(True)
-
-    ask_wsgi(WsgiGuardMiddleware(app, guard=guard), "/", [], method="OPTIONS", headers=PREFLIGHT)
-    assert closed == [True]
-
-
-def test_an_application_that_waits_for_the_client_to_leave_sees_it_leave(guard: Guard) -> None:
-    seen: list[str] = []
-    messages = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"delete"}]
-
-    async def app(_scope: Any, receive: Any, _send: Any) -> None:
-        seen.extend([(await receive())["type"], (await receive())["type"]])
-
-    async def main() -> None:
-        async def receive() -> Any:
-            return messages.pop()
-
-        scope = {"type": "http", "method": "OPTIONS", "path": "/", "headers": PREFLIGHT}
-        await GuardMiddleware(app, guard=guard)(scope, receive, receive)
-
-    asyncio.run(main())
-    assert seen == ["http.request", "http.disconnect"]
-
-
-@pytest.mark.parametrize("missing", [0, 1])
-def test_what_is_no_preflight_needs_a_token(guard: Guard, missing: int) -> None:
-    headers = [PREFLIGHT[missing]]
-    for app, ask in (
-        (GuardMiddleware(Careless().asgi, guard=guard), ask_asgi),
-        (WsgiGuardMiddleware(Careless().wsgi, guard=guard), ask_wsgi),
-    ):
-        assert ask(app, "/", [], method="OPTIONS", headers=headers).status == 401
-        assert ask(app, "/", [], method="GET", headers=PREFLIGHT).status == 401
-
-
-def test_cors_handling_that_nobody_can_see_from_outside_still_answers(guard: Guard) -> None:
-    @get("/orders", sync_to_thread=False)
-    def orders() -> str:
-        return "orders"
-
-    app = Litestar(
-        [orders], openapi_config=None, logging_config=None, cors_config=CORSConfig(allow_origins=[SPA])
-    )
-    answer = ask_asgi(GuardMiddleware(app, guard=guard), "/orders", [], method="OPTIONS", headers=PREFLIGHT)
-    assert answer.status == 204
-
-
-def test_an_ordinary_answer_of_starlettes_cors_middleware_gets_out(guard: Guard) -> None:
-    app = Starlette(routes=[Route("/orders", lambda _request: None)])
-    app.add_middleware(CORSMiddleware, allow_origins=[SPA])
-    guarded, fields = GuardMiddleware(app, guard=guard), {}
+def fields_of(app: Any, headers: Any = PREFLIGHT, path: str = "/") -> tuple[int, dict[bytes, bytes]]:
+    """Send a preflight, and return the status and the headers of its response."""
+    fields: dict[bytes, bytes] = {}
 
     async def watching(scope: Any, receive: Any, send: Any) -> None:
         async def watched(message: Any) -> None:
             fields.update(message.get("headers", ()))
             await send(message)
 
-        await guarded(scope, receive, watched)
+        await app(scope, receive, watched)
 
-    assert ask_asgi(watching, "/orders", [], method="OPTIONS", headers=PREFLIGHT).status == 200
-    assert fields[b"access-control-allow-origin"] == SPA.encode()
+    return ask_asgi(watching, path, [], method="OPTIONS", headers=headers).status, fields
+
+
+# --- Starlette's CORSMiddleware, directly inside of the guard -----------------------------------------
+
+
+def test_starlettes_cors_middleware_answers_and_nothing_inside_of_it_runs(guard: Guard) -> None:
+    ran: list[str] = []
+    inner = CORSMiddleware(recording(ran), allow_origins=[SPA], allow_headers=["Authorization"])
+    status, fields = fields_of(GuardMiddleware(inner, guard=guard))
+    assert (status, fields[b"access-control-allow-origin"]) == (200, SPA.encode())
     assert b"GET" in fields[b"access-control-allow-methods"]
+    assert ran == []
 
 
-# --- Flask -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([(b"origin", b""), (b"access-control-request-method", b"GET")], 400),
+        ([(b"origin", SPA.encode()), (b"access-control-request-method", b"")], 400),
+        ([(b"origin", SPA.encode()), (b"access-control-request-method", b"NONSENSE")], 400),
+        ([(b"origin", SPA.encode()), (b"origin", b"https://other.example"), PREFLIGHT[1]], 200),
+        ([(b"origin", b"https://other.example"), *PREFLIGHT], 400),
+        ([PREFLIGHT[0], (b"access_control_request_method", b"GET")], 401),
+        ([PREFLIGHT[0], (b"Access-Control-Request-Method", b"GET")], 401),
+        (PREFLIGHT[:1], 401),
+        (PREFLIGHT[1:], 401),
+    ],
+)
+def test_a_forged_preflight_never_passes_cors_middleware(guard: Guard, headers: Any, status: int) -> None:
+    ran: list[str] = []
+    app = GuardMiddleware(CORSMiddleware(recording(ran), allow_origins=[SPA]), guard=guard)
+    assert fields_of(app, headers)[0] == status
+    assert ran == []
 
 
-BROWSER = {"Origin": SPA, "Access-Control-Request-Method": "GET"}
+class DelegatingCORSMiddleware(CORSMiddleware):
+    """Leaves some paths to the application, as real subclasses do."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
 
 
-def flask_application(guard: Guard) -> Flask:
+class Wrapper:
+    """Looks like CORSMiddleware to `isinstance`, and is another object."""
+
+    __class__: Any = CORSMiddleware
+
+    def __init__(self, app: Any, **_settings: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize("kind", [DelegatingCORSMiddleware, Wrapper])
+def test_what_is_like_cors_middleware_sees_no_preflight(guard: Guard, kind: Any) -> None:
+    ran: list[str] = []
+    app = GuardMiddleware(kind(recording(ran), allow_origins=[SPA]), guard=guard)
+    assert fields_of(app)[0] == 401
+    assert ran == []
+
+
+def test_a_websocket_with_the_headers_of_a_preflight_is_refused(guard: Guard) -> None:
+    ran: list[str] = []
+    app = GuardMiddleware(CORSMiddleware(recording(ran), allow_origins=[SPA]), guard=guard)
+    sent: list[Any] = []
+
+    async def main() -> None:
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "websocket", "path": "/", "headers": PREFLIGHT, "method": "OPTIONS"}
+        await app(scope, send, send)
+
+    asyncio.run(main())
+    assert [message["type"] for message in sent] == ["websocket.close"]
+    assert ran == []
+
+
+def test_cors_handling_deeper_inside_answers_no_preflight(guard: Guard) -> None:
+    app = Starlette(routes=[Route("/", lambda _request: PlainTextResponse("in"))])
+    app.add_middleware(CORSMiddleware, allow_origins=[SPA])
+    assert fields_of(GuardMiddleware(app, guard=guard))[0] == 401
+
+
+def test_cors_handling_outside_answers_preflights_and_lets_pages_read_refusals(guard: Guard) -> None:
+    app = Starlette(routes=[Route("/", lambda _request: PlainTextResponse("in"))])
+    app.add_middleware(GuardMiddleware, guard=guard)
+    app.add_middleware(CORSMiddleware, allow_origins=[SPA])
+    assert fields_of(app)[0] == 200
+
+
+# --- Flask answers its own ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "config", ["plain", "TESTING", "DEBUG", "PROPAGATE_EXCEPTIONS", "TRAP_HTTP_EXCEPTIONS"]
+)
+def test_the_guard_answers_for_flask_and_flask_cors_adds_its_headers(guard: Guard, config: str) -> None:
     app = Flask(__name__)
+    app.config[config] = True
     init_app(app, guard)
-    app.get("/orders", endpoint="orders")(lambda: SECRET)
-    app.route("/all", methods=["GET", "OPTIONS"])(lambda: (SECRET + request.data, {"X-Secret": "1"}))
-    return app
-
-
-def test_flasks_own_answer_stays(guard: Guard) -> None:
-    answer = flask_application(guard).test_client().options("/orders", headers=BROWSER)
-    assert answer.status_code == 200
+    CORS(app, origins=[SPA])
+    app.errorhandler(Exception)(lambda error: (str(error), 500))
+    app.get("/orders")(lambda: "orders")
+    answer = app.test_client().options("/orders", headers=BROWSER)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, SPA)
     assert "GET" in answer.headers["allow"]
 
 
-def test_code_that_runs_before_requests_is_not_asked_about_nobody(guard: Guard) -> None:
-    app = flask_application(guard)
-
-    @app.before_request
-    def remember() -> None:
-        g.app_id = current_principal().app_id
-
-    @app.after_request
-    def allow(response: Any) -> Any:
-        response.headers["Access-Control-Allow-Origin"] = SPA
-        return response
-
-    answer = app.test_client().options("/orders", headers=BROWSER)
-    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, SPA)
-
-
-def test_a_view_that_answers_options_itself_tells_nothing_else(guard: Guard) -> None:
-    answer = flask_application(guard).test_client().options("/all", headers=BROWSER, data=b"delete")
-    assert (answer.status_code, answer.data) == (200, b"")
-    assert "x-secret" not in answer.headers
+def test_no_function_of_a_flask_application_runs_for_a_preflight(guard: Guard) -> None:
+    app, ran = Flask(__name__), []
+    app.url_value_preprocessor(lambda *_: ran.append("registered before"))
+    init_app(app, guard)
+    app.url_value_preprocessor(lambda *_: ran.append("registered after"))
+    app.url_value_preprocessors[None].insert(0, lambda *_: ran.append("put first"))
+    app.before_request(lambda: ran.append("before_request"))
+    app.before_request_funcs[None].insert(0, lambda: ran.append("put first"))
+    app.get("/orders")(lambda: ran.append("view") or "orders")
+    client = app.test_client()
+    assert client.options("/orders", headers=BROWSER).status_code == 200
+    assert client.options("/orders").status_code == client.get("/orders").status_code == 401
+    assert ran == []
 
 
-def test_without_our_layer_a_preflight_needs_a_token(guard: Guard) -> None:
-    app = flask_application(guard)
-    app.wsgi_app = Flask.wsgi_app.__get__(app)  # type: ignore[method-assign]  # somebody put the old one back
-    assert app.test_client().options("/all", headers=BROWSER).status_code == 401
+@pytest.mark.parametrize("how", ["lists OPTIONS", "wants no automatic answer"])
+def test_a_flask_view_that_answers_options_itself_needs_a_token(
+    guard: Guard, office: Entra, how: str
+) -> None:
+    app, ran = Flask(__name__), []
+    init_app(app, guard)
+
+    def view() -> str:
+        ran.append(request.method)
+        return "done"
+
+    if how == "lists OPTIONS":
+        app.add_url_rule("/", view_func=view, methods=["GET", "OPTIONS"])
+    else:
+        app.add_url_rule("/", view_func=view, methods=["OPTIONS"], provide_automatic_options=False)
+    client = app.test_client()
+    assert client.options("/", headers=BROWSER).status_code == 401
+    assert ran == []
+    authorized = BROWSER | {"Authorization": f"Bearer {office.token()}"}
+    assert client.options("/", headers=authorized).text == "done"
 
 
 # --- Django ------------------------------------------------------------------------------------------
 
 GUARD = "entra_guard.django.GuardMiddleware"
-CORS = "django_site.PretendedCorsMiddleware"
-BLIND_CORS = "django_site.BlindCorsMiddleware"
+PRETENDED_CORS = "django_site.PretendedCorsMiddleware"
 
 
-@pytest.fixture(params=["/orders", "/async/orders", "/careless"])
-def path(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
+@pytest.mark.parametrize("path", ["/orders", "/async/orders", "/careless", "/rest/orders"])
 @pytest.mark.parametrize(("handler", "ask"), [(WSGIHandler, ask_wsgi), (ASGIHandler, ask_asgi)])
 @pytest.mark.parametrize(
     ("middleware", "status"),
-    [([GUARD], 401), ([CORS, GUARD], 200), ([GUARD, CORS], 200), ([GUARD, BLIND_CORS], 401)],
+    [([GUARD], 401), ([PRETENDED_CORS, GUARD], 200), ([GUARD, PRETENDED_CORS], 401)],
 )
-def test_in_django_cors_handling_answers_or_nobody_does(
+def test_in_django_cors_handling_before_the_guard_answers_or_none_does(
     guard: Guard, path: str, handler: Any, ask: Any, middleware: list[str], status: int
 ) -> None:
-    """Most views of Django do not look at the method, so none is ever run for a preflight."""
     with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=middleware):
         answer = ask(handler(), path, [], method="OPTIONS", headers=PREFLIGHT)
     assert answer.status == status
-    assert SECRET not in answer.body
-    if status == 401:
-        assert json.loads(answer.body)["reason"] == "missing_token"
 
 
-@pytest.mark.parametrize(("handler", "ask"), [(WSGIHandler, ask_wsgi), (ASGIHandler, ask_asgi)])
-def test_with_cors_handling_inside_callers_and_public_paths_reach_their_views(
-    guard: Guard, office: Entra, handler: Any, ask: Any
+# --- The log -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    monkeypatch.setattr(preflight, "_logged", set())
+    caplog.set_level(logging.WARNING, "entra_guard")
+    return lambda: [r.getMessage() for r in caplog.records if "preflight was refused" in r.getMessage()]
+
+
+def starlette_with_the_guard_last(guard: Guard) -> Any:
+    app = Starlette(routes=[Mount("/", PlainTextResponse("in"))])
+    app.add_middleware(GuardMiddleware, guard=guard)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("make", "ask", "lines"),
+    [
+        (
+            starlette_with_the_guard_last,
+            ask_asgi,
+            ("app.add_middleware(GuardMiddleware", "app.add_middleware(CORSMiddleware"),
+        ),
+        (
+            lambda guard: GuardMiddleware(recording([]), guard=guard),
+            ask_asgi,
+            ("app = GuardMiddleware(app", "app = CORSMiddleware(app"),
+        ),
+        (
+            lambda guard: WsgiGuardMiddleware(lambda *_: [], guard=guard),
+            ask_wsgi,
+            ("app = GuardMiddleware(app", "app = YourCORSMiddleware(app"),
+        ),
+    ],
+)
+def test_the_first_refused_preflight_is_logged_with_the_two_lines_that_fix_it(
+    guard: Guard, warnings: Callable[[], list[str]], make: Any, ask: Any, lines: tuple[str, str]
 ) -> None:
-    with override_settings(
-        ENTRA_GUARD={"guard": guard, "public": ["/healthz"]}, MIDDLEWARE=[GUARD, BLIND_CORS]
-    ):
-        app = handler()
-        assert ask(app, "/careless", [b"Bearer " + office.token().encode()]).body == SECRET
-        assert ask(app, "/healthz", [], method="OPTIONS", headers=PREFLIGHT).status == 200
+    app = make(guard)
+    for _ in range(3):
+        assert ask(app, "/", [], method="OPTIONS", headers=PREFLIGHT).status == 401
+    [warning] = warnings()
+    _text, first, second = warning.splitlines()
+    assert first.strip().startswith(lines[0])
+    assert second.strip().startswith(lines[1])
+
+
+def test_a_request_that_is_not_a_preflight_is_not_reported_as_one(
+    guard: Guard, warnings: Callable[[], list[str]]
+) -> None:
+    app = GuardMiddleware(recording([]), guard=guard)
+    assert ask_asgi(app, "/", [], method="GET", headers=PREFLIGHT).status == 401
+    assert warnings() == []
