@@ -4,10 +4,12 @@ It stands aside from the guard on purpose: it imports nothing of it, so that one
 both sides.
 """
 
-from ._app_credentials import Secret
-from ._claims import TokenOrder
-from ._client_certificates import ClientCertificate
-from ._directory import (
+from entra_guard.emulator._directory.app_credentials import Secret
+from entra_guard.emulator._directory.client_certificates import ClientCertificate
+from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._directory.samples import Samples
+from entra_guard.emulator._emulator import Emulator
+from entra_guard.emulator._store.directory import (
     CONSUMERS,
     CONTOSO,
     FABRIKAM,
@@ -20,11 +22,9 @@ from ._directory import (
     Tenant,
     User,
 )
-from ._emulator import Emulator
-from ._presets import PRESETS
-from ._rules import RegistrationError
-from ._samples import Samples
-from ._signing_keys import SigningKey
+from entra_guard.emulator._store.signing_keys import SigningKey
+from entra_guard.emulator._tokens.claims import TokenOrder
+from entra_guard.emulator._tokens.presets import PRESETS
 
 __all__ = [
     "CONSUMERS",

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ._wire import Request, Response, is_loopback, json_response
+from entra_guard.emulator._http.messages import Request, Response, is_loopback, json_response
 
 if TYPE_CHECKING:
-    from ._answering import Answering
+    from entra_guard.emulator._request_handling import Answering
 
 PREFIX: Final = "/_emu/"
 Body = Mapping[str, Any]

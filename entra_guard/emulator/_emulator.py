@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
-from ._answering import Answering
-from ._server import LoopbackServer
-from ._tls import LocalAuthority
-from ._world import IN_PROCESS
+from entra_guard.emulator._http.server import LoopbackServer
+from entra_guard.emulator._http.tls import LocalAuthority
+from entra_guard.emulator._request_handling import Answering
+from entra_guard.emulator._store.store import IN_PROCESS
 
 if TYPE_CHECKING:
     import ssl

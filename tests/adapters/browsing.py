@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from _parts import needs_module, needs_program
 
-from entra_guard.emulator._server import LoopbackServer
+from entra_guard.emulator._http.server import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

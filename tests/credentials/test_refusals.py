@@ -15,7 +15,7 @@ from entra_guard._common.http import Answer
 from entra_guard.credentials import ClientSecretCredential, TokenAcquisitionError
 from entra_guard.credentials._hints import HINTS
 from entra_guard.credentials._refusals import harmless, refused
-from entra_guard.emulator._aadsts import AADSTS
+from entra_guard.emulator._oauth.aadsts import AADSTS
 
 if TYPE_CHECKING:
     from outbound_office import Get, Office

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entra_guard.emulator._wire import MAX_FIELDS, parse_basic, parse_form
+from entra_guard.emulator._http.messages import MAX_FIELDS, parse_basic, parse_form
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 names = text.filter(bool)

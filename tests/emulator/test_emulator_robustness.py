@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entra_guard.emulator import CONTOSO, FABRIKAM, GRAPH, Emulator
-from entra_guard.emulator._graph import _endpoints
-from entra_guard.emulator._protocol import ROUTES
-from entra_guard.emulator._token_endpoint import GRANTS
-from entra_guard.emulator._wire import Request
+from entra_guard.emulator._graph.endpoints import _endpoints
+from entra_guard.emulator._http.messages import Request
+from entra_guard.emulator._oauth.token_endpoint import GRANTS
+from entra_guard.emulator._routes import ROUTES
 
 PLACEHOLDER = re.compile(r"\{\w+\*?\}")
 CALLBACK = "https://app.example/cb"

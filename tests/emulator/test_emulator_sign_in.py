@@ -603,12 +603,12 @@ def test_an_error_uri_leads_to_its_explanation(office: Office) -> None:
 
 
 def test_pages_without_jinja_say_what_to_install(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    from entra_guard.emulator import _pages
+    from entra_guard.emulator._http import html
 
     def missing() -> Any:
         raise ImportError
 
-    monkeypatch.setattr(_pages, "_environment", missing)
+    monkeypatch.setattr(html, "_environment", missing)
     response = office.web.get("/")
     assert response.status_code == 501
     assert 'pip install "entra-guard[emulator]"' in response.text

@@ -21,7 +21,7 @@ from keys_office import Answer, Office, World
 from entra_guard import ConfigurationError, FetchError, Guard
 from entra_guard._common.http import exchange
 from entra_guard.emulator import Emulator
-from entra_guard.emulator._server import LoopbackServer
+from entra_guard.emulator._http.server import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,0 +1,1 @@
+"""The directory service: registrations, people, consent and credentials."""

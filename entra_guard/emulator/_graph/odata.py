@@ -1,0 +1,154 @@
+"""OData as Graph speaks it: collections with pages, `$select`, `$filter`, `$count`. Knows no directory."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from entra_guard.emulator._http.messages import Request
+
+Row = dict[str, Any]
+DEFAULT_PAGE: Final = 100
+LARGEST_PAGE: Final = 999
+_KNOWN: Final = frozenset({"$select", "$filter", "$top", "$skiptoken", "$count"})
+_EQUALS: Final = re.compile(r"(\w+) eq (?:'((?:[^']|'')*)'|(true|false|null))")
+_STARTS: Final = re.compile(r"startswith\((\w+),\s*'((?:[^']|'')*)'\)")
+
+
+class GraphError(Exception):
+    """A refusal of Graph.
+
+    Args:
+        status: The HTTP status.
+        code: Graph's word for it.
+        message: Its words.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers: tuple[tuple[str, str], ...] = ()
+
+
+def bad_request(message: str) -> GraphError:
+    return GraphError(400, "Request_BadRequest", message)
+
+
+def missing(identifier: str) -> GraphError:
+    """What Graph says of an object that is not there, or that one may not know of."""
+    words = "does not exist or one of its queried reference-property objects are not present."
+    return GraphError(404, "Request_ResourceNotFound", f"Resource '{identifier}' {words}")
+
+
+def object_in(body: Row, name: str) -> Row:
+    """An object within what was sent; an empty one if there is none.
+
+    Raises:
+        GraphError: It is something else.
+    """
+    part: Any = body.get(name) or {}
+    if not isinstance(part, dict):
+        raise bad_request(f"'{name}' must be an object.")
+    return cast("Row", part)
+
+
+def list_in(body: Row, name: str) -> Sequence[Any]:
+    """A list within what was sent; an empty one if there is none.
+
+    Raises:
+        GraphError: It is something else.
+    """
+    part: Any = body.get(name) or []
+    if not isinstance(part, list):
+        raise bad_request(f"'{name}' must be a list.")
+    return cast("Sequence[Any]", part)
+
+
+def collection(request: Request, context: str, rows: Sequence[Row], *, default: Sequence[str] = ()) -> Row:
+    """One page of a collection, filtered and cut as the query says.
+
+    Args:
+        request: Whose query decides.
+        context: What the rows are, such as `users`.
+        rows: All rows there are.
+        default: The properties shown when none are selected; all by default.
+
+    Raises:
+        GraphError: The query is not understood.
+    """
+    query = {name: value for name, value in request.parameters().items() if name.startswith("$")}
+    unknown = sorted(set(query) - _KNOWN)
+    if unknown:
+        raise GraphError(
+            400, "Request_UnsupportedQuery", f"The emulator does not support {', '.join(unknown)}."
+        )
+    fits = _filter(query.get("$filter", ""))
+    found = [row for row in rows if fits(row)]
+    start, top = _start(query.get("$skiptoken")), _top(query.get("$top"))
+    page = [select(row, query.get("$select"), default) for row in found[start : start + top]]
+    counted = {"@odata.count": len(found)} if query.get("$count") == "true" else {}
+    more = {"@odata.nextLink": _next(request, query, start + top)} if start + top < len(found) else {}
+    return {"@odata.context": f"{request.base}/v1.0/$metadata#{context}", **counted, **more, "value": page}
+
+
+def entity(request: Request, context: str, row: Row, *, default: Sequence[str] = ()) -> Row:
+    """One object, with the properties the query selects."""
+    chosen = select(row, request.parameters().get("$select"), default)
+    return {"@odata.context": f"{request.base}/v1.0/$metadata#{context}/$entity", **chosen}
+
+
+def select(row: Row, selected: str | None, default: Sequence[str]) -> Row:
+    """The selected properties, or the default ones, or all."""
+    names = [name.strip() for name in selected.split(",")] if selected else list(default)
+    return {name: row[name] for name in names if name in row} if names else row
+
+
+def _top(given: str | None) -> int:
+    if given is None:
+        return DEFAULT_PAGE
+    if not re.fullmatch("[0-9]{1,4}", given) or not 1 <= int(given) <= LARGEST_PAGE:
+        raise bad_request(
+            f"Invalid page size specified: '{given}'. Must be between 1 and {LARGEST_PAGE} inclusive."
+        )
+    return int(given)
+
+
+def _start(token: str | None) -> int:
+    """Where a page begins. The token is opaque to clients, and only ever ours."""
+    if token is None:
+        return 0
+    try:
+        return max(0, int(base64.urlsafe_b64decode(token)))
+    except ValueError:
+        raise bad_request("Invalid value specified for property 'skiptoken'.") from None
+
+
+def _next(request: Request, query: dict[str, str], start: int) -> str:
+    token = base64.urlsafe_b64encode(f"{start:08d}".encode()).decode()
+    return f"{request.base}{request.path}?{urlencode({**query, '$skiptoken': token}, safe='$')}"
+
+
+def _filter(text: str) -> Callable[[Row], bool]:
+    """`property eq 'value'` and `startswith(property,'value')`, joined by `and`."""
+    tests = [_test(part.strip()) for part in re.split(r"\sand\s", text)] if text else []
+    return lambda row: all(test(row) for test in tests)
+
+
+def _test(part: str) -> Callable[[Row], bool]:
+    equals, starts = _EQUALS.fullmatch(part), _STARTS.fullmatch(part)
+    if equals:
+        name, quoted, plain = equals.groups()
+        wanted = {"true": True, "false": False, "null": None}[plain] if plain else quoted.replace("''", "'")
+        return lambda row: bool(row.get(name) == wanted)
+    if starts:
+        name, prefix = starts.group(1), starts.group(2).replace("''", "'").lower()
+        return lambda row: str(row.get(name) or "").lower().startswith(prefix)
+    raise GraphError(
+        400, "Request_UnsupportedQuery", "The emulator filters by 'eq' and 'startswith', joined by 'and'."
+    )

@@ -1,0 +1,115 @@
+"""Graph's people: users, groups, the organisation, and whoever is signed in."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard.emulator._graph.objects import USER_DEFAULT, group_row, organization_row, user_row
+from entra_guard.emulator._graph.odata import collection, entity, missing
+from entra_guard.emulator._store.directory import GRAPH
+from entra_guard.emulator._tokens.claims import pairwise
+
+if TYPE_CHECKING:
+    from entra_guard.emulator._graph.access import Call
+    from entra_guard.emulator._store.directory import Group, User
+
+Found = re.Match[str]
+USERS: Final = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All")
+PROFILES: Final = (*USERS, "User.ReadBasic.All")
+GROUPS: Final = ("GroupMember.Read.All", "Group.Read.All", "Directory.Read.All", "Directory.ReadWrite.All")
+ORGANIZATION: Final = ("Organization.Read.All", "Directory.Read.All", "Directory.ReadWrite.All")
+
+
+def users(call: Call, _found: Found) -> Any:
+    rows = [user_row(u) for u in call.world.directory.users_in(call.tenant.id)]
+    return collection(call.request, "users", rows, default=USER_DEFAULT)
+
+
+def user(call: Call, found: Found) -> Any:
+    return entity(call.request, "users", user_row(_user(call, found["id"])), default=USER_DEFAULT)
+
+
+def me(call: Call, _found: Found) -> Any:
+    return entity(call.request, "users", user_row(call.user()), default=USER_DEFAULT)
+
+
+def my_groups(call: Call, _found: Found) -> Any:
+    return _groups_of(call, call.user())
+
+
+def groups_of_user(call: Call, found: Found) -> Any:
+    return _groups_of(call, _user(call, found["id"]))
+
+
+def _groups_of(call: Call, who: User) -> Any:
+    held = call.world.directory.group_ids_of(who.id)
+    rows = [group_row(call.world.directory.groups[identifier]) for identifier in held]
+    typed = [{"@odata.type": "#microsoft.graph.group", **row} for row in rows]
+    return collection(call.request, "directoryObjects", typed)
+
+
+def my_member_objects(call: Call, _found: Found) -> Any:
+    return _member_objects(call, call.user())
+
+
+def member_objects_of_user(call: Call, found: Found) -> Any:
+    """The ids of every group a user is in: what a token with too many groups points to."""
+    return _member_objects(call, _user(call, found["id"]))
+
+
+def _member_objects(call: Call, who: User) -> Any:
+    call.body()
+    context = f"{call.request.base}/v1.0/$metadata#Collection(Edm.String)"
+    return {"@odata.context": context, "value": list(call.world.directory.group_ids_of(who.id))}
+
+
+def groups(call: Call, _found: Found) -> Any:
+    return collection(call.request, "groups", [group_row(g) for g in _groups(call)])
+
+
+def group(call: Call, found: Found) -> Any:
+    return entity(call.request, "groups", group_row(_group(call, found["id"])))
+
+
+def group_members(call: Call, found: Found) -> Any:
+    people = [call.world.directory.users[member] for member in _group(call, found["id"]).members]
+    rows = [{"@odata.type": "#microsoft.graph.user", **user_row(u)} for u in people]
+    return collection(call.request, "directoryObjects", rows, default=("@odata.type", *USER_DEFAULT))
+
+
+def organization(call: Call, _found: Found) -> Any:
+    return collection(call.request, "organization", [organization_row(call.tenant)])
+
+
+def user_info(call: Call, _found: Found) -> Any:
+    """The OpenID Connect userinfo endpoint, which is Graph's too."""
+    who = call.user()
+    shown = {
+        "sub": pairwise(who.id, GRAPH),
+        "name": who.display_name,
+        "family_name": who.surname,
+        "given_name": who.given_name,
+        "picture": f"{call.request.base}/v1.0/me/photo/$value",
+        "email": who.mail,
+    }
+    return {name: value for name, value in shown.items() if value}
+
+
+def _user(call: Call, identifier: str) -> User:
+    found = call.world.directory.users_in(call.tenant.id)
+    who = next((u for u in found if identifier in {u.id, u.upn}), None)
+    if who is None:
+        raise missing(identifier)
+    return who
+
+
+def _groups(call: Call) -> list[Group]:
+    return [g for g in call.world.directory.groups.values() if g.tenant_id == call.tenant.id]
+
+
+def _group(call: Call, identifier: str) -> Group:
+    found = next((g for g in _groups(call) if g.id == identifier), None)
+    if found is None:
+        raise missing(identifier)
+    return found

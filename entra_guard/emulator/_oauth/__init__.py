@@ -1,0 +1,1 @@
+"""The endpoints of the authority: metadata, authorize, token, device code, consent, managed identity."""

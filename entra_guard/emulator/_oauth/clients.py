@@ -1,0 +1,106 @@
+"""How a client proves who it is at the token endpoint. Knows no grants."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from entra_guard.emulator._http.messages import Request, parse_basic
+from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._oauth.assertions import ASSERTION_TYPE, check_assertion, read_assertion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entra_guard.emulator._store.directory import AppRegistration, Tenant
+    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._tokens.claims import Proof
+
+NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client that has proved itself, and by what."""
+
+    app: AppRegistration
+    proof: Proof
+
+
+def authenticate(world: World, tenant: Tenant, request: Request, form: dict[str, str]) -> Client:
+    """The client of a token request, by its secret (in the body or in a Basic header) or its assertion.
+
+    Raises:
+        EntraError: It is unknown, switched off, or does not prove itself.
+    """
+    if "client_assertion" in form:
+        return _by_assertion(world, tenant, form)
+    basic = parse_basic(request.header("authorization") or "")
+    client_id, secret = basic or (form.get("client_id", ""), form.get("client_secret", ""))
+    app = identify(world, tenant, client_id)
+    if not secret:
+        raise EntraError(7000218)
+    _check_secret(world, app, secret)
+    return Client(app, "1")
+
+
+def _by_assertion(world: World, tenant: Tenant, form: dict[str, str]) -> Client:
+    if form.get("client_assertion_type") != ASSERTION_TYPE:
+        raise EntraError(900144, name="client_assertion_type")
+    presented = read_assertion(form["client_assertion"])
+    app = identify(world, tenant, form.get("client_id") or presented.text("sub"))
+    check_assertion(world, tenant, app, presented)
+    return Client(app, "2")
+
+
+def present_nothing(form: Mapping[str, str]) -> None:
+    """A public client must not present what it could not keep.
+
+    Raises:
+        EntraError: It does.
+    """
+    if form.get("client_secret") or form.get("client_assertion"):
+        raise EntraError(700025)
+
+
+def identify(world: World, tenant: Tenant, client_id: str) -> AppRegistration:
+    """The registration of that client id, present in that tenant.
+
+    Raises:
+        EntraError: It is missing, no identifier, unknown in this tenant, or switched off.
+    """
+    if not client_id:
+        raise EntraError(900144, name="client_id")
+    if client_id == NOBODY or not _is_guid(client_id):
+        raise EntraError(700038, app=client_id)
+    app = world.directory.apps.get(client_id.lower())
+    principal = world.directory.principal_of(client_id.lower(), tenant.id)
+    if app is not None and principal is None and app.tenant_id == tenant.id:
+        raise EntraError(7000229, app=client_id, tenant=tenant.id)
+    if app is None or principal is None:
+        raise EntraError(700016, app=client_id, tenant=tenant.name)
+    if not (app.enabled and principal.enabled):
+        raise EntraError(7000112, app=client_id, name=app.name)
+    return app
+
+
+def _check_secret(world: World, app: AppRegistration, secret: str) -> None:
+    digest = hashlib.sha256(secret.encode()).digest()
+    held = world.directory.credentials_of(app.client_id)
+    if not held.secrets and app.public_client:
+        raise EntraError(700025)
+    match = next((s for s in held.secrets if hmac.compare_digest(s.sha256, digest)), None)
+    if match is None:
+        raise EntraError(7000215, app=app.client_id)
+    if world.now() >= match.expires:
+        raise EntraError(7000222, app=app.client_id)
+
+
+def _is_guid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""The emulator's own pages and the templates of all pages."""

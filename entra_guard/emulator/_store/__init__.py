@@ -1,0 +1,1 @@
+"""The emulator's state as immutable values, and the one place that replaces them."""

@@ -1,0 +1,1 @@
+"""Tokens: claims, signatures, presets, and the issuer that combines them."""

@@ -1,0 +1,135 @@
+"""From the directory to a token: which roles and scopes, which version, which audience, which key.
+
+Shared by the token endpoint and by `issue_token`, so that both issue the same tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, V1, V2, AppRegistration, Tenant, User
+from entra_guard.emulator._tokens.claims import APP_LIFETIME, Proof, TokenOrder, access_claims
+from entra_guard.emulator._tokens.jws import Seal, compact, graph_token, sealed_by
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entra_guard.emulator._store.ids import Ids
+    from entra_guard.emulator._store.store import World
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Who asks for a token, for which API and, when delegated, for whom.
+
+    Attributes:
+        audience: The name the API was asked for by, which v1.0 tokens repeat.
+    """
+
+    base: str
+    tenant: Tenant
+    client: AppRegistration
+    resource: AppRegistration
+    audience: str
+    proof: Proof = "1"
+    user: User | None = None
+    capabilities: tuple[str, ...] = ()
+
+
+def order(
+    world: World,
+    parties: Parties,
+    *,
+    scopes: tuple[str, ...] = (),
+    roles: tuple[str, ...] | None = None,
+    version: Literal[1, 2] | None = None,
+    lifetime: int | None = None,
+    identity: str = "",
+) -> TokenOrder:
+    """The token as the directory would have it; roles, version, lifetime (seconds) may be given instead."""
+    api, decided = parties.resource, version or parties.resource.token_version or 1
+    principal = world.directory.principal_of(parties.client.client_id, parties.tenant.id)
+    return TokenOrder(
+        base=parties.base,
+        tenant_id=parties.tenant.id,
+        client_id=parties.client.client_id,
+        audience=_audience(api, parties.audience, decided),
+        version=decided,
+        now=int(world.time_for(parties.user.id if parties.user else principal.id if principal else "")),
+        lifetime=lifetime or usual_lifetime(world, parties),
+        proof=parties.proof,
+        principal_id=principal.id if principal else parties.client.service_principal_id,
+        user=parties.user,
+        resource_id=api.client_id,
+        roles=assigned_roles(world, parties) if roles is None else roles,
+        scopes=scopes,
+        groups=world.directory.group_ids_of(parties.user.id) if parties.user and api.group_claims else (),
+        optional=api.optional_claims,
+        identity=identity,
+        capabilities=parties.capabilities
+        if "xms_cc" in api.optional_claims or api.client_id == GRAPH
+        else (),
+    )
+
+
+def usual_lifetime(world: World, parties: Parties) -> int:
+    """An hour for apps; 60 to 90 minutes, at random, for users; a day or so if it can be revoked."""
+    if "cp1" in parties.capabilities and parties.resource.client_id == GRAPH:
+        return world.ids.between(20 * 3600, 28 * 3600)
+    return world.ids.between(3600, 5400) if parties.user else APP_LIFETIME
+
+
+def audience_of(api: AppRegistration, asked: str) -> str:
+    """What a v1.0 token calls the API: the name it was asked for by. Graph by id is called by its URL."""
+    return api.app_id_uri if api.client_id == GRAPH and asked == GRAPH else asked
+
+
+def _audience(api: AppRegistration, asked: str, version: int) -> str:
+    by_guid = version == V2 or "aud:use_guid" in api.optional_claims
+    return api.client_id if by_guid else asked
+
+
+def assigned_roles(world: World, parties: Parties) -> tuple[str, ...]:
+    """The values of the API's app roles assigned to the client, or to the user and the user's groups."""
+    directory, tenant_id = world.directory, parties.tenant.id
+    client = directory.principal_of(parties.client.client_id, tenant_id)
+    target = directory.principal_of(parties.resource.client_id, tenant_id)
+    if target is None:
+        return ()
+    user, app = parties.user, [client.id] if client else []
+    holders = frozenset((user.id, *directory.group_ids_of(user.id)) if user else app)
+    held = directory.roles_of(holders, target.id)
+    return tuple(role.value for role in parties.resource.app_roles if role.enabled and role.id in held)
+
+
+def consented_scopes(world: World, parties: Parties) -> tuple[str, ...]:
+    """The API's scopes the client may use for this user."""
+    directory, tenant_id = world.directory, parties.tenant.id
+    client = directory.principal_of(parties.client.client_id, tenant_id)
+    target = directory.principal_of(parties.resource.client_id, tenant_id)
+    if client is None or target is None or parties.user is None:
+        return ()
+    return directory.scopes_of(client.id, target.id, parties.user.id)
+
+
+def signed(world: World, decided: TokenOrder) -> str:
+    """The access token so ordered, signed by the key that signs for its API."""
+    key = world.state.keys.for_api(decided.resource_id, personal=decided.tenant_id == CONSUMERS)
+    return sealed(header_of(decided, key.kid, world.ids), access_claims(decided, world.ids), sealed_by(key))
+
+
+def sealed(header: Mapping[str, Any], claims: Mapping[str, Any], seal: Seal) -> str:
+    """The token; with a nonce in its header, the kind only Graph can verify."""
+    return (graph_token if "nonce" in header else compact)(header, claims, seal)
+
+
+def header_of(decided: TokenOrder, kid: str, ids: Ids) -> dict[str, str]:
+    """The header Entra writes; only v1.0 tokens have `x5t`, only Graph's a nonce."""
+    return {
+        "typ": "JWT",
+        **({"nonce": ids.text(32)} if decided.resource_id == GRAPH else {}),
+        "alg": "RS256",
+        "kid": kid,
+        **({"x5t": kid} if decided.version == V1 else {}),
+    }

@@ -1,0 +1,68 @@
+"""The emulator as another issuer, such as a cluster's, whose tokens stand for a client's secret.
+
+And the keys of every issuer a federated credential may name: this one, the emulator's tenants, or given keys.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+
+from entra_guard.emulator._http.messages import is_loopback, split_url
+from entra_guard.emulator._store.signing_keys import packaged
+from entra_guard.emulator._tokens.jws import compact, sealed_by
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entra_guard.emulator._store.directory import FederatedCredential
+    from entra_guard.emulator._store.store import World
+
+PATH: Final = "/workloads"
+
+
+def workload_token(issuer: str, subject: str, audience: str, *, now: float, lifetime: int) -> str:
+    """A token as a cluster mounts it into a container: no `jti`, the audience a list. Seconds."""
+    key = packaged("workloads")
+    issued = int(now)
+    claims = {
+        "aud": [audience],
+        "exp": issued + lifetime,
+        "iat": issued,
+        "iss": issuer,
+        "nbf": issued,
+        "sub": subject,
+    }
+    return compact({"alg": "RS256", "kid": key.kid}, claims, sealed_by(key))
+
+
+def workload_configuration(base: str) -> dict[str, Any]:
+    """The OpenID configuration of that issuer."""
+    return {
+        "issuer": f"{base}{PATH}",
+        "jwks_uri": f"{base}{PATH}/keys",
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+    }
+
+
+def workload_keys() -> dict[str, Any]:
+    """The keys of that issuer."""
+    key = packaged("workloads")
+    names = {"kty": "RSA", "use": "sig", "kid": key.kid, "alg": "RS256"}
+    return {"keys": [{**names, "n": key.modulus, "e": "AQAB"}]}
+
+
+def issuer_keys(world: World, credential: FederatedCredential) -> Mapping[str, Any]:
+    """The public keys of the issuer a credential names, by kid. Nothing is fetched."""
+    if credential.jwks is not None:
+        return {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(dict(credential.jwks)).keys}
+    parts = split_url(credential.issuer)
+    if not is_loopback(parts.netloc):
+        return {}
+    if parts.path == PATH:
+        return {key.kid: key.private_key.public_key() for key in [packaged("workloads")]}
+    tenant = world.directory.tenant(parts.path.strip("/").partition("/")[0])
+    return {key.kid: key.private_key.public_key() for key in world.state.keys.published()} if tenant else {}
