@@ -166,7 +166,7 @@ class Soak:
             try:
                 outcome = said(await self.guard.averify(token))
             except AccessError as error:
-                outcome = error.code
+                outcome = error.reason
             self.tally.note(kind, outcome, time.perf_counter() - began)
             await sleep(PAUSE * 5)
 
@@ -213,7 +213,7 @@ def outcome_of(verify: Callable[[], Principal]) -> str:
     try:
         return said(verify())
     except AccessError as error:
-        return error.code
+        return error.reason
 
 
 def said(principal: Principal) -> str:

@@ -156,7 +156,7 @@ async def refuse(error: AccessError, scope: Scope, send: Send, *, accepted: bool
     prefix = "http.response"
     if scope["type"] == "websocket":
         if accepted or "websocket.http.response" not in (scope.get("extensions") or ()):
-            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": error.code})
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": error.reason})
             return
         prefix = "websocket.http.response"
     await _answer(send, prefix, error.status, error.headers, error.body, head=method == "HEAD")

@@ -99,7 +99,7 @@ class AccessError(EntraGuardError):
     """A request that must not pass: why, and the answer to give.
 
     Args:
-        code: A code of `entra_guard.reasons.REASONS`.
+        reason: A name in `entra_guard.reasons.REASONS`.
         facts: What the operator may see (expected, found, kid, ...), or a function that tells it
             when asked, so that a flood of refusals does not pay for words nobody reads.
             Never a token or a person's name.
@@ -121,7 +121,7 @@ class AccessError(EntraGuardError):
 
     def __init__(
         self,
-        code: str,
+        reason: str,
         facts: Facts | Callable[[], Facts] | None = None,
         *,
         scope: str = "",
@@ -129,8 +129,8 @@ class AccessError(EntraGuardError):
         claims: str = "",
         resource_metadata: str = "",
     ) -> None:
-        self.args = (code,)
-        self.reason = REASONS[code]
+        self.args = (reason,)
+        self._reason = REASONS[reason]
         self._facts = facts
         if scope or claims or resource_metadata or retry_after is not None:
             self.scope = scope
@@ -145,21 +145,26 @@ class AccessError(EntraGuardError):
         return dict(facts or {})
 
     @property
+    def reason(self) -> str:
+        """Return the stable name of the reason, such as 'wrong_audience'."""
+        return self._reason.name
+
+    @property
     def code(self) -> str:
-        """The stable name of the reason, such as 'wrong_audience'."""
-        return self.reason.code
+        """Return `reason`; in Flask and Quart the HTTP status, as every werkzeug HTTPException has it."""
+        return self._reason.name
 
     @property
     def status(self) -> int:
         """The HTTP status of the answer."""
-        return self.reason.status
+        return self._reason.status
 
     @property
     def challenge(self) -> str:
         """The value of WWW-Authenticate; empty where none belongs."""
         parameters = {
             "error": "insufficient_claims" if self.claims else self.oauth_error,
-            "error_description": self.reason.client if self.oauth_error else "",
+            "error_description": self._reason.client if self.oauth_error else "",
             "claims": b64encode(self.claims.encode()).decode(),
             "scope": self.scope,
             "resource_metadata": self.resource_metadata,
@@ -184,8 +189,8 @@ class AccessError(EntraGuardError):
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
-            "detail": self.reason.client,
-            "reason": self.code,
+            "detail": self._reason.client,
+            "reason": self.reason,
         }
         return json.dumps(problem).encode()
 
@@ -194,11 +199,11 @@ class AccessError(EntraGuardError):
             f"{name}={printable(value)}" for name, value in self.facts.items() if value or value == 0
         )
         between = f" ({facts})" if facts else ""
-        return f"{self.code}: {self.reason.explanation}{between} {self.reason.fix}"
+        return f"{self.reason}: {self._reason.explanation}{between} {self._reason.fix}"
 
     def __reduce__(self) -> tuple[object, ...]:
         more = {"scope": self.scope, "retry_after": self.retry_after, "claims": self.claims}
-        return (type(self), (self.code, self.facts), more | {"resource_metadata": self.resource_metadata})
+        return (type(self), (self.reason, self.facts), more | {"resource_metadata": self.resource_metadata})
 
 
 class MissingTokenError(AccessError):

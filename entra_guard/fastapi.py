@@ -142,7 +142,7 @@ class EntraBearer(SecurityBase):
         if not self.auto_error and not isinstance(error, KeysUnavailableError):
             return
         if not _see_to_answers(connection):
-            raise HTTPException(error.status, error.code, error.headers) from error
+            raise HTTPException(error.status, error.reason, error.headers) from error
         raise error
 
 
@@ -194,7 +194,7 @@ async def answer(connection: Request | WebSocket, error: AccessError) -> Respons
     if connection.application_state is WebSocketState.CONNECTING:
         await refuse(error, connection.scope, connection.send)
     else:
-        await connection.close(POLICY_VIOLATION, error.code)
+        await connection.close(POLICY_VIOLATION, error.reason)
     return None
 
 

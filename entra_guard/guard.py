@@ -249,7 +249,7 @@ class Guard:
         try:
             self.verify(token)
         except AccessError as error:
-            reason, facts = error.code, error.facts
+            reason, facts = error.reason, error.facts
         return Explanation(reason, facts, walk(_bytes(token), self.policy, self._ring.serving, self._clock()))
 
     def __repr__(self) -> str:

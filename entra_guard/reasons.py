@@ -16,14 +16,14 @@ class Reason:
     """Why a request was refused.
 
     Attributes:
-        code: Stable, speaking name, as it stands in logs, metrics and response bodies.
+        name: Stable, speaking name, as it stands in logs, metrics and response bodies.
         status: HTTP status of the answer.
         client: The one sentence that the client is told.
         explanation: What happened, for the operator.
         fix: What to change, and where, for the operator.
     """
 
-    code: str
+    name: str
     status: int
     client: str
     explanation: str
@@ -250,5 +250,5 @@ _ALL: Final = (
     ),
 )
 
-REASONS: Final[dict[str, Reason]] = {reason.code: reason for reason in _ALL}
+REASONS: Final[dict[str, Reason]] = {reason.name: reason for reason in _ALL}
 """All reasons by code, in the order of the validation."""

@@ -31,6 +31,6 @@ def create_app(guard: Guard | None = None) -> Flask:
 
     @app.errorhandler(InsufficientPermissionError)
     def forbidden(error: InsufficientPermissionError) -> tuple[str, int, dict[str, str]]:
-        return f"Ask the orders team for access ({error.code}).", error.status, error.headers
+        return f"Ask the orders team for access ({error.reason}).", error.status, error.headers
 
     return app

@@ -71,7 +71,7 @@ class Explanation:
                 for name, value in self.facts.items()
                 if value and name not in _IN_STEPS
             ]
-            lines += [f"refused, {reason.status}: {reason.code}"]
+            lines += [f"refused, {reason.status}: {reason.name}"]
             lines += [f"  {line}" for line in (reason.explanation, reason.fix, *more)]
         else:
             lines += ["accepted"]
@@ -174,7 +174,7 @@ def _judged(check: Check, case: Case) -> Step:
 
 
 def _failed(name: str, expected: str, error: AccessError) -> Step:
-    return Step(name, "fail", expected, error.facts.get("found", error.facts), error.code)
+    return Step(name, "fail", expected, error.facts.get("found", error.facts), error.reason)
 
 
 def _open(*names: str) -> tuple[Step, ...]:

@@ -208,9 +208,14 @@ def log_refusal(error: AccessError, method: str, path: str) -> None:
     if "told" in vars(error):
         return
     vars(error)["told"] = True
-    level = logging.INFO if error.code == "missing_token" else logging.WARNING
+    level = logging.INFO if error.reason == "missing_token" else logging.WARNING
     if log.isEnabledFor(level):
-        details = {"reason": error.code, "status": error.status, "method": method, "path": path} | error.facts
+        details = {
+            "reason": error.reason,
+            "status": error.status,
+            "method": method,
+            "path": path,
+        } | error.facts
         log.log(
             level, "%d %s %s: %s", error.status, method, _line(path), error, extra={"entra_guard": details}
         )

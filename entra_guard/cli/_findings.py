@@ -42,7 +42,7 @@ def _outcome(explanation: Explanation) -> tuple[str, str]:
         return "accepted", "bold green"
     reason = REASONS[explanation.reason]
     how = "not judged" if reason.status == HTTPStatus.SERVICE_UNAVAILABLE else "refused"
-    return f"{how}, {reason.status}: {reason.code}", "bold red"
+    return f"{how}, {reason.status}: {reason.name}", "bold red"
 
 
 def _row(screen: Screen, step: Step, width: int) -> Pair:

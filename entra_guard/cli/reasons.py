@@ -51,7 +51,7 @@ def _show_reasons(codes: Sequence[str]) -> None:
 
     screen = Screen()
     if not codes:
-        rows = ((r.code, str(r.status), r.client) for r in REASONS.values())
+        rows = ((r.name, str(r.status), r.client) for r in REASONS.values())
         screen.table(("reason", "status", "the client is told"), rows, indent=0)
         screen.gap()
         screen.say(f"What to do about one: {program()} reasons <reason>")

@@ -52,7 +52,7 @@ def theirs() -> Entra:
 def reason(verify: Verify, guard: AnyGuard, token: str) -> str:
     with pytest.raises(AccessError) as caught:
         verify(guard, token)
-    return caught.value.code
+    return caught.value.reason
 
 
 def test_tokens_of_both_issuers_pass(verify: Verify, ours: Entra, theirs: Entra) -> None:

@@ -200,7 +200,7 @@ def test_an_exception_handler_of_the_applications_own_wins(guard: Guard, bearer:
 
     @app.exception_handler(AccessError)
     async def own(_request: Any, error: AccessError) -> PlainTextResponse:
-        return PlainTextResponse(f"own: {error.code}", 418)
+        return PlainTextResponse(f"own: {error.reason}", 418)
 
     client = TestClient(app)
     assert client.get("/whoami").text == "own: missing_token"
@@ -213,7 +213,7 @@ def test_so_does_one_for_a_broader_or_narrower_error(guard: Guard, bearer: Beare
 
     @app.exception_handler(kind)
     async def own(_request: Any, error: AccessError) -> PlainTextResponse:
-        return PlainTextResponse(f"own: {error.code}", 418)
+        return PlainTextResponse(f"own: {error.reason}", 418)
 
     assert TestClient(app).get("/whoami", headers=bearer(preset="expired")).text == "own: expired"
 

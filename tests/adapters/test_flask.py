@@ -98,7 +98,7 @@ def test_an_error_handler_of_the_applications_own_wins(guard: Guard, bearer: Bea
     app = Flask(__name__)
 
     def own(error: AccessError) -> tuple[str, int]:
-        return f"own: {error.code}", 418
+        return f"own: {error.reason}", 418
 
     if moment == "before init_app":
         app.register_error_handler(AccessError, own)
@@ -115,7 +115,7 @@ def test_the_log_tells_a_refusal_once_whoever_answers_it(
     guard: Guard, bearer: Bearer, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = application(guard)
-    app.register_error_handler(AccessError, lambda error: (error.code, 418))
+    app.register_error_handler(AccessError, lambda error: (error.reason, 418))
     with caplog.at_level(logging.INFO, "entra_guard"):
         app.test_client().get("/whoami", headers=bearer(preset="expired"))
     assert [record.getMessage()[:26] for record in caplog.records] == ["401 GET /whoami: expired: "]
@@ -131,7 +131,7 @@ def test_blueprints_and_their_own_error_handlers(guard: Guard, bearer: Bearer) -
 
     @orders.errorhandler(AccessError)
     def refused(error: AccessError) -> tuple[str, int]:
-        return f"the blueprint's: {error.code}", error.status
+        return f"the blueprint's: {error.reason}", error.status
 
     app.register_blueprint(orders)
     client = app.test_client()

@@ -219,7 +219,7 @@ def test_a_configuration_that_is_not_the_authoritys_is_never_used(office, docume
     guard = there.guard(tenant=TENANT, token_versions="2.0")
     with pytest.raises(AccessError) as caught:
         guard.verify(there.token(f"https://login.microsoftonline.com/{TENANT}/v2.0"))
-    assert caught.value.code == "keys_unavailable"
+    assert caught.value.reason == "keys_unavailable"
     assert words in str(caught.value.facts["detail"])
     assert not [url for url in there.asked if "evil" in url or url.startswith("http:")]
 

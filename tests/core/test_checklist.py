@@ -104,7 +104,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 def test_a_token_is_refused_because(office, verify, _what, wishes, settings, reason):
     with pytest.raises(AccessError) as caught:
         verify(office.guard(**settings), office.token(**wishes))
-    assert caught.value.code == reason
+    assert caught.value.reason == reason
 
 
 ACCEPTED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [

@@ -145,7 +145,7 @@ def test_an_error_survives_pickling(office):
     with pytest.raises(AccessError) as caught:
         office.guard().verify(office.token(preset="expired"))
     again = pickle.loads(pickle.dumps(caught.value))
-    assert (again.code, again.status, again.facts, str(again)) == (
+    assert (again.reason, again.status, again.facts, str(again)) == (
         "expired",
         401,
         caught.value.facts,

@@ -286,7 +286,7 @@ def test_where_graph_cannot_tell_the_caller_is_asked_to_come_again(
     with pytest.raises(KeysUnavailableError) as caught:
         verify(guard(office, resolver(office, clock, longest_wait=0)), token, world)
     error = caught.value
-    assert (error.code, error.status, error.headers["retry-after"]) == ("groups_unavailable", 503, "20")
+    assert (error.reason, error.status, error.headers["retry-after"]) == ("groups_unavailable", 503, "20")
     assert error.challenge == ""
     assert "503" in str(error.facts["detail"])
 
@@ -310,7 +310,7 @@ def test_where_graph_refuses_the_caller_is_refused_and_the_operator_told_why(
     )
     with pytest.raises(InsufficientPermissionError) as caught:
         verify(guard(office, poor), token, world)
-    assert caught.value.code == "groups_overage"
+    assert caught.value.reason == "groups_overage"
     assert "Authorization_RequestDenied" in str(caught.value.facts["detail"])
     assert "Authorization_RequestDenied" not in caught.value.body.decode()
 

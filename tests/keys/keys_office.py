@@ -77,7 +77,7 @@ class Answer:
     def of(cls, error: AccessError | None) -> Answer:
         if error is None:
             return cls(200)
-        return cls(error.status, error.code, error.retry_after, error.facts)
+        return cls(error.status, error.reason, error.retry_after, error.facts)
 
 
 @dataclass(frozen=True)
