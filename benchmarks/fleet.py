@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from entra_guard._keys import state as store
-from entra_guard._keys.state import NEVER, KeySettings, KeyState, Snapshot
+from entra_guard._keys.state import NEVER, KeyCacheState, KeySettings, Snapshot
 from entra_guard._validation.issuer import Issuer
 from entra_guard._validation.jwks import KeySet
 
@@ -90,7 +90,7 @@ class Process:
     """One guard in one process."""
 
     has_file: bool
-    state: KeyState = field(default_factory=lambda: KeyState(SETTINGS))
+    state: KeyCacheState = field(default_factory=lambda: KeyCacheState(SETTINGS))
     life: int = 0
     """Counts its starts: what was planned for an earlier life is void."""
     dark_since: float | None = None
@@ -150,7 +150,7 @@ class Fleet:
     def on_start(self, now: float, number: int, _detail: Any) -> None:
         process = self.processes[number]
         if process.has_file and process.saved and now - process.saved.fetched_at < SETTINGS.max_stale:
-            process.state = store.adopted(process.state, process.saved, now)
+            process.state = store.adopt(process.state, process.saved, now)
         else:
             process.dark_since = now
         self.round(now, number)
@@ -167,7 +167,7 @@ class Fleet:
     def on_due(self, now: float, number: int, _detail: Any) -> None:
         """The background thread comes: is something due, or was there another round meanwhile?"""
         process = self.processes[number]
-        state = store.expired(process.state, now)
+        state = store.expire(process.state, now)
         if state.snapshot is None and process.dark_since is None:
             process.dark_since = now
         process.state = state
@@ -179,11 +179,13 @@ class Fleet:
         if not within(FLOOD, now):
             return
         process = self.processes[number]
-        after = store.forced(process.state, now, self.random.random(), familiar=False)
+        after = store.start_forced_refresh(process.state, now, self.random.random(), is_known_caller=False)
         if after is not None:
             process.state = after
             self.round(now, number)
-        opens = max(process.state.forced.opens, process.state.next_attempt if process.state.failing else now)
+        opens = max(
+            process.state.forced.available_at, process.state.next_attempt if process.state.failing else now
+        )
         self.plan(max(opens, now) + self.random.expovariate(FORGED_RATE), "forged", number)
 
     def on_new_key(self, now: float, number: int, index: int) -> None:
@@ -192,7 +194,7 @@ class Fleet:
         snapshot = process.state.snapshot
         if snapshot is None or kid in snapshot.keys.by_kid:
             return
-        after = store.forced(process.state, now, self.random.random(), familiar=True)
+        after = store.start_forced_refresh(process.state, now, self.random.random(), is_known_caller=True)
         if after is not None:
             process.state = after
             self.round(now, number)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def pyjwt(office: Office, token: str) -> Callable[[], object]:
     kid = jwt.get_unverified_header(token)["kid"]
-    serving = office.guard()._ring.serving
+    serving = office.guard()._key_manager.serving
     key, issuer = serving.by_kid[kid].public_key, serving.issuer.v2
     return lambda: jwt.decode(token, key, algorithms=["RS256"], audience=office.api.client_id, issuer=issuer)
 
@@ -114,7 +114,7 @@ def main() -> None:
     with office.entra as entra:
         token = office.token()
         rsa = bare_rsa(office, token.encode())
-        forgetful, remembering = office.guard(remember=0), office.guard()
+        forgetful, remembering = office.guard(cache_size=0), office.guard()
         subjects: dict[str, Callable[[], object]] = {
             "entra_guard, first sight": lambda: forgetful.verify(token),
             "entra_guard, second sight": lambda: remembering.verify(token),

@@ -99,7 +99,7 @@ class Soak:
             audience=self.api.client_id,
             authority=entra.url,
             keys=SETTINGS,
-            remember=2000,
+            cache_size=2000,
         )
         self.tally = Tally()
         self.over = threading.Event()
@@ -109,7 +109,7 @@ class Soak:
 
     def _watch(self) -> None:
         """Count what the ring does, where it does it."""
-        ring, tally = self.guard._ring, self.tally
+        ring, tally = self.guard._key_manager, self.tally
         fetch, failed, forced = ring._fetch, store.failed, store.forced
 
         def counted_fetch(*arguments: Any) -> Any:

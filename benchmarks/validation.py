@@ -28,7 +28,7 @@ def bare_rsa(office: Office, token: bytes) -> Callable[[], object]:
     signing_input, _, signature = token.rpartition(b".")
     raw = pybase64.urlsafe_b64decode(signature + b"==")
     kid = jwt.get_unverified_header(token.decode())["kid"]
-    key = office.guard()._ring.serving.by_kid[kid].public_key
+    key = office.guard()._key_manager.serving.by_kid[kid].public_key
     padding, digest = PKCS1v15(), SHA256()
     return lambda: key.verify(raw, signing_input, padding, digest)
 
@@ -40,8 +40,8 @@ def refused(guard: Guard, token: bytes) -> Callable[[], object]:
 def first_sight(office: Office) -> None:
     token = office.token().encode()
     rsa = bare_rsa(office, token)
-    forgetful = office.guard(remember=0)
-    cooling, unknown = office.guard(remember=0), office.token(preset="unknown-kid").encode()
+    forgetful = office.guard(cache_size=0)
+    cooling, unknown = office.guard(cache_size=0), office.token(preset="unknown-kid").encode()
     for _ in range(3):
         refused(cooling, unknown)()
     ever_new = strangers(office, 4000)
@@ -96,7 +96,7 @@ def second_sight(office: Office) -> None:
     token = office.token().encode()
     rows = []
     for live in (1, 1_000, 10_000, 100_000):
-        guard, tokens = office.guard(remember=400_000), many_tokens(office, live)
+        guard, tokens = office.guard(cache_size=400_000), many_tokens(office, live)
         guard.verify(token)
         memory, pause = fill(guard, tokens)
         known = {sha256(each).digest(): None for each in tokens}
@@ -151,14 +151,14 @@ def fill(guard: Guard, tokens: list[bytes]) -> tuple[float, float]:
     """Remember all tokens; tell bytes each, and the milliseconds they add to a full collection."""
     from entra_guard._validation import validate
 
-    serving, now = guard._ring.serving, time.time()
+    serving, now = guard._key_manager.serving, time.time()
     before = full_collection()
     holds, validate.signature_holds = validate.signature_holds, lambda *_: True
     tracemalloc.start()
     try:
         for token in tokens:
             principal = validate.decide(token, guard.policy, serving, now)
-            serving.verdicts.put(sha256(token).digest(), principal.remembered)
+            serving.verified_tokens.put(sha256(token).digest(), principal.verified)
         used, _peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

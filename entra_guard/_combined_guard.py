@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from entra_guard.principal import Principal
 
 
-class AnyGuard:
+class CombinedGuard:
     """Accepts what one of its guards accepts: made by `guard_a | guard_b`.
 
     Args:
@@ -47,9 +47,9 @@ class AnyGuard:
                 raise ConfigurationError(f"a guard is combined with guards, not with {type(guard).__name__}")
         self.guards = guards
 
-    def __or__(self, other: Guard | AnyGuard) -> AnyGuard:
+    def __or__(self, other: Guard | CombinedGuard) -> CombinedGuard:
         """Accept what the other accepts, too."""
-        return AnyGuard(*self.guards, *(other.guards if isinstance(other, AnyGuard) else (other,)))
+        return CombinedGuard(*self.guards, *(other.guards if isinstance(other, CombinedGuard) else (other,)))
 
     def verify(self, token: str | bytes) -> Principal:
         """Let the guard of the token's issuer decide: as `Guard.verify`."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._web.authenticator import Gate, health_answer, log_refusal
-from entra_guard._web.cors_check import notice_order
+from entra_guard._web.authenticator import RequestAuthenticator, health_answer, log_refusal
+from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.preflight import (
     framework_of,
     is_cors_middleware,
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
     from typing import Unpack
 
-    from entra_guard._combined_guard import AnyGuard
-    from entra_guard._web.authenticator import GateSettings
+    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard._web.authenticator import AuthenticatorSettings
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
 
@@ -65,7 +65,7 @@ class GuardMiddleware:
     Args:
         app: The ASGI application.
         guard: Decides.
-        settings: What every adapter understands, see `Gate`: `public` paths such as
+        settings: What every adapter understands, see `RequestAuthenticator`: `public` paths such as
             ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only` for all other routes;
             `close_at_expiry`: None for WebSockets, True for streamed responses too, False for neither.
 
@@ -76,10 +76,12 @@ class GuardMiddleware:
         >>> app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])  # doctest: +SKIP
     """
 
-    def __init__(self, app: App, *, guard: Guard | AnyGuard, **settings: Unpack[GateSettings]) -> None:
+    def __init__(
+        self, app: App, *, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]
+    ) -> None:
         self.app = app
-        self._gate = Gate(guard, **settings)
-        notice_order(app)
+        self._gate = RequestAuthenticator(guard, **settings)
+        warn_if_cors_inside(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -99,7 +101,7 @@ class GuardMiddleware:
 
         bound = None
         try:
-            principal = await self._gate.aadmit(authorization(scope))
+            principal = await self._gate.authenticate_async(authorization(scope))
             scope["user"] = principal
             scope["auth"] = Credentials(principal)
             bound = bind_principal(principal)
@@ -171,7 +173,7 @@ async def _answer(
     await send({"type": f"{prefix}.body", "body": b"" if head else body})
 
 
-def health_app(guard: Guard | AnyGuard) -> App:
+def health_app(guard: Guard | CombinedGuard) -> App:
     """Make an ASGI application for readiness probes: 200 or 503, and the guard's health as JSON.
 
     Route it where the guard lets everybody in. It tells the issuer and the ids of its public keys, and
@@ -186,7 +188,7 @@ def health_app(guard: Guard | AnyGuard) -> App:
 class _Health:
     """An object and no function: so Starlette's routes take it for an application, and not for a handler."""
 
-    def __init__(self, guard: Guard | AnyGuard) -> None:
+    def __init__(self, guard: Guard | CombinedGuard) -> None:
         self._guard = guard
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:

@@ -19,7 +19,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 
-from entra_guard._web.authenticator import Gate, log_refusal
+from entra_guard._web.authenticator import RequestAuthenticator, log_refusal
 from entra_guard._web.cors_check import notice_names
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.wsgi_environ import authorization
@@ -115,7 +115,7 @@ class GuardMiddleware:
         if self._gate.is_public(request.path_info):
             return cast("HttpResponseBase", self._get_response(request))
         try:
-            principal = self._gate.admit(authorization(request.META))
+            principal = self._gate.authenticate(authorization(request.META))
         except AccessError as error:
             return answer(request, error)
         with _acting(request, principal):
@@ -125,7 +125,7 @@ class GuardMiddleware:
         if self._gate.is_public(request.path_info):
             return cast("HttpResponseBase", await self._get_response(request))
         try:
-            principal = await self._gate.aadmit(authorization(request.META))
+            principal = await self._gate.authenticate_async(authorization(request.META))
         except AccessError as error:
             return answer(request, error)
         with _acting(request, principal):
@@ -144,7 +144,7 @@ class GuardMiddleware:
         return response
 
 
-def gate() -> Gate:
+def gate() -> RequestAuthenticator:
     """The application's entrance, as `settings.ENTRA_GUARD` says.
 
     Raises:
@@ -153,7 +153,7 @@ def gate() -> Gate:
     said: object = getattr(settings, "ENTRA_GUARD", None)
     if not isinstance(said, dict) or "guard" not in said:
         raise ConfigurationError('settings.ENTRA_GUARD must be a dict such as {"guard": Guard(...)}')
-    return Gate(**cast("dict[str, Any]", said))
+    return RequestAuthenticator(**cast("dict[str, Any]", said))
 
 
 def answer(request: HttpRequest, error: AccessError) -> HttpResponse:
@@ -181,7 +181,7 @@ def _acting(request: Any, principal: Principal) -> Generator[None]:
         yield
 
 
-def _chunks(gate: Gate, principal: Principal, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _chunks(gate: RequestAuthenticator, principal: Principal, chunks: Iterator[bytes]) -> Iterator[bytes]:
     while not gate.is_over(principal):
         with acting(principal):
             chunk = next(chunks, None)
@@ -190,7 +190,9 @@ def _chunks(gate: Gate, principal: Principal, chunks: Iterator[bytes]) -> Iterat
         yield chunk
 
 
-async def _achunks(gate: Gate, principal: Principal, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _achunks(
+    gate: RequestAuthenticator, principal: Principal, chunks: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
     while not gate.is_over(principal):
         with acting(principal):
             chunk = await anext(chunks, None)

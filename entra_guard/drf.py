@@ -66,7 +66,7 @@ class EntraAuthentication(BaseAuthentication):
             if not values:
                 return None
             try:
-                principal = gate().admit(values)
+                principal = gate().authenticate(values)
             except AccessError as error:
                 raise _refused(request, error) from error
         return EntraUser(principal), principal

@@ -17,9 +17,9 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketState
 
-from entra_guard._combined_guard import AnyGuard
-from entra_guard._web.authenticator import Gate, PublicPaths, log_refusal
-from entra_guard._web.openapi import described, full_name, scheme_of
+from entra_guard._combined_guard import CombinedGuard
+from entra_guard._web.authenticator import PublicPaths, RequestAuthenticator, log_refusal
+from entra_guard._web.openapi import add_security, full_name, scheme_of
 from entra_guard._web.preflight import is_preflight, log_refused_preflight
 from entra_guard._web.stream_expiry import POLICY_VIOLATION
 from entra_guard.asgi import authorization, refuse
@@ -61,14 +61,14 @@ class EntraBearer(SecurityBase):
 
     def __init__(
         self,
-        guard: Guard | AnyGuard,
+        guard: Guard | CombinedGuard,
         *,
         scheme_name: str = SCHEME,
         description: str = "",
         auto_error: bool = True,
     ) -> None:
         self.guard = guard
-        self._gate = Gate(guard)
+        self._gate = RequestAuthenticator(guard)
         self.scheme_name = scheme_name
         self.auto_error = auto_error
         self.model = SecurityModel(**scheme_of(guard, description=description))
@@ -125,7 +125,7 @@ class EntraBearer(SecurityBase):
     async def _admitted(self, connection: HTTPConnection, scopes: tuple[str, ...]) -> Principal | None:
         _see_to_answers(connection)  # now, as `@requires` may refuse further in
         try:
-            principal = await self._gate.aadmit(authorization(connection.scope))
+            principal = await self._gate.authenticate_async(authorization(connection.scope))
             if scopes:
                 _requirement(scopes).check(principal)
         except AccessError as error:
@@ -200,7 +200,7 @@ async def answer(connection: Request | WebSocket, error: AccessError) -> Respons
 
 def document(
     app: FastAPI,
-    guard: Guard | AnyGuard,
+    guard: Guard | CombinedGuard,
     *,
     client_id: str = "",
     scopes: Iterable[str] = (),
@@ -233,7 +233,7 @@ def document(
     bare = app.openapi
 
     def openapi() -> dict[str, Any]:
-        return described(
+        return add_security(
             bare(), guard, scheme_name, scopes=offered, is_public=is_public, everywhere=public is not None
         )
 

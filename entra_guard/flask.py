@@ -14,13 +14,13 @@ from flask import Response, current_app, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
-from entra_guard._web.authenticator import Gate, log_refusal
+from entra_guard._web.authenticator import RequestAuthenticator, log_refusal
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.principal import Principal, bind_principal, unbind_principal
 from entra_guard.principal import current_principal as _current
-from entra_guard.wsgi import PRINCIPAL, introduce, run_in
+from entra_guard.wsgi import PRINCIPAL, run_in, set_environ_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from entra_guard._combined_guard import AnyGuard
-    from entra_guard._web.authenticator import GateSettings
+    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard._web.authenticator import AuthenticatorSettings
     from entra_guard.guard import Guard
 
 _OWN_CONTEXT: Final = "entra_guard.own_context"
@@ -57,8 +57,8 @@ class EntraGuard:
     def __init__(
         self,
         app: Flask | None = None,
-        guard: Guard | AnyGuard | None = None,
-        **settings: Unpack[GateSettings],
+        guard: Guard | CombinedGuard | None = None,
+        **settings: Unpack[AuthenticatorSettings],
     ) -> None:
         self._guard = guard
         self._settings = settings
@@ -66,7 +66,10 @@ class EntraGuard:
             self.init_app(app)
 
     def init_app(
-        self, app: Flask, guard: Guard | AnyGuard | None = None, **settings: Unpack[GateSettings]
+        self,
+        app: Flask,
+        guard: Guard | CombinedGuard | None = None,
+        **settings: Unpack[AuthenticatorSettings],
     ) -> None:
         """Guard an application, as the function `init_app` does.
 
@@ -78,11 +81,11 @@ class EntraGuard:
             raise ConfigurationError(
                 "EntraGuard needs a guard: EntraGuard(app, guard), or init_app(app, guard)"
             )
-        merged: GateSettings = {**self._settings, **settings}
+        merged: AuthenticatorSettings = {**self._settings, **settings}
         init_app(app, guard, **merged)
 
 
-def init_app(app: Flask, guard: Guard | AnyGuard, **settings: Unpack[GateSettings]) -> None:
+def init_app(app: Flask, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]) -> None:
     """Let requests with a good token reach the views, and answer all others.
 
     The guard runs before all functions of the application's own that run before requests. A refusal is
@@ -96,7 +99,7 @@ def init_app(app: Flask, guard: Guard | AnyGuard, **settings: Unpack[GateSetting
     Args:
         app: The Flask application.
         guard: Decides.
-        settings: What every adapter understands, see `Gate`: `public` paths such as
+        settings: What every adapter understands, see `RequestAuthenticator`: `public` paths such as
             ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only` for all other routes;
             `close_at_expiry`: True to end a streamed body before its first chunk after the token's end.
 
@@ -108,7 +111,7 @@ def init_app(app: Flask, guard: Guard | AnyGuard, **settings: Unpack[GateSetting
     """
     if "entra_guard" in app.extensions:
         raise ConfigurationError("this application has its guard already: call init_app once")
-    gate = Gate(guard, **settings)
+    gate = RequestAuthenticator(guard, **settings)
     app.extensions["entra_guard"] = guard
     layer = _OwnContext(app, gate)
     layer.put_guard_first()
@@ -119,19 +122,19 @@ def init_app(app: Flask, guard: Guard | AnyGuard, **settings: Unpack[GateSetting
     app.wsgi_app = layer  # type: ignore[method-assign]
 
 
-def _admit(gate: Gate) -> None:
+def _admit(gate: RequestAuthenticator) -> None:
     environ = request.environ
     if gate.is_public(request.path):
         return
     _answer_preflight()
     try:
-        principal = gate.admit(authorization(environ))
+        principal = gate.authenticate(authorization(environ))
     except AccessError as error:
         _log(error)  # here, as a handler of the application's own may answer
         if is_preflight_environ(environ):
             log_refused_preflight("flask")
         raise
-    introduce(principal, environ)
+    set_environ_identity(principal, environ)
     bound = bind_principal(principal)
     if _OWN_CONTEXT not in environ:
         g.entra_guard_bound = bound
@@ -166,7 +169,7 @@ def _log(error: AccessError) -> None:
 class _OwnContext:
     """Runs each request, its body included, in a context that ends with it."""
 
-    def __init__(self, app: Flask, gate: Gate) -> None:
+    def __init__(self, app: Flask, gate: RequestAuthenticator) -> None:
         self.app: WSGIApplication = app.wsgi_app
         self._preprocessors = app.url_value_preprocessors
         self._gate = gate

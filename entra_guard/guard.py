@@ -2,7 +2,7 @@
 
 The decision itself is synchronous and waits for nothing; only where keys must be fetched do `verify`
 and `averify` differ, in how they wait. Cheap comes before costly, and nothing unverified reaches the
-network unless its issuer, tenant, audience and lifetime are plausible.
+network unless its issuer, tenant, audience and lifetime are check_unverified.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from entra_guard._combined_guard import AnyGuard
+from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.http import checked_proxy, new_client
-from entra_guard._common.single_flight import await_, wait
+from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._keys.discovery import Authority
 from entra_guard._keys.fetch import Source
 from entra_guard._keys.health import Health, health_of
-from entra_guard._keys.manager import KeyRing
-from entra_guard._keys.refresh_wait import Waiting
+from entra_guard._keys.manager import KeyManager
+from entra_guard._keys.refresh_wait import RefreshWait
 from entra_guard._keys.state import KeySettings
 from entra_guard._settings_from_env import settings_from
 from entra_guard._validation.explain import Explanation, walk
-from entra_guard._validation.validate import Doubt, decide, facts_about, plausible
+from entra_guard._validation.validate import KeyMismatch, check_unverified, decide, facts_about
 from entra_guard.errors import (
     AccessError,
     ConfigurationError,
@@ -33,7 +33,7 @@ from entra_guard.errors import (
     KeysUnavailableError,
     refusal,
 )
-from entra_guard.policy import TOKEN_VERSIONS, Policy, Tenants, texts
+from entra_guard.policy import TOKEN_VERSIONS, Policy, Tenants, string_set
 from entra_guard.principal import Principal
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from entra_guard._validation.active_keys import Serving
+    from entra_guard._validation.active_keys import ActiveKeys
     from entra_guard._validation.claims import Claims
 
 _REMEMBERED: Final = 200_000
@@ -52,7 +52,7 @@ _NO_TENANTS: Final = Tenants("")
 class Groups(Protocol):
     """Completes a verified caller with groups; see `entra_guard.graph.GroupResolver`."""
 
-    def admit(self, principal: Principal) -> Principal:
+    def add_groups(self, principal: Principal) -> Principal:
         """The caller with its groups.
 
         Raises:
@@ -60,8 +60,8 @@ class Groups(Protocol):
         """
         ...
 
-    async def aadmit(self, principal: Principal) -> Principal:
-        """Do what `admit` does, and block no event loop."""
+    async def add_groups_async(self, principal: Principal) -> Principal:
+        """Do what `add_groups` does, and block no event loop."""
         ...
 
 
@@ -83,7 +83,7 @@ class Guard:
             connections are not for forks: build the guard after the fork, or leave the client to it.
         ssl_context: For the client that the guard makes itself.
         proxy: URL of a proxy, for the client that the guard makes itself.
-        remember: The most verified tokens to remember, each at about 500 bytes.
+        cache_size: The most verified tokens to cache_size, each at about 500 bytes.
         strict_startup: Fetch the keys now, and fail here if that fails.
         groups: Looks up the groups that a token cannot carry: an `entra_guard.graph.GroupResolver`.
         clock: Seconds since the epoch.
@@ -115,7 +115,7 @@ class Guard:
         http_client: httpx.Client | None = None,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
-        remember: int = _REMEMBERED,
+        cache_size: int = _REMEMBERED,
         strict_startup: bool = False,
         groups: Groups | None = None,
         clock: Callable[[], float] = time.time,
@@ -124,15 +124,15 @@ class Guard:
         where = authority if isinstance(authority, Authority) else Authority.named(authority)
         self.policy: Final = Policy(
             _tenants(tenant, where),
-            texts("audience", audience),
-            None if allowed_clients is None else texts("allowed_clients", allowed_clients),
-            texts("token_versions", token_versions),
+            string_set("audience", audience),
+            None if allowed_clients is None else string_set("allowed_clients", allowed_clients),
+            string_set("token_versions", token_versions),
             leeway,
-            texts("algorithms", algorithms),
+            string_set("algorithms", algorithms),
         )
         _check_http(http_client, ssl_context, proxy)
-        if not isinstance(remember, int) or remember < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError("remember is a number of tokens, 0 or more")
+        if not isinstance(cache_size, int) or cache_size < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("cache_size is a number of tokens, 0 or more")
         if not isinstance(keys, KeySettings | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("keys is a KeySettings")
         self.authority: Final = where
@@ -140,17 +140,17 @@ class Guard:
         self._clock = clock
         self._monotonic = monotonic
         self._settings = keys or KeySettings()
-        self._ring = KeyRing(
+        self._key_manager = KeyManager(
             Source(where, self.policy.tenants.alias, self.policy.token_versions),
             self._settings,
-            remember=remember,
+            cache_size=cache_size,
             client=http_client or (lambda: new_client(ssl_context=ssl_context, proxy=proxy)),
             monotonic=monotonic,
             wall=clock,
             keys_file=Path(keys_file) if keys_file else None,
         )
         if strict_startup:
-            self._ring.fill()
+            self._key_manager.fill()
 
     @classmethod
     def from_policy(cls, policy: Policy, **settings: Any) -> Guard:
@@ -218,11 +218,11 @@ class Guard:
         outcome = self._decide(raw)
         while not isinstance(outcome, Principal):
             try:
-                wait(outcome.round, outcome.patience(self._monotonic()))
+                wait(outcome.round, outcome.remaining(self._monotonic()))
             except Exception:  # noqa: BLE001  # whatever it was, the ring's state tells it
                 outcome.failed = True
             outcome = self._decide(raw, outcome)
-        return outcome if self._groups is None else self._groups.admit(outcome)
+        return outcome if self._groups is None else self._groups.add_groups(outcome)
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does, in a task of asyncio or trio; blocks no event loop."""
@@ -230,11 +230,11 @@ class Guard:
         outcome = self._decide(raw)
         while not isinstance(outcome, Principal):
             try:
-                await await_(outcome.round, outcome.patience(self._monotonic()))
+                await wait_async(outcome.round, outcome.remaining(self._monotonic()))
             except Exception:  # noqa: BLE001  # as above
                 outcome.failed = True
             outcome = self._decide(raw, outcome)
-        return outcome if self._groups is None else await self._groups.aadmit(outcome)
+        return outcome if self._groups is None else await self._groups.add_groups_async(outcome)
 
     def explain(self, token: str | bytes) -> Explanation:
         """Walk a token through the whole checklist, past the first failure; never raises for a bad token.
@@ -250,7 +250,9 @@ class Guard:
             self.verify(token)
         except AccessError as error:
             reason, facts = error.reason, error.facts
-        return Explanation(reason, facts, walk(_bytes(token), self.policy, self._ring.serving, self._clock()))
+        return Explanation(
+            reason, facts, walk(_bytes(token), self.policy, self._key_manager.serving, self._clock())
+        )
 
     def __repr__(self) -> str:
         policy = self.policy
@@ -262,107 +264,111 @@ class Guard:
     def health(self) -> Health:
         """Tell how the keys are, for readiness probes. The first call starts the background refresh."""
         now = self._monotonic()
-        if now >= self._ring.attend_at:
-            self._ring.attend(now)
-        return health_of(self._ring, now)
+        if now >= self._key_manager.next_due:
+            self._key_manager.run_due_tasks(now)
+        return health_of(self._key_manager, now)
 
     def seconds_left(self, principal: Principal) -> float:
         """Tell how long a caller's token still passes, in seconds; negative once it does no more."""
-        return principal.remembered.passes_until - self._clock()
+        return principal.verified.valid_until - self._clock()
 
-    def __or__(self, other: Guard | AnyGuard) -> AnyGuard:
+    def __or__(self, other: Guard | CombinedGuard) -> CombinedGuard:
         """Combine guards of several issuers: the token's own issuer chooses which one decides.
 
         Example:
             >>> guard = Guard(tenant="contoso.com", audience="api://orders") | partners  # doctest: +SKIP
         """
-        return AnyGuard(self) | other
+        return CombinedGuard(self) | other
 
     def issues(self, claims: Claims) -> bool | None:
         """Tell whether unverified claims name this guard's issuer; None while that is not known."""
-        serving = self._ring.serving
+        serving = self._key_manager.serving
         return None if serving is None else claims.iss == serving.issuer.of_token(claims.ver, claims.tid)
 
     # --- the pipeline --------------------------------------------------------------------------------
 
-    def _decide(self, token: bytes, waiting: Waiting | None = None) -> Principal | Waiting:
+    def _decide(self, token: bytes, waiting: RefreshWait | None = None) -> Principal | RefreshWait:
         """Decide with the keys at hand, or tell which round of fetching to wait for."""
-        ring = self._ring
-        if self._monotonic() >= ring.attend_at:
-            ring.attend(self._monotonic())
+        ring = self._key_manager
+        if self._monotonic() >= ring.next_due:
+            ring.run_due_tasks(self._monotonic())
         serving = ring.serving
         if serving is None:
             return self._without_keys(token, waiting)
         digest = sha256(token).digest()
-        verdicts = serving.verdicts
-        identity = verdicts.young.get(digest)
-        if identity is None and verdicts.old:
-            identity = verdicts.get(digest)
+        verified_tokens = serving.verified_tokens
+        identity = verified_tokens.recent.get(digest)
+        if identity is None and verified_tokens.previous:
+            identity = verified_tokens.get(digest)
         now = self._clock()
-        if identity is not None and now < identity.passes_until:
+        if identity is not None and now < identity.valid_until:
             return Principal(identity, token[identity.payload])
         decided = decide(token, self.policy, serving, now)
-        if isinstance(decided, Doubt):
+        if isinstance(decided, KeyMismatch):
             return self._doubted(decided, token, serving, waiting)
-        verdicts.put(digest, decided.remembered)
-        if decided.remembered.object_id not in serving.callers:
-            serving.meet(decided.remembered.object_id)
+        verified_tokens.put(digest, decided.verified)
+        if decided.verified.object_id not in serving.callers:
+            serving.add_known_caller(decided.verified.object_id)
         return decided
 
-    def _without_keys(self, token: bytes, waiting: Waiting | None) -> Waiting:
-        plausible(token, self.policy)
+    def _without_keys(self, token: bytes, waiting: RefreshWait | None) -> RefreshWait:
+        check_unverified(token, self.policy)
         now = self._monotonic()
-        future = self._ring.for_nothing(now) if waiting is None else None
+        future = self._key_manager.refresh_without_keys(now) if waiting is None else None
         if future is None:
             raise self._unavailable(now)
-        return Waiting(now, self._settings.wait).again(future)
+        return RefreshWait(now, self._settings.wait).next_round(future)
 
     def _doubted(
-        self, doubt: Doubt, token: bytes, serving: Serving, waiting: Waiting | None
-    ) -> Principal | Waiting:
+        self, doubt: KeyMismatch, token: bytes, serving: ActiveKeys, waiting: RefreshWait | None
+    ) -> Principal | RefreshWait:
         """Ask for newer keys where the doubt may be ours; refuse where it is not."""
-        ring, now = self._ring, self._monotonic()
+        ring, now = self._key_manager, self._monotonic()
         if doubt.claims is None:
             return self._met_again(doubt, token, serving, now, waiting)
-        if doubt.code == "bad_signature" and ring.serving is serving and not ring.may_doubt(doubt.kid, now):
+        if doubt.code == "bad_signature" and ring.serving is serving and not ring.may_recheck(doubt.kid, now):
             raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
-        waiting = waiting or Waiting(now, self._settings.wait)
-        unknown, familiar = doubt.code == "unknown_key", serving.familiar(doubt.claims.oid)
+        waiting = waiting or RefreshWait(now, self._settings.wait)
+        unknown, is_known_caller = doubt.code == "unknown_key", serving.is_known_caller(doubt.claims.oid)
         answered = ring.state.answered_since(waiting.since)
         if waiting.rounds == 0 or (waiting.rounds == 1 and not (answered or waiting.failed)):
             # The second time because the round that was joined had asked before this token came.
             if unknown:
-                future = ring.for_unknown(serving, now, familiar=familiar)
+                future = ring.refresh_for_unknown_kid(serving, now, is_known_caller=is_known_caller)
             else:
-                future = ring.for_suspect(serving, doubt.kid, now, familiar=familiar)
+                future = ring.refresh_for_bad_signature(
+                    serving, doubt.kid, now, is_known_caller=is_known_caller
+                )
             if future:
-                return waiting.again(future)
+                return waiting.next_round(future)
         if ring.serving is not serving:  # newer keys came while this was decided
             return self._decide(token, waiting)
         if unknown and (waiting.failed or ring.state.failing):
             raise self._unavailable(now)
         if unknown and answered and waiting.rounds:
-            serving.note_stranger(doubt.header, doubt.kid, ring.asks_again(now, familiar=familiar))
+            serving.add_unknown_kid(
+                doubt.header, doubt.kid, ring.unknown_kid_expires(now, is_known_caller=is_known_caller)
+            )
         raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
 
     def _met_again(
-        self, doubt: Doubt, token: bytes, serving: Serving, now: float, waiting: Waiting | None
-    ) -> Principal | Waiting:
+        self, doubt: KeyMismatch, token: bytes, serving: ActiveKeys, now: float, waiting: RefreshWait | None
+    ) -> Principal | RefreshWait:
         """Refuse a kid that was looked for in vain; look anew when that was long ago."""
-        if now < (serving.strangers.get(doubt.header) or ("", now))[1]:
+        if now < (serving.unknown_kids.get(doubt.header) or ("", now))[1]:
             raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
-        serving.strangers.discard(doubt.header)
+        serving.unknown_kids.discard(doubt.header)
         return self._decide(token, waiting)
 
-    def _doubt_facts(self, doubt: Doubt, now: float) -> dict[str, object]:
-        age = self._ring.state.age(now)
+    def _doubt_facts(self, doubt: KeyMismatch, now: float) -> dict[str, object]:
+        age = self._key_manager.state.age(now)
         facts: dict[str, object] = {"kid": doubt.kid}
         if doubt.claims is not None:
             facts = facts_about(doubt.claims, doubt.kid)
         return facts if age is None else facts | {"keys_age_seconds": round(age)}
 
     def _unavailable(self, now: float) -> KeysUnavailableError:
-        ring = self._ring
+        ring = self._key_manager
         error = ring.state.last_error
         url = error.url if isinstance(error, FetchError) else ring.source.configuration_urls["2.0"]
         step = error.step if isinstance(error, FetchError) else "timeout" if error is None else "internal"

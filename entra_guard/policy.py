@@ -128,7 +128,7 @@ class Policy:
     """All spellings of the audiences that a token may carry."""
 
     def __post_init__(self) -> None:
-        audiences = texts("audience", self.audiences)
+        audiences = string_set("audience", self.audiences)
         if graph := {name for name in audiences if _plain(name) in map(_plain, GRAPH_AUDIENCES)}:
             raise ConfigurationError(
                 f"audience {min(graph)!r} is Microsoft Graph, whose tokens only Graph can check: "
@@ -155,7 +155,7 @@ def _plain(audience: str) -> str:
     return audience.lower().removeprefix("api://").rstrip("/")
 
 
-def texts(setting: str, values: str | Iterable[str]) -> frozenset[str]:
+def string_set(setting: str, values: str | Iterable[str]) -> frozenset[str]:
     """Take one text or several as a set.
 
     Raises:
@@ -174,14 +174,14 @@ def texts(setting: str, values: str | Iterable[str]) -> frozenset[str]:
 
 
 def _choice(setting: str, values: Iterable[str], known: frozenset[str]) -> frozenset[str]:
-    names = texts(setting, values)
+    names = string_set(setting, values)
     if unknown := names - known:
         raise ConfigurationError(f"{setting} knows {sorted(known)}, not {sorted(unknown)}")
     return names
 
 
 def _client_ids(values: Iterable[str]) -> frozenset[str]:
-    names = frozenset(name.lower() for name in texts("allowed_clients", values))
+    names = frozenset(name.lower() for name in string_set("allowed_clients", values))
     if wrong := sorted(name for name in names if not is_guid(name)):
         raise ConfigurationError(f"allowed_clients holds client ids (GUIDs), not {wrong}")
     return names

@@ -27,7 +27,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     token_version: str
     is_app: bool
     expires_at: float
-    passes_until: float
+    valid_until: float
     token_id: str
     payload: slice
 
@@ -39,7 +39,7 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     (Microsoft: "Secure applications and APIs by validating claims").
     """
 
-    remembered: Identity
+    verified: Identity
     payload: bytes
     resolved_groups: tuple[str, ...] | None = None
     """Groups that Microsoft Graph told, as the token could not carry them; None where nobody asked."""
@@ -47,32 +47,32 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     @property
     def app_id(self) -> str:
         """Client id of the calling application ('azp' or 'appid')."""
-        return self.remembered.app_id
+        return self.verified.app_id
 
     @property
     def tenant_id(self) -> str:
         """Id of the tenant that issued the token ('tid')."""
-        return self.remembered.tenant_id
+        return self.verified.tenant_id
 
     @property
     def object_id(self) -> str:
         """Object id of the user, or of the application's service principal ('oid')."""
-        return self.remembered.object_id
+        return self.verified.object_id
 
     @property
     def subject(self) -> str:
         """The token's 'sub': for users a different one in each application."""
-        return self.remembered.subject
+        return self.verified.subject
 
     @property
     def roles(self) -> tuple[str, ...]:
         """App roles, of the application or of the user."""
-        return self.remembered.roles
+        return self.verified.roles
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """Delegated permissions; empty for app-only tokens."""
-        return self.remembered.scopes
+        return self.verified.scopes
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -87,22 +87,22 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     @property
     def token_version(self) -> str:
         """'1.0' or '2.0'."""
-        return self.remembered.token_version
+        return self.verified.token_version
 
     @property
     def is_app(self) -> bool:
         """Whether an application calls in its own name, and no user is signed in."""
-        return self.remembered.is_app
+        return self.verified.is_app
 
     @property
     def expires_at(self) -> float:
         """When the token ends, in seconds since the epoch."""
-        return self.remembered.expires_at
+        return self.verified.expires_at
 
     @property
     def token_id(self) -> str:
         """The token's 'uti', by which Entra's sign-in log knows it; empty if it has none."""
-        return self.remembered.token_id
+        return self.verified.token_id
 
     @property
     def claims(self) -> dict[str, Any]:
@@ -118,16 +118,16 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     @property
     def identity(self) -> str:
         """The object id, as Starlette asks it of a user; the subject where there is none."""
-        return self.remembered.object_id or self.remembered.subject
+        return self.verified.object_id or self.verified.subject
 
     @property
     def display_name(self) -> str:
         """The user's name where the token has one, else the application's client id."""
-        return str(self.claims.get("name") or self.remembered.app_id)
+        return str(self.claims.get("name") or self.verified.app_id)
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show no more than `repr` where rich prints; msgspec would show all."""
-        return [("remembered", self.remembered)]
+        return [("verified", self.verified)]
 
     def __repr__(self) -> str:
         return (

@@ -6,8 +6,8 @@ from contextvars import Context, copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._web.authenticator import Gate, health_answer, log_refusal
-from entra_guard._web.cors_check import notice_order
+from entra_guard._web.authenticator import RequestAuthenticator, health_answer, log_refusal
+from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.wsgi_environ import authorization, routed_path, whole_path
 from entra_guard.errors import AccessError
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import Unpack
     from wsgiref.types import StartResponse, WSGIApplication
 
-    from entra_guard._combined_guard import AnyGuard
-    from entra_guard._web.authenticator import GateSettings
+    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard._web.authenticator import AuthenticatorSettings
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
 
@@ -46,7 +46,7 @@ class GuardMiddleware:
     Args:
         app: The WSGI application.
         guard: Decides.
-        settings: What every adapter understands, see `Gate`: `public` paths such as
+        settings: What every adapter understands, see `RequestAuthenticator`: `public` paths such as
             ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only` for all other routes;
             `close_at_expiry`: True to end a streamed body before its first chunk after the token's end.
 
@@ -58,28 +58,28 @@ class GuardMiddleware:
     """
 
     def __init__(
-        self, app: WSGIApplication, *, guard: Guard | AnyGuard, **settings: Unpack[GateSettings]
+        self, app: WSGIApplication, *, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]
     ) -> None:
         self.app = app
-        self._gate = Gate(guard, **settings)
-        notice_order(app)
+        self._gate = RequestAuthenticator(guard, **settings)
+        warn_if_cors_inside(app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if self._gate.is_public(routed_path(environ)):
             return self.app(environ, start_response)
         try:
-            principal = self._gate.admit(authorization(environ))
+            principal = self._gate.authenticate(authorization(environ))
         except AccessError as error:
             if is_preflight_environ(environ):
                 log_refused_preflight("wsgi")
             return refuse(error, environ, start_response)
-        introduce(principal, environ)
+        set_environ_identity(principal, environ)
         context = copy_context()
         context.run(bind_principal, principal)
         return run_in(context, self._gate, self.app, environ, start_response)
 
 
-def introduce(principal: Principal, environ: Environ) -> None:
+def set_environ_identity(principal: Principal, environ: Environ) -> None:
     """Tell a caller to all who look at the environ (RFC 3875 sections 4.1.1 and 4.1.11)."""
     environ[PRINCIPAL] = principal
     environ["REMOTE_USER"] = principal.identity
@@ -87,7 +87,11 @@ def introduce(principal: Principal, environ: Environ) -> None:
 
 
 def run_in(
-    context: Context, gate: Gate, app: WSGIApplication, environ: Environ, start_response: StartResponse
+    context: Context,
+    gate: RequestAuthenticator,
+    app: WSGIApplication,
+    environ: Environ,
+    start_response: StartResponse,
 ) -> Iterable[bytes]:
     """Run an application and its body in a context, and answer an `AccessError` that leaves either."""
     started = False
@@ -168,7 +172,7 @@ def _answer(
     return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
 
-def health_app(guard: Guard | AnyGuard) -> WSGIApplication:
+def health_app(guard: Guard | CombinedGuard) -> WSGIApplication:
     """Make a WSGI application for readiness probes: 200 or 503, and the guard's health as JSON.
 
     Mount it where the guard lets everybody in. It tells the issuer and the ids of its public keys, and

@@ -48,25 +48,25 @@ class _Gate:
         self.held = False
 
 
-NO_FORK: Final = _Gate()
+FORK_LOCK: Final = _Gate()
 """Held for what a fork must not come into. Not reentrant, and for fractions of a second only."""
 
 
 def load_late_imports() -> None:
     """Import what fetching and reading keys needs, before any of it is needed; free once it is done."""
-    if NO_FORK.loaded:
+    if FORK_LOCK.loaded:
         return
-    with NO_FORK:
+    with FORK_LOCK:
         for name in _NEEDED:
             import_module(name)
         with suppress(ImportError):  # only for proxies that speak SOCKS
             import_module("socksio")
-        NO_FORK.loaded = True
+        FORK_LOCK.loaded = True
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=NO_FORK.before_fork,
-        after_in_parent=NO_FORK.after_fork,
-        after_in_child=NO_FORK.after_in_child,
+        before=FORK_LOCK.before_fork,
+        after_in_parent=FORK_LOCK.after_fork,
+        after_in_child=FORK_LOCK.after_in_child,
     )

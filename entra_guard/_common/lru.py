@@ -16,47 +16,47 @@ K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
 
 
-class Bounded(Generic[K, V]):
+class LRUCache(Generic[K, V]):
     """The most recently used entries of a mapping.
 
     Args:
         size: How many are kept at the most, an odd number counting as the next even one; 0 keeps none.
 
     Example:
-        >>> kept: Bounded[str, int] = Bounded(2)
+        >>> kept: LRUCache[str, int] = LRUCache(2)
         >>> kept.put("a", 1)
         >>> kept.get("a")
         1
     """
 
-    __slots__ = ("_half", "old", "young")
+    __slots__ = ("_half", "previous", "recent")
 
     def __init__(self, size: int) -> None:
         self._half = (size + 1) // 2
-        self.young: dict[K, V] = {}
-        self.old: dict[K, V] = {}
+        self.recent: dict[K, V] = {}
+        self.previous: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
         """What is kept under this key, if it still is."""
-        found = self.young.get(key)
-        if found is None and (found := self.old.get(key)) is not None:
+        found = self.recent.get(key)
+        if found is None and (found := self.previous.get(key)) is not None:
             self.put(key, found)
         return found
 
     def put(self, key: K, value: V) -> None:
         """Keep something under this key."""
-        young = self.young
+        young = self.recent
         if len(young) >= self._half:
             if not self._half:
                 return
-            self.old, self.young = young, {}
-            young = self.young
+            self.previous, self.recent = young, {}
+            young = self.recent
         young[key] = value
 
     def discard(self, key: K) -> None:
         """Keep nothing under this key."""
-        self.young.pop(key, None)
-        self.old.pop(key, None)
+        self.recent.pop(key, None)
+        self.previous.pop(key, None)
 
     def __len__(self) -> int:
-        return len(self.young) + len(self.old.keys() - self.young.keys())
+        return len(self.recent) + len(self.previous.keys() - self.recent.keys())

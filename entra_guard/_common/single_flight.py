@@ -24,11 +24,11 @@ K = TypeVar("K", bound="Hashable")
 T = TypeVar("T")
 
 
-class SharedWork(Generic[K, T]):
+class SingleFlight(Generic[K, T]):
     """Work in flight by key. Starting what is under way joins it.
 
     Example:
-        >>> work: SharedWork[str, int] = SharedWork()
+        >>> work: SingleFlight[str, int] = SingleFlight()
         >>> work.start("answer", lambda: 42).result(timeout=1)
         42
     """
@@ -40,16 +40,16 @@ class SharedWork(Generic[K, T]):
     def forget(self) -> None:
         """Let go of all work, as a forked child must: no thread of its parent came along."""
         self._lock = threading.Lock()
-        self.under_way: dict[K, Future[T]] = {}
+        self.in_flight: dict[K, Future[T]] = {}
         """What was started and has not ended, by key. Only to be read."""
 
     def start(self, key: K, work: Callable[[], T]) -> Future[T]:
         """Start the work on a thread of its own, or join it where it is under way."""
         with self._lock:
-            future = self.under_way.get(key)
+            future = self.in_flight.get(key)
             if future is not None:
                 return future
-            future = self.under_way[key] = Future()
+            future = self.in_flight[key] = Future()
             future.set_running_or_notify_cancel()  # from here on no waiter can cancel it
         thread = threading.Thread(
             target=self._run, args=(key, work, future), name=f"entra_guard {key}", daemon=True
@@ -64,7 +64,7 @@ class SharedWork(Generic[K, T]):
     def abandon(self, key: K) -> None:
         """Let go of work that takes too long: the next start is a new one. Its waiters wait on."""
         with self._lock:
-            self.under_way.pop(key, None)
+            self.in_flight.pop(key, None)
 
     def _run(self, key: K, work: Callable[[], T], future: Future[T]) -> None:
         try:
@@ -79,8 +79,8 @@ class SharedWork(Generic[K, T]):
     def _done(self, key: K, future: Future[T]) -> None:
         """Take the work out before its waiters wake: whoever they ask next starts anew."""
         with self._lock:
-            if self.under_way.get(key) is future:
-                del self.under_way[key]
+            if self.in_flight.get(key) is future:
+                del self.in_flight[key]
 
 
 def wait(future: Future[T], timeout: float | None) -> T:
@@ -92,7 +92,7 @@ def wait(future: Future[T], timeout: float | None) -> T:
     return future.result(timeout)
 
 
-async def await_(future: Future[T], timeout: float | None) -> T:  # noqa: ASYNC109  # one name in both worlds
+async def wait_async(future: Future[T], timeout: float | None) -> T:  # noqa: ASYNC109  # one name in both worlds
     """Wait for work in a task of asyncio or trio, at most so many seconds.
 
     Raises:
@@ -133,7 +133,7 @@ def _soon() -> Callable[[Callable[[], object]], object]:
     return asyncio.get_running_loop().call_soon_threadsafe
 
 
-_everywhere: WeakSet[SharedWork[Any, Any]] = WeakSet()
+_everywhere: WeakSet[SingleFlight[Any, Any]] = WeakSet()
 
 
 def _forget_in_child() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from entra_guard._keys import state as key_state
 
 if TYPE_CHECKING:
-    from entra_guard._keys.manager import KeyRing
+    from entra_guard._keys.manager import KeyManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ class Health:
         return asdict(self)
 
 
-def health_of(ring: KeyRing, now: float) -> Health:
+def health_of(ring: KeyManager, now: float) -> Health:
     """Read a ring's health; `now` in monotonic seconds."""
     state = ring.state
-    snapshot = key_state.expired(state, now).snapshot
+    snapshot = key_state.expire(state, now).snapshot
     status = "unavailable" if snapshot is None else "degraded" if state.failing else "ok"
     return Health(
         status,

@@ -18,16 +18,16 @@ from random import SystemRandom  # forked processes share the state of any other
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
-from entra_guard._common.fork_lock import NO_FORK, load_late_imports
+from entra_guard._common.fork_lock import FORK_LOCK, load_late_imports
 from entra_guard._common.http import new_client
-from entra_guard._common.single_flight import SharedWork, wait
+from entra_guard._common.lru import LRUCache
+from entra_guard._common.single_flight import SingleFlight, wait
 from entra_guard._keys import snapshot_file
 from entra_guard._keys import state as key_state
 from entra_guard._keys.fetch import Documents, accept, fetch
-from entra_guard._keys.refresh_thread import start_keeper
-from entra_guard._keys.state import NEVER, KeySettings, KeyState, Snapshot
-from entra_guard._validation.active_keys import Serving
-from entra_guard._validation.verified_tokens import Verdicts
+from entra_guard._keys.refresh_thread import start_refresh_thread
+from entra_guard._keys.state import NEVER, KeyCacheState, KeySettings, Snapshot
+from entra_guard._validation.active_keys import ActiveKeys
 from entra_guard.errors import FetchError
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ _EARLY: Final = 0.5
 """Seconds of a round in which a signature that fails under a known kid may wait for it in any number."""
 
 
-class KeyRing:
+class KeyManager:
     """The keys of one issuer, kept fresh.
 
     Args:
         source: Whose keys.
         settings: How they are kept, in seconds.
-        remember: How many verified tokens are remembered at the most.
+        cache_size: How many verified tokens are remembered at the most.
         client: A client of the user's, or what makes one for each round.
         monotonic: Seconds that only go forward: ages and cooldowns are measured with it.
         wall: Seconds since the epoch, for the snapshot file.
@@ -74,7 +74,7 @@ class KeyRing:
         source: Source,
         settings: KeySettings,
         *,
-        remember: int,
+        cache_size: int,
         client: httpx.Client | Callable[[], httpx.Client] = new_client,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -83,18 +83,18 @@ class KeyRing:
     ) -> None:
         self.source = source
         self.settings = settings
-        self.serving: Serving | None = None
-        self.state = KeyState(settings)
+        self.serving: ActiveKeys | None = None
+        self.state = KeyCacheState(settings)
         self._documents: Documents | None = None
         self._file_stamp: tuple[int, ...] | None = None
         self._file_refused = ""
-        self._remember = remember
+        self._cache_size = cache_size
         self._client = client
         self._monotonic = monotonic
         self._wall = wall
         self._keys_file = keys_file
         self._jitter = jitter
-        self._work: SharedWork[str, None] = SharedWork()
+        self._work: SingleFlight[str, None] = SingleFlight()
         self._after_fork()
         _everywhere.add(self)
         self._load_file()
@@ -102,7 +102,7 @@ class KeyRing:
     def begin_in_child(self) -> None:
         """Go on in a forked process."""
         self._after_fork()
-        self.state = key_state.forked(self.state, self._jitter())
+        self.state = key_state.after_fork(self.state, self._jitter())
 
     def _after_fork(self) -> None:
         """A new process has no background thread yet: its first reader is to start one."""
@@ -116,81 +116,91 @@ class KeyRing:
         """How many unfamiliar callers that round has."""
         self._suspected: dict[str, float] = {}
         """Until when a known kid causes no further round; no more of them than there are keys."""
-        self.attend_at = NEVER
-        """When a reader must call `attend`: the one comparison that the hot path pays for all of this."""
+        self.next_due = NEVER
+        """When a reader must call `run_due_tasks`: the one comparison that the hot path pays for it."""
 
     # --- for readers ---------------------------------------------------------------------------------
 
-    def attend(self, now: float) -> None:
+    def run_due_tasks(self, now: float) -> None:
         """See to what is due: the background thread, a refresh that it missed, keys that are too old.
 
         Waits for nothing and raises nothing: a token whose key is at hand depends on none of it.
         """
         with self._changing():
             self._expire(now)
-            self._keeper = self._keeper or start_keeper(self)
-            self.attend_at = min(now + self.settings.refresh / 10, self.state.ends())
+            self._keeper = self._keeper or start_refresh_thread(self)
+            self.next_due = min(now + self.settings.refresh / 10, self.state.ends())
             if self.state.due(now):
                 self._start(now)
 
-    def for_nothing(self, now: float) -> Future[None] | None:
+    def refresh_without_keys(self, now: float) -> Future[None] | None:
         """Ask for a round because there are no keys; None within a back-off."""
         with self._changing():
             if self.serving is not None:
                 return _ended()
             return self._in_flight(now) or (self._start(now) if self.state.may_attempt(now) else None)
 
-    def for_unknown(self, seen: Serving, now: float, *, familiar: bool) -> Future[None] | None:
+    def refresh_for_unknown_kid(
+        self, seen: ActiveKeys, now: float, *, is_known_caller: bool
+    ) -> Future[None] | None:
         """Ask for a round because of an unknown kid; None if it is too soon.
 
         Args:
             seen: The keys that lack the kid. Where others serve by now, nothing is left to wait for.
             now: Monotonic seconds.
-            familiar: Whether the token names a caller whom the keys at hand have verified.
+            is_known_caller: Whether the token names a caller whom the keys at hand have verified.
         """
-        if now < self._opens(familiar=familiar) and not self._work.under_way:
+        if now < self._opens(is_known_caller=is_known_caller) and not self._work.in_flight:
             return None  # a flood ends here, without a lock
         with self._changing():
             if self.serving is not seen:
                 return _ended()
             if future := self._in_flight(now):
-                return future if familiar or self._admit() else None
+                return future if is_known_caller or self._admit() else None
             before = self.state
-            after = key_state.forced(before, now, self._jitter(), familiar=familiar)
+            after = key_state.start_forced_refresh(
+                before, now, self._jitter(), is_known_caller=is_known_caller
+            )
             if after is None:
                 return None
             future = self._start(
-                now, guests=not familiar
+                now, guests=not is_known_caller
             )  # before the state tells others that it is too soon for another
             if self.state is before:  # it is another where no thread could be started
                 self.state = after
         return future
 
-    def asks_again(self, now: float, *, familiar: bool) -> float:
+    def unknown_kid_expires(self, now: float, *, is_known_caller: bool) -> float:
         """Until when an unknown kid that was looked for in vain is not looked for again.
 
         No longer than others are: the answer may have come from a replica that lags behind a rotation.
         """
-        return min(now + self.settings.max_cooldown, self._opens(familiar=familiar))
+        return min(now + self.settings.max_cooldown, self._opens(is_known_caller=is_known_caller))
 
-    def _opens(self, *, familiar: bool) -> float:
+    def _opens(self, *, is_known_caller: bool) -> float:
         state = self.state
-        return min(state.forced.opens, state.reserve.opens) if familiar else state.forced.opens
+        return (
+            min(state.forced.available_at, state.reserve.available_at)
+            if is_known_caller
+            else state.forced.available_at
+        )
 
-    def may_doubt(self, kid: str, now: float) -> bool:
+    def may_recheck(self, kid: str, now: float) -> bool:
         """Whether new material may be found under a known kid: not where that was looked for just now."""
-        return now >= self._suspected.get(kid, now) or (self._sought == kid and bool(self._work.under_way))
+        return now >= self._suspected.get(kid, now) or (self._sought == kid and bool(self._work.in_flight))
 
-    def for_suspect(self, seen: Serving, kid: str, now: float, *, familiar: bool) -> Future[None] | None:
+    def refresh_for_bad_signature(
+        self, seen: ActiveKeys, kid: str, now: float, *, is_known_caller: bool
+    ) -> Future[None] | None:
         """Ask for a round because a known kid's signature failed: new material may stand under it."""
-        if not self.may_doubt(kid, now):
+        if not self.may_recheck(kid, now):
             return None
         with self._changing():
             if self.serving is not seen:
                 return _ended()
             if future := self._in_flight(now):
                 # A forged token may name anybody, so a name buys no more than the beginning of the round.
-                early = familiar and now - self._began < _EARLY
+                early = is_known_caller and now - self._began < _EARLY
                 return future if early or self._admit() else None
             if now < self._suspected.get(kid, now) or not self.state.may_attempt(now):
                 return None
@@ -256,7 +266,7 @@ class KeyRing:
 
     def _in_flight(self, now: float) -> Future[None] | None:
         """The round under way, unless it takes too long: then it has failed. Under the lock."""
-        future = self._work.under_way.get(_ROUND)
+        future = self._work.in_flight.get(_ROUND)
         if future is None or now - self._began < _GIVE_UP:
             return future
         self._work.abandon(_ROUND)
@@ -311,7 +321,7 @@ class KeyRing:
         given = self._client
         if not callable(given):
             return nullcontext(given)
-        with NO_FORK:  # it may read certificates
+        with FORK_LOCK:  # it may read certificates
             return given()
 
     def _failed(self, error: Exception, began: float, now: float) -> None:
@@ -328,7 +338,7 @@ class KeyRing:
         level = logging.INFO if str(error) == str(before.last_error) else logging.WARNING
         self._say(level, "keys not refreshed, %s: %s", kept, error, exc_info=surprise)
 
-    def _swap(self, state: KeyState) -> None:
+    def _swap(self, state: KeyCacheState) -> None:
         """Put a new state in place. Under the lock.
 
         Readers get their keys in one assignment, and before the state says that these were asked for:
@@ -341,8 +351,8 @@ class KeyRing:
         else:
             self._serve(snapshot)
         self.state = state
-        if state.ends() < self.attend_at:
-            self.attend_at = state.ends()
+        if state.ends() < self.next_due:
+            self.next_due = state.ends()
             if self._keeper is not None:
                 self._keeper.put(None)  # it may have lain down for longer
 
@@ -352,26 +362,26 @@ class KeyRing:
             return
         self._suspected = {kid: until for kid, until in self._suspected.items() if kid in by_kid}
         if old is not None and all(by_kid.get(kid) is key for kid, key in old.by_kid.items()):
-            verdicts = old.verdicts
+            verified_tokens = old.verified_tokens
         else:
-            verdicts = Verdicts(self._remember)
+            verified_tokens = LRUCache(self._cache_size)
         known = old.known_callers if old is not None and old.issuer == snapshot.issuer else None
-        self.serving = Serving(snapshot.issuer, by_kid, verdicts, known)
+        self.serving = ActiveKeys(snapshot.issuer, by_kid, verified_tokens, known)
         self._say(logging.INFO, "signing keys %s of %s", ", ".join(sorted(by_kid)), snapshot.issuer.v2)
         for line in snapshot.keys.skipped:
             self._say(logging.DEBUG, "skipped a key: %s", line)
 
     def _expire(self, now: float) -> None:
-        state = key_state.expired(self.state, now)
+        state = key_state.expire(self.state, now)
         if state is not self.state:
             self._swap(state)
 
     # --- the background ------------------------------------------------------------------------------
 
-    def tick(self) -> float:
+    def run_pending(self) -> float:
         """Do what is due, see it through, and tell in how many seconds to come again."""
-        self.attend(self._monotonic())
-        if future := self._work.under_way.get(_ROUND):
+        self.run_due_tasks(self._monotonic())
+        if future := self._work.in_flight.get(_ROUND):
             settle([future], timeout=_GIVE_UP)
         now = self._monotonic()
         with self._changing():
@@ -400,7 +410,7 @@ class KeyRing:
             return False
         self._file_stamp, self._file_refused = stamp, ""
         with self._changing():
-            state = key_state.adopted(self.state, snapshot, self._monotonic())
+            state = key_state.adopt(self.state, snapshot, self._monotonic())
             if state is self.state:
                 return False
             self._swap(state)
@@ -433,7 +443,7 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
     return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size, status.st_mode
 
 
-_everywhere: Final[WeakSet[KeyRing]] = WeakSet()
+_everywhere: Final[WeakSet[KeyManager]] = WeakSet()
 
 
 def _renew_in_child() -> None:

@@ -19,12 +19,12 @@ _AFTER_A_STUMBLE: Final = 60.0
 class Kept(Protocol):
     """What has something to do from time to time."""
 
-    def tick(self) -> float:
+    def run_pending(self) -> float:
         """Do what is due, and tell in how many seconds to come again."""
         ...
 
 
-def start_keeper(kept: Kept) -> SimpleQueue[None]:
+def start_refresh_thread(kept: Kept) -> SimpleQueue[None]:
     """Start the thread. Where none can be started, readers must do without: they look after things too.
 
     Returns:
@@ -50,7 +50,7 @@ def _keep(reference: weakref.ref[Kept], wake: SimpleQueue[None]) -> None:
         if kept is None:
             return
         try:
-            delay = min(max(kept.tick(), _SOONEST), _LATEST)
+            delay = min(max(kept.run_pending(), _SOONEST), _LATEST)
         except Exception:
             log.exception("the background refresh stumbled, and goes on")
             delay = _AFTER_A_STUMBLE

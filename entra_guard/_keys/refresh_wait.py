@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 
-class Waiting:
+class RefreshWait:
     """A token that waits for newer keys: since when, for which round, and whether a round has failed it."""
 
     __slots__ = ("_longest", "failed", "round", "rounds", "since")
@@ -21,12 +21,12 @@ class Waiting:
         self.rounds = 0
         self.failed = False
 
-    def again(self, round_: Future[None]) -> Waiting:
+    def next_round(self, round_: Future[None]) -> RefreshWait:
         """Wait for this round now."""
         self.round = round_
         self.rounds += 1
         return self
 
-    def patience(self, now: float) -> float:
+    def remaining(self, now: float) -> float:
         """Seconds that it may still wait, in all its rounds together."""
         return max(0.0, self.since + self._longest - now)

@@ -99,14 +99,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RefreshBudget:
     """When something that strangers can cause may be done again: the first is free, then ever later."""
 
-    opens: float = NEVER
+    available_at: float = NEVER
     last: float = NEVER
     cooldown: float = 0.0
 
-    def spent(self, settings: KeySettings, now: float, jitter: float) -> Allowance:
+    def consume(self, settings: KeySettings, now: float, jitter: float) -> RefreshBudget:
         """Do it now: the cooldown doubles, less one halving for every `max_cooldown` since the last time.
 
         So it sinks to one in `max_cooldown` under a flood, and stays short where a single stray client
@@ -118,11 +118,11 @@ class Allowance:
         wanted = 2 * self.cooldown / 2.0 ** min(halvings, 64)
         cooldown = min(settings.max_cooldown, max(settings.cooldown, wanted))
         wait = min(settings.max_cooldown, cooldown * (1 + jitter / 2))
-        return Allowance(now + wait, now, cooldown)
+        return RefreshBudget(now + wait, now, cooldown)
 
 
 @dataclass(frozen=True, slots=True)
-class KeyState:
+class KeyCacheState:
     """All that is known about an issuer's keys and about the attempts to fetch them."""
 
     settings: KeySettings
@@ -136,9 +136,9 @@ class KeyState:
     """The last snapshot's generation, also once that is too old."""
     next_attempt: float = NEVER
     """When the next background attempt is due; while failing, no attempt comes before it."""
-    forced: Allowance = Allowance()
+    forced: RefreshBudget = RefreshBudget()
     """For unknown kids, whoever sends them."""
-    reserve: Allowance = Allowance()
+    reserve: RefreshBudget = RefreshBudget()
     """For unknown kids of familiar callers, when strangers have used up `forced`."""
 
     @property
@@ -177,7 +177,9 @@ class KeyState:
         return now - snapshot.configured_at >= self.settings.configuration_life
 
 
-def forced(state: KeyState, now: float, jitter: float, *, familiar: bool) -> KeyState | None:
+def start_forced_refresh(
+    state: KeyCacheState, now: float, jitter: float, *, is_known_caller: bool
+) -> KeyCacheState | None:
     """Begin a refresh because of an unknown kid, or None where the settings allow none now.
 
     A flood of forged kids uses up what strangers are allowed. Should Entra change its key without
@@ -191,18 +193,18 @@ def forced(state: KeyState, now: float, jitter: float, *, familiar: bool) -> Key
         state: What is known.
         now: Monotonic seconds.
         jitter: From 0 to 1.
-        familiar: Whether the token names a caller who was verified before.
+        is_known_caller: Whether the token names a caller who was verified before.
     """
     if not state.may_attempt(now):
         return None
-    if now >= state.forced.opens:
-        return replace(state, forced=state.forced.spent(state.settings, now, jitter))
-    if familiar and now >= state.reserve.opens:
-        return replace(state, reserve=state.reserve.spent(state.settings, now, jitter))
+    if now >= state.forced.available_at:
+        return replace(state, forced=state.forced.consume(state.settings, now, jitter))
+    if is_known_caller and now >= state.reserve.available_at:
+        return replace(state, reserve=state.reserve.consume(state.settings, now, jitter))
     return None
 
 
-def succeeded(state: KeyState, snapshot: Snapshot, now: float, jitter: float) -> KeyState:
+def succeeded(state: KeyCacheState, snapshot: Snapshot, now: float, jitter: float) -> KeyCacheState:
     """A round brought keys that were accepted.
 
     Args:
@@ -211,14 +213,14 @@ def succeeded(state: KeyState, snapshot: Snapshot, now: float, jitter: float) ->
         now: Monotonic seconds.
         jitter: From 0 to 1: where in the tenth around the refresh interval the next one lies.
     """
-    served = adopted(state, snapshot, now)
+    served = adopt(state, snapshot, now)
     if served is state:
         return state
     next_attempt = now + state.settings.refresh * (0.9 + 0.2 * jitter)
     return replace(served, failures=0, last_error=None, next_attempt=next_attempt)
 
 
-def adopted(state: KeyState, snapshot: Snapshot, now: float) -> KeyState:
+def adopt(state: KeyCacheState, snapshot: Snapshot, now: float) -> KeyCacheState:
     """Serve these keys if they are newer; what is due or backing off stays so.
 
     By itself this is what a keys file does, which is no answer of the authority.
@@ -233,7 +235,7 @@ def adopted(state: KeyState, snapshot: Snapshot, now: float) -> KeyState:
         retired=_retired(old, snapshot.keys, now, state.settings.retired_key_grace),
     )
     news = any(before.get(kid) != key for kid, key in snapshot.keys.by_kid.items())
-    again = Allowance() if news else None  # what was asked for has come
+    again = RefreshBudget() if news else None  # what was asked for has come
     return replace(
         state,
         snapshot=fresh,
@@ -243,7 +245,7 @@ def adopted(state: KeyState, snapshot: Snapshot, now: float) -> KeyState:
     )
 
 
-def forked(state: KeyState, jitter: float) -> KeyState:
+def after_fork(state: KeyCacheState, jitter: float) -> KeyCacheState:
     """Go on in a forked child, at a time of its own: workers that share their parent's would ask in step.
 
     Args:
@@ -257,7 +259,7 @@ def forked(state: KeyState, jitter: float) -> KeyState:
 
 
 def failed(
-    state: KeyState,
+    state: KeyCacheState,
     error: Exception,
     began: float,
     now: float,
@@ -265,7 +267,7 @@ def failed(
     *,
     retry_after: float | None = None,
     refused: bool = False,
-) -> KeyState:
+) -> KeyCacheState:
     """A round failed: what is at hand stays, and the next attempt moves away (full jitter, 1 s to 5 min).
 
     Args:
@@ -293,7 +295,7 @@ def failed(
     )
 
 
-def expired(state: KeyState, now: float) -> KeyState:
+def expire(state: KeyCacheState, now: float) -> KeyCacheState:
     """Let go of what is too old, and of retired keys whose grace is over."""
     snapshot = state.snapshot
     if snapshot is None or now < state.ends():

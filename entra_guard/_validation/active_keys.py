@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entra_guard._common.lru import Bounded
+from entra_guard._common.lru import LRUCache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from entra_guard._validation.issuer import Issuer
     from entra_guard._validation.jwks import SigningKey
     from entra_guard._validation.jws import Header
-    from entra_guard._validation.verified_tokens import Verdicts
+    from entra_guard.principal import Identity
 
 _STRANGERS: Final = 256
 _KNOWN_HEADERS: Final = 64
 _CALLERS: Final = 8192
 
 
-class Serving:
+class ActiveKeys:
     """What readers use: an issuer, its keys, and what was verified with exactly these keys.
 
     A key that changes or goes takes the remembered verdicts with it: they live here, so that no
@@ -33,30 +33,32 @@ class Serving:
         "headers",
         "issuer",
         "known_callers",
-        "strangers",
-        "verdicts",
+        "unknown_kids",
+        "verified_tokens",
     )
 
     def __init__(
         self,
         issuer: Issuer,
         by_kid: Mapping[str, SigningKey],
-        verdicts: Verdicts,
-        known_callers: Bounded[str, bool] | None = None,
+        verified_tokens: LRUCache[bytes, Identity],
+        known_callers: LRUCache[str, bool] | None = None,
     ) -> None:
         self.issuer = issuer
         self.by_kid = by_kid
-        self.verdicts = verdicts
+        self.verified_tokens = verified_tokens
         self.entra_ahead: float | None = None
         """Seconds by which the issuer's clock was ahead of ours at its last answer, if it told its time."""
-        self.known_callers: Bounded[str, bool] = Bounded(_CALLERS) if known_callers is None else known_callers
+        self.known_callers: LRUCache[str, bool] = (
+            LRUCache(_CALLERS) if known_callers is None else known_callers
+        )
         """Object ids of callers whom this issuer's keys have verified: see `_key_store.forced`. They stay
         through a change of keys, which is just when they are needed."""
-        self.callers = self.known_callers.young
+        self.callers = self.known_callers.recent
         """The younger half of them: the one look-up that the hot path pays."""
         self.headers: dict[bytes, tuple[Header, slice]] = {}
         """Headers that a token of this issuer had, and where the payload of such a token lies."""
-        self.strangers: Bounded[bytes, tuple[str, float]] = Bounded(_STRANGERS)
+        self.unknown_kids: LRUCache[bytes, tuple[str, float]] = LRUCache(_STRANGERS)
         """Headers whose kid the newest keys lack: the kid, and until when that is not asked again."""
 
     def learn(self, encoded: bytes, header: Header, payload: slice) -> None:
@@ -64,16 +66,16 @@ class Serving:
         if len(self.headers) < _KNOWN_HEADERS:
             self.headers[encoded] = header, payload
 
-    def note_stranger(self, encoded: bytes, kid: str, until: float) -> None:
+    def add_unknown_kid(self, encoded: bytes, kid: str, until: float) -> None:
         """Remember a header whose kid is none of the keys'."""
-        self.strangers.put(encoded, (kid, until))
+        self.unknown_kids.put(encoded, (kid, until))
 
-    def meet(self, object_id: str) -> None:
+    def add_known_caller(self, object_id: str) -> None:
         """Remember a caller whose token held."""
         if object_id:
             self.known_callers.put(object_id, True)
-            self.callers = self.known_callers.young
+            self.callers = self.known_callers.recent
 
-    def familiar(self, object_id: str) -> bool:
+    def is_known_caller(self, object_id: str) -> bool:
         """Whether a caller is among those remembered."""
         return bool(self.known_callers.get(object_id))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from entra_guard.policy import Policy
 
 
-Decide = Callable[["Policy", Issuer, "Claims", "KeyOrigin", float], str]
+CheckFunction = Callable[["Policy", Issuer, "Claims", "KeyOrigin", float], str]
 Case = tuple["Policy", Issuer, "Claims", "KeyOrigin", float]
 Describe = Callable[["Policy", Issuer, "Claims", "KeyOrigin", float], object]
 
@@ -32,7 +32,7 @@ class Check:
     """One line of the checklist: its question, its decision, and the words of both sides for a reader."""
 
     name: str
-    decide: Decide
+    decide: CheckFunction
     expected: Describe
     found: Describe
 
@@ -132,7 +132,7 @@ def _permission(policy: Policy, _issuer: Issuer, claims: Claims, _key: KeyOrigin
     return "" if claims.app_id.lower() in allowed else "client_not_allowed"
 
 
-GATE: Final[tuple[Check, ...]] = (
+PRE_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "lifetime",
         _lifetime,
@@ -158,10 +158,10 @@ GATE: Final[tuple[Check, ...]] = (
         lambda _p, _i, claims, _k, _now: claims.aud,
     ),
 )
-"""What must be plausible before a key is looked up, so that junk never causes a fetch. It tells nobody
+"""What must be check_unverified before a key is looked up, so that junk never causes a fetch. It tells nobody
 more than what the authority publishes: allow-lists are consulted after the signature only."""
 
-AFTER_SIGNATURE: Final[tuple[Check, ...]] = (
+POST_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "key origin",
         _key_origin,
@@ -190,8 +190,8 @@ AFTER_SIGNATURE: Final[tuple[Check, ...]] = (
     ),
 )
 
-CHECKLIST: Final[tuple[Check, ...]] = GATE + AFTER_SIGNATURE
-"""Everything about the claims, in order; the signature stands between GATE and AFTER_SIGNATURE."""
+CHECKLIST: Final[tuple[Check, ...]] = PRE_SIGNATURE_CHECKS + POST_SIGNATURE_CHECKS
+"""Everything about the claims, in order; the signature is checked between the two."""
 
 
 def _origin_words(issuer: str, cloud: str) -> str:

@@ -17,18 +17,18 @@ from entra_guard.errors import refusal
 
 # From 1970 to the year 10000, in seconds: no lifetime lies elsewhere, whoever wrote it.
 _IN_REASON: Final = msgspec.Meta(ge=0, le=253_402_300_800)
-Moment = Annotated[int, _IN_REASON] | Annotated[float, _IN_REASON]
-Names = tuple[str, ...]
+NumericDate = Annotated[int, _IN_REASON] | Annotated[float, _IN_REASON]
+StringTuple = tuple[str, ...]
 
 
 class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The claims of an access token; absent ones are empty. Most only pass through: few decide."""
 
-    aud: str | Names = ""
+    aud: str | StringTuple = ""
     iss: str = ""
-    iat: Moment | None = None
-    nbf: Moment | None = None
-    exp: Moment | None = None
+    iat: NumericDate | None = None
+    nbf: NumericDate | None = None
+    exp: NumericDate | None = None
     acr: Any = None
     aio: Any = None
     amr: Any = None
@@ -52,7 +52,7 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     oid: str = ""
     preferred_username: Any = None
     rh: Any = None
-    roles: Names = ()
+    roles: StringTuple = ()
     scope: str = ""
     scp: str = ""
     sid: Any = None

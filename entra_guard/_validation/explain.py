@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entra_guard._validation import jws
-from entra_guard._validation.checklist import AFTER_SIGNATURE, GATE, Case, Check
+from entra_guard._validation.checklist import POST_SIGNATURE_CHECKS, PRE_SIGNATURE_CHECKS, Case, Check
 from entra_guard._validation.claims import Claims, read_claims, refuse_ambiguous
 from entra_guard._validation.issuer import Issuer
 from entra_guard._validation.jwks import KeyOrigin, SigningKey
@@ -19,7 +19,7 @@ from entra_guard.reasons import REASONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard._validation.active_keys import Serving
+    from entra_guard._validation.active_keys import ActiveKeys
     from entra_guard.policy import Policy
 
 
@@ -94,7 +94,7 @@ def _words(value: object) -> str:
     return value if isinstance(value, str) and value.isprintable() else printable(value)
 
 
-def walk(token: bytes, policy: Policy, serving: Serving | None, now: float) -> tuple[Step, ...]:
+def walk(token: bytes, policy: Policy, serving: ActiveKeys | None, now: float) -> tuple[Step, ...]:
     """Walk a token through all steps, with the keys at hand.
 
     Args:
@@ -114,23 +114,28 @@ def walk(token: bytes, policy: Policy, serving: Serving | None, now: float) -> t
         return (*steps, *_all_open())
     if serving is None:
         return (*steps, *_without_issuer(policy, claims, now))
-    steps += [_judged(check, (policy, serving.issuer, claims, KeyOrigin(), now)) for check in GATE]
+    steps += [
+        _judged(check, (policy, serving.issuer, claims, KeyOrigin(), now)) for check in PRE_SIGNATURE_CHECKS
+    ]
     key = serving.by_kid.get(header.kid) if header else None
     if header is None or key is None:
         missing = Step("key", "fail", sorted(serving.by_kid), header.kid, "unknown_key") if header else None
-        after = _open("signature", *(check.name for check in AFTER_SIGNATURE))
+        after = _open("signature", *(check.name for check in POST_SIGNATURE_CHECKS))
         return (*steps, missing or Step("key", "open"), *after)
     steps.append(Step("key", "pass", "a key of the issuer", header.kid))
     steps.append(_signature(key, header, signing_input, signature_part))
     case = (policy, serving.issuer, claims, key.origin, now)
-    return (*steps, *(_judged(check, case) for check in AFTER_SIGNATURE))
+    return (*steps, *(_judged(check, case) for check in POST_SIGNATURE_CHECKS))
 
 
 def _without_issuer(policy: Policy, claims: Claims, now: float) -> tuple[Step, ...]:
     """Judge what can be judged where no issuer is known: the token's time, version and audience."""
     case = (policy, Issuer("", v1="not known"), claims, KeyOrigin(), now)
-    gate = [Step(check.name, "open") if check.name == "issuer" else _judged(check, case) for check in GATE]
-    return (*gate, *_open("key", "signature", *(check.name for check in AFTER_SIGNATURE)))
+    gate = [
+        Step(check.name, "open") if check.name == "issuer" else _judged(check, case)
+        for check in PRE_SIGNATURE_CHECKS
+    ]
+    return (*gate, *_open("key", "signature", *(check.name for check in POST_SIGNATURE_CHECKS)))
 
 
 def _header(segment: bytes, policy: Policy, steps: list[Step]) -> jws.Header | None:
@@ -182,5 +187,9 @@ def _open(*names: str) -> tuple[Step, ...]:
 
 
 def _all_open() -> tuple[Step, ...]:
-    names = [check.name for check in GATE], ["key", "signature"], [check.name for check in AFTER_SIGNATURE]
+    names = (
+        [check.name for check in PRE_SIGNATURE_CHECKS],
+        ["key", "signature"],
+        [check.name for check in POST_SIGNATURE_CHECKS],
+    )
     return _open(*(name for group in names for name in group))

@@ -1,7 +1,7 @@
 """One token decided with the keys at hand: pure, synchronous, waiting for nothing.
 
-The order is: form, header, claims, GATE, key, signature, AFTER_SIGNATURE. Claims are judged before
-the RSA check, so that a storm of expired tokens costs a fifth of one; permissions only after it.
+The order is: form, header, claims, PRE_SIGNATURE_CHECKS, key, signature, POST_SIGNATURE_CHECKS. Claims are
+checked before the RSA check, so that a storm of expired tokens costs a fifth of one; permissions after it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entra_guard._validation.checklist import AFTER_SIGNATURE, CHECKLIST, GATE, Case, Decide, nearest_audience
+from entra_guard._validation.checklist import (
+    CHECKLIST,
+    POST_SIGNATURE_CHECKS,
+    PRE_SIGNATURE_CHECKS,
+    Case,
+    CheckFunction,
+    nearest_audience,
+)
 from entra_guard._validation.claims import Claims, read_claims, refuse_ambiguous, write_claims
 from entra_guard._validation.jwks import KeyOrigin
 from entra_guard._validation.jws import decode, read_header, refuse_ambiguous_header, signature_holds, split
@@ -19,17 +26,17 @@ from entra_guard.errors import refusal
 from entra_guard.principal import Identity, Principal
 
 if TYPE_CHECKING:
-    from entra_guard._validation.active_keys import Serving
+    from entra_guard._validation.active_keys import ActiveKeys
     from entra_guard.policy import Policy
 
-_GATE: Final = tuple(check.decide for check in GATE)
-_AFTER: Final = tuple(check.decide for check in AFTER_SIGNATURE)
+_GATE: Final = tuple(check.decide for check in PRE_SIGNATURE_CHECKS)
+_AFTER: Final = tuple(check.decide for check in POST_SIGNATURE_CHECKS)
 _CHECK_OF: Final = {check.decide: check for check in CHECKLIST}
 _NO_KEY: Final = KeyOrigin()
 _ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
 
 
-class Doubt(msgspec.Struct, frozen=True):
+class KeyMismatch(msgspec.Struct, frozen=True):
     """A refusal that newer keys could turn: 'unknown_key' or 'bad_signature'.
 
     Without claims, the header is one that was refused before, and the rest was not looked at.
@@ -42,8 +49,8 @@ class Doubt(msgspec.Struct, frozen=True):
 
 
 def decide(  # noqa: C901  # one straight line of steps: each call more would be paid by every request
-    token: bytes, policy: Policy, serving: Serving, now: float
-) -> Principal | Doubt:
+    token: bytes, policy: Policy, serving: ActiveKeys, now: float
+) -> Principal | KeyMismatch:
     """Decide about a token that is not remembered.
 
     Args:
@@ -58,32 +65,37 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     header_part, payload_part, signature_part, signing_input = split(token)
     known = serving.headers.get(header_part)
     if known is None:
-        if stranger := serving.strangers.get(header_part):
-            return Doubt("unknown_key", stranger[0], header_part)
+        if stranger := serving.unknown_kids.get(header_part):
+            return KeyMismatch("unknown_key", stranger[0], header_part)
         header, span = read_header(header_part, policy.algorithms), None
     else:
         header, span = known
     payload = decode(payload_part)
     claims = read_claims(payload)
     issuer = serving.issuer
-    for judge in _GATE:
-        if code := judge(policy, issuer, claims, _NO_KEY, now):
+    for check_function in _GATE:
+        if code := check_function(policy, issuer, claims, _NO_KEY, now):
             raise refusal(
                 code,
-                partial(_facts, code, judge, header.kid, serving, (policy, issuer, claims, _NO_KEY, now)),
+                partial(
+                    _facts, code, check_function, header.kid, serving, (policy, issuer, claims, _NO_KEY, now)
+                ),
             )
     key = serving.by_kid.get(header.kid)
     if key is None:
-        return Doubt("unknown_key", header.kid, header_part, claims)
+        return KeyMismatch("unknown_key", header.kid, header_part, claims)
     if not signature_holds(key, header.alg, signing_input, decode(signature_part)):
-        return Doubt("bad_signature", header.kid, header_part, claims)
+        return KeyMismatch("bad_signature", header.kid, header_part, claims)
     if write_claims(claims) != payload:
         refuse_ambiguous(payload)
     origin = key.origin
-    for judge in _AFTER:
-        if code := judge(policy, issuer, claims, origin, now):
+    for check_function in _AFTER:
+        if code := check_function(policy, issuer, claims, origin, now):
             raise refusal(
-                code, partial(_facts, code, judge, header.kid, serving, (policy, issuer, claims, origin, now))
+                code,
+                partial(
+                    _facts, code, check_function, header.kid, serving, (policy, issuer, claims, origin, now)
+                ),
             )
     if span is None:
         refuse_ambiguous_header(header_part)
@@ -92,7 +104,7 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     return Principal(_identity(claims, issuer.tenant_id, span, policy.leeway), payload_part)
 
 
-def plausible(token: bytes, policy: Policy) -> None:
+def check_unverified(token: bytes, policy: Policy) -> None:
     """Refuse what no key could make good, where there are no keys to go further.
 
     Raises:
@@ -143,8 +155,10 @@ def _times(code: str, claims: Claims, now: float, entra_ahead: float | None) -> 
     return facts if entra_ahead is None else facts | {"entra_clock_ahead_by_seconds": round(entra_ahead)}
 
 
-def _facts(code: str, judge: Decide, kid: str, serving: Serving, case: Case) -> dict[str, object]:
-    check = _CHECK_OF[judge]
+def _facts(
+    code: str, check_function: CheckFunction, kid: str, serving: ActiveKeys, case: Case
+) -> dict[str, object]:
+    check = _CHECK_OF[check_function]
     policy, _issuer, claims, _key, now = case
     facts = {"expected": check.expected(*case), "found": check.found(*case)}
     if code in _ABOUT_TIME:

@@ -12,7 +12,7 @@ from entra_guard.requirement import Requirement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from entra_guard._combined_guard import AnyGuard
+    from entra_guard._combined_guard import CombinedGuard
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
 
@@ -117,8 +117,8 @@ def _is_normal(path: str) -> bool:
     return not any(segment in (".", "..") for segment in path.split("/"))
 
 
-class GateSettings(TypedDict, total=False):
-    """What every adapter can be told about an application, in the same words: see `Gate`."""
+class AuthenticatorSettings(TypedDict, total=False):
+    """What every adapter can be told about an application, in the same words: see `RequestAuthenticator`."""
 
     public: Iterable[str]
     roles: Iterable[str] | str
@@ -128,7 +128,7 @@ class GateSettings(TypedDict, total=False):
     close_at_expiry: bool | None
 
 
-class Gate:
+class RequestAuthenticator:
     """One application's entrance: a guard, the paths that are open, and what every other route asks.
 
     Args:
@@ -147,7 +147,7 @@ class Gate:
 
     def __init__(
         self,
-        guard: Guard | AnyGuard,
+        guard: Guard | CombinedGuard,
         *,
         public: Iterable[str] = (),
         roles: Iterable[str] | str = (),
@@ -173,7 +173,7 @@ class Gate:
         """Tell whether a streamed response has outlived its caller's token, and shall not."""
         return self.ends["http"] and principal is not None and self.guard.seconds_left(principal) <= 0
 
-    def admit(self, authorization: Sequence[bytes]) -> Principal:
+    def authenticate(self, authorization: Sequence[bytes]) -> Principal:
         """Tell who is calling, from the values of all Authorization headers.
 
         Raises:
@@ -184,15 +184,15 @@ class Gate:
             self._asked.check(principal)
         return principal
 
-    async def aadmit(self, authorization: Sequence[bytes]) -> Principal:
-        """Do what `admit` does, and block no event loop."""
+    async def authenticate_async(self, authorization: Sequence[bytes]) -> Principal:
+        """Do what `authenticate` does, and block no event loop."""
         principal = await self.guard.averify(bearer_token(authorization))
         if self._asked is not None:
             self._asked.check(principal)
         return principal
 
 
-def health_answer(guard: Guard | AnyGuard) -> tuple[int, dict[str, str], bytes]:
+def health_answer(guard: Guard | CombinedGuard) -> tuple[int, dict[str, str], bytes]:
     """Answer a readiness probe: 200 or 503, headers, and the guard's health as JSON."""
     health = guard.health()
     headers = {"content-type": "application/json", "cache-control": "no-store"}

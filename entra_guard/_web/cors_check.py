@@ -22,7 +22,7 @@ ADVICE: Final = (
 )
 
 
-def notice_order(app: object) -> None:
+def warn_if_cors_inside(app: object) -> None:
     """Warn if an application that is to be guarded handles CORS itself."""
     notice_names(_layers(app))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._combined_guard import AnyGuard
+from entra_guard._combined_guard import CombinedGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,12 +26,12 @@ _REFUSALS: Final[Document] = {
 }
 
 
-def first_of(guard: Guard | AnyGuard) -> Guard:
+def first_of(guard: Guard | CombinedGuard) -> Guard:
     """The guard whose issuer a page can log in to: the first one, where several are combined."""
-    return guard.guards[0] if isinstance(guard, AnyGuard) else guard
+    return guard.guards[0] if isinstance(guard, CombinedGuard) else guard
 
 
-def scheme_of(guard: Guard | AnyGuard, scopes: Iterable[str] = (), description: str = "") -> Document:
+def scheme_of(guard: Guard | CombinedGuard, scopes: Iterable[str] = (), description: str = "") -> Document:
     """Write the security scheme: an authorization code with PKCE, or where the issuer's metadata is.
 
     Args:
@@ -51,14 +51,14 @@ def scheme_of(guard: Guard | AnyGuard, scopes: Iterable[str] = (), description: 
     return {"type": "oauth2", "flows": {"authorizationCode": flow}} | common
 
 
-def full_name(guard: Guard | AnyGuard, scope: str) -> str:
+def full_name(guard: Guard | CombinedGuard, scope: str) -> str:
     """Name a scope as Entra's authorize endpoint wants it."""
     return f"{first_of(guard).policy.app_id_uri}/{scope}"
 
 
-def described(
+def add_security(
     document: Document,
-    guard: Guard | AnyGuard,
+    guard: Guard | CombinedGuard,
     name: str,
     *,
     scopes: Iterable[str],

@@ -108,10 +108,10 @@ def checklist_markdown() -> str:
 
 def checklist_rows() -> list[tuple[str, str, str]]:
     """Each line of the checklist, with what it expects of a good token and finds in it."""
-    from entra_guard._validation.checklist import AFTER_SIGNATURE, GATE  # noqa: PLC0415
+    from entra_guard._validation.checklist import POST_SIGNATURE_CHECKS, PRE_SIGNATURE_CHECKS  # noqa: PLC0415
 
     signature = ("signature", "holds, by the key of the issuer that the header names", "holds")
-    return [*map(_check_row, GATE), signature, *map(_check_row, AFTER_SIGNATURE)]
+    return [*map(_check_row, PRE_SIGNATURE_CHECKS), signature, *map(_check_row, POST_SIGNATURE_CHECKS)]
 
 
 def _check_row(check: Check) -> tuple[str, str, str]:

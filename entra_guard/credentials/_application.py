@@ -15,10 +15,10 @@ from entra_guard._common.guid import is_guid
 from entra_guard._common.http import new_client
 from entra_guard._keys.discovery import Authority
 from entra_guard.credentials import _files
-from entra_guard.credentials._credential import KeptCredential
-from entra_guard.credentials._endpoint import KeptClient, TokenEndpoint
-from entra_guard.credentials._keeper import REMEMBERED, TokenKeeper
-from entra_guard.credentials._second_level import SecondLevel, name_of
+from entra_guard.credentials._credential import CachingCredential
+from entra_guard.credentials._endpoint import LazyClient, TokenEndpoint
+from entra_guard.credentials._keeper import REMEMBERED, TokenCache
+from entra_guard.credentials._second_level import SharedTokenCache, name_of
 from entra_guard.credentials._settings import Settings, check_settings
 from entra_guard.errors import ConfigurationError
 
@@ -32,7 +32,7 @@ _TENANT: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASC
 _NO_TENANT: Final = frozenset({"common", "consumers", "organizations"})
 
 
-class ApplicationCredential(KeptCredential):
+class ApplicationCredential(CachingCredential):
     """An application that asks one authority for tokens of its own (RFC 6749 section 4.4).
 
     Args:
@@ -194,22 +194,22 @@ def _declared(capabilities: Iterable[str]) -> dict[str, Any]:
     return {"xms_cc": {"values": values}} if values else {}
 
 
-def _keeper(settings: Settings) -> TokenKeeper:
-    return TokenKeeper(
-        remember=settings.get("remember", REMEMBERED),
+def _keeper(settings: Settings) -> TokenCache:
+    return TokenCache(
+        cache_size=settings.get("cache_size", REMEMBERED),
         clock=settings.get("clock", time.time),
         monotonic=settings.get("monotonic", time.monotonic),
     )
 
 
-def _second_level(settings: Settings) -> SecondLevel | None:
+def _second_level(settings: Settings) -> SharedTokenCache | None:
     store = settings.get("shared")
-    return None if store is None else SecondLevel(store, settings.get("clock", time.time))
+    return None if store is None else SharedTokenCache(store, settings.get("clock", time.time))
 
 
-def _client(settings: Settings) -> KeptClient:
+def _client(settings: Settings) -> LazyClient:
     given, context = settings.get("http_client"), settings.get("ssl_context")
     proxy = settings.get("proxy")
     if given is not None and (context is not None or proxy is not None):
         raise ConfigurationError("an http_client brings its own ssl_context and proxy: give one or the other")
-    return KeptClient(given, partial(new_client, ssl_context=context, proxy=proxy))
+    return LazyClient(given, partial(new_client, ssl_context=context, proxy=proxy))

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from entra_guard.credentials._credential import Credential, KeptCredential
-from entra_guard.credentials._keeper import Order, TokenKeeper
+from entra_guard.credentials._credential import CachingCredential, Credential
+from entra_guard.credentials._keeper import Order, TokenCache
 from entra_guard.credentials._refusals import retold
 from entra_guard.credentials._token import AccessToken, is_bearer, token_of
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
@@ -80,11 +80,11 @@ def needs_event_loop(credential: Credential) -> bool:
     return isinstance(credential, _AzureAsync)
 
 
-class _Azure(KeptCredential):
+class _Azure(CachingCredential):
     """A TokenCredential of azure-core: its tokens kept, joined and renewed as ours are."""
 
     def __init__(self, credential: Any) -> None:
-        super().__init__(TokenKeeper())
+        super().__init__(TokenCache())
         self._azure = credential
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._credential import Credential
-from entra_guard.credentials._refusals import AbsentError
+from entra_guard.credentials._refusals import CredentialUnavailableError
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ChainedCredential(Credential):
         for credential in self._to_try():
             try:
                 token = credential.get_token(*scopes, **options)
-            except AbsentError as error:
+            except CredentialUnavailableError as error:
                 said.append(error)
             except TokenAcquisitionError as error:
                 said.append(error)
@@ -69,7 +69,7 @@ class ChainedCredential(Credential):
         for credential in self._to_try():
             try:
                 token = await credential.aget_token(*scopes, **options)
-            except AbsentError as error:
+            except CredentialUnavailableError as error:
                 said.append(error)
             except TokenAcquisitionError as error:
                 said.append(error)
@@ -91,7 +91,7 @@ class ChainedCredential(Credential):
         if self._chosen or len(self._credentials) == 1:
             return said[-1]
         lines = [f"{each!r} said: {error}" for each, error in zip(self._credentials, said, strict=False)]
-        deciding = [error for error in said if not isinstance(error, AbsentError)] or said
+        deciding = [error for error in said if not isinstance(error, CredentialUnavailableError)] or said
         waits = [error.retry_after for error in deciding if error.retry_after is not None]
         which = "any" if len(said) == len(self._credentials) else "the one that is there"
         together = TokenAcquisitionError(

@@ -7,9 +7,9 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from entra_guard._common.single_flight import await_, wait
+from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
-from entra_guard.credentials._keeper import Order, TokenKeeper, surprise
+from entra_guard.credentials._keeper import Order, TokenCache, surprise
 from entra_guard.credentials._token import AccessToken
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
@@ -102,14 +102,14 @@ class Credential(ABC):
         self.close()
 
 
-class KeptCredential(Credential):
+class CachingCredential(Credential):
     """A credential that keeps its tokens, and has them renewed in time.
 
     Args:
         keeper: Keeps them.
     """
 
-    def __init__(self, keeper: TokenKeeper) -> None:
+    def __init__(self, keeper: TokenCache) -> None:
         self._keeper = keeper
         self._kept = keeper.tokens
         self._clock = keeper.clock
@@ -134,7 +134,7 @@ class KeptCredential(Credential):
         self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
     ) -> AccessToken:
         try:
-            token = self._kept.young[scopes]
+            token = self._kept.recent[scopes]
             if self._clock() < token.refresh_on and claims is None and tenant_id is None:
                 return token
         except (KeyError, TypeError):
@@ -152,7 +152,7 @@ class KeptCredential(Credential):
         self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
     ) -> AccessToken:
         try:
-            token = self._kept.young[scopes]
+            token = self._kept.recent[scopes]
             if self._clock() < token.refresh_on and claims is None and tenant_id is None:
                 return token
         except (KeyError, TypeError):
@@ -162,7 +162,7 @@ class KeptCredential(Credential):
         if isinstance(sought, AccessToken):
             return sought
         try:
-            return await await_(sought, PATIENCE)
+            return await wait_async(sought, PATIENCE)
         except Exception as error:  # noqa: BLE001  # whatever it was, the caller gets it as one kind
             raise self._own(order, error) from error.__cause__
 

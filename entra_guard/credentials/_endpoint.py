@@ -26,7 +26,7 @@ _SERVER_ERROR: Final = 500
 _SECRET_FIELDS: Final = ("client_secret", "client_assertion", "assertion")
 
 
-class KeptClient:
+class LazyClient:
     """One HTTP client, made when it is first needed, anew in a forked child, and closed with its owner.
 
     Args:
@@ -64,7 +64,7 @@ class TokenEndpoint:
         client: Gives the HTTP client.
     """
 
-    def __init__(self, url: str, client: KeptClient) -> None:
+    def __init__(self, url: str, client: LazyClient) -> None:
         self.url: Final = url
         self.client: Final = client
 

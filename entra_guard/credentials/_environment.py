@@ -11,7 +11,7 @@ from entra_guard.credentials._application import ClientSecretCredential
 from entra_guard.credentials._certificate import CertificateCredential
 from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._federated import WorkloadIdentityCredential
-from entra_guard.credentials._refusals import AbsentError
+from entra_guard.credentials._refusals import CredentialUnavailableError
 from entra_guard.credentials._settings import Settings, check_settings
 from entra_guard.errors import ConfigurationError
 
@@ -81,7 +81,7 @@ class EnvironmentCredential(Credential):
 
     def _found(self) -> Credential:
         if self._credential is None:
-            raise AbsentError(
+            raise CredentialUnavailableError(
                 f"No token: the environment describes no application; {self.account}.", error="environment"
             )
         return self._credential

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entra_guard.credentials._refusals import AbsentError
+from entra_guard.credentials._refusals import CredentialUnavailableError
 from entra_guard.errors import TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def read(path: Path, what: str) -> bytes:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
-        kind = AbsentError if isinstance(error, FileNotFoundError) else TokenAcquisitionError
+        kind = CredentialUnavailableError if isinstance(error, FileNotFoundError) else TokenAcquisitionError
         raise kind(
             f"No token: the {what} cannot be read from {path} ({error.strerror}).",
             error="file",

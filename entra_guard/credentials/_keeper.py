@@ -12,8 +12,8 @@ from functools import partial
 from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from entra_guard._common.lru import Bounded
-from entra_guard._common.single_flight import SharedWork
+from entra_guard._common.lru import LRUCache
+from entra_guard._common.single_flight import SingleFlight
 from entra_guard.credentials import _failures
 from entra_guard.credentials._failures import Failure
 from entra_guard.credentials._token import SKEW, AccessToken
@@ -33,10 +33,10 @@ _SAME_ANSWER: Final = 30.0
 no token must not cost a token request for each of its own."""
 
 
-class Keeping(TypedDict, total=False):
-    """How tokens are kept; see `TokenKeeper`."""
+class CacheOptions(TypedDict, total=False):
+    """How tokens are kept; see `TokenCache`."""
 
-    remember: int
+    cache_size: int
     clock: Callable[[], float]
     monotonic: Callable[[], float]
 
@@ -75,11 +75,11 @@ class _Answered:
     at: float
 
 
-class TokenKeeper:
+class TokenCache:
     """Keeps the tokens of one credential.
 
     Args:
-        remember: How many tokens are kept at the most.
+        cache_size: How many tokens are kept at the most.
         clock: Seconds since the epoch: a token's life is measured with it.
         monotonic: Seconds that only go forward: pauses after failures are measured with it.
         jitter: Numbers from 0 to 1.
@@ -91,24 +91,24 @@ class TokenKeeper:
     def __init__(
         self,
         *,
-        remember: int = REMEMBERED,
+        cache_size: int = REMEMBERED,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = _system_random,
     ) -> None:
-        if not isinstance(remember, int) or remember < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError("remember is a number of tokens, 0 or more")
+        if not isinstance(cache_size, int) or cache_size < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("cache_size is a number of tokens, 0 or more")
         if not (callable(clock) and callable(monotonic)):
             raise ConfigurationError("clock and monotonic are functions that tell seconds")
-        self.tokens: Bounded[Hashable, AccessToken] = Bounded(remember)
+        self.tokens: LRUCache[Hashable, AccessToken] = LRUCache(cache_size)
         self.clock = clock
         self._monotonic = monotonic
         self._jitter = jitter
-        self._failures: Bounded[Hashable, Failure] = Bounded(_FAILURES)
-        self._answered: Bounded[Hashable, _Answered] = Bounded(_FAILURES)
+        self._failures: LRUCache[Hashable, Failure] = LRUCache(_FAILURES)
+        self._answered: LRUCache[Hashable, _Answered] = LRUCache(_FAILURES)
         self._time_asked_for: Failure | None = None
         """Who is asked for time gives it with all that it asks for, not with this one token only."""
-        self._work: SharedWork[Hashable, AccessToken] = SharedWork()
+        self._work: SingleFlight[Hashable, AccessToken] = SingleFlight()
 
     def seek(self, order: Order) -> AccessToken | Future[AccessToken]:
         """The token at hand, or the work to wait for. Waits for nothing itself.

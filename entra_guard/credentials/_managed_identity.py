@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import Answer, exchange, new_client
 from entra_guard.credentials import _files
-from entra_guard.credentials._credential import KeptCredential
-from entra_guard.credentials._endpoint import LIMIT, KeptClient, token_from
+from entra_guard.credentials._credential import CachingCredential
+from entra_guard.credentials._endpoint import LIMIT, LazyClient, token_from
 from entra_guard.credentials._identity_hosts import identity_host
-from entra_guard.credentials._keeper import Keeping, TokenKeeper
+from entra_guard.credentials._keeper import CacheOptions, TokenCache
 from entra_guard.credentials._refusals import absent
 from entra_guard.credentials._settings import is_client
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
@@ -38,7 +38,7 @@ _PASSING: Final = frozenset({404, 410})
 """IMDS is being updated, and answers again within 70 seconds (Microsoft: "Error handling")."""
 
 
-class ManagedIdentityCredential(KeptCredential):
+class ManagedIdentityCredential(CachingCredential):
     """The managed identity of this host: a virtual machine, App Service, Container Apps, or Azure Arc.
 
     Args:
@@ -47,7 +47,7 @@ class ManagedIdentityCredential(KeptCredential):
         resource_id: its path in Azure. None of them means the host's own, system-assigned identity.
         environ: The environment variables that tell which host this is.
         http_client: Any `httpx.Client`. By default one that uses no proxy: the endpoint is on the host.
-        remember: The most tokens to keep.
+        cache_size: The most tokens to keep.
         clock: Seconds since the epoch.
         monotonic: Seconds that only go forward.
 
@@ -68,14 +68,14 @@ class ManagedIdentityCredential(KeptCredential):
         resource_id: str | None = None,
         environ: Mapping[str, str] = os.environ,
         http_client: httpx.Client | None = None,
-        **keeping: Unpack[Keeping],
+        **keeping: Unpack[CacheOptions],
     ) -> None:
         if http_client is not None and not is_client(http_client):
             raise ConfigurationError("http_client must be an httpx.Client, the plain one")
         self._identity = _identity(client_id, object_id, resource_id)
         self._host = identity_host(environ)
-        self._client = KeptClient(http_client, partial(new_client, direct=True))
-        super().__init__(TokenKeeper(**keeping))
+        self._client = LazyClient(http_client, partial(new_client, direct=True))
+        super().__init__(TokenCache(**keeping))
 
     def __repr__(self) -> str:
         which = " ".join(f"{name}={value}" for name, value in self._identity.items()) or "system-assigned"

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.credentials._application import ApplicationCredential
-from entra_guard.credentials._credential import KeptCredential
+from entra_guard.credentials._credential import CachingCredential
 from entra_guard.credentials._token import is_bearer
 from entra_guard.errors import ConfigurationError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
-class OnBehalfOfCredential(KeptCredential):
+class OnBehalfOfCredential(CachingCredential):
     """A user's own token exchanged for one for another API.
 
     Cheap to make for each request: the tokens are kept with the application's credential, by the SHA-256

@@ -12,8 +12,8 @@ import weakref
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from entra_guard._common.single_flight import SharedWork, wait
-from entra_guard.credentials._sealing import NotSealedByUsError, Seal
+from entra_guard._common.single_flight import SingleFlight, wait
+from entra_guard.credentials._sealing import NotSealedByUsError, TokenCipher
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ class RedisTokens:
     def __init__(
         self, client: Any, keys: Iterable[str | bytes] | str | bytes, *, prefix: str = "entra_guard"
     ) -> None:
-        self._seal = Seal(keys)
+        self._seal = TokenCipher(keys)
         self._prefix = prefix
         self._redis = _own_connections(client)
         self._alone_until = float("-inf")
-        self._work: SharedWork[object, Any] = SharedWork()
+        self._work: SingleFlight[object, Any] = SingleFlight()
         if self._redis is not client:
             weakref.finalize(self, self._redis.close)
 

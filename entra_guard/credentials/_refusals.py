@@ -31,13 +31,13 @@ _KNOWN_LIBRARIES: Final = frozenset({"azure", "msal", "msal_extensions"})
 _CODE: Final = re.compile(r"AADSTS(\d{1,9})")
 
 
-class AbsentError(TokenAcquisitionError):
+class CredentialUnavailableError(TokenAcquisitionError):
     """There is no such credential here: a chain goes on to the next."""
 
 
-def absent(error: TokenAcquisitionError) -> AbsentError:
+def absent(error: TokenAcquisitionError) -> CredentialUnavailableError:
     """Say the same, as of a credential that is not there."""
-    missing = AbsentError("", error=error.error)
+    missing = CredentialUnavailableError("", error=error.error)
     missing.__dict__.update(error.__dict__)
     missing.args = error.args
     return missing
@@ -57,7 +57,7 @@ def refused(
     document = answer.document
     error = _word(document.get("error"), secrets) or f"http_{answer.status}"
     said = document.get("error_description")
-    description = harmless(said if isinstance(said, str) else "", secrets)
+    description = redact(said if isinstance(said, str) else "", secrets)
     correlation_id = _correlation(document) or correlation_id
     codes = _codes(document, description)
     claims = document.get("claims")
@@ -84,7 +84,7 @@ def unanswered(error: FetchError, *, correlation_id: str = "") -> TokenAcquisiti
     )
 
 
-def harmless(text: str, secrets: Iterable[str] = ()) -> str:
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """A stranger's text on one line: no secret that was sent, no person's address, and not long."""
     for secret in filter(None, secrets):
         text = _spelt_somehow(secret).sub("(secret)", text)
@@ -110,9 +110,13 @@ def retold(error: Exception) -> TokenAcquisitionError:
     Only the words of Azure's own errors are repeated: who knows what stands in others.
     """
     known = type(error).__module__.partition(".")[0] in _KNOWN_LIBRARIES
-    description = harmless(str(error)) if known else f"{type(error).__name__} was raised"
+    description = redact(str(error)) if known else f"{type(error).__name__} was raised"
     codes = _codes({}, description)
-    kind = AbsentError if type(error).__name__ == "CredentialUnavailableError" else TokenAcquisitionError
+    kind = (
+        CredentialUnavailableError
+        if type(error).__name__ == "CredentialUnavailableError"
+        else TokenAcquisitionError
+    )
     return kind(
         f"No token: {description}", error="azure_identity", codes=codes, retryable=True, hint=_hint(codes)
     )
@@ -135,7 +139,7 @@ def _sentence(error: str, description: str, correlation_id: str) -> str:
 def _word(value: object, secrets: Iterable[str]) -> str:
     """An error code as RFC 6749 spells them, or nothing: codes end up in logs and metrics."""
     word = value if isinstance(value, str) and re.fullmatch(r"[\w.-]{1,64}", value, re.ASCII) else ""
-    return word if harmless(word, secrets) == word else ""
+    return word if redact(word, secrets) == word else ""
 
 
 def _codes(document: Mapping[str, Any], description: str) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ def new_key() -> str:
     return urlsafe_b64encode(os.urandom(_KEY_BYTES)).decode()
 
 
-class Seal:
+class TokenCipher:
     """Seals tokens with the first of some keys, and opens what any of them has sealed.
 
     Args:
@@ -53,10 +53,10 @@ class Seal:
         self._first = sha256(read[0]).digest()[:_MARK_BYTES]
 
     def __repr__(self) -> str:
-        return f"<Seal with {len(self._ciphers)} keys>"
+        return f"<TokenCipher with {len(self._ciphers)} keys>"
 
     def close(self, token: AccessToken, name: str) -> bytes:
-        """Seal a token for its name, as ASCII."""
+        """TokenCipher a token for its name, as ASCII."""
         plain = json.dumps([token.token, token.expires_on, token.refresh_on]).encode()
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._ciphers[self._first].encrypt(nonce, plain, _VERSION + name.encode())

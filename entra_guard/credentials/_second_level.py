@@ -58,7 +58,7 @@ def _written(part: object) -> str:
     return part.hex() if isinstance(part, bytes) else str(part)
 
 
-class SecondLevel:
+class SharedTokenCache:
     """Asks for a token once, however many processes want it.
 
     Args:

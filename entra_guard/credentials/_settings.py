@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.http import checked_proxy
-from entra_guard.credentials._keeper import Keeping
+from entra_guard.credentials._keeper import CacheOptions
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from entra_guard.credentials._second_level import Store
 
 
-class Settings(Keeping, total=False):
+class Settings(CacheOptions, total=False):
     """What every credential of an application can be given by name.
 
     Attributes:
@@ -31,7 +31,7 @@ class Settings(Keeping, total=False):
         capabilities: What the app can do; 'cp1' says that it answers claims challenges (Microsoft:
             "Claims challenges and client capabilities"). Give () if something else uses the tokens.
         shared: Tokens kept for many processes, see `RedisTokens`.
-        remember: The most tokens to keep.
+        cache_size: The most tokens to keep.
         clock: Seconds since the epoch.
         monotonic: Seconds that only go forward.
     """
@@ -93,7 +93,7 @@ _KINDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "proxy": (_or_none(_is_text), "a URL such as 'http://proxy.example:8080'"),
     "capabilities": (_are_words, "names such as 'cp1'"),
     "shared": (_or_none(_is_store), "a RedisTokens"),
-    "remember": (lambda value: isinstance(value, int), "a number of tokens"),
+    "cache_size": (lambda value: isinstance(value, int), "a number of tokens"),
     "clock": (callable, "a function that tells seconds"),
     "monotonic": (callable, "a function that tells seconds"),
 }

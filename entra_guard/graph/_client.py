@@ -16,7 +16,7 @@ from entra_guard._keys.discovery import CLOUDS
 from entra_guard.credentials import BearerAuth
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._chain import members_of
-from entra_guard.credentials._endpoint import KeptClient
+from entra_guard.credentials._endpoint import LazyClient
 from entra_guard.errors import ConfigurationError, FetchError, TokenAcquisitionError
 from entra_guard.graph._batch import ask_all
 from entra_guard.graph._conversation import Ask, Patience, Pause, ask
@@ -87,7 +87,7 @@ class GraphClient:
         host = address.partition("://")[2]
         self._auth = BearerAuth(ours, scope or f"{address}/.default", hosts=[host])
         self._patience = Patience(tries, longest_wait)
-        self._client = KeptClient(http_client, partial(httpx.Client, **_OWN))
+        self._client = LazyClient(http_client, partial(httpx.Client, **_OWN))
         self._given_async = async_http_client
         self._of_loop: RunVar[httpx.AsyncClient | None] = RunVar(f"entra_guard.graph {id(self)}", None)
 

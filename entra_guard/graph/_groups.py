@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from msgspec.structs import replace
 
 from entra_guard._common.guid import is_guid
-from entra_guard._common.lru import Bounded
-from entra_guard._common.single_flight import SharedWork, await_, wait
+from entra_guard._common.lru import LRUCache
+from entra_guard._common.single_flight import SingleFlight, wait, wait_async
 from entra_guard.credentials._azure import adapted, needs_event_loop
 from entra_guard.errors import (
     AccessError,
@@ -88,7 +88,7 @@ class GroupResolver:
         security_enabled_only: Leave distribution lists, directory roles and administrative units out.
         keep: Seconds for which an answer counts.
         keep_in_outage: Seconds for which it counts while Graph does not answer.
-        remember: How many callers' groups are kept at the most.
+        cache_size: How many callers' groups are kept at the most.
         monotonic: Seconds that only go forward.
         graph: More arguments of `GraphClient`.
 
@@ -107,13 +107,13 @@ class GroupResolver:
         security_enabled_only: bool = False,
         keep: float = 300.0,
         keep_in_outage: float = 3600.0,
-        remember: int = _REMEMBERED,
+        cache_size: int = _REMEMBERED,
         monotonic: Callable[[], float] = time.monotonic,
         **graph: Any,
     ) -> None:
-        if keep < 0 or keep_in_outage < keep or remember < 0:
+        if keep < 0 or keep_in_outage < keep or cache_size < 0:
             words = (
-                "keep and keep_in_outage are seconds, the second not less; remember is a number of callers"
+                "keep and keep_in_outage are seconds, the second not less; cache_size is a number of callers"
             )
             raise ConfigurationError(words)
         ours = adapted(credential)
@@ -129,8 +129,8 @@ class GroupResolver:
         self._keep = keep
         self._keep_in_outage = keep_in_outage
         self._monotonic = monotonic
-        self._known: Bounded[str, _Known] = Bounded(remember)
-        self._work: SharedWork[str, Groups] = SharedWork()
+        self._known: LRUCache[str, _Known] = LRUCache(cache_size)
+        self._work: SingleFlight[str, Groups] = SingleFlight()
 
     def groups_of(self, member: Member) -> Groups:
         """Tell the object ids of a caller's groups: as the token has them, or else as Graph does.
@@ -154,11 +154,11 @@ class GroupResolver:
         if isinstance(sought, frozenset):
             return sought
         try:
-            return await await_(sought, _PATIENCE)
+            return await wait_async(sought, _PATIENCE)
         except (EntraGuardError, TimeoutError) as error:
             return self._in_outage(member, error)
 
-    def admit(self, principal: Principal) -> Principal:
+    def add_groups(self, principal: Principal) -> Principal:
         """Give a caller back with all its groups: what a guard that was given `groups=` asks for.
 
         Raises:
@@ -173,8 +173,8 @@ class GroupResolver:
             raise _refused(error, principal) from error
         return replace(principal, resolved_groups=tuple(sorted(groups)))
 
-    async def aadmit(self, principal: Principal) -> Principal:
-        """Do what `admit` does, and block no event loop."""
+    async def add_groups_async(self, principal: Principal) -> Principal:
+        """Do what `add_groups` does, and block no event loop."""
         if not has_overage(principal.claims):
             return principal
         try:

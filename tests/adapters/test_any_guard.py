@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entra_guard import Principal
-    from entra_guard._combined_guard import AnyGuard
+    from entra_guard._combined_guard import CombinedGuard
 
-    Verify = Callable[[AnyGuard, str], Principal]
+    Verify = Callable[[CombinedGuard, str], Principal]
 
 
 @pytest.fixture(params=["sync", "asyncio", "trio"])
@@ -49,7 +49,7 @@ def theirs() -> Entra:
     return Elsewhere()
 
 
-def reason(verify: Verify, guard: AnyGuard, token: str) -> str:
+def reason(verify: Verify, guard: CombinedGuard, token: str) -> str:
     with pytest.raises(AccessError) as caught:
         verify(guard, token)
     return caught.value.reason

@@ -73,7 +73,7 @@ headers = st.fixed_dictionaries(
 
 def second_opinion(office, guard, token: str) -> bool:
     """What PyJWT says of the signature and the standard claims, with all the guard knows of the issuer."""
-    serving = guard._ring.serving
+    serving = guard._key_manager.serving
     try:
         kid = jwt.get_unverified_header(token).get("kid")
         version = jwt.decode(token, options={"verify_signature": False}).get("ver")
@@ -172,9 +172,9 @@ def test_one_signed_token_has_one_spelling(office, guard):
     wanted = base64.urlsafe_b64decode(token.rpartition(".")[2] + "==")
     spellings = [token[:-1] + last for last in alphabet]
     same = [s for s in spellings if base64.urlsafe_b64decode(s.rpartition(".")[2] + "==") == wanted]
-    verdicts = {spelling: verdict(guard, spelling)[0] for spelling in same}
+    verified_tokens = {spelling: verdict(guard, spelling)[0] for spelling in same}
     assert len(same) == 16
-    assert verdicts == dict.fromkeys(same, "not_a_jwt") | {token: ""}
+    assert verified_tokens == dict.fromkeys(same, "not_a_jwt") | {token: ""}
 
 
 @pytest.mark.parametrize(

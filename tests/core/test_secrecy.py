@@ -62,7 +62,7 @@ def test_nothing_leaks_from_errors_explanations_and_principals(office, preset):
     shown = [repr(explanation), str(explanation), repr(guard), repr(guard.__dict__)]
     try:
         principal = guard.verify(token)
-        shown += [repr(principal), str(principal), repr(principal.remembered), pretty_repr(principal)]
+        shown += [repr(principal), str(principal), repr(principal.verified), pretty_repr(principal)]
     except AccessError as error:
         shown += [repr(error), str(error), repr(error.facts), repr(error.args)]
         shown += ["".join(traceback.format_exception(error)), repr(pickle.loads(pickle.dumps(error)))]

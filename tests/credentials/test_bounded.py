@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from entra_guard._common.lru import Bounded
+from entra_guard._common.lru import LRUCache
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_what_was_put_last_is_found(size: int) -> None:
-    kept: Bounded[int, int] = Bounded(size)
+    kept: LRUCache[int, int] = LRUCache(size)
     for number in range(10):
         kept.put(number, number)
         assert kept.get(number) == number
@@ -17,6 +17,6 @@ def test_what_was_put_last_is_found(size: int) -> None:
 
 
 def test_nothing_is_kept_where_nothing_is_to_be() -> None:
-    kept: Bounded[int, int] = Bounded(0)
+    kept: LRUCache[int, int] = LRUCache(0)
     kept.put(1, 1)
     assert kept.get(1) is None

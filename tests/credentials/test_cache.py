@@ -53,7 +53,7 @@ def test_ten_thousand_tokens_are_kept_and_found(office: Office) -> None:
 
 
 def test_the_number_of_tokens_kept_is_bounded(office: Office) -> None:
-    credential = office.credential(remember=10)
+    credential = office.credential(cache_size=10)
     for scope in office.apis(25):
         credential.get_token(scope)
     assert len(credential._keeper.tokens) <= 10
@@ -194,7 +194,7 @@ def test_a_refresh_does_not_keep_its_caller_waiting(office: Office, get: Get) ->
     before = office.posts
     office.entra.fail_next("token", "slow", delay=0.3)
     assert get(credential, office.scope) == first
-    assert credential._keeper._work.under_way
+    assert credential._keeper._work.in_flight
     office.until_posts(before + 1)
 
 

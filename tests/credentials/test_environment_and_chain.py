@@ -16,7 +16,7 @@ from entra_guard.credentials import (
     TokenAcquisitionError,
     WorkloadIdentityCredential,
 )
-from entra_guard.credentials._refusals import AbsentError
+from entra_guard.credentials._refusals import CredentialUnavailableError
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def test_the_first_of_several_callers_decides_for_all(office: Office, other: Any
     def slow(*scopes: str, **options: Any) -> Any:
         mine.get_token = appeared
         chain.get_token(*scopes, **options)  # meanwhile another caller finds the first there
-        raise AbsentError("No token: not there yet.", error="file")
+        raise CredentialUnavailableError("No token: not there yet.", error="file")
 
     mine.get_token = slow
     assert office.claims(chain.get_token(office.scope))["azp"] == office.daemon.client_id

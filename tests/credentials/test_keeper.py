@@ -12,7 +12,7 @@ import pytest
 from outbound_office import Clock, until
 
 from entra_guard.credentials import AccessToken, TokenAcquisitionError
-from entra_guard.credentials._keeper import Order, TokenKeeper
+from entra_guard.credentials._keeper import Order, TokenCache
 
 NBF, STEP_UP = '{"access_token":{"nbf":{}}}', '{"access_token":{"acrs":{}}}'
 
@@ -22,7 +22,7 @@ class Asked:
 
     def __init__(self) -> None:
         self.clock = Clock(1000.0)
-        self.keeper = TokenKeeper(clock=self.clock, monotonic=self.clock)
+        self.keeper = TokenCache(clock=self.clock, monotonic=self.clock)
         self.numbers = itertools.count(1)
         self.times = 0
 
@@ -93,7 +93,7 @@ def test_a_renewal_under_way_does_not_displace_the_answer_to_a_challenge(asked: 
     assert asked.keeper.seek(Order(first.key, first.label, renewal.result, first.proof)) is not None
     assert asked.get(NBF, rejected="T1") == "T2"
     renewal.set_result(AccessToken("late", int(asked.clock.now) + 3600, asked.clock.now + 1800))
-    until(lambda: not asked.keeper._work.under_way)
+    until(lambda: not asked.keeper._work.in_flight)
     assert asked.get() == "T2"
 
 

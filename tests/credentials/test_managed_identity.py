@@ -225,7 +225,7 @@ def test_an_identity_is_named_once_and_by_a_guid() -> None:
     ("settings", "words"),
     [
         ({"http_client": httpx.AsyncClient()}, "http_client"),
-        ({"remember": "5"}, "remember"),
+        ({"cache_size": "5"}, "cache_size"),
         ({"clock": 5}, "clock"),
     ],
 )

@@ -91,7 +91,7 @@ def test_the_users_token_is_kept_nowhere(office: Office, front: AppRegistration,
     sent = sent_by(office, front, "alice")
     user = OnBehalfOfCredential(application, sent)
     user.get_token(scope(office))
-    [key] = user._keeper.tokens.young
+    [key] = user._keeper.tokens.recent
     assert sent not in repr(key)
     assert sent not in repr(user)
 

@@ -14,7 +14,7 @@ import pytest
 from entra_guard._common.http import Answer
 from entra_guard.credentials import ClientSecretCredential, TokenAcquisitionError
 from entra_guard.credentials._hints import HINTS
-from entra_guard.credentials._refusals import harmless, refused
+from entra_guard.credentials._refusals import redact, refused
 from entra_guard.emulator._oauth.aadsts import AADSTS
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def test_nothing_secret_or_personal_is_in_any_text_even_if_the_authority_echoes_
     "echo", ["s=S3cr%2bt%2fValue~x", "S3cr+t%2FValue~x", "s3CR%2Bt/value%7ex", "S3cr+t/Value~x"]
 )
 def test_a_secret_is_found_however_it_is_spelt(echo: str) -> None:
-    assert harmless(f"got {echo}!", ["S3cr+t/Value~x"]).endswith("(secret)!")
+    assert redact(f"got {echo}!", ["S3cr+t/Value~x"]).endswith("(secret)!")
 
 
 def test_an_error_code_that_is_the_secret_is_none() -> None:

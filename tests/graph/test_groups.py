@@ -183,7 +183,7 @@ def test_pages_are_followed_and_their_number_is_bounded(
 
 
 def test_the_number_of_callers_kept_is_bounded(office: Office, clock: Clock) -> None:
-    groups = resolver(office, clock, remember=4)
+    groups = resolver(office, clock, cache_size=4)
     for number in range(10):
         user = office.entra.add_user(f"user{number}")
         groups.groups_of(Caller(user.tenant_id, user.id))
@@ -219,7 +219,7 @@ def test_an_overage_is_recognised(claims: dict[str, Any], answer: bool) -> None:
 
 
 def test_senseless_times_are_a_mistake(office: Office) -> None:
-    for settings in ({"keep": -1}, {"keep": 10, "keep_in_outage": 5}, {"remember": -1}):
+    for settings in ({"keep": -1}, {"keep": 10, "keep_in_outage": 5}, {"cache_size": -1}):
         with pytest.raises(ConfigurationError):
             GroupResolver(office.credential, **settings)
 

@@ -39,12 +39,12 @@ given = sys.stdin.read()
 guard = Guard(tenant=tenant, audience=audience, authority=url, keys=KeySettings(wait=20))
 guard.verify(given)
 for _ in range(3):
-    guard._ring._lock.acquire()  # as a thread of the parent may hold it in just that moment
+    guard._key_manager._lock.acquire()  # as a thread of the parent may hold it in just that moment
     pid = os.fork()
     if pid == 0:
         try:
             in_child(guard, given)
         finally:
             os._exit(0)
-    guard._ring._lock.release()
+    guard._key_manager._lock.release()
     os.waitpid(pid, 0)

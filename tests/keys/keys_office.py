@@ -33,7 +33,7 @@ class Clock:
         self.now += seconds
 
 
-class Gate(httpx.BaseTransport):
+class RequestAuthenticator(httpx.BaseTransport):
     """A way to the emulator on which answers can be held back, without any time passing."""
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
@@ -136,7 +136,7 @@ class Office:
         self.daemon = self.entra.register_app("Daemon")
         self.stranger = self.entra.register_app("Stranger")
         self.clock = Clock()
-        self.gate = Gate(self.entra.transport)
+        self.gate = RequestAuthenticator(self.entra.transport)
         self.guards: list[Guard] = []
         self._clients: list[httpx.Client] = []
 
@@ -150,7 +150,7 @@ class Office:
             self._clients.append(settings["http_client"])
         settings.setdefault("authority", self.entra.url)
         guard = Guard(audience=self.api.client_id, keys=KeySettings(**keys), **settings)
-        guard._ring._jitter = lambda: 0.5
+        guard._key_manager._jitter = lambda: 0.5
         self.guards.append(guard)
         return guard
 
@@ -166,7 +166,7 @@ class Office:
         return self.entra.issue_token(self.daemon, audience=self.api, roles=["Orders.Read"], **wishes)
 
     def forged_kid(self, kid: str) -> str:
-        """A stranger's token that is plausible in all but its kid."""
+        """A stranger's token that is check_unverified in all but its kid."""
         return self.entra.issue_token(
             self.stranger, audience=self.api, roles=["Orders.Read"], headers={"kid": kid}
         )
@@ -195,7 +195,7 @@ def until(holds: Callable[[], object]) -> None:
 def settle(guard: Guard) -> None:
     """Wait until no round of fetching is under way."""
     deadline = time.monotonic() + 10
-    while guard._ring._work.under_way:
+    while guard._key_manager._work.in_flight:
         assert time.monotonic() < deadline, "a round does not end"
         time.sleep(0.001)
 
@@ -203,7 +203,7 @@ def settle(guard: Guard) -> None:
 def await_waiters(guard: Guard, number: int) -> None:
     """Wait until so many callers wait for the round that is under way."""
     deadline = time.monotonic() + 10
-    future = guard._ring._work.under_way["keys"]
+    future = guard._key_manager._work.in_flight["keys"]
     while len(future._waiters) + len(future._done_callbacks) + len(future._condition._waiters) < number:  # type: ignore[attr-defined]
         assert time.monotonic() < deadline, "the callers do not come"
         time.sleep(0.001)

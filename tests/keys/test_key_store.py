@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from entra_guard import ConfigurationError
 from entra_guard._keys.state import (
     NEVER,
-    Allowance,
+    KeyCacheState,
     KeySettings,
-    KeyState,
+    RefreshBudget,
     Snapshot,
-    adopted,
-    expired,
+    adopt,
+    after_fork,
+    expire,
     failed,
-    forced,
-    forked,
+    start_forced_refresh,
     succeeded,
 )
 from entra_guard._validation.issuer import Issuer
@@ -31,7 +31,7 @@ from entra_guard.emulator import Emulator
 HOUR, DAY = 3600.0, 24 * 3600.0
 ISSUER = Issuer("https://login.example/{tenantid}/v2.0")
 MATERIAL = [key.modulus for key in Emulator().keys]
-EMPTY = KeyState(KeySettings())
+EMPTY = KeyCacheState(KeySettings())
 TROUBLE = RuntimeError("Entra is down")
 
 
@@ -41,11 +41,11 @@ def snapshot(*kids: str, at: float, material: int = 0) -> Snapshot:
     return Snapshot(ISSUER, "https://login.example/keys", keys, fetched_at=at, configured_at=at)
 
 
-def state_with(*kids: str, at: float = 0.0, **settings: float) -> KeyState:
-    return succeeded(KeyState(KeySettings(**settings)), snapshot(*kids, at=at), at, 0.5)
+def state_with(*kids: str, at: float = 0.0, **settings: float) -> KeyCacheState:
+    return succeeded(KeyCacheState(KeySettings(**settings)), snapshot(*kids, at=at), at, 0.5)
 
 
-def failed_times(state: KeyState, times: int, *, now: float = 0.0, jitter: float = 1.0) -> KeyState:
+def failed_times(state: KeyCacheState, times: int, *, now: float = 0.0, jitter: float = 1.0) -> KeyCacheState:
     for _ in range(times):
         state = failed(state, TROUBLE, now, now, jitter)
     return state
@@ -56,8 +56,8 @@ def failed_times(state: KeyState, times: int, *, now: float = 0.0, jitter: float
 
 def test_keys_serve_until_they_are_a_day_old_and_not_a_second_longer() -> None:
     state = state_with("a", at=100.0)
-    assert expired(state, 100.0 + DAY - 1) is state
-    assert expired(state, 100.0 + DAY).snapshot is None
+    assert expire(state, 100.0 + DAY - 1) is state
+    assert expire(state, 100.0 + DAY).snapshot is None
 
 
 def test_what_was_accepted_stays_through_any_number_of_failures() -> None:
@@ -87,7 +87,7 @@ def test_the_generation_counts_changes_and_not_refreshes() -> None:
 
 
 def test_the_generation_goes_on_after_keys_that_became_too_old() -> None:
-    state = expired(state_with("a"), 24 * 3600.0)
+    state = expire(state_with("a"), 24 * 3600.0)
     assert state.snapshot is None
     again = succeeded(state, snapshot("a", at=24 * 3600.0), 24 * 3600.0, 0.5).snapshot
     assert again is not None
@@ -96,11 +96,11 @@ def test_the_generation_goes_on_after_keys_that_became_too_old() -> None:
 
 def test_workers_that_were_forked_do_not_refresh_in_step() -> None:
     state = succeeded(EMPTY, snapshot("a", at=100.0), 100.0, 0.5)
-    assert [forked(state, jitter).next_attempt for jitter in (0.0, 0.5, 1.0)] == pytest.approx(
+    assert [after_fork(state, jitter).next_attempt for jitter in (0.0, 0.5, 1.0)] == pytest.approx(
         [3340, 3700, 4060]
     )
-    assert forked(failed(state, TROUBLE, 200.0, 200.0, 1.0), 0.0).next_attempt == 201
-    assert forked(EMPTY, 0.0) is EMPTY
+    assert after_fork(failed(state, TROUBLE, 200.0, 200.0, 1.0), 0.0).next_attempt == 201
+    assert after_fork(EMPTY, 0.0) is EMPTY
 
 
 def test_a_withdrawn_key_stops_at_once() -> None:
@@ -113,8 +113,8 @@ def test_a_withdrawn_key_serves_through_the_grace_that_was_asked_for() -> None:
     again = succeeded(state, snapshot("b", at=40.0), 40.0, 0.5)
     assert set(again.snapshot.by_kid) == {"a", "b"}
     assert again.ends() == 70.0
-    assert set(expired(again, 69.9).snapshot.by_kid) == {"a", "b"}
-    assert set(expired(again, 70.0).snapshot.by_kid) == {"b"}
+    assert set(expire(again, 69.9).snapshot.by_kid) == {"a", "b"}
+    assert set(expire(again, 70.0).snapshot.by_kid) == {"b"}
 
 
 def test_a_key_that_comes_back_is_not_retired_any_more() -> None:
@@ -131,7 +131,7 @@ def test_only_what_the_authority_itself_said_pins_its_issuer() -> None:
 
 def test_a_file_replaces_keys_and_leaves_failures_and_back_off_as_they_are() -> None:
     failing = failed_times(state_with("a"), 3, now=10.0)
-    state = adopted(failing, snapshot("a", "b", at=5.0), 11.0)
+    state = adopt(failing, snapshot("a", "b", at=5.0), 11.0)
     assert set(state.snapshot.by_kid) == {"a", "b"}
     assert (state.failures, state.next_attempt) == (failing.failures, failing.next_attempt)
 
@@ -165,9 +165,9 @@ def test_without_keys_retry_after_is_obeyed_for_five_minutes_at_most() -> None:
 def test_within_a_back_off_no_caller_causes_an_attempt() -> None:
     state = failed_times(state_with("a"), 4, now=100.0)
     assert not state.may_attempt(107.9)
-    assert forced(state, 107.9, 0.0, familiar=True) is None
+    assert start_forced_refresh(state, 107.9, 0.0, is_known_caller=True) is None
     assert state.may_attempt(108.0)
-    assert forced(state, 108.0, 0.0, familiar=False) is not None
+    assert start_forced_refresh(state, 108.0, 0.0, is_known_caller=False) is not None
 
 
 def test_the_configuration_is_read_again_when_it_is_old_or_something_failed() -> None:
@@ -175,17 +175,17 @@ def test_the_configuration_is_read_again_when_it_is_old_or_something_failed() ->
     assert not state.needs_configuration(12 * HOUR - 1)
     assert state.needs_configuration(12 * HOUR)
     assert failed_times(state, 1).needs_configuration(1.0)
-    assert adopted(EMPTY, replace(snapshot("a", at=0.0), configured_at=NEVER), 0.0).needs_configuration(0.0)
+    assert adopt(EMPTY, replace(snapshot("a", at=0.0), configured_at=NEVER), 0.0).needs_configuration(0.0)
 
 
 # --- unknown kids ---
 
 
-def gaps_of_a_flood(state: KeyState, seconds: float, *, familiar: bool = False) -> list[float]:
+def gaps_of_a_flood(state: KeyCacheState, seconds: float, *, is_known_caller: bool = False) -> list[float]:
     """When a flood that never pauses has the authority asked, as gaps."""
     moments, now = [], 0.0
     while now <= seconds:
-        after = forced(state, now, 0.0, familiar=familiar)
+        after = start_forced_refresh(state, now, 0.0, is_known_caller=is_known_caller)
         if after is not None:
             state, moments = after, [*moments, now]
         now += 1.0
@@ -197,30 +197,40 @@ def test_a_flood_of_unknown_kids_sinks_from_one_refresh_in_30_seconds_to_one_in_
 
 
 def test_jitter_keeps_a_fleet_from_asking_in_step_and_never_shortens_a_cooldown() -> None:
-    first = {Allowance().spent(KeySettings(), 0.0, jitter).opens for jitter in (0.0, 0.3, 0.7, 1.0)}
+    first = {
+        RefreshBudget().consume(KeySettings(), 0.0, jitter).available_at for jitter in (0.0, 0.3, 0.7, 1.0)
+    }
     assert first == {30.0, 34.5, 40.5, 45.0}
-    assert Allowance(opens=240.0, last=0.0, cooldown=240.0).spent(KeySettings(), 240.0, 1.0).opens == 540.0
+    assert (
+        RefreshBudget(available_at=240.0, last=0.0, cooldown=240.0)
+        .consume(KeySettings(), 240.0, 1.0)
+        .available_at
+        == 540.0
+    )
 
 
 def test_the_first_refresh_for_an_unknown_kid_is_free() -> None:
     state = state_with("a", at=0.0)
-    assert forced(state, 0.0, 0.0, familiar=False) is not None
+    assert start_forced_refresh(state, 0.0, 0.0, is_known_caller=False) is not None
 
 
 def test_a_new_key_starts_the_cooldown_over() -> None:
     state = state_with("a")
     for now in (0.0, 30.0, 90.0):
-        state = forced(state, now, 0.0, familiar=False)
+        state = start_forced_refresh(state, now, 0.0, is_known_caller=False)
     nothing_new = succeeded(state, snapshot("a", at=91.0), 91.0, 0.5)
-    assert forced(nothing_new, 100.0, 0.0, familiar=False) is None
+    assert start_forced_refresh(nothing_new, 100.0, 0.0, is_known_caller=False) is None
     for news in (snapshot("a", "b", at=92.0), snapshot("a", at=92.0, material=1)):
-        assert forced(succeeded(nothing_new, news, 92.0, 0.5), 92.0, 0.0, familiar=False) is not None
+        assert (
+            start_forced_refresh(succeeded(nothing_new, news, 92.0, 0.5), 92.0, 0.0, is_known_caller=False)
+            is not None
+        )
 
 
 def test_a_stray_client_that_asks_every_five_minutes_does_not_make_the_cooldown_long() -> None:
     state = state_with("a")
     for now in range(0, 36_000, 301):
-        state = forced(state, float(now), 0.0, familiar=False)
+        state = start_forced_refresh(state, float(now), 0.0, is_known_caller=False)
         assert state is not None
         assert state.forced.cooldown == 30.0
 
@@ -228,15 +238,15 @@ def test_a_stray_client_that_asks_every_five_minutes_does_not_make_the_cooldown_
 def test_a_flood_of_strangers_leaves_the_reserve_to_familiar_callers() -> None:
     state = state_with("a")
     for now in (0.0, 30.0, 90.0, 210.0):
-        state = forced(state, now, 0.0, familiar=False)
-    assert forced(state, 211.0, 0.0, familiar=False) is None
-    state = forced(state, 211.0, 0.0, familiar=True)
+        state = start_forced_refresh(state, now, 0.0, is_known_caller=False)
+    assert start_forced_refresh(state, 211.0, 0.0, is_known_caller=False) is None
+    state = start_forced_refresh(state, 211.0, 0.0, is_known_caller=True)
     assert state is not None
-    assert forced(state, 212.0, 0.0, familiar=True) is None
+    assert start_forced_refresh(state, 212.0, 0.0, is_known_caller=True) is None
 
 
 def most_in(seconds: float, settings: KeySettings) -> float:
-    """The budget of one allowance, as `Allowance.spent` promises it."""
+    """The budget of one allowance, as `RefreshBudget.spent` promises it."""
     doublings = math.ceil(math.log2(settings.max_cooldown / settings.cooldown))
     return seconds / settings.max_cooldown + 2 + doublings
 
@@ -255,11 +265,13 @@ def budgets(draw: st.DrawFn) -> KeySettings:
 def test_however_strangers_time_their_tokens_the_budget_holds_in_every_stretch_of_time(
     settings: KeySettings, pauses: list[int], jitter: float
 ) -> None:
-    allowance, now, asked = Allowance(), 0.0, []
+    allowance, now, asked = RefreshBudget(), 0.0, []
     for pause in pauses:
-        now = max(now + pause, allowance.opens if pause < 1 else 0.0)  # a flood waits for no second longer
-        if now >= allowance.opens:
-            allowance = allowance.spent(settings, now, jitter)
+        now = max(
+            now + pause, allowance.available_at if pause < 1 else 0.0
+        )  # a flood waits for no second longer
+        if now >= allowance.available_at:
+            allowance = allowance.consume(settings, now, jitter)
             asked.append(now)
     assert all(later - earlier >= settings.cooldown for earlier, later in pairwise(asked))
     for first, earlier in enumerate(asked):
@@ -277,10 +289,10 @@ def test_even_insiders_get_no_more_than_twice_the_budget_and_never_an_attempt_wi
     steps: list[tuple[int, bool, str]],
 ) -> None:
     state, now, rounds = state_with("a"), 0.0, []
-    for pause, familiar, outcome in steps:
+    for pause, is_known_caller, outcome in steps:
         now += pause
         before = state
-        after = forced(state, now, 0.0, familiar=familiar)
+        after = start_forced_refresh(state, now, 0.0, is_known_caller=is_known_caller)
         if after is None:
             continue
         assert before.may_attempt(now)

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from keys_office import HOUR, Answer, Office, World, await_waiters, in_background, settle, until
 
 from entra_guard import FetchError, KeySettings
-from entra_guard._validation.active_keys import Serving
+from entra_guard._common.lru import LRUCache
+from entra_guard._validation.active_keys import ActiveKeys
 from entra_guard._validation.issuer import Issuer
-from entra_guard._validation.verified_tokens import Verdicts
 from entra_guard.emulator import Emulator
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_in_an_outage_good_tokens_pass_for_a_day_and_health_is_degraded(
         assert guard.health().status == "degraded"
     office.entra.heal()
     office.clock.pass_(301)
-    guard._ring.tick()
+    guard._key_manager.run_pending()
     assert guard.health().status == "ok"
 
 
@@ -80,10 +80,10 @@ def test_in_an_outage_one_attempt_is_made_at_a_time_further_and_further_apart(
     office.clock.pass_(2 * HOUR)
     attempts = []
     for _ in range(600):
-        before = guard._ring.state.failures
-        guard._ring.attend(office.clock())
+        before = guard._key_manager.state.failures
+        guard._key_manager.run_due_tasks(office.clock())
         settle(guard)
-        if guard._ring.state.failures > before:
+        if guard._key_manager.state.failures > before:
             attempts.append(office.clock())
         office.clock.pass_(1)
     assert world.ask(guard, office.token()).status == 200
@@ -138,7 +138,7 @@ def test_a_caller_without_keys_waits_only_so_long(office: Office, world: World) 
     guard = office.guard(wait=0.05)
     answer = world.ask(guard, office.token())
     assert (answer.status, answer.facts["last_success"]) == (503, "never")
-    assert guard._ring._work.under_way
+    assert guard._key_manager._work.in_flight
 
 
 def test_retry_after_of_entra_is_obeyed_and_told_to_callers(office: Office, world: World) -> None:
@@ -178,7 +178,7 @@ def test_poison_never_replaces_the_keys_at_hand_and_is_counted_and_logged(
     office.entra.fail(target, how)
     office.clock.pass_(13 * HOUR)
     with caplog.at_level(logging.WARNING, "entra_guard.keys"):
-        guard._ring.tick()
+        guard._key_manager.run_pending()
     after = guard.health()
     assert world.ask(guard, office.token()).status == 200
     assert (after.status, after.kids, after.refused) == ("degraded", before.kids, 1)
@@ -215,7 +215,7 @@ def test_an_issuer_that_was_pinned_is_never_exchanged_for_another_tenants(
         guard = office.warm_guard(tenant=contoso.domain, http_client=client)
         transport.astray = True
         office.clock.pass_(13 * HOUR)
-        guard._ring.tick()
+        guard._key_manager.run_pending()
         health = guard.health()
         assert "not the pinned" in health.last_error
         assert contoso.id in health.issuer
@@ -233,9 +233,9 @@ def test_one_answer_that_is_poison_is_forgotten_with_the_next_good_one(office: O
     guard = office.warm_guard()
     office.entra.fail_next("keys", "empty")
     office.clock.pass_(2 * HOUR)
-    guard._ring.tick()
+    guard._key_manager.run_pending()
     office.clock.pass_(1)
-    guard._ring.tick()
+    guard._key_manager.run_pending()
     assert (guard.health().status, guard.health().refused) == ("ok", 1)
     assert world.ask(guard, office.token()).status == 200
 
@@ -289,7 +289,7 @@ def test_a_refresh_that_was_under_way_before_the_rotation_does_not_cost_the_new_
     guard = office.warm_guard()
     office.clock.pass_(2 * HOUR)
     office.gate.hold(1)
-    guard._ring.attend(office.clock())
+    guard._key_manager.run_due_tasks(office.clock())
     office.gate.await_arrival()  # the old keys are on their way
     office.clock.pass_(0.1)
     office.entra.rotate_keys(overlap=False)
@@ -317,9 +317,9 @@ def test_a_token_that_was_judged_while_newer_keys_came_is_judged_again(
     office.entra.rotate_keys(overlap=False)
 
     def too_late(*_arguments: object, **_settings: object) -> None:
-        guard._ring.fill()  # what another caller's round may do in just this moment
+        guard._key_manager.fill()  # what another caller's round may do in just this moment
 
-    monkeypatch.setattr(guard._ring, "for_unknown", too_late)
+    monkeypatch.setattr(guard._key_manager, "refresh_for_unknown_kid", too_late)
     assert world.ask(guard, office.token()).status == 200
 
 
@@ -356,7 +356,7 @@ def flood(office: Office, world: World, guard: Guard, seconds: int, name: str = 
 
 def test_a_flood_of_unknown_kids_costs_ever_fewer_fetches_and_gets_401(office: Office, world: World) -> None:
     guard = office.warm_guard()
-    guard._ring._jitter = lambda: 0.0
+    guard._key_manager._jitter = lambda: 0.0
     assert flood(office, world, guard, 1700) == {"unknown_key"}
     assert office.fetches == 9  # after 0, 30, 90, 210, 450, 750, 1050, 1350 and 1650 seconds
 
@@ -401,7 +401,7 @@ def test_one_kid_that_is_sent_again_and_again_costs_no_more_than_a_flood_of_them
     office: Office, world: World
 ) -> None:
     guard = office.warm_guard()
-    guard._ring._jitter = lambda: 0.0
+    guard._key_manager._jitter = lambda: 0.0
     stray = office.forged_kid("stray")
     for _ in range(170):
         assert world.ask(guard, stray).reason == "unknown_key"
@@ -430,13 +430,13 @@ def hanging_round(office: Office, guard: Guard) -> None:
     """Let a round of the background hang."""
     office.clock.pass_(2)
     office.gate.hold(1)
-    with guard._ring._changing():
-        guard._ring._start(office.clock())
+    with guard._key_manager._changing():
+        guard._key_manager._start(office.clock())
     office.gate.await_arrival()
 
 
 def waiters(guard: Guard) -> int:
-    future = guard._ring._work.under_way["keys"]
+    future = guard._key_manager._work.in_flight["keys"]
     return len(future._waiters) + len(future._done_callbacks) + len(future._condition._waiters)  # type: ignore[attr-defined]
 
 
@@ -446,10 +446,10 @@ def test_of_a_crowd_of_strangers_no_more_than_four_wait_for_entra(office: Office
     crowd = [office.forged_kid(f"k{number}") for number in range(20)]
     answers = in_background(lambda: world.ask_all(guard, crowd))
     await_waiters(guard, 4)
-    until(lambda: guard._ring._guests == 4)
+    until(lambda: guard._key_manager._guests == 4)
     assert waiters(guard) == 4
     assert world.ask(guard, office.forged_kid("one-more")).reason == "unknown_key"
-    assert guard._ring._work.under_way  # it still hangs
+    assert guard._key_manager._work.in_flight  # it still hangs
     office.gate.release()
     assert {answer.reason for answer in answers()} == {"unknown_key"}
 
@@ -465,7 +465,7 @@ def test_familiar_callers_all_wait_for_their_new_key_however_many_they_are(
 def test_callers_stay_familiar_through_a_withdrawal_of_keys(office: Office, world: World) -> None:
     guard = office.warm_guard()
     office.entra.rotate_keys(overlap=False)
-    guard._ring.round()
+    guard._key_manager.round()
     flood(office, world, guard, 500)
     office.entra.rotate_keys(overlap=False)
     assert world.ask(guard, office.token()).status == 200
@@ -478,7 +478,7 @@ def test_within_five_minutes_forged_signatures_do_not_join_a_round_that_hangs(
     assert world.ask(guard, office.token(preset="forged")).reason == "bad_signature"
     hanging_round(office, guard)
     assert world.ask(guard, office.token(preset="forged")).reason == "bad_signature"
-    assert guard._ring._work.under_way  # it still hangs, and nobody waited for it
+    assert guard._key_manager._work.in_flight  # it still hangs, and nobody waited for it
     office.gate.release()
 
 
@@ -491,10 +491,10 @@ def test_of_forged_signatures_that_name_familiar_callers_few_wait_for_a_round_th
     office.gate.await_arrival()
     office.clock.pass_(1)
     crowd = in_background(lambda: world.ask_all(guard, [office.token(preset="forged") for _ in range(12)]))
-    until(lambda: guard._ring._guests == 4)
+    until(lambda: guard._key_manager._guests == 4)
     await_waiters(guard, 4)
     assert world.ask(guard, office.token(preset="forged")).reason == "bad_signature"
-    assert guard._ring._work.under_way  # it still hangs
+    assert guard._key_manager._work.in_flight  # it still hangs
     office.gate.release()
     assert {answer.reason for answer in [first(), *crowd()]} == {"bad_signature"}
 
@@ -503,20 +503,20 @@ def test_while_rounds_fail_no_stranger_waits_for_another(office: Office, world: 
     guard = office.warm_guard()
     office.entra.fail("all", "500")
     with pytest.raises(FetchError):
-        guard._ring.round()
+        guard._key_manager.round()
     hanging_round(office, guard)
     assert world.ask(guard, office.forged_kid("k")).reason == "keys_unavailable"
-    assert guard._ring._work.under_way
+    assert guard._key_manager._work.in_flight
     office.gate.release()
 
 
 def test_the_most_recent_callers_are_the_familiar_ones() -> None:
-    serving = Serving(Issuer(v2="https://issuer.example"), {}, Verdicts(0))
+    serving = ActiveKeys(Issuer(v2="https://issuer.example"), {}, LRUCache(0))
     for number in range(20_000):
-        serving.meet(f"caller-{number}")
-    assert serving.familiar("caller-19999")
-    assert not serving.familiar("caller-0")
-    assert not serving.familiar("")
+        serving.add_known_caller(f"caller-{number}")
+    assert serving.is_known_caller("caller-19999")
+    assert not serving.is_known_caller("caller-0")
+    assert not serving.is_known_caller("")
     assert len(serving.known_callers) <= 8192
 
 
@@ -531,7 +531,7 @@ def test_a_kid_that_was_looked_for_in_vain_is_found_once_the_keys_change(
     assert world.ask(guard, token).reason == "unknown_key"
     office.entra.restore(after)
     office.clock.pass_(2 * HOUR)
-    guard._ring.tick()
+    guard._key_manager.run_pending()
     assert world.ask(guard, token).status == 200
 
 
@@ -577,17 +577,17 @@ def test_a_flood_of_garbage_costs_no_fetch_and_no_memory(office: Office, world: 
 
 def test_a_flood_of_unknown_kids_leaves_what_is_kept_bounded(office: Office, world: World) -> None:
     guard = office.warm_guard()
-    serving = guard._ring.serving
+    serving = guard._key_manager.serving
     for number in range(600):
-        serving.note_stranger(b"header %d" % number, f"kid {number}", 1e9)
-        serving.meet(f"caller {number}")
+        serving.add_unknown_kid(b"header %d" % number, f"kid {number}", 1e9)
+        serving.add_known_caller(f"caller {number}")
     for number in range(6000):
-        serving.meet(f"caller {number}")
+        serving.add_known_caller(f"caller {number}")
     world.ask_all(guard, [office.forged_kid(f"kid-{n}") for n in range(50)])
-    assert len(serving.strangers) <= 256
+    assert len(serving.unknown_kids) <= 256
     assert len(serving.known_callers) <= 8192
     assert len(serving.headers) <= 64
-    assert len(guard._ring._suspected) <= len(serving.by_kid)
+    assert len(guard._key_manager._suspected) <= len(serving.by_kid)
 
 
 @hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -632,8 +632,8 @@ def test_a_round_that_does_not_end_is_given_up_and_its_late_answer_discarded(
     guard = office.warm_guard()
     office.clock.pass_(2 * HOUR)
     office.gate.hold(1)
-    guard._ring.attend(office.clock())
-    stuck = guard._ring._work.under_way["keys"]
+    guard._key_manager.run_due_tasks(office.clock())
+    stuck = guard._key_manager._work.in_flight["keys"]
     office.gate.await_arrival()  # with the keys of now in its hands
     office.entra.rotate_keys(overlap=False)
     office.clock.pass_(31)

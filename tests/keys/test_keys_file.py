@@ -146,7 +146,7 @@ def test_a_file_that_was_refused_serves_once_its_rights_are_mended(
     for _ in range(3):
         office.clock.pass_(301)
         with pytest.raises(FetchError):
-            guard._ring.round()
+            guard._key_manager.round()
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert sum("keys file not used" in record.message for record in warnings) == 1
     file.chmod(0o600)
@@ -190,7 +190,7 @@ def test_a_file_that_cannot_be_written_costs_a_line_in_the_log_and_no_request(
 ) -> None:
     guard = office.guard(keys_file=tmp_path / "no" / "such" / "folder" / "keys.json")
     assert world.ask(guard, office.token()).status == 200
-    guard._ring.fill()
+    guard._key_manager.fill()
     assert "keys file not written" in caplog.text
 
 
@@ -201,7 +201,7 @@ def test_the_network_replaces_the_keys_of_a_file_at_the_first_request(
     office.entra.heal()
     office.entra.rotate_keys(overlap=False)
     guard = office.guard(keys_file=file)
-    guard._ring.tick()
+    guard._key_manager.run_pending()
     assert set(guard.health().kids) == {key.kid for key in office.entra.keys}
     assert world.ask(guard, office.token()).status == 200
     assert world.ask(guard, old).reason == "unknown_key"
@@ -212,7 +212,7 @@ def test_a_file_does_not_choose_where_keys_are_fetched_from(office: Office, file
     office.entra.heal()
     office.entra.forget_requests()
     guard = office.guard(keys_file=file)
-    guard._ring.tick()
+    guard._key_manager.run_pending()
     assert guard.health().status == "ok"
     assert [seen.path for seen in office.entra.requests if "elsewhere" in seen.path] == []
 
@@ -230,8 +230,8 @@ def test_the_issuer_of_a_file_binds_nobody_once_the_network_speaks(
 
     edit(path, of_another_tenant)
     guard = office.guard(keys_file=path, tenant=contoso.domain)
-    assert other in guard._ring.serving.issuer.v2
-    guard._ring.tick()
+    assert other in guard._key_manager.serving.issuer.v2
+    guard._key_manager.run_pending()
     assert contoso.id in guard.health().issuer
     assert world.ask(guard, office.token()).status == 200
 
@@ -252,7 +252,7 @@ def test_without_egress_a_new_file_is_read_when_it_comes(
         office.warm_guard(keys_file=brought)
         brought.replace(file)
         office.clock.pass_(301)  # the longest back-off
-        guard._ring.tick()
+        guard._key_manager.run_pending()
         assert world.ask(guard, office.token()).status == 200
         assert guard.health().status == "degraded"
         office.clock.pass_(6.9 * DAY)
@@ -271,12 +271,12 @@ def test_an_older_file_never_replaces_newer_keys(office: Office, world: World, f
     edit(file, lambda saved: saved.update(fetched_at=saved["fetched_at"] - HOUR))
     office.entra.fail("all", "refused")
     office.clock.pass_(2 * HOUR)
-    guard._ring.tick()
+    guard._key_manager.run_pending()
     assert guard.health().kids == newest
 
 
 def test_readers_see_the_old_file_or_the_new_one_and_nothing_between(office: Office, file: Path) -> None:
-    source, documents = office.guards[0]._ring.source, office.guards[0]._ring._documents
+    source, documents = office.guards[0]._key_manager.source, office.guards[0]._key_manager._documents
     done = threading.Event()
 
     def rewrite() -> None:
@@ -298,7 +298,7 @@ def test_a_set_of_keys_as_large_as_may_be_fetched_can_be_read_again(
 ) -> None:
     edit(file, lambda saved: saved["keys"].update(padding=[[number] for number in range(20_000)]))
     saved = snapshot_file.load(file)
-    source = office.guard()._ring.source
+    source = office.guard()._key_manager.source
     snapshot_file.write(file, source, Documents(saved.v2, saved.v1, saved.keys), saved.fetched_at)
     assert world.ask(office.guard(keys_file=file), office.token()).status == 200
 
@@ -307,14 +307,14 @@ def test_what_could_not_be_read_again_is_not_written(office: Office, file: Path)
     before, saved = file.read_bytes(), snapshot_file.load(file)
     documents = Documents(saved.v2, saved.v1, {"padding": "x" * 600_000})
     with pytest.raises(snapshot_file.KeysFileError, match="are read at the most"):
-        snapshot_file.write(file, office.guard()._ring.source, documents, saved.fetched_at)
+        snapshot_file.write(file, office.guard()._key_manager.source, documents, saved.fetched_at)
     assert file.read_bytes() == before
 
 
 def test_a_write_that_fails_leaves_all_as_it_was(
     office: Office, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ring, before = office.guards[0]._ring, file.read_bytes()
+    ring, before = office.guards[0]._key_manager, file.read_bytes()
 
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")

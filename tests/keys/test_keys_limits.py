@@ -16,8 +16,8 @@ from entra_guard import FetchError, Guard, KeySettings
 from entra_guard._common.http import get_json
 from entra_guard._keys import manager
 from entra_guard._keys.fetch import fetch
-from entra_guard._keys.refresh_thread import start_keeper
-from entra_guard._keys.refresh_wait import Waiting
+from entra_guard._keys.refresh_thread import start_refresh_thread
+from entra_guard._keys.refresh_wait import RefreshWait
 from entra_guard._validation.issuer import Issuer
 from entra_guard._validation.jwks import KeysRefusedError, read_keys
 
@@ -39,8 +39,8 @@ del KEY["key_ops"]
 
 
 def test_a_request_waits_three_seconds_at_most_in_all_its_rounds_together() -> None:
-    waiting = Waiting(100.0, KeySettings().wait)
-    assert [waiting.patience(now) for now in (100.0, 102.0, 103.0, 110.0)] == [3.0, 1.0, 0.0, 0.0]
+    waiting = RefreshWait(100.0, KeySettings().wait)
+    assert [waiting.remaining(now) for now in (100.0, 102.0, 103.0, 110.0)] == [3.0, 1.0, 0.0, 0.0]
 
 
 def test_connecting_has_two_seconds_and_each_step_after_it_five() -> None:
@@ -102,7 +102,7 @@ def test_only_what_a_second_try_may_mend_is_tried_again(
         httpx.Client(transport=httpx.MockTransport(counted)) as client,
         pytest.raises(FetchError),
     ):
-        fetch(client, office.guard()._ring.source, old=None, known=None, now=0.0)
+        fetch(client, office.guard()._key_manager.source, old=None, known=None, now=0.0)
     assert len(asked) == times
 
 
@@ -117,8 +117,8 @@ def test_strict_startup_waits_no_longer_than_a_round_may_take(
 
 
 def test_what_is_already_answered_shares_no_lock_with_another_fork(office: Office) -> None:
-    ring = office.warm_guard()._ring
-    one, other = (ring.for_nothing(office.clock()) for _ in range(2))
+    ring = office.warm_guard()._key_manager
+    one, other = (ring.refresh_without_keys(office.clock()) for _ in range(2))
     assert one is not other
     assert one is not None
     assert one.done()
@@ -134,7 +134,7 @@ def test_who_waited_in_vain_for_a_new_key_is_told_503_though_no_round_has_failed
     office.entra.rotate_keys(overlap=False)
     office.gate.hold(1)
     assert world.ask(guard, office.token()).reason == "keys_unavailable"
-    assert not guard._ring.state.failing
+    assert not guard._key_manager.state.failing
     office.gate.release()
 
 
@@ -145,7 +145,7 @@ def test_who_brings_a_new_key_within_a_back_off_is_told_503_without_a_wait(
     office.entra.rotate_keys(overlap=False)
     office.entra.fail("all", "500", retry_after=60)
     with pytest.raises(FetchError):
-        guard._ring.round()
+        guard._key_manager.round()
     office.entra.forget_requests()
     assert world.ask(guard, office.token()).reason == "keys_unavailable"
     assert not office.entra.requests
@@ -155,7 +155,7 @@ def test_within_a_back_off_a_forged_signature_causes_no_attempt(office: Office, 
     guard = office.warm_guard()
     office.entra.fail("all", "500", retry_after=60)
     with pytest.raises(FetchError):
-        guard._ring.round()
+        guard._key_manager.round()
     office.entra.forget_requests()
     assert world.ask(guard, office.token(preset="forged")).reason == "bad_signature"
     settle(guard)
@@ -165,10 +165,10 @@ def test_within_a_back_off_a_forged_signature_causes_no_attempt(office: Office, 
 def test_what_is_suspected_of_withdrawn_keys_is_forgotten(office: Office, world: World) -> None:
     guard = office.warm_guard()
     world.ask(guard, office.token(preset="forged"))
-    assert guard._ring._suspected
+    assert guard._key_manager._suspected
     office.entra.rotate_keys(overlap=False)
     assert world.ask(guard, office.token()).status == 200
-    assert not guard._ring._suspected
+    assert not guard._key_manager._suspected
 
 
 def test_a_round_that_fails_and_finds_a_new_file_has_not_failed(office: Office, tmp_path: Path) -> None:
@@ -176,33 +176,33 @@ def test_a_round_that_fails_and_finds_a_new_file_has_not_failed(office: Office, 
     office.entra.fail("all", "refused")
     guard = office.guard(keys_file=tmp_path / "later.json")
     (tmp_path / "brought.json").rename(tmp_path / "later.json")
-    guard._ring.round()
+    guard._key_manager.round()
     assert guard.health().kids
 
 
 def test_a_guard_knows_how_far_the_clock_of_entra_is_ahead(office: Office) -> None:
     guard = office.warm_guard(clock=lambda: office.entra.now() - 40)
-    serving = guard._ring.serving
+    serving = guard._key_manager.serving
     assert serving is not None
     assert serving.entra_ahead == pytest.approx(40, abs=3)
 
 
 def test_no_two_processes_draw_the_same_jitter() -> None:
     guards = [Guard(tenant="contoso.com", audience="api://orders") for _ in range(3)]
-    assert len({guard._ring._jitter() for guard in guards for _ in range(3)}) == 9
+    assert len({guard._key_manager._jitter() for guard in guards for _ in range(3)}) == 9
 
 
 def test_a_keeper_that_sleeps_for_an_hour_ends_at_once_with_what_it_kept() -> None:
     class Kept:
         visits = 0
 
-        def tick(self) -> float:
+        def run_pending(self) -> float:
             Kept.visits += 1
             return 3600.0
 
     before = set(threading.enumerate())
     kept = Kept()
-    start_keeper(kept)
+    start_refresh_thread(kept)
     until(lambda: Kept.visits)
     [keeper] = [thread for thread in set(threading.enumerate()) - before if "keeper" in thread.name]
     del kept
@@ -234,7 +234,7 @@ def test_a_document_is_read_up_to_its_limit_and_not_a_byte_further(
         return httpx.Response(200, content=padded(response.json(), size[document]))
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-        source = office.guard(tenant=tenant, authority=url)._ring.source
+        source = office.guard(tenant=tenant, authority=url)._key_manager.source
         size[which] = limit
         assert fetch(client, source, old=None, known=None, now=0.0)
         size[which] = limit + 1

@@ -10,7 +10,7 @@ import anyio
 import pytest
 import trio
 
-from entra_guard._common.single_flight import SharedWork, await_, wait
+from entra_guard._common.single_flight import SingleFlight, wait, wait_async
 
 WORLDS = ["asyncio", "trio"]
 
@@ -29,19 +29,19 @@ class Held:
 
 
 @pytest.fixture
-def work() -> SharedWork[str, int]:
-    return SharedWork()
+def work() -> SingleFlight[str, int]:
+    return SingleFlight()
 
 
-def test_starting_what_is_under_way_joins_it(work: SharedWork[str, int]) -> None:
+def test_starting_what_is_under_way_joins_it(work: SingleFlight[str, int]) -> None:
     held = Held()
     futures = [work.start("keys", held) for _ in range(5)]
     held.go.set()
     assert {wait(future, 10) for future in futures} == {1}
-    assert not work.under_way
+    assert not work.in_flight
 
 
-def test_different_keys_are_different_work(work: SharedWork[str, int]) -> None:
+def test_different_keys_are_different_work(work: SingleFlight[str, int]) -> None:
     held = Held()
     one, other = work.start("one", held), work.start("other", lambda: 42)
     assert wait(other, 10) == 42
@@ -50,13 +50,13 @@ def test_different_keys_are_different_work(work: SharedWork[str, int]) -> None:
     assert wait(one, 10) == 1
 
 
-def test_what_ended_is_started_anew(work: SharedWork[str, int]) -> None:
+def test_what_ended_is_started_anew(work: SingleFlight[str, int]) -> None:
     held = Held()
     held.go.set()
     assert [wait(work.start("keys", held), 10) for _ in range(3)] == [1, 2, 3]
 
 
-def test_a_failure_reaches_every_waiter_and_is_not_kept(work: SharedWork[str, int]) -> None:
+def test_a_failure_reaches_every_waiter_and_is_not_kept(work: SingleFlight[str, int]) -> None:
     def fail() -> int:
         raise OSError("no")
 
@@ -65,7 +65,7 @@ def test_a_failure_reaches_every_waiter_and_is_not_kept(work: SharedWork[str, in
     assert wait(work.start("keys", lambda: 1), 10) == 1
 
 
-def test_work_that_is_abandoned_neither_ends_nor_hides_its_successor(work: SharedWork[str, int]) -> None:
+def test_work_that_is_abandoned_neither_ends_nor_hides_its_successor(work: SingleFlight[str, int]) -> None:
     stuck, fresh = Held(), Held()
     old = work.start("keys", stuck)
     work.abandon("keys")
@@ -78,7 +78,7 @@ def test_work_that_is_abandoned_neither_ends_nor_hides_its_successor(work: Share
 
 
 def test_where_no_thread_can_be_started_the_work_fails_and_is_let_go(
-    work: SharedWork[str, int], monkeypatch: pytest.MonkeyPatch
+    work: SingleFlight[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -91,13 +91,13 @@ def test_where_no_thread_can_be_started_the_work_fails_and_is_let_go(
 
 
 @pytest.mark.parametrize("backend", WORLDS)
-def test_tasks_wait_without_holding_their_loop(work: SharedWork[str, int], backend: str) -> None:
+def test_tasks_wait_without_holding_their_loop(work: SingleFlight[str, int], backend: str) -> None:
     async def scene() -> list[int]:
         held, outcomes = Held(), []
         future = work.start("keys", held)
 
         async def waiter() -> None:
-            outcomes.append(await await_(future, 10))
+            outcomes.append(await wait_async(future, 10))
 
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
@@ -112,14 +112,14 @@ def test_tasks_wait_without_holding_their_loop(work: SharedWork[str, int], backe
 
 @pytest.mark.parametrize("backend", WORLDS)
 def test_a_task_that_has_waited_long_enough_is_told_so_and_the_work_goes_on(
-    work: SharedWork[str, int], backend: str
+    work: SingleFlight[str, int], backend: str
 ) -> None:
     held = Held()
     future = work.start("keys", held)
 
     async def scene() -> None:
         with pytest.raises(TimeoutError):
-            await await_(future, 0.01)
+            await wait_async(future, 0.01)
 
     anyio.run(scene, backend=backend)
     held.go.set()  # the loop that waited is gone by now
@@ -127,14 +127,14 @@ def test_a_task_that_has_waited_long_enough_is_told_so_and_the_work_goes_on(
 
 
 @pytest.mark.parametrize("backend", WORLDS)
-def test_what_is_done_already_is_not_waited_for(work: SharedWork[str, int], backend: str) -> None:
+def test_what_is_done_already_is_not_waited_for(work: SingleFlight[str, int], backend: str) -> None:
     future = work.start("keys", lambda: 7)
     wait(future, 10)
-    assert anyio.run(await_, future, 0, backend=backend) == 7
+    assert anyio.run(wait_async, future, 0, backend=backend) == 7
 
 
 def test_a_trio_that_another_thread_is_just_loading_disturbs_no_asyncio_task(
-    work: SharedWork[str, int], monkeypatch: pytest.MonkeyPatch
+    work: SingleFlight[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half_loaded = types.ModuleType("trio")
     half_loaded.lowlevel = types.ModuleType("trio.lowlevel")  # type: ignore[attr-defined]
@@ -145,7 +145,7 @@ def test_a_trio_that_another_thread_is_just_loading_disturbs_no_asyncio_task(
         monkeypatch.setitem(sys.modules, "trio", half_loaded)
         try:
             threading.Timer(0.01, held.go.set).start()
-            return await await_(future, 10)
+            return await wait_async(future, 10)
         finally:
             monkeypatch.setitem(sys.modules, "trio", trio)
 

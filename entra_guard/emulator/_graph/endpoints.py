@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from entra_guard.emulator._graph import applications as apps
-from entra_guard.emulator._graph import people
-from entra_guard.emulator._graph import principals
+from entra_guard.emulator._graph import people, principals
 from entra_guard.emulator._graph.access import Call, admit, authenticated, graph_json, graph_refusal
 from entra_guard.emulator._graph.odata import GraphError, bad_request, list_in, object_in
 from entra_guard.emulator._http.paths import path_pattern
