@@ -61,7 +61,7 @@ class Stage:
         """Fetch the keys, and let so many seconds pass."""
         assert (await self.ask(self.good(1)[0]))[0] == 200, self.keeper.name
         self.keeper.age(then)
-        self.entra.forget_requests()
+        self.entra.clear_requests()
 
     async def ask(self, token: str) -> tuple[int, float]:
         began = time.perf_counter()
@@ -143,7 +143,7 @@ async def new_key_in_flood(stage: Stage) -> Outcome:
     await stage.warm(then=100)
     await burst(stage, stage.forged(20))
     stage.entra.rotate_keys(overlap=False)
-    stage.entra.forget_requests()
+    stage.entra.clear_requests()
     return await burst(stage, stage.good(20))
 
 

@@ -192,7 +192,7 @@ class Soak:
         withdraw: deque[tuple[float, str]] = deque()
         while (now := time.monotonic()) < ends:
             if now >= next_fault:
-                self.entra.heal()
+                self.entra.clear_faults()
                 if self.random.random() < 0.5:
                     target, how = self.random.choice(FAULTS)
                     self.entra.fail(target, how, delay=self.random.uniform(0.2, 2), retry_after=1)  # type: ignore[arg-type]

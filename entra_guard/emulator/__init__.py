@@ -5,7 +5,7 @@ both sides.
 """
 
 from entra_guard.emulator._directory.app_credentials import Secret
-from entra_guard.emulator._directory.client_certificates import ClientCertificate
+from entra_guard.emulator._directory.client_certificates import GeneratedCertificate
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._directory.samples import Samples
 from entra_guard.emulator._emulator import Emulator
@@ -23,7 +23,7 @@ from entra_guard.emulator._store.directory import (
     User,
 )
 from entra_guard.emulator._store.signing_keys import SigningKey
-from entra_guard.emulator._tokens.claims import TokenOrder
+from entra_guard.emulator._tokens.claims import TokenSpec
 from entra_guard.emulator._tokens.presets import PRESETS
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "PRESETS",
     "AppRegistration",
     "AppRole",
-    "ClientCertificate",
     "Emulator",
+    "GeneratedCertificate",
     "Group",
     "ManagedIdentity",
     "RegistrationError",
@@ -44,6 +44,6 @@ __all__ = [
     "Secret",
     "SigningKey",
     "Tenant",
-    "TokenOrder",
+    "TokenSpec",
     "User",
 ]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.emulator._http.messages import Request, Response, is_loopback, json_response
 
 if TYPE_CHECKING:
-    from entra_guard.emulator._request_handling import Answering
+    from entra_guard.emulator._request_handling import RequestHandling
 
 PREFIX: Final = "/_emu/"
 Body = Mapping[str, Any]
 
 
-def control(entra: Answering, request: Request) -> Response:
+def control(entra: RequestHandling, request: Request) -> Response:
     """Answer one request to the control interface."""
     answer = _TABLE.get((request.method, request.path.removeprefix(PREFIX)))
     if not is_loopback(request.host):
@@ -46,21 +46,21 @@ def _problem(text: str, status: int) -> Response:
     return json_response({"error": text}, status)
 
 
-def _token(entra: Answering, body: Body) -> Any:
+def _token(entra: RequestHandling, body: Body) -> Any:
     """The arguments of `issue_token`, `client` by its id."""
     return {"access_token": entra.issue_token(**body)}
 
 
-def _rotate(entra: Answering, body: Body) -> Any:
+def _rotate(entra: RequestHandling, body: Body) -> Any:
     return {"kid": entra.rotate_keys(**body).kid}
 
 
-def _withdraw(entra: Answering, body: Body) -> Any:
+def _withdraw(entra: RequestHandling, body: Body) -> Any:
     entra.withdraw_key(str(body["kid"]))
     return _keys(entra)
 
 
-def _clock(entra: Answering, body: Body) -> Any:
+def _clock(entra: RequestHandling, body: Body) -> Any:
     """`{"freeze": true}` or a time, `{"advance": seconds}`, `{"unfreeze": true}`."""
     if body.get("unfreeze"):
         entra.unfreeze()
@@ -71,7 +71,7 @@ def _clock(entra: Answering, body: Body) -> Any:
     return {"now": entra.now()}
 
 
-def _fail(entra: Answering, body: Body) -> Any:
+def _fail(entra: RequestHandling, body: Body) -> Any:
     """The arguments of `fail`."""
     if body.get("how") == "refused" and body.get("seconds") is None:
         raise ValueError("Closed ports cannot be told to open again: say for how many `seconds`.")
@@ -79,28 +79,28 @@ def _fail(entra: Answering, body: Body) -> Any:
     return _faults(entra, {})
 
 
-def _heal(entra: Answering, body: Body) -> Any:
-    entra.heal(body.get("target"))
+def _clear_faults(entra: RequestHandling, body: Body) -> Any:
+    entra.clear_faults(body.get("target"))
     return _faults(entra, {})
 
 
-def _faults(entra: Answering, _body: Body) -> Any:
+def _faults(entra: RequestHandling, _body: Body) -> Any:
     shown = ("target", "how", "times", "delay", "retry_after", "probability")
     return {"faults": [{name: getattr(fault, name) for name in shown} for fault in entra.faults]}
 
 
-def _audit(entra: Answering, _body: Body) -> Any:
+def _audit(entra: RequestHandling, _body: Body) -> Any:
     shown = ("method", "path", "target", "status", "at")
     return {"requests": [{name: getattr(seen, name) for name in shown} for seen in entra.requests]}
 
 
-def _reset(entra: Answering, _body: Body) -> Any:
+def _reset(entra: RequestHandling, _body: Body) -> Any:
     entra.reset()
-    entra.forget_requests()
+    entra.clear_requests()
     return _state(entra, {})
 
 
-def _state(entra: Answering, body: Body) -> Any:
+def _state(entra: RequestHandling, body: Body) -> Any:
     directory = entra.directory
     return {
         "now": entra.now(),
@@ -115,19 +115,19 @@ def _state(entra: Answering, body: Body) -> Any:
     }
 
 
-def _keys(entra: Answering) -> dict[str, Any]:
+def _keys(entra: RequestHandling) -> dict[str, Any]:
     signing = entra.signing_key.kid
     return {"keys": [{"kid": k.kid, "realm": k.realm, "signs": k.kid == signing} for k in entra.keys]}
 
 
-_TABLE: Final[dict[tuple[str, str], Callable[[Answering, Body], Any]]] = {
+_TABLE: Final[dict[tuple[str, str], Callable[[RequestHandling, Body], Any]]] = {
     ("POST", "token"): _token,
     ("POST", "keys/rotate"): _rotate,
     ("POST", "keys/withdraw"): _withdraw,
     ("POST", "clock"): _clock,
     ("GET", "faults"): _faults,
     ("POST", "faults"): _fail,
-    ("POST", "faults/heal"): _heal,
+    ("POST", "faults/clear"): _clear_faults,
     ("GET", "audit"): _audit,
     ("POST", "reset"): _reset,
     ("GET", "state"): _state,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from entra_guard.emulator._http.server import LoopbackServer
 from entra_guard.emulator._http.tls import LocalAuthority
-from entra_guard.emulator._request_handling import Answering
+from entra_guard.emulator._request_handling import RequestHandling
 from entra_guard.emulator._store.store import IN_PROCESS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class Emulator(Answering):
+class Emulator(RequestHandling):
     """Microsoft Entra ID in a few hundred kilobytes: for tests, demonstrations and work on the train.
 
     It is exact where a guard or a client library can tell, breakable where you want it, and reachable from

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._control import PREFIX, control
-from entra_guard.emulator._faults.injector import Breakable
+from entra_guard.emulator._faults.injector import FaultInjection
 from entra_guard.emulator._http.asgi import asgi_app
 from entra_guard.emulator._http.delivery import Answer
 from entra_guard.emulator._http.transport import InProcessTransport
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._http.messages import Request
 
-REMEMBERED: Final = 10_000
+MAX_REQUEST_RECORDS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RequestRecord:
     """One request that reached the emulator: no body, no credential."""
 
     method: str
@@ -39,7 +39,7 @@ class Seen:
     at: float
 
 
-class Answering(Breakable):
+class RequestHandling(FaultInjection):
     """Answers for every way in, in-process or over a socket.
 
     Args:
@@ -49,7 +49,7 @@ class Answering(Breakable):
 
     def __init__(self, *, seed: int | None = None, clock: Callable[[], float] = time.time) -> None:
         super().__init__(seed=seed, clock=clock)
-        self._seen: collections.deque[Seen] = collections.deque(maxlen=REMEMBERED)
+        self._seen: collections.deque[RequestRecord] = collections.deque(maxlen=MAX_REQUEST_RECORDS)
         self._counts: collections.Counter[str] = collections.Counter()
         self._held: dict[str, list[threading.Event]] = {}
 
@@ -64,17 +64,17 @@ class Answering(Breakable):
         return asgi_app(self.answer)
 
     @property
-    def requests(self) -> tuple[Seen, ...]:
+    def requests(self) -> tuple[RequestRecord, ...]:
         """The last ten thousand requests that reached the emulator, oldest first."""
         with self.lock:
             return tuple(self._seen)
 
     def count(self, target: Target) -> int:
-        """How many requests reached `configuration`, `keys`, `token`, ... since `forget_requests`."""
+        """How many requests reached `configuration`, `keys`, `token`, ... since `clear_requests`."""
         with self.lock:
             return self._counts[target]
 
-    def forget_requests(self) -> None:
+    def clear_requests(self) -> None:
         """Count from zero again."""
         with self.lock:
             self._seen.clear()
@@ -88,7 +88,7 @@ class Answering(Breakable):
         with self.lock:
             found = find(request)
             target: Target = found[0].target if found else "nothing"
-            answer = self.strike(target, request, lambda: handle(self, request))
+            answer = self.apply_fault(target, request, lambda: handle(self, request))
             if answer.ending == "refused":
                 return answer
             self._remember(target, request, answer)
@@ -97,7 +97,9 @@ class Answering(Breakable):
 
     def _remember(self, target: Target, request: Request, answer: Answer) -> None:
         self._counts[target] += 1
-        self._seen.append(Seen(request.method, request.path, target, answer.response.status, self.now()))
+        self._seen.append(
+            RequestRecord(request.method, request.path, target, answer.response.status, self.now())
+        )
 
     def _waiting(self, target: Target, answer: Answer) -> tuple[threading.Event, ...]:
         """The answers held back until this one is out."""

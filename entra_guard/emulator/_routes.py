@@ -1,6 +1,6 @@
 """The protocol core: one pure-looking function from request to response, and the table of what is where.
 
-It knows the directory and the clock through the `World`, and neither sockets nor frameworks nor faults.
+It knows the directory and the clock through the `Store`, and neither sockets nor frameworks nor faults.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._directory.app_credentials import AppCredentials
     from entra_guard.emulator._store.signing_keys import SigningKey
-    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._store.store import Store
 
 Target = Literal[
     "configuration",
@@ -95,7 +95,7 @@ def find(request: Request) -> tuple[Route, Found] | None:
     return next(((route, found) for route, found in matches if found), None)
 
 
-def handle(world: AppCredentials, request: Request) -> Response:
+def handle(store: AppCredentials, request: Request) -> Response:
     """Answer one request. Never raises for anything a client may send."""
     if not is_loopback(request.host):
         return json_response(
@@ -106,20 +106,20 @@ def handle(world: AppCredentials, request: Request) -> Response:
         return json_response({"error": f"The emulator has nothing at {request.method} {request.path}."}, 404)
     route, path = found
     try:
-        response = route.answer(world, request, path)
+        response = route.answer(store, request, path)
     except EntraError as problem:
-        response = refusal(world, request, problem)
+        response = refusal(store, request, problem)
     except TooManyFieldsError as problem:
         response = json_response({"error": str(problem)}, 400)
-    return with_cors(world, request, route.target, response)
+    return with_cors(store, request, route.target, response)
 
 
-def refusal(world: World, request: Request, problem: EntraError) -> Response:
+def refusal(store: Store, request: Request, problem: EntraError) -> Response:
     """The error in Entra's words."""
-    when = dt.datetime.fromtimestamp(world.now(), dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    correlation = correlation_of(request) or world.ids.guid()
+    when = dt.datetime.fromtimestamp(store.now(), dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    correlation = correlation_of(request) or store.ids.guid()
     body = error_body(
-        problem, base=request.base, timestamp=when, trace=world.ids.guid(), correlation=correlation
+        problem, base=request.base, timestamp=when, trace=store.ids.guid(), correlation=correlation
     )
     return json_response(
         body, problem.row.status, ("Cache-Control", "no-store, no-cache"), ("Pragma", "no-cache")
@@ -135,7 +135,7 @@ def correlation_of(request: Request) -> str | None:
         return None
 
 
-def authority(world: World, request: Request, segment: str) -> Authority:
+def authority(store: Store, request: Request, segment: str) -> Authority:
     """What a URL's first segment stands for.
 
     Raises:
@@ -145,42 +145,42 @@ def authority(world: World, request: Request, segment: str) -> Authority:
         return Authority(request.base, segment, TEMPLATE)
     if segment == "consumers":
         return Authority(request.base, segment, CONSUMERS)
-    tenant = world.directory.tenant(segment)
+    tenant = store.directory.tenant(segment)
     if tenant is None:
         raise EntraError(90002, error="invalid_tenant", tenant=segment)
     return Authority(request.base, tenant.id, tenant.id, tenant.region)
 
 
-def _configuration_v2(world: World, request: Request, found: Found) -> Response:
-    at = authority(world, request, found["tenant"])
+def _configuration_v2(store: Store, request: Request, found: Found) -> Response:
+    at = authority(store, request, found["tenant"])
     return json_response(configuration_v2(at, request.parameters().get("appid")))
 
 
-def _configuration_v1(world: World, request: Request, found: Found) -> Response:
-    at = authority(world, request, found["tenant"])
+def _configuration_v1(store: Store, request: Request, found: Found) -> Response:
+    at = authority(store, request, found["tenant"])
     return json_response(configuration_v1(at, request.parameters().get("appid")))
 
 
-def _keys_v2(world: World, request: Request, found: Found) -> Response:
-    at = authority(world, request, found["tenant"])
-    return json_response(keys_v2(at, _published(world, request, at)))
+def _keys_v2(store: Store, request: Request, found: Found) -> Response:
+    at = authority(store, request, found["tenant"])
+    return json_response(keys_v2(at, _published(store, request, at)))
 
 
-def _keys_v1(world: World, request: Request, found: Found) -> Response:
-    at = authority(world, request, found["tenant"])
-    return json_response(keys_v1(_published(world, request, at)))
+def _keys_v1(store: Store, request: Request, found: Found) -> Response:
+    at = authority(store, request, found["tenant"])
+    return json_response(keys_v1(_published(store, request, at)))
 
 
-def _published(world: World, request: Request, at: Authority) -> list[SigningKey]:
+def _published(store: Store, request: Request, at: Authority) -> list[SigningKey]:
     """The keys one document shows: all, one app's own, or for personal accounts only theirs."""
-    keys = world.state.keys
+    keys = store.state.keys
     own = keys.apps.get(request.parameters().get("appid", ""))
     if own is not None:
         return [own]
     return [k for k in keys.published() if at.tenant_id != CONSUMERS or k.realm == "consumers"]
 
 
-def _instance(_world: World, request: Request, _found: Found) -> Response:
+def _instance(_world: Store, request: Request, _found: Found) -> Response:
     asked = split_url(request.parameters().get("authorization_endpoint", ""))
     if not (is_loopback(asked.netloc) or asked.hostname in KNOWN_HOSTS):
         raise EntraError(50049)
@@ -188,7 +188,7 @@ def _instance(_world: World, request: Request, _found: Found) -> Response:
     return json_response(instance_discovery(request.base, segment))
 
 
-def _user_realm(_world: World, _request: Request, found: Found) -> Response:
+def _user_realm(_world: Store, _request: Request, found: Found) -> Response:
     return json_response(
         {
             "ver": "1.0",
@@ -200,70 +200,70 @@ def _user_realm(_world: World, _request: Request, found: Found) -> Response:
     )
 
 
-def _token_v2(world: World, request: Request, found: Found) -> Response:
-    return answer_token_request(world, request, found["tenant"], 2)
+def _token_v2(store: Store, request: Request, found: Found) -> Response:
+    return answer_token_request(store, request, found["tenant"], 2)
 
 
-def _token_v1(world: World, request: Request, found: Found) -> Response:
-    return answer_token_request(world, request, found["tenant"], 1)
+def _token_v1(store: Store, request: Request, found: Found) -> Response:
+    return answer_token_request(store, request, found["tenant"], 1)
 
 
-def _workload_configuration(_world: World, request: Request, _found: Found) -> Response:
+def _workload_configuration(_world: Store, request: Request, _found: Found) -> Response:
     return json_response(workload_configuration(request.base))
 
 
-def _workload_keys(_world: World, _request: Request, _found: Found) -> Response:
+def _workload_keys(_world: Store, _request: Request, _found: Found) -> Response:
     return json_response(workload_keys())
 
 
 def _shown(answer: Callable[[AppCredentials, Request, Found], Response]) -> Callable[..., Response]:
     """An answer for people: errors become a page."""
 
-    def show(world: AppCredentials, request: Request, found: Found) -> Response:
+    def show(store: AppCredentials, request: Request, found: Found) -> Response:
         try:
-            return answer(world, request, found)
+            return answer(store, request, found)
         except EntraError as problem:
-            return error_page(request, problem, correlation_of(request) or world.ids.guid())
+            return error_page(request, problem, correlation_of(request) or store.ids.guid())
 
     return show
 
 
 @_shown
-def _authorize(world: AppCredentials, request: Request, found: Found) -> Response:
-    return authorize(world, request, found["tenant"])
+def _authorize(store: AppCredentials, request: Request, found: Found) -> Response:
+    return authorize(store, request, found["tenant"])
 
 
 @_shown
-def _admin_consent_v1(world: AppCredentials, request: Request, found: Found) -> Response:
-    return admin_consent(world, request, found["tenant"], 1)
+def _admin_consent_v1(store: AppCredentials, request: Request, found: Found) -> Response:
+    return admin_consent(store, request, found["tenant"], 1)
 
 
 @_shown
-def _admin_consent_v2(world: AppCredentials, request: Request, found: Found) -> Response:
-    return admin_consent(world, request, found["tenant"], 2)
+def _admin_consent_v2(store: AppCredentials, request: Request, found: Found) -> Response:
+    return admin_consent(store, request, found["tenant"], 2)
 
 
 @_shown
-def _device_page(world: AppCredentials, request: Request, _found: Found) -> Response:
-    return device_page(world, request)
+def _device_page(store: AppCredentials, request: Request, _found: Found) -> Response:
+    return device_page(store, request)
 
 
-def _device_code(world: AppCredentials, request: Request, found: Found) -> Response:
-    return begin_device(world, request, found["tenant"])
+def _device_code(store: AppCredentials, request: Request, found: Found) -> Response:
+    return begin_device(store, request, found["tenant"])
 
 
-def _preflight(world: AppCredentials, request: Request, _found: Found) -> Response:
-    return preflight(world, request) or Response(405)
+def _preflight(store: AppCredentials, request: Request, _found: Found) -> Response:
+    return preflight(store, request) or Response(405)
 
 
 ROUTES: Final = (
-    Route(ANY, "/v1.0/{rest*}", "graph", lambda world, request, _: graph(world, request)),
-    Route(ANY, "/oidc/userinfo", "graph", lambda world, request, _: graph(world, request)),
+    Route(ANY, "/v1.0/{rest*}", "graph", lambda store, request, _: graph(store, request)),
+    Route(ANY, "/oidc/userinfo", "graph", lambda store, request, _: graph(store, request)),
     Route("GET", f"{WORKLOADS}/.well-known/openid-configuration", "identity", _workload_configuration),
     Route("GET", f"{WORKLOADS}/keys", "identity", _workload_keys),
-    Route("GET", IMDS_PATH, "identity", lambda world, request, _: virtual_machine(world, request)),
-    Route("GET", APP_SERVICE_PATH, "identity", lambda world, request, _: app_service(world, request)),
-    Route("GET", ARC_PATH, "identity", lambda world, request, _: arc(world, request)),
+    Route("GET", IMDS_PATH, "identity", lambda store, request, _: virtual_machine(store, request)),
+    Route("GET", APP_SERVICE_PATH, "identity", lambda store, request, _: app_service(store, request)),
+    Route("GET", ARC_PATH, "identity", lambda store, request, _: arc(store, request)),
     Route("GET", "/{tenant}/v2.0/.well-known/openid-configuration", "configuration", _configuration_v2),
     Route("GET", "/{tenant}/.well-known/openid-configuration", "configuration", _configuration_v1),
     Route("GET", "/{tenant}/discovery/v2.0/keys", "keys", _keys_v2),
@@ -287,5 +287,5 @@ ROUTES: Final = (
     *(Route(m, "/{tenant}/v2.0/adminconsent", "pages", _admin_consent_v2) for m in _BOTH),
     *(Route(m, "/devicelogin", "pages", _device_page) for m in _BOTH),
     Route("GET", "/error", "pages", lambda _w, request, _: explain_error(request)),
-    Route("GET", "/", "pages", lambda world, request, _: front_page(world, request)),
+    Route("GET", "/", "pages", lambda store, request, _: front_page(store, request)),
 )

@@ -68,7 +68,7 @@ def test_a_token_moves_on_with_time_and_is_used_until_thirty_seconds_before_its_
     office.advance(first.expires_on - office.clock.now - 31)
     assert get(credential, office.scope) == first
     settled(credential)
-    office.entra.heal()
+    office.entra.clear_faults()
     office.advance(2)
     assert get(credential, office.scope) != first
 
@@ -265,7 +265,7 @@ def test_pauses_grow_while_an_outage_lasts_and_end_with_it(office: Office) -> No
         office.advance(pauses[-1])
     assert 0.5 <= pauses[0] <= 1.0
     assert 15.0 <= pauses[-1] <= 30.0
-    office.entra.heal()
+    office.entra.clear_faults()
     credential.get_token(office.scope)
     assert credential._keeper._failures.get((office.scope,)) is None
 

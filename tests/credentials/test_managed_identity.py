@@ -93,7 +93,7 @@ def test_a_mishap_of_the_endpoint_may_pass(
     with pytest.raises(TokenAcquisitionError) as caught:
         get(host, office.scope)
     assert caught.value.retryable
-    office.entra.heal()
+    office.entra.clear_faults()
     office.advance(60)
     assert get(host, office.scope)
 

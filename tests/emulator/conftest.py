@@ -30,7 +30,7 @@ def office(entra: Emulator) -> Iterator[Office]:
 
 
 @pytest.fixture(params=["in-process, sync", "in-process, async", "sockets"])
-def world(request: pytest.FixtureRequest) -> Iterator[tuple[Emulator, Ask]]:
+def store(request: pytest.FixtureRequest) -> Iterator[tuple[Emulator, Ask]]:
     """An emulator and a way to GET from it, in every way there is."""
     emulator = Emulator()
     if request.param == "sockets":

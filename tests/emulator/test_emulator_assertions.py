@@ -19,26 +19,26 @@ from entra_guard.emulator import CONTOSO, Emulator, RegistrationError
 if TYPE_CHECKING:
     from emulator_office import Office
 
-    from entra_guard.emulator import ClientCertificate
+    from entra_guard.emulator import GeneratedCertificate
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SUBJECT = "system:serviceaccount:orders:api"
 
 
 @pytest.fixture(scope="module")
-def _made() -> ClientCertificate:
+def _made() -> GeneratedCertificate:
     """Made once: an RSA key takes its time."""
     entra = Emulator()
     return entra.new_certificate(entra.register_app("Daemon"))
 
 
 @pytest.fixture
-def certificate(office: Office, _made: ClientCertificate) -> ClientCertificate:
+def certificate(office: Office, _made: GeneratedCertificate) -> GeneratedCertificate:
     office.entra.add_certificate(office.daemon, _made.certificate)
     return _made
 
 
-def thumbprint(certificate: ClientCertificate, algorithm: str) -> bytes:
+def thumbprint(certificate: GeneratedCertificate, algorithm: str) -> bytes:
     return hashlib.new(algorithm, ssl.PEM_cert_to_DER_cert(certificate.certificate.decode())).digest()
 
 
@@ -61,7 +61,7 @@ def usual(office: Office) -> dict[str, Any]:
 
 
 def assertion(
-    office: Office, certificate: ClientCertificate, algorithm: str = "PS256", **changes: Any
+    office: Office, certificate: GeneratedCertificate, algorithm: str = "PS256", **changes: Any
 ) -> str:
     """The usual assertion; claims by name, header members with a leading underscore, None takes away."""
     header = {"x5t#S256": b64(thumbprint(certificate, "sha256"))}
@@ -82,7 +82,7 @@ def refused(response: Any) -> Any:
 
 @pytest.mark.parametrize("algorithm", ["PS256", "RS256"])
 def test_a_certificate_gets_a_token_that_says_so(
-    office: Office, certificate: ClientCertificate, algorithm: str
+    office: Office, certificate: GeneratedCertificate, algorithm: str
 ) -> None:
     response = ask(office, assertion(office, certificate, algorithm))
     assert response.status_code == 200, response.text
@@ -100,14 +100,14 @@ def test_a_certificate_gets_a_token_that_says_so(
 )
 @pytest.mark.parametrize(("member", "algorithm"), [("_x5t_S256", "sha256"), ("_x5t", "sha1")])
 def test_a_thumbprint_may_be_spelt_in_any_base64(
-    office: Office, certificate: ClientCertificate, spelling: Any, member: str, algorithm: str
+    office: Office, certificate: GeneratedCertificate, spelling: Any, member: str, algorithm: str
 ) -> None:
     names = {"_x5t_S256": None, member: spelling(thumbprint(certificate, algorithm))}
     assert ask(office, assertion(office, certificate, **names)).status_code == 200
 
 
 def test_padded_segments_are_taken_as_they_were_signed(
-    office: Office, certificate: ClientCertificate
+    office: Office, certificate: GeneratedCertificate
 ) -> None:
     """azure-identity's async certificate credential writes such."""
     header = {"alg": "RS256", "typ": "JWT", "x5t": b64(thumbprint(certificate, "sha1")), "pad": "?"}
@@ -133,7 +133,7 @@ def test_padded_segments_are_taken_as_they_were_signed(
     ],
 )
 def test_what_released_clients_leave_out_or_write_oddly_is_no_matter(
-    office: Office, certificate: ClientCertificate, change: dict[str, Any]
+    office: Office, certificate: GeneratedCertificate, change: dict[str, Any]
 ) -> None:
     assert ask(office, assertion(office, certificate, **change)).status_code == 200
 
@@ -149,7 +149,7 @@ def test_what_released_clients_leave_out_or_write_oddly_is_no_matter(
     ],
 )
 def test_an_assertion_may_be_for_the_endpoint_or_the_issuer(
-    office: Office, certificate: ClientCertificate, audience: str
+    office: Office, certificate: GeneratedCertificate, audience: str
 ) -> None:
     for tenant in (CONTOSO, "contoso.onmicrosoft.com"):
         aud = audience.format(office.entra.url, tenant)
@@ -157,7 +157,7 @@ def test_an_assertion_may_be_for_the_endpoint_or_the_issuer(
 
 
 def test_the_same_assertion_works_again_and_the_client_id_may_be_left_to_it(
-    office: Office, certificate: ClientCertificate
+    office: Office, certificate: GeneratedCertificate
 ) -> None:
     token = assertion(office, certificate)
     assert [ask(office, token, client_id=None).status_code for _ in range(2)] == [200, 200]
@@ -182,7 +182,7 @@ def test_the_same_assertion_works_again_and_the_client_id_may_be_left_to_it(
     ],
 )
 def test_an_assertion_that_proves_nothing_is_refused(
-    office: Office, certificate: ClientCertificate, change: dict[str, Any], number: int, words: str
+    office: Office, certificate: GeneratedCertificate, change: dict[str, Any], number: int, words: str
 ) -> None:
     numbers, text = refused(ask(office, assertion(office, certificate, **change)))
     assert numbers == [number]
@@ -190,7 +190,7 @@ def test_an_assertion_that_proves_nothing_is_refused(
 
 
 def test_another_key_under_the_right_thumbprint_is_refused(
-    office: Office, certificate: ClientCertificate
+    office: Office, certificate: GeneratedCertificate
 ) -> None:
     other = office.entra.new_certificate(office.api)
     forged = assertion(office, other, _x5t_S256=b64(thumbprint(certificate, "sha256")))
@@ -219,7 +219,7 @@ def test_elliptic_curves_are_not_supported(office: Office) -> None:
     assert "'ES256' is not a supported signature algorithm" in refused(ask(office, token))[1]
 
 
-def test_the_assertions_type_must_be_named(office: Office, certificate: ClientCertificate) -> None:
+def test_the_assertions_type_must_be_named(office: Office, certificate: GeneratedCertificate) -> None:
     response = ask(office, assertion(office, certificate), client_assertion_type=None)
     assert "client_assertion_type" in refused(response)[1]
 
@@ -234,7 +234,7 @@ def test_a_removed_certificate_is_good_no_more(office: Office) -> None:
 
 
 def test_certificates_are_registered_as_pem_text_pem_or_der(
-    office: Office, certificate: ClientCertificate
+    office: Office, certificate: GeneratedCertificate
 ) -> None:
     der = ssl.PEM_cert_to_DER_cert(certificate.certificate.decode())
     kept = [
@@ -248,7 +248,7 @@ def test_certificates_are_registered_as_pem_text_pem_or_der(
 
 
 def test_no_repr_shows_a_private_key_and_the_file_is_for_this_user_only(
-    office: Office, certificate: ClientCertificate, tmp_path: Any
+    office: Office, certificate: GeneratedCertificate, tmp_path: Any
 ) -> None:
     assert "PRIVATE" not in f"{certificate!r}{office.entra.state!r}"
     path = certificate.write(tmp_path / "client.pem")
@@ -278,7 +278,7 @@ def test_that_other_issuer_can_be_discovered(office: Office) -> None:
     assert claims["sub"] == SUBJECT
 
 
-def test_a_foreign_issuers_keys_can_be_given(office: Office, certificate: ClientCertificate) -> None:
+def test_a_foreign_issuers_keys_can_be_given(office: Office, certificate: GeneratedCertificate) -> None:
     signer = jwt.get_algorithm_by_name("RS256")
     public = json.loads(signer.to_jwk(signer.prepare_key(certificate.key).public_key()))
     issuer = "https://token.actions.example"

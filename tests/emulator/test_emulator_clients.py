@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 from emulator_office import Office
 
-from entra_guard.emulator import ClientCertificate, Emulator
+from entra_guard.emulator import Emulator, GeneratedCertificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def served() -> Iterator[Office]:
 
 
 @pytest.fixture(scope="module")
-def certificate(served: Office) -> ClientCertificate:
+def certificate(served: Office) -> GeneratedCertificate:
     return served.entra.new_certificate(served.daemon)
 
 
@@ -156,7 +156,7 @@ def msal_app(office: Office, credential: Any) -> msal.ConfidentialClientApplicat
 
 @pytest.mark.parametrize("how", ["pem", "pem with x5c", "thumbprint", "pfx"])
 def test_msal_gets_a_token_by_certificate(
-    served: Office, certificate: ClientCertificate, tmp_path: Path, how: str
+    served: Office, certificate: GeneratedCertificate, tmp_path: Path, how: str
 ) -> None:
     private = certificate.key.decode()
     parsed = x509.load_pem_x509_certificate(certificate.certificate)
@@ -186,7 +186,7 @@ def test_msal_gets_a_token_by_an_assertion_of_another_issuer(served: Office) -> 
 
 
 def test_azure_identity_gets_a_token_by_certificate(
-    served: Office, certificate: ClientCertificate, tmp_path: Path
+    served: Office, certificate: GeneratedCertificate, tmp_path: Path
 ) -> None:
     path = str(certificate.write(tmp_path / "client.pem"))
     names = (served.entra.tenant_id, served.daemon.client_id)

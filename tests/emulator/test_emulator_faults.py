@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 KEYS = "/common/discovery/v2.0/keys"
 CONFIGURATION = "/common/v2.0/.well-known/openid-configuration"
-World = tuple[Emulator, "Ask"]
+Store = tuple[Emulator, "Ask"]
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
-def test_an_error_status_with_its_retry_after(world: World, status: int) -> None:
-    entra, get = world
+def test_an_error_status_with_its_retry_after(store: Store, status: int) -> None:
+    entra, get = store
     entra.fail("keys", str(status), retry_after=7)
     response = get(KEYS)
     assert (response.status_code, response.headers["retry-after"]) == (status, "7")
@@ -40,17 +40,17 @@ def test_an_error_status_with_its_retry_after(world: World, status: int) -> None
     ],
 )
 def test_a_broken_exchange_looks_to_the_client_as_it_would(
-    world: World, how: str, problem: type[Exception]
+    store: Store, how: str, problem: type[Exception]
 ) -> None:
-    entra, get = world
+    entra, get = store
     patience = httpx.Timeout(5, read=0.1 if how == "silent" else 5)
     with entra.failing("keys", how), pytest.raises(problem):
         get(KEYS, timeout=patience)
     assert get(KEYS).status_code == 200
 
 
-def test_a_slow_answer_comes_late_or_not_in_time(world: World) -> None:
-    entra, get = world
+def test_a_slow_answer_comes_late_or_not_in_time(store: Store) -> None:
+    entra, get = store
     entra.fail("keys", "slow", delay=0.06)
     started = time.monotonic()
     assert get(KEYS).status_code == 200
@@ -72,15 +72,15 @@ def test_a_slow_answer_comes_late_or_not_in_time(world: World) -> None:
         ("shuffled", lambda r: r.json()["keys"][0]["cloud_instance_name"] == "microsoftonline.us"),
     ],
 )
-def test_a_document_that_is_not_what_it_should_be(world: World, how: str, broken: Any) -> None:
-    entra, get = world
+def test_a_document_that_is_not_what_it_should_be(store: Store, how: str, broken: Any) -> None:
+    entra, get = store
     entra.fail_next("keys", how)
     assert broken(get(KEYS))
     assert get(KEYS).json()["keys"][0]["kid"] == entra.signing_key.kid
 
 
-def test_a_configuration_that_leads_astray(world: World) -> None:
-    entra, get = world
+def test_a_configuration_that_leads_astray(store: Store) -> None:
+    entra, get = store
     entra.fail_next("configuration", "foreign-jwks-uri")
     entra.fail_next("configuration", "wrong-issuer")
     assert "attacker.example" in get(CONFIGURATION).json()["jwks_uri"]
@@ -149,9 +149,9 @@ def test_a_lasting_fault_replaces_an_earlier_one_and_healing_ends_it(office: Off
     office.entra.fail("all", "500")
     office.entra.fail("keys", "503")
     assert [office.web.get(path).status_code for path in (KEYS, CONFIGURATION)] == [503, 500]
-    office.entra.heal("keys")
+    office.entra.clear_faults("keys")
     assert office.web.get(KEYS).status_code == 500
-    office.entra.heal()
+    office.entra.clear_faults()
     assert office.web.get(KEYS).status_code == 200
 
 
@@ -236,7 +236,7 @@ def test_what_reached_the_emulator_is_counted_and_what_was_refused_did_not(offic
         ("configuration", 200),
         ("keys", 500),
     ]
-    office.entra.forget_requests()
+    office.entra.clear_requests()
     assert office.entra.count("keys") == 0
     assert office.entra.requests == ()
 
@@ -282,7 +282,7 @@ def test_the_control_interface_does_what_python_does(office: Office) -> None:
     assert post("clock", unfreeze=True)["now"] > 1005
     assert post("faults", target="keys", how="500", times=1)["faults"][0]["how"] == "500"
     assert office.web.get("/_emu/faults").json()["faults"]
-    assert post("faults/heal")["faults"] == []
+    assert post("faults/clear")["faults"] == []
     office.web.get(KEYS)
     assert office.web.get("/_emu/audit").json()["requests"][-1]["path"] == KEYS
     assert office.api.client_id in office.web.get("/_emu/state").text

@@ -170,7 +170,7 @@ def test_no_method_path_or_host_breaks_it(method: str, path: str, host: str) -> 
 
 @given(
     JSON,
-    st.sampled_from(["token", "keys/rotate", "keys/withdraw", "clock", "faults", "faults/heal", "reset"]),
+    st.sampled_from(["token", "keys/rotate", "keys/withdraw", "clock", "faults", "faults/clear", "reset"]),
 )
 @settings(max_examples=100, deadline=None)
 def test_no_json_breaks_the_control_interface(body: Any, path: str) -> None:

@@ -117,7 +117,7 @@ def test_what_reads_is_sent_again_after_a_mishap_and_what_writes_is_not(office: 
             with pytest.raises((GraphError, FetchError)):
                 call(graph, method, "/applications", *([{"displayName": "x"}] if method == "post" else []))
             assert office.asked == before + requests
-        office.entra.heal()
+        office.entra.clear_faults()
 
 
 def steps(wanted: Ask, *answers: httpx.Response | FetchError, **patience: Any) -> list[Any]:

@@ -159,7 +159,7 @@ class Office:
         guard = self.guard(**settings)
         assert _ask(guard, self.token()).status == 200
         settle(guard)
-        self.entra.forget_requests()
+        self.entra.clear_requests()
         return guard
 
     def token(self, **wishes: Any) -> str:

@@ -65,7 +65,7 @@ def test_in_an_outage_good_tokens_pass_for_a_day_and_health_is_degraded(
         assert statuses(world.ask_all(guard, [office.token() for _ in range(5)])) == {200}
         settle(guard)
         assert guard.health().status == "degraded"
-    office.entra.heal()
+    office.entra.clear_faults()
     office.clock.pass_(301)
     guard._key_manager.run_pending()
     assert guard.health().status == "ok"
@@ -114,7 +114,7 @@ def test_with_keys_older_than_a_day_the_answer_is_503_until_the_first_success(
         assert answer.retry_after is not None
         assert answer.retry_after >= 1
     assert guard.health().status == "unavailable"
-    office.entra.heal()
+    office.entra.clear_faults()
     office.clock.pass_(301)
     assert world.ask(guard, office.token()).status == 200
     assert guard.health().status == "ok"
@@ -128,7 +128,7 @@ def test_without_any_keys_yet_the_answer_is_503_until_the_first_success(
     guard = office.guard()
     answers = world.ask_all(guard, [office.token() for _ in range(10)])
     assert {(answer.status, answer.reason) for answer in answers} == {(503, "keys_unavailable")}
-    office.entra.heal()
+    office.entra.clear_faults()
     office.clock.pass_(301)
     assert world.ask(guard, office.token()).status == 200
 
@@ -146,7 +146,7 @@ def test_retry_after_of_entra_is_obeyed_and_told_to_callers(office: Office, worl
     guard = office.guard()
     assert world.ask(guard, office.token()).retry_after == 120
     reached = len(office.entra.requests)
-    office.entra.heal()
+    office.entra.clear_faults()
     office.clock.pass_(119)
     assert world.ask(guard, office.token()).status == 503
     assert len(office.entra.requests) == reached
@@ -192,7 +192,7 @@ def test_poison_is_not_served_to_a_guard_that_has_no_keys_either(
     office.entra.fail(target, how)
     guard = office.guard()
     assert world.ask(guard, office.token()).status == 503
-    office.entra.heal()
+    office.entra.clear_faults()
     office.clock.pass_(1)
     assert world.ask(guard, office.token()).status == 200
 
@@ -703,7 +703,7 @@ def test_threads_and_several_event_loops_at_once_share_one_fetch(office: Office)
     guard = office.guard()
     assert everywhere_at_once(guard, [office.token() for _ in range(24)]) == [200] * 48
     assert office.fetches == 1
-    office.entra.forget_requests()
+    office.entra.clear_requests()
     office.entra.rotate_keys(overlap=False)
     assert everywhere_at_once(guard, [office.token() for _ in range(24)]) == [200] * 48
     assert office.fetches == 1

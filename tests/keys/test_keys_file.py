@@ -133,7 +133,7 @@ def test_a_spoilt_file_is_refused_with_a_line_in_the_log_and_the_network_has_the
     assert "keys file not used" in caplog.text
     assert words in caplog.text
     assert world.ask(guard, office.token()).status == 503
-    office.entra.heal()
+    office.entra.clear_faults()
     office.clock.pass_(301)
     assert world.ask(guard, office.token()).status == 200
 
@@ -198,7 +198,7 @@ def test_the_network_replaces_the_keys_of_a_file_at_the_first_request(
     office: Office, world: World, file: Path
 ) -> None:
     old = office.token()
-    office.entra.heal()
+    office.entra.clear_faults()
     office.entra.rotate_keys(overlap=False)
     guard = office.guard(keys_file=file)
     guard._key_manager.run_pending()
@@ -209,8 +209,8 @@ def test_the_network_replaces_the_keys_of_a_file_at_the_first_request(
 
 def test_a_file_does_not_choose_where_keys_are_fetched_from(office: Office, file: Path) -> None:
     edit(file, lambda saved: saved["v2"].update(jwks_uri=saved["v2"]["jwks_uri"] + "/elsewhere"))
-    office.entra.heal()
-    office.entra.forget_requests()
+    office.entra.clear_faults()
+    office.entra.clear_requests()
     guard = office.guard(keys_file=file)
     guard._key_manager.run_pending()
     assert guard.health().status == "ok"
@@ -242,7 +242,7 @@ def test_without_egress_a_new_file_is_read_when_it_comes(
     def no_way_out(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("[Errno 101] Network is unreachable", request=request)
 
-    office.entra.heal()
+    office.entra.clear_faults()
     with httpx.Client(transport=httpx.MockTransport(no_way_out)) as client:
         guard = office.guard(keys_file=file, max_stale=7 * DAY, http_client=client)
         office.clock.pass_(6 * DAY)
@@ -263,7 +263,7 @@ def test_without_egress_a_new_file_is_read_when_it_comes(
 
 
 def test_an_older_file_never_replaces_newer_keys(office: Office, world: World, file: Path) -> None:
-    office.entra.heal()
+    office.entra.clear_faults()
     guard = office.warm_guard(keys_file=file)
     office.entra.rotate_keys(overlap=False)
     assert world.ask(guard, office.token()).status == 200

@@ -69,7 +69,7 @@ def test_health_counts_answers_that_were_refused(office: Office) -> None:
         office.clock.pass_(HOUR + 1)
         guard._key_manager.run_pending()
     assert (guard.health().failures, guard.health().refused) == (3, 3)
-    office.entra.heal()
+    office.entra.clear_faults()
     office.clock.pass_(10)
     guard._key_manager.run_pending()
     assert (guard.health().failures, guard.health().refused, guard.health().last_error) == (0, 3, "")

@@ -146,7 +146,7 @@ def test_who_brings_a_new_key_within_a_back_off_is_told_503_without_a_wait(
     office.entra.fail("all", "500", retry_after=60)
     with pytest.raises(FetchError):
         guard._key_manager.round()
-    office.entra.forget_requests()
+    office.entra.clear_requests()
     assert world.ask(guard, office.token()).reason == "keys_unavailable"
     assert not office.entra.requests
 
@@ -156,7 +156,7 @@ def test_within_a_back_off_a_forged_signature_causes_no_attempt(office: Office, 
     office.entra.fail("all", "500", retry_after=60)
     with pytest.raises(FetchError):
         guard._key_manager.round()
-    office.entra.forget_requests()
+    office.entra.clear_requests()
     assert world.ask(guard, office.token(preset="forged")).reason == "bad_signature"
     settle(guard)
     assert not office.entra.requests

@@ -127,7 +127,7 @@ def test_every_worker_serves_keeps_its_keys_in_an_outage_and_follows_a_rotation(
     }
     if server.used_before_fork:
         environ["FIRST_TOKEN"] = token
-    entra.forget_requests()
+    entra.clear_requests()
     with served(server, environ) as url:
         first = ask(url, token)
         assert (first.status_code, first.json()["loop"]) == (200, server.loop)

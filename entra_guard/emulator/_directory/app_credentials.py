@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._directory.client_certificates import (
-    ClientCertificate,
+    GeneratedCertificate,
     new_certificate,
     read_certificate,
 )
@@ -119,7 +119,7 @@ class AppCredentials(Consents):
 
     def new_certificate(
         self, app: App, *, description: str = "", starts_in: float = -3600.0, expires_in: float = YEAR
-    ) -> ClientCertificate:
+    ) -> GeneratedCertificate:
         """Make a key and a certificate and register the certificate.
 
         Args:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientCertificate:
+class GeneratedCertificate:
     """A client's certificate with its private key, as PEM. No repr shows the key.
 
     Attributes:
@@ -42,7 +42,7 @@ class ClientCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadCertificate:
+class CertificateFacts:
     """What matters of a certificate that was registered. Times in seconds since 1970."""
 
     der: bytes = field(repr=False)
@@ -50,7 +50,7 @@ class ReadCertificate:
     expires: float
 
 
-def new_certificate(name: str, *, starts: float, expires: float) -> ClientCertificate:
+def new_certificate(name: str, *, starts: float, expires: float) -> GeneratedCertificate:
     """A new RSA key and a self-signed certificate for it. Times in seconds since 1970."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
@@ -58,14 +58,14 @@ def new_certificate(name: str, *, starts: float, expires: float) -> ClientCertif
     dated = builder.not_valid_before(_moment(starts)).not_valid_after(_moment(expires))
     certificate = dated.sign(key, hashes.SHA256())
     pem, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
-    return ClientCertificate(
+    return GeneratedCertificate(
         thumbprint=certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303 (the portal's name for it)
         certificate=certificate.public_bytes(pem),
         key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password),
     )
 
 
-def read_certificate(given: bytes | str) -> ReadCertificate:
+def read_certificate(given: bytes | str) -> CertificateFacts:
     """Read PEM or DER.
 
     Raises:
@@ -79,7 +79,7 @@ def read_certificate(given: bytes | str) -> ReadCertificate:
         raise ValueError("That is no certificate: pass the text of a PEM file, or DER.") from None
     if not isinstance(certificate.public_key(), rsa.RSAPublicKey):
         raise ValueError("Entra takes certificates of RSA keys only.")  # noqa: TRY004 (the value is wrong)
-    return ReadCertificate(
+    return CertificateFacts(
         der=certificate.public_bytes(serialization.Encoding.DER),
         starts=certificate.not_valid_before_utc.timestamp(),
         expires=certificate.not_valid_after_utc.timestamp(),

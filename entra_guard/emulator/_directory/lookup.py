@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from entra_guard.emulator._store.directory import AppRegistration, Tenant, User
-from entra_guard.emulator._store.store import World
+from entra_guard.emulator._store.store import Store
 
 App = AppRegistration | str
 """An app registration, or the client id of one."""
@@ -14,7 +14,7 @@ Person = User | str
 P = TypeVar("P")
 
 
-class Finder(World):
+class Lookup(Store):
     """Finds tenants, apps and people, or says what is missing."""
 
     def find_tenant(self, tenant: Tenant | str | None = None) -> Tenant:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from entra_guard.emulator._directory.lookup import App, Finder, Person
+from entra_guard.emulator._directory.lookup import App, Lookup, Person
 from entra_guard.emulator._directory.rules import RegistrationError, check
 from entra_guard.emulator._store.directory import (
     Accounts,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-class Registrar(Finder):
+class Registrar(Lookup):
     """Adds what a directory holds."""
 
     def add_tenant(self, name: str, *, domain: str | None = None, tenant_id: str | None = None) -> Tenant:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from entra_guard.emulator._oauth.user_actions import PeopleAtWork
+from entra_guard.emulator._oauth.user_actions import UserActions
 
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.app_credentials import Secret
@@ -45,7 +45,7 @@ class Samples:
     secret: Secret
 
 
-class Sampling(PeopleAtWork):
+class Sampling(UserActions):
     """Registers samples."""
 
     def add_samples(self) -> Samples:

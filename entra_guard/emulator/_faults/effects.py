@@ -23,13 +23,13 @@ from entra_guard.emulator._http.delivery import Answer, Ending
 from entra_guard.emulator._http.messages import Response, json_response
 from entra_guard.emulator._oauth.aadsts import AADSTS, EntraError
 from entra_guard.emulator._routes import refusal
-from entra_guard.emulator._store.signing_keys import packaged
+from entra_guard.emulator._store.signing_keys import predefined_key
 from entra_guard.emulator._tokens.jws import base64url, minified
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Request
     from entra_guard.emulator._store.faults import Fault
-    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._store.store import Store
 
 FOREIGN: Final = "https://login.attacker.example"
 _LATE: Final = 5.0
@@ -47,30 +47,30 @@ _PAGE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
-    """One request struck by one fault."""
+class FaultContext:
+    """One request context by one fault."""
 
-    world: World
+    store: Store
     fault: Fault
     request: Request
     true: Callable[[], Response]
 
 
-Effect = Callable[[Struck], Answer]
+Effect = Callable[[FaultContext], Answer]
 Document = dict[str, Any]
 
 
 def _failing(status: int) -> Effect:
     """An error page of that status, or at the token endpoint an error in its own words."""
 
-    def fail(struck: Struck) -> Answer:
+    def fail(context: FaultContext) -> Answer:
         response = Response(status, f"<h1>{status}</h1>".encode(), _HTML)
-        if struck.request.path.endswith("/token") and status in _TOKEN_ENDPOINT_ERRORS:
+        if context.request.path.endswith("/token") and status in _TOKEN_ENDPOINT_ERRORS:
             problem = EntraError(_TOKEN_ENDPOINT_ERRORS[status])
-            response = refusal(struck.world, struck.request, problem)
-        if struck.request.path.startswith(GRAPH_PREFIX):
-            response = graph_refusal(struck.world, struck.request, _GRAPH_ERRORS[status]())
-        return Answer(_retrying(struck.fault, response))
+            response = refusal(context.store, context.request, problem)
+        if context.request.path.startswith(GRAPH_PREFIX):
+            response = graph_refusal(context.store, context.request, _GRAPH_ERRORS[status]())
+        return Answer(_retrying(context.fault, response))
 
     return fail
 
@@ -82,9 +82,9 @@ def _retrying(fault: Fault, response: Response) -> Response:
 
 
 def _aadsts(number: int) -> Effect:
-    def refuse(struck: Struck) -> Answer:
+    def refuse(context: FaultContext) -> Answer:
         problem = EntraError(number, **_PLACEHOLDERS)
-        return Answer(_retrying(struck.fault, refusal(struck.world, struck.request, problem)))
+        return Answer(_retrying(context.fault, refusal(context.store, context.request, problem)))
 
     return refuse
 
@@ -111,29 +111,29 @@ _PLACEHOLDERS: Final = dict.fromkeys(
 
 
 def _ending(how: Ending) -> Effect:
-    def end(struck: Struck) -> Answer:
-        response = struck.true() if how == "partial" else Response()
-        return Answer(response, how, delay=struck.fault.delay or 0.0)
+    def end(context: FaultContext) -> Answer:
+        response = context.true() if how == "partial" else Response()
+        return Answer(response, how, delay=context.fault.delay or 0.0)
 
     return end
 
 
-def _slow(struck: Struck) -> Answer:
-    return Answer(struck.true(), delay=_LATE if struck.fault.delay is None else struck.fault.delay)
+def _slow(context: FaultContext) -> Answer:
+    return Answer(context.true(), delay=_LATE if context.fault.delay is None else context.fault.delay)
 
 
-def _reordered(struck: Struck) -> Answer:
+def _reordered(context: FaultContext) -> Answer:
     """Today's answer, to go out after a later one: at most so many seconds late."""
-    latest = _LATE if struck.fault.delay is None else struck.fault.delay
-    return Answer(struck.true(), delay=latest, held=threading.Event())
+    latest = _LATE if context.fault.delay is None else context.fault.delay
+    return Answer(context.true(), delay=latest, held=threading.Event())
 
 
-def _stale(struck: Struck) -> Answer:
+def _stale(context: FaultContext) -> Answer:
     """The answer with the keys there were when the fault was set: a cache that lags behind a rotation."""
-    now = struck.world.state.keys
-    struck.world.change(keys=struck.fault.keys or now)
-    response = struck.true()
-    struck.world.change(keys=now)
+    now = context.store.state.keys
+    context.store.change(keys=context.fault.keys or now)
+    response = context.true()
+    context.store.change(keys=now)
     return Answer(response)
 
 
@@ -141,26 +141,26 @@ def _instead(response: Response) -> Effect:
     return lambda _struck: Answer(response)
 
 
-def _truncated(struck: Struck) -> Answer:
-    response = struck.true()
+def _truncated(context: FaultContext) -> Answer:
+    response = context.true()
     return Answer(replace(response, body=response.body[: len(response.body) // 2]))
 
 
-def _oversize(struck: Struck) -> Answer:
+def _oversize(context: FaultContext) -> Answer:
     """The true document with a mebibyte of spaces: right in all but its size."""
-    response = struck.true()
+    response = context.true()
     return Answer(replace(response, body=response.body + b" " * _OVERSIZE))
 
 
-def _redirect(struck: Struck) -> Answer:
-    return Answer(Response(302, b"", (("Location", f"{FOREIGN}{struck.request.path}"),)))
+def _redirect(context: FaultContext) -> Answer:
+    return Answer(Response(302, b"", (("Location", f"{FOREIGN}{context.request.path}"),)))
 
 
 def _editing(edit: Callable[[Document], Document]) -> Effect:
     """Change the JSON document, if it is one this edit knows."""
 
-    def change(struck: Struck) -> Answer:
-        response = struck.true()
+    def change(context: FaultContext) -> Answer:
+        response = context.true()
         return Answer(replace(response, body=minified(edit(json.loads(response.body)))))
 
     return change
@@ -194,7 +194,7 @@ def _odd_key(make: Callable[[Document], Document]) -> Effect:
 
 
 def _odd(key: Document, **members: Any) -> Document:
-    forger = packaged("forger")
+    forger = predefined_key("forger")
     return {
         **key,
         "kid": forger.kid,
@@ -232,7 +232,7 @@ def _symmetric(key: Document) -> Document:
 
 def _private(key: Document) -> Document:
     """A published private key: the package's test-only one that signs nothing."""
-    numbers = packaged("forger").private_key.private_numbers()
+    numbers = predefined_key("forger").private_key.private_numbers()
     return _odd(key, d=base64url(numbers.d.to_bytes(256, "big")))
 
 
@@ -240,10 +240,10 @@ def _same_kid(key: Document) -> Document:
     return {**_odd(key), "kid": key["kid"], "x5t": key["kid"]}
 
 
-def _challenged(struck: Struck) -> Answer:
+def _challenged(context: FaultContext) -> Answer:
     """Graph's claims challenge: the token was issued before now, and no longer does."""
-    problem = claims_challenge(struck.request, int(struck.world.now()))
-    return Answer(graph_refusal(struck.world, struck.request, problem))
+    problem = claims_challenge(context.request, int(context.store.now()))
+    return Answer(graph_refusal(context.store, context.request, problem))
 
 
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(

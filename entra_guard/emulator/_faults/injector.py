@@ -7,7 +7,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING
 
-from entra_guard.emulator._faults.effects import EFFECTS, Struck
+from entra_guard.emulator._faults.effects import EFFECTS, FaultContext
 from entra_guard.emulator._http.delivery import Answer
 from entra_guard.emulator._store.faults import TARGETS, Fault, FaultTarget, choose, spent
 from entra_guard.emulator._tokens.issuer import Issuer
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _numbers = itertools.count(1)
 
 
-class Breakable(Issuer):
+class FaultInjection(Issuer):
     """Things that go wrong on request."""
 
     def fail(
@@ -34,7 +34,7 @@ class Breakable(Issuer):
         probability: float = 1.0,
         seconds: float | None = None,
     ) -> Fault:
-        """Make something go wrong until `heal`, a number of times, or for a while.
+        """Make something go wrong until `clear_faults`, a number of times, or for a while.
 
         Counted faults strike in the order they were set; a lasting one replaces an earlier lasting one.
 
@@ -53,7 +53,7 @@ class Breakable(Issuer):
             delay: Seconds: how late `slow` is (5 by default), how late `reordered` is at most, and in-process
                 how long `silent` keeps a caller waiting that has no time-out of its own (0 by default).
             retry_after: What `Retry-After` says, in seconds; no such header by default.
-            probability: How likely a request is struck, 0 to 1.
+            probability: How likely a request is context, 0 to 1.
             seconds: For how long.
 
         Raises:
@@ -97,7 +97,7 @@ class Breakable(Issuer):
         finally:
             self._forget(lambda other: other.number == fault.number)
 
-    def heal(self, target: FaultTarget | None = None) -> None:
+    def clear_faults(self, target: FaultTarget | None = None) -> None:
         """End every fault, or those set for one target."""
         self._forget(lambda fault: target in {None, fault.target})
 
@@ -111,14 +111,14 @@ class Breakable(Issuer):
         """The faults set now."""
         return self.state.faults
 
-    def strike(self, target: str, request: Request, true: Callable[[], Response]) -> Answer:
+    def apply_fault(self, target: str, request: Request, true: Callable[[], Response]) -> Answer:
         """The answer to a request, as the faults would have it. To be called with the lock held."""
         fault = choose(self.state.faults, target, time.monotonic())
         if fault is None or self.ids.fraction() >= fault.probability:
             return Answer(true())
         if fault.times is not None:
             self.change(faults=spent(self.state.faults, fault))
-        return EFFECTS[fault.how](Struck(self, fault, request, true))
+        return EFFECTS[fault.how](FaultContext(self, fault, request, true))
 
 
 def _check(target: str, how: str, times: int | None, probability: float) -> None:

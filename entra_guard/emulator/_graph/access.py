@@ -12,13 +12,13 @@ from entra_guard.emulator._http.messages import Request, Response, json_response
 from entra_guard.emulator._store.directory import GRAPH, Tenant, User
 from entra_guard.emulator._tokens.claims import BACKDATED
 from entra_guard.emulator._tokens.jws import minified
-from entra_guard.emulator._tokens.verification import TokenProblemError, own_claims
+from entra_guard.emulator._tokens.verification import InvalidTokenError, verify_own_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from entra_guard.emulator._directory.app_credentials import AppCredentials
-    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._store.store import Store
 
 _AUDIENCES: Final = frozenset({GRAPH, "https://graph.microsoft.com", "https://graph.microsoft.com/"})
 _CONTENT_TYPE: Final = (
@@ -34,7 +34,7 @@ _REVOKED: Final = (
 class Call:
     """One authenticated call to Graph."""
 
-    world: AppCredentials
+    store: AppCredentials
     request: Request
     claims: dict[str, Any]
     tenant: Tenant
@@ -54,7 +54,7 @@ class Call:
         Raises:
             GraphError: It is an app.
         """
-        user = None if self.is_app else self.world.directory.users.get(str(self.claims.get("oid")))
+        user = None if self.is_app else self.store.directory.users.get(str(self.claims.get("oid")))
         if user is None:
             words = "/me request is only valid with delegated authentication flow."
             raise GraphError(400, "BadRequest", words)
@@ -75,13 +75,13 @@ class Call:
         return content  # pyright: ignore[reportUnknownVariableType]
 
 
-def admit(world: AppCredentials, request: Request, roles: Iterable[str], scopes: Iterable[str]) -> Call:
+def admit(store: AppCredentials, request: Request, roles: Iterable[str], scopes: Iterable[str]) -> Call:
     """The call, if its token is Graph's, valid, not revoked, and has one of these permissions.
 
     Raises:
         GraphError: It is not admitted.
     """
-    call = authenticated(world, request)
+    call = authenticated(store, request)
     if call.permissions().isdisjoint(roles if call.is_app else scopes):
         raise GraphError(
             403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
@@ -89,7 +89,7 @@ def admit(world: AppCredentials, request: Request, roles: Iterable[str], scopes:
     return call
 
 
-def authenticated(world: AppCredentials, request: Request) -> Call:
+def authenticated(store: AppCredentials, request: Request) -> Call:
     """The call, if its token is Graph's, valid and not revoked.
 
     Raises:
@@ -99,16 +99,16 @@ def authenticated(world: AppCredentials, request: Request) -> Call:
     if scheme.lower() != "bearer" or not token:
         raise _unauthorized(request, "Access token is empty.")
     try:
-        claims = own_claims(world, token.strip())
-    except TokenProblemError as problem:
+        claims = verify_own_token(store, token.strip())
+    except InvalidTokenError as problem:
         raise _unauthorized(request, f"Access token validation failure. {problem}") from None
     if claims.get("aud") not in _AUDIENCES:
         raise _unauthorized(request, "Access token validation failure. Invalid audience.")
-    tenant = world.directory.tenants.get(str(claims.get("tid")))
+    tenant = store.directory.tenants.get(str(claims.get("tid")))
     if tenant is None:
         raise _unauthorized(request, "Access token validation failure. Invalid tenant.")
-    _check_revocation(world, request, claims)
-    return Call(world, request, claims, tenant)
+    _check_revocation(store, request, claims)
+    return Call(store, request, claims, tenant)
 
 
 def _unauthorized(request: Request, message: str) -> GraphError:
@@ -119,9 +119,9 @@ def _unauthorized(request: Request, message: str) -> GraphError:
     return problem
 
 
-def _check_revocation(world: World, request: Request, claims: dict[str, Any]) -> None:
+def _check_revocation(store: Store, request: Request, claims: dict[str, Any]) -> None:
     """Challenge a token issued before its principal was revoked, if its client said it can handle that."""
-    sessions, principal = world.state.sessions, str(claims.get("oid"))
+    sessions, principal = store.state.sessions, str(claims.get("oid"))
     issued = float(claims.get("iat", 0)) + BACKDATED
     if "cp1" in claims.get("xms_cc", []) and sessions.is_revoked(principal, issued):
         raise claims_challenge(request, int(sessions.revoked[principal]))
@@ -147,26 +147,26 @@ def claims_challenge(request: Request, since: int) -> GraphError:
     return problem
 
 
-def graph_json(world: World, request: Request, content: Any, status: int = 200) -> Response:
+def graph_json(store: Store, request: Request, content: Any, status: int = 200) -> Response:
     """An answer with the headers Graph puts on all of them."""
     if content is None:
-        return Response(status, b"", _identifiers(world, request))
+        return Response(status, b"", _identifiers(store, request))
     plain = json_response(content, status)
-    return Response(status, plain.body, (("Content-Type", _CONTENT_TYPE), *_identifiers(world, request)))
+    return Response(status, plain.body, (("Content-Type", _CONTENT_TYPE), *_identifiers(store, request)))
 
 
-def graph_refusal(world: World, request: Request, problem: GraphError) -> Response:
+def graph_refusal(store: Store, request: Request, problem: GraphError) -> Response:
     """The error in Graph's words."""
-    headers = dict(_identifiers(world, request))
-    date = dt.datetime.fromtimestamp(world.now(), dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    headers = dict(_identifiers(store, request))
+    date = dt.datetime.fromtimestamp(store.now(), dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
     inner = {"date": date, **{name: headers[name] for name in ("request-id", "client-request-id")}}
     error = {"code": problem.code, "message": str(problem), "innerError": inner}
     response = json_response({"error": error}, problem.status)
     return response.adding(*headers.items(), *problem.headers)
 
 
-def _identifiers(world: World, request: Request) -> tuple[tuple[str, str], ...]:
-    identifier = world.ids.guid()
+def _identifiers(store: Store, request: Request) -> tuple[tuple[str, str], ...]:
+    identifier = store.ids.guid()
     return (
         ("request-id", identifier),
         ("client-request-id", request.header("client-request-id") or identifier),

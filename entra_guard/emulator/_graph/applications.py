@@ -46,13 +46,13 @@ TWO_YEARS: Final = 2 * 365 * 24 * 3600.0
 
 
 def applications(call: Call, _found: Found) -> Any:
-    directory = call.world.directory
+    directory = call.store.directory
     own = [app for app in directory.apps.values() if app.tenant_id == call.tenant.id]
     return collection(call.request, "applications", [application_row(directory, app) for app in own])
 
 
 def application(call: Call, found: Found) -> Any:
-    return entity(call.request, "applications", application_row(call.world.directory, _app(call, found)))
+    return entity(call.request, "applications", application_row(call.store.directory, _app(call, found)))
 
 
 def create(call: Call, _found: Found) -> Any:
@@ -60,10 +60,10 @@ def create(call: Call, _found: Found) -> Any:
     body = call.body()
     if not body.get("displayName"):
         raise bad_request("A value is required for property 'displayName' of resource 'Application'.")
-    ids = call.world.ids
-    blank = AppRegistration(ids.guid(), ids.guid(), call.tenant.id, "", created=call.world.now())
-    app = _checked(lambda: call.world.add_app(read_application(call, body, blank)))
-    return entity(call.request, "applications", application_row(call.world.directory, app))
+    ids = call.store.ids
+    blank = AppRegistration(ids.guid(), ids.guid(), call.tenant.id, "", created=call.store.now())
+    app = _checked(lambda: call.store.add_app(read_application(call, body, blank)))
+    return entity(call.request, "applications", application_row(call.store.directory, app))
 
 
 def change(call: Call, found: Found) -> None:
@@ -78,30 +78,30 @@ def change(call: Call, found: Found) -> None:
         "group_claims",
         "required",
     )
-    _checked(lambda: call.world.update_app(app, **{name: getattr(changed, name) for name in (*names, *more)}))
+    _checked(lambda: call.store.update_app(app, **{name: getattr(changed, name) for name in (*names, *more)}))
     if "keyCredentials" in body:
         _set_certificates(call, app, list_in(body, "keyCredentials"))
 
 
 def delete(call: Call, found: Found) -> None:
-    call.world.remove_app(_app(call, found))
+    call.store.remove_app(_app(call, found))
 
 
 def add_password(call: Call, found: Found) -> Any:
     """A new secret. This answer is the only one that ever shows its value."""
     app, wanted = _app(call, found), object_in(call.body(), "passwordCredential")
     ends = wanted.get("endDateTime")
-    lifetime = _time(ends) - call.world.now() if ends else TWO_YEARS
+    lifetime = _time(ends) - call.store.now() if ends else TWO_YEARS
     name = str(wanted.get("displayName") or "")
-    secret = _checked(lambda: call.world.add_secret(app, description=name, expires_in=lifetime))
-    stored = call.world.directory.credentials_of(app.client_id).secrets[-1]
+    secret = _checked(lambda: call.store.add_secret(app, description=name, expires_in=lifetime))
+    stored = call.store.directory.credentials_of(app.client_id).secrets[-1]
     context = f"{call.request.base}/v1.0/$metadata#microsoft.graph.passwordCredential"
     return {"@odata.context": context, **secret_row(stored, secret.value)}
 
 
 def remove_password(call: Call, found: Found) -> None:
     app, key_id = _app(call, found), str(call.body().get("keyId"))
-    _checked(lambda: call.world.remove_secret(app, key_id))
+    _checked(lambda: call.store.remove_secret(app, key_id))
 
 
 def add_key(call: Call, found: Found) -> Any:
@@ -114,21 +114,21 @@ def add_key(call: Call, found: Found) -> Any:
 def remove_key(call: Call, found: Found) -> None:
     app, body = _app(call, found), call.body()
     _check_proof(call, app, body)
-    _checked(lambda: call.world.remove_certificate(app, str(body.get("keyId"))))
+    _checked(lambda: call.store.remove_certificate(app, str(body.get("keyId"))))
 
 
 def _check_proof(call: Call, app: AppRegistration, body: Mapping[str, Any]) -> None:
-    if not check_proof(call.world, app, str(body.get("proof") or "")):
+    if not check_proof(call.store, app, str(body.get("proof") or "")):
         raise GraphError(401, "Authentication_MissingOrMalformed", "Invalid proof of possession.")
 
 
 def _set_certificates(call: Call, app: AppRegistration, wanted: Sequence[Any]) -> None:
-    held = call.world.directory.credentials_of(app.client_id)
+    held = call.store.directory.credentials_of(app.client_id)
     if not all(isinstance(row, dict) for row in wanted):
         raise bad_request("keyCredentials is a list of objects.")
     kept = {str(row.get("keyId")) for row in wanted if not row.get("key")}
     certificates = tuple(c for c in held.certificates if c.key_id in kept)
-    call.world.set_credentials(app, replace(held, certificates=certificates))
+    call.store.set_credentials(app, replace(held, certificates=certificates))
     for row in wanted:
         if row.get("key"):
             _checked(lambda row=row: _add_certificate(call, app, row))
@@ -136,7 +136,7 @@ def _set_certificates(call: Call, app: AppRegistration, wanted: Sequence[Any]) -
 
 def _add_certificate(call: Call, app: AppRegistration, row: Mapping[str, Any]) -> Any:
     der = base64.b64decode(str(row.get("key") or ""))
-    return call.world.add_certificate(app, der, description=str(row.get("displayName") or ""))
+    return call.store.add_certificate(app, der, description=str(row.get("displayName") or ""))
 
 
 def federated(call: Call, found: Found) -> Any:
@@ -145,7 +145,7 @@ def federated(call: Call, found: Found) -> Any:
 
 
 def _federated(call: Call, app: AppRegistration) -> tuple[FederatedCredential, ...]:
-    return call.world.directory.credentials_of(app.client_id).federated
+    return call.store.directory.credentials_of(app.client_id).federated
 
 
 def add_federated(call: Call, found: Found) -> Any:
@@ -156,23 +156,23 @@ def add_federated(call: Call, found: Found) -> Any:
     audiences = list_in(body, "audiences")
     if len(audiences) != 1:
         raise bad_request("A federated identity credential has exactly one audience.")
-    add, audience = call.world.add_federated_credential, str(audiences[0])
+    add, audience = call.store.add_federated_credential, str(audiences[0])
     made = _checked(lambda: add(app, issuer, subject, audience, name=name, description=description))
     return entity(call.request, "federatedIdentityCredentials", federated_row(made))
 
 
 def remove_federated(call: Call, found: Found) -> None:
     app = _app(call, found)
-    held = call.world.directory.credentials_of(app.client_id)
+    held = call.store.directory.credentials_of(app.client_id)
     kept = tuple(c for c in held.federated if found["credential"] not in {c.id, c.name})
     if len(kept) == len(held.federated):
         raise missing(found["credential"])
-    call.world.set_credentials(app, replace(held, federated=kept))
+    call.store.set_credentials(app, replace(held, federated=kept))
 
 
 def _app(call: Call, found: Found) -> AppRegistration:
     identifier = found["id"]
-    own = (app for app in call.world.directory.apps.values() if app.tenant_id == call.tenant.id)
+    own = (app for app in call.store.directory.apps.values() if app.tenant_id == call.tenant.id)
     app = next(
         (app for app in own if identifier == (app.client_id if "appId" in found.string else app.object_id)),
         None,
@@ -252,7 +252,7 @@ def _scope(row: Row) -> Scope:
 
 
 def _required(call: Call, row: Row) -> tuple[str, tuple[str, ...]]:
-    api = call.world.directory.apps[str(row["resourceAppId"])]
+    api = call.store.directory.apps[str(row["resourceAppId"])]
     wanted = {access["id"] for access in row["resourceAccess"]}
     roles = [role.value for role in api.app_roles if role.id in wanted]
     scopes = [scope.value for scope in api.scopes if scope.id in wanted]

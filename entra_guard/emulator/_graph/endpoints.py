@@ -143,41 +143,41 @@ def _endpoints() -> tuple[Endpoint, ...]:
     return tuple(_table())
 
 
-def graph(world: AppCredentials, request: Request) -> Response:
+def graph(store: AppCredentials, request: Request) -> Response:
     """Answer one request to Graph."""
     try:
         if (request.method, request.path) == ("POST", f"{PREFIX}/$batch"):
-            return graph_json(world, request, _batch(world, request))
-        return _dispatch(world, request)
+            return graph_json(store, request, _batch(store, request))
+        return _dispatch(store, request)
     except GraphError as problem:
-        return graph_refusal(world, request, problem)
+        return graph_refusal(store, request, problem)
 
 
-def _dispatch(world: AppCredentials, request: Request) -> Response:
+def _dispatch(store: AppCredentials, request: Request) -> Response:
     of_method = (e for e in _endpoints() if e.method == request.method)
     matches = ((e, path_pattern(e.full_path).fullmatch(request.path)) for e in of_method)
     endpoint, found = next(((e, m) for e, m in matches if m), (None, None))
     if endpoint is None or found is None:
-        authenticated(world, request)
+        authenticated(store, request)
         segment = request.path.rpartition("/")[2]
         raise GraphError(400, "BadRequest", f"Resource not found for the segment '{segment}'.")
-    call = admit(world, request, endpoint.roles, endpoint.scopes)
-    return graph_json(world, request, endpoint.answer(call, found), endpoint.status)
+    call = admit(store, request, endpoint.roles, endpoint.scopes)
+    return graph_json(store, request, endpoint.answer(call, found), endpoint.status)
 
 
-def _batch(world: AppCredentials, request: Request) -> Any:
+def _batch(store: AppCredentials, request: Request) -> Any:
     """Up to twenty requests in one."""
-    parts = list_in(authenticated(world, request).body(), "requests")
+    parts = list_in(authenticated(store, request).body(), "requests")
     if not 1 <= len(parts) <= MOST_IN_BATCH:
         raise bad_request(f"A batch has 1 to {MOST_IN_BATCH} requests.")
-    return {"responses": [_part(world, request, part) for part in parts]}
+    return {"responses": [_part(store, request, part) for part in parts]}
 
 
-def _part(world: AppCredentials, request: Request, part: Any) -> dict[str, Any]:
+def _part(store: AppCredentials, request: Request, part: Any) -> dict[str, Any]:
     if not isinstance(part, dict) or not {"id", "method", "url"} <= set(part):  # pyright: ignore[reportUnknownArgumentType]
         raise bad_request("Each request of a batch has id, method and url.")
     single = _single(request, part)  # pyright: ignore[reportUnknownArgumentType]
-    response = graph(world, single)
+    response = graph(store, single)
     headers = {name: value for name, value in response.headers if name in {"Content-Type", "Retry-After"}}
     return {"id": str(part["id"]), "status": response.status, "headers": headers, "body": _body(response)}  # pyright: ignore[reportUnknownArgumentType]
 

@@ -22,7 +22,7 @@ ORGANIZATION: Final = ("Organization.Read.All", "Directory.Read.All", "Directory
 
 
 def users(call: Call, _found: Found) -> Any:
-    rows = [user_row(u) for u in call.world.directory.users_in(call.tenant.id)]
+    rows = [user_row(u) for u in call.store.directory.users_in(call.tenant.id)]
     return collection(call.request, "users", rows, default=USER_DEFAULT)
 
 
@@ -43,8 +43,8 @@ def groups_of_user(call: Call, found: Found) -> Any:
 
 
 def _groups_of(call: Call, who: User) -> Any:
-    held = call.world.directory.group_ids_of(who.id)
-    rows = [group_row(call.world.directory.groups[identifier]) for identifier in held]
+    held = call.store.directory.group_ids_of(who.id)
+    rows = [group_row(call.store.directory.groups[identifier]) for identifier in held]
     typed = [{"@odata.type": "#microsoft.graph.group", **row} for row in rows]
     return collection(call.request, "directoryObjects", typed)
 
@@ -61,7 +61,7 @@ def member_objects_of_user(call: Call, found: Found) -> Any:
 def _member_objects(call: Call, who: User) -> Any:
     call.body()
     context = f"{call.request.base}/v1.0/$metadata#Collection(Edm.String)"
-    return {"@odata.context": context, "value": list(call.world.directory.group_ids_of(who.id))}
+    return {"@odata.context": context, "value": list(call.store.directory.group_ids_of(who.id))}
 
 
 def groups(call: Call, _found: Found) -> Any:
@@ -73,7 +73,7 @@ def group(call: Call, found: Found) -> Any:
 
 
 def group_members(call: Call, found: Found) -> Any:
-    people = [call.world.directory.users[member] for member in _group(call, found["id"]).members]
+    people = [call.store.directory.users[member] for member in _group(call, found["id"]).members]
     rows = [{"@odata.type": "#microsoft.graph.user", **user_row(u)} for u in people]
     return collection(call.request, "directoryObjects", rows, default=("@odata.type", *USER_DEFAULT))
 
@@ -97,7 +97,7 @@ def user_info(call: Call, _found: Found) -> Any:
 
 
 def _user(call: Call, identifier: str) -> User:
-    found = call.world.directory.users_in(call.tenant.id)
+    found = call.store.directory.users_in(call.tenant.id)
     who = next((u for u in found if identifier in {u.id, u.upn}), None)
     if who is None:
         raise missing(identifier)
@@ -105,7 +105,7 @@ def _user(call: Call, identifier: str) -> User:
 
 
 def _groups(call: Call) -> list[Group]:
-    return [g for g in call.world.directory.groups.values() if g.tenant_id == call.tenant.id]
+    return [g for g in call.store.directory.groups.values() if g.tenant_id == call.tenant.id]
 
 
 def _group(call: Call, identifier: str) -> Group:

@@ -32,7 +32,7 @@ _NO_TENANT = (
 )
 
 _FEDERATED = (
-    "Check your federated identity credential Subject, Audience and Issuer against the presented "
+    "Check your federated identity credential Subject, Audience and Issuer against the parsed "
     "assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
 )
 _CERTIFICATES = (
@@ -277,21 +277,19 @@ _ROWS: Final = (
         700211,
         401,
         "invalid_client",
-        "No matching federated identity record found for presented assertion issuer '{value}'. " + _FEDERATED,
+        "No matching federated identity record found for parsed assertion issuer '{value}'. " + _FEDERATED,
     ),
     Aadsts(
         700212,
         401,
         "invalid_client",
-        "No matching federated identity record found for presented assertion audience '{value}'. "
-        + _FEDERATED,
+        "No matching federated identity record found for parsed assertion audience '{value}'. " + _FEDERATED,
     ),
     Aadsts(
         700213,
         401,
         "invalid_client",
-        "No matching federated identity record found for presented assertion subject '{value}'. "
-        + _FEDERATED,
+        "No matching federated identity record found for parsed assertion subject '{value}'. " + _FEDERATED,
     ),
     Aadsts(
         9001023,
@@ -337,7 +335,7 @@ _ROWS: Final = (
         700025,
         401,
         "invalid_client",
-        "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
+        "Client is public so neither 'client_assertion' nor 'client_secret' should be parsed.",
     ),
     Aadsts(
         700038,

@@ -17,7 +17,7 @@ from entra_guard.emulator._store.directory import V1, AppRegistration, Tenant
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.app_credentials import AppCredentials
     from entra_guard.emulator._http.messages import Request, Response
-    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Asked:
         return self.fields.get("scope", "")
 
 
-def admin_consent(world: AppCredentials, request: Request, segment: str, version: int) -> Response:
+def admin_consent(store: AppCredentials, request: Request, segment: str, version: int) -> Response:
     """An administrator grants an app all it is registered to need, or at the v2.0 endpoint the scopes named.
 
     With `auto=1` no page asks.
@@ -43,20 +43,20 @@ def admin_consent(world: AppCredentials, request: Request, segment: str, version
         EntraError: The client or its redirect URI is not right.
     """
     fields = request.form() if request.method == "POST" else request.parameters()
-    asked = _read(world, segment, version, fields)
+    asked = _read(store, segment, version, fields)
     automatic = "accept" if fields.get("auto") == "1" else ""
     decision = fields.get("decision", "") if request.method == "POST" else automatic
     if not decision:
-        return _page(world, request, asked)
-    answer = _accepted(world, asked) if decision == "accept" else _refused(asked)
+        return _page(store, request, asked)
+    answer = _accepted(store, asked) if decision == "accept" else _refused(asked)
     state = {"state": fields["state"]} if "state" in fields else {}
     return redirect(fields["redirect_uri"], "query", {**answer, **state})
 
 
-def _read(world: World, segment: str, version: int, fields: dict[str, str]) -> Asked:
-    tenant = tenant_of(world, segment, fields)
+def _read(store: Store, segment: str, version: int, fields: dict[str, str]) -> Asked:
+    tenant = tenant_of(store, segment, fields)
     client_id, uri = fields.get("client_id", ""), fields.get("redirect_uri", "")
-    app = world.directory.apps.get(client_id.lower())
+    app = store.directory.apps.get(client_id.lower())
     if app is None:
         raise EntraError(700016, app=client_id, tenant=tenant.name)
     if platform_of(app, uri) is None:
@@ -64,14 +64,14 @@ def _read(world: World, segment: str, version: int, fields: dict[str, str]) -> A
     return Asked(app, tenant, version, fields)
 
 
-def _page(world: World, request: Request, asked: Asked) -> Response:
-    entries = _permissions(world, asked)
+def _page(store: Store, request: Request, asked: Asked) -> Response:
+    entries = _permissions(store, asked)
     return page(
         "admin_consent.html",
         title="Permissions requested",
         app=asked.app,
         tenant=asked.tenant,
-        permissions=[(world.directory.apps[api].name, name) for api, names in entries for name in names],
+        permissions=[(store.directory.apps[api].name, name) for api, names in entries for name in names],
         action=request.path,
         fields={name: value for name, value in asked.fields.items() if name != "decision"},
     )
@@ -84,11 +84,11 @@ def _refused(asked: Asked) -> dict[str, str]:
     return {"admin_consent": "True", "error": "consent_required", "error_description": words}
 
 
-def _accepted(world: AppCredentials, asked: Asked) -> dict[str, str]:
+def _accepted(store: AppCredentials, asked: Asked) -> dict[str, str]:
     try:
-        world.consent(asked.app, tenant=asked.tenant)
-        for api_id, names in _permissions(world, asked):
-            _grant(world, asked, api_id, names)
+        store.consent(asked.app, tenant=asked.tenant)
+        for api_id, names in _permissions(store, asked):
+            _grant(store, asked, api_id, names)
     except RegistrationError:
         # The app, or an API it needs, is for its own organisation only.
         raise EntraError(700016, app=asked.app.client_id, tenant=asked.tenant.name) from None
@@ -96,13 +96,13 @@ def _accepted(world: AppCredentials, asked: Asked) -> dict[str, str]:
     return granted if asked.version == V1 else {**granted, "scope": asked.scope}
 
 
-def _permissions(world: World, asked: Asked) -> list[tuple[str, tuple[str, ...]]]:
+def _permissions(store: Store, asked: Asked) -> list[tuple[str, tuple[str, ...]]]:
     """The APIs and their permissions, by value."""
     registered = list(asked.app.required)
     scopes = read_scopes("" if asked.version == V1 else asked.scope)
     if not scopes.names:
         return registered
-    api = known_resource(world, scopes.resource)
+    api = known_resource(store, scopes.resource)
     if api is None:
         raise EntraError(500011, resource=scopes.resource, tenant=asked.tenant.name)
     if scopes.default:
@@ -110,11 +110,11 @@ def _permissions(world: World, asked: Asked) -> list[tuple[str, tuple[str, ...]]
     return [(api.client_id, tuple(name for name in scopes.names if name != DEFAULT))]
 
 
-def _grant(world: AppCredentials, asked: Asked, api_id: str, names: tuple[str, ...]) -> None:
-    api = world.directory.apps[api_id]
+def _grant(store: AppCredentials, asked: Asked, api_id: str, names: tuple[str, ...]) -> None:
+    api = store.directory.apps[api_id]
     roles = [r.value for r in api.app_roles if r.value in names and "Application" in r.allowed_member_types]
     scopes = [s.value for s in api.scopes if s.value in names and s.enabled]
     if roles:
-        world.grant(asked.app, api, *roles, tenant=asked.tenant)
+        store.grant(asked.app, api, *roles, tenant=asked.tenant)
     if scopes:
-        world.grant_delegated(asked.app, api, *scopes, tenant=asked.tenant)
+        store.grant_delegated(asked.app, api, *scopes, tenant=asked.tenant)

@@ -8,36 +8,36 @@ from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.clients import Client, authenticate
 from entra_guard.emulator._oauth.scopes import DEFAULT, RESERVED
 from entra_guard.emulator._store.directory import GRAPH, V2
-from entra_guard.emulator._tokens.spec import Parties, audience_of, order, signed
+from entra_guard.emulator._tokens.spec import TokenParties, audience_of, build_spec, signed
 
 if TYPE_CHECKING:
     from entra_guard.emulator._oauth.token_request import TokenRequest
-    from entra_guard.emulator._store.store import World
-    from entra_guard.emulator._tokens.claims import TokenOrder
+    from entra_guard.emulator._store.store import Store
+    from entra_guard.emulator._tokens.claims import TokenSpec
 
 
 def client_credentials(asked: TokenRequest) -> dict[str, Any]:
     """A token for the client itself."""
     if asked.segment in {"common", "consumers"}:
         raise EntraError(9001023)
-    client = authenticate(asked.world, asked.tenant, asked.http, asked.form)
+    client = authenticate(asked.store, asked.tenant, asked.http, asked.form)
     name = asked.needed("scope") if asked.version == V2 else f"{asked.needed('resource')}/{DEFAULT}"
     resource = _default_resource(asked, name)
     parties = _parties(asked, client, resource)
-    _check_assigned(asked.world, parties)
-    decided = order(asked.world, parties)
-    answer = {"token_type": "Bearer", **lifetimes(decided), "access_token": signed(asked.world, decided)}
-    return answer if asked.version == V2 else in_strings(answer, decided, resource)
+    _check_assigned(asked.store, parties)
+    spec = build_spec(asked.store, parties)
+    answer = {"token_type": "Bearer", **lifetimes(spec), "access_token": signed(asked.store, spec)}
+    return answer if asked.version == V2 else in_strings(answer, spec, resource)
 
 
-def lifetimes(decided: TokenOrder) -> dict[str, Any]:
+def lifetimes(spec: TokenSpec) -> dict[str, Any]:
     """For how many seconds the token can be used: one less than it lives."""
-    return {"expires_in": decided.lifetime - 1, "ext_expires_in": decided.lifetime - 1}
+    return {"expires_in": spec.lifetime - 1, "ext_expires_in": spec.lifetime - 1}
 
 
-def in_strings(answer: dict[str, Any], decided: TokenOrder, resource: str) -> dict[str, Any]:
+def in_strings(answer: dict[str, Any], spec: TokenSpec, resource: str) -> dict[str, Any]:
     """The answer as the v1.0 endpoint and managed identities give it: numbers as text, and the resource."""
-    times = {"expires_on": decided.now + decided.lifetime, "not_before": decided.now - 300}
+    times = {"expires_on": spec.now + spec.lifetime, "not_before": spec.now - 300}
     texts = {name: str(value) for name, value in {**answer, **times}.items() if isinstance(value, int)}
     others = {name: value for name, value in answer.items() if name not in texts and name != "token_type"}
     return {"token_type": "Bearer", **texts, "resource": resource, **others}
@@ -63,14 +63,14 @@ def check_resource_parameter(asked: TokenRequest, resource: str) -> None:
         EntraError: It is not.
     """
     wanted = asked.form.get("resource")
-    api = asked.world.directory.resource(resource, asked.tenant.id)
+    api = asked.store.directory.resource(resource, asked.tenant.id)
     if wanted and (api is None or wanted not in api.names()):
         raise EntraError(9010010)
 
 
-def _parties(asked: TokenRequest, client: Client, name: str) -> Parties:
+def _parties(asked: TokenRequest, client: Client, name: str) -> TokenParties:
     api = asked.resource(name)
-    return Parties(
+    return TokenParties(
         base=asked.http.base,
         tenant=asked.tenant,
         client=client.app,
@@ -81,12 +81,12 @@ def _parties(asked: TokenRequest, client: Client, name: str) -> Parties:
     )
 
 
-def _check_assigned(world: World, parties: Parties) -> None:
-    target = world.directory.principal_of(parties.resource.client_id, parties.tenant.id)
-    client = world.directory.principal_of(parties.client.client_id, parties.tenant.id)
+def _check_assigned(store: Store, parties: TokenParties) -> None:
+    target = store.directory.principal_of(parties.resource.client_id, parties.tenant.id)
+    client = store.directory.principal_of(parties.client.client_id, parties.tenant.id)
     if target is None or client is None or not target.assignment_required:
         return
-    if not world.directory.roles_of(frozenset({client.id}), target.id):
+    if not store.directory.roles_of(frozenset({client.id}), target.id):
         raise EntraError(
             501051,
             app=parties.client.client_id,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.emulator._http.html import page, posted
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.redirects import MODES, only_uri, platform_of, redirect
-from entra_guard.emulator._oauth.scopes import DEFAULT, AskedScopes, read_scopes
+from entra_guard.emulator._oauth.scopes import DEFAULT, RequestedScopes, read_scopes
 from entra_guard.emulator._oauth.user_consent import consent_as, known_resource, missing_consent
 from entra_guard.emulator._store.directory import CONSUMERS, PERSONAL_ACCOUNTS, AppRegistration, User
 from entra_guard.emulator._store.sessions import Code
@@ -16,7 +16,7 @@ from entra_guard.emulator._store.sessions import Code
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.app_credentials import AppCredentials
     from entra_guard.emulator._http.messages import Request, Response
-    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._store.store import Store
 
 ALIASES: Final = frozenset({"common", "organizations", "consumers"})
 _METHODS: Final = ("plain", "S256")
@@ -42,16 +42,16 @@ class SignIn:
         return self.text("scope") or (f"openid {resource}/{DEFAULT}" if resource else "")
 
 
-def authorize(world: AppCredentials, request: Request, segment: str) -> Response:
+def authorize(store: AppCredentials, request: Request, segment: str) -> Response:
     """Answer a request to the authorize endpoint: a page, or the way back to the client.
 
     Raises:
         EntraError: The client or its redirect URI is not right, so there is no way back.
     """
     fields = request.parameters() if request.method == "GET" else request.form()
-    sign_in = read_sign_in(world, segment, fields)
+    sign_in = read_sign_in(store, segment, fields)
     try:
-        return _proceed(world, request, sign_in)
+        return _proceed(store, request, sign_in)
     except EntraError as problem:
         return _back(
             sign_in, {"error": problem.error, "error_description": str(problem), **_page_of(request, problem)}
@@ -62,15 +62,15 @@ def _page_of(request: Request, problem: EntraError) -> dict[str, str]:
     return {"error_uri": f"{request.base}/error?code={problem.row.number}"} if problem.row.page else {}
 
 
-def read_sign_in(world: World, segment: str, fields: dict[str, str]) -> SignIn:
+def read_sign_in(store: Store, segment: str, fields: dict[str, str]) -> SignIn:
     """The request, if there is a way back to its client.
 
     Raises:
         EntraError: There is none.
     """
     client_id = fields.get("client_id", "")
-    app = world.directory.apps.get(client_id.lower())
-    tenant = world.directory.tenant(segment)
+    app = store.directory.apps.get(client_id.lower())
+    tenant = store.directory.tenant(segment)
     if tenant is None and segment not in ALIASES:
         raise EntraError(90002, tenant=segment)
     if not client_id:
@@ -92,17 +92,17 @@ def _check_reach(app: AppRegistration, segment: str) -> None:
         raise EntraError(50194, app=app.client_id, name=app.name)
 
 
-def _proceed(world: AppCredentials, request: Request, sign_in: SignIn) -> Response:
+def _proceed(store: AppCredentials, request: Request, sign_in: SignIn) -> Response:
     _check_request(sign_in)
     scopes = read_scopes(sign_in.scope)
-    people = accounts(world, sign_in.app, sign_in.segment)
+    people = accounts(store, sign_in.app, sign_in.segment)
     if request.method == "POST" and sign_in.text("decision") == "cancel":
         raise EntraError(65004)
     if request.method == "POST":
-        return _signed_in(world, sign_in, scopes, _chosen(people, sign_in.text("user")))
+        return _signed_in(store, sign_in, scopes, _chosen(people, sign_in.text("user")))
     if sign_in.text("prompt") == "none":
-        return _silently(world, sign_in, scopes, people)
-    return _picker(world, request, sign_in, people, scopes)
+        return _silently(store, sign_in, scopes, people)
+    return _picker(store, request, sign_in, people, scopes)
 
 
 def _check_request(sign_in: SignIn) -> None:
@@ -118,10 +118,10 @@ def _check_request(sign_in: SignIn) -> None:
         raise EntraError(501481)
 
 
-def accounts(world: World, app: AppRegistration, segment: str) -> list[User]:
+def accounts(store: Store, app: AppRegistration, segment: str) -> list[User]:
     """The people who may sign in to this app here."""
-    tenant = world.directory.tenant(segment)
-    everyone = (user for user in world.directory.users.values() if user.enabled)
+    tenant = store.directory.tenant(segment)
+    everyone = (user for user in store.directory.users.values() if user.enabled)
     if tenant is not None:
         return [user for user in everyone if user.tenant_id == tenant.id]
     personal = app.accounts in PERSONAL_ACCOUNTS and segment != "organizations"
@@ -136,50 +136,52 @@ def _chosen(people: list[User], user_id: str) -> User:
     return user
 
 
-def _silently(world: AppCredentials, sign_in: SignIn, scopes: AskedScopes, people: list[User]) -> Response:
+def _silently(
+    store: AppCredentials, sign_in: SignIn, scopes: RequestedScopes, people: list[User]
+) -> Response:
     """Without a page. The emulator keeps no browser session, so `login_hint` must say who is signed in."""
     hint = sign_in.text("login_hint")
     user = next((user for user in people if hint and hint in user.names()), None)
     if user is None:
         raise EntraError(50058)
-    if missing_consent(world, sign_in.app, user, scopes):
+    if missing_consent(store, sign_in.app, user, scopes):
         raise EntraError(65001, error="consent_required", app=sign_in.app.client_id, name=sign_in.app.name)
-    return _signed_in(world, sign_in, scopes, user)
+    return _signed_in(store, sign_in, scopes, user)
 
 
-def _signed_in(world: AppCredentials, sign_in: SignIn, scopes: AskedScopes, user: User) -> Response:
+def _signed_in(store: AppCredentials, sign_in: SignIn, scopes: RequestedScopes, user: User) -> Response:
     """Consent as the user, and send the client a code."""
-    consent_as(world, sign_in.app, user, scopes)
-    _check_assigned(world, sign_in.app, user)
-    text = new_code(world, sign_in, user)
-    return _back(sign_in, {"code": text, "session_state": world.ids.guid()})
+    consent_as(store, sign_in.app, user, scopes)
+    _check_assigned(store, sign_in.app, user)
+    text = new_code(store, sign_in, user)
+    return _back(sign_in, {"code": text, "session_state": store.ids.guid()})
 
 
-def new_code(world: World, sign_in: SignIn, user: User) -> str:
+def new_code(store: Store, sign_in: SignIn, user: User) -> str:
     """An authorization code for this user."""
-    text = f"1.A{world.ids.text(96)}"
+    text = f"1.A{store.ids.text(96)}"
     code = Code(
         client_id=sign_in.app.client_id,
         tenant_id=user.tenant_id,
         user_id=user.id,
         scope=sign_in.scope,
         redirect_uri=sign_in.redirect_uri,
-        issued=world.now(),
+        issued=store.now(),
         challenge=sign_in.text("code_challenge"),
         method=sign_in.text("code_challenge_method") or "plain",
         nonce=sign_in.text("nonce"),
     )
-    world.change(sessions=world.state.sessions.with_code(text, code))
+    store.change(sessions=store.state.sessions.with_code(text, code))
     return text
 
 
-def _check_assigned(world: World, app: AppRegistration, user: User) -> None:
+def _check_assigned(store: Store, app: AppRegistration, user: User) -> None:
     """An app that requires assignment lets in only people who have a role of it."""
-    principal = world.directory.principal_of(app.client_id, user.tenant_id)
+    principal = store.directory.principal_of(app.client_id, user.tenant_id)
     if principal is None or not principal.assignment_required:
         return
-    holders = frozenset((user.id, *world.directory.group_ids_of(user.id)))
-    if not world.directory.roles_of(holders, principal.id):
+    holders = frozenset((user.id, *store.directory.group_ids_of(user.id)))
+    if not store.directory.roles_of(holders, principal.id):
         raise EntraError(50105, app=app.client_id, name=app.name)
 
 
@@ -193,9 +195,9 @@ def _back(sign_in: SignIn, fields: dict[str, str]) -> Response:
 
 
 def _picker(
-    world: World, request: Request, sign_in: SignIn, people: list[User], scopes: AskedScopes
+    store: Store, request: Request, sign_in: SignIn, people: list[User], scopes: RequestedScopes
 ) -> Response:
-    api = known_resource(world, scopes.resource)
+    api = known_resource(store, scopes.resource)
     names = {scope.value: scope.display_name or scope.value for scope in (api.scopes if api else ())}
     hint = sign_in.text("login_hint")
     return page(
@@ -206,7 +208,7 @@ def _picker(
         permissions=[names.get(name, name) for name in scopes.names if name != DEFAULT],
         everything=scopes.default,
         people=sorted(people, key=lambda user: not (hint and hint in user.names())),
-        tenants=world.directory.tenants,
+        tenants=store.directory.tenants,
         action=request.path,
         fields={name: value for name, value in sign_in.fields.items() if name not in {"user", "decision"}},
     )

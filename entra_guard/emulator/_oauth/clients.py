@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard.emulator._store.directory import AppRegistration, Tenant
-    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._store.store import Store
     from entra_guard.emulator._tokens.claims import Proof
 
-NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+NIL_GUID: Final = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +30,33 @@ class Client:
     proof: Proof
 
 
-def authenticate(world: World, tenant: Tenant, request: Request, form: dict[str, str]) -> Client:
+def authenticate(store: Store, tenant: Tenant, request: Request, form: dict[str, str]) -> Client:
     """The client of a token request, by its secret (in the body or in a Basic header) or its assertion.
 
     Raises:
         EntraError: It is unknown, switched off, or does not prove itself.
     """
     if "client_assertion" in form:
-        return _by_assertion(world, tenant, form)
+        return _by_assertion(store, tenant, form)
     basic = parse_basic(request.header("authorization") or "")
     client_id, secret = basic or (form.get("client_id", ""), form.get("client_secret", ""))
-    app = identify(world, tenant, client_id)
+    app = identify(store, tenant, client_id)
     if not secret:
         raise EntraError(7000218)
-    _check_secret(world, app, secret)
+    _check_secret(store, app, secret)
     return Client(app, "1")
 
 
-def _by_assertion(world: World, tenant: Tenant, form: dict[str, str]) -> Client:
+def _by_assertion(store: Store, tenant: Tenant, form: dict[str, str]) -> Client:
     if form.get("client_assertion_type") != ASSERTION_TYPE:
         raise EntraError(900144, name="client_assertion_type")
-    presented = read_assertion(form["client_assertion"])
-    app = identify(world, tenant, form.get("client_id") or presented.text("sub"))
-    check_assertion(world, tenant, app, presented)
+    parsed = read_assertion(form["client_assertion"])
+    app = identify(store, tenant, form.get("client_id") or parsed.text("sub"))
+    check_assertion(store, tenant, app, parsed)
     return Client(app, "2")
 
 
-def present_nothing(form: Mapping[str, str]) -> None:
+def refuse_credentials(form: Mapping[str, str]) -> None:
     """A public client must not present what it could not keep.
 
     Raises:
@@ -66,7 +66,7 @@ def present_nothing(form: Mapping[str, str]) -> None:
         raise EntraError(700025)
 
 
-def identify(world: World, tenant: Tenant, client_id: str) -> AppRegistration:
+def identify(store: Store, tenant: Tenant, client_id: str) -> AppRegistration:
     """The registration of that client id, present in that tenant.
 
     Raises:
@@ -74,10 +74,10 @@ def identify(world: World, tenant: Tenant, client_id: str) -> AppRegistration:
     """
     if not client_id:
         raise EntraError(900144, name="client_id")
-    if client_id == NOBODY or not _is_guid(client_id):
+    if client_id == NIL_GUID or not _is_guid(client_id):
         raise EntraError(700038, app=client_id)
-    app = world.directory.apps.get(client_id.lower())
-    principal = world.directory.principal_of(client_id.lower(), tenant.id)
+    app = store.directory.apps.get(client_id.lower())
+    principal = store.directory.principal_of(client_id.lower(), tenant.id)
     if app is not None and principal is None and app.tenant_id == tenant.id:
         raise EntraError(7000229, app=client_id, tenant=tenant.id)
     if app is None or principal is None:
@@ -87,15 +87,15 @@ def identify(world: World, tenant: Tenant, client_id: str) -> AppRegistration:
     return app
 
 
-def _check_secret(world: World, app: AppRegistration, secret: str) -> None:
+def _check_secret(store: Store, app: AppRegistration, secret: str) -> None:
     digest = hashlib.sha256(secret.encode()).digest()
-    held = world.directory.credentials_of(app.client_id)
+    held = store.directory.credentials_of(app.client_id)
     if not held.secrets and app.public_client:
         raise EntraError(700025)
     match = next((s for s in held.secrets if hmac.compare_digest(s.sha256, digest)), None)
     if match is None:
         raise EntraError(7000215, app=app.client_id)
-    if world.now() >= match.expires:
+    if store.now() >= match.expires:
         raise EntraError(7000222, app=app.client_id)
 
 

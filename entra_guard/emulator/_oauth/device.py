@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 _CONSONANTS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 
 
-def begin_device(world: AppCredentials, request: Request, segment: str) -> Response:
+def begin_device(store: AppCredentials, request: Request, segment: str) -> Response:
     """Begin a sign-in on a device without a browser (RFC 8628).
 
     Raises:
         EntraError: The client is unknown, or no scope is named.
     """
     fields = request.form()
-    tenant = tenant_of(world, segment, fields)
-    app = world.directory.apps.get(fields.get("client_id", "").lower())
+    tenant = tenant_of(store, segment, fields)
+    app = store.directory.apps.get(fields.get("client_id", "").lower())
     if app is None:
         raise EntraError(700016, app=fields.get("client_id", ""), tenant=tenant.name)
     if not fields.get("scope"):
         raise EntraError(900144, name="scope")
     read_scopes(fields["scope"])
-    text, user_code = world.ids.text(120), world.ids.letters(9, _CONSONANTS)
-    device = Device(app.client_id, segment, fields["scope"], user_code, world.now() + DEVICE_LIFETIME)
-    world.change(sessions=world.state.sessions.with_device(text, device))
+    text, user_code = store.ids.text(120), store.ids.letters(9, _CONSONANTS)
+    device = Device(app.client_id, segment, fields["scope"], user_code, store.now() + DEVICE_LIFETIME)
+    store.change(sessions=store.state.sessions.with_device(text, device))
     uri = f"{request.base}/devicelogin"
     return json_response(
         {
@@ -51,24 +51,24 @@ def begin_device(world: AppCredentials, request: Request, segment: str) -> Respo
     )
 
 
-def device_page(world: AppCredentials, request: Request) -> Response:
+def device_page(store: AppCredentials, request: Request) -> Response:
     """Where somebody enters the code their device shows, and picks an account."""
     fields = request.form() if request.method == "POST" else request.parameters()
     code, decision = fields.get("user_code", ""), fields.get("decision", "")
-    found = world.state.sessions.device_of(code) if code else None
+    found = store.state.sessions.device_of(code) if code else None
     if found is None:
         return page(
             "device.html", title="Enter code", people=[], app=None, code="", wrong=bool(code), tenants={}
         )
     device = found[1]
-    app = world.directory.apps[device.client_id]
-    people = accounts(world, app, device.tenant_id)
+    app = store.directory.apps[device.client_id]
+    people = accounts(store, app, device.tenant_id)
     user = next((u.id for u in people if u.id == fields.get("user")), "")
     if request.method == "POST" and (user or decision == "cancel"):
-        decide_device(world, code, user)
+        decide_device(store, code, user)
         text = "You have signed in on your device." if user else "Nothing was granted to the device."
         return page("message.html", title="You may close this window", text=text)
-    tenants = world.directory.tenants
+    tenants = store.directory.tenants
     return page(
         "device.html",
         title="Pick an account",
@@ -80,20 +80,20 @@ def device_page(world: AppCredentials, request: Request) -> Response:
     )
 
 
-def decide_device(world: AppCredentials, user_code: str, user_id: str) -> None:
+def decide_device(store: AppCredentials, user_code: str, user_id: str) -> None:
     """Approve a device's sign-in as a user, or decline it as nobody.
 
     Raises:
         LookupError: No device shows that code.
         EntraError: The user may not consent to what it asks for.
     """
-    sessions = world.state.sessions
+    sessions = store.state.sessions
     found = sessions.device_of(user_code)
     if found is None:
         raise LookupError("No device shows that code.")
     key, device = found
     if user_id:
-        app = world.directory.apps[device.client_id]
-        consent_as(world, app, world.directory.users[user_id], read_scopes(device.scope))
-    decided = replace(device, user_id=user_id, declined=not user_id)
-    world.change(sessions=replace(sessions, devices={**sessions.devices, key: decided}))
+        app = store.directory.apps[device.client_id]
+        consent_as(store, app, store.directory.users[user_id], read_scopes(device.scope))
+    spec = replace(device, user_id=user_id, declined=not user_id)
+    store.change(sessions=replace(sessions, devices={**sessions.devices, key: spec}))

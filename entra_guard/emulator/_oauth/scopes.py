@@ -13,7 +13,7 @@ DEFAULT: Final = ".default"
 
 
 @dataclass(frozen=True, slots=True)
-class AskedScopes:
+class RequestedScopes:
     """What a scope parameter asks for.
 
     Attributes:
@@ -31,7 +31,7 @@ class AskedScopes:
         return DEFAULT in self.names
 
 
-def read_scopes(scope: str) -> AskedScopes:
+def read_scopes(scope: str) -> RequestedScopes:
     """Take a scope parameter apart.
 
     Raises:
@@ -46,7 +46,7 @@ def read_scopes(scope: str) -> AskedScopes:
     if DEFAULT in names and len(names) > 1:
         raise EntraError(70011, scope=scope)
     reserved = tuple(word for word in words if word in RESERVED)
-    return AskedScopes(next(iter(resources), GRAPH), names, reserved)
+    return RequestedScopes(next(iter(resources), GRAPH), names, reserved)
 
 
 def _pair(word: str) -> tuple[str, str]:

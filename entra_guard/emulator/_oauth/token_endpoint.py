@@ -13,7 +13,7 @@ from entra_guard.emulator._oauth.user_grants import authorization_code, device_c
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._store.store import Store
 
 UNCACHED: Final = (("Cache-Control", "no-store, no-cache"), ("Pragma", "no-cache"))
 
@@ -27,14 +27,14 @@ GRANTS: Final[dict[str, Callable[[TokenRequest], dict[str, Any]]]] = {
 }
 
 
-def answer_token_request(world: World, request: Request, segment: str, version: int) -> Response:
+def answer_token_request(store: Store, request: Request, segment: str, version: int) -> Response:
     """Answer a POST to the token endpoint.
 
     Raises:
         EntraError: It is refused.
     """
     form = request.form()
-    asked = TokenRequest(world, request, segment, tenant_of(world, segment, form), version, form)
+    asked = TokenRequest(store, request, segment, tenant_of(store, segment, form), version, form)
     name = asked.needed("grant_type")
     grant = GRANTS.get(name)
     if grant is None:

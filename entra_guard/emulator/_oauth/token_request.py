@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._http.messages import Request
     from entra_guard.emulator._store.directory import AppRegistration, Tenant
-    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
     """A token request that named a grant and a tenant."""
 
-    world: World
+    store: Store
     http: Request
     segment: str
     tenant: Tenant
@@ -44,7 +44,7 @@ class TokenRequest:
         Raises:
             EntraError: There is none.
         """
-        api = self.world.directory.resource(name, self.tenant.id)
+        api = self.store.directory.resource(name, self.tenant.id)
         if api is None:
             raise EntraError(500011, resource=name, tenant=self.tenant.name)
         return api
@@ -65,13 +65,13 @@ def client_capabilities(claims: str) -> tuple[str, ...]:
     return tuple(str(value) for value in found) if isinstance(found, list) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
-def tenant_of(world: World, segment: str, form: Mapping[str, str]) -> Tenant:
+def tenant_of(store: Store, segment: str, form: Mapping[str, str]) -> Tenant:
     """The tenant of the URL; behind an alias, that of the client or of personal accounts.
 
     Raises:
         EntraError: There is no such tenant.
     """
-    directory = world.directory
+    directory = store.directory
     known = directory.tenant("live.com" if segment == "consumers" else segment)
     if known is None and segment in {"common", "organizations"}:
         app = directory.apps.get(form.get("client_id", ""))

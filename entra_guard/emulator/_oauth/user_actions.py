@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from entra_guard.emulator._directory.lookup import App, Person
 
 
-class PeopleAtWork(AppCredentials):
+class UserActions(AppCredentials):
     """Lets people sign in without a browser."""
 
     def sign_in(

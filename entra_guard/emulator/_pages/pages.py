@@ -12,14 +12,14 @@ from entra_guard.emulator._oauth.redirects import platform_of, redirect
 from entra_guard.emulator._tokens.presets import PRESETS
 
 if TYPE_CHECKING:
-    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._store.store import Store
 
 
-def sign_out(world: World, request: Request) -> Response:
+def sign_out(store: Store, request: Request) -> Response:
     """Sign out; back to the client if it is known to want that. There is no session to end."""
     uri = request.parameters().get("post_logout_redirect_uri", "")
     state = request.parameters().get("state")
-    if any(platform_of(app, uri) for app in world.directory.apps.values()):
+    if any(platform_of(app, uri) for app in store.directory.apps.values()):
         return redirect(uri, "query", {"state": state} if state else {}) if state else _plain_redirect(uri)
     return page(
         "message.html", title="You signed out of your account", text="It's a good idea to close the window."
@@ -38,9 +38,9 @@ def explain_error(request: Request) -> Response:
     return page("errors.html", title="Error codes", rows=rows)
 
 
-def front_page(world: World, request: Request) -> Response:
+def front_page(store: Store, request: Request) -> Response:
     """What is in the directory, at a glance."""
-    directory = world.directory
+    directory = store.directory
     tenants = list(directory.tenants.values())
     return page(
         "home.html",
@@ -52,7 +52,7 @@ def front_page(world: World, request: Request) -> Response:
         credentials=directory.credentials_of,
         held=directory.held_by,
         presets=PRESETS,
-        keys=list(world.state.keys.published()),
-        signing=world.state.keys.signing().kid,
-        faults=world.state.faults,
+        keys=list(store.state.keys.published()),
+        signing=store.state.keys.signing().kid,
+        faults=store.state.faults,
     )

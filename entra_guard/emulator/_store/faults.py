@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entra_guard.emulator._store.signing_keys import KeyRing
+    from entra_guard.emulator._store.signing_keys import SigningKeySet
 
 FaultTarget = Literal["configuration", "keys", "token", "graph", "identity", "all"]
 TARGETS: Final[tuple[str, ...]] = ("configuration", "keys", "token", "graph", "identity", "all")
@@ -25,7 +25,7 @@ class Fault:
         times: How many requests it still strikes; None for all.
         delay: Seconds, for effects that take time.
         retry_after: What a `Retry-After` header says, in seconds.
-        probability: How likely a request is struck, 0 to 1.
+        probability: How likely a request is context, 0 to 1.
         until: When it ends by itself, on the monotonic clock.
         keys: The keys there were when it was set, for documents that lag behind.
     """
@@ -38,7 +38,7 @@ class Fault:
     retry_after: float | None = None
     probability: float = 1.0
     until: float | None = None
-    keys: KeyRing | None = field(default=None, repr=False)
+    keys: SigningKeySet | None = field(default=None, repr=False)
 
     def ended(self, monotonic: float) -> bool:
         """Whether its time is over."""
@@ -58,10 +58,10 @@ def choose(faults: Sequence[Fault], target: str, monotonic: float) -> Fault | No
     return counted or (due[-1] if due else None)
 
 
-def spent(faults: Sequence[Fault], struck: Fault) -> tuple[Fault, ...]:
-    """The faults that remain after one has struck."""
-    if struck.times is None:
+def spent(faults: Sequence[Fault], context: Fault) -> tuple[Fault, ...]:
+    """The faults that remain after one has context."""
+    if context.times is None:
         return tuple(faults)
-    left = replace(struck, times=struck.times - 1)
-    after = (left if f.number == struck.number else f for f in faults)
+    left = replace(context, times=context.times - 1)
+    after = (left if f.number == context.number else f for f in faults)
     return tuple(f for f in after if f.times != 0)

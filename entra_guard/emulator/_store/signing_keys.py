@@ -59,7 +59,7 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRing:
+class SigningKeySet:
     """The keys in use. The first of `organizations` signs; all of them are published.
 
     `used` counts the new keys taken from the process so far. It is never turned back, so that a restored
@@ -84,12 +84,12 @@ class KeyRing:
         """The key that signs tokens for this API."""
         return self.consumers if personal else self.apps.get(client_id, self.signing())
 
-    def rotated(self, new: SigningKey, *, overlap: bool) -> KeyRing:
+    def rotated(self, new: SigningKey, *, overlap: bool) -> SigningKeySet:
         """The ring with a new signing key, the old ones still published or gone."""
         kept = tuple(k for k in self.organizations if k.kid != new.kid) if overlap else ()
         return replace(self, organizations=(new, *kept))
 
-    def without(self, kid: str) -> KeyRing:
+    def without(self, kid: str) -> SigningKeySet:
         """The ring no longer publishing that key; should it be the signing one, the next takes over."""
         rest = tuple(k for k in self.organizations if k.kid != kid)
         if not rest:
@@ -97,17 +97,17 @@ class KeyRing:
         return replace(self, organizations=rest, withdrawn=self.withdrawn | {kid})
 
 
-def packaged_ring() -> KeyRing:
+def first_key_set() -> SigningKeySet:
     """The ring every emulator starts with."""
-    return KeyRing(
-        organizations=(packaged("signing"), packaged("next")),
-        consumers=packaged("consumers"),
-        government=packaged("us-government"),
+    return SigningKeySet(
+        organizations=(predefined_key("signing"), predefined_key("next")),
+        consumers=predefined_key("consumers"),
+        government=predefined_key("us-government"),
     )
 
 
 @functools.cache
-def packaged(name: str) -> SigningKey:
+def predefined_key(name: str) -> SigningKey:
     """One of the keys that come with the package."""
     realms: dict[str, Realm] = {
         "consumers": "consumers",
@@ -116,7 +116,7 @@ def packaged(name: str) -> SigningKey:
         "workloads": "nobody",
     }
     cloud = US_GOVERNMENT if name == "us-government" else PUBLIC_CLOUD
-    return describe(
+    return make_signing_key(
         _packaged_material()[name], serial=PACKAGED.index(name) + 1, realm=realms.get(name), cloud=cloud
     )
 
@@ -141,16 +141,16 @@ _fresh: list[SigningKey] = []
 _fresh_lock = threading.Lock()
 
 
-def fresh(number: int) -> SigningKey:
+def generated_key(number: int) -> SigningKey:
     """The so-manyth key made in this process, beginning with 0; made now if it was not yet."""
     with _fresh_lock:
         while len(_fresh) <= number:
             material = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-            _fresh.append(describe(material, serial=1000 + len(_fresh)))
+            _fresh.append(make_signing_key(material, serial=1000 + len(_fresh)))
         return _fresh[number]
 
 
-def describe(
+def make_signing_key(
     material: rsa.RSAPrivateKey, *, serial: int, realm: Realm | None = None, cloud: str = PUBLIC_CLOUD
 ) -> SigningKey:
     """The key with its self-signed certificate, and the kid that follows from it."""
@@ -165,7 +165,7 @@ def describe(
     )
 
 
-def under_kid(key: SigningKey, kid: str) -> SigningKey:
+def with_kid(key: SigningKey, kid: str) -> SigningKey:
     """Other key material under a kid that is known already."""
     return replace(key, kid=kid)
 

@@ -11,7 +11,7 @@ from entra_guard.emulator._store.directory import Directory, put, without
 from entra_guard.emulator._store.first_directory import first_directory
 from entra_guard.emulator._store.ids import Ids
 from entra_guard.emulator._store.sessions import Sessions
-from entra_guard.emulator._store.signing_keys import KeyRing, packaged_ring
+from entra_guard.emulator._store.signing_keys import SigningKeySet, first_key_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class State:
     """Everything that can change, as one value."""
 
     directory: Directory
-    keys: KeyRing
+    keys: SigningKeySet
     clock: ClockSetting = ClockSetting()
     faults: tuple[Fault, ...] = ()
     sessions: Sessions = field(default_factory=Sessions)
@@ -59,7 +59,7 @@ class Snapshot:
     position: object
 
 
-class World:
+class Store:
     """State, clock and identifiers, shared by the Python interface and by what answers requests.
 
     Args:
@@ -71,7 +71,7 @@ class World:
         self.lock: Final = threading.RLock()
         self._ids = Ids(seed)
         self._clock = clock
-        self._state = State(first_directory(), packaged_ring(), identity_header=self._ids.secret())
+        self._state = State(first_directory(), first_key_set(), identity_header=self._ids.secret())
         self._used_keys = 0
         self._first = self.snapshot()
 

@@ -1,6 +1,6 @@
 """What tokens say: the claims of v1.0 and v2.0 access tokens and of ID tokens. Knows no keys and no HTTP.
 
-Names and order are those of real tokens: five fixed ones first, the others by name.
+Names and spec are those of real tokens: five fixed ones first, the others by name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Proof = Literal["0", "1", "2"]
 
 
 @dataclass(frozen=True, slots=True)
-class TokenOrder:
+class TokenSpec:
     """Everything that decides a token's claims. Times in seconds; `identity` is a managed identity's path."""
 
     base: str
@@ -55,29 +55,29 @@ class TokenOrder:
         return issuer(self.base, self.tenant_id)
 
 
-def access_claims(order: TokenOrder, ids: Ids) -> dict[str, Any]:
+def access_claims(spec: TokenSpec, ids: Ids) -> dict[str, Any]:
     """The claims of an access token."""
-    who = _user_claims(order) if order.user else _app_claims(order)
-    rest = {**_client_claims(order), **_marks(ids), **who, **_capabilities(order), "tid": order.tenant_id}
-    return {**_head(order), **dict(sorted(rest.items()))}
+    who = _user_claims(spec) if spec.user else _app_claims(spec)
+    rest = {**_client_claims(spec), **_marks(ids), **who, **_capabilities(spec), "tid": spec.tenant_id}
+    return {**_head(spec), **dict(sorted(rest.items()))}
 
 
-def id_claims(order: TokenOrder, ids: Ids, nonce: str | None = None) -> dict[str, Any]:
+def id_claims(spec: TokenSpec, ids: Ids, nonce: str | None = None) -> dict[str, Any]:
     """The claims of an ID token, which is for the client itself and carries no permission."""
-    user = _known(order.user)
+    user = _known(spec.user)
     rest = {
         "name": user.display_name,
         "oid": user.id,
         "preferred_username": user.upn,
-        "sub": pairwise(user.id, order.client_id),
-        "tid": order.tenant_id,
-        "ver": "2.0" if order.version == V2 else "1.0",
+        "sub": pairwise(user.id, spec.client_id),
+        "tid": spec.tenant_id,
+        "ver": "2.0" if spec.version == V2 else "1.0",
         **_marks(ids),
         **({"nonce": nonce} if nonce else {}),
-        **({"roles": list(order.roles)} if order.roles else {}),
+        **({"roles": list(spec.roles)} if spec.roles else {}),
         **({"email": user.mail} if user.mail else {}),
     }
-    return {**_head(order), "aud": order.client_id, **dict(sorted(rest.items()))}
+    return {**_head(spec), "aud": spec.client_id, **dict(sorted(rest.items()))}
 
 
 def pairwise(user_id: str, resource_id: str) -> str:
@@ -85,14 +85,14 @@ def pairwise(user_id: str, resource_id: str) -> str:
     return base64url(hashlib.sha256(f"{user_id}/{resource_id}".encode()).digest())
 
 
-def _head(order: TokenOrder) -> dict[str, Any]:
-    issued = order.now - BACKDATED
+def _head(spec: TokenSpec) -> dict[str, Any]:
+    issued = spec.now - BACKDATED
     return {
-        "aud": order.audience,
-        "iss": order.issuer,
+        "aud": spec.audience,
+        "iss": spec.issuer,
         "iat": issued,
         "nbf": issued,
-        "exp": order.now + order.lifetime,
+        "exp": spec.now + spec.lifetime,
     }
 
 
@@ -106,35 +106,35 @@ def _marks(ids: Ids) -> dict[str, Any]:
     }
 
 
-def _client_claims(order: TokenOrder) -> dict[str, Any]:
-    if order.version == 1:
-        return {"appid": order.client_id, "appidacr": order.proof, "ver": "1.0"}
-    return {"azp": order.client_id, "azpacr": order.proof, "ver": "2.0"}
+def _client_claims(spec: TokenSpec) -> dict[str, Any]:
+    if spec.version == 1:
+        return {"appid": spec.client_id, "appidacr": spec.proof, "ver": "1.0"}
+    return {"azp": spec.client_id, "azpacr": spec.proof, "ver": "2.0"}
 
 
-def _app_claims(order: TokenOrder) -> dict[str, Any]:
+def _app_claims(spec: TokenSpec) -> dict[str, Any]:
     return {
-        **({"idp": order.issuer} if order.version == 1 else {}),
-        **({"idtyp": "app"} if "idtyp" in order.optional else {}),
-        "oid": order.principal_id,
-        **({"roles": list(order.roles)} if order.roles else {}),
-        "sub": order.principal_id,
-        **({"xms_mirid": order.identity} if order.identity else {}),
+        **({"idp": spec.issuer} if spec.version == 1 else {}),
+        **({"idtyp": "app"} if "idtyp" in spec.optional else {}),
+        "oid": spec.principal_id,
+        **({"roles": list(spec.roles)} if spec.roles else {}),
+        "sub": spec.principal_id,
+        **({"xms_mirid": spec.identity} if spec.identity else {}),
     }
 
 
-def _user_claims(order: TokenOrder) -> dict[str, Any]:
-    user = _known(order.user)
+def _user_claims(spec: TokenSpec) -> dict[str, Any]:
+    user = _known(spec.user)
     return {
         "name": user.display_name,
         "oid": user.id,
-        "sub": pairwise(user.id, order.resource_id),
-        **(_names_v1(user) if order.version == 1 else {"preferred_username": user.upn}),
-        **(_guest(order, user) if user.is_guest else {}),
-        **_optional_user_claims(order, user),
-        **({"roles": list(order.roles)} if order.roles else {}),
-        **({"scp": " ".join(order.scopes)} if order.scopes else {}),
-        **_groups(order),
+        "sub": pairwise(user.id, spec.resource_id),
+        **(_names_v1(user) if spec.version == 1 else {"preferred_username": user.upn}),
+        **(_guest(spec, user) if user.is_guest else {}),
+        **_optional_user_claims(spec, user),
+        **({"roles": list(spec.roles)} if spec.roles else {}),
+        **({"scp": " ".join(spec.scopes)} if spec.scopes else {}),
+        **_groups(spec),
     }
 
 
@@ -150,11 +150,11 @@ def _names_v1(user: User) -> dict[str, Any]:
     }
 
 
-def _guest(order: TokenOrder, user: User) -> dict[str, Any]:
-    return {"idp": issuer_v1(order.base, user.home_tenant_id), **({"email": user.mail} if user.mail else {})}
+def _guest(spec: TokenSpec, user: User) -> dict[str, Any]:
+    return {"idp": issuer_v1(spec.base, user.home_tenant_id), **({"email": user.mail} if user.mail else {})}
 
 
-def _optional_user_claims(order: TokenOrder, user: User) -> dict[str, Any]:
+def _optional_user_claims(spec: TokenSpec, user: User) -> dict[str, Any]:
     """The claims an API must list as optional to get them in a user's token."""
     offered = {
         "acct": 1 if user.is_guest else 0,
@@ -164,19 +164,19 @@ def _optional_user_claims(order: TokenOrder, user: User) -> dict[str, Any]:
         "upn": user.upn,
         "ipaddr": "127.0.0.1",
     }
-    chosen = {name: value for name, value in offered.items() if name in order.optional and value is not None}
-    return {**chosen, **({"idtyp": "user"} if "idtyp:include_user_token" in order.optional else {})}
+    chosen = {name: value for name, value in offered.items() if name in spec.optional and value is not None}
+    return {**chosen, **({"idtyp": "user"} if "idtyp:include_user_token" in spec.optional else {})}
 
 
-def _capabilities(order: TokenOrder) -> dict[str, Any]:
-    return {"xms_cc": list(order.capabilities)} if order.capabilities else {}
+def _capabilities(spec: TokenSpec) -> dict[str, Any]:
+    return {"xms_cc": list(spec.capabilities)} if spec.capabilities else {}
 
 
-def _groups(order: TokenOrder) -> dict[str, Any]:
-    if len(order.groups) <= MOST_GROUPS:
-        return {"groups": list(order.groups)} if order.groups else {}
+def _groups(spec: TokenSpec) -> dict[str, Any]:
+    if len(spec.groups) <= MOST_GROUPS:
+        return {"groups": list(spec.groups)} if spec.groups else {}
     # The host is the retired Azure AD Graph, in real tokens too.
-    endpoint = f"https://graph.windows.net/{order.tenant_id}/users/{_known(order.user).id}/getMemberObjects"
+    endpoint = f"https://graph.windows.net/{spec.tenant_id}/users/{_known(spec.user).id}/getMemberObjects"
     return {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": endpoint}}}
 
 

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from entra_guard.emulator._directory.managed_identities import Azure
 from entra_guard.emulator._store.directory import CONSUMERS, AppRegistration, Tenant, User
-from entra_guard.emulator._store.signing_keys import SigningKey, fresh, under_kid
-from entra_guard.emulator._tokens.claims import TokenOrder, access_claims
-from entra_guard.emulator._tokens.jws import Seal, compact, sealed_by
-from entra_guard.emulator._tokens.keyword_hints import telling_its_keywords
+from entra_guard.emulator._store.signing_keys import SigningKey, generated_key, with_kid
+from entra_guard.emulator._tokens.claims import TokenSpec, access_claims
+from entra_guard.emulator._tokens.jws import Signer, compact, signer_of
+from entra_guard.emulator._tokens.keyword_hints import suggest_keywords
 from entra_guard.emulator._tokens.presets import Draft, Preset, preset
-from entra_guard.emulator._tokens.spec import Parties, audience_of, consented_scopes, header_of, order
+from entra_guard.emulator._tokens.spec import (
+    TokenParties,
+    audience_of,
+    build_spec,
+    consented_scopes,
+    header_of,
+)
 from entra_guard.emulator._tokens.workloads import PATH as WORKLOADS
 from entra_guard.emulator._tokens.workloads import workload_token
 
@@ -28,7 +34,7 @@ _NO_PRESET = Preset("As the directory would issue it.")
 class Issuer(Azure):
     """Tokens and keys, at will."""
 
-    @telling_its_keywords
+    @suggest_keywords
     def issue_token(
         self,
         client: App,
@@ -75,8 +81,8 @@ class Issuer(Azure):
             parties = self._parties(client, audience, tenant, base_url or self.url)
             person = self._person(user, parties, asked=scopes is not None or special.needs_user)
             parties = replace(parties, user=person, proof="0" if person else "1")
-            asked = special.ordering(
-                order(
+            asked = special.edit_spec(
+                build_spec(
                     self,
                     parties,
                     scopes=self._scopes(parties, scopes),
@@ -88,7 +94,9 @@ class Issuer(Azure):
             )
             return self._drafted(asked, special, claims or {}, headers or {})
 
-    def _parties(self, client: App, audience: App | None, tenant: Tenant | str | None, base: str) -> Parties:
+    def _parties(
+        self, client: App, audience: App | None, tenant: Tenant | str | None, base: str
+    ) -> TokenParties:
         asking = self.find_app(client)
         where = self.find_tenant(tenant or asking.tenant_id)
         if isinstance(audience, str):
@@ -96,16 +104,16 @@ class Issuer(Azure):
             api = known or AppRegistration(
                 audience, "", where.id, "an API nobody registered", token_version=2
             )
-            return Parties(base, where, asking, api, audience_of(api, audience))
+            return TokenParties(base, where, asking, api, audience_of(api, audience))
         api = self.find_app(audience or asking)
-        return Parties(base, where, asking, api, api.app_id_uri)
+        return TokenParties(base, where, asking, api, api.app_id_uri)
 
-    def _person(self, user: Person | None, parties: Parties, *, asked: bool) -> User | None:
+    def _person(self, user: Person | None, parties: TokenParties, *, asked: bool) -> User | None:
         if user is not None:
             return self.find_user(user, parties.tenant)
         return next(self.directory.users_in(parties.tenant.id), None) if asked else None
 
-    def _scopes(self, parties: Parties, scopes: Iterable[str] | None) -> tuple[str, ...]:
+    def _scopes(self, parties: TokenParties, scopes: Iterable[str] | None) -> tuple[str, ...]:
         if scopes is not None:
             return tuple(scopes)
         if parties.user is None:
@@ -113,13 +121,13 @@ class Issuer(Azure):
         return consented_scopes(self, parties) or tuple(s.value for s in parties.resource.scopes if s.enabled)
 
     def _drafted(
-        self, asked: TokenOrder, special: Preset, claims: Mapping[str, Any], headers: Mapping[str, Any]
+        self, asked: TokenSpec, special: Preset, claims: Mapping[str, Any], headers: Mapping[str, Any]
     ) -> str:
         keys = self.state.keys
         key = keys.for_api(asked.resource_id, personal=asked.tenant_id == CONSUMERS)
         header = header_of(asked, key.kid, self.ids)
         draft = Draft(asked, dict(header), access_claims(asked, self.ids), key, keys, self.ids)
-        special.drafting(draft)
+        special.edit_token(draft)
         draft.header, draft.claims = _laid_over(draft.header, headers), _laid_over(draft.claims, claims)
         return draft.token()
 
@@ -145,7 +153,7 @@ class Issuer(Azure):
         header: Mapping[str, Any] | bytes,
         payload: Mapping[str, Any] | bytes,
         *,
-        key: SigningKey | Seal | None = None,
+        key: SigningKey | Signer | None = None,
         algorithm: str = "RS256",
     ) -> str:
         """Sign exactly this header and payload, however malformed.
@@ -158,7 +166,7 @@ class Issuer(Azure):
             algorithm: How that key signs: RS256 or PS256, whatever the header says.
         """
         if key is None or isinstance(key, SigningKey):
-            return compact(header, payload, sealed_by(key or self.signing_key, algorithm))
+            return compact(header, payload, signer_of(key or self.signing_key, algorithm))
         return compact(header, payload, key)
 
     @property
@@ -179,9 +187,9 @@ class Issuer(Azure):
             same_kid: Whether the new key takes the old one's kid, which no authority should ever do.
         """
         with self.lock:
-            new = fresh(self._used_keys)
+            new = generated_key(self._used_keys)
             self._used_keys += 1
-            key = under_kid(new, self.signing_key.kid) if same_kid else new
+            key = with_kid(new, self.signing_key.kid) if same_kid else new
             self.change(keys=self.state.keys.rotated(key, overlap=overlap))
             return key
 
@@ -203,7 +211,7 @@ class Issuer(Azure):
         Its tokens are then signed by that key, which only documents asked with `?appid=<client id>` show.
         """
         with self.lock:
-            key = replace(fresh(self._used_keys), realm="app")
+            key = replace(generated_key(self._used_keys), realm="app")
             self._used_keys += 1
             keys = self.state.keys
             self.change(keys=replace(keys, apps={**keys.apps, self.find_app(app).client_id: key}))

@@ -16,7 +16,7 @@ import jwt
 if TYPE_CHECKING:
     from entra_guard.emulator._store.signing_keys import SigningKey
 
-Seal = Callable[[bytes], bytes]
+Signer = Callable[[bytes], bytes]
 
 
 def base64url(octets: bytes) -> str:
@@ -27,33 +27,33 @@ def minified(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
-def sealed_by(key: SigningKey, algorithm: str = "RS256") -> Seal:
+def signer_of(key: SigningKey, algorithm: str = "RS256") -> Signer:
     """A signature by that key."""
     signer = jwt.get_algorithm_by_name(algorithm)
     return lambda signing_input: signer.sign(signing_input, key.private_key)
 
 
-def sealed_with_public_key(key: SigningKey) -> Seal:
+def hmac_with_public_key(key: SigningKey) -> Signer:
     """An HMAC with the public key as its secret: the classic confusion of algorithms."""
     signer = jwt.get_algorithm_by_name("HS256")
     return lambda signing_input: signer.sign(signing_input, key.public_pem())
 
 
-def unsealed(_signing_input: bytes) -> bytes:
+def no_signature(_signing_input: bytes) -> bytes:
     """No signature at all."""
     return b""
 
 
-def compact(header: Mapping[str, Any] | bytes, payload: Mapping[str, Any] | bytes, seal: Seal) -> str:
+def compact(header: Mapping[str, Any] | bytes, payload: Mapping[str, Any] | bytes, signer: Signer) -> str:
     """The three segments. Bytes are taken as they are, however malformed."""
     segments = (part if isinstance(part, bytes) else minified(part) for part in (header, payload))
     signing_input = ".".join(map(base64url, segments))
-    return f"{signing_input}.{base64url(seal(signing_input.encode()))}"
+    return f"{signing_input}.{base64url(signer(signing_input.encode()))}"
 
 
-def graph_token(header: Mapping[str, Any], payload: Mapping[str, Any], seal: Seal) -> str:
+def graph_token(header: Mapping[str, Any], payload: Mapping[str, Any], signer: Signer) -> str:
     """A token only Microsoft Graph can verify: its signature covers the hash of the nonce, not the nonce."""
     nonce = str(header["nonce"])
     hashed = {**header, "nonce": base64url(hashlib.sha256(nonce.encode()).digest())}
-    signed = compact(hashed, payload, seal)
+    signed = compact(hashed, payload, signer)
     return ".".join([base64url(minified(header)), *signed.split(".")[1:]])

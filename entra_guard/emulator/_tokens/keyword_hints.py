@@ -14,7 +14,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def telling_its_keywords(function: Callable[P, R]) -> Callable[P, R]:
+def suggest_keywords(function: Callable[P, R]) -> Callable[P, R]:
     """Let a method answer a misspelt keyword with its own, and its name as people call it."""
     known = [name for name in inspect.signature(function).parameters if name != "self"]
 

@@ -1,7 +1,7 @@
 """Tokens with something special about them, one word each: forged, stale, misdirected, or just unusual.
 
-A preset may change the order before the claims are made, and the draft (header, claims, seal) before it is
-sealed; or the finished token. Each says in its summary what a careful API does with it.
+A preset may change the spec before the claims are made, and the draft (header, claims, signer) before it is
+sign_token; or the finished token. Each says in its summary what a careful API does with it.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from entra_guard.emulator._store.directory import CONSUMERS, CONTOSO, FABRIKAM, User
-from entra_guard.emulator._store.signing_keys import KeyRing, SigningKey, packaged
-from entra_guard.emulator._tokens.claims import TokenOrder, id_claims
+from entra_guard.emulator._store.signing_keys import SigningKey, SigningKeySet, predefined_key
+from entra_guard.emulator._tokens.claims import TokenSpec, id_claims
 from entra_guard.emulator._tokens.jws import (
-    Seal,
+    Signer,
     base64url,
+    hmac_with_public_key,
     minified,
-    sealed_by,
-    sealed_with_public_key,
-    unsealed,
+    no_signature,
+    signer_of,
 )
-from entra_guard.emulator._tokens.spec import sealed
+from entra_guard.emulator._tokens.spec import sign_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Draft:
-    """A token about to be sealed."""
+    """A token about to be sign_token."""
 
-    order: TokenOrder
+    spec: TokenSpec
     header: dict[str, Any]
     claims: dict[str, Any]
     key: SigningKey
-    keys: KeyRing
+    keys: SigningKeySet
     ids: Ids
-    seal: Seal | None = None
+    signer: Signer | None = None
     finish: Callable[[str], str] = field(default=lambda token: token)
 
     def token(self) -> str:
-        return self.finish(sealed(self.header, self.claims, self.seal or sealed_by(self.key)))
+        return self.finish(sign_token(self.header, self.claims, self.signer or signer_of(self.key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,55 +53,55 @@ class Preset:
 
     Attributes:
         summary: What is special about the token.
-        ordering: Changes what is asked for, before any claim is made.
-        drafting: Changes the draft.
+        edit_spec: Changes what is asked for, before any claim is made.
+        edit_token: Changes the draft.
         needs_user: Whether it makes sense only as a user's token.
         version: The version it has, whatever the API registered.
     """
 
     summary: str
-    ordering: Callable[[TokenOrder, Ids], TokenOrder] = lambda order, _ids: order
-    drafting: Callable[[Draft], None] = lambda _draft: None
+    edit_spec: Callable[[TokenSpec, Ids], TokenSpec] = lambda spec, _ids: spec
+    edit_token: Callable[[Draft], None] = lambda _draft: None
     needs_user: bool = False
     version: Literal[1, 2] | None = None
 
 
-def _other_tenant(order: TokenOrder, _ids: Ids) -> TokenOrder:
-    return replace(order, tenant_id=_another(order.tenant_id))
+def _other_tenant(spec: TokenSpec, _ids: Ids) -> TokenSpec:
+    return replace(spec, tenant_id=_another(spec.tenant_id))
 
 
 def _another(tenant_id: str) -> str:
     return CONTOSO if tenant_id == FABRIKAM else FABRIKAM
 
 
-def _msa(order: TokenOrder, ids: Ids) -> TokenOrder:
+def _msa(spec: TokenSpec, ids: Ids) -> TokenSpec:
     mail = "dave@outlook.example"
     user = User(ids.guid(), CONSUMERS, mail, "Dave Davis", "Dave", "Davis", mail, home_tenant_id=CONSUMERS)
     return replace(
-        order, tenant_id=CONSUMERS, user=user, version=2, audience=order.resource_id or order.audience
+        spec, tenant_id=CONSUMERS, user=user, version=2, audience=spec.resource_id or spec.audience
     )
 
 
-def _guest(order: TokenOrder, _ids: Ids) -> TokenOrder:
-    if order.user is None:
-        return order
-    home = _another(order.tenant_id)
-    return replace(order, user=replace(order.user, home_tenant_id=home), optional=(*order.optional, "acct"))
+def _guest(spec: TokenSpec, _ids: Ids) -> TokenSpec:
+    if spec.user is None:
+        return spec
+    home = _another(spec.tenant_id)
+    return replace(spec, user=replace(spec.user, home_tenant_id=home), optional=(*spec.optional, "acct"))
 
 
-def _overage(order: TokenOrder, ids: Ids) -> TokenOrder:
-    return replace(order, groups=tuple(ids.guid() for _ in range(201)))
+def _overage(spec: TokenSpec, ids: Ids) -> TokenSpec:
+    return replace(spec, groups=tuple(ids.guid() for _ in range(201)))
 
 
-def _cae(order: TokenOrder, _ids: Ids) -> TokenOrder:
-    return replace(order, capabilities=("cp1",), lifetime=24 * 3600)
+def _cae(spec: TokenSpec, _ids: Ids) -> TokenSpec:
+    return replace(spec, capabilities=("cp1",), lifetime=24 * 3600)
 
 
 def _shifted(*, nbf: int, exp: int) -> Callable[[Draft], None]:
     """Move the token's life: seconds relative to now."""
 
     def shift(draft: Draft) -> None:
-        now = draft.order.now
+        now = draft.spec.now
         draft.claims.update(iat=now + nbf, nbf=now + nbf, exp=now + exp)
 
     return shift
@@ -120,22 +120,22 @@ def _without(*names: str) -> Callable[[Draft], None]:
 
 
 def _foreign_issuer(draft: Draft) -> None:
-    draft.claims["iss"] = f"https://login.attacker.example/{draft.order.tenant_id}/v2.0"
+    draft.claims["iss"] = f"https://login.attacker.example/{draft.spec.tenant_id}/v2.0"
 
 
 def _mismatched_tid(draft: Draft) -> None:
-    other = replace(draft.order, tenant_id=_another(draft.order.tenant_id))
+    other = replace(draft.spec, tenant_id=_another(draft.spec.tenant_id))
     draft.claims["iss"] = other.issuer
 
 
 def _alg_none(draft: Draft) -> None:
     draft.header = {"typ": "JWT", "alg": "none"}
-    draft.seal = unsealed
+    draft.signer = no_signature
 
 
 def _hs256(draft: Draft) -> None:
     draft.header["alg"] = "HS256"
-    draft.seal = sealed_with_public_key(draft.key)
+    draft.signer = hmac_with_public_key(draft.key)
 
 
 def _signed_with(choose: Callable[[Draft], SigningKey], *, keep_kid: bool = False) -> Callable[[Draft], None]:
@@ -158,8 +158,8 @@ def _tampered(draft: Draft) -> None:
 
 def _id_token(draft: Draft) -> None:
     draft.claims = {
-        **id_claims(draft.order, draft.ids),
-        "aud": draft.order.resource_id or draft.order.audience,
+        **id_claims(draft.spec, draft.ids),
+        "aud": draft.spec.resource_id or draft.spec.audience,
     }
 
 
@@ -169,7 +169,7 @@ def _for_graph(draft: Draft) -> None:
 
 
 def _second_tid(draft: Draft) -> None:
-    draft.claims["TID"] = _another(draft.order.tenant_id)
+    draft.claims["TID"] = _another(draft.spec.tenant_id)
 
 
 def _bound(method: str) -> Callable[[Draft], None]:
@@ -199,41 +199,41 @@ def _gov(draft: Draft) -> SigningKey:
 
 
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({
-    "expired": Preset("Expired an hour ago.", drafting=_shifted(nbf=-7500, exp=-3600)),
-    "not-yet-valid": Preset("Valid in an hour.", drafting=_shifted(nbf=3600, exp=7200)),
-    "wrong-aud": Preset("For another API.", drafting=_claims(aud="6fd7c1a0-0000-4000-8000-0000000000aa")),
-    "wrong-iss": Preset("From an issuer nobody knows.", drafting=_foreign_issuer),
-    "iss-tid-mismatch": Preset("Issuer of one tenant, tid of another.", drafting=_mismatched_tid),
+    "expired": Preset("Expired an hour ago.", edit_token=_shifted(nbf=-7500, exp=-3600)),
+    "not-yet-valid": Preset("Valid in an hour.", edit_token=_shifted(nbf=3600, exp=7200)),
+    "wrong-aud": Preset("For another API.", edit_token=_claims(aud="6fd7c1a0-0000-4000-8000-0000000000aa")),
+    "wrong-iss": Preset("From an issuer nobody knows.", edit_token=_foreign_issuer),
+    "iss-tid-mismatch": Preset("Issuer of one tenant, tid of another.", edit_token=_mismatched_tid),
     "other-tenant": Preset("Right in all, but another tenant's.", _other_tenant),
     "v1": Preset("A v1.0 token, whatever the API registered.", version=1),
     "v2": Preset("A v2.0 token, whatever the API registered.", version=2),
-    "alg-none": Preset("Unsigned.", drafting=_alg_none),
-    "hs256-with-public-key": Preset("HMAC with the public key as secret.", drafting=_hs256),
+    "alg-none": Preset("Unsigned.", edit_token=_alg_none),
+    "hs256-with-public-key": Preset("HMAC with the public key as secret.", edit_token=_hs256),
     "unknown-kid": Preset("Signed by a key nobody published.",
-                          drafting=_signed_with(lambda _: packaged("forger"))),
+                          edit_token=_signed_with(lambda _: predefined_key("forger"))),
     "forged": Preset("A published kid, signed by another key.",
-                     drafting=_signed_with(lambda _: packaged("forger"), keep_kid=True)),
+                     edit_token=_signed_with(lambda _: predefined_key("forger"), keep_kid=True)),
     "kid-of-consumer-key": Preset("Signed by the personal accounts' key, issuer of the tenant.",
-                                  drafting=_signed_with(lambda d: d.keys.consumers)),
-    "gov-cloud-key": Preset("Signed by a key of another cloud.", drafting=_signed_with(_gov)),
-    "tampered": Preset("Roles added after signing.", drafting=_tampered),
-    "no-roles": Preset("Neither roles nor scopes: any app gets this.", drafting=_without("roles", "scp")),
-    "empty-scp": Preset("A user's token with an empty scope.", drafting=_claims(scp=""), needs_user=True),
-    "id-token-as-access-token": Preset("An ID token.", drafting=_id_token, needs_user=True),
-    "graph-token": Preset("For Microsoft Graph: only Graph can verify it.", version=1, drafting=_for_graph),
+                                  edit_token=_signed_with(lambda d: d.keys.consumers)),
+    "gov-cloud-key": Preset("Signed by a key of another cloud.", edit_token=_signed_with(_gov)),
+    "tampered": Preset("Roles added after signing.", edit_token=_tampered),
+    "no-roles": Preset("Neither roles nor scopes: any app gets this.", edit_token=_without("roles", "scp")),
+    "empty-scp": Preset("A user's token with an empty scope.", edit_token=_claims(scp=""), needs_user=True),
+    "id-token-as-access-token": Preset("An ID token.", edit_token=_id_token, needs_user=True),
+    "graph-token": Preset("For Microsoft Graph: only Graph can verify it.", version=1, edit_token=_for_graph),
     "group-overage": Preset("Too many groups to list.", _overage, needs_user=True),
     "guest": Preset("A guest from another tenant.", _guest, needs_user=True),
     "msa-user": Preset("A personal account.", _msa, needs_user=True),
-    "agent-autonomous": Preset("An AI agent by itself.", drafting=_agent(act="11", sub="11", idtyp="app")),
-    "agent-for-user": Preset("An AI agent for a user.", drafting=_agent(act="11", sub="3", idtyp="user"),
+    "agent-autonomous": Preset("An AI agent by itself.", edit_token=_agent(act="11", sub="11", idtyp="app")),
+    "agent-for-user": Preset("An AI agent for a user.", edit_token=_agent(act="11", sub="3", idtyp="user"),
                              needs_user=True),
-    "agent-user": Preset("An AI agent's own user account.", drafting=_agent(act="11", sub="13", idtyp="user"),
+    "agent-user": Preset("An agent's own user account.", edit_token=_agent(act="11", sub="13", idtyp="user"),
                          needs_user=True),
     "cae": Preset("Long-lived, for a client that handles claims challenges.", _cae),
-    "duplicate-tid-case": Preset("`tid` and `TID`, two tenants.", drafting=_second_tid),
-    "huge": Preset("Over 16 KiB.", drafting=_huge),
-    "mtls-bound": Preset("Bound to a client certificate.", drafting=_bound("x5t#S256")),
-    "dpop-bound": Preset("Bound to a DPoP key.", drafting=_bound("jkt")),
+    "duplicate-tid-case": Preset("`tid` and `TID`, two tenants.", edit_token=_second_tid),
+    "huge": Preset("Over 16 KiB.", edit_token=_huge),
+    "mtls-bound": Preset("Bound to a client certificate.", edit_token=_bound("x5t#S256")),
+    "dpop-bound": Preset("Bound to a DPoP key.", edit_token=_bound("jkt")),
 })  # fmt: skip
 """Every preset by its word."""
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, V1, V2, AppRegistration, Tenant, User
-from entra_guard.emulator._tokens.claims import APP_LIFETIME, Proof, TokenOrder, access_claims
-from entra_guard.emulator._tokens.jws import Seal, compact, graph_token, sealed_by
+from entra_guard.emulator._tokens.claims import APP_LIFETIME, Proof, TokenSpec, access_claims
+from entra_guard.emulator._tokens.jws import Signer, compact, graph_token, signer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard.emulator._store.ids import Ids
-    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Parties:
+class TokenParties:
     """Who asks for a token, for which API and, when delegated, for whom.
 
     Attributes:
@@ -37,34 +37,34 @@ class Parties:
     capabilities: tuple[str, ...] = ()
 
 
-def order(
-    world: World,
-    parties: Parties,
+def build_spec(
+    store: Store,
+    parties: TokenParties,
     *,
     scopes: tuple[str, ...] = (),
     roles: tuple[str, ...] | None = None,
     version: Literal[1, 2] | None = None,
     lifetime: int | None = None,
     identity: str = "",
-) -> TokenOrder:
+) -> TokenSpec:
     """The token as the directory would have it; roles, version, lifetime (seconds) may be given instead."""
-    api, decided = parties.resource, version or parties.resource.token_version or 1
-    principal = world.directory.principal_of(parties.client.client_id, parties.tenant.id)
-    return TokenOrder(
+    api, spec = parties.resource, version or parties.resource.token_version or 1
+    principal = store.directory.principal_of(parties.client.client_id, parties.tenant.id)
+    return TokenSpec(
         base=parties.base,
         tenant_id=parties.tenant.id,
         client_id=parties.client.client_id,
-        audience=_audience(api, parties.audience, decided),
-        version=decided,
-        now=int(world.time_for(parties.user.id if parties.user else principal.id if principal else "")),
-        lifetime=lifetime or usual_lifetime(world, parties),
+        audience=_audience(api, parties.audience, spec),
+        version=spec,
+        now=int(store.time_for(parties.user.id if parties.user else principal.id if principal else "")),
+        lifetime=lifetime or usual_lifetime(store, parties),
         proof=parties.proof,
         principal_id=principal.id if principal else parties.client.service_principal_id,
         user=parties.user,
         resource_id=api.client_id,
-        roles=assigned_roles(world, parties) if roles is None else roles,
+        roles=assigned_roles(store, parties) if roles is None else roles,
         scopes=scopes,
-        groups=world.directory.group_ids_of(parties.user.id) if parties.user and api.group_claims else (),
+        groups=store.directory.group_ids_of(parties.user.id) if parties.user and api.group_claims else (),
         optional=api.optional_claims,
         identity=identity,
         capabilities=parties.capabilities
@@ -73,11 +73,11 @@ def order(
     )
 
 
-def usual_lifetime(world: World, parties: Parties) -> int:
+def usual_lifetime(store: Store, parties: TokenParties) -> int:
     """An hour for apps; 60 to 90 minutes, at random, for users; a day or so if it can be revoked."""
     if "cp1" in parties.capabilities and parties.resource.client_id == GRAPH:
-        return world.ids.between(20 * 3600, 28 * 3600)
-    return world.ids.between(3600, 5400) if parties.user else APP_LIFETIME
+        return store.ids.between(20 * 3600, 28 * 3600)
+    return store.ids.between(3600, 5400) if parties.user else APP_LIFETIME
 
 
 def audience_of(api: AppRegistration, asked: str) -> str:
@@ -90,9 +90,9 @@ def _audience(api: AppRegistration, asked: str, version: int) -> str:
     return api.client_id if by_guid else asked
 
 
-def assigned_roles(world: World, parties: Parties) -> tuple[str, ...]:
+def assigned_roles(store: Store, parties: TokenParties) -> tuple[str, ...]:
     """The values of the API's app roles assigned to the client, or to the user and the user's groups."""
-    directory, tenant_id = world.directory, parties.tenant.id
+    directory, tenant_id = store.directory, parties.tenant.id
     client = directory.principal_of(parties.client.client_id, tenant_id)
     target = directory.principal_of(parties.resource.client_id, tenant_id)
     if target is None:
@@ -103,9 +103,9 @@ def assigned_roles(world: World, parties: Parties) -> tuple[str, ...]:
     return tuple(role.value for role in parties.resource.app_roles if role.enabled and role.id in held)
 
 
-def consented_scopes(world: World, parties: Parties) -> tuple[str, ...]:
+def consented_scopes(store: Store, parties: TokenParties) -> tuple[str, ...]:
     """The API's scopes the client may use for this user."""
-    directory, tenant_id = world.directory, parties.tenant.id
+    directory, tenant_id = store.directory, parties.tenant.id
     client = directory.principal_of(parties.client.client_id, tenant_id)
     target = directory.principal_of(parties.resource.client_id, tenant_id)
     if client is None or target is None or parties.user is None:
@@ -113,23 +113,23 @@ def consented_scopes(world: World, parties: Parties) -> tuple[str, ...]:
     return directory.scopes_of(client.id, target.id, parties.user.id)
 
 
-def signed(world: World, decided: TokenOrder) -> str:
+def signed(store: Store, spec: TokenSpec) -> str:
     """The access token so ordered, signed by the key that signs for its API."""
-    key = world.state.keys.for_api(decided.resource_id, personal=decided.tenant_id == CONSUMERS)
-    return sealed(header_of(decided, key.kid, world.ids), access_claims(decided, world.ids), sealed_by(key))
+    key = store.state.keys.for_api(spec.resource_id, personal=spec.tenant_id == CONSUMERS)
+    return sign_token(header_of(spec, key.kid, store.ids), access_claims(spec, store.ids), signer_of(key))
 
 
-def sealed(header: Mapping[str, Any], claims: Mapping[str, Any], seal: Seal) -> str:
+def sign_token(header: Mapping[str, Any], claims: Mapping[str, Any], signer: Signer) -> str:
     """The token; with a nonce in its header, the kind only Graph can verify."""
-    return (graph_token if "nonce" in header else compact)(header, claims, seal)
+    return (graph_token if "nonce" in header else compact)(header, claims, signer)
 
 
-def header_of(decided: TokenOrder, kid: str, ids: Ids) -> dict[str, str]:
+def header_of(spec: TokenSpec, kid: str, ids: Ids) -> dict[str, str]:
     """The header Entra writes; only v1.0 tokens have `x5t`, only Graph's a nonce."""
     return {
         "typ": "JWT",
-        **({"nonce": ids.text(32)} if decided.resource_id == GRAPH else {}),
+        **({"nonce": ids.text(32)} if spec.resource_id == GRAPH else {}),
         "alg": "RS256",
         "kid": kid,
-        **({"x5t": kid} if decided.version == V1 else {}),
+        **({"x5t": kid} if spec.version == V1 else {}),
     }

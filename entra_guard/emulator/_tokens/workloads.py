@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 import jwt
 
 from entra_guard.emulator._http.messages import is_loopback, split_url
-from entra_guard.emulator._store.signing_keys import packaged
-from entra_guard.emulator._tokens.jws import compact, sealed_by
+from entra_guard.emulator._store.signing_keys import predefined_key
+from entra_guard.emulator._tokens.jws import compact, signer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard.emulator._store.directory import FederatedCredential
-    from entra_guard.emulator._store.store import World
+    from entra_guard.emulator._store.store import Store
 
 PATH: Final = "/workloads"
 
 
 def workload_token(issuer: str, subject: str, audience: str, *, now: float, lifetime: int) -> str:
     """A token as a cluster mounts it into a container: no `jti`, the audience a list. Seconds."""
-    key = packaged("workloads")
+    key = predefined_key("workloads")
     issued = int(now)
     claims = {
         "aud": [audience],
@@ -34,7 +34,7 @@ def workload_token(issuer: str, subject: str, audience: str, *, now: float, life
         "nbf": issued,
         "sub": subject,
     }
-    return compact({"alg": "RS256", "kid": key.kid}, claims, sealed_by(key))
+    return compact({"alg": "RS256", "kid": key.kid}, claims, signer_of(key))
 
 
 def workload_configuration(base: str) -> dict[str, Any]:
@@ -50,12 +50,12 @@ def workload_configuration(base: str) -> dict[str, Any]:
 
 def workload_keys() -> dict[str, Any]:
     """The keys of that issuer."""
-    key = packaged("workloads")
+    key = predefined_key("workloads")
     names = {"kty": "RSA", "use": "sig", "kid": key.kid, "alg": "RS256"}
     return {"keys": [{**names, "n": key.modulus, "e": "AQAB"}]}
 
 
-def issuer_keys(world: World, credential: FederatedCredential) -> Mapping[str, Any]:
+def issuer_keys(store: Store, credential: FederatedCredential) -> Mapping[str, Any]:
     """The public keys of the issuer a credential names, by kid. Nothing is fetched."""
     if credential.jwks is not None:
         return {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(dict(credential.jwks)).keys}
@@ -63,6 +63,6 @@ def issuer_keys(world: World, credential: FederatedCredential) -> Mapping[str, A
     if not is_loopback(parts.netloc):
         return {}
     if parts.path == PATH:
-        return {key.kid: key.private_key.public_key() for key in [packaged("workloads")]}
-    tenant = world.directory.tenant(parts.path.strip("/").partition("/")[0])
-    return {key.kid: key.private_key.public_key() for key in world.state.keys.published()} if tenant else {}
+        return {key.kid: key.private_key.public_key() for key in [predefined_key("workloads")]}
+    tenant = store.directory.tenant(parts.path.strip("/").partition("/")[0])
+    return {key.kid: key.private_key.public_key() for key in store.state.keys.published()} if tenant else {}
