@@ -25,18 +25,18 @@ and with aiohttp (3.12 or later):
 
 from entra_guard.credentials._application import ClientSecretCredential
 from entra_guard.credentials._azure import AsyncCredential
+from entra_guard.credentials._base import Credential
 from entra_guard.credentials._bearer_auth import BearerAuth
+from entra_guard.credentials._cache.encryption import new_key
+from entra_guard.credentials._cache.redis_tokens import RedisTokens
+from entra_guard.credentials._cache.token import AccessToken
 from entra_guard.credentials._certificate import CertificateCredential
 from entra_guard.credentials._chain import ChainedCredential
-from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._environment import EnvironmentCredential
 from entra_guard.credentials._federated import ClientAssertionCredential, WorkloadIdentityCredential
 from entra_guard.credentials._managed_identity import ManagedIdentityCredential
 from entra_guard.credentials._on_behalf_of import OnBehalfOfCredential
-from entra_guard.credentials._redis import RedisTokens
-from entra_guard.credentials._sealing import new_key
 from entra_guard.credentials._settings import Settings
-from entra_guard.credentials._token import AccessToken
 from entra_guard.errors import TokenAcquisitionError
 
 __all__ = [

@@ -15,17 +15,17 @@ from entra_guard._common.guid import is_guid
 from entra_guard._common.http import new_client
 from entra_guard._keys.discovery import Authority
 from entra_guard.credentials import _files
-from entra_guard.credentials._credential import CachingCredential
+from entra_guard.credentials._base import CachingCredential
+from entra_guard.credentials._cache.shared_token_cache import SharedTokenCache, name_of
+from entra_guard.credentials._cache.token_cache import REMEMBERED, TokenCache
 from entra_guard.credentials._endpoint import LazyClient, TokenEndpoint
-from entra_guard.credentials._keeper import REMEMBERED, TokenCache
-from entra_guard.credentials._second_level import SharedTokenCache, name_of
 from entra_guard.credentials._settings import Settings, check_settings
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from entra_guard.credentials._token import AccessToken
+    from entra_guard.credentials._cache.token import AccessToken
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _TENANT: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)

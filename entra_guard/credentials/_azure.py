@@ -7,10 +7,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from entra_guard.credentials._credential import CachingCredential, Credential
-from entra_guard.credentials._keeper import Order, TokenCache
-from entra_guard.credentials._refusals import retold
-from entra_guard.credentials._token import AccessToken, is_bearer, token_of
+from entra_guard.credentials._base import CachingCredential, Credential
+from entra_guard.credentials._cache.token import AccessToken, is_bearer, token_of
+from entra_guard.credentials._cache.token_cache import Order, TokenCache
+from entra_guard.credentials._token_errors import retold
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:

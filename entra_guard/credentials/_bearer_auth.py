@@ -15,8 +15,8 @@ import httpx
 
 from entra_guard._common.http import is_safe
 from entra_guard.credentials._azure import adapted
+from entra_guard.credentials._base import check_scopes
 from entra_guard.credentials._challenge import claims_asked
-from entra_guard.credentials._credential import check_scopes
 from entra_guard.credentials._origin import Hosts, origin_of
 from entra_guard.errors import ConfigurationError
 

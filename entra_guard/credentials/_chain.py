@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from entra_guard.credentials._azure import adapted
-from entra_guard.credentials._credential import Credential
-from entra_guard.credentials._refusals import CredentialUnavailableError
+from entra_guard.credentials._base import Credential
+from entra_guard.credentials._token_errors import CredentialUnavailableError
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from entra_guard.credentials._token import AccessToken
+    from entra_guard.credentials._cache.token import AccessToken
 
 
 class ChainedCredential(Credential):

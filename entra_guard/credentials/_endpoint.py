@@ -8,8 +8,8 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.http import exchange
-from entra_guard.credentials._refusals import refused, unanswered
-from entra_guard.credentials._token import AccessToken, UnreadableTokenError, read_token
+from entra_guard.credentials._cache.token import AccessToken, UnreadableTokenError, read_token
+from entra_guard.credentials._token_errors import refused, unanswered
 from entra_guard.errors import FetchError, TokenAcquisitionError
 
 if TYPE_CHECKING:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from entra_guard.credentials._application import ClientSecretCredential
+from entra_guard.credentials._base import Credential
 from entra_guard.credentials._certificate import CertificateCredential
-from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._federated import WorkloadIdentityCredential
-from entra_guard.credentials._refusals import CredentialUnavailableError
 from entra_guard.credentials._settings import Settings, check_settings
+from entra_guard.credentials._token_errors import CredentialUnavailableError
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard.credentials._token import AccessToken
+    from entra_guard.credentials._cache.token import AccessToken
 
 log: Final = logging.getLogger("entra_guard.credentials")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entra_guard.credentials._refusals import CredentialUnavailableError
+from entra_guard.credentials._token_errors import CredentialUnavailableError
 from entra_guard.errors import TokenAcquisitionError
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import Answer, exchange, new_client
 from entra_guard.credentials import _files
-from entra_guard.credentials._credential import CachingCredential
+from entra_guard.credentials._base import CachingCredential
+from entra_guard.credentials._cache.token_cache import CacheOptions, TokenCache
 from entra_guard.credentials._endpoint import LIMIT, LazyClient, token_from
 from entra_guard.credentials._identity_hosts import identity_host
-from entra_guard.credentials._keeper import CacheOptions, TokenCache
-from entra_guard.credentials._refusals import absent
 from entra_guard.credentials._settings import is_client
+from entra_guard.credentials._token_errors import absent
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from entra_guard.credentials._cache.token import AccessToken
     from entra_guard.credentials._identity_hosts import IdentityHost
-    from entra_guard.credentials._token import AccessToken
 
 _DEFAULT: Final = "/.default"
 _UNAUTHORIZED: Final = 401

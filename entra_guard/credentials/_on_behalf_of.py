@@ -9,12 +9,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.credentials._application import ApplicationCredential
-from entra_guard.credentials._credential import CachingCredential
-from entra_guard.credentials._token import is_bearer
+from entra_guard.credentials._base import CachingCredential
+from entra_guard.credentials._cache.token import is_bearer
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from entra_guard.credentials._token import AccessToken
+    from entra_guard.credentials._cache.token import AccessToken
 
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.http import checked_proxy
-from entra_guard.credentials._keeper import CacheOptions
+from entra_guard.credentials._cache.token_cache import CacheOptions
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from entra_guard.credentials._second_level import Store
+    from entra_guard.credentials._cache.shared_token_cache import Store
 
 
 class Settings(CacheOptions, total=False):

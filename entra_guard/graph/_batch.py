@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.http import retry_after
-from entra_guard.graph._conversation import PROBLEMS, Ask, Conversation, Pause, ask
 from entra_guard.graph._errors import GraphError, graph_error
+from entra_guard.graph._retry import PROBLEMS, Ask, Conversation, Pause, ask
 from entra_guard.graph._urls import relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from entra_guard.graph._conversation import Patience, Problem
+    from entra_guard.graph._retry import Patience, Problem
 
 MOST: Final = 20
 _SUCCESS: Final = range(200, 300)

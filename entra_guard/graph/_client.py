@@ -19,8 +19,8 @@ from entra_guard.credentials._chain import members_of
 from entra_guard.credentials._endpoint import LazyClient
 from entra_guard.errors import ConfigurationError, FetchError, TokenAcquisitionError
 from entra_guard.graph._batch import ask_all
-from entra_guard.graph._conversation import Ask, Patience, Pause, ask
 from entra_guard.graph._pages import items_of, next_page
+from entra_guard.graph._retry import Ask, Patience, Pause, ask
 from entra_guard.graph._urls import address_of, checked_version, url_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from entra_guard.credentials import Credential
     from entra_guard.graph._batch import BatchAnswer, BatchRequest
-    from entra_guard.graph._conversation import Conversation, Said
+    from entra_guard.graph._retry import Conversation, Said
 
     Params = Mapping[str, str] | None
     Headers = Mapping[str, str] | None

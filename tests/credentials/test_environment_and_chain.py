@@ -16,7 +16,7 @@ from entra_guard.credentials import (
     TokenAcquisitionError,
     WorkloadIdentityCredential,
 )
-from entra_guard.credentials._refusals import CredentialUnavailableError
+from entra_guard.credentials._token_errors import CredentialUnavailableError
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -23,10 +23,9 @@ from entra_guard.credentials import (
     OnBehalfOfCredential,
     RedisTokens,
     TokenAcquisitionError,
-    _redis,
-    _second_level,
     new_key,
 )
+from entra_guard.credentials._cache import redis_tokens, shared_token_cache
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -215,7 +214,7 @@ def test_a_process_that_dies_in_its_turn_strands_nobody(
 ) -> None:
     turn = turn_of(office, shared)
     shared.set(turn, "a process that died", px=60_000)
-    monkeypatch.setattr(_second_level, "_PATIENCE", 0.2)
+    monkeypatch.setattr(shared_token_cache, "_PATIENCE", 0.2)
     with office.counting(1):
         assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
     assert shared.get(turn) == b"a process that died"
@@ -306,7 +305,7 @@ def test_a_redis_that_accepts_and_never_answers_costs_half_a_second_once(
 def test_a_name_that_takes_its_time_to_resolve_costs_a_step_once(
     office: Office, get: Get, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(_redis, "_STEP", 0.2)
+    monkeypatch.setattr(redis_tokens, "_STEP", 0.2)
     resolved = threading.Event()
     real = socket.getaddrinfo
 
@@ -335,13 +334,13 @@ def test_a_turn_that_never_ends_is_none(office: Office, get: Get, shared: redis.
     shared.set(entry.replace(b":token:", b":turn:"), "a stranger's")
     began = time.monotonic()
     get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
-    assert time.monotonic() - began < _second_level._PATIENCE / 2
+    assert time.monotonic() - began < shared_token_cache._PATIENCE / 2
 
 
 def test_redis_is_used_again_when_it_is_back(
     office: Office, get: Get, breakable: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_redis, "_LET_ALONE", 0.1)
+    monkeypatch.setattr(redis_tokens, "_LET_ALONE", 0.1)
     tokens = RedisTokens(breakable.client(), KEY)
     breakable.kill()
     get(office.credential(shared=tokens), office.scope)

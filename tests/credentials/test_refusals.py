@@ -14,7 +14,7 @@ import pytest
 from entra_guard._common.http import Answer
 from entra_guard.credentials import ClientSecretCredential, TokenAcquisitionError
 from entra_guard.credentials._hints import HINTS
-from entra_guard.credentials._refusals import redact, refused
+from entra_guard.credentials._token_errors import redact, refused
 from entra_guard.emulator._oauth.aadsts import AADSTS
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_no_answer_says_which_step_failed(office: Office, get: Get) -> None:
 
 
 def test_a_certificate_that_cannot_be_trusted_will_not_mend_itself() -> None:
-    from entra_guard.credentials._refusals import unanswered
+    from entra_guard.credentials._token_errors import unanswered
     from entra_guard.errors import FetchError
 
     error = unanswered(FetchError("tls", "https://login.example", "self-signed certificate"))
@@ -202,7 +202,7 @@ def test_an_error_survives_pickling(office: Office, get: Get) -> None:
 
 def test_a_claims_challenge_of_the_authority_reaches_the_caller(get: Get) -> None:
     from entra_guard._common.http import Answer
-    from entra_guard.credentials._refusals import refused
+    from entra_guard.credentials._token_errors import refused
 
     claims = '{"access_token":{"capolids":{"essential":true,"values":["x"]}}}'
     error = refused(Answer(400, {}, {"error": "interaction_required", "claims": claims}))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from entra_guard.credentials import AccessToken
-from entra_guard.credentials._token import UnreadableTokenError, read_token
+from entra_guard.credentials._cache.token import UnreadableTokenError, read_token
 
 NOW = 1_800_000_000.0
 ANSWER = {"token_type": "Bearer", "expires_in": 3600, "ext_expires_in": 3600, "access_token": "aaa.bbb.ccc"}

@@ -19,7 +19,7 @@ from entra_guard.credentials import (
 )
 from entra_guard.errors import ConfigurationError, FetchError
 from entra_guard.graph import BatchRequest, GraphClient, GraphError
-from entra_guard.graph._conversation import Ask, Patience, Pause, ask
+from entra_guard.graph._retry import Ask, Patience, Pause, ask
 
 if TYPE_CHECKING:
     from conftest import Call, Office

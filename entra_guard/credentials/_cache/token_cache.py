@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from entra_guard._common.lru import LRUCache
 from entra_guard._common.single_flight import SingleFlight
-from entra_guard.credentials import _failures
-from entra_guard.credentials._failures import Failure
-from entra_guard.credentials._token import SKEW, AccessToken
+from entra_guard.credentials._cache import failures
+from entra_guard.credentials._cache.failures import Failure
+from entra_guard.credentials._cache.token import SKEW, AccessToken
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class TokenCache:
         if at_hand is not None and self._left(at_hand) > 0:
             return at_hand
         if isinstance(work, Failure):
-            raise _failures.repeated(work, self._monotonic())
+            raise failures.repeated(work, self._monotonic())
         return work
 
     def _fresh(self, order: Order) -> AccessToken | None:
@@ -168,7 +168,7 @@ class TokenCache:
         proof, before = order.proof(), self.tokens.get(order.key)
         failure = self._standing(order)
         if failure is not None and failure.proof in (None, proof):
-            raise _failures.repeated(failure, self._monotonic())
+            raise failures.repeated(failure, self._monotonic())
         try:
             token = order.request()
         except TokenAcquisitionError as error:
@@ -199,7 +199,7 @@ class TokenCache:
     def _failed(self, order: Order, proof: object, error: TokenAcquisitionError) -> None:
         """Remember a failure, and say what it means for those who go on with an older token."""
         before, now = self._failures.get(order.work_key), self._monotonic()
-        failure = _failures.failed(error, before, now=now, jitter=self._jitter(), proof=proof)
+        failure = failures.failed(error, before, now=now, jitter=self._jitter(), proof=proof)
         self._failures.put(order.work_key, failure)
         if error.retryable and error.retry_after is not None:
             self._time_asked_for = replace(failure, proof=None)

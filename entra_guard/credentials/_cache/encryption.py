@@ -15,7 +15,7 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from entra_guard.credentials._token import AccessToken, is_bearer
+from entra_guard.credentials._cache.token import AccessToken, is_bearer
 from entra_guard.errors import ConfigurationError
 
 _KEY_BYTES: Final = 32

@@ -12,7 +12,7 @@ import pytest
 from outbound_office import Clock, until
 
 from entra_guard.credentials import AccessToken, TokenAcquisitionError
-from entra_guard.credentials._keeper import Order, TokenCache
+from entra_guard.credentials._cache.token_cache import Order, TokenCache
 
 NBF, STEP_UP = '{"access_token":{"nbf":{}}}', '{"access_token":{"acrs":{}}}'
 

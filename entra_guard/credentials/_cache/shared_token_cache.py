@@ -14,13 +14,13 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol
 
-from entra_guard.credentials._token import SKEW
+from entra_guard.credentials._cache.token import SKEW
 from entra_guard.errors import TokenAcquisitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from entra_guard.credentials._token import AccessToken
+    from entra_guard.credentials._cache.token import AccessToken
 
 log: Final = logging.getLogger("entra_guard.credentials")
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
-from entra_guard.credentials._keeper import Order, TokenCache, surprise
-from entra_guard.credentials._token import AccessToken
+from entra_guard.credentials._cache.token import AccessToken
+from entra_guard.credentials._cache.token_cache import Order, TokenCache, surprise
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from entra_guard._common.single_flight import SingleFlight, wait
-from entra_guard.credentials._sealing import NotSealedByUsError, TokenCipher
+from entra_guard.credentials._cache.encryption import NotSealedByUsError, TokenCipher
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
-    from entra_guard.credentials._token import AccessToken
+    from entra_guard.credentials._cache.token import AccessToken
 
 T = TypeVar("T")
 

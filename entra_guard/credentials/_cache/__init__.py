@@ -1,0 +1,1 @@
+"""Caches of outbound tokens: in memory, shared by processes, and encrypted at rest."""
