@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._web.authenticator import RequestAuthenticator, health_answer, log_refusal
+from entra_guard._web.authenticator import RequestAuthenticator, health_answer
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.preflight import (
     framework_of,
@@ -16,6 +16,7 @@ from entra_guard._web.preflight import (
     log_refused_preflight,
     send_preflight_response,
 )
+from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, run_for
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal, unbind_principal

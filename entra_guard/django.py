@@ -19,9 +19,10 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 
-from entra_guard._web.authenticator import RequestAuthenticator, log_refusal
+from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard._web.cors_check import notice_names
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
+from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.principal import Principal, acting

@@ -20,7 +20,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated
 from rest_framework.permissions import BasePermission
 
-from entra_guard._web.authenticator import log_refusal
+from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard.django import EntraUser, answer, gate
 from entra_guard.errors import AccessError, refusal

@@ -18,9 +18,11 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketState
 
 from entra_guard._combined_guard import CombinedGuard
-from entra_guard._web.authenticator import PublicPaths, RequestAuthenticator, log_refusal
+from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard._web.openapi import add_security, full_name, scheme_of
 from entra_guard._web.preflight import is_preflight, log_refused_preflight
+from entra_guard._web.public_paths import PublicPaths
+from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.stream_expiry import POLICY_VIOLATION
 from entra_guard.asgi import authorization, refuse
 from entra_guard.errors import AccessError, KeysUnavailableError

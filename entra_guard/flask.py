@@ -14,8 +14,9 @@ from flask import Response, current_app, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
-from entra_guard._web.authenticator import RequestAuthenticator, log_refusal
+from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
+from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.principal import Principal, bind_principal, unbind_principal

@@ -6,9 +6,10 @@ from contextvars import Context, copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._web.authenticator import RequestAuthenticator, health_answer, log_refusal
+from entra_guard._web.authenticator import RequestAuthenticator, health_answer
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
+from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization, routed_path, whole_path
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from entra_guard.errors import AccessError, ConfigurationError, refusal
+from entra_guard._web.public_paths import PublicPaths
+from entra_guard.errors import ConfigurationError, refusal
 from entra_guard.requirement import Requirement
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from entra_guard._combined_guard import CombinedGuard
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
-
-log: Final = logging.getLogger("entra_guard")
 
 _NO_TOKENS: Final = frozenset({b"null", b"undefined", b"none", b"nil", b"[object object]"})
 _LONGEST_NO_TOKEN: Final = max(map(len, _NO_TOKENS))
@@ -62,59 +60,6 @@ def _shape(values: Sequence[bytes]) -> str:
     if scheme != b"bearer":
         return f"{len(words)} words, the first is no known scheme"
     return "Bearer without a token" if len(words) == 1 else f"Bearer and {len(words) - 1} words"
-
-
-class PublicPaths:
-    """Paths that need no token.
-
-    Compared with the path that the framework routes: decoded by the server, below the mount point.
-    '/static/*' covers everything below '/static/'. A slash at the end makes a difference, as it may to
-    the application: '/items' opens no '/items/'. A path that is not in its normal form is never public:
-    what a server behind would make of it is not known here.
-
-    Args:
-        patterns: Paths such as '/healthz', or '/static/*'.
-
-    Raises:
-        ConfigurationError: A pattern that could never match, or would match everything.
-    """
-
-    def __init__(self, patterns: Iterable[str]) -> None:
-        if isinstance(patterns, str):
-            raise ConfigurationError("public is a list of paths: public=['/healthz']")
-        whole: list[str] = []
-        below: list[str] = []
-        for pattern in patterns:
-            (below if pattern.endswith("/*") else whole).append(_checked(pattern))
-        self._whole: Final = frozenset(whole)
-        self._below: Final = tuple(path.removesuffix("*") for path in below)
-
-    def cover(self, path: str) -> bool:
-        """Tell whether a routed, decoded path is public."""
-        if path in self._whole:
-            return True
-        return bool(self._below) and path.startswith(self._below) and _is_normal(path)
-
-
-def _checked(pattern: str) -> str:
-    if not pattern.startswith("/") or not _is_normal(pattern.removesuffix("*")) or "*" in pattern[:-1]:
-        raise ConfigurationError(
-            f"public path {pattern!r} must be a decoded path such as '/healthz', or end in '/*'"
-        )
-    if not set(pattern).isdisjoint("{}<>"):
-        raise ConfigurationError(
-            f"public path {pattern!r} has a parameter: name the path above it, with '/*'"
-        )
-    if pattern == "/*":
-        raise ConfigurationError("public=['/*'] would guard nothing: leave the guard away, or name paths")
-    return pattern
-
-
-def _is_normal(path: str) -> bool:
-    """No empty, dot, parameter or still encoded segments, no backslash, no control characters."""
-    if "//" in path or not path.isprintable() or not set(path).isdisjoint("\\;%?#"):
-        return False
-    return not any(segment in (".", "..") for segment in path.split("/"))
 
 
 class AuthenticatorSettings(TypedDict, total=False):
@@ -197,29 +142,3 @@ def health_answer(guard: Guard | CombinedGuard) -> tuple[int, dict[str, str], by
     health = guard.health()
     headers = {"content-type": "application/json", "cache-control": "no-store"}
     return 200 if health.ready else 503, headers, json.dumps(health.as_dict()).encode()
-
-
-def log_refusal(error: AccessError, method: str, path: str) -> None:
-    """Tell the operator why a request was refused: no token, no signature, no name.
-
-    A request without a token is everyday noise (INFO); every other refusal is a WARNING, which
-    Python shows even where nobody set up logging. Told once, however many layers an error passes.
-    """
-    if "told" in vars(error):
-        return
-    vars(error)["told"] = True
-    level = logging.INFO if error.reason == "missing_token" else logging.WARNING
-    if log.isEnabledFor(level):
-        details = {
-            "reason": error.reason,
-            "status": error.status,
-            "method": method,
-            "path": path,
-        } | error.facts
-        log.log(
-            level, "%d %s %s: %s", error.status, method, _line(path), error, extra={"entra_guard": details}
-        )
-
-
-def _line(path: str) -> str:
-    return path if path.isprintable() else repr(path)
