@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
+PREFLIGHT = {"origin": "https://spa.example", "access-control-request-method": "DELETE"}
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ def test_every_worker_serves_keeps_its_keys_in_an_outage_and_follows_a_rotation(
     with served(server, environ) as url:
         first = ask(url, token)
         assert (first.status_code, first.json()["loop"]) == (200, server.loop)
+        assert httpx.options(url, headers=PREFLIGHT, timeout=30).status_code == 401
         pids = ask_all_workers(url, token, server.workers)
         assert entra.count("keys") == (1 if server.used_before_fork else server.workers)
 

@@ -1,0 +1,479 @@
+"""Guarded applications of every framework that record each of their functions that runs.
+
+All of them answer OPTIONS at PATHS themselves, as careless applications do, with hooks and middleware
+before their handlers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import bottle
+import falcon
+import falcon.asgi
+from bare_requests import ask_asgi, ask_wsgi
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpResponse
+from django.test import override_settings
+from django.urls import path
+from django.views import View
+from doors import Door
+from fastapi import APIRouter, Depends, FastAPI
+from flask import Blueprint, Flask
+from flask.views import MethodView
+from litestar import Litestar, asgi, route
+from litestar.enums import HttpMethod
+from quart import Quart
+from rest_framework.decorators import api_view
+from rest_framework.response import Response as RestResponse
+from rest_framework.views import APIView
+from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Host, Mount, Route
+
+from entra_guard.asgi import GuardMiddleware
+from entra_guard.fastapi import EntraBearer
+from entra_guard.flask import init_app
+from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bare_requests import Answer
+
+    Record = Callable[[str], None]
+
+PATHS = ["/function", "/class", "/mounted/deep", "/nowhere"]
+OVERRIDE = "X-HTTP-Method-Override"
+
+
+def raw_asgi(record: Record, name: str = "raw ASGI application") -> Any:
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            record(name)
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"done"})
+
+    return app
+
+
+def raw_wsgi(record: Record) -> Any:
+    def app(_environ: Any, start_response: Any) -> Any:
+        record("WSGI application")
+        start_response("200 OK", [])
+        return [b"done"]
+
+    return app
+
+
+class RecordingAsgi:
+    """Middleware inside of the guard."""
+
+    def __init__(self, app: Any, record: Record) -> None:
+        self.app = app
+        self.record = record
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            self.record("inner middleware")
+        await self.app(scope, receive, send)
+
+
+class MethodOverride(RecordingAsgi):
+    """Lets a header name another method, as some gateways and frameworks do."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = {name.decode(): value.decode() for name, value in scope.get("headers", ())}
+        await self.app(scope | {"method": headers.get(OVERRIDE.lower(), "GET")}, receive, send)
+
+
+def method_override_wsgi(app: Any) -> Any:
+    def overriding(environ: Any, start_response: Any) -> Any:
+        environ["REQUEST_METHOD"] = environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", environ["REQUEST_METHOD"])
+        return app(environ, start_response)
+
+    return overriding
+
+
+# --- ASGI --------------------------------------------------------------------------------------------
+
+
+def starlette_routes(record: Record) -> list[Any]:
+    def function(_request: Any) -> PlainTextResponse:
+        record("function")
+        return PlainTextResponse("done")
+
+    class Endpoint(HTTPEndpoint):
+        async def options(self, _request: Any) -> PlainTextResponse:
+            record("class")
+            return PlainTextResponse("done")
+
+        delete = options
+
+    return [
+        Route("/function", function, methods=["GET", "OPTIONS", "DELETE"]),
+        Route("/class", Endpoint),
+        Mount("/mounted", raw_asgi(record)),
+        Host("mounted.example", raw_asgi(record)),
+    ]
+
+
+def starlette(guard: Any, record: Record) -> Door:
+    app = Starlette(routes=starlette_routes(record))
+    app.add_middleware(RecordingAsgi, record=record)
+    app.add_middleware(GuardMiddleware, guard=guard)
+    return Door(app, ask_asgi)
+
+
+def starlette_wrapped(guard: Any, record: Record) -> Door:
+    app = Starlette(routes=starlette_routes(record))
+    app.add_middleware(RecordingAsgi, record=record)
+    return Door(GuardMiddleware(app, guard=guard), ask_asgi)
+
+
+def starlette_with_cors_deeper_inside(guard: Any, record: Record) -> Door:
+    app = Starlette(routes=starlette_routes(record))
+    app.add_middleware(CORSMiddleware, allow_origins=["*"])
+    app.add_middleware(RecordingAsgi, record=record)
+    app.add_middleware(GZipMiddleware)
+    app.add_middleware(GuardMiddleware, guard=guard)
+    return Door(app, ask_asgi)
+
+
+def method_override(guard: Any, record: Record) -> Door:
+    app = Starlette(routes=starlette_routes(record))
+    return Door(GuardMiddleware(MethodOverride(app, record), guard=guard), ask_asgi)
+
+
+def bare_asgi(guard: Any, record: Record) -> Door:
+    return Door(GuardMiddleware(raw_asgi(record), guard=guard), ask_asgi)
+
+
+def fastapi_routes(app: FastAPI | APIRouter, record: Record) -> None:
+    def dependency() -> None:
+        record("dependency")
+
+    @app.api_route("/function", methods=["GET", "OPTIONS", "DELETE"], dependencies=[Depends(dependency)])
+    def function() -> str:
+        record("function")
+        return "done"
+
+    @app.options("/class")
+    async def options() -> str:
+        record("asynchronous function")
+        return "done"
+
+
+def fastapi(guard: Any, record: Record) -> Door:
+    app, router = FastAPI(), APIRouter()
+    fastapi_routes(router, record)
+    app.include_router(router)
+    app.mount("/mounted", raw_asgi(record))
+    app.add_middleware(RecordingAsgi, record=record)
+    app.add_middleware(GuardMiddleware, guard=guard)
+    return Door(app, ask_asgi)
+
+
+def fastapi_dependency(guard: Any, record: Record) -> Door:
+    app = FastAPI(dependencies=[Depends(EntraBearer(guard))])
+    fastapi_routes(app, record)
+    return Door(app, ask_asgi)
+
+
+def litestar(guard: Any, record: Record) -> Door:
+    @route("/function", http_method=[HttpMethod.GET, HttpMethod.OPTIONS, HttpMethod.DELETE], status_code=200)
+    async def function() -> str:
+        record("function")
+        return "done"
+
+    @asgi("/mounted", is_mount=True, copy_scope=True)
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        await raw_asgi(record)(scope, receive, send)
+
+    app = Litestar(
+        [function, mounted],
+        before_request=lambda _request: record("before_request"),
+        openapi_config=None,
+        logging_config=None,
+    )
+    return Door(GuardMiddleware(app, guard=guard), ask_asgi)
+
+
+def quart(guard: Any, record: Record) -> Door:
+    app = Quart(__name__)
+    app.asgi_app = GuardMiddleware(app.asgi_app, guard=guard)
+
+    @app.before_request
+    async def before() -> None:
+        record("before_request")
+
+    @app.route("/function", methods=["GET", "OPTIONS", "DELETE"])
+    async def function() -> str:
+        record("function")
+        return "done"
+
+    return Door(app, ask_asgi)
+
+
+class AsyncFalcon:
+    """A sink, a resource and a middleware of Falcon."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    async def process_request(self, _request: Any, _response: Any) -> None:
+        self.record("process_request")
+
+    async def on_options(self, _request: Any, _response: Any) -> None:
+        self.record("on_options")
+
+    async def sink(self, _request: Any, _response: Any, **_names: Any) -> None:
+        self.record("sink")
+
+
+def falcon_asgi(guard: Any, record: Record) -> Door:
+    resource = AsyncFalcon(record)
+    app = falcon.asgi.App(middleware=[resource])
+    app.add_route("/class", resource)
+    app.add_sink(resource.sink, "/")
+    return Door(GuardMiddleware(app, guard=guard), ask_asgi)
+
+
+# --- WSGI --------------------------------------------------------------------------------------------
+
+
+class Falcon:
+    """A sink, a resource and a middleware of Falcon."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    def process_request(self, _request: Any, _response: Any) -> None:
+        self.record("process_request")
+
+    def on_options(self, _request: Any, _response: Any) -> None:
+        self.record("on_options")
+
+    def sink(self, _request: Any, _response: Any, **_names: Any) -> None:
+        self.record("sink")
+
+
+def falcon_wsgi(guard: Any, record: Record) -> Door:
+    resource = Falcon(record)
+    app = falcon.App(middleware=[resource])
+    app.add_route("/class", resource)
+    app.add_sink(resource.sink, "/")
+    return Door(WsgiGuardMiddleware(app, guard=guard), ask_wsgi)
+
+
+def bare_wsgi(guard: Any, record: Record) -> Door:
+    return Door(WsgiGuardMiddleware(raw_wsgi(record), guard=guard), ask_wsgi)
+
+
+def bottle_app(guard: Any, record: Record) -> Door:
+    app = bottle.Bottle()
+    app.add_hook("before_request", lambda: record("before_request"))
+    app.route("/function", ["GET", "OPTIONS", "DELETE"], lambda: record("function") or "done")
+    app.mount("/mounted/", raw_wsgi(record))
+    return Door(WsgiGuardMiddleware(app, guard=guard), ask_wsgi)
+
+
+def method_override_in_wsgi(guard: Any, record: Record) -> Door:
+    app = flask_application(record)
+    return Door(WsgiGuardMiddleware(method_override_wsgi(app), guard=guard), ask_wsgi)
+
+
+def flask_in_wsgi_guard(guard: Any, record: Record) -> Door:
+    return Door(WsgiGuardMiddleware(flask_application(record), guard=guard), ask_wsgi)
+
+
+# --- Flask -------------------------------------------------------------------------------------------
+
+
+def flask_application(record: Record, app: Flask | None = None) -> Flask:
+    app = app or Flask(__name__)
+    mounted = Blueprint("mounted", __name__, url_prefix="/mounted")
+    for hooks in (app, mounted):
+        hooks.url_value_preprocessor(lambda *_: record("url_value_preprocessor"))
+        hooks.before_request(lambda: record("before_request"))
+
+    class Methods(MethodView):
+        def options(self) -> str:
+            record("class")
+            return "done"
+
+        delete = options
+
+    def function(**_values: Any) -> str:
+        record("function")
+        return "done"
+
+    methods = ["GET", "OPTIONS", "DELETE"]
+    app.add_url_rule("/function", view_func=function, methods=methods)
+    app.add_url_rule("/class", view_func=Methods.as_view("class"))
+    app.add_url_rule("/automatic", "automatic", function, methods=["GET", "DELETE"])
+    mounted.add_url_rule("/deep", "deep", function, methods=methods)
+    mounted.add_url_rule("/automatic", "automatic", function, methods=["GET", "DELETE"])
+    app.register_blueprint(mounted)
+    return app
+
+
+def flask(guard: Any, record: Record) -> Door:
+    app = Flask(__name__)
+    init_app(app, guard)
+    return Door(flask_application(record, app), ask_wsgi)
+
+
+def flask_guarded_last(guard: Any, record: Record) -> Door:
+    app = flask_application(record)
+    init_app(app, guard)
+    return Door(app, ask_wsgi)
+
+
+def flask_with_method_override(guard: Any, record: Record) -> Door:
+    app = flask_application(record)
+    app.wsgi_app = method_override_wsgi(app.wsgi_app)  # type: ignore[method-assign]
+    init_app(app, guard)
+    return Door(app, ask_wsgi)
+
+
+# --- Django ------------------------------------------------------------------------------------------
+
+_recorded: list[Record] = []
+
+
+def _record(name: str) -> None:
+    for record in _recorded:
+        record(name)
+
+
+def function_view(_request: Any) -> HttpResponse:
+    _record("function")
+    return HttpResponse("done")
+
+
+async def async_view(_request: Any) -> HttpResponse:
+    _record("function")
+    return HttpResponse("done")
+
+
+class ClassView(View):
+    def setup(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        _record("setup")
+        super().setup(request, *args, **kwargs)
+
+    def delete(self, _request: Any) -> HttpResponse:
+        _record("class")
+        return HttpResponse("done")
+
+    options = delete
+
+
+class RestView(APIView):
+    def options(self, _request: Any) -> RestResponse:
+        _record("class")
+        return RestResponse("done")
+
+    delete = options
+
+
+@api_view(["GET", "OPTIONS", "DELETE"])
+def rest_function(_request: Any) -> RestResponse:
+    _record("function")
+    return RestResponse("done")
+
+
+urlpatterns = [
+    path("function", function_view),
+    path("class", ClassView.as_view()),
+    path("mounted/deep", async_view),
+    path("rest/function", rest_function),
+    path("rest/class", RestView.as_view()),
+]
+
+
+class RecordingDjango:
+    """Middleware inside of the guard, with a hook before views, and one that lets a header name the method."""
+
+    def __init__(self, get_response: Any) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        _record("inner middleware")
+        request.method = request.headers.get(OVERRIDE, request.method)
+        return self._get_response(request)
+
+    def process_view(self, *_view: Any) -> None:
+        _record("process_view")
+
+
+GUARD = "entra_guard.django.GuardMiddleware"
+INNER = "recording_apps.RecordingDjango"
+
+
+def _django(
+    guard: Any, record: Record, handler: Any, ask: Any, middleware: list[str], prefix: str = ""
+) -> Door:
+    settings = {"ENTRA_GUARD": {"guard": guard}, "ROOT_URLCONF": "recording_apps"}
+    with override_settings(**settings, MIDDLEWARE=middleware):
+        app = handler()
+
+    def asking(app: Any, path: str, authorization: list[bytes], **more: Any) -> Answer:
+        _recorded[:] = [record]
+        with override_settings(**settings):
+            answer: Answer = ask(app, path, authorization, **more)
+        return answer
+
+    return Door(app, asking, prefix)
+
+
+def django_wsgi(guard: Any, record: Record) -> Door:
+    return _django(guard, record, WSGIHandler, ask_wsgi, [GUARD, INNER])
+
+
+def django_asgi(guard: Any, record: Record) -> Door:
+    return _django(guard, record, ASGIHandler, ask_asgi, [GUARD, INNER])
+
+
+def django_with_cors_inside(guard: Any, record: Record) -> Door:
+    layers = [GUARD, INNER, "django_site.PretendedCorsMiddleware"]
+    return _django(guard, record, WSGIHandler, ask_wsgi, layers)
+
+
+def rest_framework(guard: Any, record: Record) -> Door:
+    return _django(guard, record, WSGIHandler, ask_wsgi, [GUARD, INNER], "/rest")
+
+
+def rest_framework_alone(guard: Any, record: Record) -> Door:
+    return _django(guard, record, WSGIHandler, ask_wsgi, [], "/rest")
+
+
+APPS = {
+    "raw ASGI": bare_asgi,
+    "Starlette": starlette,
+    "Starlette, wrapped": starlette_wrapped,
+    "Starlette, CORS deeper inside": starlette_with_cors_deeper_inside,
+    "Starlette, method override": method_override,
+    "FastAPI": fastapi,
+    "FastAPI, dependency": fastapi_dependency,
+    "Litestar": litestar,
+    "Quart": quart,
+    "Falcon ASGI": falcon_asgi,
+    "plain WSGI": bare_wsgi,
+    "Falcon WSGI": falcon_wsgi,
+    "Bottle": bottle_app,
+    "WSGI, method override": method_override_in_wsgi,
+    "Flask in the WSGI guard": flask_in_wsgi_guard,
+    "Flask": flask,
+    "Flask, guarded last": flask_guarded_last,
+    "Flask, method override": flask_with_method_override,
+    "Django WSGI": django_wsgi,
+    "Django ASGI": django_asgi,
+    "Django, CORS inside": django_with_cors_inside,
+    "REST framework": rest_framework,
+    "REST framework without the middleware": rest_framework_alone,
+}
