@@ -1,0 +1,131 @@
+"""Write the generated parts of README.md and docs/*.md: `python docs/generate.py`, or `--check` to compare only.
+
+A generated part is between `<!-- generated: NAME -->` and `<!-- end -->`. Its text comes from the code.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard import Guard, KeySettings
+from entra_guard._web.authenticator import RequestAuthenticator
+from entra_guard.cli.reasons import checklist_markdown, reasons_markdown
+from entra_guard.credentials import Settings
+from entra_guard.emulator import PRESETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+ROOT: Final = Path(__file__).parents[1]
+PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PART: Final = re.compile(r"(<!-- generated: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_ENTRY: Final = re.compile(r"^(\w+): (.*)$")
+
+
+def documented(thing: object, section: str) -> dict[str, str]:
+    """Return the names and descriptions of one section of a docstring in Google's style.
+
+    Args:
+        thing: A class or function with a docstring.
+        section: 'Args' or 'Attributes'.
+    """
+    text = inspect.getdoc(thing) or ""
+    body = text.partition(f"{section}:\n")[2].partition("\n\n")[0]
+    found: dict[str, str] = {}
+    name = ""
+    for line in inspect.cleandoc(body).splitlines():
+        if entry := _ENTRY.match(line):
+            name = entry[1]
+            found[name] = entry[2]
+        elif name:
+            found[name] += f" {line.strip()}"
+    return found
+
+
+def settings_table(thing: Callable[..., Any], section: str = "Args", *, skip: Iterable[str] = ()) -> str:
+    """Return a table of a callable's arguments: name, default, meaning."""
+    parameters = inspect.signature(thing).parameters
+    rows = []
+    for name, meaning in documented(thing, section).items():
+        if name in skip:
+            continue
+        default = parameters[name].default if name in parameters else inspect.Parameter.empty
+        rows.append((f"`{name}`", _default(default), meaning))
+    return table(("name", "default", "meaning"), rows)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _default(value: object) -> str:
+    if value is inspect.Parameter.empty:
+        return "required"
+    if callable(value):
+        return f"`{getattr(value, '__module__', '')}.{getattr(value, '__name__', '')}`"
+    if isinstance(value, frozenset):
+        return ", ".join(f"`{item}`" for item in sorted(value))
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:,.0f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"`{value!r}`"
+
+
+def credentials_table() -> str:
+    """Return the table of the settings that all credentials share."""
+    rows = ((f"`{name}`", meaning) for name, meaning in documented(Settings, "Attributes").items())
+    return table(("name", "meaning"), rows)
+
+
+def environment_table() -> str:
+    """Return the table of the variables that `Guard.from_env` reads."""
+    text = inspect.getdoc(Guard.from_env) or ""
+    names = sorted(set(re.findall(r"ENTRA_GUARD_[A-Z_]+[A-Z]", text)), key=text.index)
+    settings = documented(Guard, "Args")
+    rows = ((f"`{name}`", settings[name.removeprefix("ENTRA_GUARD_").lower()]) for name in names)
+    return table(("variable", "meaning"), rows)
+
+
+def presets_table() -> str:
+    """Return the table of the emulator's token presets."""
+    return table(("preset", "the token"), ((f"`{name}`", preset.summary) for name, preset in PRESETS.items()))
+
+
+PARTS: Final[dict[str, Callable[[], str]]] = {
+    "reasons": reasons_markdown,
+    "checklist": checklist_markdown,
+    "guard": lambda: settings_table(Guard),
+    "keys": lambda: settings_table(KeySettings, "Attributes"),
+    "adapters": lambda: settings_table(RequestAuthenticator, skip=["guard"]),
+    "credentials": credentials_table,
+    "environment": environment_table,
+    "presets": presets_table,
+}
+
+
+def generated(page: str) -> str:
+    """Return a page with its generated parts filled in."""
+    return PART.sub(lambda part: f"{part[1]}{PARTS[part[2]]()}\n{part[4]}", page)
+
+
+def main() -> int:
+    """Write all pages, or with --check report those that are out of date."""
+    stale = [page for page in PAGES if generated(page.read_text()) != page.read_text()]
+    if "--check" in sys.argv:
+        for page in stale:
+            print(f"{page.relative_to(ROOT)} is out of date: run python docs/generate.py")
+        return bool(stale)
+    for page in stale:
+        page.write_text(generated(page.read_text()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
