@@ -349,16 +349,22 @@ class Guard:
             serving.add_unknown_kid(
                 doubt.header, doubt.kid, ring.unknown_kid_expires(now, is_known_caller=is_known_caller)
             )
-        raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
+        raise self._refused(doubt, serving, now)
 
     def _met_again(
         self, doubt: KeyMismatch, token: bytes, serving: ActiveKeys, now: float, waiting: RefreshWait | None
     ) -> Principal | RefreshWait:
         """Refuse a kid that was looked for in vain; look anew when that was long ago."""
         if now < (serving.unknown_kids.get(doubt.header) or ("", now))[1]:
-            raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
+            raise self._refused(doubt, serving, now)
         serving.unknown_kids.discard(doubt.header)
         return self._decide(token, waiting)
+
+    def _refused(self, doubt: KeyMismatch, serving: ActiveKeys, now: float) -> AccessError:
+        """Return the refusal of a token whose key is not found; 503 if the issuer publishes it unusable."""
+        if doubt.code == "unknown_key" and (why := serving.unusable_kids.get(doubt.kid)):
+            return self._key_manager.unusable(doubt.kid, why, now)
+        return refusal(doubt.code, partial(self._doubt_facts, doubt, now))
 
     def _doubt_facts(self, doubt: KeyMismatch, now: float) -> dict[str, object]:
         age = self._key_manager.state.age(now)

@@ -28,7 +28,7 @@ from entra_guard._keys.fetch import Documents, accept, fetch
 from entra_guard._keys.refresh_thread import start_refresh_thread
 from entra_guard._keys.state import NEVER, KeyCacheState, KeySettings, Snapshot
 from entra_guard._validation.active_keys import ActiveKeys
-from entra_guard.errors import FetchError
+from entra_guard.errors import FetchError, KeysUnavailableError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -216,6 +216,24 @@ class KeyManager:
         self._guests += 1
         return True
 
+    def unusable(self, kid: str, why: str, now: float) -> KeysUnavailableError:
+        """Return the refusal of a token whose key is published but unusable, and log it once per kid."""
+        serving = self.serving
+        if serving is not None and kid not in serving.reported_kids:
+            serving.reported_kids.add(kid)
+            log.warning(
+                "a token needs the key %s, which is published but cannot be used: %s", printable(kid), why
+            )
+        facts = {
+            "kid": kid,
+            "url": self.state.snapshot.keys_url if self.state.snapshot else "",
+            "detail": why,
+        }
+        after = min(self.state.next_attempt, self.state.forced.available_at) - now
+        return KeysUnavailableError(
+            "keys_unavailable", {**facts, "step": "content"}, retry_after=max(1.0, after)
+        )
+
     def retry_after(self, now: float) -> float:
         """Seconds until the next attempt, at least 1."""
         return max(1.0, self.state.next_attempt - now)
@@ -358,7 +376,12 @@ class KeyManager:
 
     def _serve(self, snapshot: Snapshot) -> None:
         old, by_kid = self.serving, snapshot.by_kid
-        if old is not None and old.issuer == snapshot.issuer and old.by_kid == by_kid:
+        unusable = snapshot.keys.unusable
+        if old is not None and (old.issuer, old.by_kid, old.unusable_kids) == (
+            snapshot.issuer,
+            by_kid,
+            unusable,
+        ):
             return
         self._suspected = {kid: until for kid, until in self._suspected.items() if kid in by_kid}
         if old is not None and all(by_kid.get(kid) is key for kid, key in old.by_kid.items()):
@@ -366,10 +389,12 @@ class KeyManager:
         else:
             verified_tokens = LRUCache(self._cache_size)
         known = old.known_callers if old is not None and old.issuer == snapshot.issuer else None
-        self.serving = ActiveKeys(snapshot.issuer, by_kid, verified_tokens, known)
+        self.serving = ActiveKeys(snapshot.issuer, by_kid, verified_tokens, known, unusable)
         self._say(logging.INFO, "signing keys %s of %s", ", ".join(sorted(by_kid)), snapshot.issuer.v2)
+        for line in snapshot.keys.faults:
+            self._say(logging.WARNING, "the key set of %s has an entry to skip, %s", snapshot.issuer.v2, line)
         for line in snapshot.keys.skipped:
-            self._say(logging.DEBUG, "skipped a key: %s", line)
+            self._say(logging.DEBUG, "skipped a key that is not for RSA signatures, %s", line)
 
     def _expire(self, now: float) -> None:
         state = key_state.expire(self.state, now)

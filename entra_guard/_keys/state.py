@@ -312,6 +312,9 @@ def _retired(
     """The keys that were withdrawn and still serve: none, unless a grace was asked for."""
     if old is None or not grace:
         return MappingProxyType({})
-    gone = {kid: (key, now + grace) for kid, key in old.keys.by_kid.items() if kid not in keys.by_kid}
-    still = {kid: entry for kid, entry in old.retired.items() if now < entry[1] and kid not in keys.by_kid}
+    # Not a kid that is still published, but without a usable key. Not a key without a kid: next to the new
+    # one, nothing would say which of the two a token means.
+    listed = keys.by_kid.keys() | keys.unusable.keys()
+    gone = {kid: (key, now + grace) for kid, key in old.keys.by_kid.items() if kid not in listed and key.kid}
+    still = {kid: entry for kid, entry in old.retired.items() if now < entry[1] and kid not in listed}
     return MappingProxyType(gone | still)

@@ -33,7 +33,9 @@ class ActiveKeys:
         "headers",
         "issuer",
         "known_callers",
+        "reported_kids",
         "unknown_kids",
+        "unusable_kids",
         "verified_tokens",
     )
 
@@ -43,10 +45,15 @@ class ActiveKeys:
         by_kid: Mapping[str, SigningKey],
         verified_tokens: LRUCache[bytes, Identity],
         known_callers: LRUCache[str, bool] | None = None,
+        unusable_kids: Mapping[str, str] | None = None,
     ) -> None:
         self.issuer = issuer
         self.by_kid = by_kid
         self.verified_tokens = verified_tokens
+        # Kids that the issuer publishes without a key that can be used, and why: see `jwks.KeySet.unusable`.
+        self.unusable_kids: Mapping[str, str] = {} if unusable_kids is None else unusable_kids
+        # Those of them that a token has needed, which is logged once.
+        self.reported_kids: set[str] = set()
         self.entra_ahead: float | None = None
         """Seconds by which the issuer's clock was ahead of ours at its last answer, if it told its time."""
         self.known_callers: LRUCache[str, bool] = (

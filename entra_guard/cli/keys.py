@@ -135,7 +135,7 @@ def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
     rows = [(kid, key.origin.issuer, key.origin.cloud) for kid, key in sorted(snapshot.keys.by_kid.items())]
     screen.gap()
     screen.table(["kid", "signs for the issuer", "cloud"], rows)
-    for skipped in snapshot.keys.skipped:
+    for skipped in (*snapshot.keys.faults, *snapshot.keys.skipped):
         screen.say(f"skipped {skipped}", indent=2)
     fault = ""
     if age >= allowed:

@@ -74,8 +74,9 @@ def saying(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
     return lambda path: edit(path, change)
 
 
-def with_a_private_key(saved: dict[str, Any]) -> None:
-    saved["keys"]["keys"][0]["d"] = "AQAB"
+def with_private_keys(saved: dict[str, Any]) -> None:
+    for key in saved["keys"]["keys"]:
+        key["d"] = "AQAB"
 
 
 SPOILT = {
@@ -114,7 +115,7 @@ SPOILT = {
         ),
         "issuer",
     ),
-    "with a private key": (saying(with_a_private_key), "private"),
+    "with private keys": (saying(with_private_keys), "private"),
     "without keys": (saying(lambda saved: saved["keys"].update(keys=[])), "no usable RSA signing key"),
     "a pipe": (lambda path: (path.unlink(), os.mkfifo(path, 0o600)), "no regular file"),
     "in a folder of everybody's": (lambda path: path.parent.chmod(0o777), "chmod o-w"),

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
 from keys_office import Office, World, settle, until
 
 from entra_guard import FetchError, Guard, KeySettings
@@ -18,21 +16,12 @@ from entra_guard._keys import manager
 from entra_guard._keys.fetch import fetch
 from entra_guard._keys.refresh_thread import start_refresh_thread
 from entra_guard._keys.refresh_wait import RefreshWait
-from entra_guard._validation.issuer import Issuer
-from entra_guard._validation.jwks import KeysRefusedError, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 URL = "https://login.example.com/keys"
-ISSUER = Issuer(v2="https://login.example.com/v2.0", cloud="microsoftonline.com")
-KEY: dict[str, Any] = {
-    **RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key(), as_dict=True),
-    "kid": "one",
-    "use": "sig",
-}
-del KEY["key_ops"]
 
 
 # --- time ---
@@ -240,39 +229,3 @@ def test_a_document_is_read_up_to_its_limit_and_not_a_byte_further(
         size[which] = limit + 1
         with pytest.raises(FetchError, match=f"more than {limit} bytes"):
             fetch(client, source, old=None, known=None, now=0.0)
-
-
-def test_a_hundred_keys_are_read_and_one_more_is_not() -> None:
-    hundred = [KEY | {"kid": str(number)} for number in range(100)]
-    assert len(read_keys({"keys": hundred}, ISSUER).by_kid) == 100
-    with pytest.raises(KeysRefusedError, match="more than 100"):
-        read_keys({"keys": [*hundred, KEY]}, ISSUER)
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"kid": "k" * 129},
-        {"kid": ""},
-        {"key_ops": ["encrypt"]},
-        {"key_ops": "verify"},
-        {"use": "enc"},
-        {"alg": "RS512"},
-        {"alg": 7},
-    ],
-    ids=str,
-)
-def test_a_key_that_is_not_for_our_signatures_is_skipped(odd: dict[str, object]) -> None:
-    assert set(read_keys({"keys": [KEY | {"kid": "two"} | odd, KEY]}, ISSUER).by_kid) == {"one"}
-
-
-@pytest.mark.parametrize("fine", [{"kid": "k" * 128}, {"key_ops": ["verify"]}, {"alg": "PS256"}], ids=str)
-def test_a_key_that_is_for_our_signatures_is_kept(fine: dict[str, object]) -> None:
-    assert len(read_keys({"keys": [KEY | {"kid": "two"} | fine, KEY]}, ISSUER).by_kid) == 2
-
-
-def test_keys_of_another_cloud_alone_are_no_keys_of_this_issuer() -> None:
-    other = KEY | {"kid": "other", "cloud_instance_name": "microsoftonline.us"}
-    assert len(read_keys({"keys": [KEY, other]}, ISSUER).by_kid) == 2
-    with pytest.raises(KeysRefusedError, match="no usable RSA signing key of the issuer"):
-        read_keys({"keys": [other]}, ISSUER)
