@@ -1,17 +1,17 @@
-"""Every error of entra_guard, and the HTTP answer that each refusal gives.
+"""Every error of entra_guard, and the HTTP response of each refusal.
 
     EntraGuardError
-      ConfigurationError           what was built cannot work; raised when it is built
+      ConfigurationError           a setting cannot work; raised when the object is built
       FetchError                   an HTTP exchange with the authority failed, and at which step
       TokenAcquisitionError        no token for an outbound call
-      AccessError                  a request that must not pass
+      AccessError                  a request is refused
         MissingTokenError            401, bare challenge
         InvalidRequestError          400 invalid_request
         InvalidTokenError            401 invalid_token
         InsufficientPermissionError  403 insufficient_scope
         KeysUnavailableError         503, Retry-After
 
-Answers follow RFC 6750 section 3 (challenges) and RFC 9457 (problem bodies).
+Responses follow RFC 6750 section 3 (challenges) and RFC 9457 (problem bodies).
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar, Final
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 Facts = Mapping[str, object]
 
@@ -36,7 +37,7 @@ class EntraGuardError(Exception):
 
 
 class ConfigurationError(EntraGuardError, ValueError):
-    """What was asked for cannot work: raised when the object is built, never at the first request."""
+    """A setting cannot work. Raised when the object is built, never at the first request."""
 
 
 class FetchError(EntraGuardError):
@@ -44,9 +45,9 @@ class FetchError(EntraGuardError):
 
     Attributes:
         step: Where it failed: "dns", "connect", "proxy", "tls", "timeout", "http" or "content".
-        url: What was asked for.
+        url: The URL that was requested.
         detail: What went wrong, in words.
-        retry_after: Seconds the server asked to wait, or None.
+        retry_after: Seconds that the server requires the client to wait, or None.
     """
 
     def __init__(self, step: str, url: str, detail: str, *, retry_after: float | None = None) -> None:
@@ -56,18 +57,21 @@ class FetchError(EntraGuardError):
         self.detail = detail
         self.retry_after = retry_after
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.step, self.url, self.detail), {"retry_after": self.retry_after})
+
 
 class TokenAcquisitionError(EntraGuardError):
-    """No token could be had for an outbound call.
+    """No token for an outbound call.
 
     Attributes:
-        error: The OAuth error code ("invalid_client"), or a step of `FetchError` when nobody answered.
+        error: The OAuth error code ("invalid_client"), or a step of `FetchError` if no response arrived.
         codes: Entra's AADSTS numbers, as integers.
-        correlation_id: What Microsoft's support asks for.
-        retryable: Whether asking again later, unchanged, can help.
-        retry_after: Seconds the server asked to wait, or None.
-        claims: The claims challenge to answer, if the server sent one.
-        hint: What to change, and where, in plain words; empty if unknown.
+        correlation_id: The id that Microsoft's support needs.
+        retryable: Whether the same request can succeed later.
+        retry_after: Seconds that the server requires the client to wait, or None.
+        claims: The claims challenge of the server, if it sent one.
+        hint: What to change, and where; empty if unknown.
     """
 
     def __init__(
@@ -96,20 +100,26 @@ class TokenAcquisitionError(EntraGuardError):
 
 
 class AccessError(EntraGuardError):
-    """A request that must not pass: why, and the answer to give.
+    """A request is refused; carries the reason, the HTTP response and the operator's report.
+
+    `str()`, `repr()`, `args` and pickles carry the reason and the client's constant sentence only: other
+    libraries send the text of an exception to clients. `report()` is for the operator's log.
 
     Args:
         reason: A name in `entra_guard.reasons.REASONS`.
-        facts: What the operator may see (expected, found, kid, ...), or a function that tells it
-            when asked, so that a flood of refusals does not pay for words nobody reads.
-            Never a token or a person's name.
+        facts: What the operator may see (expected, found, kid, ...), or a function that returns it.
+            The function runs only when the facts are read, so that a flood of refusals does not pay for
+            them. Never a token or a person's name.
         scope: What the operation needs, space separated, for the challenge (RFC 6750 section 3).
         retry_after: Seconds until another try can help.
         claims: A claims challenge as JSON, for a client that declared 'cp1' (Microsoft: claims challenge).
         resource_metadata: URL of this API's protected resource metadata (RFC 9728 section 5.1).
 
     Example:
-        >>> InvalidTokenError("expired", {"expired_ago": 90}).headers["www-authenticate"]
+        >>> error = InvalidTokenError("expired", {"expired_for_seconds": 90})
+        >>> str(error)
+        'expired: The token has expired.'
+        >>> error.headers["www-authenticate"]
         'Bearer error="invalid_token", error_description="The token has expired."'
     """
 
@@ -129,8 +139,8 @@ class AccessError(EntraGuardError):
         claims: str = "",
         resource_metadata: str = "",
     ) -> None:
-        self.args = (reason,)
         self._reason = REASONS[reason]
+        self.args = (f"{reason}: {self._reason.client}",)
         self._facts = facts
         if scope or claims or resource_metadata or retry_after is not None:
             self.scope = scope
@@ -145,23 +155,13 @@ class AccessError(EntraGuardError):
         return dict(facts or {})
 
     @property
-    def reason(self) -> str:
-        """Return the stable name of the reason, such as 'wrong_audience'."""
-        return self._reason.name
-
-    @property
-    def code(self) -> str:
-        """Return `reason`; in Flask and Quart the HTTP status, as every werkzeug HTTPException has it."""
-        return self._reason.name
-
-    @property
     def status(self) -> int:
-        """The HTTP status of the answer."""
-        return self._reason.status
+        """The HTTP status of the response."""
+        return REASONS[self.reason].status
 
     @property
     def challenge(self) -> str:
-        """The value of WWW-Authenticate; empty where none belongs."""
+        """The value of WWW-Authenticate; empty where the response has none."""
         parameters = {
             "error": "insufficient_claims" if self.claims else self.oauth_error,
             "error_description": self._reason.client if self.oauth_error else "",
@@ -174,7 +174,7 @@ class AccessError(EntraGuardError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of the answer, names in lower case."""
+        """The headers of the response, names in lower case."""
         headers = {"content-type": "application/problem+json", "cache-control": "no-store"}
         if self.challenge:
             headers["www-authenticate"] = self.challenge
@@ -184,7 +184,7 @@ class AccessError(EntraGuardError):
 
     @property
     def body(self) -> bytes:
-        """The answer's body: a problem in JSON (RFC 9457), the same for all clients."""
+        """The body of the response: a problem in JSON (RFC 9457), the same for all clients."""
         problem = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -194,16 +194,25 @@ class AccessError(EntraGuardError):
         }
         return json.dumps(problem).encode()
 
-    def __str__(self) -> str:
+    def report(self) -> str:
+        """Return the operator's text on one line: what happened, the facts, and what to change.
+
+        For logs only: it names allow-lists and claim values, which a client must not learn.
+
+        Example:
+            >>> InvalidTokenError("expired", {"expired_for_seconds": 90}).report()
+            "expired: The token's lifetime is over. (expired_for_seconds=90) The client must ..."
+        """
         facts = ", ".join(
-            f"{name}={printable(value)}" for name, value in self.facts.items() if value or value == 0
+            f"{escape(name)}={printable(value)}" for name, value in self.facts.items() if value or value == 0
         )
-        between = f" ({facts})" if facts else ""
-        return f"{self.reason}: {self._reason.explanation}{between} {self._reason.fix}"
+        parts = [f"{self.reason}: {self._reason.explanation}", facts and f"({facts})", self._reason.fix]
+        return " ".join(filter(None, parts))
 
     def __reduce__(self) -> tuple[object, ...]:
+        """Pickle without the facts: a pickle leaves this process."""
         more = {"scope": self.scope, "retry_after": self.retry_after, "claims": self.claims}
-        return (type(self), (self.reason, self.facts), more | {"resource_metadata": self.resource_metadata})
+        return (type(self), (self.reason,), more | {"resource_metadata": self.resource_metadata})
 
 
 class MissingTokenError(AccessError):
@@ -217,23 +226,23 @@ class InvalidRequestError(AccessError):
 
 
 class InvalidTokenError(AccessError):
-    """The token is not one that this API accepts: 401."""
+    """The token is not valid for this API: 401."""
 
     oauth_error = "invalid_token"
 
 
 class InsufficientPermissionError(AccessError):
-    """The token is good, and does not permit this: 403."""
+    """The token is valid, but lacks a permission: 403."""
 
     oauth_error = "insufficient_scope"
 
 
 class KeysUnavailableError(AccessError):
-    """The token could not be judged, as no keys are at hand: 503, never a word about the token."""
+    """The token cannot be validated, because no signing keys are available: 503, and no challenge."""
 
     @property
     def challenge(self) -> str:
-        """Nothing: an outage is not a bad token."""
+        """Empty: an outage is not an invalid token."""
         return ""
 
 
@@ -245,14 +254,14 @@ _BY_STATUS: dict[int, type[AccessError]] = {
 }
 
 
-_KINDS: Final = {code: _BY_STATUS[reason.status] for code, reason in REASONS.items()} | {
+_CLASSES: Final = {code: _BY_STATUS[reason.status] for code, reason in REASONS.items()} | {
     "missing_token": MissingTokenError
 }
 
 
-def refusal(code: str, facts: Facts | Callable[[], Facts] | None = None, *, scope: str = "") -> AccessError:
-    """Build the error that belongs to a reason."""
-    return _KINDS[code](code, facts, scope=scope)
+def refusal(reason: str, facts: Facts | Callable[[], Facts] | None = None, *, scope: str = "") -> AccessError:
+    """Return a new error of the class that belongs to a reason."""
+    return _CLASSES[reason](reason, facts, scope=scope)
 
 
 def _quoted(value: str) -> str:
@@ -260,14 +269,48 @@ def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-_LONGEST_FACT = 200
+_LONGEST_FACT: Final = 200
+_MOST_ITEMS: Final = 20
+_LONGEST_LINE: Final = 4000
+
+
+def escape(text: str, *, longest: int = _LONGEST_LINE) -> str:
+    r"""Return text for a log or a terminal: on one line, in printable ASCII, and not longer than `longest`.
+
+    Everything that a client, a token or a server controls passes through here before it is logged. Control
+    characters, escape sequences, line separators, bidirectional overrides and everything else outside of
+    printable ASCII become escapes.
+
+    Example:
+        >>> escape("GET\n\x1b[2J")
+        'GET\\n\\x1b[2J'
+    """
+    cut = text[: longest + 1]
+    if not (cut.isascii() and cut.isprintable()):
+        cut = cut.encode("unicode_escape").decode("ascii")
+    return cut if len(cut) <= longest else f"{cut[:longest]}..."
 
 
 def printable(value: object) -> str:
-    """Write a fact on one line, whatever a stranger put into it: escaped, and cut at 200 characters."""
-    text = (
-        value
-        if isinstance(value, str) and value.isprintable() and " " not in value
-        else json.dumps(value, default=str)
-    )
-    return text if len(text) <= _LONGEST_FACT else f"{text[:_LONGEST_FACT]}..."
+    r"""Return a fact for a log line: escaped, in quotes where it holds spaces, cut at 200 characters.
+
+    Example:
+        >>> printable("Orders.Read"), printable(["a", "b\n"])
+        ('Orders.Read', '["a", "b\\\\n"]')
+    """
+    value = cleaned(value)
+    if isinstance(value, str):
+        return value if value and " " not in value else json.dumps(value)
+    return escape(json.dumps(value, default=repr), longest=_LONGEST_FACT)
+
+
+def cleaned(value: object) -> object:
+    """Return a fact for a structured log: each text in it escaped and cut, numbers as they are."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        items = islice(cast("Mapping[object, object]", value).items(), _MOST_ITEMS)
+        return {escape(str(name), longest=_LONGEST_FACT): cleaned(item) for name, item in items}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [cleaned(item) for item in islice(cast("Iterable[object]", value), _MOST_ITEMS)]
+    return escape(str(value), longest=_LONGEST_FACT)

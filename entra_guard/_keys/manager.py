@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from entra_guard._common.fork_lock import FORK_LOCK, load_late_imports
 from entra_guard._common.http import new_client
+from entra_guard._common.logs import get_logger
 from entra_guard._common.lru import LRUCache
 from entra_guard._common.single_flight import SingleFlight, wait
 from entra_guard._keys import snapshot_file
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from entra_guard._keys.fetch import Source
 
-log: Final = logging.getLogger("entra_guard.keys")
+log: Final = get_logger("entra_guard.keys")
 
 _system_random: Final = SystemRandom().random
 _ROUND: Final = "keys"

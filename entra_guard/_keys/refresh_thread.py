@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol
 
-log: Final = logging.getLogger("entra_guard.keys")
+from entra_guard._common.logs import get_logger
+
+log: Final = get_logger("entra_guard.keys")
 
 _SOONEST: Final = 0.05
 _LATEST: Final = 3600.0

@@ -13,7 +13,7 @@ from entra_guard._validation.checklist import POST_SIGNATURE_CHECKS, PRE_SIGNATU
 from entra_guard._validation.claims import Claims, read_claims, refuse_ambiguous
 from entra_guard._validation.issuer import Issuer
 from entra_guard._validation.jwks import KeyOrigin, SigningKey
-from entra_guard.errors import AccessError, printable
+from entra_guard.errors import AccessError, escape, printable
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def _line(step: Step, width: int) -> str:
 
 
 def _words(value: object) -> str:
-    """A value in words, on one line: what a stranger put into a token must not write lines of its own."""
-    return value if isinstance(value, str) and value.isprintable() else printable(value)
+    """Return a value on one line, escaped: it may come from a forged token."""
+    return escape(value) if isinstance(value, str) else printable(value)
 
 
 def walk(token: bytes, policy: Policy, serving: ActiveKeys | None, now: float) -> tuple[Step, ...]:

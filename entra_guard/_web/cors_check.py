@@ -6,13 +6,14 @@ network error instead of 401 (Fetch standard, section 4.9). Decides nothing; kno
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final, cast
+
+from entra_guard._common.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-log: Final = logging.getLogger("entra_guard")
+log: Final = get_logger("entra_guard")
 
 _DEEP_ENOUGH: Final = 50
 

@@ -6,9 +6,10 @@ application that does not check the method would do its work for it, so no appli
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import TYPE_CHECKING, Any, Final, cast
+
+from entra_guard._common.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-log: Final = logging.getLogger("entra_guard")
+log: Final = get_logger("entra_guard")
 
 _SETTINGS: Final = 'allow_origins=[...], allow_headers=["Authorization"], expose_headers=["WWW-Authenticate"]'
 

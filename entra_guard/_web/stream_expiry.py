@@ -6,10 +6,12 @@ What is no stream is left alone: a slow answer, or work after the last byte.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+
+from entra_guard._common.logs import get_logger
+from entra_guard.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-log: Final = logging.getLogger("entra_guard")
+log: Final = get_logger("entra_guard")
 
 POLICY_VIOLATION: Final = 1008  # RFC 6455 section 7.4.1
 
@@ -49,7 +51,7 @@ async def run_for(
 
         await app(scope, receive, timed)
     if lifetime.cancelled_caught and is_open:
-        log.info("%s %s: ended, its token has expired", scope["type"], scope["path"])
+        log.info("%s %s: stream closed, the token has expired", scope["type"], printable(scope["path"]))
         await send(dict(_ENDS[scope["type"]]))
 
 

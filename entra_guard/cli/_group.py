@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from entra_guard.cli._program import NAME, program
-from entra_guard.errors import ConfigurationError, EntraGuardError
+from entra_guard.errors import AccessError, ConfigurationError, EntraGuardError, escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,9 +55,15 @@ class VerbGroup(click.Group):
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
-            raise click.UsageError(str(error)) from None
+            raise click.UsageError(_lines(error)) from None
         except EntraGuardError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(_lines(error)) from None
+
+
+def _lines(error: EntraGuardError) -> str:
+    """Return an error's text for a terminal: line by line, each escaped."""
+    text = error.report() if isinstance(error, AccessError) else str(error)
+    return "\n".join(escape(line) for line in text.splitlines())
 
 
 @click.command(

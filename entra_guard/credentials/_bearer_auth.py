@@ -7,13 +7,13 @@ The token is fetched by the credential, never by a request yielded here: what is
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from entra_guard._common.http import is_safe
+from entra_guard._common.logs import get_logger
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._base import check_scopes
 from entra_guard.credentials._challenge import claims_asked
@@ -33,7 +33,7 @@ else:
         _bases = (httpx.Auth, httpx2.Auth)
     _Auth = type("_Auth", _bases, {})
 
-log: Final = logging.getLogger("entra_guard.credentials")
+log: Final = get_logger("entra_guard.credentials")
 _UNAUTHORIZED: Final = 401
 
 

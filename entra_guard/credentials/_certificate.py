@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
+from entra_guard._common.logs import get_logger
 from entra_guard.credentials import _files
 from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential
 from entra_guard.credentials._client_certificate import UnusableCertificateError, read_certificate
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from entra_guard.credentials._client_certificate import Algorithm, ClientCertificate
     from entra_guard.credentials._settings import Settings
 
-log: Final = logging.getLogger("entra_guard.credentials")
+log: Final = get_logger("entra_guard.credentials")
 
 _WARN_BEFORE: Final = 30 * 24 * 3600.0
 _DAY: Final = 24 * 3600.0

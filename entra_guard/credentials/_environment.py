@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
+from entra_guard._common.logs import get_logger
 from entra_guard.credentials._application import ClientSecretCredential
 from entra_guard.credentials._base import Credential
 from entra_guard.credentials._certificate import CertificateCredential
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from entra_guard.credentials._cache.token import AccessToken
 
-log: Final = logging.getLogger("entra_guard.credentials")
+log: Final = get_logger("entra_guard.credentials")
 
 
 @dataclass(frozen=True, slots=True)

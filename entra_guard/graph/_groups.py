@@ -5,7 +5,6 @@ Microsoft: "Groups overage claim". The URL in such a token is that of a retired 
 
 from __future__ import annotations
 
-import logging
 import time
 from functools import partial
 from itertools import islice
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from msgspec.structs import replace
 
 from entra_guard._common.guid import is_guid
+from entra_guard._common.logs import get_logger
 from entra_guard._common.lru import LRUCache
 from entra_guard._common.single_flight import SingleFlight, wait, wait_async
 from entra_guard.credentials._azure import adapted, needs_event_loop
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from entra_guard.principal import Principal
 
-log: Final = logging.getLogger("entra_guard.graph")
+log: Final = get_logger("entra_guard.graph")
 
 _REMEMBERED: Final = 20_000
 _MOST_GROUPS: Final = 11_000

@@ -137,8 +137,9 @@ def test_an_issuer_that_stands_for_any_tenant_is_no_openid_issuer(office):
     )
     there = Elsewhere(office, documents)
     guard = there.guard(authority=Authority.openid(url))
-    with pytest.raises(AccessError, match="any tenant"):
+    with pytest.raises(AccessError) as caught:
         guard.verify(there.token(f"https://login.microsoftonline.com/{TENANT}/v2.0"))
+    assert "any tenant" in str(caught.value.facts["detail"])
 
 
 def test_a_domain_of_external_ids_own_is_named_as_such(office):

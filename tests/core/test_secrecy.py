@@ -10,8 +10,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from entra_guard import AccessError
+from entra_guard import AccessError, FetchError
 from entra_guard.asgi import GuardMiddleware
+from entra_guard.errors import InsufficientPermissionError
 
 PRESETS = [
     None,
@@ -25,6 +26,9 @@ PRESETS = [
     "graph-token",
     "guest",
 ]
+
+
+FOREIGN = "api://another"
 
 
 def secrets_of(token: str) -> list[str]:
@@ -141,13 +145,47 @@ def test_what_strangers_send_is_not_kept(office):
     assert kept < 100_000
 
 
-def test_an_error_survives_pickling(office):
+def test_text_repr_args_and_pickles_of_a_refusal_carry_the_clients_sentence_only(office):
     with pytest.raises(AccessError) as caught:
-        office.guard().verify(office.token(preset="expired"))
-    again = pickle.loads(pickle.dumps(caught.value))
-    assert (again.reason, again.status, again.facts, str(again)) == (
-        "expired",
-        401,
-        caught.value.facts,
-        str(caught.value),
+        office.guard().verify(office.token(claims={"aud": FOREIGN}))
+    error = caught.value
+    again = pickle.loads(pickle.dumps(error))
+    sentence = "wrong_audience: The token was issued for another API."
+    assert (str(error), error.args, repr(error)) == (
+        sentence,
+        (sentence,),
+        f"InvalidTokenError('{sentence}')",
     )
+    assert (str(again), repr(again), again.args) == (str(error), repr(error), error.args)
+    assert (again.reason, again.status, again.headers, again.body) == (
+        "wrong_audience",
+        401,
+        error.headers,
+        error.body,
+    )
+    assert FOREIGN.encode() not in pickle.dumps(error)
+    assert sentence in "".join(traceback.format_exception(error))
+    assert FOREIGN not in "".join(traceback.format_exception(error))
+    assert FOREIGN in error.report()
+
+
+def test_a_pickled_refusal_keeps_its_challenge():
+    error = InsufficientPermissionError("missing_scope", {"has": []}, scope="Orders.Read", retry_after=3.0)
+    again = pickle.loads(pickle.dumps(error))
+    assert again.headers == error.headers
+    assert 'scope="Orders.Read"' in again.challenge
+
+
+def test_a_fetch_error_survives_pickling():
+    error = FetchError("dns", "https://login.example/", "the host name does not resolve", retry_after=2.0)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), vars(again)) == (str(error), vars(error))
+
+
+def test_the_log_gets_the_report_with_the_facts(office, caplog):
+    app = Starlette()
+    app.add_middleware(GuardMiddleware, guard=office.guard())
+    token = office.token(claims={"aud": FOREIGN})
+    TestClient(app).get("/orders", headers={"Authorization": f"Bearer {token}"})
+    assert FOREIGN in caplog.text
+    assert office.api.client_id in caplog.text

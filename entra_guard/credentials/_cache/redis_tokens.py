@@ -6,12 +6,12 @@ here: whoever could write them would own the API.
 
 from __future__ import annotations
 
-import logging
 import time
 import weakref
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from entra_guard._common.logs import get_logger
 from entra_guard._common.single_flight import SingleFlight, wait
 from entra_guard.credentials._cache.encryption import NotSealedByUsError, TokenCipher
 from entra_guard.errors import ConfigurationError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-log: Final = logging.getLogger("entra_guard.credentials")
+log: Final = get_logger("entra_guard.credentials")
 
 _TIMEOUT: Final = 0.5
 """Seconds for Redis to answer: asking Entra instead takes about as long."""

@@ -7,13 +7,13 @@ end; and where Entra fails, one that is still valid is found here even by a proc
 from __future__ import annotations
 
 import json
-import logging
 import time
 import uuid
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol
 
+from entra_guard._common.logs import get_logger
 from entra_guard.credentials._cache.token import SKEW
 from entra_guard.errors import TokenAcquisitionError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from entra_guard.credentials._cache.token import AccessToken
 
-log: Final = logging.getLogger("entra_guard.credentials")
+log: Final = get_logger("entra_guard.credentials")
 
 TURN: Final = 12.0
 """Seconds that a process has for asking: longer than a request with its one repetition takes."""

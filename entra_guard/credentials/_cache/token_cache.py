@@ -5,13 +5,13 @@ Knows no HTTP and no credential: it is given a way to ask. Readers take no lock.
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from entra_guard._common.logs import get_logger
 from entra_guard._common.lru import LRUCache
 from entra_guard._common.single_flight import SingleFlight
 from entra_guard.credentials._cache import failures
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 _system_random: Final = SystemRandom().random
-log: Final = logging.getLogger("entra_guard.credentials")
+log: Final = get_logger("entra_guard.credentials")
 
 REMEMBERED: Final = 20_000
 _FAILURES: Final = 2_000
