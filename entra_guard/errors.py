@@ -155,9 +155,19 @@ class AccessError(EntraGuardError):
         return dict(facts or {})
 
     @property
+    def reason(self) -> str:
+        """The stable name of the reason, such as 'wrong_audience'."""
+        return self._reason.name
+
+    @property
+    def code(self) -> str:
+        """The same as `reason`; in Flask and Quart the HTTP status, as in every HTTPException of werkzeug."""
+        return self._reason.name
+
+    @property
     def status(self) -> int:
         """The HTTP status of the response."""
-        return REASONS[self.reason].status
+        return self._reason.status
 
     @property
     def challenge(self) -> str:
