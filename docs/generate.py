@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md and docs/*.md: `python docs/generate.py`, or `--check` to compare only.
+"""Write the generated parts of README.md and docs/: `python docs/generate.py`; `--check` compares only.
 
 A generated part is between `<!-- generated: NAME -->` and `<!-- end -->`. Its text comes from the code.
 """
