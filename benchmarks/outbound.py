@@ -31,7 +31,7 @@ HERD = 50
 BAR = 10
 
 
-class Office:
+class Fixture:
     """An emulator over https, an application, and the names of many APIs."""
 
     def __init__(self, entra: Emulator) -> None:
@@ -185,7 +185,7 @@ def shown(measured: tuple[float, float]) -> str:
     return f"{ratio:.1f}x ({microseconds:.2f} µs)"
 
 
-def at_hand(office: Office, *, peers: bool) -> None:
+def at_hand(fixture: Fixture, *, peers: bool) -> None:
     rows: dict[str, list[str]] = {}
 
     def add(name: str, cell: str) -> None:
@@ -195,36 +195,38 @@ def at_hand(office: Office, *, peers: bool) -> None:
         scopes = names(count)
         plain = {scope: number for number, scope in enumerate(scopes)}
         look_up = around(scopes, plain.__getitem__)
-        before = office.entra.count("token")
-        credential = office.filled(scopes)
+        before = fixture.entra.count("token")
+        credential = fixture.filled(scopes)
         add("plain dictionary look-up", f"1x ({per_look_up(look_up, 200_000):.3f} µs)")
         add("ours, get_token", shown(pair(around(scopes, credential.get_token), look_up)))
         add("ours, await aget_token", shown(in_a_loop(credential.aget_token, scopes, plain.__getitem__)))
         add("get_token, beside the bare expression", shown(beside_the_bare_expression(credential, plain)))
         if peers:
-            for name, cell in peers_at_hand(office, scopes, plain):
+            for name, cell in peers_at_hand(fixture, scopes, plain):
                 add(name, cell)
-        assert office.entra.count("token") == before, "a token was fetched where one was at hand"
+        assert fixture.entra.count("token") == before, "a token was fetched where one was at hand"
     head = ("a token at hand, as ratio to the look-up", *(f"{count:,} tokens" for count in COUNTS), "bar")
     bars = {name: f"<= {BAR}x, flat" for name in rows if name.startswith("ours")}
     table("A token at hand", head, [(name, *cells, bars.get(name, "")) for name, cells in rows.items()])
 
 
-def peers_at_hand(office: Office, scopes: Sequence[str], plain: dict[str, int]) -> Iterator[tuple[str, str]]:
+def peers_at_hand(
+    fixture: Fixture, scopes: Sequence[str], plain: dict[str, int]
+) -> Iterator[tuple[str, str]]:
     import azure.identity
     import azure.identity.aio
     from authlib.integrations.httpx_client import OAuth2Client
 
     look_up = around(scopes, plain.__getitem__)
-    cache = office.msal_cache(scopes)
-    app, sync = office.msal(cache), office.azure(azure.identity, _cache=cache)
+    cache = fixture.msal_cache(scopes)
+    app, sync = fixture.msal(cache), fixture.azure(azure.identity, _cache=cache)
     yield "MSAL", shown(pair(around(scopes, lambda s: app.acquire_token_for_client([s])), look_up))
     yield "azure-identity", shown(pair(around(scopes, sync.get_token), look_up))
-    asynchronous = office.azure(azure.identity.aio, cache=cache)
+    asynchronous = fixture.azure(azure.identity.aio, cache=cache)
     found = in_a_loop(asynchronous.get_token, scopes, plain.__getitem__)
     yield "azure-identity, aio", shown(found)
     # Authlib keeps one token per client, so many tokens are a dictionary of clients.
-    one = office.authlib(OAuth2Client, scopes[0], {"access_token": "x", "expires_at": time.time() + 3600})
+    one = fixture.authlib(OAuth2Client, scopes[0], {"access_token": "x", "expires_at": time.time() + 3600})
     clients = dict.fromkeys(scopes, one)
 
     def ensured(scope: str) -> object:
@@ -247,49 +249,49 @@ async def in_tasks(get: Callable[[], Awaitable[object]]) -> None:
     await asyncio.gather(*(get() for _ in range(HERD)))
 
 
-def requests_of(office: Office, herd: Work) -> int:
+def requests_of(fixture: Fixture, herd: Work) -> int:
     """Token requests sent, with an authority that takes a tenth of a second, as a real one does."""
-    before = office.entra.count("token")
-    with office.entra.failing("token", "slow", delay=0.1):
+    before = fixture.entra.count("token")
+    with fixture.entra.failing("token", "slow", delay=0.1):
         herd()
-    return office.entra.count("token") - before
+    return fixture.entra.count("token") - before
 
 
-def herds(office: Office, *, peers: bool) -> None:
-    ours, also = office.ours(), office.ours()
+def herds(fixture: Fixture, *, peers: bool) -> None:
+    ours, also = fixture.ours(), fixture.ours()
     rows: list[tuple[object, ...]] = [
-        ("ours, threads", requests_of(office, lambda: in_threads(lambda: ours.get_token(office.api))), 1),
+        ("ours, threads", requests_of(fixture, lambda: in_threads(lambda: ours.get_token(fixture.api))), 1),
         (
             "ours, tasks",
-            requests_of(office, lambda: asyncio.run(in_tasks(lambda: also.aget_token(office.api)))),
+            requests_of(fixture, lambda: asyncio.run(in_tasks(lambda: also.aget_token(fixture.api)))),
             1,
         ),
     ]
     if peers:
-        rows += [(name, requests_of(office, herd), "") for name, herd in peer_herds(office)]
+        rows += [(name, requests_of(fixture, herd), "") for name, herd in peer_herds(fixture)]
     table(f"{HERD} cold callers at once", ("", "token requests sent", "bar"), rows)
     ours.close()
     also.close()
 
 
-def peer_herds(office: Office) -> Iterator[tuple[str, Work]]:
+def peer_herds(fixture: Fixture) -> Iterator[tuple[str, Work]]:
     import azure.identity
     import azure.identity.aio
     from authlib.integrations.httpx_client import AsyncOAuth2Client
 
-    app, sync = office.msal(), office.azure(azure.identity)
-    yield "MSAL, threads", lambda: in_threads(lambda: app.acquire_token_for_client([office.api]))
-    yield "azure-identity, threads", lambda: in_threads(lambda: sync.get_token(office.api))
+    app, sync = fixture.msal(), fixture.azure(azure.identity)
+    yield "MSAL, threads", lambda: in_threads(lambda: app.acquire_token_for_client([fixture.api]))
+    yield "azure-identity, threads", lambda: in_threads(lambda: sync.get_token(fixture.api))
 
     async def azure_tasks() -> None:
-        async with office.azure(azure.identity.aio) as credential:
-            await in_tasks(lambda: credential.get_token(office.api))
+        async with fixture.azure(azure.identity.aio) as credential:
+            await in_tasks(lambda: credential.get_token(fixture.api))
 
     yield "azure-identity aio, tasks", lambda: asyncio.run(azure_tasks())
 
     async def authlib_tasks() -> None:
         expired = {"access_token": "x", "expires_at": time.time() - 1}
-        async with office.authlib(AsyncOAuth2Client, office.api, expired) as client:
+        async with fixture.authlib(AsyncOAuth2Client, fixture.api, expired) as client:
             await in_tasks(lambda: client.ensure_active_token(client.token))
 
     yield "Authlib async, tasks", lambda: asyncio.run(authlib_tasks())
@@ -298,7 +300,7 @@ def peer_herds(office: Office) -> Iterator[tuple[str, Work]]:
 # --- memory ------------------------------------------------------------------------------------------
 
 
-def bytes_each(office: Office, fill: Callable[[Sequence[str]], object], count: int) -> float:
+def bytes_each(fixture: Fixture, fill: Callable[[Sequence[str]], object], count: int) -> float:
     """Bytes per token beyond the token itself, with scopes that somebody else keeps."""
     scopes = names(count)
     fill(scopes[:10])  # imports and first-time allocations are not per entry
@@ -309,15 +311,17 @@ def bytes_each(office: Office, fill: Callable[[Sequence[str]], object], count: i
     used, _peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     del kept
-    return used / count - sys.getsizeof(f"{0:07d}{office.token}")
+    return used / count - sys.getsizeof(f"{0:07d}{fixture.token}")
 
 
-def memory(office: Office, *, peers: bool) -> None:
-    fills: list[tuple[str, Callable[[Sequence[str]], object], str]] = [("ours", office.filled, "<= 400")]
+def memory(fixture: Fixture, *, peers: bool) -> None:
+    fills: list[tuple[str, Callable[[Sequence[str]], object], str]] = [("ours", fixture.filled, "<= 400")]
     if peers:
-        fills.append(("MSAL and azure-identity", office.msal_cache, ""))
+        fills.append(("MSAL and azure-identity", fixture.msal_cache, ""))
     counts = (1_000, 10_000)
-    rows = [(name, *(f"{bytes_each(office, fill, n):.0f}" for n in counts), bar) for name, fill, bar in fills]
+    rows = [
+        (name, *(f"{bytes_each(fixture, fill, n):.0f}" for n in counts), bar) for name, fill, bar in fills
+    ]
     head = ("bytes per entry beyond the token", *(f"{count:,} tokens" for count in counts), "bar")
     table("Memory", head, rows)
 
@@ -325,10 +329,10 @@ def memory(office: Office, *, peers: bool) -> None:
 def main() -> None:
     peers = all(importlib.util.find_spec(name) for name in ("msal", "azure", "authlib"))
     with Emulator(https=True) as entra:
-        office = Office(entra)
-        at_hand(office, peers=peers)
-        herds(office, peers=peers)
-        memory(office, peers=peers)
+        fixture = Fixture(entra)
+        at_hand(fixture, peers=peers)
+        herds(fixture, peers=peers)
+        memory(fixture, peers=peers)
     if not peers:
         print('\nThe peers are not installed: pip install "entra-guard[peers]"')
 

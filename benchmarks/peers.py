@@ -11,48 +11,48 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from benchmarks._measure import enough, pair, per_call, table
-from benchmarks._office import Office
+from benchmarks._fixture import Fixture
 from benchmarks.validation import bare_rsa
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 
-def pyjwt(office: Office, token: str) -> Callable[[], object]:
+def pyjwt(fixture: Fixture, token: str) -> Callable[[], object]:
     kid = jwt.get_unverified_header(token)["kid"]
-    serving = office.guard()._key_manager.serving
+    serving = fixture.guard()._key_manager.serving
     key, issuer = serving.by_kid[kid].public_key, serving.issuer.v2
-    return lambda: jwt.decode(token, key, algorithms=["RS256"], audience=office.api.client_id, issuer=issuer)
+    return lambda: jwt.decode(token, key, algorithms=["RS256"], audience=fixture.api.client_id, issuer=issuer)
 
 
-def pyjwt_with_client(office: Office, token: str, url: str) -> Callable[[], object]:
-    client = jwt.PyJWKClient(f"{url}/{office.entra.tenant_id}/discovery/v2.0/keys")
+def pyjwt_with_client(fixture: Fixture, token: str, url: str) -> Callable[[], object]:
+    client = jwt.PyJWKClient(f"{url}/{fixture.entra.tenant_id}/discovery/v2.0/keys")
     issuer = jwt.decode(token, options={"verify_signature": False})["iss"]
 
     def work() -> object:
         key = client.get_signing_key_from_jwt(token)
-        return jwt.decode(token, key, algorithms=["RS256"], audience=office.api.client_id, issuer=issuer)
+        return jwt.decode(token, key, algorithms=["RS256"], audience=fixture.api.client_id, issuer=issuer)
 
     work()
     return work
 
 
-def key_set(office: Office) -> dict[str, Any]:
+def key_set(fixture: Fixture) -> dict[str, Any]:
     import httpx
 
-    with httpx.Client(transport=office.entra.transport) as client:
+    with httpx.Client(transport=fixture.entra.transport) as client:
         document: dict[str, Any] = client.get(
-            f"{office.entra.url}/{office.entra.tenant_id}/discovery/v2.0/keys"
+            f"{fixture.entra.url}/{fixture.entra.tenant_id}/discovery/v2.0/keys"
         ).json()
         return document
 
 
-def joserfc(office: Office, token: str) -> Callable[[], object]:
+def joserfc(fixture: Fixture, token: str) -> Callable[[], object]:
     from joserfc import jwt as jose
     from joserfc.jwk import KeySet
 
-    keys = KeySet.import_key_set(key_set(office))
-    registry = jose.JWTClaimsRegistry(aud={"essential": True, "value": office.api.client_id})
+    keys = KeySet.import_key_set(key_set(fixture))
+    registry = jose.JWTClaimsRegistry(aud={"essential": True, "value": fixture.api.client_id})
 
     def work() -> None:
         registry.validate(jose.decode(token, keys, algorithms=["RS256"]).claims)
@@ -60,27 +60,27 @@ def joserfc(office: Office, token: str) -> Callable[[], object]:
     return work
 
 
-def authlib(office: Office, token: str) -> Callable[[], object]:
+def authlib(fixture: Fixture, token: str) -> Callable[[], object]:
     warnings.filterwarnings("ignore", message=".*authlib.jose", category=DeprecationWarning)
     from authlib.jose import JsonWebKey, JsonWebToken
 
     tool = JsonWebToken(["RS256"])
-    keys = JsonWebKey.import_key_set(key_set(office))
-    wanted = {"aud": {"essential": True, "value": office.api.client_id}}
+    keys = JsonWebKey.import_key_set(key_set(fixture))
+    wanted = {"aud": {"essential": True, "value": fixture.api.client_id}}
     return lambda: tool.decode(token, keys, claims_options=wanted).validate()
 
 
-def fastapi_azure_auth(office: Office, token: str, url: str) -> Callable[[], Awaitable[object]]:
+def fastapi_azure_auth(fixture: Fixture, token: str, url: str) -> Callable[[], Awaitable[object]]:
     from fastapi.security import SecurityScopes
     from fastapi_azure_auth import SingleTenantAzureAuthorizationCodeBearer
     from starlette.requests import Request
 
     scheme = SingleTenantAzureAuthorizationCodeBearer(
-        app_client_id=office.api.client_id,
-        tenant_id=office.entra.tenant_id,
-        scopes={f"api://{office.api.client_id}/Orders.Read": "read"},
+        app_client_id=fixture.api.client_id,
+        tenant_id=fixture.entra.tenant_id,
+        scopes={f"api://{fixture.api.client_id}/Orders.Read": "read"},
     )
-    scheme.openid_config.config_url = f"{url}/{office.entra.tenant_id}/v2.0/.well-known/openid-configuration"
+    scheme.openid_config.config_url = f"{url}/{fixture.entra.tenant_id}/v2.0/.well-known/openid-configuration"
     headers = [(b"authorization", b"Bearer " + token.encode())]
 
     async def work() -> object:
@@ -110,24 +110,24 @@ def pair_async(work: Callable[[], Awaitable[object]], baseline: Callable[[], obj
 
 
 def main() -> None:
-    office = Office()
-    with office.entra as entra:
-        token = office.token()
-        rsa = bare_rsa(office, token.encode())
-        forgetful, remembering = office.guard(cache_size=0), office.guard()
+    fixture = Fixture()
+    with fixture.entra as entra:
+        token = fixture.token()
+        rsa = bare_rsa(fixture, token.encode())
+        forgetful, remembering = fixture.guard(cache_size=0), fixture.guard()
         subjects: dict[str, Callable[[], object]] = {
             "entra_guard, first sight": lambda: forgetful.verify(token),
             "entra_guard, second sight": lambda: remembering.verify(token),
-            "PyJWT decode": pyjwt(office, token),
-            "PyJWT with PyJWKClient": pyjwt_with_client(office, token, entra.url),
-            "joserfc": joserfc(office, token),
-            "Authlib": authlib(office, token),
+            "PyJWT decode": pyjwt(fixture, token),
+            "PyJWT with PyJWKClient": pyjwt_with_client(fixture, token, entra.url),
+            "joserfc": joserfc(fixture, token),
+            "Authlib": authlib(fixture, token),
         }
         rows: list[tuple[object, ...]] = []
         for name, work in subjects.items():
             microseconds, ratio = pair(work, rsa, rounds=9)
             rows.append((name, f"{microseconds:.1f}", f"{ratio:.2f}"))
-        microseconds, ratio = pair_async(fastapi_azure_auth(office, token, entra.url), rsa)
+        microseconds, ratio = pair_async(fastapi_azure_auth(fixture, token, entra.url), rsa)
         rows.append(("fastapi-azure-auth", f"{microseconds:.1f}", f"{ratio:.2f}"))
     table("The same token, others", ("", "µs", "ratio to the bare RSA check"), rows)
 

@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from benchmarks._measure import table
-from benchmarks._office import Office
+from benchmarks._fixture import Fixture
 from entra_guard.asgi import GuardMiddleware
 
 
@@ -67,9 +67,9 @@ async def microseconds(app: Any, scope: dict[str, Any], number: int) -> float:
     return (time.perf_counter() - began) / number * 1e6
 
 
-async def in_process(office: Office) -> list[tuple[object, ...]]:
-    guarded = app_with(Middleware(GuardMiddleware, guard=office.guard()))
-    idle, scope = app_with(Middleware(Nothing)), scope_for(office.token())
+async def in_process(fixture: Fixture) -> list[tuple[object, ...]]:
+    guarded = app_with(Middleware(GuardMiddleware, guard=fixture.guard()))
+    idle, scope = app_with(Middleware(Nothing)), scope_for(fixture.token())
     added, whole = [], []
     for _ in range(41):
         base = await microseconds(idle, scope, 1000)
@@ -83,9 +83,9 @@ def serve_here(kind: str, port: int) -> None:
     """Print a token, and serve until interrupted: what `serve` starts in a process of its own."""
     import uvicorn
 
-    office = Office()
-    guarded = Middleware(GuardMiddleware, guard=office.guard())
-    print(office.token(), flush=True)
+    fixture = Fixture()
+    guarded = Middleware(GuardMiddleware, guard=fixture.guard())
+    print(fixture.token(), flush=True)
     app = app_with(guarded if kind == "guarded" else Middleware(Nothing))
     uvicorn.run(app, port=port, log_level="critical", loop="uvloop")
 
@@ -128,11 +128,11 @@ def under_uvicorn(kind: str, port: int) -> tuple[object, ...]:
 
 
 def main() -> None:
-    office = Office()
+    fixture = Fixture()
     table(
         "A whole request, in process",
         ("bare app, µs", "the guard adds, µs", "bar"),
-        asyncio.run(in_process(office)),
+        asyncio.run(in_process(fixture)),
     )
     if shutil.which("wrk") is None or shutil.which("taskset") is None:
         print("\nwrk or taskset is missing: no load test (Debian: apt-get install wrk util-linux)")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from benchmarks._keepers_of_keys import HOUR, KEEPERS, Keeper, Ours
+from benchmarks._candidates import HOUR, CANDIDATES, Candidate, Ours
 from entra_guard.emulator import AppRegistration, Emulator
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Stage:
 
     entra: Emulator
     api: AppRegistration
-    keeper: Keeper
+    candidate: Candidate
     client: httpx.AsyncClient
 
     def __post_init__(self) -> None:
@@ -59,8 +59,8 @@ class Stage:
 
     async def warm(self, *, then: float) -> None:
         """Fetch the keys, and let so many seconds pass."""
-        assert (await self.ask(self.good(1)[0]))[0] == 200, self.keeper.name
-        self.keeper.age(then)
+        assert (await self.ask(self.good(1)[0]))[0] == 200, self.candidate.name
+        self.candidate.age(then)
         self.entra.clear_requests()
 
     async def ask(self, token: str) -> tuple[int, float]:
@@ -148,7 +148,7 @@ async def new_key_in_flood(stage: Stage) -> Outcome:
 
 
 async def outage(stage: Stage) -> Outcome:
-    await stage.warm(then=stage.keeper.expires_after)
+    await stage.warm(then=stage.candidate.expires_after)
     stage.entra.fail("all", "503")
     return await burst(stage, stage.good(20))
 
@@ -160,19 +160,19 @@ async def long_outage(stage: Stage) -> Outcome:
 
 
 async def silent(stage: Stage) -> Outcome:
-    await stage.warm(then=stage.keeper.expires_after)
+    await stage.warm(then=stage.candidate.expires_after)
     stage.entra.fail("all", "silent")
     return await burst(stage, stage.good(20))
 
 
 async def slow(stage: Stage) -> Outcome:
-    await stage.warm(then=stage.keeper.expires_after)
+    await stage.warm(then=stage.candidate.expires_after)
     stage.entra.fail("keys", "slow", delay=1.0)
     return await burst(stage, stage.good(20))
 
 
 async def empty_once(stage: Stage) -> Outcome:
-    await stage.warm(then=stage.keeper.expires_after)
+    await stage.warm(then=stage.candidate.expires_after)
     stage.entra.fail_next("keys", "empty")
     await burst(stage, stage.good(1))
     await asyncio.sleep(0.2)
@@ -223,7 +223,7 @@ SCENES: Final = (
 )
 
 
-def play(scene: Scene, kind: type[Keeper]) -> Outcome:
+def play(scene: Scene, kind: type[Candidate]) -> Outcome:
     """Play one scene with one of the six."""
     with Emulator(seed=1) as entra:
         api = entra.register_app("Orders API", app_roles=["Orders.Read"])
@@ -236,10 +236,10 @@ def play(scene: Scene, kind: type[Keeper]) -> Outcome:
             curtain.cancel()
 
 
-async def _played(scene: Scene, keeper: Keeper, entra: Emulator, api: AppRegistration) -> Outcome:
-    transport = httpx.ASGITransport(keeper.app, raise_app_exceptions=False)
+async def _played(scene: Scene, candidate: Candidate, entra: Emulator, api: AppRegistration) -> Outcome:
+    transport = httpx.ASGITransport(candidate.app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://api.example", timeout=None) as client:
-        return await scene.play(Stage(entra, api, keeper, client))
+        return await scene.play(Stage(entra, api, candidate, client))
 
 
 TIE_FETCHES: Final = 1
@@ -269,13 +269,13 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     packages = ("PyJWT", "fastapi-azure-auth", "fastmcp", "jwks-client")
     print(f"{time.strftime('%Y-%m-%d')}, {', '.join(f'{name} {version(name)}' for name in packages)}\n")
-    print(f"| what happens | {' | '.join(kind.name for kind in KEEPERS)} |")
-    print(f"|{'---|' * (len(KEEPERS) + 1)}", flush=True)
+    print(f"| what happens | {' | '.join(kind.name for kind in CANDIDATES)} |")
+    print(f"|{'---|' * (len(CANDIDATES) + 1)}", flush=True)
     beaten: list[str] = []
-    for kind in KEEPERS:
+    for kind in CANDIDATES:
         play(SCENES[0], kind)  # a rehearsal: what a process pays once is nobody's fault
     for scene in SCENES:
-        outcomes: dict[Any, Outcome] = {kind: play(scene, kind) for kind in KEEPERS}
+        outcomes: dict[Any, Outcome] = {kind: play(scene, kind) for kind in CANDIDATES}
         print(f"| {scene.name} | {' | '.join(map(str, outcomes.values()))} |", flush=True)
         beaten += [
             f"{kind.name}: {scene.name}"

@@ -16,19 +16,19 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from benchmarks._measure import pair, per_call, table
-from benchmarks._office import Office
+from benchmarks._fixture import Fixture
 from entra_guard import AccessError, Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def bare_rsa(office: Office, token: bytes) -> Callable[[], object]:
+def bare_rsa(fixture: Fixture, token: bytes) -> Callable[[], object]:
     """The floor of any first sight: cryptography's verify, on prepared bytes."""
     signing_input, _, signature = token.rpartition(b".")
     raw = pybase64.urlsafe_b64decode(signature + b"==")
     kid = jwt.get_unverified_header(token.decode())["kid"]
-    key = office.guard()._key_manager.serving.by_kid[kid].public_key
+    key = fixture.guard()._key_manager.serving.by_kid[kid].public_key
     padding, digest = PKCS1v15(), SHA256()
     return lambda: key.verify(raw, signing_input, padding, digest)
 
@@ -37,25 +37,29 @@ def refused(guard: Guard, token: bytes) -> Callable[[], object]:
     return refused_each(guard, repeat(token))
 
 
-def first_sight(office: Office) -> None:
-    token = office.token().encode()
-    rsa = bare_rsa(office, token)
-    forgetful = office.guard(cache_size=0)
-    cooling, unknown = office.guard(cache_size=0), office.token(preset="unknown-kid").encode()
+def first_sight(fixture: Fixture) -> None:
+    token = fixture.token().encode()
+    rsa = bare_rsa(fixture, token)
+    forgetful = fixture.guard(cache_size=0)
+    cooling, unknown = fixture.guard(cache_size=0), fixture.token(preset="unknown-kid").encode()
     for _ in range(3):
         refused(cooling, unknown)()
-    ever_new = strangers(office, 4000)
+    ever_new = forged_kids(fixture, 4000)
     subjects: list[tuple[str, Callable[[], object], str]] = [
         ("bare RSA check (cryptography)", rsa, ""),
         ("first sight, nothing remembered but the keys", lambda: forgetful.verify(token), "<= 1.35"),
         ("refusing garbage", refused(forgetful, b"x.y" * 400), "<= 0.25"),
         ("refusing three segments of garbage", refused(forgetful, b"eyJhbGci.abcd.efgh"), "<= 0.25"),
-        ("refusing an expired token", refused(forgetful, office.token(preset="expired").encode()), "<= 0.25"),
+        (
+            "refusing an expired token",
+            refused(forgetful, fixture.token(preset="expired").encode()),
+            "<= 0.25",
+        ),
         ("refusing an unknown kid during cooldown", refused(cooling, unknown), "<= 0.25"),
         ("refusing ever new kids during cooldown", refused_each(cooling, ever_new), ""),
         (
             "refusing a forged signature",
-            refused(forgetful, office.token(preset="forged").encode()),
+            refused(forgetful, fixture.token(preset="forged").encode()),
             "first sight",
         ),
     ]
@@ -74,9 +78,9 @@ def refused_each(guard: Guard, tokens: Iterator[bytes]) -> Callable[[], object]:
     return work
 
 
-def strangers(office: Office, count: int):
+def forged_kids(fixture: Fixture, count: int):
     """The same forged token under ever new kids, again and again."""
-    payload, signature = office.token().encode().split(b".")[1:]
+    payload, signature = fixture.token().encode().split(b".")[1:]
     tokens = []
     for number in range(count):
         header = json.dumps({"typ": "JWT", "alg": "RS256", "kid": f"{number:027d}"}, separators=(",", ":"))
@@ -91,12 +95,12 @@ def shown(microseconds: float, ratio: float) -> tuple[str, str]:
     return f"{microseconds:.2f}", f"{ratio:.2f}"
 
 
-def second_sight(office: Office) -> None:
+def second_sight(fixture: Fixture) -> None:
     """The same token again, with many others remembered; a remembered signature is not looked at again."""
-    token = office.token().encode()
+    token = fixture.token().encode()
     rows = []
     for live in (1, 1_000, 10_000, 100_000):
-        guard, tokens = office.guard(cache_size=400_000), many_tokens(office, live)
+        guard, tokens = fixture.guard(cache_size=400_000), many_tokens(fixture, live)
         guard.verify(token)
         memory, pause = fill(guard, tokens)
         known = {sha256(each).digest(): None for each in tokens}
@@ -134,9 +138,9 @@ def cycle(tokens: list[bytes]) -> Callable[[], bytes]:
     return endless().__next__
 
 
-def many_tokens(office: Office, count: int) -> list[bytes]:
+def many_tokens(fixture: Fixture, count: int) -> list[bytes]:
     """Tokens of as many callers: each with its own ids, and one signature that nobody checks again."""
-    header, payload, signature = office.token().encode().split(b".")
+    header, payload, signature = fixture.token().encode().split(b".")
     claims = json.loads(pybase64.urlsafe_b64decode(payload + b"=="))
     tokens = []
     for number in range(count):
@@ -172,9 +176,9 @@ def full_collection() -> float:
 
 
 def main() -> None:
-    office = Office()
-    first_sight(office)
-    second_sight(office)
+    fixture = Fixture()
+    first_sight(fixture)
+    second_sight(fixture)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from entra_guard import Guard
 from entra_guard.emulator import Emulator
 
 
-class Office:
+class Fixture:
     def __init__(self) -> None:
         self.entra = Emulator(seed=1)
         self.api = self.entra.register_app("Orders API", app_roles=["Orders.Read"])

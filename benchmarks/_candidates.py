@@ -36,7 +36,7 @@ MINUTE, HOUR = 60.0, 3600.0
 Bearer = Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]
 
 
-class Keeper:
+class Candidate:
     """One of the six: an application, a way to let time pass, and how long its keys live."""
 
     name = ""
@@ -57,7 +57,7 @@ class Keeper:
         raise NotImplementedError
 
 
-class Ours(Keeper):
+class Ours(Candidate):
     name = "entra_guard"
     expires_after = 1.2 * HOUR
 
@@ -86,7 +86,7 @@ def before_fastapi(dependency: Callable[..., Any]) -> FastAPI:
     return app
 
 
-class PyJwkClient(Keeper):
+class PyJwkClient(Candidate):
     """`PyJWKClient` in a `def` dependency, which FastAPI runs on a thread: the careful way."""
 
     name = "PyJWKClient"
@@ -130,7 +130,7 @@ class PyJwkClientInline(PyJwkClient):
         return check
 
 
-class FastApiAzureAuth(Keeper):
+class FastApiAzureAuth(Candidate):
     name = "fastapi-azure-auth"
     expires_after = 24 * HOUR + 1
 
@@ -145,7 +145,7 @@ class FastApiAzureAuth(Keeper):
             self.configuration._config_timestamp -= timedelta(seconds=seconds)
 
 
-class FastMcp(Keeper):
+class FastMcp(Candidate):
     name = "FastMCP JWTVerifier"
     expires_after = HOUR + 1
 
@@ -165,7 +165,7 @@ class FastMcp(Keeper):
             self.verifier._jwks_last_refresh_attempt -= seconds
 
 
-class JwksClientPackage(Keeper):
+class JwksClientPackage(Candidate):
     name = "jwks-client"
     expires_after = 301.0
 
@@ -185,7 +185,7 @@ class JwksClientPackage(Keeper):
         self.passed += seconds
 
 
-KEEPERS: tuple[type[Keeper], ...] = (
+CANDIDATES: tuple[type[Candidate], ...] = (
     Ours,
     PyJwkClient,
     PyJwkClientInline,
