@@ -1,4 +1,6 @@
-"""`python -m benchmarks.fleet`: 10,000 processes over 48 hours, on the real key store with a simulated clock.
+"""`python -m benchmarks.fleet`: 2,000 processes over 48 hours, on the real key state with a simulated clock.
+
+`--processes 10000` simulates a larger fleet, in about five times the time.
 
 When a guard may fetch, keeps keys and lets go of them is decided here by the same functions
 (`entra_guard._keys.state`). Made up are the fetch, which always takes as long, and all that
@@ -11,6 +13,7 @@ Entra, what good requests were refused, and how soon a new key is known everywhe
 
 from __future__ import annotations
 
+import argparse
 import heapq
 import random
 import sys
@@ -27,12 +30,12 @@ from entra_guard._validation.issuer import Issuer
 from entra_guard._validation.jwks import KeySet
 
 MINUTE, HOUR = 60.0, 3600.0
-PROCESSES: Final = 10_000
+PROCESSES: Final = 2_000
 END: Final = 48 * HOUR
 GOOD_RATE: Final = 10.0
 """Good requests per second and process."""
 FORGED_RATE: Final = 0.1
-"""Forged kids per second and process while the flood lasts, 1,000 for the fleet: never the same kid twice."""
+"""Forged kids per second and process while the flood lasts: never the same kid twice."""
 TOKEN_LIFE: Final = 75 * MINUTE
 """After a rotation, the share of tokens with the new key grows from none to all in this time."""
 EXCHANGE: Final = 0.1
@@ -102,10 +105,11 @@ class Process:
 class Fleet:
     """All processes, an agenda, and what is counted."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, processes: int = PROCESSES) -> None:
+        self.count = processes
         self.random = random.Random(seed)
         self.agenda: list[tuple[float, int, str, int, int, Any]] = []
-        self.processes = [Process(has_file=number % 2 == 0) for number in range(PROCESSES)]
+        self.processes = [Process(has_file=number % 2 == 0) for number in range(self.count)]
         self.requests = [0] * int(END)
         self.refused: Counter[str] = Counter()
         self.refused_at = [0.0] * (int(END // MINUTE) + 1)
@@ -121,19 +125,19 @@ class Fleet:
 
     def run(self) -> None:
         draw = self.random
-        for number in range(PROCESSES):
+        for number in range(self.count):
             self.plan(draw.uniform(*START), "start", number)
-        order = list(range(PROCESSES))
+        order = list(range(self.count))
         draw.shuffle(order)
         for place, number in enumerate(order):
-            self.restart(number, DEPLOY[0] + place / PROCESSES * (DEPLOY[1] - DEPLOY[0]))
-        for _ in range(int(PROCESSES * RESTARTS_A_DAY * END / (24 * HOUR))):
-            self.restart(draw.randrange(PROCESSES), draw.uniform(HOUR, END))
+            self.restart(number, DEPLOY[0] + place / self.count * (DEPLOY[1] - DEPLOY[0]))
+        for _ in range(int(self.count * RESTARTS_A_DAY * END / (24 * HOUR))):
+            self.restart(draw.randrange(self.count), draw.uniform(HOUR, END))
         while self.agenda:
             now, _order, what, number, life, detail = heapq.heappop(self.agenda)
             if life == self.processes[number].life or what == "restart":
                 getattr(self, f"on_{what}")(now, number, detail)
-        for number in range(PROCESSES):
+        for number in range(self.count):
             self.lit(END, number)
 
     def restart(self, number: int, when: float) -> None:
@@ -266,7 +270,7 @@ SPANS: Final = {
 
 
 def report(fleet: Fleet) -> None:
-    print(f"{PROCESSES:,} processes, {END / HOUR:.0f} hours, {GOOD_RATE:.0f} good requests/s each")
+    print(f"{fleet.count:,} processes, {END / HOUR:.0f} hours, {GOOD_RATE:.0f} good requests/s each")
     print("Simulated on the decisions of entra_guard._keys.state; every caller is known to its process.\n")
     print("| requests to Entra, per second | mean | busiest minute | busiest second |")
     print("|---|---|---|---|")
@@ -281,7 +285,7 @@ def report(fleet: Fleet) -> None:
         after = sorted(fleet.learned[rotation.name].values())
         words = [_duration(after[int(len(after) * share)]) for share in (0.5, 0.99)]
         print(f"| {rotation.name} | {words[0]} | {words[1]} | {_duration(after[-1])} |")
-    total = PROCESSES * GOOD_RATE * END
+    total = fleet.count * GOOD_RATE * END
     print("\n| good requests refused | number | of all |")
     print("|---|---|---|")
     for why in ("unknown_key", "no keys, with a keys_file", "no keys, without a keys_file"):
@@ -315,7 +319,7 @@ def draw(fleet: Fleet, path: Path) -> None:
     above.legend(loc="upper right", frameon=False, ncols=2)
     below.fill_between(hours, refused, color="#b3402e", linewidth=0)
     below.set(ylabel="refused/s", xlim=(0, END / HOUR), xticks=range(0, 49, 6), ylim=(0, None))
-    below.set_xlabel(f"hours; {PROCESSES:,} processes with {GOOD_RATE:.0f} good requests per second each")
+    below.set_xlabel(f"hours; {fleet.count:,} processes with {GOOD_RATE:.0f} good requests per second each")
     below.text(
         OUTAGE[0] / HOUR - 0.3,
         max(refused) * 0.5,
@@ -348,8 +352,10 @@ def _mark(axes: Any) -> None:
 
 
 def main() -> int:
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
+    arguments.add_argument("--processes", type=int, default=PROCESSES)
     began = time.perf_counter()
-    fleet = Fleet(seed=1)
+    fleet = Fleet(seed=1, processes=arguments.parse_args().processes)
     fleet.run()
     report(fleet)
     draw(fleet, SVG)

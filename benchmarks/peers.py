@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from benchmarks._measure import enough, pair, per_call, table
 from benchmarks._fixture import Fixture
+from benchmarks._measure import enough, pair, per_call, table
 from benchmarks.validation import bare_rsa
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def main() -> None:
         }
         rows: list[tuple[object, ...]] = []
         for name, work in subjects.items():
-            microseconds, ratio = pair(work, rsa, rounds=9)
+            microseconds, ratio = pair(work, rsa, rounds=9, name=name)
             rows.append((name, f"{microseconds:.1f}", f"{ratio:.2f}"))
         microseconds, ratio = pair_async(fastapi_azure_auth(fixture, token, entra.url), rsa)
         rows.append(("fastapi-azure-auth", f"{microseconds:.1f}", f"{ratio:.2f}"))

@@ -19,8 +19,8 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from benchmarks._measure import table
 from benchmarks._fixture import Fixture
+from benchmarks._measure import table
 from entra_guard.asgi import GuardMiddleware
 
 

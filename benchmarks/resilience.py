@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from benchmarks._candidates import HOUR, CANDIDATES, Candidate, Ours
+from benchmarks._candidates import CANDIDATES, HOUR, Candidate, Ours
 from entra_guard.emulator import AppRegistration, Emulator
 
 if TYPE_CHECKING:
