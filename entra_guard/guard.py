@@ -297,9 +297,7 @@ class Guard:
             return self._without_keys(token, waiting)
         digest = sha256(token).digest()
         verified_tokens = serving.verified_tokens
-        identity = verified_tokens.recent.get(digest)
-        if identity is None and verified_tokens.previous:
-            identity = verified_tokens.get(digest)
+        identity = verified_tokens.recent.get(digest) or verified_tokens.get(digest)
         now = self._clock()
         if identity is not None and now < identity.valid_until:
             return Principal(identity, token[identity.payload])
