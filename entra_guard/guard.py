@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from entra_guard._combined_guard import CombinedGuard
-from entra_guard._common.http import checked_proxy, new_client
+from entra_guard._common.http import new_client
+from entra_guard._common.lazy_client import LazyClient
 from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._keys.discovery import Authority
 from entra_guard._keys.fetch import Source
@@ -140,11 +141,13 @@ class Guard:
         self._clock = clock
         self._monotonic = monotonic
         self._settings = keys or KeySettings()
+        client = LazyClient(http_client, partial(new_client, ssl_context=ssl_context, proxy=proxy))
+        client.warm_up()
         self._key_manager = KeyManager(
             Source(where, self.policy.tenants.alias, self.policy.token_versions),
             self._settings,
             cache_size=cache_size,
-            client=http_client or (lambda: new_client(ssl_context=ssl_context, proxy=proxy)),
+            client=client,
             monotonic=monotonic,
             wall=clock,
             keys_file=Path(keys_file) if keys_file else None,
@@ -393,7 +396,6 @@ def _tenants(tenant: str | Tenants, authority: Authority) -> Tenants:
 
 
 def _check_http(client: httpx.Client | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:
-    checked_proxy(proxy)
     if client is None:
         return
     if ssl_context is not None or proxy is not None:

@@ -1,72 +1,84 @@
-"""What is imported late, on a background thread: whole, and with no fork in its midst. Uses none of it.
+"""Lock that a fork waits for. Hold it around imports and calls into OpenSSL.
 
-A child that is forked while another thread imports inherits that module's lock, whose owner did not come
-along, and waits for it for good; so it does with OpenSSL's locks, which are held while a context is made and
-its certificates are read. The fork waits instead, for a fraction of a second.
+A forked child inherits every lock that another thread holds at that moment, but not the thread: the child
+waits for it forever. Import locks and OpenSSL's locks are such locks, and neither can be reset in the child.
+So the fork waits until no other thread is inside `with FORK_LOCK`, which lasts for milliseconds: never hold
+it while waiting for the network.
 """
 
 from __future__ import annotations
 
-import logging  # noqa: F401  # pyright: ignore[reportUnusedImport]  # first: before a fork, hooks run last come first, and its own takes its lock
+import logging  # noqa: F401  # pyright: ignore[reportUnusedImport]  # registers its fork hooks first, so its lock is taken after ours
 import os
 import threading
-from contextlib import suppress
-from importlib import import_module
+import time
 from typing import Final
 
-_NEEDED: Final = ("encodings.idna", "certifi", "httpcore", "httpx", "jwt.algorithms")
-"""They take two thirds of this package's import time, and nobody needs them before keys are fetched. Of
-themselves httpx loads httpcore and certifi, and the look-up of a host encodings.idna, later still."""
-_LONGEST: Final = 10.0
-"""Seconds that a fork waits at the most."""
+_LONGEST_WAIT: Final = 10.0
+"""Seconds. A fork that waited this long goes ahead: a blocked server is worse than a child that may hang."""
+_POLL: Final = 0.001
 
 
-class _Gate:
-    """Lets either imports or forks through."""
+class ForkLock:
+    """Any number of threads may hold it at once, also nested. Forks exclude them, and they exclude forks.
+
+    It polls instead of blocking: under gevent `time.sleep` lets other greenlets run, whereas a lock that was
+    made before gevent replaced `threading` would block all of them.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.loaded = False
-        self.held = False
+        self._lock = threading.Lock()  # held for a few instructions only, never across a switch of greenlets
+        self._holders: list[int] = []
+        self._forking: int | None = None
 
     def __enter__(self) -> None:
-        self.lock.acquire()
+        while not self._acquire():
+            time.sleep(_POLL)
+
+    def _acquire(self) -> bool:
+        me = threading.get_ident()
+        with self._lock:
+            if self._forking not in (None, me):
+                return False
+            self._holders.append(me)
+            return True
 
     def __exit__(self, *_error: object) -> None:
-        self.lock.release()
+        with self._lock:
+            self._holders.remove(threading.get_ident())
 
     def before_fork(self) -> None:
-        self.held = self.lock.acquire(timeout=_LONGEST)
+        """Wait until no other thread holds the lock, then keep all others out.
 
-    def after_fork(self) -> None:
-        if self.held:
-            self.held = False
-            self.lock.release()
+        The forking thread itself may hold it: an import may start a subprocess (trio's does).
+        """
+        me, end = threading.get_ident(), time.monotonic() + _LONGEST_WAIT
+        while True:
+            with self._lock:
+                others = any(holder != me for holder in self._holders) or self._forking not in (None, me)
+                if not others or time.monotonic() > end:
+                    self._forking = me
+                    return
+            time.sleep(_POLL)
 
-    def after_in_child(self) -> None:
-        self.lock = threading.Lock()
-        self.held = False
+    def after_fork_in_parent(self) -> None:
+        """Let other threads in again."""
+        self._forking = None
+
+    def after_fork_in_child(self) -> None:
+        """Forget the parent's other threads."""
+        me = threading.get_ident()
+        self._lock = threading.Lock()
+        self._holders = [holder for holder in self._holders if holder == me]
+        self._forking = None
 
 
-FORK_LOCK: Final = _Gate()
-"""Held for what a fork must not come into. Not reentrant, and for fractions of a second only."""
-
-
-def load_late_imports() -> None:
-    """Import what fetching and reading keys needs, before any of it is needed; free once it is done."""
-    if FORK_LOCK.loaded:
-        return
-    with FORK_LOCK:
-        for name in _NEEDED:
-            import_module(name)
-        with suppress(ImportError):  # only for proxies that speak SOCKS
-            import_module("socksio")
-        FORK_LOCK.loaded = True
+FORK_LOCK: Final = ForkLock()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=FORK_LOCK.before_fork,
-        after_in_parent=FORK_LOCK.after_fork,
-        after_in_child=FORK_LOCK.after_in_child,
+        after_in_parent=FORK_LOCK.after_fork_in_parent,
+        after_in_child=FORK_LOCK.after_fork_in_child,
     )

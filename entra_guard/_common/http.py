@@ -1,8 +1,8 @@
-"""The one module that talks HTTP: bounded, impatient, and exact about which step failed.
+"""HTTP exchanges with limits of size and time; errors name the step that failed.
 
-An exchange has at most 5 seconds on a connection of its own, however slowly the other side sends, and 2
-seconds to connect to each address of a host: what waits for one bounds its own patience. Redirects are
-not followed: an authority has no reason to send us elsewhere. Answers are read up to a limit of bytes.
+Two time limits apply. Connecting gets 2 seconds, so that a host that is down is named while callers still
+wait. A whole exchange gets 5, however slowly the server sends. Redirects are not followed: an authority has
+no reason to send us elsewhere.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from entra_guard._common.fork_lock import load_late_imports
+from entra_guard._common.fork_lock import FORK_LOCK
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
-from entra_guard.errors import ConfigurationError, FetchError
+from entra_guard._common.time_limit import time_left, time_limit
+from entra_guard.errors import FetchError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -29,16 +29,11 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT: Final = 2.0
 TOTAL_TIMEOUT: Final = 5.0
-UNPROXIED: Final[dict[str, httpx.BaseTransport | None]] = dict.fromkeys(
-    ("http://localhost", "http://*.localhost", "http://127.0.0.1", "http://[::1]"), None
-)
-"""Mounts of a client that reaches this machine directly: what goes there goes in plain http, and a proxy of
-the environment would be told all of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, read whole: its status, headers (lower case) and JSON object."""
+    """An HTTP response, read whole: its status, headers (lower case) and JSON object."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,12 +41,12 @@ class Answer:
 
     @property
     def date(self) -> float | None:
-        """The server's own time in seconds since the epoch, if it told."""
+        """The server's own time in seconds since the epoch, if it sent one."""
         return http_date(self.headers.get("date", ""))
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether a URL can only mean this machine (RFC 6761 section 6.3, RFC 1122 section 3.2.1.3)."""
+    """Return whether a URL can only mean this machine (RFC 6761 section 6.3, RFC 1122 section 3.2.1.3)."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:
@@ -63,57 +58,68 @@ def is_loopback(url: str) -> bool:
 
 
 def is_safe(url: str) -> bool:
-    """Tell whether a URL may be fetched: https, or http on this machine only."""
+    """Return whether a URL may be fetched: https, or http on this machine only."""
     try:
         parts = urlsplit(url)
         possible = parts.hostname and parts.port != 0 and url.isprintable() and " " not in url
-    except ValueError:  # brackets without an address in them, or a port that is no number below 65536
+    except ValueError:  # brackets without an address in them, or a port that is not a number below 65536
         return False
     return bool(possible) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)))
 
 
 def new_client(
-    *, ssl_context: ssl.SSLContext | None = None, proxy: str | None = None, direct: bool = False
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    proxy: str | None = None,
+    direct: bool = False,
+    total: float = TOTAL_TIMEOUT,
 ) -> httpx.Client:
-    """Make a client of our own, for one round of fetches: nothing idles, nothing is shared by forks.
+    """Make an HTTP client. Imports httpx: `LazyClient` calls this when a guard or credential is constructed.
 
     Args:
         ssl_context: Trusts other authorities than the usual ones.
-        proxy: Of the user's choice; by default the environment's, for other machines than this one.
-        direct: Use no proxy at all, as for endpoints on the host itself.
+        proxy: URL of a proxy; by default those of the environment, except for this machine.
+        direct: Use no proxy, as for endpoints on the host itself.
+        total: Seconds for each step of an exchange, where `exchange` sets no other limit.
+
+    Raises:
+        ConfigurationError: The proxy, or a variable of the environment, cannot be used.
     """
-    load_late_imports()
-    import httpx  # noqa: PLC0415  # a third of the import time of this package, and not needed before now
+    with FORK_LOCK:  # a child that is forked during an import would wait for the import's lock forever
+        from entra_guard._common.client import make_client  # noqa: PLC0415  # it imports httpx
 
-    return httpx.Client(
-        verify=ssl_context or True,
-        proxy=proxy,
-        mounts=UNPROXIED if proxy is None else None,
-        timeout=timeouts(TOTAL_TIMEOUT),
-        trust_env=not direct,
-    )
+    return make_client(timeouts(total), ssl_context=ssl_context, proxy=proxy, direct=direct)
 
 
-def timeouts(seconds: float) -> httpx.Timeout:
-    """Bound each step of an exchange; connecting gets 2 seconds at most."""
-    import httpx  # noqa: PLC0415
+def new_async_client(*, total: float = TOTAL_TIMEOUT) -> httpx.AsyncClient:
+    """Make an HTTP client for the event loop that runs; the arguments are those of `new_client`.
 
-    return httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds))
+    Raises:
+        ConfigurationError: A variable of the environment cannot be used.
+    """
+    with FORK_LOCK:
+        from entra_guard._common.client import make_async_client  # noqa: PLC0415  # it imports httpx
+
+    return make_async_client(timeouts(total))
+
+
+def timeouts(seconds: float) -> tuple[float, float, float, float]:
+    """Return limits for each step of an exchange (connect, read, write, pool), as httpx takes them."""
+    return min(CONNECT_TIMEOUT, seconds), seconds, seconds, seconds
 
 
 def get_json(client: httpx.Client, url: str, *, limit: int) -> Answer:
-    """GET a JSON object on a connection of its own.
+    """GET a JSON object on a connection that is closed afterwards.
 
-    In a client that lives on, an idle connection would be shared with every process that is forked before the
-    next use; and only a connection of its own can be cut when the time is over.
+    An idle connection in the user's client would be shared with every process that is forked later.
 
     Args:
-        client: Whatever client the user chose.
+        client: Our own client or the user's.
         url: Where from; https, or http on this machine.
-        limit: The most bytes to read.
+        limit: The maximum number of bytes to read.
 
     Raises:
-        FetchError: Which step failed, and how; `retry_after` in seconds where the server asked.
+        FetchError: Which step failed, and how; `retry_after` in seconds if the server sent it.
     """
     answer = exchange(client, "GET", url, limit=limit, headers={"connection": "close"})
     if answer.status != 200:  # noqa: PLR2004
@@ -132,56 +138,55 @@ def exchange(
     total: float = TOTAL_TIMEOUT,
     platform: bool = False,
 ) -> Answer:
-    """Send one request and read the JSON object that answers it, whatever the status.
+    """Send one request and read the JSON object in the response, whatever its status.
 
     Args:
-        client: Whatever client the user chose.
+        client: Our own client or the user's.
         method: GET or POST.
         url: Where to.
-        limit: The most bytes to read.
+        limit: The maximum number of bytes to read.
         data: A form to send.
         headers: More headers.
         total: Seconds for all of it.
         platform: The endpoint is the host platform's own and speaks plain http, as for managed identities.
 
     Raises:
-        FetchError: No answer, or none that is a JSON object. A status without JSON fails at step "http".
+        FetchError: There was no response, or none that is a JSON object. A status without JSON fails at step
+            "http".
     """
     if not (platform or is_safe(url)):
         raise FetchError("connect", url, "neither https nor http on this machine")
-    deadline = time.monotonic() + total
-    trail = _Trail(url)
-    with trail.cut_after(total), steps_named(url, trail):
+    trace = _Trace(url)
+    with time_limit(total), errors_by_step(url, trace):
         request = client.build_request(
             method,
             url,
             data=data,
             headers={**_PLAIN, **(headers or {})},
             timeout=timeouts(total),
-            extensions={"trace": trail},
+            extensions={"trace": trace},
         )
         response = client.send(request, stream=True, follow_redirects=False)
         try:
-            body = _read(response, url, limit, deadline)
+            body = _read_body(response, url, limit)
         finally:
             response.close()
     return Answer(response.status_code, dict(response.headers), _parsed(response, url, body))
 
 
 _PLAIN: Final = {"accept": "application/json", "accept-encoding": "identity"}
-"""Nothing is unpacked here: a kilobyte of compressed zeros would be a megabyte in memory."""
+"""Nothing is decompressed here: a kilobyte of compressed zeros would be a megabyte in memory."""
 
 
-def _read(response: httpx.Response, url: str, limit: int, deadline: float) -> bytes:
+def _read_body(response: httpx.Response, url: str, limit: int) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise FetchError("content", url, "compressed, which was not asked for")
+        raise FetchError("content", url, "the response is compressed, which was not requested")
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
         if len(body) > limit:
-            raise FetchError("content", url, f"more than {limit} bytes")
-        if time.monotonic() > deadline:
-            raise FetchError("timeout", url, "the answer did not end in time")
+            raise FetchError("content", url, f"the response has more than {limit} bytes")
+        time_left()  # a transport of the user's may know no time-out
     return bytes(body)
 
 
@@ -198,102 +203,93 @@ def _parsed(response: httpx.Response, url: str, body: bytes) -> dict[str, Any]:
         raise FetchError("content", url, f"{error}, sent as {kind!r}") from None
 
 
-class _Trail:
-    """Which host an exchange has come to: the one in its URL, or a proxy (httpx: the trace extension).
+class _Trace:
+    """Follows an exchange (httpx's trace extension): which host it has reached, the URL's own or a proxy.
 
-    It keeps the connection too, to cut it when the time is over: a time-out of httpx begins anew with every
-    byte that comes.
+    It also applies the time limit to connections of the user's client: httpx's read time-out begins again
+    with every byte that arrives.
+
+    Attributes:
+        host: The host that was reached last, for error texts.
+        proxy: What our own client calls the proxy that it uses; empty if it uses none.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self.wanted = self.host = urlsplit(url).hostname or ""
-        self._lock = threading.Lock()
-        self._connection: socket.socket | None = None
-        self._over = False
+        self._wanted = self.host = urlsplit(url).hostname or ""
+        self._connected = False
+        self.proxy = ""
 
     def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        """Be told by httpx what is about to happen."""
+        """Receive an event of httpcore."""
         if event.endswith("connect_tcp.started"):
             self.host = str(info["host"])
-        elif event.endswith("connect_tcp.complete"):
-            self._keep(info["return_value"].get_extra_info("socket"))
         elif event.endswith("start_tls.started"):
             self.host = str(info["server_hostname"])
+        elif event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._connected = True
+            _limit_reads(info["return_value"])
 
-    def _keep(self, connection: object) -> None:
-        """Keep a handle of our own: the other one changes hands when TLS begins."""
-        if not isinstance(connection, socket.socket):
-            return
-        with self._lock:
-            self._connection = connection.dup()
-            if self._over:
-                self._cut()
+    def failure(self, usual: str, detail: str) -> tuple[str, str]:
+        """Return the step and detail of a failed connection: the usual step, or "proxy" if that is down."""
+        if self.proxy and not self._connected:
+            return "proxy", f"the proxy cannot be reached, {self.proxy}: {detail}"
+        return usual if self.host == self._wanted else "proxy", detail
 
-    @contextmanager
-    def cut_after(self, seconds: float) -> Generator[None]:
-        """Cut the connection after so many seconds, which fails whatever waits for it."""
-        timer = threading.Timer(seconds, self._end)
-        timer.daemon = True
-        with suppress(RuntimeError):  # too many threads: httpx's own time-outs must do
-            timer.start()
-        try:
-            yield
-        except FetchError as error:
-            if self._over and error.step == "http":
-                raise FetchError("timeout", self._url, "the answer did not end in time") from error
-            raise
-        finally:
-            timer.cancel()
-            with self._lock:
-                if self._connection is not None:
-                    self._connection.close()
-                    self._connection = None
 
-    def _end(self) -> None:
-        with self._lock:
-            self._over = True
-            self._cut()
+def _limit_reads(stream: Any) -> None:
+    """Let each read take what is left of the current exchange; reads outside of one are not changed."""
+    read = stream.read
 
-    def _cut(self) -> None:
-        if self._connection is not None:
-            with suppress(OSError):  # the other side was faster
-                self._connection.shutdown(socket.SHUT_RDWR)
+    def limited(max_bytes: int, timeout: float | None = None) -> bytes:
+        data: bytes = read(max_bytes, time_left(timeout))
+        return data
 
-    def step(self, usual: str) -> str:
-        """What failed here: the usual step, or the proxy that was to do it."""
-        return usual if self.host == self.wanted else "proxy"
+    stream.read = limited
 
 
 @contextmanager
-def steps_named(url: str, trail: _Trail | None = None) -> Generator[None]:
-    """Turn httpx's errors into ours, which name the step and the host."""
-    import httpx  # noqa: PLC0415
-
-    trail = trail or _Trail(url)
+def errors_by_step(url: str, trace: _Trace | None = None) -> Generator[None]:
+    """Raise the errors of httpx and httpx2 as FetchError, which names the step and the host."""
+    trace = trace or _Trace(url)
     try:
         yield
-    except httpx.TimeoutException as error:
-        words = f"no answer of {trail.host} in time ({type(error).__name__})"
-        raise FetchError("timeout", url, words) from error
-    except httpx.ProxyError as error:
-        raise FetchError("proxy", url, f"the proxy {trail.host} refused: {error}") from error
-    except httpx.ConnectError as error:
-        raise _connect_error(url, trail, error) from error
-    except httpx.InvalidURL as error:
-        raise FetchError("connect", url, f"not a URL: {error}") from error
-    except httpx.HTTPError as error:
-        raise FetchError("http", url, f"the exchange broke ({type(error).__name__})") from error
+    except FetchError:
+        raise
+    except TimeoutError as error:
+        raise FetchError("timeout", url, f"{trace.host} did not send the whole response in time") from error
+    except Exception as error:
+        kinds = {each.__name__ for each in type(error).__mro__ if each.__module__.startswith("httpx")}
+        if not kinds & {"HTTPError", "InvalidURL"}:
+            raise
+        raise _by_step(url, trace, error, kinds) from error
 
 
-def _connect_error(url: str, trail: _Trail, error: Exception) -> FetchError:
+def _by_step(url: str, trace: _Trace, error: Exception, kinds: set[str]) -> FetchError:
+    name = type(error).__name__
+    if "ConnectTimeout" in kinds:
+        step, detail = trace.failure("timeout", f"{trace.host} did not respond in time ({name})")
+    elif "TimeoutException" in kinds:
+        step, detail = "timeout", f"{trace.host} did not respond in time ({name})"
+    elif "ProxyError" in kinds:
+        step, detail = "proxy", f"the proxy refused, {trace.proxy or trace.host}: {error}"
+    elif "InvalidURL" in kinds:
+        step, detail = "connect", f"not a URL: {error}"
+    else:
+        step, detail = _network_failure(trace, error, connecting="ConnectError" in kinds)
+    return FetchError(step, url, detail)
+
+
+def _network_failure(trace: _Trace, error: Exception, *, connecting: bool) -> tuple[str, str]:
+    """Return the step and detail of an error, by the errors behind it."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
-            return FetchError("tls", url, f"{trail.host}: {_tls_words(cause)}")
+            return "tls", f"{trace.host}: {_tls_detail(cause)}"
         if isinstance(cause, socket.gaierror):
-            words = f"the host name {trail.host} does not resolve ({cause.strerror})"
-            return FetchError(trail.step("dns"), url, words)
-    return FetchError(trail.step("connect"), url, f"{trail.host}: {error or type(error).__name__}")
+            return trace.failure("dns", f"the host name {trace.host} does not resolve ({cause.strerror})")
+    name = type(error).__name__
+    if connecting:
+        return trace.failure("connect", f"{trace.host}: {error or name}")
+    return "http", f"the exchange failed ({name})"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -302,21 +298,25 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _tls_words(error: ssl.SSLError) -> str:
-    words = getattr(error, "verify_message", "") or error.reason or str(error)
-    said = words.lower().replace("-", " ")
-    if any(name in said for name in ("basic constraints", "key identifier", "key usage")):
+def _tls_detail(error: ssl.SSLError) -> str:
+    detail = getattr(error, "verify_message", "") or error.reason or str(error.args[-1])
+    words = detail.lower().replace("-", " ")
+    if any(name in words for name in ("basic constraints", "key identifier", "key usage")):
         return (
-            f"{words}. Python 3.13 and later check certificates strictly (ssl.VERIFY_X509_STRICT): have the "
-            "CA's certificate issued anew, or pass an ssl_context without that flag"
+            f"{detail}. Python 3.13 and later check certificates strictly (ssl.VERIFY_X509_STRICT): reissue "
+            "the CA's certificate, or pass an ssl_context without that flag"
         )
-    if "self signed" in said or "unable to get local issuer" in said:
-        return f"{words}. With a private CA or a TLS-inspecting proxy, pass ssl_context= or set SSL_CERT_FILE"
-    return words
+    if "self signed" in words or "unable to get local issuer" in words:
+        return (
+            f"{detail}. With a private CA or a TLS-inspecting proxy, pass ssl_context= or set SSL_CERT_FILE"
+        )
+    if detail in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+        return f"{detail}. Does the port speak plain HTTP? Check port and scheme, also a proxy's"
+    return detail
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Read Retry-After as seconds from now (RFC 9110 section 10.2.3), or None."""
+    """Parse Retry-After as seconds from now (RFC 9110 section 10.2.3), or return None."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
@@ -325,15 +325,8 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
 
 
 def http_date(value: str) -> float | None:
-    """Read an HTTP date as seconds since the epoch, or None."""
+    """Parse an HTTP date as seconds since the epoch, or return None."""
     try:
         return parsedate_to_datetime(value).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def checked_proxy(proxy: str | None) -> str | None:
-    """Refuse a proxy setting that cannot be one, without quoting it: it may hold a password."""
-    if proxy is not None and urlsplit(str(proxy)).scheme not in {"http", "https", "socks5", "socks5h"}:
-        raise ConfigurationError("proxy must be a URL such as 'http://proxy.example:8080'")
-    return proxy

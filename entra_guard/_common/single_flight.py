@@ -1,7 +1,8 @@
-"""One piece of work at a time per key, off the caller's thread, with any number of waiters in both worlds.
+"""One piece of work at a time per key, off the caller's thread, for any number of waiting threads and tasks.
 
-Rules: a waiter that gives up strands nobody; the work runs to its end whoever waits; no event loop is
-ever blocked; a forked child starts its own work and waits for none of its parent's.
+A waiter that gives up stops nothing: the work runs to its end. No event loop is blocked. A forked child
+starts work of its own and does not wait for its parent's. While the interpreter exits, work runs on the
+caller's thread.
 """
 
 from __future__ import annotations
@@ -12,20 +13,65 @@ import os
 import sys
 import threading
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
 import anyio
 
+from entra_guard._common.worker_pool import in_worker
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+
+    from entra_guard._common.worker_pool import WorkerPool
 
 K = TypeVar("K", bound="Hashable")
 T = TypeVar("T")
 
 
+class NoThreadError(RuntimeError):
+    """No thread could be started for the work."""
+
+
+class _Work(Future[T]):
+    """Work and its outcome. Runs once, on the thread that calls `run` first."""
+
+    def __init__(self, function: Callable[[], T], on_end: Callable[[_Work[T]], None]) -> None:
+        super().__init__()
+        self._function = function
+        self._on_end = on_end
+        self._claim = threading.Lock()
+        self.set_running_or_notify_cancel()  # from now on no waiter can cancel it
+
+    @property
+    def has_begun(self) -> bool:
+        return self._claim.locked()
+
+    def run(self) -> None:
+        if not self._claim.acquire(blocking=False):
+            return
+        try:
+            outcome = self._function()
+        except BaseException as error:  # noqa: BLE001  # the waiters get it, whatever it is
+            self._on_end(self)
+            self.set_exception(error)
+        else:
+            self._on_end(self)
+            self.set_result(outcome)
+
+    def refuse(self, error: Exception) -> None:
+        """Fail without running."""
+        if self._claim.acquire(blocking=False):
+            self._on_end(self)
+            self.set_exception(error)
+
+
 class SingleFlight(Generic[K, T]):
-    """Work in flight by key. Starting what is under way joins it.
+    """Work in flight by key. Starting a key that is in flight joins the work.
+
+    Args:
+        pool: Runs the work; without one, each piece of work has a thread of its own.
 
     Example:
         >>> work: SingleFlight[str, int] = SingleFlight()
@@ -33,58 +79,87 @@ class SingleFlight(Generic[K, T]):
         42
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pool: WorkerPool | None = None) -> None:
+        self._pool = pool
         self.forget()
         _everywhere.add(self)
 
     def forget(self) -> None:
-        """Let go of all work, as a forked child must: no thread of its parent came along."""
+        """Forget all work, as a forked child must: it has none of its parent's threads."""
         self._lock = threading.Lock()
         self.in_flight: dict[K, Future[T]] = {}
-        """What was started and has not ended, by key. Only to be read."""
+        """What was started and has not ended, by key. Read-only for others."""
 
-    def start(self, key: K, work: Callable[[], T]) -> Future[T]:
-        """Start the work on a thread of its own, or join it where it is under way."""
+    def start(
+        self,
+        key: K,
+        function: Callable[[], T],
+        *,
+        launch: Callable[[Callable[[], None]], object] | None = None,
+    ) -> Future[T]:
+        """Start work, or join it if the key is in flight.
+
+        Args:
+            key: What tells one piece of work from another.
+            function: The work.
+            launch: Receives the function that begins the work, to call it later: for callers with a lock, as
+                under gevent, starting a thread switches to other greenlets, which may need that lock.
+
+        Raises nothing: if no thread can be started, the future fails with NoThreadError.
+        """
+        exiting = sys.is_finalizing()
         with self._lock:
-            future = self.in_flight.get(key)
-            if future is not None:
-                return future
-            future = self.in_flight[key] = Future()
-            future.set_running_or_notify_cancel()  # from here on no waiter can cancel it
-        thread = threading.Thread(
-            target=self._run, args=(key, work, future), name=f"entra_guard {key}", daemon=True
-        )
+            joined = self.in_flight.get(key)
+            if exiting or joined is None:  # finalizing, no other thread runs
+                joined = None
+                work = _Work(function, partial(self._end, key))
+                self.in_flight[key] = work
+        if joined is not None:
+            if self._pool is not None and in_worker():
+                assert isinstance(joined, _Work)  # noqa: S101  # only `start` fills `in_flight`
+                joined.run()  # if it still waits for a thread of the pool, it may wait for this very one
+            return joined
+        here = exiting or (self._pool is not None and in_worker())
+        begin = work.run if here else partial(self._launch, key, work)
+        if launch is None:
+            begin()
+        else:
+            launch(begin)
+        return work
+
+    def _launch(self, key: K, work: _Work[T]) -> None:
         try:
-            thread.start()
-        except RuntimeError as error:  # too many threads, or the interpreter is about to end
-            self._done(key, future)
-            future.set_exception(error)
-        return future
+            if self._pool is not None:
+                self._pool.submit(self, work.run)
+            else:
+                threading.Thread(target=work.run, name=f"entra_guard {key}", daemon=True).start()
+        except RuntimeError as error:
+            if "shutdown" in str(
+                error
+            ):  # Python 3.12 and later start no thread once the main thread has ended
+                work.run()
+            else:
+                work.refuse(NoThreadError(str(error)))
 
     def abandon(self, key: K) -> None:
-        """Let go of work that takes too long: the next start is a new one. Its waiters wait on."""
-        with self._lock:
-            self.in_flight.pop(key, None)
+        """Forget work that takes too long, so that the next start begins another. Its waiters still wait.
 
-    def _run(self, key: K, work: Callable[[], T], future: Future[T]) -> None:
-        try:
-            outcome = work()
-        except BaseException as error:  # noqa: BLE001  # the waiters get it, whatever it is
-            self._done(key, future)
-            future.set_exception(error)
-        else:
-            self._done(key, future)
-            future.set_result(outcome)
-
-    def _done(self, key: K, future: Future[T]) -> None:
-        """Take the work out before its waiters wake: whoever they ask next starts anew."""
+        Work that still waits for a thread is kept: more of it would not be faster.
+        """
         with self._lock:
-            if self.in_flight.get(key) is future:
+            work = self.in_flight.get(key)
+            if isinstance(work, _Work) and work.has_begun:
+                del self.in_flight[key]
+
+    def _end(self, key: K, work: Future[T]) -> None:
+        """Remove the work before its waiters wake, so that what they start next is new."""
+        with self._lock:
+            if self.in_flight.get(key) is work:
                 del self.in_flight[key]
 
 
 def wait(future: Future[T], timeout: float | None) -> T:
-    """Wait for work on this thread, at most so many seconds.
+    """Wait for work on this thread, at most `timeout` seconds.
 
     Raises:
         TimeoutError: It is not done yet, and goes on.
@@ -92,8 +167,8 @@ def wait(future: Future[T], timeout: float | None) -> T:
     return future.result(timeout)
 
 
-async def wait_async(future: Future[T], timeout: float | None) -> T:  # noqa: ASYNC109  # one name in both worlds
-    """Wait for work in a task of asyncio or trio, at most so many seconds.
+async def wait_async(future: Future[T], timeout: float | None) -> T:  # noqa: ASYNC109  # as `wait` has it
+    """Wait for work in a task of asyncio or trio, at most `timeout` seconds.
 
     Raises:
         TimeoutError: It is not done yet, and goes on.
@@ -110,26 +185,26 @@ async def wait_async(future: Future[T], timeout: float | None) -> T:  # noqa: AS
 
 def _waker(event: anyio.Event) -> Callable[[Future[Any]], None]:
     """Make a callback that sets an event of this task's loop from another thread."""
-    wake = _soon()
+    call_soon = _call_soon_threadsafe()
 
-    def call(_future: Future[Any]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop ended while it waited: nobody is left to wake
-            wake(event.set)
+    def wake(_future: Future[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and its tasks with it
+            call_soon(event.set)
 
-    return call
+    return wake
 
 
-def _soon() -> Callable[[Callable[[], object]], object]:
-    """What lets another thread call something soon in the loop that runs here.
+def _call_soon_threadsafe() -> Callable[[Callable[[], object]], object]:
+    """Return the function that lets another thread call something in the loop that runs here.
 
-    Imports nothing: trio is loaded where it runs, and where it does not, another thread may be loading it.
+    Imports nothing: if trio runs here it is loaded; else another thread may be loading it.
     """
     lowlevel = getattr(sys.modules.get("trio"), "lowlevel", None)
     current_token = getattr(lowlevel, "current_trio_token", None)
     if current_token is not None:
-        with contextlib.suppress(RuntimeError):  # trio is loaded, and not what runs here
-            soon: Callable[[Callable[[], object]], object] = current_token().run_sync_soon
-            return soon
+        with contextlib.suppress(RuntimeError):  # trio is loaded, but does not run here
+            call_soon: Callable[[Callable[[], object]], object] = current_token().run_sync_soon
+            return call_soon
     return asyncio.get_running_loop().call_soon_threadsafe
 
 

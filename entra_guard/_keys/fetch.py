@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.fork_lock import FORK_LOCK
 from entra_guard._common.http import get_json
 from entra_guard._keys.discovery import ConfigurationRefusedError, read_configuration
 from entra_guard._keys.state import Snapshot
@@ -93,7 +94,8 @@ def accept(
     """
     issuer, keys_url = _issuer_of(source, documents.v2, documents.v1, old)
     try:
-        keys = read_keys(documents.keys, issuer, known=old.keys if old else None)
+        with FORK_LOCK:  # OpenSSL parses them
+            keys = read_keys(documents.keys, issuer, known=old.keys if old else None)
     except KeysRefusedError as error:
         raise FetchError("content", keys_url, f"the key set was refused: {error}") from None
     return Snapshot(issuer, keys_url, keys, fetched_at=now, configured_at=configured_at)

@@ -12,17 +12,15 @@ import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures import wait as settle
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
-from entra_guard._common.fork_lock import FORK_LOCK, load_late_imports
-from entra_guard._common.http import new_client
 from entra_guard._common.logs import get_logger
 from entra_guard._common.lru import LRUCache
-from entra_guard._common.single_flight import SingleFlight, wait
+from entra_guard._common.single_flight import NoThreadError, SingleFlight, wait
 from entra_guard._keys import snapshot_file
 from entra_guard._keys import state as key_state
 from entra_guard._keys.fetch import Documents, accept, fetch
@@ -33,12 +31,10 @@ from entra_guard.errors import FetchError, KeysUnavailableError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from contextlib import AbstractContextManager
     from pathlib import Path
     from queue import SimpleQueue
 
-    import httpx
-
+    from entra_guard._common.lazy_client import LazyClient
     from entra_guard._keys.fetch import Source
 
 log: Final = get_logger("entra_guard.keys")
@@ -63,7 +59,7 @@ class KeyManager:
         source: Whose keys.
         settings: How they are kept, in seconds.
         cache_size: How many verified tokens are remembered at the most.
-        client: A client of the user's, or what makes one for each round.
+        client: Fetches them.
         monotonic: Seconds that only go forward: ages and cooldowns are measured with it.
         wall: Seconds since the epoch, for the snapshot file.
         keys_file: A snapshot file, or None.
@@ -76,7 +72,7 @@ class KeyManager:
         settings: KeySettings,
         *,
         cache_size: int,
-        client: httpx.Client | Callable[[], httpx.Client] = new_client,
+        client: LazyClient,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         keys_file: Path | None = None,
@@ -108,7 +104,7 @@ class KeyManager:
     def _after_fork(self) -> None:
         """A new process has no background thread yet: its first reader is to start one."""
         self._lock = threading.Lock()
-        self._lines: list[Callable[[], None]] = []
+        self._after_unlock: list[Callable[[], None]] = []
         self._keeper: SimpleQueue[None] | None = None
         self._began = NEVER
         self._sought = ""
@@ -158,17 +154,13 @@ class KeyManager:
                 return _ended()
             if future := self._in_flight(now):
                 return future if is_known_caller or self._admit() else None
-            before = self.state
             after = key_state.start_forced_refresh(
-                before, now, self._jitter(), is_known_caller=is_known_caller
+                self.state, now, self._jitter(), is_known_caller=is_known_caller
             )
             if after is None:
                 return None
-            future = self._start(
-                now, guests=not is_known_caller
-            )  # before the state tells others that it is too soon for another
-            if self.state is before:  # it is another where no thread could be started
-                self.state = after
+            future = self._start(now, guests=not is_known_caller)
+            self.state = after
         return future
 
     def unknown_kid_expires(self, now: float, *, is_known_caller: bool) -> float:
@@ -243,15 +235,19 @@ class KeyManager:
 
     @contextmanager
     def _changing(self) -> Generator[None]:
-        """Hold the lock, and say what there is to say once it is free: a slow log must hold up no reader."""
+        """Hold the lock; log and start threads once it is free.
+
+        A slow log handler must delay no reader; and under gevent, starting a thread switches to other
+        greenlets, which would wait for this lock forever.
+        """
         with self._lock:
             yield
-            lines, self._lines = self._lines, []
-        for line in lines:
-            line()
+            steps, self._after_unlock = self._after_unlock, []
+        for step in steps:
+            step()
 
     def _say(self, level: int, words: str, *values: object, exc_info: Exception | None = None) -> None:
-        self._lines.append(partial(log.log, level, words, *values, exc_info=exc_info))
+        self._after_unlock.append(partial(log.log, level, words, *values, exc_info=exc_info))
 
     # --- rounds --------------------------------------------------------------------------------------
 
@@ -278,10 +274,15 @@ class KeyManager:
         if future := self._in_flight(now):
             return future
         self._began, self._sought, self._guests = now, "", guests
-        future = self._work.start(_ROUND, self.round)
-        if future.done() and (error := future.exception()):  # no thread could be started
-            self._failed(error if isinstance(error, Exception) else RuntimeError(str(error)), now, now)
+        future = self._work.start(_ROUND, self.round, launch=self._after_unlock.append)
+        self._after_unlock.append(partial(self._note_missing_thread, future, now))
         return future
+
+    def _note_missing_thread(self, future: Future[None], now: float) -> None:
+        """Count a round whose thread could not be started as failed."""
+        if future.done() and isinstance(error := future.exception(), NoThreadError):
+            with self._changing():
+                self._failed(error, now, now)
 
     def _in_flight(self, now: float) -> Future[None] | None:
         """The round under way, unless it takes too long: then it has failed. Under the lock."""
@@ -300,7 +301,6 @@ class KeyManager:
         Raises:
             FetchError: It failed; the state tells the same.
         """
-        load_late_imports()
         began = self._monotonic()
         known = None if self.state.needs_configuration(began) else self._documents
         try:
@@ -326,22 +326,14 @@ class KeyManager:
 
     def _fetch(self, known: Documents | None, began: float) -> tuple[Snapshot, Documents]:
         state = self.state
-        with self._client_of_round() as client:
-            return fetch(
-                client,
-                self.source,
-                old=state.snapshot,
-                known=known,
-                now=began,
-                tries=1 if state.failing else 2,
-            )
-
-    def _client_of_round(self) -> AbstractContextManager[httpx.Client]:
-        given = self._client
-        if not callable(given):
-            return nullcontext(given)
-        with FORK_LOCK:  # it may read certificates
-            return given()
+        return fetch(
+            self._client(),
+            self.source,
+            old=state.snapshot,
+            known=known,
+            now=began,
+            tries=1 if state.failing else 2,
+        )
 
     def _failed(self, error: Exception, began: float, now: float) -> None:
         """Note that a round failed. Under the lock."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import weakref
 from contextlib import suppress
-from queue import Empty, SimpleQueue
-from typing import Final, Protocol
+from queue import Empty
+from typing import TYPE_CHECKING, Final, Protocol
 
 from entra_guard._common.logs import get_logger
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
 
 log: Final = get_logger("entra_guard.keys")
 
@@ -32,7 +36,7 @@ def start_refresh_thread(kept: Kept) -> SimpleQueue[None]:
         What wakes the thread, so that it looks after `kept`, or ends once that is gone. The collector may
         run in this very thread: an event's lock, held while it waits, would have it wait for itself.
     """
-    wake: SimpleQueue[None] = SimpleQueue()
+    wake: SimpleQueue[None] = queue.SimpleQueue()  # gevent replaces it: look it up now
     reference = weakref.ref(kept, lambda _gone: wake.put(None))
     thread = threading.Thread(target=_keep, args=(reference, wake), name="entra_guard keeper", daemon=True)
     try:

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import new_client
+from entra_guard._common.lazy_client import LazyClient
 from entra_guard._keys.discovery import Authority
 from entra_guard.credentials import _files
 from entra_guard.credentials._base import CachingCredential
 from entra_guard.credentials._cache.shared_token_cache import SharedTokenCache, name_of
 from entra_guard.credentials._cache.token_cache import REMEMBERED, TokenCache
-from entra_guard.credentials._endpoint import LazyClient, TokenEndpoint
+from entra_guard.credentials._endpoint import TokenEndpoint
 from entra_guard.credentials._settings import Settings, check_settings
 from entra_guard.errors import ConfigurationError
 
@@ -212,4 +213,6 @@ def _client(settings: Settings) -> LazyClient:
     proxy = settings.get("proxy")
     if given is not None and (context is not None or proxy is not None):
         raise ConfigurationError("an http_client brings its own ssl_context and proxy: give one or the other")
-    return LazyClient(given, partial(new_client, ssl_context=context, proxy=proxy))
+    client = LazyClient(given, partial(new_client, ssl_context=context, proxy=proxy))
+    client.warm_up()
+    return client

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import uuid
-import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from entra_guard._common.http import exchange
 from entra_guard.credentials._cache.token import AccessToken, UnreadableTokenError, read_token
@@ -15,45 +13,14 @@ from entra_guard.errors import FetchError, TokenAcquisitionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
 
-    import httpx
-
     from entra_guard._common.http import Answer
+    from entra_guard._common.lazy_client import LazyClient
 
 LIMIT: Final = 256 * 1024
 _WORTH_RETRYING: Final = frozenset({"connect", "http"})
 _OK: Final = 200
 _SERVER_ERROR: Final = 500
 _SECRET_FIELDS: Final = ("client_secret", "client_assertion", "assertion")
-
-
-class LazyClient:
-    """One HTTP client, made when it is first needed, anew in a forked child, and closed with its owner.
-
-    Args:
-        given: The user's own client, which stays the user's to close.
-        make: Makes one of ours.
-    """
-
-    def __init__(self, given: httpx.Client | None, make: Callable[[], httpx.Client]) -> None:
-        self._given = given
-        self._make = make
-        self._made: tuple[int, httpx.Client, weakref.finalize[..., Any]] | None = None
-
-    def __call__(self) -> httpx.Client:
-        """The client of this process."""
-        if self._given is not None:
-            return self._given
-        made = self._made
-        if made is None or made[0] != os.getpid():
-            client = self._make()
-            self._made = made = (os.getpid(), client, weakref.finalize(self, client.close))
-        return made[1]
-
-    def close(self) -> None:
-        """Close the client of ours, if there is one; the next request makes another."""
-        made, self._made = self._made, None
-        if made is not None and made[0] == os.getpid():
-            made[2]()
 
 
 class TokenEndpoint:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import Answer, exchange, new_client
+from entra_guard._common.lazy_client import LazyClient
 from entra_guard.credentials import _files
 from entra_guard.credentials._base import CachingCredential
 from entra_guard.credentials._cache.token_cache import CacheOptions, TokenCache
-from entra_guard.credentials._endpoint import LIMIT, LazyClient, token_from
+from entra_guard.credentials._endpoint import LIMIT, token_from
 from entra_guard.credentials._identity_hosts import identity_host
 from entra_guard.credentials._settings import is_client
 from entra_guard.credentials._token_errors import absent
@@ -75,6 +76,7 @@ class ManagedIdentityCredential(CachingCredential):
         self._identity = _identity(client_id, object_id, resource_id)
         self._host = identity_host(environ)
         self._client = LazyClient(http_client, partial(new_client, direct=True))
+        self._client.warm_up()
         super().__init__(TokenCache(**keeping))
 
     def __repr__(self) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._common.http import checked_proxy
 from entra_guard.credentials._cache.token_cache import CacheOptions
 from entra_guard.errors import ConfigurationError
 
@@ -60,7 +59,6 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         is_right, words = _KINDS[name]
         if not is_right(value):
             raise ConfigurationError(f"{name} must be {words}, and not of type {type(value).__name__}")
-    checked_proxy(settings.get("proxy"))
 
 
 def is_client(value: object) -> bool:

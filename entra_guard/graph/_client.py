@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import anyio
 import anyio.to_thread
-import httpx
 from anyio.lowlevel import RunVar
 
-from entra_guard._common.http import UNPROXIED, steps_named, timeouts
+from entra_guard._common.http import errors_by_step, new_async_client, new_client
+from entra_guard._common.lazy_client import LazyClient
 from entra_guard._keys.discovery import CLOUDS
 from entra_guard.credentials import BearerAuth
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._chain import members_of
-from entra_guard.credentials._endpoint import LazyClient
 from entra_guard.errors import ConfigurationError, FetchError, TokenAcquisitionError
 from entra_guard.graph._batch import ask_all
 from entra_guard.graph._pages import items_of, next_page
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
     from types import TracebackType
 
+    import httpx
+
     from entra_guard.credentials import Credential
     from entra_guard.graph._batch import BatchAnswer, BatchRequest
     from entra_guard.graph._retry import Conversation, Said
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_OWN: Final[dict[str, Any]] = {"timeout": timeouts(30.0), "mounts": UNPROXIED}
-"""How clients of our own are made."""
+_STEP_SECONDS: Final = 30.0
+"""Limit of each step of a request, in clients of our own."""
 
 
 class GraphClient:
@@ -87,7 +88,7 @@ class GraphClient:
         host = address.partition("://")[2]
         self._auth = BearerAuth(ours, scope or f"{address}/.default", hosts=[host])
         self._patience = Patience(tries, longest_wait)
-        self._client = LazyClient(http_client, partial(httpx.Client, **_OWN))
+        self._client = LazyClient(http_client, partial(new_client, total=_STEP_SECONDS))
         self._given_async = async_http_client
         self._of_loop: RunVar[httpx.AsyncClient | None] = RunVar(f"entra_guard.graph {id(self)}", None)
 
@@ -224,14 +225,14 @@ class GraphClient:
 
     def _send(self, wanted: Ask) -> Said:
         try:
-            with steps_named(wanted.url):
+            with errors_by_step(wanted.url):
                 return self._client().request(**self._arguments(wanted))
         except (FetchError, TokenAcquisitionError) as error:
             return error
 
     async def _asend(self, wanted: Ask) -> Said:
         try:
-            with steps_named(wanted.url):
+            with errors_by_step(wanted.url):
                 client = await self._async_client()
                 return await client.request(**self._arguments(wanted))
         except (FetchError, TokenAcquisitionError) as error:
@@ -255,7 +256,7 @@ class GraphClient:
         if client is not None and not client.is_closed:
             return client
         # Reading the trusted certificates takes tens of milliseconds, which no event loop has.
-        made = await anyio.to_thread.run_sync(partial(httpx.AsyncClient, **_OWN))
+        made = await anyio.to_thread.run_sync(partial(new_async_client, total=_STEP_SECONDS))
         client = self._of_loop.get()
         if client is None or client.is_closed:  # as it is still, unless another task was quicker
             self._of_loop.set(made)

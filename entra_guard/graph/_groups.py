@@ -16,6 +16,7 @@ from entra_guard._common.guid import is_guid
 from entra_guard._common.logs import get_logger
 from entra_guard._common.lru import LRUCache
 from entra_guard._common.single_flight import SingleFlight, wait, wait_async
+from entra_guard._common.worker_pool import OUTBOUND
 from entra_guard.credentials._azure import adapted, needs_event_loop
 from entra_guard.errors import (
     AccessError,
@@ -130,7 +131,7 @@ class GroupResolver:
         self._keep_in_outage = keep_in_outage
         self._monotonic = monotonic
         self._known: LRUCache[str, _Known] = LRUCache(cache_size)
-        self._work: SingleFlight[str, Groups] = SingleFlight()
+        self._work: SingleFlight[str, Groups] = SingleFlight(OUTBOUND)
 
     def groups_of(self, member: Member) -> Groups:
         """Tell the object ids of a caller's groups: as the token has them, or else as Graph does.

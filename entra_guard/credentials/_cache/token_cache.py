@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from entra_guard._common.logs import get_logger
 from entra_guard._common.lru import LRUCache
 from entra_guard._common.single_flight import SingleFlight
+from entra_guard._common.worker_pool import OUTBOUND
 from entra_guard.credentials._cache import failures
 from entra_guard.credentials._cache.failures import Failure
 from entra_guard.credentials._cache.token import SKEW, AccessToken
@@ -108,7 +109,7 @@ class TokenCache:
         self._answered: LRUCache[Hashable, _Answered] = LRUCache(_FAILURES)
         self._time_asked_for: Failure | None = None
         """Who is asked for time gives it with all that it asks for, not with this one token only."""
-        self._work: SingleFlight[Hashable, AccessToken] = SingleFlight()
+        self._work: SingleFlight[Hashable, AccessToken] = SingleFlight(OUTBOUND)
 
     def seek(self, order: Order) -> AccessToken | Future[AccessToken]:
         """The token at hand, or the work to wait for. Waits for nothing itself.

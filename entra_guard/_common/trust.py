@@ -1,0 +1,75 @@
+"""Certificates that are trusted by default: certifi's, or those that SSL_CERT_FILE or SSL_CERT_DIR names."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from pathlib import Path
+from typing import Final
+
+from entra_guard._common.fork_lock import FORK_LOCK
+from entra_guard.errors import ConfigurationError
+
+_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+_made: tuple[object, ssl.SSLContext] | None = None
+
+
+def world() -> tuple[object, ...]:
+    """Return what a client or SSL context of ours depends on: it is not used once this differs.
+
+    That is the process (a fork shares locks and connections), the classes that gevent replaces, and the files
+    with the trusted certificates.
+    """
+    return os.getpid(), ssl.SSLContext, socket.socket, *_named_by_environment(), _stamp()
+
+
+def default_context() -> ssl.SSLContext:
+    """Return the SSL context with the default trust; all clients share it.
+
+    Raises:
+        ConfigurationError: SSL_CERT_FILE or SSL_CERT_DIR names something that cannot be used.
+    """
+    global _made  # noqa: PLW0603  # one per process: reading certifi's file takes some 20 ms
+    now, made = world(), _made
+    if made is None or made[0] != now:
+        with FORK_LOCK:
+            _made = made = (now, _new_context(*_named_by_environment()))
+    return made[1]
+
+
+def _named_by_environment() -> tuple[str, str]:
+    """Return the variable that names trusted certificates, and its value; empty if none does."""
+    return next(((name, value) for name in _VARIABLES if (value := os.environ.get(name))), ("", ""))
+
+
+def _stamp() -> tuple[int, ...] | None:
+    """Return what changes when the named file is replaced, as it is when a private CA is renewed."""
+    _name, path = _named_by_environment()
+    try:
+        status = Path(path).stat() if path else None
+    except (OSError, ValueError):
+        return None
+    return status and (status.st_mtime_ns, status.st_ino, status.st_size)
+
+
+def _new_context(variable: str, path: str) -> ssl.SSLContext:
+    if not variable:
+        import certifi  # noqa: PLC0415  # httpx depends on it
+
+        return ssl.create_default_context(cafile=certifi.where())
+    try:
+        if variable == "SSL_CERT_DIR":
+            next(Path(path).iterdir(), None)
+            return ssl.create_default_context(capath=path)
+        Path(path).read_bytes()
+        return ssl.create_default_context(cafile=path)
+    except ssl.SSLError as error:
+        reason = f"it holds no usable PEM certificates ({error.reason})"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    raise ConfigurationError(
+        f"{variable}={path!r} cannot be used: {reason}. Correct the path, or unset {variable} to trust the "
+        "usual authorities."
+    )
