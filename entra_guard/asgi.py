@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._web.asgi_layers import packages_of
 from entra_guard._web.authenticator import RequestAuthenticator, health_answer
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.preflight import (
@@ -82,11 +83,13 @@ class GuardMiddleware:
     ) -> None:
         self.app = app
         self._gate = RequestAuthenticator(guard, **settings)
+        # Falcon routes the path with the mount point in it (ASGI: root_path), and all others without.
+        self._routed_path = _whole_path if "falcon" in packages_of(app) else _routed_path
         warn_if_cors_inside(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        if kind == "lifespan" or self._gate.is_public(_routed_path(scope)):
+        if kind == "lifespan" or self._gate.is_public(self._routed_path(scope)):
             await self.app(scope, receive, send)
             return
         preflight = is_preflight(scope)
@@ -128,6 +131,11 @@ _REFUSABLE: Final = frozenset({"", "websocket.accept", "websocket.send"})
 def authorization(scope: Mapping[str, Any]) -> list[bytes]:
     """The values of all Authorization headers."""
     return [value for name, value in scope["headers"] if name == b"authorization"]
+
+
+def _whole_path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path
 
 
 def _routed_path(scope: Scope) -> str:

@@ -60,8 +60,8 @@ class EntraAuthentication(BaseAuthentication):
         Raises:
             Refused: It has a token that must not pass.
         """
-        principal: Principal | None = getattr(request, "principal", None)  # the middleware was here
-        if principal is None:
+        principal = getattr(request, "principal", None)
+        if not isinstance(principal, Principal):  # and so not set by our middleware
             values = authorization(request.META)
             if not values:
                 return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from entra_guard.errors import AccessError, ConfigurationError, refusal
@@ -168,7 +168,8 @@ def requires(
     )
 
     def decorate(handler: Handler) -> Handler:
-        if not inspect.isroutine(handler):
+        # A partial is what Django's `method_decorator` passes, for each request.
+        if not inspect.isroutine(handler) and not isinstance(handler, partial):
             raise ConfigurationError(
                 "@requires goes on a function or method, below the route's own decorator"
             )

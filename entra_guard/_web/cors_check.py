@@ -6,16 +6,15 @@ network error instead of 401 (Fetch standard, section 4.9). Decides nothing; kno
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from entra_guard._common.logs import get_logger
+from entra_guard._web.asgi_layers import layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 log: Final = get_logger("entra_guard")
-
-_DEEP_ENOUGH: Final = 50
 
 ADVICE: Final = (
     "the guard stands outside of CORS handling, so that a browser on another origin cannot read a refusal: "
@@ -25,7 +24,7 @@ ADVICE: Final = (
 
 def warn_if_cors_inside(app: object) -> None:
     """Warn if an application that is to be guarded handles CORS itself."""
-    notice_names(_layers(app))
+    notice_names(getattr(layer, "__name__", "") for layer in layers_of(app))
 
 
 def notice_names(inside: Iterable[str]) -> None:
@@ -34,14 +33,3 @@ def notice_names(inside: Iterable[str]) -> None:
         if "cors" in name.lower():
             log.warning(ADVICE, name)
             return
-
-
-def _layers(app: Any) -> list[str]:
-    """The names of the classes that a request passes inside of an application, as far as one can see."""
-    names: list[str] = []
-    while app is not None and len(names) < _DEEP_ENOUGH:
-        names.append(type(app).__name__)
-        middleware = cast("list[Any]", getattr(app, "user_middleware", []))  # of a Starlette application
-        names += [getattr(entry.cls, "__name__", "") for entry in middleware]
-        app = getattr(app, "app", None)
-    return names

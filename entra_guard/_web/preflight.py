@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from entra_guard._common.logs import get_logger
+from entra_guard._web.asgi_layers import packages_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -104,8 +105,7 @@ async def send_preflight_response(app: object, scope: Any, receive: Receive, sen
 
 def framework_of(app: object, scope: Mapping[str, Any]) -> str:
     """Return the name in `CORS_FIRST` of the framework that an ASGI guard is used with."""
-    inner = scope.get("app") or getattr(app, "__self__", app)  # quart: a bound method
-    packages = {base.__module__.partition(".")[0] for base in type(inner).__mro__}
+    packages = packages_of(scope.get("app") or app)
     for name in ("litestar", "quart"):
         if name in packages:
             return name

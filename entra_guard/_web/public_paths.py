@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 from entra_guard.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+# What frameworks write parameters with, and regular expressions their classes and ends.
+_PARAMETERS: Final = "{}<>[]^|"
 
 
 class PublicPaths:
     """Paths that need no token.
 
     Compared with the path that the framework routes: decoded by the server, below the mount point.
-    '/static/*' covers everything below '/static/'. A slash at the end makes a difference, as it may to
-    the application: '/items' opens no '/items/'. A path that is not in its normal form is never public:
-    what a server behind would make of it is not known here.
+    '/static/*' covers everything below '/static/', and not '/static/' itself. A slash at the end makes a
+    difference, as it may to the application: '/items' does not open '/items/'. A path that is not in its
+    normal form is never public: what a server behind would make of it is not known here.
+
+    An ASGI application below a mount point (`root_path`) must route the path without it, as Starlette,
+    FastAPI, Litestar, Quart and Django do. Falcon does not, so there the whole path is compared.
 
     Args:
         patterns: Paths such as '/healthz', or '/static/*'.
@@ -26,12 +30,14 @@ class PublicPaths:
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        if isinstance(patterns, str):
-            raise ConfigurationError("public is a list of paths: public=['/healthz']")
+        if isinstance(patterns, (str, bytes)) or not isinstance(patterns, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"public must be a list of paths, got {patterns!r}. Write public=['/healthz']"
+            )
         whole: list[str] = []
         below: list[str] = []
-        for pattern in patterns:
-            (below if pattern.endswith("/*") else whole).append(_checked(pattern))
+        for pattern in map(_checked, patterns):
+            (below if pattern.endswith("/*") else whole).append(pattern)
         self._whole: Final = frozenset(whole)
         self._below: Final = tuple(path.removesuffix("*") for path in below)
 
@@ -39,21 +45,36 @@ class PublicPaths:
         """Tell whether a routed, decoded path is public."""
         if path in self._whole:
             return True
-        return bool(self._below) and path.startswith(self._below) and _is_normal(path)
+        below = any(path.startswith(prefix) and path != prefix for prefix in self._below)
+        return below and _is_normal(path)
 
 
-def _checked(pattern: str) -> str:
-    if not pattern.startswith("/") or not _is_normal(pattern.removesuffix("*")) or "*" in pattern[:-1]:
+def _checked(pattern: object) -> str:
+    if not isinstance(pattern, str):
+        raise ConfigurationError(f"public must be a list of paths such as '/healthz', got {pattern!r} in it")
+    path = pattern.removesuffix("/*")
+    if not pattern.startswith("/") or not _is_normal(pattern.removesuffix("*")) or path != path.strip():
         raise ConfigurationError(
             f"public path {pattern!r} must be a decoded path such as '/healthz', or end in '/*'"
         )
-    if not set(pattern).isdisjoint("{}<>"):
+    if "*" in path:
         raise ConfigurationError(
-            f"public path {pattern!r} has a parameter: name the path above it, with '/*'"
+            f"public path {pattern!r} has a '*' that is not a whole last segment, so it would match nothing. "
+            f"Use '/*' at the end, such as {_above(path, '*')!r}, or name the paths one by one"
+        )
+    if not set(pattern).isdisjoint(_PARAMETERS) or "/:" in pattern:
+        raise ConfigurationError(
+            f"public path {pattern!r} has a parameter or a pattern. Name the path above it, with '/*'"
         )
     if pattern == "/*":
         raise ConfigurationError("public=['/*'] would guard nothing: leave the guard away, or name paths")
     return pattern
+
+
+def _above(path: str, character: str) -> str:
+    """Return the pattern for everything that a misplaced '*' may have meant."""
+    literal = path[: path.index(character)].rstrip("/")
+    return f"{literal or '/static'}/*"
 
 
 def _is_normal(path: str) -> bool:

@@ -35,6 +35,7 @@ else:
 
 log: Final = get_logger("entra_guard.credentials")
 _UNAUTHORIZED: Final = 401
+_MAX_REPORTED: Final = 100
 
 
 class BearerAuth(_Auth):
@@ -52,6 +53,7 @@ class BearerAuth(_Auth):
         credential: One of ours, or any of azure-identity's.
         scopes: What the tokens are for.
         hosts: The only hosts that get a token, each with its port where that is not the scheme's own.
+            A request to another host goes without a token; the first one per host is logged as a warning.
 
     Raises:
         ConfigurationError: No scope, something that is no host, or no credential.
@@ -66,6 +68,7 @@ class BearerAuth(_Auth):
         self._credential = adapted(credential)
         self._scopes = scopes
         self._hosts = None if hosts is None else Hosts(hosts)
+        self._reported: set[str] = set()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Authorize one request of a sync client."""
@@ -134,8 +137,11 @@ class BearerAuth(_Auth):
             plain = "\\" not in url and not parsed.userinfo
             same = plain and urlsplit(url).hostname == parsed.raw_host.decode("ascii")
         except (httpx.InvalidURL, ValueError):
+            same = False
+        if not same:
+            self._report_once("", "No token is sent to a URL that HTTP clients may read in different ways.")
             return False
-        return same and self._wanted(parsed)
+        return self._wanted(parsed)
 
     def _wanted(self, url: httpx.URL) -> bool:
         """Whether a URL's host is to get a token.
@@ -145,7 +151,11 @@ class BearerAuth(_Auth):
         """
         origin = origin_of(url)
         if self._hosts is not None and origin not in self._hosts:
-            log.debug("no token for %s, which is not among the hosts that get one", origin.host)
+            name = self._hosts.name_of(origin)
+            text = (
+                f"No token is sent to {name}: hosts={self._hosts.names} does not name it. Add it if intended."
+            )
+            self._report_once(name, text)
             return False
         if not is_safe(str(url)):
             raise ConfigurationError(
@@ -153,6 +163,12 @@ class BearerAuth(_Auth):
                 f"{origin.host}: use https, or a client without this auth"
             )
         return True
+
+    def _report_once(self, host: str, text: str) -> None:
+        """Log a warning once per host. URLs may come from others, so the number of hosts is bounded."""
+        if host not in self._reported and len(self._reported) < _MAX_REPORTED:
+            self._reported.add(host)
+            log.warning("%s", text)
 
 
 def _with_token(request: httpx.Request, token: str) -> httpx.Request:

@@ -55,12 +55,23 @@ class Hosts:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._known = frozenset(_named(name) for name in ([names] if isinstance(names, str) else names))
+        self.names = sorted(_joined(host, port) for host, port in self._known)
         if not self._known:
             raise _no_host("nothing")
 
     def __contains__(self, origin: Origin) -> bool:
         usual = origin.port == _PORTS.get(origin.scheme)
         return (origin.host, origin.port) in self._known or (usual and (origin.host, None) in self._known)
+
+    @staticmethod
+    def name_of(origin: Origin) -> str:
+        """Return the name that stands for an origin in `hosts`."""
+        return _joined(origin.host, None if origin.port == _PORTS.get(origin.scheme) else origin.port)
+
+
+def _joined(host: str, port: int | None) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return name if port is None else f"{name}:{port}"
 
 
 def _named(name: object) -> tuple[str, int | None]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import path
+from django.utils.decorators import method_decorator
+from django.views import View
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -95,6 +97,33 @@ class Admin(APIView):
         return Response("the admin's")
 
 
+needs_admin = requires(roles=["Orders.Admin"])
+
+
+@method_decorator(needs_admin, name="dispatch")
+class DecoratedView(View):
+    def get(self, _request: Any) -> HttpResponse:
+        return HttpResponse("the admin's")
+
+
+@method_decorator([needs_admin], name="dispatch")
+class DecoratedAsyncView(View):
+    async def get(self, _request: Any) -> HttpResponse:
+        return HttpResponse("the admin's")
+
+
+class DecoratedMethods(View):
+    @method_decorator(needs_admin)
+    def get(self, _request: Any) -> HttpResponse:
+        return HttpResponse("the admin's")
+
+
+@method_decorator(needs_admin, name="dispatch")
+class DecoratedRestView(APIView):
+    def get(self, _request: Any) -> Response:
+        return Response("the admin's")
+
+
 class ReadOnly(BasePermission):
     def has_permission(self, request: Any, _view: Any) -> bool:
         return request.method == "GET"
@@ -123,6 +152,10 @@ urlpatterns = [
     path("admin", admin),
     path("healthz", healthy),
     path("careless", careless),
+    path("dispatch", DecoratedView.as_view()),
+    path("async/dispatch", DecoratedAsyncView.as_view()),
+    path("methods", DecoratedMethods.as_view()),
+    path("rest/dispatch", DecoratedRestView.as_view()),
     path("members", login_required(members)),
     path("async/members", amembers),
     path("stream", stream),

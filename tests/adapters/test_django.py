@@ -18,7 +18,7 @@ from rest_framework.throttling import UserRateThrottle
 from entra_guard import ConfigurationError, current_principal
 from entra_guard.django import EntraUser
 from entra_guard.drf import EntraAuthentication
-from entra_guard.principal import NoPrincipalError
+from entra_guard.principal import NoPrincipalError, Principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,6 +64,14 @@ def test_requires_on_views(get: Any, bearer: Bearer, path: str) -> None:
     refused = get(path, bearer())
     assert (refused.status_code, refused["content-type"]) == (403, "application/problem+json")
     assert get(path, bearer(roles=["Orders.Admin"])).content == b"the admin's"
+
+
+@pytest.mark.parametrize("path", ["/dispatch", "/async/dispatch", "/methods", "/rest/dispatch"])
+def test_requires_with_djangos_method_decorator(get: Any, bearer: Bearer, path: str) -> None:
+    refused = get(path, bearer())
+    assert (refused.status_code, refused["content-type"]) == (403, "application/problem+json")
+    assert b"the admin's" in get(path, bearer(roles=["Orders.Admin"])).content
+    assert get(path).status_code == 401
 
 
 def test_the_caller_is_known_while_a_body_is_streamed(site: None, office: Entra, bearer: Bearer) -> None:
@@ -225,6 +233,19 @@ def test_an_exception_handler_of_the_sites_own_sees_status_challenge_and_problem
         assert refused.json()["reason"] == "expired"
         nobody = Client().get("/rest/orders")
         assert (nobody.status_code, nobody["www-authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.parametrize("foreign", ["a text", {"roles": ["Orders.Admin"]}, object()])
+def test_only_a_principal_is_taken_from_the_request(guard: Guard, bearer: Bearer, foreign: Any) -> None:
+    with override_settings(ENTRA_GUARD={"guard": guard}):
+        request = APIRequestFactory().get("/")
+        request.principal = foreign
+        assert EntraAuthentication().authenticate(request) is None
+        request = APIRequestFactory().get("/", headers=bearer())
+        request.principal = foreign
+        found = EntraAuthentication().authenticate(request)
+    assert found
+    assert isinstance(found[1], Principal)
 
 
 def test_throttles_tell_callers_apart(guard: Guard, bearer: Bearer) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import falcon.asgi
 import pytest
 from bare_requests import ask_asgi
 from litestar import Litestar, get
 from quart import Quart
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from entra_guard.asgi import GuardMiddleware
 
@@ -85,6 +86,27 @@ def test_no_spelling_of_a_path_reaches_what_is_not_public(app: Any, root_path: s
 def test_what_is_public_stays_so_below_a_mount_point(app: Any, root_path: str) -> None:
     for path in ("/healthz", "/api-docs"):
         assert b"open" in ask_asgi(app, root_path + path, [], root_path=root_path).body
+
+
+class Static:
+    async def on_get(self, _request: Any, response: Any) -> None:
+        response.data = SECRET
+
+
+def test_falcon_routes_the_whole_path_so_the_whole_path_is_compared(guard: Guard) -> None:
+    falcon_app = falcon.asgi.App()
+    falcon_app.add_route("/api/static/orders", Static())
+
+    def status(public: list[str], root_path: str, path: str = "/api/static/orders") -> int:
+        app = GuardMiddleware(falcon_app, guard=guard, public=public)
+        return ask_asgi(app, path, [], root_path=root_path).status
+
+    assert status(["/static/*"], "/api") == 401
+    assert status(["/api/static/*"], "/api") == status(["/api/static/*"], "") == 200
+    mounted = Starlette(
+        routes=[Mount("/api", GuardMiddleware(falcon_app, guard=guard, public=["/static/*"]))]
+    )
+    assert ask_asgi(mounted, "/api/static/orders", []).status == 401
 
 
 def test_a_prefix_that_a_proxy_has_taken_off_hides_nothing_that_is_public(guard: Guard) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 
 import anyio
 import pytest
@@ -252,7 +253,7 @@ def test_an_outage_is_503_with_retry_after_and_no_word_about_the_token(office, c
 OPEN = ["/healthz", "/%68ealthz", "/both", "/both/", "/static/a.css", "/static/a/b.css", "/healthz?x=1"]
 CLOSED = [
     "/whoami", "/healthz/", "//healthz", "/healthz//", "/healthz/..;/whoami", "/healthz/../whoami", "/healthz/whoami", "/Healthz",
-    "/healthz%2f..%2fwhoami", "/healthz%00", "/static/../whoami", "/static/%2e%2e/whoami", "/static//whoami", "/static",
+    "/healthz%2f..%2fwhoami", "/healthz%00", "/static/../whoami", "/static/%2e%2e/whoami", "/static//whoami", "/static", "/static/",
     "/static/..;/whoami", "/static/a%5c..%5cwhoami", "/static/%252e%252e/whoami", "/healthz;x", "/healthz%3fx", "/",
 ]  # fmt: skip
 
@@ -318,6 +319,18 @@ def test_a_servers_root_path_is_taken_off(office):
         ["/*"],
         "/healthz",
         ["/a/*/b"],
+        ["/static*"],
+        ["/static/*.css"],
+        ["/static/**"],
+        ["/static//*"],
+        ["/healthz "],
+        ["/a/[id]"],
+        ["/a/:id"],
+        ["/a|/b"],
+        [None],
+        [b"/healthz"],
+        None,
+        7,
         ["/a/../b"],
         ["/%68ealthz"],
         [""],
@@ -446,3 +459,9 @@ def test_of_two_guards_with_one_issuer_either_may_accept_cold_or_warm(office):
             assert both.verify(office.token()).app_id == office.daemon.client_id
     with pytest.raises(AccessError, match="expired"):
         (ours | theirs).verify(office.token(preset="expired"))
+
+
+@pytest.mark.parametrize("pattern", ["/static*", "/static/*.css", "/static/**"])
+def test_a_misplaced_star_is_refused_with_the_pattern_that_works(office, pattern):
+    with pytest.raises(ConfigurationError, match=re.escape("such as '/static/*'")):
+        GuardMiddleware(Starlette(), guard=office.guard(), public=[pattern])

@@ -89,6 +89,30 @@ def test_only_named_hosts_get_a_token(office: Office, api: Api, send: Send) -> N
     ]
 
 
+def test_a_host_without_a_token_is_logged_once_with_the_setting(
+    office: Office, api: Api, send: Send, caplog: pytest.LogCaptureFixture
+) -> None:
+    auth = office.credential().auth(office.scope, hosts=["orders.example", f"127.0.0.1:{api.port}"])
+    with caplog.at_level("WARNING", "entra_guard.credentials"):
+        for _ in range(3):
+            send(auth, "GET", f"{api.elsewhere}/")
+        send(auth, "GET", f"{api.url}/")
+    [record] = [record for record in caplog.records if record.name == "entra_guard.credentials"]
+    host = httpx.URL(api.elsewhere).netloc.decode()
+    assert record.getMessage() == (
+        f"No token is sent to {host}: hosts=['127.0.0.1:{api.port}', 'orders.example'] does not name it. "
+        "Add it if intended."
+    )
+
+
+def test_many_hosts_do_not_flood_the_log(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    auth = office.credential().auth(office.scope, hosts=["orders.example"])
+    with caplog.at_level("WARNING", "entra_guard.credentials"):
+        for number in range(300):
+            assert auth.headers_for(f"https://host-{number}.example/") == {}
+    assert len(caplog.records) == 100
+
+
 def test_the_token_does_not_follow_a_redirect_to_another_host(office: Office, api: Api, send: Send) -> None:
     api.answers.append((302, {"location": f"{api.elsewhere}/there"}))
     response = send(office.credential().auth(office.scope), "GET", api.url, follow_redirects=True)
