@@ -51,7 +51,7 @@ class FetchError(EntraGuardError):
     """
 
     def __init__(self, step: str, url: str, detail: str, *, retry_after: float | None = None) -> None:
-        super().__init__(f"{step}: {detail} ({url})")
+        super().__init__(escape(f"{step}: {detail} ({url})"))  # a server may have written parts of it
         self.step = step
         self.url = url
         self.detail = detail

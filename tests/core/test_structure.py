@@ -119,3 +119,13 @@ def test_importing_the_package_loads_no_framework_and_no_http_client():
 
 def test_the_asgi_adapter_loads_no_framework():
     assert modules_after("import entra_guard.asgi") & {"starlette", "fastapi", "flask", "httpx"} == set()
+
+
+def test_every_log_line_is_written_through_the_escaping_logger():
+    allowed = {"_common/logs.py", "cli/__init__.py", "cli/demo/_log.py"}  # the last two only add handlers
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        if "logging.getLogger" in path.read_text() or "getLogger(" in path.read_text()
+    }
+    assert {user for user in users if not user.startswith("emulator/")} == allowed
