@@ -5,7 +5,7 @@ roles and scopes of one route, `current_principal` tells who is calling. `entra_
 tokens for the other direction, and `entra_guard.emulator` is an Entra to try it all on.
 """
 
-from entra_guard._keys.discovery import Authority
+from entra_guard._keys.authority import Authority
 from entra_guard._keys.health import Health
 from entra_guard._keys.state import KeySettings
 from entra_guard._validation.explain import Explanation, Step

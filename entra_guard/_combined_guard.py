@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from entra_guard._keys.health import Health
 from entra_guard._validation import jws
-from entra_guard._validation.claims import Claims, read_claims
+from entra_guard._validation.openid_claims import OpenIdClaims, read_routing_claims
 from entra_guard.errors import AccessError, ConfigurationError, KeysUnavailableError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class CombinedGuard:
         raise _the_one_that_counts(refusals, claims)
 
 
-def _the_one_that_counts(refusals: list[tuple[Guard, AccessError]], claims: Claims) -> AccessError:
+def _the_one_that_counts(refusals: list[tuple[Guard, AccessError]], claims: OpenIdClaims) -> AccessError:
     """The refusal of the token's own issuer; else that somebody cannot judge now; else the first."""
     for guard, error in refusals:
         if guard.issues(claims):
@@ -139,14 +139,14 @@ def _refusal(guard: Guard, token: bytes) -> AccessError | None:
     return None
 
 
-def _unverified(token: bytes) -> Claims:
+def _unverified(token: bytes) -> OpenIdClaims:
     """What a token says of itself; nothing where it is no token, which any guard can tell."""
     with suppress(AccessError):
-        return read_claims(jws.decode(jws.split(token)[1]))
-    return Claims()
+        return read_routing_claims(jws.decode(jws.split(token)[1]))
+    return OpenIdClaims()
 
 
-def _fits(policy: Policy, claims: Claims) -> bool:
+def _fits(policy: Policy, claims: OpenIdClaims) -> bool:
     """Whether a policy may be meant: by the audience, and where it lists tenants, by the tenant."""
     audiences = {claims.aud} if isinstance(claims.aud, str) else {*claims.aud}
     return not policy.accepted.isdisjoint(audiences) and (

@@ -18,7 +18,7 @@ from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
 from entra_guard._common.single_flight import wait, wait_async
-from entra_guard._keys.discovery import Authority
+from entra_guard._keys.authority import Authority
 from entra_guard._keys.fetch import Source
 from entra_guard._keys.health import Health, health_of
 from entra_guard._keys.manager import KeyManager
@@ -34,7 +34,7 @@ from entra_guard.errors import (
     KeysUnavailableError,
     refusal,
 )
-from entra_guard.policy import TOKEN_VERSIONS, Policy, Tenants, string_set
+from entra_guard.policy import NO_TENANTS, TOKEN_VERSIONS, Policy, Tenants, string_set
 from entra_guard.principal import Principal
 
 if TYPE_CHECKING:
@@ -44,10 +44,9 @@ if TYPE_CHECKING:
     import httpx
 
     from entra_guard._validation.active_keys import ActiveKeys
-    from entra_guard._validation.claims import Claims
+    from entra_guard._validation.openid_claims import AnyClaims
 
 _REMEMBERED: Final = 200_000
-_NO_TENANTS: Final = Tenants("")
 
 
 class Groups(Protocol):
@@ -253,9 +252,8 @@ class Guard:
             self.verify(token)
         except AccessError as error:
             reason, facts = error.reason, error.facts
-        return Explanation(
-            reason, facts, walk(_bytes(token), self.policy, self._key_manager.serving, self._clock())
-        )
+        keys, rules = self._key_manager.serving, self.authority.rules
+        return Explanation(reason, facts, walk(_bytes(token), self.policy, keys, self._clock(), rules))
 
     def __repr__(self) -> str:
         policy = self.policy
@@ -283,7 +281,7 @@ class Guard:
         """
         return CombinedGuard(self) | other
 
-    def issues(self, claims: Claims) -> bool | None:
+    def issues(self, claims: AnyClaims) -> bool | None:
         """Tell whether unverified claims name this guard's issuer; None while that is not known."""
         serving = self._key_manager.serving
         return None if serving is None else claims.iss == serving.issuer.of_token(claims.ver, claims.tid)
@@ -313,7 +311,7 @@ class Guard:
         return decided
 
     def _without_keys(self, token: bytes, waiting: RefreshWait | None) -> RefreshWait:
-        check_unverified(token, self.policy)
+        check_unverified(token, self.policy, self.authority.rules)
         now = self._monotonic()
         future = self._key_manager.refresh_without_keys(now) if waiting is None else None
         if future is None:
@@ -327,10 +325,11 @@ class Guard:
         ring, now = self._key_manager, self._monotonic()
         if doubt.claims is None:
             return self._met_again(doubt, token, serving, now, waiting)
-        if doubt.code == "bad_signature" and ring.serving is serving and not ring.may_recheck(doubt.kid, now):
+        unknown = doubt.code == "unknown_key" or not doubt.is_kid_match
+        if not unknown and ring.serving is serving and not ring.may_recheck(doubt.kid, now):
             raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
         waiting = waiting or RefreshWait(now, self._settings.wait)
-        unknown, is_known_caller = doubt.code == "unknown_key", serving.is_known_caller(doubt.claims.oid)
+        is_known_caller = serving.is_known_caller(doubt.claims.oid)
         answered = ring.state.answered_since(waiting.since)
         if waiting.rounds == 0 or (waiting.rounds == 1 and not (answered or waiting.failed)):
             # The second time because the round that was joined had asked before this token came.
@@ -346,7 +345,8 @@ class Guard:
             return self._decide(token, waiting)
         if unknown and (waiting.failed or ring.state.failing):
             raise self._unavailable(now)
-        if unknown and answered and waiting.rounds:
+        if doubt.code == "unknown_key" and doubt.kid and answered and waiting.rounds:
+            # Never without a kid: all tokens of such an issuer have the same header.
             serving.add_unknown_kid(
                 doubt.header, doubt.kid, ring.unknown_kid_expires(now, is_known_caller=is_known_caller)
             )
@@ -372,6 +372,8 @@ class Guard:
         facts: dict[str, object] = {"kid": doubt.kid}
         if doubt.claims is not None:
             facts = facts_about(doubt.claims, doubt.kid)
+        if doubt.code == "unknown_key" and not doubt.kid:
+            facts["found"] = "no kid in the token, and not exactly one key of its algorithm"
         return facts if age is None else facts | {"keys_age_seconds": round(age)}
 
     def _unavailable(self, now: float) -> KeysUnavailableError:
@@ -386,13 +388,16 @@ class Guard:
 
 
 def _tenants(tenant: str | Tenants, authority: Authority) -> Tenants:
-    if authority.kind == "openid":
-        if tenant not in ("", _NO_TENANTS):
-            raise ConfigurationError("tokens of this authority know no tenants: leave tenant away")
-        return _NO_TENANTS
+    if not authority.is_entra:
+        if tenant not in ("", NO_TENANTS):
+            raise ConfigurationError("omit tenant: this authority does not use tenants")
+        return NO_TENANTS
+    tenant = tenant or authority.tenant
     if not tenant:
         raise ConfigurationError("tenant is missing: give the tenant id, or Tenants for more than one")
-    return tenant if isinstance(tenant, Tenants) else Tenants.only(tenant)
+    tenants = tenant if isinstance(tenant, Tenants) else Tenants.only(tenant)
+    authority.check_tenant(tenants.alias)
+    return tenants
 
 
 def _check_http(client: httpx.Client | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:

@@ -78,6 +78,15 @@ class Tenants:
         return cls("consumers")
 
 
+NO_TENANTS: Final = Tenants("")
+"""For authorities whose tokens name no tenants: B2C, and any OpenID issuer."""
+
+
+def is_tenant_name(name: str) -> bool:
+    """Return whether a name in lower case is a tenant id or a domain."""
+    return is_guid(name) or _DOMAIN.fullmatch(name) is not None
+
+
 def _tenant_name(tenant: str) -> str:
     name = tenant.strip().lower() if isinstance(tenant, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
     if name in {"common", "organizations", "consumers"}:
@@ -85,7 +94,7 @@ def _tenant_name(tenant: str) -> str:
             f"tenant={name!r} accepts tokens of strangers: say Tenants.organizations(reason), "
             "Tenants.everyone(reason) or Tenants.personal() if that is meant"
         )
-    if not is_guid(name) and not _DOMAIN.fullmatch(name):
+    if not is_tenant_name(name):
         raise ConfigurationError(
             "tenant must be a tenant id (a GUID) or a verified domain name such as contoso.com"
         )

@@ -25,7 +25,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     roles: tuple[str, ...]
     scopes: tuple[str, ...]
     token_version: str
-    is_app: bool
+    is_app: bool | None
     expires_at: float
     valid_until: float
     token_id: str
@@ -71,7 +71,10 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """Delegated permissions; empty for app-only tokens."""
+        """Scopes: delegated permissions, none in Entra's app-only tokens.
+
+        Other issuers (`Authority.openid`, B2C) authorise applications by scopes too.
+        """
         return self.verified.scopes
 
     @property
@@ -90,8 +93,11 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
         return self.verified.token_version
 
     @property
-    def is_app(self) -> bool:
-        """Whether an application calls in its own name, and no user is signed in."""
+    def is_app(self) -> bool | None:
+        """Whether an application calls in its own name, without a user.
+
+        None where the issuer's tokens do not say so, which Entra's always do: see `Authority.openid`.
+        """
         return self.verified.is_app
 
     @property

@@ -167,9 +167,9 @@ _ALL: Final = (
     Reason(
         "id_token",
         401,
-        "An ID token is no access token.",
-        "The token looks like an ID token: it tells a client who signed in and opens no API.",
-        "Let the client send the access_token that it got for a scope of this API.",
+        "An ID token was sent instead of an access token.",
+        "The token is not an access token: it looks like an ID token, a refresh token or a logout token, or does not show what it is.",
+        "Let the client send the access_token that it got for a scope of this API. 'found' names what is wrong, or what another issuer must write into its access tokens.",
     ),
     Reason(
         "invalid_claims",
@@ -226,6 +226,13 @@ _ALL: Final = (
         "Only signed-in users may call this operation.",
         "The route asks for a token that acts for a user, and this token is app-only.",
         "Call on behalf of a signed-in user.",
+    ),
+    Reason(
+        "caller_kind_unknown",
+        403,
+        "The token does not say whether a user or an application calls.",
+        "The operation is for users only, or for applications only, and a token of this issuer does not say which it is for.",
+        "Give the guard a rule: Authority.openid(issuer, is_app=...), a function of the token's claims. Or let the issuer write 'idtyp' ('app' or 'user').",
     ),
     Reason(
         "groups_overage",

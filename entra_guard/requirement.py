@@ -76,16 +76,17 @@ class Requirement:
         """Let the caller pass, or raise.
 
         Raises:
-            InsufficientPermissionError: app_token_required, user_token_required, missing_scope,
-                missing_role.
+            InsufficientPermissionError: app_token_required, user_token_required, caller_kind_unknown,
+                missing_scope, missing_role.
         """
+        if (self.app_only or self.users_only) and principal.is_app is None:
+            raise self._refusal("caller_kind_unknown", principal, [], [])
         if self.app_only and not principal.is_app:
             raise self._refusal("app_token_required", principal, [], [])
         if self.users_only and principal.is_app:
             raise self._refusal("user_token_required", principal, [], [])
-        held: tuple[str, ...] = () if principal.is_app else principal.scopes
         for code, needed, has in (
-            ("missing_scope", self.scopes, held),
+            ("missing_scope", self.scopes, principal.scopes),
             ("missing_role", self.roles, principal.roles),
         ):
             for name in needed:

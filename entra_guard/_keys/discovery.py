@@ -1,160 +1,35 @@
-"""Microsoft's clouds, and an authority's OpenID configuration made into an issuer. Fetches nothing.
+"""An authority's OpenID configuration made into an issuer and a key URL, or refused. Fetches nothing.
 
-The issuer is taken from the authority's own configuration and pinned by whoever keeps it, never
-guessed from the URL: with External ID and custom domains the two have different hosts.
+The issuer is taken from the authority's own configuration and pinned by the caller, never guessed from
+the URL: with External ID, B2C and custom domains the two differ.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ipaddress
+import re
+import socket
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from entra_guard._common.guid import is_guid
-from entra_guard._common.http import is_safe
+from entra_guard._common.http import is_loopback, is_safe
+from entra_guard._keys.authority import host_of
 from entra_guard._validation.issuer import TENANT_PLACEHOLDER, Issuer
-from entra_guard.errors import ConfigurationError
+from entra_guard._validation.openid_claims import ClaimRules
 from entra_guard.policy import PERSONAL_TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from entra_guard._keys.authority import Authority
 
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """One of Microsoft's clouds (Microsoft: "National clouds")."""
-
-    authority: str
-    graph: str = ""
-    aliases: frozenset[str] = frozenset()
-
-
-CLOUDS: Final[Mapping[str, Cloud]] = {
-    "public": Cloud(
-        "https://login.microsoftonline.com",
-        "https://graph.microsoft.com",
-        frozenset({"login.windows.net", "login.microsoft.com", "sts.windows.net"}),
-    ),
-    "us-government": Cloud(
-        "https://login.microsoftonline.us",
-        "https://graph.microsoft.us",
-        frozenset({"login.usgovcloudapi.net"}),
-    ),
-    "china": Cloud(
-        "https://login.partner.microsoftonline.cn",
-        "https://microsoftgraph.chinacloudapi.cn",
-        frozenset({"login.chinacloudapi.cn"}),
-    ),
-    # Microsoft has not published what else belongs to these three.
-    "france": Cloud("https://login.sovcloud-identity.fr"),
-    "germany": Cloud("https://login.sovcloud-identity.de"),
-    "singapore": Cloud("https://login.sovcloud-identity.sg"),
-}
+_B2C_ISSUER: Final = re.compile(r"/(?:tfp/)?([0-9a-f-]{36})(?:/[^/]+)?/v2\.0/?", re.ASCII | re.IGNORECASE)
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
 class ConfigurationRefusedError(ValueError):
     """An OpenID configuration that must not be used; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """Where a guard's issuer lives.
-
-    Attributes:
-        url: Without a last slash: a cloud's host, an External ID tenant's, or a B2C policy's URL.
-        kind: 'entra'; 'external' (External ID: v2.0 only, issuer on another host); or 'openid', an
-            issuer that knows neither tenants nor token versions (B2C, or any OpenID provider).
-        aliases: Other hosts of the same cloud.
-    """
-
-    url: str
-    kind: str = "entra"
-    aliases: frozenset[str] = frozenset()
-
-    @classmethod
-    def named(cls, name: str) -> Authority:
-        """Read an authority as users write it: a cloud's name, a URL, or a host as in AZURE_AUTHORITY_HOST.
-
-        Raises:
-            ConfigurationError: It is neither a known cloud nor an https URL (or http on this machine).
-        """
-        if cloud := CLOUDS.get(name):
-            return cls(cloud.authority, aliases=cloud.aliases)
-        bare_host = isinstance(name, str) and "." in name and ":" not in name  # pyright: ignore[reportUnnecessaryIsInstance]
-        url = _checked(f"https://{name}" if bare_host else name)
-        for cloud in CLOUDS.values():
-            if urlsplit(url).hostname in {urlsplit(cloud.authority).hostname, *cloud.aliases}:
-                if urlsplit(url).path:
-                    raise ConfigurationError(f"authority is {cloud.authority} alone: name the tenant apart")
-                return cls(cloud.authority, aliases=cloud.aliases)
-        if _is_b2c(url):
-            return cls(f"{url.removesuffix('/v2.0')}/v2.0", "openid")
-        return cls(url, _kind(url))
-
-    @classmethod
-    def external(cls, url: str) -> Authority:
-        """Take an External ID tenant by a domain of its own; ciamlogin.com hosts are known without this."""
-        return cls(_checked(url), "external")
-
-    @classmethod
-    def openid(cls, issuer: str) -> Authority:
-        """Take any OpenID issuer whose access tokens are signed JWTs with one exact issuer (RFC 9068).
-
-        Its keys are fetched over https from wherever its own configuration says, which may be another host.
-        Scopes are read from 'scp' or 'scope', the client from 'azp' or 'client_id', roles from 'roles'.
-
-        Example:
-            >>> Authority.openid("https://issuer.example").kind
-            'openid'
-        """
-        _checked(issuer)
-        return cls(issuer, "openid")
-
-    def configuration_urls(self, tenant: str, versions: frozenset[str]) -> dict[str, str]:
-        """Tell where the OpenID configuration of each token version is; '2.0' is always among them."""
-        if self.kind == "openid":
-            base = self.url.rstrip("/")
-            return {"2.0": f"{base}/.well-known/openid-configuration"}
-        urls = {"2.0": f"{self.url}/{tenant}/v2.0/.well-known/openid-configuration"}
-        if "1.0" in versions and self.kind == "entra":
-            urls["1.0"] = f"{self.url}/{tenant}/.well-known/openid-configuration"
-        return urls
-
-    def hosts(self, *also: str) -> frozenset[str]:
-        """The hosts, with port where it is not the usual one, that this authority may keep its keys on."""
-        return self.aliases | {host_of(url) for url in (self.url, *also)}
-
-
-def host_of(url: str) -> str:
-    """The host of a URL, with its port where that is not the scheme's own: two ways to write it are one."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port
-    usual = {"https": 443, "http": 80}.get(parts.scheme)
-    shown = f"[{host}]" if ":" in host else host
-    return shown if port in (None, usual) else f"{shown}:{port}"
-
-
-def _checked(url: str) -> str:
-    """An authority's URL without a last slash, if it can be one."""
-    try:
-        parts = urlsplit(url)
-        usable = is_safe(url) and not (parts.username or parts.password or parts.query or parts.fragment)
-    except (ValueError, TypeError, AttributeError):
-        usable = False
-    if not usable:
-        raise ConfigurationError(
-            f"authority must be one of {', '.join(CLOUDS)}, or an https URL (http on this machine only) "
-            "without user name, query and fragment"
-        )
-    return url.rstrip("/")
-
-
-def _is_b2c(url: str) -> bool:
-    return (urlsplit(url).hostname or "").endswith(".b2clogin.com")
-
-
-def _kind(url: str) -> str:
-    return "external" if (urlsplit(url).hostname or "").endswith(".ciamlogin.com") else "entra"
 
 
 def read_configuration(
@@ -164,51 +39,125 @@ def read_configuration(
 
     Args:
         authority: Whose documents they are.
-        tenant: The tenant, domain or alias that was asked for.
+        tenant: The tenant, domain or alias that was requested.
         v2: The v2.0 document.
         v1: The v1.0 document, where v1.0 tokens are accepted and exist.
 
     Raises:
-        ConfigurationRefusedError: A document is not what this authority can have meant.
+        ConfigurationRefusedError: A document that this authority cannot have meant.
     """
-    issuer, keys_url = _url_in(v2, "issuer"), _url_in(v2, "jwks_uri")
+    issuer, keys_url = _issuer_in(v2), _keys_url_in(v2, authority)
     cloud = v2.get("cloud_instance_name")
     found = Issuer(
         v2=issuer,
-        v1=_url_in(v1, "issuer") if v1 else "",
+        v1=_issuer_in(v1) if v1 else "",
         cloud=cloud if isinstance(cloud, str) else "",
-        tenant_id="" if authority.kind == "openid" else _tenant_id(issuer),
-        is_entra=authority.kind != "openid",
+        tenant_id=_tenant_id(issuer) if authority.is_entra else "",
+        is_entra=authority.is_entra,
+        rules=authority.rules or ClaimRules(),
     )
-    if authority.kind == "openid":
-        return _checked_openid(authority, found, keys_url), keys_url
-    _check_tenant(tenant, found)
+    if authority.kind == "b2c":
+        _check_b2c(authority, issuer)
+    elif authority.kind == "openid":
+        return _openid_issuer(authority, found, v2), keys_url
+    else:
+        _check_tenant(tenant, found)
     if authority.kind == "entra" and host_of(issuer) not in authority.hosts():
-        raise ConfigurationRefusedError(f"its issuer {issuer!r} is of another host than {authority.url}")
-    _check_keys_url(authority, issuer, keys_url)
+        raise ConfigurationRefusedError(f"its issuer {issuer!r} is on another host than {authority.url}")
+    if host_of(keys_url) not in authority.hosts(issuer):
+        raise ConfigurationRefusedError(f"its jwks_uri {keys_url!r} is on another host than {authority.url}")
     return found, keys_url
 
 
-def _check_keys_url(authority: Authority, issuer: str, keys_url: str) -> None:
-    if host_of(keys_url) not in authority.hosts(issuer):
-        raise ConfigurationRefusedError(f"its jwks_uri {keys_url!r} is of another host than {authority.url}")
+def _check_b2c(authority: Authority, issuer: str) -> None:
+    """Accept the issuer of B2C: on the policy's host, with a tenant id in its path."""
+    tenant = next((part for part in urlsplit(authority.url).path.split("/") if is_guid(part)), "")
+    found = _B2C_ISSUER.fullmatch(urlsplit(issuer).path)
+    if host_of(issuer) != host_of(authority.url) or not found or tenant.lower() not in ("", found[1].lower()):
+        raise ConfigurationRefusedError(
+            f"its issuer {issuer!r} is not that of the B2C policy {authority.url}"
+        )
 
 
-def _checked_openid(authority: Authority, issuer: Issuer, keys_url: str) -> Issuer:
-    """OpenID Connect Discovery section 4.3: the issuer is the URL asked; B2C names another on its host.
+def _openid_issuer(authority: Authority, issuer: Issuer, document: Mapping[str, Any]) -> Issuer:
+    """Accept an issuer that equals the configured URL (OpenID Connect Discovery 4.3).
 
-    Where the keys of any other OpenID issuer are is for its own document to say: many keep them elsewhere.
+    A slash at the end is not compared: both spellings have the same configuration URL. Tokens must name the
+    issuer exactly as the document does. Its keys may be on any host.
     """
     if TENANT_PLACEHOLDER in issuer.v2:
         raise ConfigurationRefusedError(
-            "its issuer stands for any tenant: name the cloud and Tenants instead"
+            "its issuer means any tenant: use a cloud's name as authority, and Tenants"
         )
-    same = issuer.v2.rstrip("/") == authority.url.rstrip("/")
-    if not same and host_of(issuer.v2) != host_of(authority.url):
-        raise ConfigurationRefusedError(f"its issuer {issuer.v2!r} is not {authority.url}")
-    if _is_b2c(authority.url):
-        _check_keys_url(authority, issuer.v2, keys_url)
-    return issuer
+    if _comparable(issuer.v2) != _comparable(authority.url):
+        raise ConfigurationRefusedError(
+            f"its issuer {issuer.v2!r} is not {authority.url!r}. If it is the one you mean, use "
+            f"Authority.openid({issuer.v2!r})"
+        )
+    return _with_access_token_issuer(issuer, document)
+
+
+def _with_access_token_issuer(issuer: Issuer, document: Mapping[str, Any]) -> Issuer:
+    """Use the issuer that AD FS writes into access tokens (MS-OIDCE section 2.2.3.2): a name on its host."""
+    name = document.get("access_token_issuer")
+    if name is None:
+        return issuer
+    if not isinstance(name, str) or urlsplit(name).hostname != urlsplit(issuer.v2).hostname:
+        raise ConfigurationRefusedError(
+            f"its access_token_issuer {name!r} is on another host than {issuer.v2}"
+        )
+    return Issuer(v2=name, cloud=issuer.cloud, is_entra=False, rules=issuer.rules)
+
+
+def _comparable(url: str) -> tuple[str, str, str]:
+    return urlsplit(url).scheme, host_of(url), urlsplit(url).path.rstrip("/")
+
+
+def _issuer_in(document: Mapping[str, Any]) -> str:
+    """Return a document's issuer: a URL without user name, query and fragment (OpenID Connect Discovery 3)."""
+    url = _url_in(document, "issuer")
+    parts = urlsplit(url)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ConfigurationRefusedError("its issuer has a user name, a query or a fragment")
+    return url
+
+
+def _keys_url_in(document: Mapping[str, Any], authority: Authority) -> str:
+    """Return a document's key URL; a remote issuer must not send this host to itself or to its neighbours."""
+    url = _url_in(document, "jwks_uri")
+    if urlsplit(url).username is not None:
+        raise ConfigurationRefusedError("its jwks_uri has a user name")
+    host = urlsplit(url).hostname or ""
+    if not host.isascii():  # other digits and dots mean the same to some resolvers
+        raise ConfigurationRefusedError(f"its jwks_uri {url!r} is not ASCII: its host must be in punycode")
+    if not is_loopback(authority.url) and _is_local(host):
+        raise ConfigurationRefusedError(f"its jwks_uri {url!r} is on this machine or on its own link")
+    return url
+
+
+def _is_local(host: str) -> bool:
+    """Return whether a host is this machine or a link-local address, in any spelling of the address."""
+    name = host.rstrip(".").lower()
+    if name in ("localhost", "localhost.localdomain", "ip6-localhost") or name.endswith(".localhost"):
+        return True
+    address = _address(name)
+    return address is not None and (address.is_loopback or address.is_link_local or address.is_unspecified)
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        try:  # 127.1, 2130706433 and 0x7f000001 are addresses too
+            return ipaddress.IPv4Address(socket.inet_aton(name))
+        except (OSError, ValueError):
+            return None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in _NAT64 or address.sixtofour is not None:
+            return address.sixtofour or ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
 
 
 def _url_in(document: Mapping[str, Any], name: str) -> str:
@@ -219,7 +168,7 @@ def _url_in(document: Mapping[str, Any], name: str) -> str:
 
 
 def _tenant_id(issuer: str) -> str:
-    """The one tenant in an issuer's path; empty where the placeholder stands."""
+    """Return the one tenant in an issuer's path; empty for the placeholder."""
     if TENANT_PLACEHOLDER in issuer:
         return ""
     segments = [part for part in urlsplit(issuer).path.split("/") if is_guid(part)]

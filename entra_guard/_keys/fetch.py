@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import httpx
 
     from entra_guard._common.http import Answer
-    from entra_guard._keys.discovery import Authority
+    from entra_guard._keys.authority import Authority
     from entra_guard._validation.issuer import Issuer
 
 _CONFIGURATION_LIMIT: Final = 64 * 1024

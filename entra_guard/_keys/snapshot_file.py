@@ -104,7 +104,8 @@ def read(path: Path, source: Source, *, now: float, max_age: float) -> tuple[Doc
     """
     saved = load(path)
     wanted = (source.authority.url, source.authority.kind, source.tenant)
-    if (saved.authority, saved.kind, saved.tenant) != wanted:
+    kind = "b2c" if source.authority.kind == "b2c" and saved.kind == "openid" else saved.kind  # as 0.1 wrote
+    if (saved.authority, kind, saved.tenant) != wanted:
         raise KeysFileError(f"{path} is of {saved.authority}/{saved.tenant}, another authority or tenant")
     wants_v1 = "1.0" in source.configuration_urls
     if wants_v1 and saved.v1 is None:

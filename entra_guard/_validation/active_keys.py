@@ -68,6 +68,21 @@ class ActiveKeys:
         self.unknown_kids: LRUCache[bytes, tuple[str, float]] = LRUCache(_STRANGERS)
         """Headers whose kid the newest keys lack: the kid, and until when that is not asked again."""
 
+    def key_without_kid(self, kid: str, alg: str) -> SigningKey | None:
+        """Return the one key that a token may mean although no kid says so (RFC 7517 section 4.5).
+
+        A token without kid means the one key of its algorithm; a token with one, the one key that has
+        none. Two different kids never match. Only where the issuer may leave kids out.
+
+        Args:
+            kid: The token's kid, which no key has; may be empty.
+            alg: The token's algorithm.
+        """
+        if not self.issuer.kid_is_optional:
+            return None
+        keys = [key for key in self.by_kid.values() if key.alg in ("", alg) and not (kid and key.kid)]
+        return keys[0] if len(keys) == 1 else None
+
     def learn(self, encoded: bytes, header: Header, payload: slice) -> None:
         """Keep the header of a token whose signature held."""
         if len(self.headers) < _KNOWN_HEADERS:

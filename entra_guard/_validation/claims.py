@@ -1,9 +1,9 @@
-"""The claims of an access token, read with exact types. Judges nothing.
+"""The claims of Entra's access tokens, read with exact types. Decides nothing.
 
 Names, types and order are those in which Entra writes them (Microsoft: "Access token claims
-reference"). An ordinary token, read and written again, gives the same bytes: so no name stands in it
-twice, and no other reader can read another meaning into it. Whatever differs from that, an optional
-claim not listed here for one, is read once more by a stricter and slower parser, which can only refuse.
+reference"). An ordinary token, read and written again, gives the same bytes: so no name is in it twice,
+and another reader cannot read another meaning into it. Any other payload, for example one with an
+optional claim that is not listed here, is read once more by a stricter, slower parser, which can only refuse.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from entra_guard.errors import refusal
 _IN_REASON: Final = msgspec.Meta(ge=0, le=253_402_300_800)
 NumericDate = Annotated[int, _IN_REASON] | Annotated[float, _IN_REASON]
 StringTuple = tuple[str, ...]
+ABSENT: Final = -1
+"""The value of a NumericDate that the token does not have: before every time, and never read from a token."""
 
 
 class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The claims of an access token; absent ones are empty. Most only pass through: few decide."""
+    """The claims of an access token; absent ones are empty. Few of them decide."""
 
     aud: str | StringTuple = ""
     iss: str = ""
-    iat: NumericDate | None = None
-    nbf: NumericDate | None = None
-    exp: NumericDate | None = None
+    iat: NumericDate = ABSENT
+    nbf: NumericDate = ABSENT
+    exp: NumericDate = ABSENT
     acr: Any = None
     aio: Any = None
     amr: Any = None
@@ -38,7 +40,6 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     azp: str = ""
     azpacr: Any = None
     c_hash: Any = None
-    client_id: str = ""
     cnf: Any = None
     email: Any = None
     family_name: Any = None
@@ -53,7 +54,6 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     preferred_username: Any = None
     rh: Any = None
     roles: StringTuple = ()
-    scope: str = ""
     scp: str = ""
     sid: Any = None
     sub: str = ""
@@ -68,39 +68,32 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def app_id(self) -> str:
-        """The client application: 'azp' (v2.0), 'appid' (v1.0), else RFC 9068's 'client_id'."""
-        if self.ver:
-            return self.azp if self.ver == "2.0" else self.appid or self.azp
-        return self.azp or self.client_id
+        """The client application: 'azp' in v2.0 tokens, 'appid' in v1.0 tokens."""
+        return self.azp if self.ver == "2.0" else self.appid or self.azp
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The delegated permissions; '/' alone stands for none (Microsoft: agent token claims).
+        """The delegated permissions, split at spaces (RFC 6749 section 3.3).
 
-        Tokens of issuers that are not Entra have no 'ver', and 'scope' (RFC 9068 section 2.2.3).
+        '/' alone means none (Microsoft: agent token claims).
         """
-        text = self.scp or ("" if self.ver else self.scope)
-        return tuple(text.split()) if text != "/" else ()
+        scp = self.scp
+        if " " not in scp:
+            return (scp,) if scp and scp != "/" else ()
+        return tuple([scope for scope in scp.split(" ") if scope])
 
     @property
     def is_app(self) -> bool:
-        """Whether nobody is signed in: 'idtyp' says so, or no 'scp' and 'sub' equal to 'oid'."""
+        """Whether the token is app-only: by 'idtyp', else by an absent 'scp' and a 'sub' equal to 'oid'."""
         if self.idtyp:
             return self.idtyp == "app"
-        if self.ver:
-            return not self.scp and self.sub == self.oid
-        return self.sub in (self.client_id, self.azp)
-
-    @property
-    def is_id_token(self) -> bool:
-        """Whether a claim is there that only ID tokens have (OpenID Connect Core sections 2 and 3.3.2.11)."""
-        return not (self.nonce is None and self.at_hash is None and self.c_hash is None)
+        return not self.scp and self.sub == self.oid
 
     def __repr__(self) -> str:
         return f"Claims(iss={self.iss!r}, aud={self.aud!r}, tid={self.tid!r}, app_id={self.app_id!r})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Show no more than `repr` where rich prints; msgspec would show all."""
+        """Show only what `repr` shows where rich prints; msgspec would show all claims."""
         return [("iss", self.iss), ("app_id", self.app_id)]
 
 
@@ -112,11 +105,10 @@ write_claims = msgspec.json.Encoder().encode
 def read_claims(payload: bytes) -> Claims:
     """Read the claims from a decoded payload.
 
-    A name that stands in it twice is not noticed here: before anything is granted, `refuse_ambiguous`
-    must have had its say.
+    Does not detect duplicate names; call `refuse_ambiguous` before accepting the token.
 
     Raises:
-        InvalidTokenError: invalid_claims: no JSON object, or a claim of another type than Entra gives it.
+        InvalidTokenError: invalid_claims: not a JSON object, or a claim of another type than Entra's.
     """
     try:
         return _decode(payload)
@@ -128,10 +120,10 @@ def read_claims(payload: bytes) -> Claims:
 def refuse_ambiguous(payload: bytes) -> None:
     """Refuse a payload that another reader could read in another way.
 
-    A payload equal to what `write_claims` makes of its claims is not ambiguous, and need not come here.
+    A payload that equals what `write_claims` makes of its claims is not ambiguous and needs no check.
 
     Raises:
-        InvalidTokenError: invalid_claims: a name stands in it twice, or 'tid' in two letter cases.
+        InvalidTokenError: invalid_claims: a name is in it twice, or 'tid' in two letter cases.
             Microsoft.IdentityModel refuses the latter too (IDX40011): two libraries could read two tenants.
     """
     try:

@@ -1,6 +1,6 @@
-"""A token walked through the whole checklist for a reader, past the first failure. Holds no token.
+"""Check a token against the whole checklist for a reader, past the first failure. Keeps no token.
 
-Decides nothing of its own: every verdict comes from the functions that `Guard.verify` uses.
+Decides nothing itself: every verdict comes from the functions that `Guard.verify` uses.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard._validation import jws
 from entra_guard._validation.checklist import POST_SIGNATURE_CHECKS, PRE_SIGNATURE_CHECKS, Case, Check
-from entra_guard._validation.claims import Claims, read_claims, refuse_ambiguous
+from entra_guard._validation.claims import refuse_ambiguous
 from entra_guard._validation.issuer import Issuer
 from entra_guard._validation.jwks import KeyOrigin, SigningKey
+from entra_guard._validation.validate import read_any_claims
 from entra_guard.errors import AccessError, escape, printable
 from entra_guard.reasons import REASONS
 
@@ -20,19 +21,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard._validation.active_keys import ActiveKeys
+    from entra_guard._validation.openid_claims import AnyClaims, ClaimRules
     from entra_guard.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line: what was asked, what was expected and found, and how it ended.
+    """One check: its name, what was expected and found, and how it ended.
 
     Attributes:
-        name: What was looked at.
-        verdict: 'pass', 'fail', or 'open' where an earlier failure left nothing to judge.
+        name: What was checked.
+        verdict: 'pass', 'fail', or 'open' where an earlier failure left nothing to check.
         expected: In words or values.
         found: In words or values; never the token, its signature, or a person's name.
-        reason: The code of the refusal, for 'fail'.
+        reason: The reason of the refusal, for 'fail'.
     """
 
     name: str
@@ -47,8 +49,8 @@ class Explanation:
     """What `Guard.explain` found: every step, and why the token is refused, if it is.
 
     Attributes:
-        reason: The code `verify` refuses with, or '' for a token that passes.
-        facts: What `verify` tells with the reason: the nearest audience, the scope to request, ...
+        reason: The reason `verify` refuses with, or '' for a token that passes.
+        facts: What `verify` reports with the reason: the nearest audience, the scope to request, ...
         steps: All steps, in order.
     """
 
@@ -58,7 +60,7 @@ class Explanation:
 
     @property
     def accepted(self) -> bool:
-        """Whether `verify` lets the token pass."""
+        """Whether `verify` accepts the token."""
         return not self.reason
 
     def __str__(self) -> str:
@@ -84,7 +86,7 @@ _IN_STEPS: Final = frozenset({"expected", "found"})
 def _line(step: Step, width: int) -> str:
     mark = {"pass": "ok  ", "fail": "FAIL", "open": "-   "}[step.verdict]
     if step.verdict == "open":
-        return f"{mark} {step.name:<{width}}  not judged"
+        return f"{mark} {step.name:<{width}}  not checked"
     expected = f"expected {_words(step.expected)}, " if step.expected else ""
     return f"{mark} {step.name:<{width}}  {expected}found {_words(step.found)}"
 
@@ -94,72 +96,84 @@ def _words(value: object) -> str:
     return escape(value) if isinstance(value, str) else printable(value)
 
 
-def walk(token: bytes, policy: Policy, serving: ActiveKeys | None, now: float) -> tuple[Step, ...]:
-    """Walk a token through all steps, with the keys at hand.
+def walk(
+    token: bytes, policy: Policy, keys: ActiveKeys | None, now: float, rules: ClaimRules | None
+) -> tuple[Step, ...]:
+    """Run all steps on a token, with the cached keys.
 
     Args:
         token: The compact JWS, as presented.
         policy: What is accepted.
-        serving: The issuer and its keys; None if there are none.
+        keys: The issuer and its keys; None if there are none.
         now: Seconds since the epoch.
+        rules: Where an issuer other than Entra puts its claims; None for Entra.
     """
     try:
         header_part, payload_part, signature_part, signing_input = jws.split(token)
     except AccessError as error:
         return (_failed("form", "three base64url segments", error), *_open("header", "claims"), *_all_open())
     steps = [Step("form", "pass", "three base64url segments", f"three, {len(token)} bytes together")]
-    header = _header(header_part, policy, steps)
-    claims = _claims(payload_part, steps)
+    header = _header(header_part, policy, rules, steps)
+    claims = _claims(payload_part, rules, header.typ if header else "", steps)
     if claims is None:
         return (*steps, *_all_open())
-    if serving is None:
-        return (*steps, *_without_issuer(policy, claims, now))
-    steps += [
-        _judged(check, (policy, serving.issuer, claims, KeyOrigin(), now)) for check in PRE_SIGNATURE_CHECKS
-    ]
-    key = serving.by_kid.get(header.kid) if header else None
+    if keys is None:
+        return (*steps, *_without_issuer(policy, claims, now, is_entra=rules is None))
+    before = Case(policy, keys.issuer, claims, KeyOrigin(), now)
+    steps += [_checked(check, before) for check in PRE_SIGNATURE_CHECKS]
+    key = _key_of(header, keys) if header else None
     if header is None or key is None:
-        missing = Step("key", "fail", sorted(serving.by_kid), header.kid, "unknown_key") if header else None
+        missing = Step("key", "fail", sorted(keys.by_kid), header.kid, "unknown_key") if header else None
         after = _open("signature", *(check.name for check in POST_SIGNATURE_CHECKS))
         return (*steps, missing or Step("key", "open"), *after)
-    steps.append(Step("key", "pass", "a key of the issuer", header.kid))
+    steps.append(Step("key", "pass", "a key of the issuer", header.kid or "the only key"))
     steps.append(_signature(key, header, signing_input, signature_part))
-    case = (policy, serving.issuer, claims, key.origin, now)
-    return (*steps, *(_judged(check, case) for check in POST_SIGNATURE_CHECKS))
+    case = Case(policy, keys.issuer, claims, key.origin, now)
+    return (*steps, *(_checked(check, case) for check in POST_SIGNATURE_CHECKS))
 
 
-def _without_issuer(policy: Policy, claims: Claims, now: float) -> tuple[Step, ...]:
-    """Judge what can be judged where no issuer is known: the token's time, version and audience."""
-    case = (policy, Issuer("", v1="not known"), claims, KeyOrigin(), now)
-    gate = [
-        Step(check.name, "open") if check.name == "issuer" else _judged(check, case)
+def _key_of(header: jws.Header, keys: ActiveKeys) -> SigningKey | None:
+    return keys.by_kid.get(header.kid) or keys.key_without_kid(header.kid, header.alg)
+
+
+def _without_issuer(policy: Policy, claims: AnyClaims, now: float, *, is_entra: bool) -> tuple[Step, ...]:
+    """Check what can be checked where no issuer is known: the token's time, version and audience."""
+    case = Case(policy, Issuer("", v1="not known", is_entra=is_entra), claims, KeyOrigin(), now)
+    before = [
+        Step(check.name, "open") if check.name == "issuer" else _checked(check, case)
         for check in PRE_SIGNATURE_CHECKS
     ]
-    return (*gate, *_open("key", "signature", *(check.name for check in POST_SIGNATURE_CHECKS)))
+    return (*before, *_open("key", "signature", *(check.name for check in POST_SIGNATURE_CHECKS)))
 
 
-def _header(segment: bytes, policy: Policy, steps: list[Step]) -> jws.Header | None:
-    expected = " or ".join(sorted(policy.algorithms))
+def _header(
+    segment: bytes, policy: Policy, rules: ClaimRules | None, steps: list[Step]
+) -> jws.Header | None:
+    kid_is_optional = rules is not None and not rules.is_b2c
+    expected = " or ".join(sorted(policy.algorithms)) + ("" if kid_is_optional else ", and a kid")
     try:
-        header = jws.read_header(segment, policy.algorithms)
+        header = jws.read_header(segment, policy.algorithms, kid_is_optional=kid_is_optional)
         jws.refuse_ambiguous_header(segment)
     except AccessError as error:
-        steps.append(_failed("header", f"{expected}, and a kid", error))
+        steps.append(_failed("header", expected, error))
         return None
-    steps.append(Step("header", "pass", f"{expected}, and a kid", f"{header.alg}, kid {header.kid}"))
+    steps.append(Step("header", "pass", expected, f"{header.alg}, kid {header.kid or 'absent'}"))
     return header
 
 
-def _claims(segment: bytes, steps: list[Step]) -> Claims | None:
+def _claims(
+    segment: bytes, rules: ClaimRules | None, header_typ: str, steps: list[Step]
+) -> AnyClaims | None:
     expected = "one JSON object, each name once, exact types"
     try:
         payload = jws.decode(segment)
-        claims = read_claims(payload)
-        refuse_ambiguous(payload)
+        claims = read_any_claims(payload, rules, header_typ)
+        if rules is None:
+            refuse_ambiguous(payload)
     except AccessError as error:
         steps.append(_failed("claims", expected, error))
         return None
-    steps.append(Step("claims", "pass", expected, "just that"))
+    steps.append(Step("claims", "pass", expected, "as expected"))
     return claims
 
 
@@ -173,9 +187,9 @@ def _signature(key: SigningKey, header: jws.Header, signing_input: bytes, segmen
     return Step("signature", "fail", "holds", "does not hold", "bad_signature")
 
 
-def _judged(check: Check, case: Case) -> Step:
+def _checked(check: Check, case: Case) -> Step:
     reason = check.decide(*case)
-    return Step(check.name, "fail" if reason else "pass", check.expected(*case), check.found(*case), reason)
+    return Step(check.name, "fail" if reason else "pass", check.expected(case), check.found(case), reason)
 
 
 def _failed(name: str, expected: str, error: AccessError) -> Step:

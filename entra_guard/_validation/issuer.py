@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from entra_guard._validation.openid_claims import ClaimRules
+
 TENANT_PLACEHOLDER: Final = "{tenantid}"
 
 
@@ -17,7 +19,8 @@ class Issuer:
         v1: The same for v1.0 tokens; empty where there are none.
         cloud: The configuration's cloud_instance_name; empty if it names none.
         tenant_id: The one tenant that the issuer stands for, or empty.
-        is_entra: False for other OpenID issuers, whose tokens know neither tid nor ver.
+        is_entra: False for other OpenID issuers, whose tokens have no tid and no ver.
+        rules: Where such an issuer puts client, scopes and roles.
     """
 
     v2: str
@@ -25,6 +28,12 @@ class Issuer:
     cloud: str = ""
     tenant_id: str = ""
     is_entra: bool = True
+    rules: ClaimRules = ClaimRules()
+
+    @property
+    def kid_is_optional(self) -> bool:
+        """Whether keys and tokens may lack a kid (RFC 7517 section 4.5): never with Microsoft."""
+        return not self.is_entra and not self.rules.is_b2c
 
     def of_token(self, version: str, tenant_id: str) -> str:
         """The issuer that a token of this version and tenant must name."""

@@ -160,10 +160,10 @@ def _collect(entry: object, collected: _Collected) -> None:
         collected.skip("", f"its kid is not a string of 1 to {_MAX_KID} characters", fault=True)
     elif isinstance(key := _parse(members, kid, collected), str):
         collected.skip(kid, key, fault=True)
-    elif kid or not collected.issuer.is_entra:
+    elif kid or collected.issuer.kid_is_optional:
         _collect_key(kid or _name_without_kid(key), key, collected)
     else:
-        collected.skip("", "it has no kid, and Entra always publishes one", fault=True)
+        collected.skip("", "it has no kid, and Microsoft always publishes one", fault=True)
 
 
 def _collect_private(members: Mapping[str, object], kid: str, collected: _Collected) -> None:

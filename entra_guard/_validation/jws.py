@@ -86,14 +86,15 @@ def decode(segment: bytes) -> bytes:
         raise refusal("not_a_jwt", {"found": "a character outside base64url"}) from None
 
 
-def read_header(segment: bytes, algorithms: frozenset[str]) -> Header:
+def read_header(segment: bytes, algorithms: frozenset[str], *, kid_is_optional: bool = False) -> Header:
     """Read a header segment and refuse what must not be verified.
 
     A name that stands in it twice is not noticed here: before anything is granted, `refuse_ambiguous_header`
     must have had its say.
 
     Raises:
-        InvalidTokenError: not_a_jwt, or algorithm_not_allowed.
+        InvalidTokenError: not_a_jwt, algorithm_not_allowed, or id_token for a type that is not an access
+            token's (RFC 9068 section 4; RFC 8725 section 3.11).
     """
     data, header, why = decode(segment), None, ""
     try:
@@ -104,7 +105,9 @@ def read_header(segment: bytes, algorithms: frozenset[str]) -> Header:
         raise refusal("not_a_jwt", {"found": f"header: {why}"})
     if header.alg not in algorithms or header.crit or header.b64 or header.zip or header.enc:
         raise _not_allowed(header, algorithms)
-    if (header.typ != "JWT" and header.typ.lower() not in _TYPES) or not 0 < len(header.kid) <= _MAX_KID:
+    if header.typ != "JWT" and header.typ.lower() not in _TYPES:
+        raise refusal("id_token", {"found": f"header typ {header.typ[:_MAX_KID]!r}"})
+    if len(header.kid) > _MAX_KID or not (header.kid or kid_is_optional):
         raise _not_allowed(header, algorithms)
     return header
 

@@ -1,4 +1,4 @@
-"""One token decided with the keys at hand: pure, synchronous, waiting for nothing.
+"""Decide about one token with the keys that are cached: pure, synchronous, without clock, lock or I/O.
 
 The order is: form, header, claims, PRE_SIGNATURE_CHECKS, key, signature, POST_SIGNATURE_CHECKS. Claims are
 checked before the RSA check, so that a storm of expired tokens costs a fifth of one; permissions after it.
@@ -19,17 +19,20 @@ from entra_guard._validation.checklist import (
     CheckFunction,
     nearest_audience,
 )
-from entra_guard._validation.claims import Claims, read_claims, refuse_ambiguous, write_claims
+from entra_guard._validation.claims import read_claims, refuse_ambiguous, write_claims
 from entra_guard._validation.jwks import KeyOrigin
 from entra_guard._validation.jws import decode, read_header, refuse_ambiguous_header, signature_holds, split
+from entra_guard._validation.openid_claims import AnyClaims, OpenIdClaims, read_openid_claims
 from entra_guard.errors import refusal
 from entra_guard.principal import Identity, Principal
 
 if TYPE_CHECKING:
     from entra_guard._validation.active_keys import ActiveKeys
+    from entra_guard._validation.issuer import Issuer
+    from entra_guard._validation.openid_claims import ClaimRules
     from entra_guard.policy import Policy
 
-_GATE: Final = tuple(check.decide for check in PRE_SIGNATURE_CHECKS)
+_BEFORE: Final = tuple(check.decide for check in PRE_SIGNATURE_CHECKS)
 _AFTER: Final = tuple(check.decide for check in POST_SIGNATURE_CHECKS)
 _CHECK_OF: Final = {check.decide: check for check in CHECKLIST}
 _NO_KEY: Final = KeyOrigin()
@@ -37,82 +40,93 @@ _ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
 
 
 class KeyMismatch(msgspec.Struct, frozen=True):
-    """A refusal that newer keys could turn: 'unknown_key' or 'bad_signature'.
+    """A refusal that newer keys could change: 'unknown_key' or 'bad_signature'.
 
-    Without claims, the header is one that was refused before, and the rest was not looked at.
+    Without claims, the header is one that was refused before, and the rest was not read.
     """
 
     code: str
     kid: str
     header: bytes
-    claims: Claims | None = None
+    claims: AnyClaims | None = None
+    is_kid_match: bool = True
+    """False where the key was not chosen by its kid: another key may have signed the token."""
 
 
 def decide(  # noqa: C901  # one straight line of steps: each call more would be paid by every request
-    token: bytes, policy: Policy, serving: ActiveKeys, now: float
+    token: bytes, policy: Policy, keys: ActiveKeys, now: float
 ) -> Principal | KeyMismatch:
-    """Decide about a token that is not remembered.
+    """Decide about a token that is not in the cache of verified tokens.
 
     Args:
         token: The compact JWS.
         policy: What is accepted.
-        serving: The issuer and its keys.
+        keys: The issuer and its keys.
         now: Seconds since the epoch.
 
     Raises:
         AccessError: It must not pass, whatever keys there are.
     """
     header_part, payload_part, signature_part, signing_input = split(token)
-    known = serving.headers.get(header_part)
+    issuer = keys.issuer
+    is_entra = issuer.is_entra
+    known = keys.headers.get(header_part)
     if known is None:
-        if stranger := serving.unknown_kids.get(header_part):
-            return KeyMismatch("unknown_key", stranger[0], header_part)
-        header, span = read_header(header_part, policy.algorithms), None
+        if unknown := keys.unknown_kids.get(header_part):
+            return KeyMismatch("unknown_key", unknown[0], header_part)
+        kid_is_optional = issuer.kid_is_optional
+        header, span = read_header(header_part, policy.algorithms, kid_is_optional=kid_is_optional), None
     else:
         header, span = known
     payload = decode(payload_part)
-    claims = read_claims(payload)
-    issuer = serving.issuer
-    for check_function in _GATE:
-        if code := check_function(policy, issuer, claims, _NO_KEY, now):
-            raise refusal(
-                code,
-                partial(
-                    _facts, code, check_function, header.kid, serving, (policy, issuer, claims, _NO_KEY, now)
-                ),
-            )
-    key = serving.by_kid.get(header.kid)
+    claims = read_claims(payload) if is_entra else read_openid_claims(payload, issuer.rules, header.typ)
+    for check in _BEFORE:
+        if code := check(policy, issuer, claims, _NO_KEY, now):
+            case = (policy, issuer, claims, _NO_KEY, now)
+            raise refusal(code, partial(_facts, code, check, header.kid, keys, case))
+    key = keys.by_kid.get(header.kid) or keys.key_without_kid(header.kid, header.alg)
     if key is None:
         return KeyMismatch("unknown_key", header.kid, header_part, claims)
     if not signature_holds(key, header.alg, signing_input, decode(signature_part)):
-        return KeyMismatch("bad_signature", header.kid, header_part, claims)
-    if write_claims(claims) != payload:
+        return KeyMismatch("bad_signature", header.kid, header_part, claims, key.kid == header.kid != "")
+    if is_entra and write_claims(claims) != payload:
         refuse_ambiguous(payload)
     origin = key.origin
-    for check_function in _AFTER:
-        if code := check_function(policy, issuer, claims, origin, now):
-            raise refusal(
-                code,
-                partial(
-                    _facts, code, check_function, header.kid, serving, (policy, issuer, claims, origin, now)
-                ),
-            )
+    for check in _AFTER:
+        if code := check(policy, issuer, claims, origin, now):
+            case = (policy, issuer, claims, origin, now)
+            raise refusal(code, partial(_facts, code, check, header.kid, keys, case))
     if span is None:
         refuse_ambiguous_header(header_part)
         span = slice(len(header_part) + 1, -len(signature_part) - 1)
-        serving.learn(header_part, header, span)  # only now: a flood of headers must not fill it
+        keys.learn(header_part, header, span)  # only now: a flood of headers must not fill it
     return Principal(_identity(claims, issuer.tenant_id, span, policy.leeway), payload_part)
 
 
-def check_unverified(token: bytes, policy: Policy) -> None:
-    """Refuse what no key could make good, where there are no keys to go further.
+def check_unverified(token: bytes, policy: Policy, rules: ClaimRules | None) -> None:
+    """Refuse what no key could verify, where there are no keys yet.
+
+    Args:
+        token: The compact JWS.
+        policy: What is accepted.
+        rules: Where an issuer other than Entra puts its claims; None for Entra.
 
     Raises:
         InvalidTokenError: Its form, header or claims are not a token's.
     """
     header_part, payload_part, _signature, _input = split(token)
-    read_header(header_part, policy.algorithms)
-    read_claims(decode(payload_part))
+    kid_is_optional = rules is not None and not rules.is_b2c
+    header = read_header(header_part, policy.algorithms, kid_is_optional=kid_is_optional)
+    read_any_claims(decode(payload_part), rules, header.typ)
+
+
+def read_any_claims(payload: bytes, rules: ClaimRules | None, header_typ: str) -> AnyClaims:
+    """Read the claims of Entra, or of another issuer by its rules.
+
+    Raises:
+        InvalidTokenError: invalid_claims.
+    """
+    return read_claims(payload) if rules is None else read_openid_claims(payload, rules, header_typ)
 
 
 @lru_cache(maxsize=1024)
@@ -121,16 +135,17 @@ def _one(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _identity(claims: Claims, tenant_id: str, payload: slice, leeway: float) -> Identity:
-    assert claims.exp is not None  # noqa: S101  # the gate saw to it
-    is_app, oid = claims.is_app, claims.oid
+def _identity(claims: AnyClaims, tenant_id: str, payload: slice, leeway: float) -> Identity:
+    is_app, oid, scopes = claims.is_app, claims.oid, claims.scopes
+    # In Entra a scope is a user's. Other issuers authorise applications by scopes too.
+    counts = not is_app or isinstance(claims, OpenIdClaims)
     return Identity(
         claims.app_id,
         tenant_id or claims.tid,
         oid,
         oid if claims.sub == oid else claims.sub,  # one object instead of two equal ones
         _one(claims.roles),
-        () if is_app else _one(claims.scopes),
+        _one(scopes) if counts and scopes else (),
         "2.0" if claims.ver == "2.0" else claims.ver,
         is_app,
         claims.exp,
@@ -140,15 +155,15 @@ def _identity(claims: Claims, tenant_id: str, payload: slice, leeway: float) -> 
     )
 
 
-def facts_about(claims: Claims, kid: str) -> dict[str, object]:
-    """What the operator's log may say about any refused token: ids, never names."""
+def facts_about(claims: AnyClaims, kid: str) -> dict[str, object]:
+    """Return what the operator's log may say about any refused token: ids, never names."""
     facts = {"kid": kid, "tenant_id": claims.tid, "app_id": claims.app_id, "token_id": claims.uti}
     return {name: value for name, value in facts.items() if value}
 
 
-def _times(code: str, claims: Claims, now: float, entra_ahead: float | None) -> dict[str, object]:
-    """By how much a token is late or early, and whether that may be this host's clock."""
-    moment = {"expired": claims.exp, "not_yet_valid": claims.nbf, "issued_in_future": claims.iat}[code] or 0
+def _time_facts(code: str, claims: AnyClaims, now: float, entra_ahead: float | None) -> dict[str, object]:
+    """Return by how much a token is late or early, and whether this host's clock may be wrong."""
+    moment = {"expired": claims.exp, "not_yet_valid": claims.nbf, "issued_in_future": claims.iat}[code]
     facts: dict[str, object] = {
         "expired_for_seconds" if code == "expired" else "early_by_seconds": round(abs(now - moment))
     }
@@ -156,16 +171,19 @@ def _times(code: str, claims: Claims, now: float, entra_ahead: float | None) -> 
 
 
 def _facts(
-    code: str, check_function: CheckFunction, kid: str, serving: ActiveKeys, case: Case
+    code: str,
+    check_function: CheckFunction,
+    kid: str,
+    keys: ActiveKeys,
+    case: tuple[Policy, Issuer, AnyClaims, KeyOrigin, float],
 ) -> dict[str, object]:
-    check = _CHECK_OF[check_function]
-    policy, _issuer, claims, _key, now = case
-    facts = {"expected": check.expected(*case), "found": check.found(*case)}
+    check, case = _CHECK_OF[check_function], Case(*case)
+    policy, issuer, claims, _key, now = case
+    facts = {"expected": check.expected(case), "found": check.found(case)}
     if code in _ABOUT_TIME:
-        facts |= _times(code, claims, now, serving.entra_ahead)
+        facts |= _time_facts(code, claims, now, keys.entra_ahead)
     if code in ("wrong_audience", "token_for_graph"):
-        facts |= {
-            "nearest": nearest_audience(policy, claims),
-            "request_scope": f"{policy.app_id_uri}/.default",
-        }
+        facts["nearest"] = nearest_audience(policy, claims)
+        if issuer.is_entra:
+            facts["request_scope"] = f"{policy.app_id_uri}/.default"
     return facts | facts_about(claims, kid)

@@ -42,7 +42,7 @@ def scheme_of(guard: Guard | CombinedGuard, scopes: Iterable[str] = (), descript
     guard = first_of(guard)
     authority, tenant = guard.authority, guard.policy.tenants.alias
     common = {"description": description or "An access token of Microsoft Entra ID."}
-    if authority.kind == "openid":
+    if not authority.is_entra:
         url = authority.configuration_urls("", frozenset())["2.0"]
         return {"type": "openIdConnect", "openIdConnectUrl": url} | common
     base = f"{authority.url}/{tenant}/oauth2/v2.0"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from entra_guard._keys.discovery import Authority
+    from entra_guard._keys.authority import Authority
     from entra_guard._keys.fetch import Source
     from entra_guard._keys.snapshot_file import Saved
     from entra_guard._keys.state import Snapshot
@@ -85,19 +85,24 @@ def show(file: Path) -> None:
 
 
 def _saved_authority(saved: Saved) -> Authority:
-    from entra_guard._keys.discovery import Authority  # noqa: PLC0415
+    from entra_guard._keys.authority import Authority  # noqa: PLC0415
 
-    given = {"openid": Authority.openid, "external": Authority.external}
-    return given.get(saved.kind, Authority.named)(saved.authority)
+    url = saved.authority
+    if saved.kind == "openid" and not url.partition("://")[2].partition("/")[0].endswith(".b2clogin.com"):
+        return Authority.openid(url)
+    given = {"b2c": Authority.b2c, "external": Authority.external}
+    return given.get(saved.kind, Authority.named)(url)
 
 
 def _source(tenant: str, authority: str, *, openid: bool) -> Source:
-    from entra_guard._keys.discovery import Authority  # noqa: PLC0415
+    from entra_guard._keys.authority import Authority  # noqa: PLC0415
     from entra_guard._keys.fetch import Source  # noqa: PLC0415
     from entra_guard.policy import TOKEN_VERSIONS, Tenants  # noqa: PLC0415
 
     where = Authority.openid(authority) if openid else Authority.named(authority)
-    if where.kind == "openid" or tenant in {"organizations", "common", "consumers"}:
+    tenant = tenant or where.tenant
+    where.check_tenant(tenant.lower())
+    if not where.is_entra or tenant in {"organizations", "common", "consumers"}:
         return Source(where, tenant, TOKEN_VERSIONS)
     if not tenant:
         raise click.UsageError("Whose keys? Give --tenant, or set ENTRA_GUARD_TENANT.")

@@ -117,7 +117,7 @@ def checklist_rows() -> list[tuple[str, str, str]]:
 def _check_row(check: Check) -> tuple[str, str, str]:
     case = _example()
     expected, found = (
-        _named(timed(text)) for text in (words(check.expected(*case), " or "), words(check.found(*case)))
+        _named(timed(text)) for text in (words(check.expected(case), " or "), words(check.found(case)))
     )
     return check.name, expected, _SAME if found == expected else found
 
@@ -132,6 +132,7 @@ def _named(text: str) -> str:
 def _example() -> Case:
     """A good token of a daemon, in the tenant of Microsoft's own examples, at noon."""
     from entra_guard import Policy, Tenants  # noqa: PLC0415
+    from entra_guard._validation.checklist import Case  # noqa: PLC0415
     from entra_guard._validation.claims import Claims  # noqa: PLC0415
     from entra_guard._validation.issuer import Issuer  # noqa: PLC0415
     from entra_guard._validation.jwks import KeyOrigin  # noqa: PLC0415
@@ -152,7 +153,8 @@ def _example() -> Case:
     )
     policy = Policy(Tenants.only(_TENANT), frozenset({_API}))
     cloud = "microsoftonline.com"
-    return policy, Issuer(issuer, cloud=cloud, tenant_id=_TENANT), claims, KeyOrigin(issuer, cloud), _NOON
+    ours = Issuer(issuer, cloud=cloud, tenant_id=_TENANT)
+    return Case(policy, ours, claims, KeyOrigin(issuer, cloud), _NOON)
 
 
 def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

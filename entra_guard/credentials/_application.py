@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
-from entra_guard._keys.discovery import Authority
+from entra_guard._keys.authority import Authority
 from entra_guard.credentials import _files
 from entra_guard.credentials._base import CachingCredential
 from entra_guard.credentials._cache.shared_token_cache import SharedTokenCache, name_of
@@ -175,8 +175,9 @@ def check_tenant(tenant_id: str) -> None:
 
 def token_url(authority: Authority, tenant: str) -> str:
     """The v2.0 token endpoint; a B2C policy's URL names its tenant itself."""
+    authority.check_tenant(tenant.lower())
     base = authority.url.removesuffix("/v2.0")
-    if authority.kind == "openid" or tenant in urlsplit(base).path.split("/"):
+    if not authority.is_entra or tenant in urlsplit(base).path.split("/"):
         return f"{base}/oauth2/v2.0/token"
     return f"{base}/{tenant}/oauth2/v2.0/token"
 

@@ -12,7 +12,7 @@ from anyio.lowlevel import RunVar
 
 from entra_guard._common.http import errors_by_step, new_async_client, new_client
 from entra_guard._common.lazy_client import LazyClient
-from entra_guard._keys.discovery import CLOUDS
+from entra_guard._keys.authority import CLOUDS
 from entra_guard.credentials import BearerAuth
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._chain import members_of
