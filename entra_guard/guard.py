@@ -34,7 +34,7 @@ from entra_guard.errors import (
     KeysUnavailableError,
     refusal,
 )
-from entra_guard.policy import NO_TENANTS, TOKEN_VERSIONS, Policy, Tenants, string_set
+from entra_guard.policy import NO_TENANTS, TOKEN_VERSIONS, Policy, Tenants, microsoft_client_ids, string_set
 from entra_guard.principal import Principal
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Guard:
         self.policy: Final = Policy(
             _tenants(tenant, where),
             string_set("audience", audience),
-            None if allowed_clients is None else string_set("allowed_clients", allowed_clients),
+            _allowed_clients(allowed_clients, where),
             string_set("token_versions", token_versions),
             leeway,
             string_set("algorithms", algorithms),
@@ -398,6 +398,13 @@ def _tenants(tenant: str | Tenants, authority: Authority) -> Tenants:
     tenants = tenant if isinstance(tenant, Tenants) else Tenants.only(tenant)
     authority.check_tenant(tenants.alias)
     return tenants
+
+
+def _allowed_clients(values: Iterable[str] | None, authority: Authority) -> frozenset[str] | None:
+    if values is None:
+        return None
+    is_openid = authority.kind == "openid"
+    return string_set("allowed_clients", values) if is_openid else microsoft_client_ids(values)
 
 
 def _check_http(client: httpx.Client | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:

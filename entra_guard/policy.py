@@ -114,7 +114,8 @@ class Policy:
     Args:
         tenants: Whose tokens.
         audiences: The API's client id and App ID URIs. A client id also stands for 'api://<client id>'.
-        allowed_clients: Client ids of the only applications that may call; None for any.
+        allowed_clients: Client ids of the only applications that may call; None for any. Entra's are GUIDs;
+            those of another OpenID issuer have any form and are compared exactly.
         token_versions: '1.0', '2.0' or both, as the API's registration says.
         leeway: Seconds of clock difference allowed on both ends of a lifetime, at most 600.
         algorithms: 'RS256', and 'PS256' where asked for.
@@ -149,7 +150,7 @@ class Policy:
         set_(self, "token_versions", _choice("token_versions", self.token_versions, TOKEN_VERSIONS))
         set_(self, "algorithms", _choice("algorithms", self.algorithms, _ALGORITHMS))
         if self.allowed_clients is not None:
-            set_(self, "allowed_clients", _client_ids(self.allowed_clients))
+            set_(self, "allowed_clients", _client_ids(self.allowed_clients, self.tenants))
         if not isinstance(self.leeway, int | float) or not 0 <= self.leeway <= _MAX_LEEWAY:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"leeway is in seconds, from 0 to {_MAX_LEEWAY:.0f}")
 
@@ -189,7 +190,18 @@ def _choice(setting: str, values: Iterable[str], known: frozenset[str]) -> froze
     return names
 
 
-def _client_ids(values: Iterable[str]) -> frozenset[str]:
+def _client_ids(values: Iterable[str], tenants: Tenants) -> frozenset[str]:
+    if tenants == NO_TENANTS:
+        return string_set("allowed_clients", values)
+    return microsoft_client_ids(values)
+
+
+def microsoft_client_ids(values: Iterable[str]) -> frozenset[str]:
+    """Return client ids in lower case, as tokens of Entra and B2C have them.
+
+    Raises:
+        ConfigurationError: One is not a GUID.
+    """
     names = frozenset(name.lower() for name in string_set("allowed_clients", values))
     if wrong := sorted(name for name in names if not is_guid(name)):
         raise ConfigurationError(f"allowed_clients holds client ids (GUIDs), not {wrong}")

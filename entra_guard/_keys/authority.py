@@ -329,9 +329,8 @@ def _refuse_microsoft(issuer: str) -> None:
     """Refuse Microsoft's own issuers as OpenID issuers: their tokens would be checked by less."""
     host = (urlsplit(issuer).hostname or "").lower()
     if host.endswith(".b2clogin.com"):
-        raise ConfigurationError(
-            f"{issuer!r} is of B2C: give authority='https://<host>/<tenant>/<policy>', without Authority.openid"
-        )
+        right = Authority.named(issuer).url  # or it says what a B2C policy's URL is
+        raise ConfigurationError(f"{issuer!r} is a B2C policy: use authority={right!r}, not Authority.openid")
     hosts = {urlsplit(cloud.authority).hostname for cloud in CLOUDS.values()}
     hosts |= {alias for cloud in CLOUDS.values() for alias in cloud.aliases}
     if host in hosts or host.endswith(".ciamlogin.com"):

@@ -16,7 +16,7 @@ from entra_guard._common.guid import is_guid
 from entra_guard._common.http import is_loopback, is_safe
 from entra_guard._keys.authority import host_of
 from entra_guard._validation.issuer import TENANT_PLACEHOLDER, Issuer
-from entra_guard._validation.openid_claims import ClaimRules
+from entra_guard._validation.openid_claims import DEFAULT_RULES
 from entra_guard.policy import PERSONAL_TENANT
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def read_configuration(
         cloud=cloud if isinstance(cloud, str) else "",
         tenant_id=_tenant_id(issuer) if authority.is_entra else "",
         is_entra=authority.is_entra,
-        rules=authority.rules or ClaimRules(),
+        rules=authority.rules or DEFAULT_RULES,
     )
     if authority.kind == "b2c":
         _check_b2c(authority, issuer)

@@ -146,9 +146,7 @@ def _without_issuer(policy: Policy, claims: AnyClaims, now: float, *, is_entra: 
     return (*before, *_open("key", "signature", *(check.name for check in POST_SIGNATURE_CHECKS)))
 
 
-def _header(
-    segment: bytes, policy: Policy, rules: ClaimRules | None, steps: list[Step]
-) -> jws.Header | None:
+def _header(segment: bytes, policy: Policy, rules: ClaimRules | None, steps: list[Step]) -> jws.Header | None:
     kid_is_optional = rules is not None and not rules.is_b2c
     expected = " or ".join(sorted(policy.algorithms)) + ("" if kid_is_optional else ", and a kid")
     try:
@@ -161,9 +159,7 @@ def _header(
     return header
 
 
-def _claims(
-    segment: bytes, rules: ClaimRules | None, header_typ: str, steps: list[Step]
-) -> AnyClaims | None:
+def _claims(segment: bytes, rules: ClaimRules | None, header_typ: str, steps: list[Step]) -> AnyClaims | None:
     expected = "one JSON object, each name once, exact types"
     try:
         payload = jws.decode(segment)

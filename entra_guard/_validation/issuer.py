@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from entra_guard._validation.openid_claims import ClaimRules
+from entra_guard._validation.openid_claims import DEFAULT_RULES, ClaimRules
 
 TENANT_PLACEHOLDER: Final = "{tenantid}"
 
@@ -28,7 +28,7 @@ class Issuer:
     cloud: str = ""
     tenant_id: str = ""
     is_entra: bool = True
-    rules: ClaimRules = ClaimRules()
+    rules: ClaimRules = DEFAULT_RULES
 
     @property
     def kid_is_optional(self) -> bool:

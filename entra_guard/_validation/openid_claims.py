@@ -1,4 +1,4 @@
-"""The claims of issuers other than Entra: B2C, Auth0, Okta, Keycloak, Duende, Spring, AD FS. Decides no access.
+"""The claims of issuers other than Entra: B2C, Auth0, Okta, Keycloak, Duende, Spring, AD FS ...
 
 Nothing here is on the path of Entra's own tokens, which `claims.py` reads. Sources: RFC 9068 (access
 tokens as JWT), RFC 7519 (types of registered claims), and the documents of the named products.
@@ -55,6 +55,9 @@ class ClaimRules:
     is_b2c: bool = False
 
 
+DEFAULT_RULES: Final = ClaimRules()
+
+
 class _Registered(msgspec.Struct, frozen=True):
     """The claims whose types RFC 7519 section 4.1 fixes."""
 
@@ -87,7 +90,7 @@ class OpenIdClaims(msgspec.Struct, frozen=True):
     roles: tuple[str, ...] = ()
     header_typ: str = ""
     raw: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
-    rules: ClaimRules = ClaimRules()
+    rules: ClaimRules = DEFAULT_RULES
 
     @property
     def cnf(self) -> Any:
@@ -192,7 +195,7 @@ def _at(claims: Mapping[str, Any], path: ClaimPath) -> object:
     for name in path:
         if not isinstance(value, dict):
             return None
-        value = cast("dict[str, Any]", value).get(name)
+        value = value.get(name)
     return value
 
 

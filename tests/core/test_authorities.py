@@ -94,51 +94,32 @@ def test_a_b2c_policy_has_tokens_of_version_1_without_a_tenant(office, suffix):
     )
     guard = there.guard(authority=policy + suffix)
     principal = guard.verify(
-        there.token(issuer, ver="1.0", tid=None, roles=None, scp="read write", oid=None, sub="ada")
+        there.token(issuer, ver="1.0", tid=None, roles=None, scp="read write", oid=None, sub="ada", tfp="x")
     )
     assert (principal.scopes, principal.is_app, principal.identity) == (("read", "write"), False, "ada")
 
 
-def test_any_openid_issuer_with_the_claims_of_rfc_9068(office):
+def test_an_openid_issuer_may_keep_its_keys_on_another_host(office):
     issuer = "https://issuer.example/"
     there = Elsewhere(
         office, configuration(f"{issuer}.well-known/openid-configuration", issuer, "https://keys.example")
     )
     guard = there.guard(authority=Authority.openid(issuer))
-    token = there.token(
-        issuer,
-        aud=["other", API],
-        ver=None,
-        tid=None,
-        azp=None,
-        oid=None,
-        roles=None,
-        client_id="shop",
-        scope="a b",
-        sub="x",
-    )
-    principal = guard.verify(token)
-    assert (principal.app_id, principal.scopes, principal.tenant_id) == ("shop", ("a", "b"), "")
+    token = there.token(issuer, aud=["other", API], ver=None, tid=None, oid=None, roles=None, scope="a b")
+    assert guard.verify(token).scopes == ("a", "b")
     with pytest.raises(AccessError, match="wrong_issuer"):
-        guard.verify(there.token("https://other.example/", ver=None))
-    with pytest.raises(AccessError, match="id_token"):
-        guard.verify(there.token(issuer, ver=None, nonce="n"))
-    daemon = there.token(
-        issuer, ver=None, tid=None, azp=None, oid=None, client_id="shop", scope="a", sub="shop"
-    )
-    assert (guard.verify(daemon).is_app, guard.verify(daemon).scopes) == (True, ())
+        guard.verify(there.token("https://other.example/", ver=None, scope="a"))
 
 
-def test_an_issuer_that_stands_for_any_tenant_is_no_openid_issuer(office):
-    url = "https://login.microsoftonline.com/common/v2.0"
-    template = "https://login.microsoftonline.com/{tenantid}/v2.0"
+def test_an_issuer_that_means_any_tenant_is_not_an_openid_issuer(office):
+    url = "https://login.example/common/v2.0"
     documents = configuration(
-        f"{url}/.well-known/openid-configuration", template, "https://login.microsoftonline.com"
+        f"{url}/.well-known/openid-configuration", "https://login.example/{tenantid}/v2.0", "https://login.example"
     )
     there = Elsewhere(office, documents)
     guard = there.guard(authority=Authority.openid(url))
     with pytest.raises(AccessError) as caught:
-        guard.verify(there.token(f"https://login.microsoftonline.com/{TENANT}/v2.0"))
+        guard.verify(there.token(f"https://login.example/{TENANT}/v2.0"))
     assert "any tenant" in str(caught.value.facts["detail"])
 
 

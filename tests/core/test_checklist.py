@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jwt
 import pytest
 
 from entra_guard import AccessError, Tenants
@@ -95,7 +96,9 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("it does not say RS256", {"preset": "hs256-with-public-key"}, {}, "algorithm_not_allowed"),
     ("it is not signed", {"preset": "alg-none"}, {}, "algorithm_not_allowed"),
     ("it has a critical extension", {"headers": {"crit": ["exp"]}}, {}, "algorithm_not_allowed"),
-    ("it is of another type", {"headers": {"typ": "logout+jwt"}}, {}, "algorithm_not_allowed"),
+    ("it is of another type", {"headers": {"typ": "logout+jwt"}}, {}, "id_token"),
+    ("it has the hash of an access token", {"claims": {"at_hash": "x"}}, {}, "id_token"),
+    ("it has the hash of a code", {"claims": {"c_hash": "x"}}, {}, "id_token"),
     ("it is huge", {"preset": "huge"}, {}, "token_too_large"),
 ]
 
@@ -105,6 +108,25 @@ def test_a_token_is_refused_because(office, verify, _what, wishes, settings, rea
     with pytest.raises(AccessError) as caught:
         verify(office.guard(**settings), office.token(**wishes))
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf", "exp"])
+@pytest.mark.parametrize("value", [None, "1795595325", True, [], -1])
+def test_a_time_that_is_not_a_number_is_refused(office, claim, value):
+    kid = jwt.get_unverified_header(office.token())["kid"]
+    good = jwt.decode(office.token(), options={"verify_signature": False})
+    token = office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, good | {claim: value})
+    with pytest.raises(AccessError) as caught:
+        office.guard().verify(token)
+    assert caught.value.reason == "invalid_claims"
+
+
+@pytest.mark.parametrize(
+    ("scp", "scopes"), [("a b", ("a", "b")), (" a  b ", ("a", "b")), ("a\tb\u00a0c", ("a\tb\u00a0c",))]
+)
+def test_scp_is_split_at_spaces_only(office, scp, scopes):
+    token = office.token(scopes=["Orders.Read"], user="alice", claims={"scp": scp})
+    assert office.guard().verify(token).scopes == scopes
 
 
 ACCEPTED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -150,7 +172,7 @@ def _named(office, value):
 def test_every_reason_of_the_checklist_is_in_this_table():
     elsewhere = {
         "missing_token", "malformed_authorization", "not_a_jwt", "missing_scope", "missing_role",
-        "app_token_required", "user_token_required", "groups_overage", "groups_unavailable", "keys_unavailable",
+        "app_token_required", "user_token_required", "caller_kind_unknown", "groups_overage", "groups_unavailable", "keys_unavailable",
     }  # fmt: skip
     assert {row[3] for row in REFUSED} | elsewhere == set(REASONS)
 

@@ -1,0 +1,414 @@
+"""Tokens of issuers other than Entra: access tokens only, with client, scopes and kind of caller where they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from openid_issuer import API, CLIENT, PERSON, TENANT, OpenIdIssuer, accepted, b2c, jwk, reason_of
+
+from entra_guard import AccessError, Authority, ConfigurationError, KeySettings, Requirement
+
+ISSUER = "https://issuer.example"
+GOOD = {"sub": "ada", "client_id": "web", "scope": "orders.read"}
+
+
+@pytest.fixture
+def issuer() -> OpenIdIssuer:
+    return OpenIdIssuer(ISSUER)
+
+
+# --- access tokens only ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allowed", [None, ["web"]], ids=["any client", "allowed client"])
+@pytest.mark.parametrize(
+    ("claims", "header"),
+    [
+        ({}, {"typ": "logout+jwt"}),
+        ({}, {"typ": "dpop+jwt"}),
+        ({}, {"typ": "id_token+jwt"}),
+        ({"typ": "ID"}, {}),
+        ({"typ": "Refresh"}, {}),
+        ({"typ": "Offline"}, {}),
+        ({"typ": "Logout"}, {}),
+        ({"typ": "refresh"}, {}),
+        ({"typ": 5}, {}),
+        ({"token_use": "id"}, {}),
+        ({"token_use": "refresh"}, {}),
+        ({"token_type": "refresh_token"}, {}),
+        ({"at_hash": "x"}, {}),
+        ({"c_hash": "x"}, {}),
+        ({"s_hash": "x"}, {}),
+        ({"at_hash": None}, {}),
+        ({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}, {}),
+    ],
+)
+def test_other_kinds_of_tokens_are_refused(issuer, claims, header, allowed):
+    guard = issuer.guard(allowed_clients=allowed)
+    assert reason_of(guard, issuer.token(GOOD)) == ""
+    assert reason_of(guard, issuer.token(GOOD | claims, **header)) == "id_token"
+
+
+@pytest.mark.parametrize(
+    ("claims", "header"),
+    [
+        ({"nonce": "n"}, {}),
+        ({"typ": "Bearer"}, {}),
+        ({"token_use": "access"}, {}),
+        ({"token_type": "Bearer"}, {}),
+        ({}, {"typ": "at+jwt"}),
+        ({}, {"typ": "application/AT+JWT"}),
+        ({}, {"typ": "jwt"}),
+        ({}, {"typ": None}),
+    ],
+)
+def test_access_tokens_pass_with_a_nonce_or_a_type(issuer, claims, header):
+    assert reason_of(issuer.guard(), issuer.token(GOOD | claims, **header)) == ""
+
+
+@pytest.mark.parametrize(
+    ("claims", "header", "passes"),
+    [
+        ({}, {}, False),
+        ({"azp": "orders"}, {}, False),
+        ({"azp": "web", "aud": ["orders", "web"]}, {}, False),
+        ({"azp": "web"}, {}, True),
+        ({"appid": "web"}, {}, True),
+        ({"azp": "orders"}, {"typ": "at+jwt"}, True),
+        ({"azp": "orders", "scope": "a"}, {}, True),
+        ({"azp": "orders", "scp": ["a"]}, {}, True),
+        ({"client_id": "orders"}, {}, True),
+        ({"cid": "orders"}, {}, True),
+        ({"scope": "", "scp": []}, {}, False),
+        ({"azp": 5}, {}, False),
+    ],
+)
+@pytest.mark.parametrize("allowed", [None, ["orders", "web"]], ids=["any client", "allowed clients"])
+def test_a_token_without_evidence_of_an_access_token_is_refused(issuer, claims, header, passes, allowed):
+    token = issuer.token({"sub": "ada", "roles": ["reader"]} | claims, **header)
+    assert (reason_of(issuer.guard(allowed_clients=allowed), token) == "") is (
+        passes and (allowed is None or bool(claims.keys() & {"azp", "appid", "client_id", "cid"}))
+    )
+
+
+def test_the_refusal_says_what_the_issuer_must_write(issuer):
+    with pytest.raises(AccessError) as caught:
+        issuer.guard().verify(issuer.token({"sub": "ada", "azp": "orders", "roles": ["a"]}))
+    assert caught.value.reason == "id_token"
+    assert "at+jwt" in str(caught.value.facts["found"])
+
+
+def test_a_b2c_access_token_with_a_nonce_passes():
+    issuer = b2c()
+    guard = issuer.guard(API, authority=issuer.configuration)
+    claims = {"aud": API, "ver": "1.0", "sub": "ada", "oid": PERSON, "tfp": "B2C_1_susi", "azp": CLIENT}
+    assert guard.verify(issuer.token(claims | {"scp": "read", "nonce": "n"})).scopes == ("read",)
+    assert reason_of(guard, issuer.token(claims | {"azp": ..., "nonce": "n"})) == "id_token"
+
+
+# --- scopes, roles, client -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        ({"scope": "a b"}, ("a", "b")),
+        ({"scp": "a  b "}, ("a", "b")),
+        ({"scope": ["a", "b"]}, ("a", "b")),
+        ({"scp": ["a", "b"]}, ("a", "b")),
+        ({"scp": "a\tb\u00a0c"}, ("a\tb\u00a0c",)),
+        ({"scope": ["a b"]}, ("a b",)),
+        ({"scp": "", "scope": "a"}, ("a",)),
+        ({"scp": ["", "a"]}, ("a",)),
+    ],
+)
+def test_scopes_are_a_string_or_an_array(issuer, claims, scopes):
+    assert accepted(issuer, {"sub": "ada", "client_id": "web"} | claims).scopes == scopes
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"scope": 5},
+        {"scp": {"a": 1}},
+        {"scope": ["a", 5]},
+        {"roles": 5},
+        {"roles": {"a": 1}},
+        {"azp": ["web"]},
+        {"client_id": 5},
+        {"sub": 5},
+        {"aud": 5},
+        {"aud": ["orders", 5]},
+        {"iat": None},
+        {"nbf": None},
+        {"exp": None},
+        {"nbf": "1"},
+        {"iat": True},
+        {"exp": ...},
+    ],
+)
+def test_a_claim_of_another_type_is_refused(issuer, claims):
+    assert reason_of(issuer.guard(), issuer.token(GOOD | claims)) == "invalid_claims"
+
+
+@pytest.mark.parametrize("ver", [1, 2.0, "1.0", "2.0", "x", None, [1]])
+def test_ver_means_nothing_outside_of_entra(issuer, ver):
+    caller = accepted(issuer, GOOD | {"ver": ver, "tid": 7, "oid": [1], "uti": 3, "jti": "j"})
+    assert (caller.app_id, caller.scopes, caller.tenant_id, caller.token_id) == (
+        "web",
+        ("orders.read",),
+        "",
+        "j",
+    )
+
+
+@pytest.mark.parametrize("name", ["azp", "client_id", "cid", "appid"])
+def test_the_client_is_in_one_of_four_claims(issuer, name):
+    assert accepted(issuer, {"sub": "ada", "scope": "a", name: "Web-1"}).app_id == "Web-1"
+
+
+def test_roles_scopes_and_client_may_be_elsewhere():
+    issuer = OpenIdIssuer("https://idp.example/realms/demo")
+    rules = Authority.openid(
+        issuer.issuer,
+        roles_claim=("resource_access", "orders", "roles"),
+        scopes_claim="permissions",
+        client_claim="https://idp.example/client",
+    )
+    caller = accepted(
+        issuer,
+        {
+            "sub": "ada",
+            "permissions": ["read"],
+            "resource_access": {"orders": {"roles": ["reader"]}, "other": {"roles": ["admin"]}},
+            "https://idp.example/client": "web",
+        },
+        authority=rules,
+    )
+    assert (caller.roles, caller.scopes, caller.app_id) == (("reader",), ("read",), "web")
+
+
+def test_one_role_may_be_a_string(issuer):
+    assert accepted(issuer, GOOD | {"roles": "reader of books"}).roles == ("reader of books",)
+
+
+@pytest.mark.parametrize(
+    ("shape", "claims"),
+    [
+        ("https://dev-1.okta.example/oauth2/default", {"cid": "0oa1", "uid": "00u1", "scp": ["openid", "orders.read"], "sub": "a@b.example"}),
+        ("https://ids.example", {"client_id": "web", "sub": "1", "scope": ["openid", "orders.read"]}),
+        ("https://sas.example", {"sub": "user1", "scope": ["orders.read"]}),
+        ("https://t.auth0.example/", {"azp": "web", "sub": "auth0|1", "scope": "openid orders.read"}),
+        ("https://idp.example/realms/demo", {"azp": "web", "typ": "Bearer", "sub": "1", "scope": "profile orders.read"}),
+    ],
+)  # fmt: skip
+def test_tokens_of_known_products_pass_with_their_scopes(shape, claims):
+    issuer = OpenIdIssuer(shape)
+    caller = accepted(issuer, claims)
+    Requirement(scopes=["orders.read"]).check(caller)
+
+
+def test_ad_fs_names_the_issuer_of_access_tokens_in_its_metadata():
+    issuer = OpenIdIssuer("https://fs.contoso.example/adfs")
+    name = "http://fs.contoso.example/adfs/services/trust"
+    issuer.document["access_token_issuer"] = name
+    claims = {
+        "iss": name,
+        "appid": CLIENT,
+        "apptype": "Public",
+        "ver": "1.0",
+        "scp": "orders.read",
+        "upn": "a@b",
+    }
+    guard = issuer.guard()
+    caller = guard.verify(issuer.token(claims))
+    assert (caller.app_id, caller.scopes, caller.is_app) == (CLIENT, ("orders.read",), None)
+    assert reason_of(guard, issuer.token(claims | {"iss": issuer.issuer})) == "wrong_issuer"
+    issuer.document["access_token_issuer"] = "http://elsewhere.example/adfs/services/trust"
+    assert reason_of(issuer.guard(), issuer.token(claims)) == "keys_unavailable"
+
+
+# --- user or application ---------------------------------------------------------------------------------
+
+KINDS: list[tuple[str, dict[str, Any], str, bool | None]] = [
+    ("RFC 9068, client credentials", {"sub": "svc", "client_id": "svc", "scope": "a"}, "at+jwt", True),
+    ("RFC 9068, a machine with another sub", {"sub": "machine", "client_id": "svc", "scope": "a"}, "at+jwt", None),
+    ("RFC 9068, a user", {"sub": "ada", "client_id": "web", "auth_time": 1, "scope": "a"}, "at+jwt", False),
+    ("auth_time outside of the profile", {"sub": "ada", "client_id": "web", "auth_time": 1, "scope": "a"}, "JWT", None),
+    ("Auth0, a machine", {"sub": "x1@clients", "azp": "x1", "gty": "client-credentials", "scope": "a"}, "JWT", True),
+    ("Auth0, without gty", {"sub": "x1@clients", "azp": "x1", "scope": "a"}, "JWT", True),
+    ("@clients of another client", {"sub": "x1@clients", "azp": "x2", "auth_time": 1, "scope": "a"}, "at+jwt", None),
+    ("Auth0, a user", {"sub": "auth0|1", "azp": "x1", "scope": "a"}, "JWT", False),
+    ("Auth0, a social user", {"sub": "google-oauth2|1", "azp": "x1", "scope": "a", "aud": ["orders", f"{ISSUER}/userinfo"]}, "JWT", False),
+    ("a bar in sub elsewhere", {"sub": "svc|1", "azp": "x1", "scope": "a"}, "JWT", None),
+    ("Keycloak, a service account", {"sub": "0d", "azp": "Svc", "client_id": "Svc", "preferred_username": "service-account-svc", "scope": "a"}, "JWT", True),
+    ("Keycloak, an old service account", {"sub": "0d", "azp": "svc", "clientId": "svc", "preferred_username": "service-account-svc", "scope": "a"}, "JWT", True),
+    ("Keycloak, a user with such a name", {"sub": "0d", "azp": "svc", "typ": "Bearer", "sid": "s", "preferred_username": "service-account-svc", "scope": "a"}, "JWT", None),
+    ("Keycloak, a user", {"sub": "0d", "azp": "web", "typ": "Bearer", "sid": "s", "preferred_username": "ada", "scope": "a"}, "JWT", False),
+    ("authentik, a machine", {"sub": "0d", "azp": "web", "preferred_username": "ak-web-client_credentials", "auth_time": 1, "scope": "a"}, "JWT", None),
+    ("Okta, a user", {"sub": "ada", "cid": "0oa", "uid": "00u", "scp": ["a"]}, "JWT", False),
+    ("Okta, a machine", {"sub": "0oa", "cid": "0oa", "scp": ["a"]}, "JWT", True),
+    ("Duende, a machine without sub", {"sub": ..., "client_id": "svc", "scope": ["a"]}, "at+jwt", True),
+    ("AD FS, without sub", {"sub": ..., "appid": "svc", "scp": "a"}, "JWT", None),
+    ("Cognito, a user", {"sub": "1", "client_id": "web", "token_use": "access", "username": "ada", "scope": "a"}, "JWT", False),
+    ("UAA, a machine", {"sub": "svc", "cid": "svc", "client_id": "svc", "grant_type": "client_credentials", "scope": ["a"]}, "JWT", True),
+    ("Spring, anybody", {"sub": "user1", "scope": ["a"]}, "JWT", None),
+    ("idtyp, a machine", {"sub": "ada", "azp": "web", "idtyp": "app", "scope": "a"}, "JWT", True),
+    ("idtyp, a user", {"sub": "web", "azp": "web", "idtyp": "user", "scope": "a"}, "JWT", False),
+    ("idtyp of another type", {"sub": "ada", "azp": "web", "idtyp": ["app"], "scope": "a"}, "JWT", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("_what", "claims", "typ", "is_app"), KINDS, ids=[row[0] for row in KINDS])
+def test_user_and_application_are_told_apart_only_where_the_token_says_it(issuer, _what, claims, typ, is_app):
+    caller = accepted(issuer, claims, typ=typ)
+    assert caller.is_app is is_app
+    users, apps = Requirement(users_only=True), Requirement(app_only=True)
+    assert (
+        refusal_of(users, caller)
+        == {True: "user_token_required", False: "", None: "caller_kind_unknown"}[is_app]
+    )
+    assert (
+        refusal_of(apps, caller)
+        == {True: "", False: "app_token_required", None: "caller_kind_unknown"}[is_app]
+    )
+    assert refusal_of(Requirement(scopes=["a"]), caller) == ""  # also a machine's
+
+
+def refusal_of(requirement: Requirement, caller) -> str:
+    try:
+        requirement.check(caller)
+    except AccessError as error:
+        return error.reason
+    return ""
+
+
+B2C_KINDS: list[tuple[str, dict[str, Any], bool | None]] = [
+    ("client credentials", {"sub": PERSON, "oid": PERSON, "tid": TENANT}, True),
+    ("a user", {"sub": "ada", "tfp": "B2C_1_susi"}, False),
+    ("a user whose oid is emitted", {"sub": PERSON, "oid": PERSON, "tfp": "B2C_1_susi"}, False),
+    ("a user of an old policy", {"sub": PERSON, "oid": PERSON, "acr": "b2c_1a_signin"}, False),
+    ("both at once", {"sub": PERSON, "oid": PERSON, "tfp": "B2C_1A_x", "azpacr": "1"}, None),
+    ("neither", {"sub": "ada"}, None),
+]
+
+
+@pytest.mark.parametrize(("_what", "claims", "is_app"), B2C_KINDS, ids=[row[0] for row in B2C_KINDS])
+def test_b2c_has_client_credentials_with_scopes(_what, claims, is_app):
+    issuer = b2c()
+    caller = issuer.guard(API, authority=issuer.configuration).verify(
+        issuer.token({"aud": API, "ver": "1.0", "azp": CLIENT, "scp": "app.read"} | claims)
+    )
+    assert (caller.is_app, caller.scopes) == (is_app, ("app.read",))
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_app"),
+    [
+        (lambda claims: claims["kind"] == "robot", True),
+        (lambda claims: claims["kind"] == "human", False),
+        (lambda claims: claims.get("nothing"), None),
+        (lambda claims: claims["absent"], None),
+        (lambda _claims: "yes", None),
+    ],
+)
+def test_a_rule_decides_what_the_known_shapes_do_not(issuer, rule, is_app):
+    authority = Authority.openid(ISSUER, is_app=rule)
+    assert accepted(issuer, GOOD | {"kind": "robot"}, authority=authority).is_app is is_app
+
+
+def test_a_client_taken_from_sub_makes_nobody_an_application(issuer):
+    authority = Authority.openid(ISSUER, client_claim="sub")
+    caller = accepted(issuer, {"sub": "ada", "scope": "a"}, authority=authority)
+    assert (caller.app_id, caller.is_app) == ("ada", None)
+    assert (
+        reason_of(issuer.guard(authority=authority), issuer.token({"sub": "ada", "roles": ["a"]}))
+        == "id_token"
+    )
+
+
+# --- allowed clients -------------------------------------------------------------------------------------
+
+
+def test_allowed_clients_of_any_form_are_compared_exactly(issuer):
+    guard = issuer.guard(allowed_clients=["Web-1", "0oa1"])
+    token = {"sub": "x", "client_id": "Web-1"}
+    assert guard.verify(issuer.token(token)).app_id == "Web-1"  # without scopes and roles
+    for other in ("web-1", "WEB-1", "Web-1 ", "Web-2", ""):
+        assert (
+            reason_of(guard, issuer.token({"sub": "x", "client_id": other}, typ="at+jwt"))
+            == "client_not_allowed"
+        )
+
+
+def test_allowed_clients_of_b2c_are_guids_in_any_letter_case():
+    issuer = b2c()
+    guard = issuer.guard(API, authority=issuer.configuration, allowed_clients=[CLIENT.upper()])
+    assert guard.verify(issuer.token({"aud": API, "azp": CLIENT, "sub": "x", "tfp": "p"}))
+    with pytest.raises(ConfigurationError, match="GUID"):
+        issuer.guard(API, authority=issuer.configuration, allowed_clients=["web"])
+
+
+# --- keys without kid ------------------------------------------------------------------------------------
+
+
+def test_a_token_without_kid_uses_the_one_key_of_its_algorithm():
+    issuer = OpenIdIssuer(ISSUER, keys=(jwk(1, "k1", alg="RS256"), jwk(2, None, alg="PS256")))
+    guard = issuer.guard()
+    assert guard.verify(issuer.token(GOOD, kid=None))
+    assert reason_of(guard, issuer.token(GOOD, kid=None, signed_by=2)) == "bad_signature"
+
+
+def test_a_token_without_kid_is_refused_where_several_keys_could_be_meant():
+    issuer = OpenIdIssuer(ISSUER, keys=(jwk(1, "k1"), jwk(2, "k2")))
+    guard = issuer.guard()
+    assert guard.verify(issuer.token(GOOD))
+    with pytest.raises(AccessError) as caught:
+        guard.verify(issuer.token(GOOD, kid=None))
+    assert caught.value.reason == "unknown_key"
+    assert "no kid" in str(caught.value.facts["found"])
+
+
+def test_a_token_with_kid_may_use_the_one_key_that_has_none():
+    issuer = OpenIdIssuer(ISSUER, keys=(jwk(1, None), jwk(2, "k2")))
+    guard = issuer.guard()
+    assert guard.verify(issuer.token(GOOD, kid="any"))
+    assert reason_of(guard, issuer.token(GOOD, kid="any", signed_by=2)) == "bad_signature"
+
+
+def test_two_different_kids_never_match():
+    issuer = OpenIdIssuer(ISSUER, keys=(jwk(1, "k1"),))
+    assert reason_of(issuer.guard(), issuer.token(GOOD, kid="k2")) == "unknown_key"
+
+
+def test_entra_and_b2c_have_kids(office):
+    assert reason_of(office.guard(), office.token(headers={"kid": None})) == "algorithm_not_allowed"
+    issuer = b2c()
+    guard = issuer.guard(API, authority=issuer.configuration)
+    claims = {"aud": API, "azp": CLIENT, "sub": "x", "scp": "a"}
+    assert guard.verify(issuer.token(claims))
+    assert reason_of(guard, issuer.token(claims, kid=None)) == "algorithm_not_allowed"
+
+
+@pytest.mark.parametrize("kid", [None, "whatever"])
+def test_a_rollover_without_kids_is_followed(verify, kid):
+    issuer = OpenIdIssuer(ISSUER, keys=(jwk(1, None),))
+    guard = issuer.guard()
+    assert verify(guard, issuer.token(GOOD, kid=kid))
+    issuer.keys = [jwk(2, None)]
+    fetched = len(issuer.requested)
+    assert verify(guard, issuer.token(GOOD, kid=kid, signed_by=2))
+    assert len(issuer.requested) == fetched + 1
+    assert reason_of(guard, issuer.token(GOOD, kid=kid, signed_by=1)) == "bad_signature"
+
+
+def test_forged_signatures_without_kid_cause_few_fetches_and_no_harm():
+    issuer = OpenIdIssuer(ISSUER, keys=(jwk(1, None),))
+    guard = issuer.guard(keys=KeySettings(wait=20))
+    forged = [issuer.token(GOOD | {"jti": str(n)}, kid=None, signed_by=2) for n in range(20)]
+    assert reason_of(guard, forged[0]) == "bad_signature"  # also before any valid token was seen
+    fetched = len(issuer.requested)
+    assert {reason_of(guard, token) for token in forged} == {"bad_signature"}
+    assert len(issuer.requested) <= fetched + 1
+    assert guard.verify(issuer.token(GOOD, kid=None))
