@@ -1,4 +1,4 @@
-"""An authority as users write it: a cloud, a URL as people paste it, or any OpenID issuer. Fetches nothing."""
+"""An authority as users write it: a cloud, a URL as people paste it, or an OpenID issuer. Fetches nothing."""
 
 from __future__ import annotations
 
@@ -142,10 +142,9 @@ class Authority:
         segments = _segments(_without_metadata(url))
         version = segments.pop() if segments[-1:] == ["v2.0"] else "v2.0"
         prefix, names = (segments[:1], segments[1:]) if segments[:1] == ["tfp"] else ([], segments)
-        if len(names) != 2 or names[1] == "oauth2" or not is_tenant_name(names[0].lower()):  # noqa: PLR2004
-            known = (
-                "/".join(prefix + names[:2]) if len(names) > 2 else f"{(names or ['<tenant>'])[0]}/<policy>"
-            )  # noqa: PLR2004
+        tenant, policy, *more = [*names, "", ""]
+        if more != ["", ""] or policy == "oauth2" or not is_tenant_name(tenant.lower()):
+            known = "/".join([*prefix, tenant or "<tenant>", policy if len(more) > 2 else "<policy>"])  # noqa: PLR2004
             raise ConfigurationError(
                 f"authority {url!r} must be the URL of a B2C policy (user flow): {_origin(url)}/{known}"
             )

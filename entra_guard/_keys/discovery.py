@@ -114,7 +114,7 @@ def _comparable(url: str) -> tuple[str, str, str]:
 
 
 def _issuer_in(document: Mapping[str, Any]) -> str:
-    """Return a document's issuer: a URL without user name, query and fragment (OpenID Connect Discovery 3)."""
+    """Return a document's issuer: a URL without user name, query and fragment (OpenID Discovery 3)."""
     url = _url_in(document, "issuer")
     parts = urlsplit(url)
     if parts.username is not None or parts.query or parts.fragment:

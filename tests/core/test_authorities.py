@@ -114,7 +114,9 @@ def test_an_openid_issuer_may_keep_its_keys_on_another_host(office):
 def test_an_issuer_that_means_any_tenant_is_not_an_openid_issuer(office):
     url = "https://login.example/common/v2.0"
     documents = configuration(
-        f"{url}/.well-known/openid-configuration", "https://login.example/{tenantid}/v2.0", "https://login.example"
+        f"{url}/.well-known/openid-configuration",
+        "https://login.example/{tenantid}/v2.0",
+        "https://login.example",
     )
     there = Elsewhere(office, documents)
     guard = there.guard(authority=Authority.openid(url))
