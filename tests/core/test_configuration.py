@@ -41,7 +41,10 @@ TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
         ({"tenant": TENANT, "audience": GUID, "leeway": -1}, "leeway"),
         ({"tenant": TENANT, "audience": GUID, "authority": "http://login.example"}, "https"),
         ({"tenant": TENANT, "audience": GUID, "authority": "mars"}, "authority must be"),
-        ({"tenant": TENANT, "audience": GUID, "proxy": "proxy:8080"}, "Write it as .http://proxy.example:8080"),
+        (
+            {"tenant": TENANT, "audience": GUID, "proxy": "proxy:8080"},
+            "Write it as .http://proxy.example:8080",
+        ),
         ({"tenant": TENANT, "audience": GUID, "cache_size": -1}, "cache_size"),
         ({"tenant": TENANT, "audience": GUID, "cache_size": "x"}, "cache_size"),
         ({"tenant": TENANT, "audience": GUID, "leeway": "60"}, "leeway"),
