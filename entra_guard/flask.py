@@ -10,30 +10,34 @@ from __future__ import annotations
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
-from flask import Response, current_app, g, has_request_context, request
+from flask import Flask, Response, current_app, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
-from entra_guard._web.authenticator import RequestAuthenticator
+from entra_guard._web.authenticator import AuthenticatorSettings, RequestAuthenticator
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization
+from entra_guard._web.wsgi_mounts import checked_prefixes, find_dispatchers, normal, prefixes_of
 from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.principal import Principal, bind_principal, unbind_principal
 from entra_guard.principal import current_principal as _current
-from entra_guard.wsgi import PRINCIPAL, run_in, set_environ_identity
+from entra_guard.wsgi import PRINCIPAL, GuardMiddleware, run_in, set_environ_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication
 
-    from flask import Flask
-
     from entra_guard._combined_guard import CombinedGuard
-    from entra_guard._web.authenticator import AuthenticatorSettings
     from entra_guard.guard import Guard
 
 _OWN_CONTEXT: Final = "entra_guard.own_context"
+
+
+class FlaskSettings(AuthenticatorSettings, total=False):
+    """The settings of every adapter, and those of Flask: see `init_app`."""
+
+    mounts: Iterable[str]
 
 
 class EntraGuard:
@@ -59,7 +63,7 @@ class EntraGuard:
         self,
         app: Flask | None = None,
         guard: Guard | CombinedGuard | None = None,
-        **settings: Unpack[AuthenticatorSettings],
+        **settings: Unpack[FlaskSettings],
     ) -> None:
         self._guard = guard
         self._settings = settings
@@ -70,7 +74,7 @@ class EntraGuard:
         self,
         app: Flask,
         guard: Guard | CombinedGuard | None = None,
-        **settings: Unpack[AuthenticatorSettings],
+        **settings: Unpack[FlaskSettings],
     ) -> None:
         """Guard an application, as the function `init_app` does.
 
@@ -82,11 +86,17 @@ class EntraGuard:
             raise ConfigurationError(
                 "EntraGuard needs a guard: EntraGuard(app, guard), or init_app(app, guard)"
             )
-        merged: AuthenticatorSettings = {**self._settings, **settings}
+        merged: FlaskSettings = {**self._settings, **settings}
         init_app(app, guard, **merged)
 
 
-def init_app(app: Flask, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]) -> None:
+def init_app(
+    app: Flask,
+    guard: Guard | CombinedGuard,
+    *,
+    mounts: Iterable[str] = (),
+    **settings: Unpack[AuthenticatorSettings],
+) -> None:
     """Let requests with a good token reach the views, and answer all others.
 
     The guard runs before all functions of the application's own that run before requests. A refusal is
@@ -97,15 +107,21 @@ def init_app(app: Flask, guard: Guard | CombinedGuard, **settings: Unpack[Authen
     view and no function that runs before requests is called, and `after_request` functions such as
     Flask-CORS's add their headers. A route that lists OPTIONS needs a token for it.
 
+    The guard runs inside of Flask. What middleware such as werkzeug's DispatcherMiddleware mounts beside
+    it is not guarded: put `entra_guard.wsgi.GuardMiddleware` around `app.wsgi_app`, or name the prefix in
+    `mounts` to leave it open.
+
     Args:
         app: The Flask application.
         guard: Decides.
+        mounts: Prefixes such as '/metrics' that middleware around Flask answers without a token.
         settings: What every adapter understands, see `RequestAuthenticator`: `public` paths such as
             ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only` for all other routes;
             `close_at_expiry`: True to end a streamed body before its first chunk after the token's end.
 
     Raises:
-        ConfigurationError: A setting that cannot work, or the application has a guard already.
+        ConfigurationError: A setting that cannot work, the application has a guard already, or something
+            is mounted beside it that `mounts` does not name. Where it is mounted later, all requests fail.
 
     Example:
         >>> init_app(app, guard, public=["/healthz"])  # doctest: +SKIP
@@ -113,6 +129,8 @@ def init_app(app: Flask, guard: Guard | CombinedGuard, **settings: Unpack[Authen
     if "entra_guard" in app.extensions:
         raise ConfigurationError("this application has its guard already: call init_app once")
     gate = RequestAuthenticator(guard, **settings)
+    check_mounts = _MountCheck(app, mounts)
+    check_mounts()
     app.extensions["entra_guard"] = guard
     layer = _OwnContext(app, gate)
     layer.put_guard_first()
@@ -121,6 +139,7 @@ def init_app(app: Flask, guard: Guard | CombinedGuard, **settings: Unpack[Authen
     if AccessError not in app.error_handler_spec[None][None]:
         app.register_error_handler(AccessError, _answer)
     app.wsgi_app = layer  # type: ignore[method-assign]
+    _run_before_each_call(app, check_mounts)
 
 
 def _admit(gate: RequestAuthenticator) -> None:
@@ -167,12 +186,71 @@ def _log(error: AccessError) -> None:
     log_refusal(error, request.method, request.script_root + request.path)
 
 
+class _MountCheck:
+    """Refuses middleware around Flask that answers prefixes without a token."""
+
+    def __init__(self, app: Flask, mounts: Iterable[str]) -> None:
+        self._app = app
+        self._named = checked_prefixes(mounts)
+        self._outermost: object = None
+        self._dispatchers: list[object] = []
+
+    def __call__(self) -> None:
+        """Look for new middleware, and for new mounts of what was found before.
+
+        Raises:
+            ConfigurationError: A prefix is open that was not named.
+        """
+        outermost = self._app.wsgi_app
+        if outermost is not self._outermost:
+            self._dispatchers = [*self._dispatchers, *find_dispatchers(outermost, _ends)]
+            self._outermost = outermost
+        found = [item for layer in self._dispatchers for item in prefixes_of(layer).items()]
+        open_ = [
+            prefix for prefix, app in found if normal(prefix) not in self._named and not _is_guarded(app)
+        ]
+        if open_:
+            raise ConfigurationError(
+                f"app.wsgi_app mounts {open_} beside the Flask application, where the guard of init_app does "
+                "not run. Put entra_guard.wsgi.GuardMiddleware around the whole: "
+                "app.wsgi_app = GuardMiddleware(app.wsgi_app, guard=guard). "
+                f"If it is meant to be open: init_app(app, guard, mounts={open_})"
+            )
+
+
+def _ends(layer: object) -> bool:
+    return isinstance(layer, (Flask, GuardMiddleware))
+
+
+def _is_guarded(app: object) -> bool:
+    if isinstance(app, Flask):
+        return "entra_guard" in app.extensions
+    return isinstance(app, (GuardMiddleware, _OwnContext))
+
+
+def _run_before_each_call(app: Flask, check: Callable[[], None]) -> None:
+    """Run a check whenever a server calls the application.
+
+    Only `Flask.__call__` sees every request: middleware that is put around `app.wsgi_app` later does not
+    pass on those that it answers itself. Python looks `__call__` up on the class, so the application gets
+    a class of the same name.
+    """
+    base = type(app)
+
+    def call(self: Flask, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        check()
+        return base.__call__(self, environ, start_response)
+
+    names = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
+    app.__class__ = type(base.__name__, (base,), {**names, "__call__": call})
+
+
 class _OwnContext:
     """Runs each request, its body included, in a context that ends with it."""
 
     def __init__(self, app: Flask, gate: RequestAuthenticator) -> None:
         self.app: WSGIApplication = app.wsgi_app
-        self._preprocessors = app.url_value_preprocessors
+        self._flask = app
         self._gate = gate
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -185,11 +263,12 @@ class _OwnContext:
 
         Flask runs `url_value_preprocessors` before all `before_request` functions.
         """
-        functions = self._preprocessors[None]
+        preprocessors = self._flask.url_value_preprocessors
+        functions = preprocessors[None]
         if not functions or functions[0] != self._admit:
             # A new list: a request in another thread may be running through the present one.
             others = [function for function in functions if function != self._admit]
-            self._preprocessors[None] = [self._admit, *others]
+            preprocessors[None] = [self._admit, *others]
 
     def _admit(self, _endpoint: str | None, _values: dict[str, Any] | None) -> None:
         _admit(self._gate)
