@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from entra_guard._common.boundary import detach, public
 from entra_guard._keys.health import Health
 from entra_guard._validation import jws
 from entra_guard._validation.openid_claims import OpenIdClaims, read_routing_claims
@@ -54,25 +55,36 @@ class CombinedGuard:
     def verify(self, token: str | bytes) -> Principal:
         """Let the guard of the token's issuer decide: as `Guard.verify`."""
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
-        asking = self._asking(raw)
-        guard = next(asking)
-        while True:
-            try:
-                return guard.verify(raw)
-            except AccessError as error:
-                guard = asking.send(error)
+        try:
+            asking = self._asking(raw)
+            guard = next(asking)
+            while True:
+                try:
+                    return guard.verify(raw)
+                except AccessError as error:
+                    guard = asking.send(error)
+        except BaseException as error:
+            token = raw = b""  # this frame may stay in the traceback
+            detach(error)
+            raise
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does, and block no event loop."""
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
-        asking = self._asking(raw)
-        guard = next(asking)
-        while True:
-            try:
-                return await guard.averify(raw)
-            except AccessError as error:
-                guard = asking.send(error)
+        try:
+            asking = self._asking(raw)
+            guard = next(asking)
+            while True:
+                try:
+                    return await guard.averify(raw)
+                except AccessError as error:
+                    guard = asking.send(error)
+        except BaseException as error:
+            token = raw = b""  # this frame may stay in the traceback
+            detach(error)
+            raise
 
+    @public
     def explain(self, token: str | bytes) -> Explanation:
         """Walk a token through the checklist of the guard that refuses or accepts it."""
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from entra_guard._combined_guard import CombinedGuard
+from entra_guard._common.boundary import detach, public
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
 from entra_guard._common.single_flight import wait, wait_async
@@ -100,6 +101,7 @@ class Guard:
         ['1.0', '2.0']
     """
 
+    @public
     def __init__(
         self,
         *,
@@ -155,6 +157,7 @@ class Guard:
             self._key_manager.fill()
 
     @classmethod
+    @public
     def from_policy(cls, policy: Policy, **settings: Any) -> Guard:
         """Build a guard from a policy, with the same settings for authority, keys and HTTP as `Guard`.
 
@@ -174,6 +177,7 @@ class Guard:
         )
 
     @classmethod
+    @public
     def from_env(cls, environ: Mapping[str, str] = os.environ, **settings: Any) -> Guard:
         """Build a guard from environment variables.
 
@@ -217,27 +221,38 @@ class Guard:
             ('Orders.Read',)
         """
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
-        outcome = self._decide(raw)
-        while not isinstance(outcome, Principal):
-            try:
-                wait(outcome.round, outcome.remaining(self._monotonic()))
-            except Exception:  # noqa: BLE001  # whatever it was, the ring's state tells it
-                outcome.failed = True
-            outcome = self._decide(raw, outcome)
-        return outcome if self._groups is None else self._groups.add_groups(outcome)
+        try:
+            outcome = self._decide(raw)
+            while not isinstance(outcome, Principal):
+                try:
+                    wait(outcome.round, outcome.remaining(self._monotonic()))
+                except Exception:  # noqa: BLE001  # whatever it was, the ring's state tells it
+                    outcome.failed = True
+                outcome = self._decide(raw, outcome)
+            return outcome if self._groups is None else self._groups.add_groups(outcome)
+        except BaseException as error:
+            token = raw = b""  # this frame may stay in the traceback
+            detach(error)
+            raise
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does, in a task of asyncio or trio; blocks no event loop."""
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
-        outcome = self._decide(raw)
-        while not isinstance(outcome, Principal):
-            try:
-                await wait_async(outcome.round, outcome.remaining(self._monotonic()))
-            except Exception:  # noqa: BLE001  # as above
-                outcome.failed = True
-            outcome = self._decide(raw, outcome)
-        return outcome if self._groups is None else await self._groups.add_groups_async(outcome)
+        try:
+            outcome = self._decide(raw)
+            while not isinstance(outcome, Principal):
+                try:
+                    await wait_async(outcome.round, outcome.remaining(self._monotonic()))
+                except Exception:  # noqa: BLE001  # as above
+                    outcome.failed = True
+                outcome = self._decide(raw, outcome)
+            return outcome if self._groups is None else await self._groups.add_groups_async(outcome)
+        except BaseException as error:
+            token = raw = b""  # this frame may stay in the traceback
+            detach(error)
+            raise
 
+    @public
     def explain(self, token: str | bytes) -> Explanation:
         """Walk a token through the whole checklist, past the first failure; never raises for a bad token.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from entra_guard._common.boundary import detach
 from entra_guard._web.public_paths import PublicPaths
 from entra_guard.errors import ConfigurationError, refusal
 from entra_guard.requirement import Requirement
@@ -124,16 +125,26 @@ class RequestAuthenticator:
         Raises:
             AccessError: The request must not pass.
         """
-        principal = self.guard.verify(bearer_token(authorization))
-        if self._asked is not None:
-            self._asked.check(principal)
+        try:
+            principal = self.guard.verify(bearer_token(authorization))
+            if self._asked is not None:
+                self._asked.check(principal)
+        except BaseException as error:
+            authorization = ()  # this frame may stay in the traceback
+            detach(error)
+            raise
         return principal
 
     async def authenticate_async(self, authorization: Sequence[bytes]) -> Principal:
         """Do what `authenticate` does, and block no event loop."""
-        principal = await self.guard.averify(bearer_token(authorization))
-        if self._asked is not None:
-            self._asked.check(principal)
+        try:
+            principal = await self.guard.averify(bearer_token(authorization))
+            if self._asked is not None:
+                self._asked.check(principal)
+        except BaseException as error:
+            authorization = ()  # this frame may stay in the traceback
+            detach(error)
+            raise
         return principal
 
 

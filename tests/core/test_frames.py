@@ -1,0 +1,162 @@
+"""No error that leaves a guard lets an error tracker send a token."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from frame_checks import assert_nothing_secret, reachable_frames
+
+from entra_guard import AccessError, EntraGuardError, FetchError, Guard, KeySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PRESETS = ["expired", "wrong-aud", "forged", "tampered", "unknown-kid", "no-roles", "graph-token"]
+
+
+def secrets_of(token: str) -> list[str]:
+    parts = [part for part in token.split(".") if len(part) > 16]
+    return [*parts, *(part[8:40] for part in parts)]
+
+
+def caught(call: Callable[[], Any]) -> BaseException:
+    try:
+        call()
+    except BaseException as error:  # noqa: BLE001
+        return error
+    raise AssertionError("no error")
+
+
+def offline(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("no route", request=request)
+
+
+def broken(_request: httpx.Request) -> httpx.Response:
+    raise RuntimeError("not expected at all")
+
+
+def invalid(_request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, content=b"<html>")
+
+
+def guards(office: Any) -> dict[str, Guard]:
+    def failing(handler: Any) -> Guard:
+        client = httpx.Client(transport=httpx.MockTransport(handler))
+        return office.guard(http_client=client, keys=KeySettings(wait=0.5))
+
+    return {
+        "with keys": office.guard(),
+        "offline": failing(offline),
+        "broken": failing(broken),
+        "invalid": failing(invalid),
+        "combined": office.guard() | office.guard(allowed_clients=[office.api.client_id]),
+        "combined, offline": failing(offline) | failing(invalid),
+    }
+
+
+NAMES = ["with keys", "offline", "broken", "invalid", "combined", "combined, offline"]
+
+
+@pytest.fixture(params=["verify", "averify"])
+def verify(request):
+    if request.param == "verify":
+        return lambda guard, token: guard.verify(token)
+    return lambda guard, token: asyncio.run(guard.averify(token))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", [str, str.encode])
+def test_a_refusal_reaches_no_frame_with_the_token(office, verify, name, kind):
+    guard = guards(office)[name]
+    for preset in PRESETS if name in {"with keys", "combined"} else ["expired"]:
+        token = office.token(preset=preset, **({} if preset != "no-roles" else {"roles": []}))
+        error = caught(lambda token=token: verify(guard, kind(token)))
+        assert isinstance(error, AccessError)
+        assert_nothing_secret(error, secrets_of(token))
+        assert error.__cause__ is None
+        assert error.__context__ is None
+
+
+def test_a_refusal_has_a_fresh_traceback(office):
+    error = caught(lambda: office.guard().verify(office.token(preset="expired")))
+    names = [frame.f_globals["__name__"] for frame in reachable_frames(error)]
+    assert [name for name in names if name.startswith("entra_guard")] in ([], ["entra_guard.guard"])
+
+
+@pytest.mark.parametrize("token", [None, 5, ["a-token-in-a-list"], b"\xff" * 40, "\ud800-a-token"])
+def test_what_is_not_a_token_at_all_is_not_kept_either(office, verify, token):
+    error = caught(lambda: verify(office.guard(), token))
+    assert_nothing_secret(error, ["a-token-in-a-list", "\ud800-a-token", "\xff" * 40])
+
+
+def test_a_bug_below_keeps_its_lines_and_no_token(office, verify, monkeypatch):
+    def fails(*_args: Any) -> None:
+        raise ZeroDivisionError
+
+    guard, token = office.guard(), office.token()
+    guard.verify(office.token(roles=["Orders.Read", "warm"]))
+    monkeypatch.setattr("entra_guard.guard.decide", fails)
+    error = caught(lambda: verify(guard, token))
+    assert isinstance(error, ZeroDivisionError)
+    assert_nothing_secret(error, secrets_of(token))
+    assert "_decide" in [frame.f_code.co_name for frame in reachable_frames(error)]
+
+
+def test_an_error_inside_of_the_callers_except_block_stays_apart_from_it(office):
+    token = office.token(preset="expired")
+    try:
+        raise KeyError("of the caller")  # noqa: TRY301
+    except KeyError:
+        error = caught(lambda: office.guard().verify(token))
+    assert_nothing_secret(error, secrets_of(token))
+
+
+@pytest.mark.parametrize("handler", [offline, broken, invalid])
+def test_strict_startup_reaches_no_frame_with_a_proxys_password(office, handler, monkeypatch):
+    monkeypatch.setattr(
+        "entra_guard.guard.new_client",
+        lambda **_settings: httpx.Client(transport=httpx.MockTransport(handler)),
+    )
+    error = caught(
+        lambda: Guard(
+            tenant=office.entra.tenant_id,
+            audience=office.api.client_id,
+            authority=office.entra.url,
+            proxy="http://user:the-proxys-password@proxy.example:8080",
+            strict_startup=True,
+        )
+    )
+    assert isinstance(error, FetchError)
+    assert_nothing_secret(error, ["the-proxys-password"])
+
+
+def test_a_wrong_setting_reaches_no_frame_with_the_environment():
+    environ = {"ENTRA_GUARD_TENANT": "x y", "ENTRA_GUARD_AUDIENCE": "", "DATABASE_URL": "a-secret-of-the-app"}
+    error = caught(lambda: Guard.from_env(environ))
+    assert isinstance(error, EntraGuardError)
+    assert_nothing_secret(error, ["a-secret-of-the-app"])
+
+
+def test_explain_reaches_no_frame_with_the_token(office, monkeypatch):
+    def fails(*_args: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("entra_guard.guard.walk", fails)
+    token = office.token()
+    error = caught(lambda: office.guard().explain(token))
+    assert_nothing_secret(error, secrets_of(token))
+
+
+def test_this_test_finds_a_token_in_a_frame():
+    def holds(token: str) -> None:
+        del token
+        secret = base64.b64encode(b"something that is secret").decode()
+        httpx.get("nothing://", headers={"authorization": secret})
+
+    error = caught(lambda: holds("-"))
+    with pytest.raises(AssertionError):
+        assert_nothing_secret(error, [base64.b64encode(b"something that is secret").decode()])
