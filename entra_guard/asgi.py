@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._web.asgi_layers import packages_of
+from entra_guard._web.app_layers import framework_of
+from entra_guard._web.asgi_response import send_refusal, send_response
 from entra_guard._web.authenticator import RequestAuthenticator, health_answer
 from entra_guard._web.cors_check import warn_if_cors_inside
+from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
 from entra_guard._web.preflight import (
-    framework_of,
     is_cors_middleware,
     is_preflight,
     log_refused_preflight,
     send_preflight_response,
 )
-from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, run_for
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal, unbind_principal
@@ -61,8 +61,8 @@ class GuardMiddleware:
     as any other. One exception: where `app` is Starlette's own CORSMiddleware, that middleware answers
     preflights, and nothing inside of it runs.
 
-    Litestar, Quart and Falcon answer every exception themselves: for `@requires` in them, register a
-    handler for `AccessError` that answers with its `status`, `headers` and `body`.
+    A refusal by `@requires` is also the HTTPException of Starlette, FastAPI, Litestar, Quart or Falcon:
+    handlers for that, or for `AccessError`, respond in place of the guard.
 
     Args:
         app: The ASGI application.
@@ -84,7 +84,8 @@ class GuardMiddleware:
         self.app = app
         self._gate = RequestAuthenticator(guard, **settings)
         # Falcon routes the path with the mount point in it (ASGI: root_path), and all others without.
-        self._routed_path = _whole_path if "falcon" in packages_of(app) else _routed_path
+        self._routed_path = _whole_path if framework_of(app) == "falcon" else _routed_path
+        self._http_error = self._to_http_error  # bound once, not per request
         warn_if_cors_inside(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,36 +97,83 @@ class GuardMiddleware:
         if preflight and is_cors_middleware(self.app):
             await send_preflight_response(self.app, scope, receive, send)
             return
-        begun = ""
-
-        def watched(message: Message) -> Awaitable[None]:
-            nonlocal begun
-            begun = message["type"]
-            return send(message)
-
+        response = _Response(scope, send)
         bound = None
         try:
             principal = await self._gate.authenticate_async(authorization(scope))
             scope["user"] = principal
             scope["auth"] = Credentials(principal)
-            bound = bind_principal(principal)
+            bound = bind_principal(principal, self._http_error, scope)
             if self._gate.ends[kind]:
-                await run_for(self._gate.guard.seconds_left(principal), self.app, scope, receive, watched)
+                remaining = self._gate.guard.seconds_left(principal)
+                await run_for(remaining, self.app, scope, receive, response.send)
             else:
-                await self.app(scope, receive, watched)
+                await self.app(scope, receive, response.send)
         except AccessError as error:
-            if begun not in _REFUSABLE:
+            if not response.can_refuse:
                 raise
             if preflight:
-                log_refused_preflight(framework_of(self.app, scope))
-            await refuse(error, scope, send, accepted=bool(begun))
+                log_refused_preflight(framework_of(scope.get("app"), self.app) or "asgi")
+            await response.refuse(error)
         finally:
             if bound is not None:
                 unbind_principal(bound)
 
+    def _to_http_error(self, error: AccessError, scope: Scope) -> AccessError:
+        innermost = "starlette" if _STARLETTE_HANDLERS in scope else framework_of(scope.get("app"), self.app)
+        return converter_for(innermost)(error, scope)
 
+
+_STARLETTE_HANDLERS: Final = "starlette.exception_handlers"  # in the scope once Starlette handles a request
+
+
+class _Response:
+    """What the application sends, with a 500 that it made of a refusal turned back into the refusal.
+
+    A catch-all inside of the application, such as a middleware that responds with 500 to every exception,
+    hides a refusal by `@requires` from us.
+    """
+
+    __slots__ = ("_last", "_replaced", "_scope", "_send")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._last = ""
+        self._replaced = False
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send a message of the application."""
+        self._last = kind = message["type"]
+        if self._replaced or (
+            kind == "http.response.start" and message["status"] == _HIDDEN and REFUSAL in self._scope
+        ):
+            return self._send_instead(message)
+        return self._send(message)
+
+    @property
+    def can_refuse(self) -> bool:
+        """Whether the client can still be sent a refusal, or has been sent one already."""
+        return self._replaced or self._last in _REFUSABLE
+
+    async def refuse(self, error: AccessError) -> None:
+        """Respond with a refusal that the application raised."""
+        if not self._replaced:
+            await send_refusal(error, self._scope, self._send, accepted=bool(self._last))
+
+    async def _send_instead(self, message: Message) -> None:
+        if self._replaced:
+            return  # the body of the 500
+        self._replaced = True
+        kept = [
+            (name, value) for name, value in message.get("headers", ()) if not is_about_body(name.lower())
+        ]
+        await send_refusal(self._scope[REFUSAL], self._scope, self._send, more_headers=kept)
+
+
+_HIDDEN: Final = 500
 _REFUSABLE: Final = frozenset({"", "websocket.accept", "websocket.send"})
-"""What may have been sent last, when a refusal comes, for it still to be told to the client."""
+"""What may have been sent last, so that the client can still be sent a refusal."""
 
 
 def authorization(scope: Mapping[str, Any]) -> list[bytes]:
@@ -156,32 +204,6 @@ _UNCLEAR: Final = "//"
 route '/static/api/orders' below '/api' as '/orders', others as it stands."""
 
 
-async def refuse(error: AccessError, scope: Scope, send: Send, *, accepted: bool = False) -> None:
-    """Answer a request that must not pass, and tell the operator why.
-
-    A WebSocket is closed before it is accepted, with the whole answer where the server can send one
-    (ASGI: "WebSocket Denial Response"). One that the application has `accepted` is closed with 1008.
-    """
-    method = scope.get("method", "WEBSOCKET")
-    log_refusal(error, method, scope["path"])
-    prefix = "http.response"
-    if scope["type"] == "websocket":
-        if accepted or "websocket.http.response" not in (scope.get("extensions") or ()):
-            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": error.reason})
-            return
-        prefix = "websocket.http.response"
-    await _answer(send, prefix, error.status, error.headers, error.body, head=method == "HEAD")
-
-
-async def _answer(
-    send: Send, prefix: str, status: int, headers: Mapping[str, str], body: bytes, *, head: bool
-) -> None:
-    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    raw.append((b"content-length", str(len(body)).encode()))
-    await send({"type": f"{prefix}.start", "status": status, "headers": raw})
-    await send({"type": f"{prefix}.body", "body": b"" if head else body})
-
-
 def health_app(guard: Guard | CombinedGuard) -> App:
     """Make an ASGI application for readiness probes: 200 or 503, and the guard's health as JSON.
 
@@ -204,6 +226,6 @@ class _Health:
         if scope["type"] == "http":
             status, headers, body = health_answer(self._guard)
             head = scope["method"] == "HEAD"
-            await _answer(send, "http.response", status, headers, body, head=head)
+            await send_response(send, "http.response", status, headers, body, head=head)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})

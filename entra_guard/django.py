@@ -12,6 +12,7 @@ own check against cross-site forgery stays what it is: views that only programs 
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
@@ -21,6 +22,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 
 from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard._web.cors_check import notice_names
+from entra_guard._web.http_errors import REFUSAL, drf_error, is_about_body, unconverted
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     GetResponse = Callable[[HttpRequest], Any]
+
+_HIDDEN: Final = 500
 
 
 class EntraUser:
@@ -120,7 +124,7 @@ class GuardMiddleware:
         except AccessError as error:
             return answer(request, error)
         with _acting(request, principal):
-            return self._streamed(principal, self._get_response(request))
+            return self._finished(request, principal, self._get_response(request))
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         if self._gate.is_public(request.path_info):
@@ -130,14 +134,21 @@ class GuardMiddleware:
         except AccessError as error:
             return answer(request, error)
         with _acting(request, principal):
-            return self._streamed(principal, await self._get_response(request))
+            return self._finished(request, principal, await self._get_response(request))
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a refusal that a view raised, as `@requires` does."""
+        """Respond to a refusal that a view raised, as `@requires` does."""
         return answer(request, exception) if isinstance(exception, AccessError) else None
 
-    def _streamed(self, principal: Principal, response: HttpResponseBase) -> HttpResponseBase:
-        """Keep the caller known while a body is made. A file is left alone: servers send it their own way."""
+    def _finished(
+        self, request: HttpRequest, principal: Principal, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        """Keep the caller known while a body is made. A file is left alone: servers send it their own way.
+
+        A 500 that a catch-all `process_exception` made of a refusal becomes the refusal again.
+        """
+        if response.status_code == _HIDDEN and REFUSAL in request.META:
+            return _replaced(request, response)
         if isinstance(response, StreamingHttpResponse) and not getattr(response, "file_to_stream", None):
             content: Any = response.streaming_content
             wrap = _achunks if response.is_async else _chunks
@@ -170,6 +181,7 @@ def answer(request: HttpRequest, error: AccessError) -> HttpResponse:
 @contextmanager
 def _acting(request: Any, principal: Principal) -> Generator[None]:
     user = EntraUser(principal)
+    to_http_error = drf_error if "rest_framework.exceptions" in sys.modules else unconverted
 
     async def auser() -> EntraUser:
         return user
@@ -178,8 +190,17 @@ def _acting(request: Any, principal: Principal) -> Generator[None]:
     request.user, request.auser = user, auser
     # Where Django's AuthenticationMiddleware keeps whom it has found: further in, it finds ours.
     request._cached_user = request._acached_user = user  # noqa: SLF001
-    with acting(principal):
+    with acting(principal, to_http_error, request.META):
         yield
+
+
+def _replaced(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
+    response.close()
+    refused = answer(request, request.META[REFUSAL])
+    for name, value in response.items():
+        if not is_about_body(name.lower().encode()):
+            refused[name] = value
+    return refused
 
 
 def _chunks(gate: RequestAuthenticator, principal: Principal, chunks: Iterator[bytes]) -> Iterator[bytes]:

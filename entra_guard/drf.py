@@ -13,13 +13,13 @@ the caller only behind it.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import APIException, NotAuthenticated
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 
+from entra_guard._web.http_errors import drf_error
 from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard.django import EntraUser, answer, gate
@@ -36,18 +36,6 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 
-class Refused(APIException):
-    """An `AccessError` in REST framework's terms, for views with an exception handler of their own."""
-
-    def __init__(self, error: AccessError) -> None:
-        super().__init__()
-        self.error = error
-        self.status_code = error.status
-        self.detail = json.loads(error.body)
-        self.auth_header = error.challenge
-        self.wait = error.retry_after
-
-
 class EntraAuthentication(BaseAuthentication):
     """Authenticates by bearer token: `request.user` is an `EntraUser`, `request.auth` its `Principal`.
 
@@ -58,17 +46,14 @@ class EntraAuthentication(BaseAuthentication):
         """Decide about a request.
 
         Raises:
-            Refused: It has a token that must not pass.
+            AccessError: It has a token that is not valid; also a REST framework `APIException`.
         """
         principal = getattr(request, "principal", None)
         if not isinstance(principal, Principal):  # and so not set by our middleware
             values = authorization(request.META)
             if not values:
                 return None
-            try:
-                principal = gate().authenticate(values)
-            except AccessError as error:
-                raise _refused(request, error) from error
+            principal = _authenticated(request, values)
         return EntraUser(principal), principal
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
@@ -106,10 +91,12 @@ def needs(
             try:
                 check_any(asked, request.auth)
             except AccessError as error:
-                if Needs in map(type, view.get_permissions()):  # and not a part of `Needs | Other`
-                    raise _refused(request, error) from error
-                return False
-            return True
+                refused = error
+            else:
+                return True
+            if Needs in map(type, view.get_permissions()):  # and not a part of `Needs | Other`
+                raise _refused(request, refused)
+            return False
 
     return Needs
 
@@ -129,10 +116,18 @@ def _access_error(exception: Exception, context: Any) -> AccessError | None:
     if isinstance(exception, NotAuthenticated):
         ours = any(isinstance(way, EntraAuthentication) for way in context["request"].authenticators)
         return refusal("missing_token") if ours else None
-    error = getattr(exception, "error", exception)
-    return error if isinstance(error, AccessError) else None
+    return exception if isinstance(exception, AccessError) else None
 
 
-def _refused(request: Request, error: AccessError) -> Refused:
+def _authenticated(request: Request, values: list[bytes]) -> Principal:
+    try:
+        return gate().authenticate(values)
+    except AccessError as error:
+        refused = error
+    raise _refused(request, refused)
+
+
+def _refused(request: Request, error: AccessError) -> AccessError:
+    """Log a refusal and return it as REST framework's APIException."""
     log_refusal(error, request.method or "", request.path)
-    return Refused(error)
+    return drf_error(error, request.META)

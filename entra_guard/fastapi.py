@@ -9,32 +9,30 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final
 
-from fastapi import FastAPI, Request, Response, Security, WebSocket
-from fastapi.exceptions import HTTPException
+from fastapi import FastAPI, Security
 from fastapi.openapi.models import SecurityBase as SecurityModel
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
-from starlette.websockets import WebSocketState
 
 from entra_guard._combined_guard import CombinedGuard
 from entra_guard._web.authenticator import RequestAuthenticator
+from entra_guard._web.http_errors import starlette_error
 from entra_guard._web.openapi import add_security, full_name, scheme_of
 from entra_guard._web.preflight import is_preflight, log_refused_preflight
 from entra_guard._web.public_paths import PublicPaths
 from entra_guard._web.refusal_log import log_refusal
-from entra_guard._web.stream_expiry import POLICY_VIOLATION
-from entra_guard.asgi import authorization, refuse
-from entra_guard.errors import AccessError, KeysUnavailableError
+from entra_guard._web.starlette_handler import access_error_handler
+from entra_guard.asgi import authorization
+from entra_guard.errors import AccessError, MissingTokenError, refusal
 from entra_guard.guard import Guard
 from entra_guard.principal import Principal, acting
 from entra_guard.requirement import Requirement, alternatives_of, check_any
 
+__all__ = ["SCHEME", "EntraBearer", "access_error_handler", "acting_as", "document"]
+
 SCHEME: Final = "EntraBearer"
 """The name of the security scheme in the OpenAPI document."""
-
-# Where Starlette keeps the exception handlers of the (sub-)application that handles a request.
-_HANDLERS: Final = "starlette.exception_handlers"
 
 
 class EntraBearer(SecurityBase):
@@ -52,8 +50,8 @@ class EntraBearer(SecurityBase):
         guard: Decides.
         scheme_name: Its name in the OpenAPI document; two of one application need two names.
         description: For readers of the document.
-        auto_error: False gives None in place of a refusal, for routes that serve anybody. An outage is
-            still answered with 503: it says nothing about the caller.
+        auto_error: False gives None to a route if the request has no token. A token that is not valid is
+            refused, and so is a request without a token where a route requires scopes or roles.
 
     Example:
         >>> entra = EntraBearer(guard)  # doctest: +SKIP
@@ -76,14 +74,16 @@ class EntraBearer(SecurityBase):
         self.model = SecurityModel(**scheme_of(guard, description=description))
 
     async def __call__(
-        self, connection: HTTPConnection, asked: SecurityScopes
+        self, connection: HTTPConnection, required: SecurityScopes
     ) -> AsyncIterator[Principal | None]:
-        """Decide about a request, for FastAPI."""
-        principal = await self._admitted(connection, tuple(asked.scopes))
+        """Authenticate a request, for FastAPI."""
+        principal = await self._authenticated(connection, must_have_token=bool(required.scopes))
         if principal is None:
             yield None
             return
-        with acting(principal):
+        with acting(principal, starlette_error, connection.scope):
+            if required.scopes:
+                self._check((_requirement(tuple(required.scopes)),), principal, connection)
             yield principal
 
     def requires(
@@ -93,13 +93,13 @@ class EntraBearer(SecurityBase):
         scopes: Iterable[str] | str = (),
         app_only: bool = False,
         users_only: bool = False,
-    ) -> Callable[..., Awaitable[Principal | None]]:
-        """Make a dependency that asks more of the caller: as `entra_guard.requires` does.
+    ) -> Callable[..., Awaitable[Principal]]:
+        """Make a dependency that requires more of the caller, as `entra_guard.requires` does.
 
-        With `auto_error=False` it gives None in place of a refusal: then look at what it gives.
+        A request without a token is refused, also with `auto_error=False`.
 
         Raises:
-            ConfigurationError: Nothing is asked for, or nobody could meet it.
+            ConfigurationError: Nothing is required, or no caller could meet it.
 
         Example:
             >>> @app.delete("/orders", dependencies=[Depends(entra.requires(roles=["Orders.Delete"]))])
@@ -113,47 +113,41 @@ class EntraBearer(SecurityBase):
         async def permitted(
             connection: HTTPConnection,
             principal: Principal | None = Security(self, scopes=shown),  # noqa: B008  # FastAPI's way
-        ) -> Principal | None:
-            try:
-                if principal is not None:
-                    check_any(needed, principal)
-            except AccessError as error:
-                self._refused(error, connection)
-                return None
+        ) -> Principal:
+            if principal is None:
+                raise self._refusal(refusal("missing_token"), connection)
+            self._check(needed, principal, connection)
             return principal
 
         return permitted
 
-    async def _admitted(self, connection: HTTPConnection, scopes: tuple[str, ...]) -> Principal | None:
-        _see_to_answers(connection)  # now, as `@requires` may refuse further in
+    async def _authenticated(self, connection: HTTPConnection, *, must_have_token: bool) -> Principal | None:
         try:
-            principal = await self._gate.authenticate_async(authorization(connection.scope))
-            if scopes:
-                _requirement(scopes).check(principal)
+            return await self._gate.authenticate_async(authorization(connection.scope))
         except AccessError as error:
-            self._refused(error, connection)
+            refused = error
+        if isinstance(refused, MissingTokenError) and not (self.auto_error or must_have_token):
             return None
-        return principal
+        raise self._refusal(refused, connection)
 
-    def _refused(self, error: AccessError, connection: HTTPConnection) -> None:
-        """Raise the refusal, and see to it that it is answered; or let the route serve anybody."""
+    def _check(
+        self, needed: tuple[Requirement, ...], principal: Principal, connection: HTTPConnection
+    ) -> None:
+        try:
+            check_any(needed, principal)
+        except AccessError as error:
+            refused = error
+        else:
+            return
+        raise self._refusal(refused, connection)
+
+    def _refusal(self, error: AccessError, connection: HTTPConnection) -> AccessError:
+        """Log a refusal and return it as FastAPI's HTTPException."""
         scope = connection.scope
         log_refusal(error, scope.get("method", "WEBSOCKET"), scope["path"])
         if is_preflight(scope):
             log_refused_preflight("fastapi")
-        if not self.auto_error and not isinstance(error, KeysUnavailableError):
-            return
-        if not _see_to_answers(connection):
-            raise HTTPException(error.status, error.reason, error.headers) from error
-        raise error
-
-
-def _see_to_answers(connection: HTTPConnection) -> bool:
-    """Have refusals answered by the application at hand, where it has no handler for them; tell if it is."""
-    handlers = connection.scope.get(_HANDLERS)
-    if handlers and handlers[0].keys().isdisjoint(AccessError.__mro__):
-        handlers[0][AccessError] = answer
-    return bool(handlers)
+        return starlette_error(error, scope)
 
 
 @lru_cache(maxsize=1024)
@@ -173,31 +167,13 @@ def acting_as(principal: Principal) -> Callable[..., AsyncIterator[Principal]]:
         >>> app.dependency_overrides[bearer] = acting_as(principal)  # doctest: +SKIP
     """
 
-    async def stand_in(connection: HTTPConnection, asked: SecurityScopes) -> AsyncIterator[Principal]:
-        _see_to_answers(connection)
-        if asked.scopes:
-            _requirement(tuple(asked.scopes)).check(principal)
-        with acting(principal):
+    async def stand_in(connection: HTTPConnection, required: SecurityScopes) -> AsyncIterator[Principal]:
+        with acting(principal, starlette_error, connection.scope):
+            if required.scopes:
+                _requirement(tuple(required.scopes)).check(principal)
             yield principal
 
     return stand_in
-
-
-async def answer(connection: Request | WebSocket, error: AccessError) -> Response | None:
-    """Answer a refusal: an exception handler, which `EntraBearer` adds where the application has none.
-
-    Example:
-        >>> app = FastAPI(exception_handlers={AccessError: answer})  # doctest: +SKIP
-    """
-    if isinstance(connection, Request):
-        log_refusal(error, connection.method, connection.scope["path"])
-        body = b"" if connection.method == "HEAD" else error.body
-        return Response(body, error.status, error.headers)
-    if connection.application_state is WebSocketState.CONNECTING:
-        await refuse(error, connection.scope, connection.send)
-    else:
-        await connection.close(POLICY_VIOLATION, error.reason)
-    return None
 
 
 def document(

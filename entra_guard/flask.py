@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
 from entra_guard._web.authenticator import AuthenticatorSettings, RequestAuthenticator
+from entra_guard._web.http_errors import werkzeug_error, werkzeug_errors
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization
@@ -100,8 +101,8 @@ def init_app(
     """Let requests with a good token reach the views, and answer all others.
 
     The guard runs before all functions of the application's own that run before requests. A refusal is
-    an `AccessError`; an `errorhandler(AccessError)` of the application or a blueprint answers in place
-    of ours.
+    an `AccessError` and a werkzeug `HTTPException`: an `errorhandler` of the application or a blueprint
+    for either, or for the status, responds in place of ours. An `errorhandler(Exception)` does not.
 
     The guard answers a CORS preflight itself, as Flask does for a route that does not list OPTIONS: no
     view and no function that runs before requests is called, and `after_request` functions such as
@@ -136,8 +137,10 @@ def init_app(
     layer.put_guard_first()
     app.register_error_handler(_PreflightResponse, HTTPException.get_response)  # with TRAP_HTTP_EXCEPTIONS
     app.teardown_request(_forget)
+    for kind in werkzeug_errors():
+        app.register_error_handler(kind, _respond)
     if AccessError not in app.error_handler_spec[None][None]:
-        app.register_error_handler(AccessError, _answer)
+        app.register_error_handler(AccessError, _respond)
     app.wsgi_app = layer  # type: ignore[method-assign]
     _run_before_each_call(app, check_mounts)
 
@@ -150,12 +153,19 @@ def _admit(gate: RequestAuthenticator) -> None:
     try:
         principal = gate.authenticate(authorization(environ))
     except AccessError as error:
-        _log(error)  # here, as a handler of the application's own may answer
-        if is_preflight_environ(environ):
-            log_refused_preflight("flask")
-        raise
+        refused = error
+    else:
+        _bind(principal, environ)
+        return
+    _log(refused)  # here, as a handler of the application's own may respond
+    if is_preflight_environ(environ):
+        log_refused_preflight("flask")
+    raise werkzeug_error(refused, environ)
+
+
+def _bind(principal: Principal, environ: dict[str, Any]) -> None:
     set_environ_identity(principal, environ)
-    bound = bind_principal(principal)
+    bound = bind_principal(principal, werkzeug_error, environ)
     if _OWN_CONTEXT not in environ:
         g.entra_guard_bound = bound
 
@@ -177,9 +187,29 @@ def _forget(_error: BaseException | None = None) -> None:
         unbind_principal(bound)
 
 
-def _answer(error: AccessError) -> Response:
+def _respond(error: AccessError) -> Any:
+    """Respond to a refusal, by a handler of the application's own if it has one that fits.
+
+    Flask would choose a blueprint's `errorhandler(Exception)` before any handler of the application.
+    """
     _log(error)
+    own = _own_handler(error)
+    if own is not None:
+        return current_app.ensure_sync(own)(error)
     return Response(error.body, error.status, error.headers)
+
+
+def _own_handler(error: AccessError) -> Callable[..., Any] | None:
+    """Find a handler as Flask does, except for those of every exception and those of the guard."""
+    spec = current_app.error_handler_spec
+    for status in (error.status, None):
+        for name in (*request.blueprints, None):
+            handlers = spec[name][status]
+            for kind in type(error).__mro__:
+                handler = handlers.get(kind)
+                if handler not in {None, _respond} and kind not in {Exception, BaseException, object}:
+                    return handler
+    return None
 
 
 def _log(error: AccessError) -> None:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 import pybase64
 
-from entra_guard.errors import EntraGuardError
+from entra_guard.errors import AccessError, EntraGuardError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, MutableMapping
+
+    ToHTTPError = Callable[[AccessError, MutableMapping[str, Any]], AccessError]
+    Bound = tuple["Principal", ToHTTPError | None, MutableMapping[str, Any]]
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
@@ -149,17 +152,17 @@ class NoPrincipalError(EntraGuardError, LookupError, RuntimeError):
     """
 
 
-_current: Final[ContextVar[Principal]] = ContextVar("entra_guard.principal")
+_current: Final[ContextVar[Bound]] = ContextVar("entra_guard.principal")
 
 
 def current_principal() -> Principal:
-    """Tell who is calling, anywhere below a guarded request.
+    """Return the caller, anywhere below a guarded request.
 
     Raises:
         NoPrincipalError: No guarded request is being handled here, or its path is public.
     """
     try:
-        return _current.get()
+        return _current.get()[0]
     except LookupError:
         raise NoPrincipalError(
             "no caller is known here: the path is public, no guard stands before it, or the work runs "
@@ -167,18 +170,41 @@ def current_principal() -> Principal:
         ) from None
 
 
-def bind_principal(principal: Principal) -> Token[Principal]:
-    """Make a caller current for a request: adapters do this, and undo it with `unbind_principal`."""
-    return _current.set(principal)
+def bind_principal(
+    principal: Principal,
+    to_http_error: ToHTTPError | None = None,
+    request: MutableMapping[str, Any] | None = None,
+) -> Token[Bound]:
+    """Make a caller current for a request: adapters do this, and undo it with `unbind_principal`.
+
+    Args:
+        principal: The caller.
+        to_http_error: Converts a refusal to an error that the framework responds to by itself.
+        request: The ASGI scope or WSGI environ, for `to_http_error`.
+    """
+    return _current.set((principal, to_http_error, {} if request is None else request))
 
 
-def unbind_principal(bound: Token[Principal]) -> None:
+def as_http_error(error: AccessError) -> AccessError:
+    """Return a refusal as the current framework's HTTP error; outside of a request return it unchanged."""
+    bound = _current.get(None)
+    if bound is None:
+        return error
+    _principal, to_http_error, request = bound
+    return error if to_http_error is None else to_http_error(error, request)
+
+
+def unbind_principal(bound: Token[Bound]) -> None:
     """Undo `bind_principal`."""
     _current.reset(bound)
 
 
 @contextmanager
-def acting(principal: Principal) -> Generator[None]:
+def acting(
+    principal: Principal,
+    to_http_error: ToHTTPError | None = None,
+    request: MutableMapping[str, Any] | None = None,
+) -> Generator[None]:
     """Make a caller current while the block runs: for adapters, and for tests of code below them.
 
     Example:
@@ -186,7 +212,7 @@ def acting(principal: Principal) -> Generator[None]:
         ...     with acting(entra.principal(user="alice", roles=["Orders.Read"])):
         ...         assert read_orders() == []
     """
-    bound = bind_principal(principal)
+    bound = bind_principal(principal, to_http_error, request)
     try:
         yield
     finally:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from entra_guard.errors import AccessError, ConfigurationError, refusal
-from entra_guard.principal import current_principal
+from entra_guard.errors import ConfigurationError, refusal
+from entra_guard.principal import as_http_error, current_principal
 
 # What a challenge can carry (RFC 6749 section 3.3), and Entra allows.
 _NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
@@ -21,6 +21,7 @@ _NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from entra_guard.errors import AccessError
     from entra_guard.principal import Principal
 
 Handler = TypeVar("Handler", bound="Callable[..., Any]")
@@ -73,25 +74,30 @@ class Requirement:
             raise ConfigurationError("nobody can meet app_only together with users_only or scopes")
 
     def check(self, principal: Principal) -> None:
-        """Let the caller pass, or raise.
+        """Return if the caller meets the requirement, else raise.
 
         Raises:
             InsufficientPermissionError: app_token_required, user_token_required, caller_kind_unknown,
                 missing_scope, missing_role.
         """
+        check_any((self,), principal)
+
+    def refusal_of(self, principal: Principal) -> AccessError | None:
+        """Return why the caller does not meet the requirement, or None."""
         if (self.app_only or self.users_only) and principal.is_app is None:
-            raise self._refusal("caller_kind_unknown", principal, [], [])
+            return self._refusal("caller_kind_unknown", principal, [], [])
         if self.app_only and not principal.is_app:
-            raise self._refusal("app_token_required", principal, [], [])
+            return self._refusal("app_token_required", principal, [], [])
         if self.users_only and principal.is_app:
-            raise self._refusal("user_token_required", principal, [], [])
+            return self._refusal("user_token_required", principal, [], [])
         for code, needed, has in (
             ("missing_scope", self.scopes, principal.scopes),
             ("missing_role", self.roles, principal.roles),
         ):
             for name in needed:
                 if name not in has:
-                    raise self._refusal(code, principal, needed, has)
+                    return self._refusal(code, principal, needed, has)
+        return None
 
     def _refusal(
         self, code: str, principal: Principal, needs: Iterable[str], has: Iterable[str]
@@ -106,16 +112,14 @@ class Requirement:
 
 
 def check_any(requirements: Iterable[Requirement], principal: Principal) -> None:
-    """Let the caller pass if one of the requirements holds; else raise what the last one misses."""
-    missed: AccessError | None = None
+    """Return if the caller meets one of the requirements, else raise the refusal of the last one."""
+    refused: AccessError | None = None
     for requirement in requirements:
-        try:
-            return requirement.check(principal)
-        except AccessError as error:
-            missed = error
-    if missed:
-        raise missed
-    return None
+        refused = requirement.refusal_of(principal)
+        if refused is None:
+            return
+    if refused is not None:
+        raise as_http_error(refused)
 
 
 def _names(setting: str, values: Iterable[str] | str) -> tuple[str, ...]:

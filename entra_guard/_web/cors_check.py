@@ -6,10 +6,10 @@ network error instead of 401 (Fetch standard, section 4.9). Decides nothing; kno
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.logs import get_logger
-from entra_guard._web.asgi_layers import layers_of
+from entra_guard._web.app_layers import layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,12 @@ ADVICE: Final = (
 
 def warn_if_cors_inside(app: object) -> None:
     """Warn if an application that is to be guarded handles CORS itself."""
-    notice_names(getattr(layer, "__name__", "") for layer in layers_of(app))
+    names: list[str] = []
+    for layer in layers_of(app):
+        names.append(type(layer).__name__)
+        added: list[Any] = getattr(layer, "user_middleware", [])  # of a Starlette application
+        names += [getattr(entry.cls, "__name__", "") for entry in added]
+    notice_names(names)
 
 
 def notice_names(inside: Iterable[str]) -> None:

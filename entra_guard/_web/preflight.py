@@ -10,7 +10,6 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from entra_guard._common.logs import get_logger
-from entra_guard._web.asgi_layers import packages_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -103,21 +102,12 @@ async def send_preflight_response(app: object, scope: Any, receive: Receive, sen
     await response(scope, receive, send)
 
 
-def framework_of(app: object, scope: Mapping[str, Any]) -> str:
-    """Return the name in `CORS_FIRST` of the framework that an ASGI guard is used with."""
-    packages = packages_of(scope.get("app") or app)
-    for name in ("litestar", "quart"):
-        if name in packages:
-            return name
-    return "starlette" if "app" in scope else "asgi"
-
-
 def log_refused_preflight(framework: str) -> None:
     """Log the first refused preflight of this process, with the two lines that fix the order."""
     if framework in _logged:
         return
     _logged.add(framework)
-    first, second = CORS_FIRST[framework]
+    first, second = CORS_FIRST.get(framework, CORS_FIRST["asgi"])
     log.warning(
         "A CORS preflight was refused: it carries no token, and the guard runs before CORS handling. "
         "If pages on other origins call this application, handle CORS first. "

@@ -124,6 +124,14 @@ class DecoratedRestView(APIView):
         return Response("the admin's")
 
 
+class Decorated(APIView):
+    permission_classes = ()
+
+    @requires(roles=["Orders.Admin"])
+    def get(self, _request: Any) -> Response:
+        return Response("the admin's")
+
+
 class ReadOnly(BasePermission):
     def has_permission(self, request: Any, _view: Any) -> bool:
         return request.method == "GET"
@@ -167,6 +175,7 @@ urlpatterns = [
     path("async/stream", astream),
     path("rest/orders", Whoami.as_view()),
     path("rest/admin", Admin.as_view()),
+    path("rest/decorated", Decorated.as_view()),
     path("rest/combined", Combined.as_view()),
     path("rest/healthz", Healthy.as_view()),
 ]

@@ -26,7 +26,7 @@ from entra_guard import (
 )
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.errors import EntraGuardError, InvalidTokenError
-from entra_guard.fastapi import EntraBearer, acting_as, answer, document
+from entra_guard.fastapi import EntraBearer, access_error_handler, acting_as, document
 from entra_guard.principal import NoPrincipalError
 from entra_guard.testing import Entra
 
@@ -164,26 +164,41 @@ def test_a_stand_in_acts_as_a_caller_with_a_token_would(entra: EntraBearer, offi
         current_principal()
 
 
-def test_without_auto_error_a_route_serves_anybody(guard: Guard, office: Entra, bearer: Bearer) -> None:
+def test_without_auto_error_a_missing_token_is_none(guard: Guard, bearer: Bearer) -> None:
     maybe = EntraBearer(guard, auto_error=False)
     app = FastAPI()
 
     @app.get("/")
-    async def greet(caller: Annotated[Principal | None, Security(maybe, scopes=["Greet"])]) -> str | None:
+    async def greet(caller: Annotated[Principal | None, Security(maybe)]) -> str | None:
         return caller and caller.display_name
 
-    @app.get("/role")
-    async def role(
-        caller: Annotated[Principal | None, Depends(maybe.requires(roles=["Greeter"]))],
+    client = TestClient(app)
+    assert client.get("/", headers=bearer(user="alice")).json() == "Alice Adams"
+    assert client.get("/").json() is None
+    assert client.get("/", headers=bearer(preset="expired")).json()["reason"] == "expired"
+    assert client.get("/", headers={"Authorization": "Basic dTpw"}).status_code == 400
+
+
+def test_without_auto_error_requirements_still_hold(guard: Guard, office: Entra, bearer: Bearer) -> None:
+    maybe = EntraBearer(guard, auto_error=False)
+    app = FastAPI()
+    app.get("/role", dependencies=[Depends(maybe.requires(roles=["Greeter"]))])(lambda: "greeted")
+    app.get("/scope", dependencies=[Security(maybe, scopes=["Greet"])])(lambda: "greeted")
+
+    @app.get("/caller")
+    async def caller(
+        principal: Annotated[Principal | None, Depends(maybe.requires(roles=["Greeter"]))],
     ) -> str | None:
-        return caller and caller.app_id
+        return principal and principal.app_id
 
     client = TestClient(app)
-    assert client.get("/", headers=bearer(scopes=["Greet"], user="alice")).json() == "Alice Adams"
-    for headers in ({}, bearer(), bearer(preset="expired"), {"Authorization": "Basic dTpw"}):
-        assert client.get("/", headers=headers).json() is None
-        assert client.get("/role", headers=headers).json() is None
-    assert client.get("/role", headers=bearer(roles=["Greeter"])).json() == office.caller.client_id
+    for path in ("/role", "/scope", "/caller"):
+        assert client.get(path).json()["reason"] == "missing_token"
+        assert client.get(path, headers=bearer(preset="expired")).json()["reason"] == "expired"
+        assert client.get(path, headers=bearer()).status_code == 403
+    assert client.get("/role", headers=bearer(roles=["Greeter"])).json() == "greeted"
+    assert client.get("/scope", headers=bearer(scopes=["Greet"], user="alice")).json() == "greeted"
+    assert client.get("/caller", headers=bearer(roles=["Greeter"])).json() == office.caller.client_id
 
 
 def test_without_auto_error_an_outage_is_still_an_outage(office: Entra, bearer: Bearer) -> None:
@@ -219,7 +234,9 @@ def test_so_does_one_for_a_broader_or_narrower_error(guard: Guard, bearer: Beare
 
 
 def test_our_answer_can_be_named_as_the_exception_handler(guard: Guard) -> None:
-    app = FastAPI(exception_handlers={AccessError: answer}, dependencies=[Security(EntraBearer(guard))])
+    app = FastAPI(
+        exception_handlers={AccessError: access_error_handler}, dependencies=[Security(EntraBearer(guard))]
+    )
     app.get("/")(lambda: "in")
     assert TestClient(app).get("/").headers["www-authenticate"] == "Bearer"
 
@@ -262,7 +279,7 @@ def test_websocket_routes(entra: EntraBearer, office: Entra, bearer: Bearer) -> 
 
 
 def test_a_refusal_after_a_websocket_was_accepted_closes_it(entra: EntraBearer, bearer: Bearer) -> None:
-    app = FastAPI(exception_handlers={AccessError: answer})
+    app = FastAPI(exception_handlers={AccessError: access_error_handler})
 
     @app.websocket("/ws")
     async def talk(websocket: WebSocket, _caller: Annotated[Principal, Security(entra)]) -> None:

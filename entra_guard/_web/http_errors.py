@@ -1,0 +1,207 @@
+"""Convert a refusal to the HTTP error of the framework that a request runs in.
+
+Frameworks respond to their own HTTP errors before a catch-all handler sees them, and users register
+handlers for them. A converted refusal is both: an `AccessError`, and what the framework calls an HTTP
+error. A framework is imported here only when the application has imported it already.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from entra_guard.errors import refusal
+from entra_guard.reasons import REASONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping
+
+    from entra_guard.errors import AccessError
+
+    Request = MutableMapping[str, Any]
+
+REFUSAL: Final = "entra_guard.refusal"
+"""The key in an ASGI scope, WSGI environ or Django's META under which the last refusal of a request is."""
+
+
+_ABOUT_BODY: Final = frozenset(
+    {b"cache-control", b"etag", b"last-modified", b"retry-after", b"transfer-encoding", b"www-authenticate"}
+)
+
+
+def is_about_body(name: bytes) -> bool:
+    """Return whether a response header, in lower case, belongs to a body or is in every refusal."""
+    return name.startswith(b"content-") or name in _ABOUT_BODY
+
+
+class _Converted:
+    """A refusal that is also a framework's HTTP error."""
+
+    original: type[AccessError]
+
+    def __reduce__(self) -> Any:
+        reduced = cast("tuple[object, ...]", super().__reduce__())
+        return (self.original, *reduced[1:])  # for a process that may not have the framework
+
+
+class _WerkzeugBody:
+    """werkzeug builds a response from these two methods."""
+
+    def get_headers(self, _environ: object = None, _scope: object = None) -> list[tuple[str, str]]:
+        """Return the refusal's headers."""
+        return list(cast("AccessError", self).headers.items())
+
+    def get_body(self, _environ: object = None, _scope: object = None) -> str:
+        """Return the refusal's body."""
+        return cast("AccessError", self).body.decode()
+
+
+class _FalconBody:
+    """falcon builds a response from this method."""
+
+    def to_dict(self, obj_type: type = dict) -> Any:
+        """Return the refusal's body as a dict."""
+        return obj_type(json.loads(cast("AccessError", self).body))
+
+
+class _DRFCodes:
+    """REST framework's users read the codes of an error from these methods."""
+
+    def get_codes(self) -> str:
+        """Return the reason's name."""
+        return cast("AccessError", self).reason
+
+    def get_full_details(self) -> dict[str, str]:
+        """Return the client's sentence and the reason's name."""
+        error = cast("AccessError", self)
+        return {"message": _sentence(error), "code": error.reason}
+
+
+def werkzeug_error(error: AccessError, request: Request) -> AccessError:
+    """Convert for Flask and Quart: a `werkzeug.exceptions.HTTPException`; `code` is the status."""
+    from werkzeug.exceptions import HTTPException, default_exceptions  # noqa: PLC0415
+
+    base = default_exceptions.get(error.status, HTTPException)
+    attributes = {"response": None, "description": _sentence(error), "www_authenticate": None}
+    return _remember(_convert(error, base, attributes, (_WerkzeugBody,), code=error.status), request)
+
+
+def werkzeug_errors() -> list[type[AccessError]]:
+    """Return the classes of all errors that `werkzeug_error` makes, to register handlers for them."""
+    refusals = {type(error): error for error in map(refusal, REASONS)}
+    return [type(werkzeug_error(error, {})) for error in refusals.values()]
+
+
+def litestar_error(error: AccessError, request: Request) -> AccessError:
+    """Convert for Litestar: a `litestar.exceptions.HTTPException`."""
+    from litestar import exceptions  # noqa: PLC0415
+
+    by_status: dict[int, type[Exception]] = {
+        400: exceptions.ClientException,
+        401: exceptions.NotAuthorizedException,
+        403: exceptions.PermissionDeniedException,
+        503: exceptions.ServiceUnavailableException,
+    }
+    base = by_status.get(error.status, exceptions.HTTPException)
+    attributes = {
+        "status_code": error.status,
+        "detail": _sentence(error),
+        "extra": {"reason": error.reason},
+    }
+    return _remember(_convert(error, base, attributes), request)
+
+
+def falcon_error(error: AccessError, request: Request) -> AccessError:
+    """Convert for Falcon: a `falcon.HTTPError`."""
+    import falcon  # noqa: PLC0415
+
+    by_status: dict[int, type[Exception]] = {
+        400: falcon.HTTPBadRequest,
+        401: falcon.HTTPUnauthorized,
+        403: falcon.HTTPForbidden,
+        503: falcon.HTTPServiceUnavailable,
+    }
+    base = by_status.get(error.status, falcon.HTTPError)
+    attributes = {"title": json.loads(error.body)["title"], "description": _sentence(error), "link": None}
+    return _remember(_convert(error, base, attributes, (_FalconBody,)), request)
+
+
+def drf_error(error: AccessError, request: Request) -> AccessError:
+    """Convert for Django REST framework: an `APIException`."""
+    from rest_framework.exceptions import APIException  # noqa: PLC0415
+
+    attributes = {
+        "status_code": error.status,
+        "detail": json.loads(error.body),
+        "auth_header": error.challenge,
+        "wait": error.retry_after,
+    }
+    return _remember(_convert(error, APIException, attributes, (_DRFCodes,)), request)
+
+
+def converter_for(framework: str) -> Callable[[AccessError, Request], AccessError]:
+    """Return the converter for a framework by its name in `app_layers`."""
+    return _CONVERTERS.get(framework, unconverted)
+
+
+def unconverted(error: AccessError, request: Request) -> AccessError:
+    """Only remember the refusal: the framework is not known, or has no HTTP error."""
+    return _remember(error, request)
+
+
+def starlette_error(error: AccessError, request: Request) -> AccessError:
+    """Convert for Starlette and FastAPI: their `HTTPException`, and FastAPI's where it is loaded."""
+    from starlette.exceptions import HTTPException  # noqa: PLC0415
+
+    from entra_guard._web.starlette_handler import ensure_handler  # noqa: PLC0415
+
+    base = getattr(sys.modules.get("fastapi.exceptions"), "HTTPException", HTTPException)
+    converted = _convert(error, base, {"status_code": error.status, "detail": _sentence(error)})
+    ensure_handler(request, type(converted))
+    return _remember(converted, request)
+
+
+def _convert(
+    error: AccessError,
+    base: type[Exception],
+    attributes: dict[str, Any],
+    mixins: tuple[type, ...] = (),
+    **namespace: Any,
+) -> AccessError:
+    if isinstance(error, base):
+        return error
+    original: type[AccessError] = getattr(error, "original", type(error))
+    recipe = (original, base, *namespace.items())
+    kind = _classes.get(recipe)
+    if kind is None:
+        members = {"__module__": original.__module__, "original": original} | namespace
+        made = type(original.__name__, (_Converted, *mixins, original, base), members)
+        kind = _classes[recipe] = cast("type[AccessError]", made)
+    converted = kind.__new__(kind)
+    converted.args = error.args
+    vars(converted).update(vars(error))
+    for name, value in attributes.items():
+        setattr(converted, name, value)
+    return converted
+
+
+_classes: Final[dict[object, type[AccessError]]] = {}
+
+
+def _sentence(error: AccessError) -> str:
+    return REASONS[error.reason].client
+
+
+def _remember(error: AccessError, request: Request) -> AccessError:
+    request[REFUSAL] = error
+    return error
+
+
+_CONVERTERS: Final[Mapping[str, Callable[[AccessError, Request], AccessError]]] = {
+    "starlette": starlette_error,
+    "litestar": litestar_error,
+    "quart": werkzeug_error,
+    "flask": werkzeug_error,
+    "falcon": falcon_error,
+}
