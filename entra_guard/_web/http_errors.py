@@ -39,6 +39,8 @@ class _Converted:
     """A refusal that is also a framework's HTTP error."""
 
     original: type[AccessError]
+    __str__ = BaseException.__str__  # as the original prints itself, not as the framework's error
+    __repr__ = BaseException.__repr__
 
     def __reduce__(self) -> Any:
         reduced = cast("tuple[object, ...]", super().__reduce__())
