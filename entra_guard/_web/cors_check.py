@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.logs import get_logger
-from entra_guard._web.app_layers import layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 log: Final = get_logger("entra_guard")
+
+_MAX_DEPTH: Final = 50
 
 ADVICE: Final = (
     "the guard stands outside of CORS handling, so that a browser on another origin cannot read a refusal: "
@@ -24,12 +25,7 @@ ADVICE: Final = (
 
 def warn_if_cors_inside(app: object) -> None:
     """Warn if an application that is to be guarded handles CORS itself."""
-    names: list[str] = []
-    for layer in layers_of(app):
-        names.append(type(layer).__name__)
-        added: list[Any] = getattr(layer, "user_middleware", [])  # of a Starlette application
-        names += [getattr(entry.cls, "__name__", "") for entry in added]
-    notice_names(names)
+    notice_names(_class_names(app))
 
 
 def notice_names(inside: Iterable[str]) -> None:
@@ -38,3 +34,14 @@ def notice_names(inside: Iterable[str]) -> None:
         if "cors" in name.lower():
             log.warning(ADVICE, name)
             return
+
+
+def _class_names(app: Any) -> list[str]:
+    """Return the names of the classes that every request passes inside of an application."""
+    names: list[str] = []
+    while app is not None and len(names) < _MAX_DEPTH:
+        names.append(type(app).__name__)
+        added: list[Any] = getattr(app, "user_middleware", [])  # of a Starlette application
+        names += [getattr(entry.cls, "__name__", "") for entry in added]
+        app = getattr(app, "app", None)
+    return names
