@@ -103,6 +103,7 @@ def init_app(
     The guard runs before all functions of the application's own that run before requests. A refusal is
     an `AccessError` and a werkzeug `HTTPException`: an `errorhandler` of the application or a blueprint
     for either, or for the status, responds in place of ours. An `errorhandler(Exception)` does not.
+    Receivers of Flask's signal `request_started` and the loading of the session come before the guard.
 
     The guard answers a CORS preflight itself, as Flask does for a route that does not list OPTIONS: no
     view and no function that runs before requests is called, and `after_request` functions such as

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 from inspect import getclosurevars, isfunction, ismethod
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from entra_guard.errors import ConfigurationError
 
@@ -37,8 +37,8 @@ def find_dispatchers(outermost: object, ends: Callable[[object], bool]) -> list[
 def prefixes_of(layer: object) -> dict[str, object]:
     """Return the prefixes that a layer answers itself, each with what answers there."""
     held = _attributes(layer)
-    mounts = held.get("mounts")
-    if isinstance(mounts, Mapping) and all(map(callable, mounts.values())):
+    mounts = cast("Mapping[object, object]", held.get("mounts"))
+    if isinstance(mounts, Mapping) and all(map(callable, mounts.values())):  # pyright: ignore[reportUnnecessaryIsInstance]
         return {str(prefix): app for prefix, app in mounts.items()}
     if any(base.__module__.startswith("werkzeug.middleware.") for base in type(layer).__mro__):
         # SharedDataMiddleware and ProxyMiddleware
@@ -54,13 +54,15 @@ def checked_prefixes(prefixes: object) -> frozenset[str]:
     """
     if isinstance(prefixes, (str, bytes)) or not isinstance(prefixes, Iterable):
         raise ConfigurationError(f"mounts must be a list of prefixes such as '/metrics', got {prefixes!r}")
-    named = [*prefixes]
-    for prefix in named:
-        if not isinstance(prefix, str) or not prefix.startswith("/") or not normal(prefix):
-            raise ConfigurationError(
-                f"mounts must be a list of prefixes such as '/metrics', got {prefix!r} in it"
-            )
-    return frozenset(map(normal, named))
+    return frozenset(_checked(prefix) for prefix in cast("Iterable[object]", prefixes))
+
+
+def _checked(prefix: object) -> str:
+    if not isinstance(prefix, str) or not prefix.startswith("/") or not normal(prefix):
+        raise ConfigurationError(
+            f"mounts must be a list of prefixes such as '/metrics', got {prefix!r} in it"
+        )
+    return normal(prefix)
 
 
 def normal(prefix: str) -> str:

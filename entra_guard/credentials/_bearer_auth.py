@@ -132,13 +132,8 @@ class BearerAuth(_Auth):
         """Whether a request of another library is to get a token: where it may read the URL otherwise, no."""
         if self._hosts is None:
             raise ConfigurationError("name the hosts that get a token: credential.auth(scope, hosts=[...])")
-        try:
-            parsed = httpx.URL(url)
-            plain = "\\" not in url and not parsed.userinfo
-            same = plain and urlsplit(url).hostname == parsed.raw_host.decode("ascii")
-        except (httpx.InvalidURL, ValueError):
-            same = False
-        if not same:
+        parsed = _unambiguous(url)
+        if parsed is None:
             self._report_once("", "No token is sent to a URL that HTTP clients may read in different ways.")
             return False
         return self._wanted(parsed)
@@ -169,6 +164,17 @@ class BearerAuth(_Auth):
         if host not in self._reported and len(self._reported) < _MAX_REPORTED:
             self._reported.add(host)
             log.warning("%s", text)
+
+
+def _unambiguous(url: str) -> httpx.URL | None:
+    """Return a URL that all HTTP clients send to the same host; None for any other."""
+    try:
+        parsed = httpx.URL(url)
+        plain = "\\" not in url and not parsed.userinfo
+        same = plain and urlsplit(url).hostname == parsed.raw_host.decode("ascii")
+    except (httpx.InvalidURL, ValueError):
+        return None
+    return parsed if same else None
 
 
 def _with_token(request: httpx.Request, token: str) -> httpx.Request:

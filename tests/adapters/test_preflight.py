@@ -153,11 +153,15 @@ def test_cors_handling_outside_answers_preflights_and_lets_pages_read_refusals(g
 @pytest.mark.parametrize(
     "config", ["plain", "TESTING", "DEBUG", "PROPAGATE_EXCEPTIONS", "TRAP_HTTP_EXCEPTIONS"]
 )
-def test_the_guard_answers_for_flask_and_flask_cors_adds_its_headers(guard: Guard, config: str) -> None:
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_guard_answers_for_flask_and_flask_cors_adds_its_headers(
+    guard: Guard, config: str, order: int
+) -> None:
     app = Flask(__name__)
     app.config[config] = True
-    init_app(app, guard)
-    CORS(app, origins=[SPA])
+    extend: list[Callable[[], object]] = [lambda: init_app(app, guard), lambda: CORS(app, origins=[SPA])]
+    for extension in extend[::order]:
+        extension()
     app.errorhandler(Exception)(lambda error: (str(error), 500))
     app.get("/orders")(lambda: "orders")
     answer = app.test_client().options("/orders", headers=BROWSER)
