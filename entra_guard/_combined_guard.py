@@ -113,6 +113,11 @@ class CombinedGuard:
             min(health.next_attempt for health in each),
         )
 
+    @property
+    def needs_event_loop(self) -> bool:
+        """Whether only `averify` works with one of the guards."""
+        return any(guard.needs_event_loop for guard in self.guards)
+
     def seconds_left(self, principal: Principal) -> float:
         """Seconds until a caller's token passes no more."""
         return self.guards[0].seconds_left(principal)

@@ -110,6 +110,8 @@ class GuardMiddleware:
         self._is_async = iscoroutinefunction(get_response)  # pyright: ignore[reportDeprecated]  # until 3.14
         if self._is_async:
             markcoroutinefunction(self)
+        else:
+            self._gate.on_threads()
         own = f"{type(self).__module__}.{type(self).__qualname__}"
         names = list(settings.MIDDLEWARE)
         notice_names(names[names.index(own) :] if own in names else ())

@@ -121,7 +121,7 @@ def _access_error(exception: Exception, context: Any) -> AccessError | None:
 
 def _authenticated(request: Request, values: list[bytes]) -> Principal:
     try:
-        return gate().authenticate(values)
+        return gate().on_threads().authenticate(values)
     except AccessError as error:
         refused = error
     raise _refused(request, refused)

@@ -130,7 +130,7 @@ def init_app(
     """
     if "entra_guard" in app.extensions:
         raise ConfigurationError("this application has its guard already: call init_app once")
-    gate = RequestAuthenticator(guard, **settings)
+    gate = RequestAuthenticator(guard, **settings).on_threads()
     check_mounts = _MountCheck(app, mounts)
     check_mounts()
     app.extensions["entra_guard"] = guard

@@ -26,7 +26,8 @@ from entra_guard._keys.manager import KeyManager
 from entra_guard._keys.refresh_wait import RefreshWait
 from entra_guard._keys.state import KeySettings
 from entra_guard._settings_from_env import settings_from
-from entra_guard._validation.explain import Explanation, walk
+from entra_guard._tenant_rule import TenantRule
+from entra_guard._validation.explain import Explanation, Step, walk
 from entra_guard._validation.validate import KeyMismatch, check_unverified, decide, facts_about
 from entra_guard.errors import (
     AccessError,
@@ -139,6 +140,10 @@ class Guard:
             raise ConfigurationError("keys is a KeySettings")
         self.authority: Final = where
         self._groups = groups
+        self._tenant_rule = (
+            None if self.policy.tenants.rule is None else TenantRule(self.policy.tenants, monotonic)
+        )
+        self._is_complete = groups is None and self._tenant_rule is None
         self._clock = clock
         self._monotonic = monotonic
         self._settings = keys or KeySettings()
@@ -223,13 +228,9 @@ class Guard:
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
         try:
             outcome = self._decide(raw)
-            while not isinstance(outcome, Principal):
-                try:
-                    wait(outcome.round, outcome.remaining(self._monotonic()))
-                except Exception:  # noqa: BLE001  # whatever it was, the ring's state tells it
-                    outcome.failed = True
-                outcome = self._decide(raw, outcome)
-            return outcome if self._groups is None else self._groups.add_groups(outcome)
+            if not isinstance(outcome, Principal):
+                outcome = self._after_refresh(raw, outcome)
+            return outcome if self._is_complete else self._complete(outcome)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
@@ -243,10 +244,10 @@ class Guard:
             while not isinstance(outcome, Principal):
                 try:
                     await wait_async(outcome.round, outcome.remaining(self._monotonic()))
-                except Exception:  # noqa: BLE001  # as above
+                except Exception:  # noqa: BLE001  # whatever it was, the state of the keys has it
                     outcome.failed = True
                 outcome = self._decide(raw, outcome)
-            return outcome if self._groups is None else await self._groups.add_groups_async(outcome)
+            return outcome if self._is_complete else await self._complete_async(outcome)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
@@ -262,13 +263,16 @@ class Guard:
             >>> entra.guard().explain(entra.token(preset="expired")).reason
             'expired'
         """
-        reason, facts = "", {}
+        raw, reason, facts, principal = _bytes(token), "", dict[str, object](), None
         try:
-            self.verify(token)
+            principal = self._after_refresh(raw, self._decide(raw))
+            if not self.needs_event_loop:
+                self._complete(principal)
         except AccessError as error:
             reason, facts = error.reason, error.facts
         keys, rules = self._key_manager.serving, self.authority.rules
-        return Explanation(reason, facts, walk(_bytes(token), self.policy, keys, self._clock(), rules))
+        steps = walk(raw, self.policy, keys, self._clock(), rules)
+        return Explanation(reason, facts, (*steps, *self._tenant_steps(principal, reason)))
 
     def __repr__(self) -> str:
         policy = self.policy
@@ -283,6 +287,11 @@ class Guard:
         if now >= self._key_manager.next_due:
             self._key_manager.run_due_tasks(now)
         return health_of(self._key_manager, now)
+
+    @property
+    def needs_event_loop(self) -> bool:
+        """Whether only `averify` works: the rule of `Tenants.where` is async."""
+        return self._tenant_rule is not None and self._tenant_rule.is_async
 
     def seconds_left(self, principal: Principal) -> float:
         """Tell how long a caller's token still passes, in seconds; negative once it does no more."""
@@ -300,6 +309,29 @@ class Guard:
         """Tell whether unverified claims name this guard's issuer; None while that is not known."""
         serving = self._key_manager.serving
         return None if serving is None else claims.iss == serving.issuer.of_token(claims.ver, claims.tid)
+
+    # --- after the decision --------------------------------------------------------------------------
+
+    def _complete(self, principal: Principal) -> Principal:
+        """Check the tenant by rule, and add groups: what a cached token needs too."""
+        if self._tenant_rule is not None:
+            self._tenant_rule.check(principal.tenant_id)
+        return principal if self._groups is None else self._groups.add_groups(principal)
+
+    def _tenant_steps(self, principal: Principal | None, reason: str) -> tuple[Step, ...]:
+        """Return what `explain` shows of the rule of `Tenants.where`, if there is one."""
+        if self._tenant_rule is None:
+            return ()
+        if principal is None or self._tenant_rule.is_async:
+            return (Step("tenant rule", "open"),)
+        why = reason if reason in {"wrong_tenant", "tenants_unavailable"} else ""
+        verdict = "fail" if why else "pass"
+        return (Step("tenant rule", verdict, "a tenant that the rule accepts", principal.tenant_id, why),)
+
+    async def _complete_async(self, principal: Principal) -> Principal:
+        if self._tenant_rule is not None:
+            await self._tenant_rule.check_async(principal.tenant_id)
+        return principal if self._groups is None else await self._groups.add_groups_async(principal)
 
     # --- the pipeline --------------------------------------------------------------------------------
 
@@ -324,6 +356,16 @@ class Guard:
         if decided.verified.object_id not in serving.callers:
             serving.add_known_caller(decided.verified.object_id)
         return decided
+
+    def _after_refresh(self, token: bytes, outcome: Principal | RefreshWait) -> Principal:
+        """Wait on this thread for the rounds of fetching that a decision needs."""
+        while not isinstance(outcome, Principal):
+            try:
+                wait(outcome.round, outcome.remaining(self._monotonic()))
+            except Exception:  # noqa: BLE001  # whatever it was, the state of the keys has it
+                outcome.failed = True
+            outcome = self._decide(token, outcome)
+        return outcome
 
     def _without_keys(self, token: bytes, waiting: RefreshWait | None) -> RefreshWait:
         check_unverified(token, self.policy, self.authority.rules)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from entra_guard._common.guid import is_guid
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
+
+    TenantFunction = Callable[[str], bool] | Callable[[str], Awaitable[bool]]
 
 PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
 """The tenant of all personal Microsoft accounts (Microsoft: access token claims reference)."""
@@ -27,14 +30,16 @@ GRAPH_AUDIENCES: Final = frozenset(
 TOKEN_VERSIONS: Final = frozenset({"1.0", "2.0"})
 _ALGORITHMS: Final = frozenset({"RS256", "PS256"})
 _MAX_LEEWAY: Final = 600.0
+_MAX_KEEP: Final = 60.0
 _DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Tenants:
-    """Whose tokens an API accepts: the four account types of an Entra registration.
+    """The tenants whose tokens an API accepts.
 
-    Build one with `only`, `organizations`, `everyone` or `personal`.
+    Build one with `only`, `organizations`, `everyone`, `personal` (the account types of an Entra
+    registration) or `where` (a rule of your own).
 
     Example:
         >>> Tenants.only("aaaabbbb-0000-cccc-1111-dddd2222eeee").alias
@@ -42,35 +47,75 @@ class Tenants:
     """
 
     alias: str
-    """What stands for them in the authority's URLs: a tenant, organizations, common or consumers."""
+    """Their name in the authority's URLs: a tenant, organizations, common or consumers."""
     ids: frozenset[str] = frozenset()
-    """The tenants accepted after the signature held; empty accepts all that the alias stands for."""
+    """The accepted tenants, checked after the signature; empty accepts all that the alias means."""
     reason: str = ""
-    """Why tokens of tenants unknown today are to pass."""
+    """Why tokens of tenants that are not known today are accepted."""
+    rule: TenantFunction | None = None
+    """Decides about a tenant at run time: see `where`."""
+    keep: float = 60.0
+    """Seconds for which an answer of the rule is kept."""
+    timeout: float = 3.0
+    """Seconds that the rule may take."""
 
     @classmethod
     def only(cls, *tenants: str) -> Tenants:
         """Accept these tenants: one by id or verified domain, several by id."""
         names = {_tenant_name(tenant) for tenant in tenants}
         if not names:
-            raise ConfigurationError("Tenants.only() names no tenant: give at least one tenant id")
+            raise ConfigurationError("Tenants.only() needs at least one tenant id")
         if names == {PERSONAL_TENANT}:
             return cls.personal()
         if len(names) == 1:
             return cls(next(iter(names)))
         if domains := sorted(name for name in names if not is_guid(name)):
-            raise ConfigurationError(f"several tenants are named by id, not by domain: {', '.join(domains)}")
+            raise ConfigurationError(
+                f"several tenants must be given by id, not by domain: {', '.join(domains)}"
+            )
         return cls("common" if PERSONAL_TENANT in names else "organizations", frozenset(names))
 
     @classmethod
     def organizations(cls, reason: str) -> Tenants:
-        """Accept every organization's tenant; say why, for whoever reads the code next."""
+        """Accept every organization's tenant; give the reason, for the next reader of the code."""
         return cls("organizations", reason=_why_open(reason, "organizations"))
 
     @classmethod
     def everyone(cls, reason: str) -> Tenants:
-        """Accept every organization and personal accounts; say why."""
+        """Accept every organization and personal accounts; give the reason."""
         return cls("common", reason=_why_open(reason, "everyone"))
+
+    @classmethod
+    def where(cls, rule: TenantFunction, reason: str, *, keep: float = 60.0, timeout: float = 3.0) -> Tenants:
+        """Accept the organizations' tenants that a function accepts, for customers that come and go.
+
+        The function receives the tenant id of a token whose signature, audience, lifetime and permissions
+        were checked, and returns True or False. It runs once per tenant at a time: an async one in the task
+        of the request, any other on a thread. Its answer holds for all tokens of the tenant, also for
+        cached ones, and ends after `keep` seconds. If it raises, or does not return in time, the request
+        gets 503, whatever it returned before.
+
+        Args:
+            rule: Returns whether a tenant is accepted; may be async if the guard is used in an event loop.
+            reason: Why tokens of tenants that are not known today are accepted.
+            keep: Seconds for which an answer is kept, True or False; at most 60.
+            timeout: Seconds that a call may take, at most 60.
+
+        Raises:
+            ConfigurationError: A setting that cannot work.
+
+        Example:
+            >>> customers = {"aaaabbbb-0000-cccc-1111-dddd2222eeee"}
+            >>> Tenants.where(customers.__contains__, "customers sign up by themselves").alias
+            'organizations'
+        """
+        if not callable(rule):
+            raise ConfigurationError(f"Tenants.where needs a function of a tenant id, got {rule!r}")
+        for name, value, least in (("keep", keep, 0.0), ("timeout", timeout, 0.001)):
+            if not is_seconds(value) or not least <= value <= _MAX_KEEP:
+                raise ConfigurationError(f"{name} must be seconds, at most {_MAX_KEEP:g}, got {value!r}")
+        reason = _why_open(reason, "where")
+        return cls("organizations", reason=reason, rule=rule, keep=keep, timeout=timeout)
 
     @classmethod
     def personal(cls) -> Tenants:
@@ -82,6 +127,11 @@ NO_TENANTS: Final = Tenants("")
 """For authorities whose tokens name no tenants: B2C, and any OpenID issuer."""
 
 
+def is_seconds(value: object) -> bool:
+    """Return whether a setting is a finite number, as seconds are."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
 def is_tenant_name(name: str) -> bool:
     """Return whether a name in lower case is a tenant id or a domain."""
     return is_guid(name) or _DOMAIN.fullmatch(name) is not None
@@ -91,8 +141,8 @@ def _tenant_name(tenant: str) -> str:
     name = tenant.strip().lower() if isinstance(tenant, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
     if name in {"common", "organizations", "consumers"}:
         raise ConfigurationError(
-            f"tenant={name!r} accepts tokens of strangers: say Tenants.organizations(reason), "
-            "Tenants.everyone(reason) or Tenants.personal() if that is meant"
+            f"tenant={name!r} accepts tokens from any tenant. Use Tenants.organizations(reason), "
+            "Tenants.everyone(reason) or Tenants.personal() if intended"
         )
     if not is_tenant_name(name):
         raise ConfigurationError(
@@ -103,7 +153,9 @@ def _tenant_name(tenant: str) -> str:
 
 def _why_open(reason: str, kind: str) -> str:
     if not isinstance(reason, str) or not reason.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"Tenants.{kind}(reason) wants to know why tokens of any tenant may pass")
+        raise ConfigurationError(
+            f"Tenants.{kind} needs a reason: why are tokens of unknown tenants accepted?"
+        )
     return reason
 
 
@@ -151,8 +203,10 @@ class Policy:
         set_(self, "algorithms", _choice("algorithms", self.algorithms, _ALGORITHMS))
         if self.allowed_clients is not None:
             set_(self, "allowed_clients", _client_ids(self.allowed_clients, self.tenants))
-        if not isinstance(self.leeway, int | float) or not 0 <= self.leeway <= _MAX_LEEWAY:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"leeway is in seconds, from 0 to {_MAX_LEEWAY:.0f}")
+        if not is_seconds(self.leeway) or not 0 <= self.leeway <= _MAX_LEEWAY:
+            raise ConfigurationError(
+                f"leeway must be seconds, from 0 to {_MAX_LEEWAY:.0f}, got {self.leeway!r}"
+            )
 
     @property
     def app_id_uri(self) -> str:

@@ -249,6 +249,13 @@ _ALL: Final = (
         "The facts name what failed. Groups that were known less than an hour ago would have served meanwhile.",
     ),
     Reason(
+        "tenants_unavailable",
+        503,
+        "The token's tenant cannot be checked at the moment. Try again.",
+        "The rule of Tenants.where raised an error or did not return in time.",
+        "The log of entra_guard.tenants has the error of the rule. Answers are kept for at most 60 s, and never longer because of an error.",
+    ),
+    Reason(
         "keys_unavailable",
         503,
         "The signing keys of the token issuer are unavailable at the moment. Try again.",

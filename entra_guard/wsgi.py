@@ -64,7 +64,7 @@ class GuardMiddleware:
         self, app: WSGIApplication, *, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]
     ) -> None:
         self.app = app
-        self._gate = RequestAuthenticator(guard, **settings)
+        self._gate = RequestAuthenticator(guard, **settings).on_threads()
         warn_if_cors_inside(app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

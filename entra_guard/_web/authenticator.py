@@ -115,6 +115,19 @@ class RequestAuthenticator:
             else None
         )
 
+    def on_threads(self) -> RequestAuthenticator:
+        """Return this authenticator, for an adapter that calls `authenticate`.
+
+        Raises:
+            ConfigurationError: The guard works in an event loop only.
+        """
+        if getattr(self.guard, "needs_event_loop", False):
+            raise ConfigurationError(
+                "the rule of Tenants.where is async, and this adapter runs on threads: use a rule that is "
+                "not async, or an ASGI adapter"
+            )
+        return self
+
     def is_over(self, principal: Principal | None) -> bool:
         """Tell whether a streamed response has outlived its caller's token, and shall not."""
         return self.ends["http"] and principal is not None and self.guard.seconds_left(principal) <= 0

@@ -15,7 +15,7 @@ from doors import django_handler
 from rest_framework.test import APIRequestFactory
 from rest_framework.throttling import UserRateThrottle
 
-from entra_guard import ConfigurationError, current_principal
+from entra_guard import ConfigurationError, Tenants, current_principal
 from entra_guard.django import EntraUser
 from entra_guard.drf import EntraAuthentication
 from entra_guard.principal import NoPrincipalError, Principal
@@ -201,6 +201,20 @@ def test_permission_classes_ask_for_roles(rest: Any, bearer: Bearer) -> None:
     assert refused.status_code == 403
     assert refused["www-authenticate"].endswith('scope="Orders.Admin"')
     assert rest("/admin", bearer(roles=["Orders.Admin"])).json() == "the admin's"
+
+
+def test_an_async_tenant_rule_needs_the_asgi_handler(office: Entra) -> None:
+    async def rule(_tenant: str) -> bool:
+        return True
+
+    guard = office.guard(tenant=Tenants.where(rule, "a test"))
+    with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=MIDDLEWARE):
+        with pytest.raises(ConfigurationError, match="async"):
+            WSGIHandler()
+        assert ASGIHandler()
+        request = APIRequestFactory().get("/", headers={"Authorization": f"Bearer {office.token()}"})
+        with pytest.raises(ConfigurationError, match="async"):
+            EntraAuthentication().authenticate(request)
 
 
 def test_permission_classes_can_be_combined(rest: Any, bearer: Bearer) -> None:

@@ -172,7 +172,8 @@ def _named(office, value):
 def test_every_reason_of_the_checklist_is_in_this_table():
     elsewhere = {
         "missing_token", "malformed_authorization", "not_a_jwt", "missing_scope", "missing_role",
-        "app_token_required", "user_token_required", "caller_kind_unknown", "groups_overage", "groups_unavailable", "keys_unavailable",
+        "app_token_required", "user_token_required", "caller_kind_unknown", "groups_overage", "groups_unavailable", "tenants_unavailable",
+        "keys_unavailable",
     }  # fmt: skip
     assert {row[3] for row in REFUSED} | elsewhere == set(REASONS)
 

@@ -22,7 +22,7 @@ LAYERS = [
     {"requirement"},
     {"_validation"},
     {"_keys"},
-    {"_combined_guard", "_settings_from_env"},
+    {"_combined_guard", "_settings_from_env", "_tenant_rule"},
     {"guard"},
     {"credentials"},
     {"graph"},
