@@ -1,9 +1,8 @@
-"""Tenants by rule: calls `Tenants.where`'s function for tenants of verified tokens, and keeps its answers briefly."""
+"""Call the function of `Tenants.where` for the tenants of verified tokens, and keep its answers briefly."""
 
 from __future__ import annotations
 
 import inspect
-import logging
 import os
 import threading
 from concurrent.futures import Future
@@ -13,6 +12,7 @@ from weakref import WeakSet
 import anyio
 from cachetools import TLRUCache
 
+from entra_guard._common.logs import get_logger
 from entra_guard._common.single_flight import wait, wait_async
 from entra_guard.errors import ConfigurationError, KeysUnavailableError, refusal
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from entra_guard.policy import Tenants
 
-log: Final = logging.getLogger("entra_guard.tenants")
+log: Final = get_logger("entra_guard.tenants")
 
 _REMEMBERED: Final = 10_000
 _MOST_CALLS: Final = 64
@@ -158,7 +158,7 @@ class TenantRule:
     def _run(self, tenant_id: str, call: _Call) -> None:
         try:
             answer = _as_answer(self._rule(tenant_id))
-        except BaseException as error:  # noqa: BLE001  # the waiters get it, whatever it is
+        except BaseException as error:  # the waiters get it, whatever it is
             log.error("the tenant rule failed for %s", tenant_id, exc_info=error)  # noqa: TRY400
             # SystemExit must end no waiting thread.
             self._end(tenant_id, call, error if isinstance(error, Exception) else RuntimeError(repr(error)))
@@ -171,7 +171,7 @@ class TenantRule:
         try:
             with anyio.fail_after(self._timeout):
                 outcome = _as_answer(await cast("Awaitable[object]", self._rule(tenant_id)))
-        except Exception as error:  # noqa: BLE001  # the waiters get it, whatever it is
+        except Exception as error:  # the waiters get it, whatever it is
             log.error("the tenant rule failed for %s", tenant_id, exc_info=error)  # noqa: TRY400
             outcome = error
         finally:
@@ -206,7 +206,7 @@ def is_async_callable(function: object) -> bool:
     """Return whether calling an object gives something to await: an async function, or an object of one."""
     while hasattr(function, "func"):  # functools.partial
         function = function.func
-    call = getattr(type(function), "__call__", None)
+    call = getattr(type(function), "__call__", None)  # noqa: B004  # not whether it can be called
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 

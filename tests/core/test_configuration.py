@@ -25,7 +25,7 @@ TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
     [
         ({"audience": GUID}, "tenant is missing"),
         ({"tenant": "contoso", "audience": GUID}, "tenant id"),
-        ({"tenant": "common", "audience": GUID}, "strangers"),
+        ({"tenant": "common", "audience": GUID}, "any tenant"),
         ({"tenant": "https://login.microsoftonline.com/x", "audience": GUID}, "tenant id"),
         ({"tenant": TENANT, "audience": []}, "audience is empty"),
         ({"tenant": TENANT, "audience": ""}, "audience"),
