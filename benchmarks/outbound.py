@@ -55,7 +55,7 @@ class Fixture:
         credential, now = self.ours(), time.time()
         for number, scope in enumerate(scopes):
             token = AccessToken(f"{number:07d}{self.token}", int(now) + 3600, now + 1800.0)
-            credential._keeper.tokens.put((scope,), token)
+            credential._tokens.put((scope,), token)
         return credential
 
     def msal_cache(self, scopes: Sequence[str]) -> Any:

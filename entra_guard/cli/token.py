@@ -122,16 +122,16 @@ def _application(who: Mapping[str, Any], environ: Mapping[str, str], settings: d
 
 def _password(file: Path, environ: Mapping[str, str]) -> str | None:
     """The password of a certificate, from the environment or a prompt; none where it needs none."""
-    from entra_guard.credentials._client_certificate import (  # noqa: PLC0415
+    from entra_guard.credentials._certificate_formats import (  # noqa: PLC0415
         UnusableCertificateError,
-        read_certificate,
+        read_keys_and_certificates,
     )
 
     password = environ.get(_PASSWORD)
     if password or not sys.stdin.isatty():
         return password or None
     try:
-        read_certificate(file.read_bytes(), None)
+        read_keys_and_certificates(file.read_bytes(), None)
     except UnusableCertificateError as error:
         if "password" in str(error):
             return str(click.prompt("Password of the certificate", hide_input=True, err=True))

@@ -1,4 +1,4 @@
-"""Credentials of an application that proves itself to an authority, and the simplest proof: a secret."""
+"""Credentials of an application that proves its identity to an authority, whatever the proof is."""
 
 from __future__ import annotations
 
@@ -7,34 +7,38 @@ import re
 import time
 from abc import abstractmethod
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 from urllib.parse import urlsplit
 
+from entra_guard._common.clock import wall_clock
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
+from entra_guard._common.logs import get_logger
 from entra_guard._keys.authority import Authority
-from entra_guard.credentials import _files
 from entra_guard.credentials._base import CachingCredential
-from entra_guard.credentials._cache.shared_token_cache import SharedTokenCache, name_of
-from entra_guard.credentials._cache.token_cache import REMEMBERED, TokenCache
+from entra_guard.credentials._cache.shared_token_cache import SharedTokenCache, entry_name
+from entra_guard.credentials._cache.token_cache import DEFAULT_CACHE_SIZE, DEFAULT_WAIT, TokenCache
+from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._endpoint import TokenEndpoint
+from entra_guard.credentials._proofs import PROOF_ERRORS, REFUSED_PROOF, ProofRotation
 from entra_guard.credentials._settings import Settings, check_settings
-from entra_guard.errors import ConfigurationError
+from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from entra_guard.credentials._cache.token import AccessToken
 
+log: Final = get_logger("entra_guard.credentials")
+
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _TENANT: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
-_NO_TENANT: Final = frozenset({"common", "consumers", "organizations"})
+_NOT_ONE_TENANT: Final = frozenset({"common", "consumers", "organizations"})
 
 
-class ApplicationCredential(CachingCredential):
-    """An application that asks one authority for tokens of its own (RFC 6749 section 4.4).
+class ApplicationCredential(CachingCredential, Credential):
+    """An application that gets tokens for itself from one authority (RFC 6749 section 4.4).
 
     Args:
         tenant_id: The tenant's id or domain.
@@ -42,7 +46,7 @@ class ApplicationCredential(CachingCredential):
         settings: See `Settings`.
 
     Raises:
-        ConfigurationError: A setting that cannot work.
+        ConfigurationError: A setting cannot work.
     """
 
     def __init__(self, tenant_id: str, client_id: str, **settings: Unpack[Settings]) -> None:
@@ -53,128 +57,117 @@ class ApplicationCredential(CachingCredential):
                 "client_id must be the app's Application (client) ID, a GUID such as "
                 "11112222-bbbb-3333-cccc-4444dddd5555"
             )
-        where = Authority.named(settings.get("authority", "public"))
+        authority = Authority.named(settings.get("authority", "public"))
         self.tenant_id = tenant_id
         self.client_id: Final = client_id
-        self.authority = where.url
-        self._endpoint = TokenEndpoint(token_url(where, tenant_id), _client(settings))
-        self._declared = _declared(settings.get("capabilities", ("cp1",)))
-        super().__init__(_keeper(settings))
-        self._shared = _second_level(settings)
-        self._users = _keeper(settings)
-        """Tokens for users, for `OnBehalfOfCredential`: they do not displace the app's own."""
+        self.authority = authority.url
+        self._endpoint = TokenEndpoint(token_url(authority, tenant_id), _client(settings))
+        self._declared = _declared_capabilities(settings.get("capabilities", ("cp1",)))
+        self._proofs = ProofRotation("proof")
+        super().__init__(_token_cache(settings))
+        self._shared = _shared_token_cache(settings)
+        # Tokens for users, for `OnBehalfOfCredential`: they do not displace the app's own.
+        self._user_tokens = _token_cache(settings)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} client_id={self.client_id} tenant_id={self.tenant_id}>"
 
     @abstractmethod
-    def _proof_fields(self) -> Mapping[str, str]:
-        """The form fields that prove who asks, made for one request."""
-
-    def _request(self, scopes: tuple[str, ...], claims: str | None) -> AccessToken:
-        return self._obtain({"grant_type": "client_credentials"}, scopes, claims)
-
-    def _obtain(
-        self, grant: Mapping[str, str], scopes: tuple[str, ...], claims: str | None, user: bytes = b""
-    ) -> AccessToken:
-        """Ask for a token, or find the one that another process has asked for.
+    def _proof_fields(self, number: int = 0) -> Mapping[str, str]:
+        """Return the form fields that prove the application, made for one request.
 
         Args:
-            grant: What entitles to it, without its scopes.
-            scopes: What it is for.
-            claims: A claims challenge to answer: none that is kept will do.
-            user: What tells the user it is for.
+            number: Which of its proofs, if it has several.
         """
-        ask = partial(self._ask, {**grant, "scope": " ".join(scopes)}, claims)
-        if self._shared is None:
-            return ask()
-        name = name_of(self._endpoint.url, self.client_id, self._declared, sorted(scopes), user)
-        return self._shared.through(name, ask, anew=claims is not None)
 
-    def _ask(self, grant: Mapping[str, str], claims: str | None) -> AccessToken:
-        """Send a grant with this application's proof."""
-        form = {"client_id": self.client_id, **grant, **self._proof_fields()}
+    def health(self) -> dict[str, Any]:
+        """Return the credential and its proofs: which is in use, the days left, and why one failed.
+
+        Example:
+            >>> credential.health()["proofs"]  # doctest: +SKIP
+            [{'name': 'certificate', 'in_use': True, 'days_left': 41.5, 'failed': None}]
+        """
+        return {"credential": repr(self), "proofs": self._proofs.health(self._clock())}
+
+    def _request(self, scopes: tuple[str, ...], claims: str | None) -> AccessToken:
+        return self._request_grant({"grant_type": "client_credentials"}, scopes, claims)
+
+    def _request_grant(
+        self, grant: Mapping[str, str], scopes: tuple[str, ...], claims: str | None, user: bytes = b""
+    ) -> AccessToken:
+        """Request a token, or find the one that another process has requested.
+
+        Args:
+            grant: The grant's form fields, without scopes.
+            scopes: What the token is for.
+            claims: A claims challenge to satisfy: no cached token satisfies it.
+            user: What distinguishes the user it is for.
+        """
+        send = partial(self._send_with_proof, {**grant, "scope": " ".join(scopes)}, claims)
+        if self._shared is None:
+            return send()
+        name = entry_name(self._endpoint.url, self.client_id, self._declared, sorted(scopes), user)
+        return self._shared.get_or_request(name, send, bypass=claims is not None)
+
+    def _send_with_proof(self, grant: Mapping[str, str], claims: str | None) -> AccessToken:
+        """Send a grant with the proof in use; if that one is not accepted, with the application's others."""
+        self._warn_before_expiry()
+        errors: list[TokenAcquisitionError] = []
+        for _ in range(len(self._proofs)):
+            number = self._proofs.current
+            try:
+                token = self._send(grant, claims, number)
+            except TokenAcquisitionError as error:
+                if error.error not in PROOF_ERRORS:
+                    raise
+                self._proofs.failed(number, error.codes or (error.error,))
+                errors.append(error)
+            else:
+                if change := self._proofs.accepted(number):
+                    log.warning("client %s: %s", self.client_id, change)
+                return token
+        raise _deciding(errors)
+
+    def _send(self, grant: Mapping[str, str], claims: str | None, number: int) -> AccessToken:
+        form = {"client_id": self.client_id, **grant, **self._proof_fields(number)}
         if merged := merged_claims(self._declared, claims):
             form["claims"] = merged
-        return self._endpoint.ask(form, self._clock)
+        return self._endpoint.request_token(form, self._clock)
+
+    def _warn_before_expiry(self) -> None:
+        for warning in self._proofs.due_warnings(self._clock()):
+            log.warning("client %s: %s", self.client_id, warning)
 
     def close(self) -> None:
         """Close the connections of the client that the credential made itself."""
         self._endpoint.client.close()
 
 
-class ClientSecretCredential(ApplicationCredential):
-    """An application with a client secret.
-
-    Args:
-        tenant_id: The tenant's id or domain.
-        client_id: The application's client id.
-        client_secret: The secret's value; or a `pathlib.Path` to a file that holds it, read at each request
-            (a path written as a str would be taken for the secret).
-        settings: See `Settings`.
-
-    Raises:
-        ConfigurationError: A setting that cannot work.
-
-    Example:
-        >>> credential = ClientSecretCredential(
-        ...     "aaaabbbb-0000-cccc-1111-dddd2222eeee", "11112222-bbbb-3333-cccc-4444dddd5555", "a-secret")
-        >>> credential
-        <ClientSecretCredential client_id=11112222-... tenant_id=aaaabbbb-...>
-    """
-
-    def __init__(
-        self,
-        tenant_id: str,
-        client_id: str,
-        client_secret: str | Path,
-        **settings: Unpack[Settings],
-    ) -> None:
-        if not isinstance(client_secret, Path):
-            check_secret(client_secret)
-        super().__init__(tenant_id, client_id, **settings)
-        self._secret = client_secret
-
-    def _proof(self) -> object:
-        return _files.stamp(self._secret) if isinstance(self._secret, Path) else None
-
-    def _proof_fields(self) -> Mapping[str, str]:
-        secret = self._secret
-        return {
-            "client_secret": _files.read_line(secret, "client secret") if isinstance(secret, Path) else secret
-        }
-
-
-def check_secret(secret: object) -> None:
-    """Refuse what cannot be a client secret, without quoting it.
-
-    Raises:
-        ConfigurationError: It is empty, or a file's newline came along.
-    """
-    if not isinstance(secret, str) or not secret:
-        raise ConfigurationError("client_secret is missing: give the secret's value")
-    if secret != secret.strip():
-        raise ConfigurationError(
-            "client_secret begins or ends with white space: strip it, if it came from a file"
-        )
+def _deciding(errors: list[TokenAcquisitionError]) -> TokenAcquisitionError:
+    """Return the error to raise for several proofs: a refusal by Entra rather than a file that is missing."""
+    error = next((each for each in errors if each.error == REFUSED_PROOF), errors[0])
+    if len(errors) > 1:
+        error.args = (f"{error} All {len(errors)} proofs of this credential failed.",)
+    return error
 
 
 def check_tenant(tenant_id: str) -> None:
-    """Refuse what cannot be a tenant to get an app's token from.
+    """Check that a value is a tenant that an app can get tokens from.
 
     Raises:
-        ConfigurationError: It is empty, an alias for many tenants, or no id or domain.
+        ConfigurationError: It is empty, an alias for many tenants, or neither an id nor a domain.
     """
     if not isinstance(tenant_id, str) or not _TENANT.fullmatch(tenant_id):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError("tenant_id must be the tenant's id (a GUID) or one of its domains")
-    if tenant_id.lower() in _NO_TENANT:
+    if tenant_id.lower() in _NOT_ONE_TENANT:
         raise ConfigurationError(
-            f"an app gets its tokens from one tenant: {tenant_id!r} is none (AADSTS9001023)"
+            f"an app gets its tokens from one tenant, and {tenant_id!r} means many (AADSTS9001023): give the "
+            "tenant's id"
         )
 
 
 def token_url(authority: Authority, tenant: str) -> str:
-    """The v2.0 token endpoint; a B2C policy's URL names its tenant itself."""
+    """Return the v2.0 token endpoint; a B2C policy's URL names its tenant itself."""
     authority.check_tenant(tenant.lower())
     base = authority.url.removesuffix("/v2.0")
     if not authority.is_entra or tenant in urlsplit(base).path.split("/"):
@@ -183,37 +176,40 @@ def token_url(authority: Authority, tenant: str) -> str:
 
 
 def merged_claims(declared: Mapping[str, Any], challenge: str | None) -> str:
-    """The `claims` parameter: what the app can do and what a challenge asks for, if anything."""
+    """Return the `claims` parameter: the app's capabilities and a challenge's claims, if any."""
     if not declared:
         return challenge or ""
-    asked: dict[str, Any] = json.loads(challenge) if challenge else {}
-    merged: dict[str, Any] = {**(asked.get("access_token") or {}), **declared}
-    return json.dumps({**asked, "access_token": merged}, separators=(",", ":"))
+    requested: dict[str, Any] = json.loads(challenge) if challenge else {}
+    merged: dict[str, Any] = {**(requested.get("access_token") or {}), **declared}
+    return json.dumps({**requested, "access_token": merged}, separators=(",", ":"))
 
 
-def _declared(capabilities: Iterable[str]) -> dict[str, Any]:
+def _declared_capabilities(capabilities: Iterable[str]) -> dict[str, Any]:
     values = [capabilities] if isinstance(capabilities, str) else list(capabilities)
     return {"xms_cc": {"values": values}} if values else {}
 
 
-def _keeper(settings: Settings) -> TokenCache:
+def _token_cache(settings: Settings) -> TokenCache:
     return TokenCache(
-        cache_size=settings.get("cache_size", REMEMBERED),
-        clock=settings.get("clock", time.time),
+        cache_size=settings.get("cache_size", DEFAULT_CACHE_SIZE),
+        wait=settings.get("wait", DEFAULT_WAIT),
+        clock=settings.get("clock", wall_clock),
         monotonic=settings.get("monotonic", time.monotonic),
     )
 
 
-def _second_level(settings: Settings) -> SharedTokenCache | None:
+def _shared_token_cache(settings: Settings) -> SharedTokenCache | None:
     store = settings.get("shared")
-    return None if store is None else SharedTokenCache(store, settings.get("clock", time.time))
+    return None if store is None else SharedTokenCache(store, settings.get("clock", wall_clock))
 
 
 def _client(settings: Settings) -> LazyClient:
     given, context = settings.get("http_client"), settings.get("ssl_context")
     proxy = settings.get("proxy")
     if given is not None and (context is not None or proxy is not None):
-        raise ConfigurationError("an http_client brings its own ssl_context and proxy: give one or the other")
+        raise ConfigurationError(
+            "give either http_client, or ssl_context and proxy: a client has its own of both"
+        )
     client = LazyClient(given, partial(new_client, ssl_context=context, proxy=proxy))
     client.warm_up()
     return client

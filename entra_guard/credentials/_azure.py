@@ -1,4 +1,4 @@
-"""To and fro between our credentials and azure-core's two protocols. Imports nothing of azure."""
+"""Adapters between our credentials and azure-core's two protocols. Imports nothing of azure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from entra_guard.credentials._base import CachingCredential, Credential
-from entra_guard.credentials._cache.token import AccessToken, is_bearer, token_of
-from entra_guard.credentials._cache.token_cache import Order, TokenCache
-from entra_guard.credentials._token_errors import retold
+import anyio
+
+from entra_guard.credentials._azure_types import as_access_token, as_access_token_info
+from entra_guard.credentials._base import BaseCredential, CachingCredential, token_options
+from entra_guard.credentials._cache.token import AccessToken, is_bearer, new_token
+from entra_guard.credentials._cache.token_cache import DEFAULT_WAIT, TokenCache, TokenRequest
+from entra_guard.credentials._token_errors import error_from_azure
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -18,30 +21,34 @@ if TYPE_CHECKING:
 
 
 class AsyncCredential:
-    """A credential of ours for Azure's async clients: an AsyncTokenCredential of azure-core.
+    """A credential of ours for async clients of the Azure SDK: an AsyncTokenCredential of azure-core.
 
     Args:
-        credential: The credential, which stays usable itself.
+        credential: The credential, which remains usable itself.
 
     Example:
         >>> client = SecretClient(vault_url, credential.as_async())  # doctest: +SKIP
     """
 
-    def __init__(self, credential: Credential) -> None:
-        self._credential = credential
+    def __init__(self, credential: BaseCredential) -> None:
+        self.credential = credential
 
     def __repr__(self) -> str:
-        return f"{self._credential!r}.as_async()"
+        return f"{self.credential!r}.as_async()"
 
     async def get_token(
         self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
     ) -> AccessToken:
-        """Get a token: see `Credential.aget_token`."""
-        return await self._credential.aget_token(*scopes, claims=claims, tenant_id=tenant_id, **options)
+        """Return a token: see `Credential.aget_token`."""
+        return await self.credential.aget_token(*scopes, claims=claims, tenant_id=tenant_id, **options)
+
+    async def get_token_info(self, *scopes: str, options: Any = None) -> Any:
+        """Return a token as azure-core's AccessTokenInfo: see `Credential.get_token_info`."""
+        return as_access_token_info(await self.credential.aget_token(*scopes, **token_options(options)))
 
     async def close(self) -> None:
-        """Close what connections there are; the credential can be used on."""
-        self._credential.close()
+        """Close the connections; the credential remains usable."""
+        self.credential.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,69 +62,69 @@ class AsyncCredential:
         await self.close()
 
 
-def adapted(credential: Any) -> Credential:
-    """Make any credential one of ours.
+def adapted(credential: Any) -> BaseCredential:
+    """Return any credential as one of ours.
 
     Raises:
-        ConfigurationError: It gets no tokens.
+        ConfigurationError: It has no `get_token`.
     """
-    if isinstance(credential, Credential):
+    if isinstance(credential, BaseCredential):
         return credential
     if isinstance(credential, AsyncCredential):
-        return credential._credential  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the same module
+        return credential.credential
     if not callable(getattr(credential, "get_token", None)):
         raise ConfigurationError(
-            f"{type(credential).__name__} is no credential: give one of entra_guard.credentials "
-            "or of azure-identity"
+            f"{type(credential).__name__} is not a credential: give one of entra_guard.credentials or of "
+            "azure-identity"
         )
     if inspect.iscoroutinefunction(credential.get_token):
         return _AzureAsync(credential)
     return _Azure(credential)
 
 
-def needs_event_loop(credential: Credential) -> bool:
-    """Tell whether a credential has no use outside the event loop it lives on."""
+def needs_event_loop(credential: BaseCredential) -> bool:
+    """Return whether a credential can be used only in the event loop it belongs to."""
     return isinstance(credential, _AzureAsync)
 
 
 class _Azure(CachingCredential):
-    """A TokenCredential of azure-core: its tokens kept, joined and renewed as ours are."""
+    """A TokenCredential of azure-core: its tokens are cached, requested once and renewed as ours are."""
 
     def __init__(self, credential: Any) -> None:
         super().__init__(TokenCache())
         self._azure = credential
 
     def __repr__(self) -> str:
-        return f"<{self._name()}>"
+        return f"<{self._log_name()}>"
 
-    def _name(self) -> str:
+    def _log_name(self) -> str:
         return f"{type(self._azure).__name__} of azure-identity"
 
-    def _order(
+    def _token_request(
         self, scopes: tuple[str, ...], claims: str | None, tenant_id: str | None, options: dict[str, Any]
-    ) -> Order:
-        """Whose tokens it gets is its own affair: a tenant that is asked for is passed on."""
-        order = super()._order(scopes, claims, None, options)
+    ) -> TokenRequest:
+        """Pass a tenant on: which ones the credential serves, it decides itself."""
+        request = super()._token_request(scopes, claims, None, options)
         if not tenant_id:
-            return order
-        request = partial(self._request, scopes, claims, tenant_id)
-        return replace(order, key=(scopes, tenant_id.lower()), request=request)
+            return request
+        send = partial(self._request, scopes, claims, tenant_id)
+        return replace(request, key=(scopes, tenant_id.lower()), send=send)
 
     def _request(
         self, scopes: tuple[str, ...], claims: str | None, tenant_id: str | None = None
     ) -> AccessToken:
         try:
-            token = self._azure.get_token(*scopes, enable_cae=True, **_told(claims, tenant_id))
+            token = self._azure.get_token(*scopes, enable_cae=True, **_given(claims, tenant_id))
         except Exception as error:
-            raise retold(error) from error
-        return _ours(token, self._clock())
+            raise error_from_azure(error) from error
+        return _read_azure_token(token, self._clock())
 
     def close(self) -> None:
         """Leave the credential to its owner."""
 
 
-class _AzureAsync(Credential):
-    """An AsyncTokenCredential of azure-core. It lives on one event loop: nothing is shared or kept here."""
+class _AzureAsync(BaseCredential):
+    """An AsyncTokenCredential of azure-core. It belongs to one event loop: nothing is cached here."""
 
     def __init__(self, credential: Any) -> None:
         self._azure = credential
@@ -125,34 +132,40 @@ class _AzureAsync(Credential):
     def __repr__(self) -> str:
         return f"<{type(self._azure).__name__} of azure-identity's aio>"
 
-    def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # noqa: ARG002  # as in Credential
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # noqa: ARG002  # as in BaseCredential
         raise ConfigurationError(
             f"{type(self._azure).__name__} is an async credential: use it with an AsyncClient, or take the "
             "one of the same name from azure.identity"
         )
 
     async def aget_token(
-        self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **_options: Any
+        self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
     ) -> AccessToken:
         try:
-            token = await self._azure.get_token(*scopes, enable_cae=True, **_told(claims, tenant_id))
+            with anyio.fail_after(options.get("wait", DEFAULT_WAIT)):
+                token = await self._azure.get_token(*scopes, enable_cae=True, **_given(claims, tenant_id))
+        except TimeoutError:
+            raise TokenAcquisitionError(
+                f"No token: {self!r} returned none in time.", error="timeout", retryable=True
+            ) from None
         except Exception as error:
-            raise retold(error) from error
-        return _ours(token, 0.0)
+            raise error_from_azure(error) from error
+        return as_access_token(_read_azure_token(token, 0.0))
 
 
-def _told(claims: str | None, tenant_id: str | None) -> dict[str, str]:
+def _given(claims: str | None, tenant_id: str | None) -> dict[str, str]:
     return {name: value for name, value in {"claims": claims, "tenant_id": tenant_id}.items() if value}
 
 
-def _ours(token: Any, now: float) -> AccessToken:
-    """azure-core's token as ours.
+def _read_azure_token(token: Any, now: float) -> AccessToken:
+    """Return azure-core's token as ours.
 
     Raises:
-        TokenAcquisitionError: It is none; it is not repeated.
+        TokenAcquisitionError: It is not a bearer token; it is not quoted.
     """
     text = getattr(token, "token", None)
-    if not is_bearer(text):
-        raise TokenAcquisitionError("No token: what came is no bearer token.", error="content")
-    refresh_on = getattr(token, "refresh_on", None)
-    return token_of(text, now, token.expires_on - now, refresh_on - now if refresh_on else None)
+    if is_bearer(text):
+        refresh_on = getattr(token, "refresh_on", None)
+        return new_token(text, now, token.expires_on - now, refresh_on - now if refresh_on else None)
+    del token, text  # no frame of an error holds what may be a token
+    raise TokenAcquisitionError("No token: the credential returned no bearer token.", error="content")

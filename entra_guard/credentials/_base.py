@@ -1,34 +1,33 @@
-"""What all credentials share: a token in both worlds, and ways to put it on requests."""
+"""What every credential has: a token in threads and in event loops, from its cache where it keeps one."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
+from entra_guard.credentials._azure_types import as_access_token, as_access_token_info
 from entra_guard.credentials._cache.token import AccessToken
-from entra_guard.credentials._cache.token_cache import Order, TokenCache, surprise
+from entra_guard.credentials._cache.token_cache import (
+    TokenCache,
+    TokenRequest,
+    checked_wait,
+    unexpected_error,
+)
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import TracebackType
 
-    from entra_guard.credentials._azure import AsyncCredential
-    from entra_guard.credentials._bearer_auth import BearerAuth
 
-PATIENCE: Final = 30.0
-"""Seconds that a caller waits for a token at the most; the request itself ends long before."""
-
-
-class Credential(ABC):
-    """Something that gets tokens. Serves wherever azure-core asks for a TokenCredential.
+class BaseCredential(ABC):
+    """A source of tokens, usable wherever azure-core expects a TokenCredential.
 
     Attributes:
-        tenant_id: Whose tokens it gets; empty where that is not known beforehand.
+        tenant_id: The tenant of its tokens; empty where that is not known beforehand.
         authority: Where it gets them; empty where that is not known beforehand.
     """
 
@@ -43,18 +42,22 @@ class Credential(ABC):
         tenant_id: str | None = None,
         **options: Any,
     ) -> AccessToken:
-        """Get a token, from memory if there is a good one.
+        """Return a token, from the cache if there is a usable one.
 
         Args:
-            scopes: What for: for an app on its own '<Application ID URI>/.default'.
-            claims: A claims challenge in JSON: the cache is bypassed, and the new token kept.
+            scopes: What for: for an app without a user '<Application ID URI>/.default'.
+            claims: A claims challenge in JSON: the cache is bypassed, and the new token is cached.
             tenant_id: If given, it must be the credential's own tenant, where that is known; a credential of
-                azure-identity is asked for it, and a managed identity, which has but one, takes no notice.
-            options: `rejected=` names the token that a challenge was about; others are azure-core's, and
-                change nothing.
+                azure-identity is asked for that tenant, and a managed identity ignores it.
+            options: `rejected=` names the token that a challenge was about, `wait=` the most seconds to wait
+                for a new token (never more than the credential's own); others are azure-core's, and change
+                nothing.
+
+        Returns:
+            An `AccessToken`; where azure-core is loaded, also an `azure.core.credentials.AccessToken`.
 
         Raises:
-            TokenAcquisitionError: There is none to be had; it tells why, and whether to try again.
+            TokenAcquisitionError: There is none; the error says why, and whether to try again.
         """
 
     @abstractmethod
@@ -65,165 +68,188 @@ class Credential(ABC):
         tenant_id: str | None = None,
         **options: Any,
     ) -> AccessToken:
-        """Do what `get_token` does, in a task of asyncio or trio; blocks no event loop."""
+        """Return what `get_token` returns, in a task of asyncio or trio; blocks no event loop."""
 
-    def auth(self, *scopes: str, hosts: Iterable[str] | None = None) -> BearerAuth:
-        """Put tokens on the requests of an httpx or httpx2 client, sync or async.
+    def get_token_info(self, *scopes: str, options: Any = None) -> Any:
+        """Return a token as azure-core's AccessTokenInfo, for clients of the Azure SDK (SupportsTokenInfo).
 
         Args:
-            scopes: What the tokens are for.
-            hosts: The only hosts that get a token, such as 'graph.microsoft.com'; all others go without.
-
-        Raises:
-            ConfigurationError: No scope, or something that is no host.
-
-        Example:
-            >>> httpx.Client(auth=credential.auth("https://graph.microsoft.com/.default"))  # doctest: +SKIP
+            scopes: As for `get_token`.
+            options: azure-core's TokenRequestOptions: `claims` and `tenant_id` are used.
         """
-        from entra_guard.credentials._bearer_auth import BearerAuth  # noqa: PLC0415  # it needs httpx
+        return as_access_token_info(self.get_token(*scopes, **token_options(options)))
 
-        return BearerAuth(self, *scopes, hosts=hosts)
-
-    def as_async(self) -> AsyncCredential:
-        """The same credential for Azure's async clients, which want an AsyncTokenCredential."""
-        from entra_guard.credentials._azure import AsyncCredential  # noqa: PLC0415  # it is built on this class
-
-        return AsyncCredential(self)
+    def health(self) -> dict[str, Any]:
+        """Return the state for an operator: the credential, and its proofs with the days left for each."""
+        return {"credential": repr(self), "proofs": []}
 
     def close(self) -> None:  # noqa: B027  # most have nothing to close
-        """Close what connections there are. Not required, and the credential can be used on."""
+        """Close the connections. Not required, and the credential remains usable."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None = None,
+        problem: BaseException | None = None,
+        trace: TracebackType | None = None,
     ) -> None:
         self.close()
 
 
-class CachingCredential(Credential):
-    """A credential that keeps its tokens, and has them renewed in time.
+def token_options(options: Any) -> dict[str, Any]:
+    """Return azure-core's TokenRequestOptions as keyword arguments of `get_token`."""
+    known = ("claims", "tenant_id")
+    return {name: options[name] for name in known if options and options.get(name)}
+
+
+class CachingCredential(BaseCredential):
+    """A credential that caches its tokens and renews them in time.
 
     Args:
-        keeper: Keeps them.
+        cache: Holds the tokens.
     """
 
-    def __init__(self, keeper: TokenCache) -> None:
-        self._keeper = keeper
-        self._kept = keeper.tokens
-        self._clock = keeper.clock
+    def __init__(self, cache: TokenCache) -> None:
+        self._use(cache)
+
+    def _use(self, cache: TokenCache) -> None:
+        self._cache = cache
+        self._tokens = cache.tokens
+        self._clock = cache.clock
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state to pickle or copy: the settings and secrets, with an empty cache."""
+        return {name: value for name, value in self.__dict__.items() if name not in {"_tokens", "_clock"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._use(self._cache)
 
     @abstractmethod
     def _request(self, scopes: tuple[str, ...], claims: str | None) -> AccessToken:
-        """Ask for a token and wait for it. Runs on a thread of its own."""
+        """Request a token and wait for it. Runs on a thread of its own."""
 
-    def _proof(self) -> object:
-        """What stands for the credential's proof now: where it changes, asking again is worth it."""
+    def _proof_version(self) -> object:
+        """Return what changes with the credential's proof: a new request is worth sending then."""
         return None
 
-    def _key(self, scopes: tuple[str, ...]) -> tuple[object, ...]:
-        """What tells the tokens of this credential apart."""
+    def _cache_key(self, scopes: tuple[str, ...]) -> tuple[object, ...]:
+        """Return what distinguishes the tokens of this credential."""
         return scopes
 
-    def _name(self) -> str:
-        """What the log calls it."""
+    def _log_name(self) -> str:
         return type(self).__name__
 
     def get_token(
         self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
     ) -> AccessToken:
         try:
-            token = self._kept.recent[scopes]
+            token = self._tokens.recent[scopes]
             if self._clock() < token.refresh_on and claims is None and tenant_id is None:
-                return token
+                return as_access_token(token)
         except (KeyError, TypeError):
-            pass  # not at hand, or no scopes at all: the long way tells
-        order = self._order(scopes, claims, tenant_id, options)
-        sought = self._keeper.seek(order)
-        if isinstance(sought, AccessToken):
-            return sought
+            pass  # not in the cache, or no valid scopes: checked below
+        request = self._token_request(scopes, claims, tenant_id, options)
+        longest = self._longest_wait(options)
+        pending = self._cache.get_or_start(request)
+        if isinstance(pending, AccessToken):
+            return as_access_token(pending)
         try:
-            return wait(sought, PATIENCE)
-        except Exception as error:  # noqa: BLE001  # whatever it was, the caller gets it as one kind
-            raise self._own(order, error) from error.__cause__
+            return as_access_token(wait(pending, longest))
+        except Exception as error:  # noqa: BLE001  # whatever it was, callers get one kind of error
+            raise self._error_for_caller(request, error, longest) from error.__cause__
 
     async def aget_token(
         self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
     ) -> AccessToken:
         try:
-            token = self._kept.recent[scopes]
+            token = self._tokens.recent[scopes]
             if self._clock() < token.refresh_on and claims is None and tenant_id is None:
-                return token
+                return as_access_token(token)
         except (KeyError, TypeError):
             pass
-        order = self._order(scopes, claims, tenant_id, options)
-        sought = self._keeper.seek(order)
-        if isinstance(sought, AccessToken):
-            return sought
+        request = self._token_request(scopes, claims, tenant_id, options)
+        longest = self._longest_wait(options)
+        pending = self._cache.get_or_start(request)
+        if isinstance(pending, AccessToken):
+            return as_access_token(pending)
         try:
-            return await wait_async(sought, PATIENCE)
-        except Exception as error:  # noqa: BLE001  # whatever it was, the caller gets it as one kind
-            raise self._own(order, error) from error.__cause__
+            return as_access_token(await wait_async(pending, longest))
+        except Exception as error:  # noqa: BLE001  # whatever it was, callers get one kind of error
+            raise self._error_for_caller(request, error, longest) from error.__cause__
 
-    def _order(
+    def _longest_wait(self, options: dict[str, Any]) -> float:
+        given = options.get("wait")
+        if given is None:
+            return self._cache.wait
+        return min(checked_wait(given), self._cache.wait)
+
+    def _token_request(
         self, scopes: tuple[str, ...], claims: str | None, tenant_id: str | None, options: dict[str, Any]
-    ) -> Order:
+    ) -> TokenRequest:
         check_scopes(scopes)
         check_claims(claims)
         if tenant_id and self.tenant_id and tenant_id.lower() != self.tenant_id.lower():
             raise TokenAcquisitionError(
-                f"No token: one of tenant {tenant_id} was asked for, and this credential is of tenant "
+                f"No token: tenant {tenant_id!r} was requested, and this credential is for tenant "
                 f"{self.tenant_id}.",
                 error="wrong_tenant",
                 hint="Build a credential for that tenant; or give this one its tenant id, if it is the same.",
             )
-        return Order(
-            key=self._key(scopes),
-            label=f"{self._name()} for {' '.join(scopes)}",
-            request=partial(self._request, scopes, claims),
-            proof=self._proof,
+        return TokenRequest(
+            key=self._cache_key(scopes),
+            scopes=scopes,
+            label=f"{self._log_name()} for {' '.join(scopes)}",
+            send=partial(self._request, scopes, claims),
+            proof_version=self._proof_version,
             claims=claims or None,
             rejected=options.get("rejected"),
         )
 
-    def _own(self, order: Order, error: Exception) -> TokenAcquisitionError:
-        """An error of this caller's own, as many wait for the same work."""
+    def _error_for_caller(
+        self, request: TokenRequest, error: Exception, waited: float
+    ) -> TokenAcquisitionError:
+        """Return an error object for this caller alone: many wait for the same request."""
         if isinstance(error, TokenAcquisitionError):
             return copy(error)
         if not isinstance(error, TimeoutError):
-            return surprise(error)
-        self._keeper.abandon(order)
+            return unexpected_error(error)
+        if waited >= self._cache.wait:
+            self._cache.abandon(request)
         return TokenAcquisitionError(
-            f"No token within {PATIENCE:.0f} seconds.", error="timeout", retryable=True
+            f"No token: none arrived within {waited:g} seconds.",
+            error="timeout",
+            retryable=True,
         )
 
 
 def check_scopes(scopes: tuple[object, ...]) -> None:
-    """Refuse what cannot be scopes.
+    """Check that values can be scopes.
 
     Raises:
-        ConfigurationError: None at all, a list instead of names, or an empty name.
+        ConfigurationError: There are none, or one is a list or empty.
     """
     if not scopes:
-        raise ConfigurationError("name at least one scope, such as 'https://graph.microsoft.com/.default'")
+        raise ConfigurationError("give at least one scope, such as 'https://graph.microsoft.com/.default'")
     if not all(isinstance(scope, str) and scope.strip() for scope in scopes):
         raise ConfigurationError(
-            "scopes are names, each an argument of its own: get_token('api://orders/.default')"
+            "scopes are strings, each an argument of its own: get_token('api://orders/.default')"
         )
 
 
 def check_claims(claims: str | None) -> None:
-    """Refuse what cannot be a claims challenge.
+    """Check that a value can be a claims challenge.
 
     Raises:
-        ConfigurationError: It is no JSON object.
+        ConfigurationError: It is not a JSON object.
     """
     try:
-        asked = read_object(claims.encode() if claims else b"{}")
+        requested = read_object(claims.encode() if claims else b"{}")
     except NotStrictJsonError as error:
         raise ConfigurationError(f"claims must be the JSON object of a claims challenge: {error}") from None
-    if not isinstance(asked.get("access_token", {}), dict):
+    if not isinstance(requested.get("access_token", {}), dict):
         raise ConfigurationError(
             "claims must be the JSON object of a claims challenge: {'access_token': {...}}"
         )

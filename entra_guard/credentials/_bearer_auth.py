@@ -1,7 +1,7 @@
-"""Puts tokens on the requests of httpx and httpx2 clients, sync and async; translates and keeps nothing.
+"""Put tokens on the requests of httpx and httpx2 clients, sync and async.
 
-The token is fetched by the credential, never by a request yielded here: what is yielded ends up in
-`response.history`, and a token would with it.
+The credential fetches the token; no request for it is yielded here: yielded requests appear in
+`response.history`, and the token would appear with them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from entra_guard._common.http import is_safe
 from entra_guard._common.logs import get_logger
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._base import check_scopes
-from entra_guard.credentials._challenge import claims_asked
+from entra_guard.credentials._challenge import requested_claims
 from entra_guard.credentials._origin import Hosts, origin_of
 from entra_guard.errors import ConfigurationError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 else:
     _bases = (httpx.Auth,)
     with contextlib.suppress(ImportError):
-        # httpx2 takes no auth of another library: the class is both where both are installed.
+        # httpx2 accepts no auth of another library: the class is both where both are installed.
         import httpx2
 
         _bases = (httpx.Auth, httpx2.Auth)
@@ -35,28 +35,30 @@ else:
 
 log: Final = get_logger("entra_guard.credentials")
 _UNAUTHORIZED: Final = 401
+# A request extension: the most seconds to wait for a token.
+TOKEN_WAIT: Final = "entra_guard_token_wait"  # noqa: S105  # a name
 _MAX_REPORTED: Final = 100
 
 
 class BearerAuth(_Auth):
-    """Authorizes requests with a credential's tokens, and answers a claims challenge once.
+    """Authorize requests with a credential's tokens, and satisfy a claims challenge once.
 
-    Tokens go to https hosts only (or this machine), to those named if any are, and not along with a
-    redirect to another host. A body that is a stream or multipart is gone once it was sent: there the 401
-    stands, and the next request has the new token. Where no new token can be had, the caller gets the
-    `TokenAcquisitionError` that says why, instead of the 401.
+    Tokens go to https hosts only (or this machine), only to those in `hosts` if that is given, and do not
+    follow a redirect to another host. A body that is a stream or multipart cannot be sent twice: there the
+    401 is returned, and the next request has the new token. If a challenge yields no new token, the
+    `TokenAcquisitionError` that says why is raised instead of returning the 401.
 
     A client with a proxy from the environment (HTTP_PROXY) sends plain http to this machine through that
-    proxy too, token and all: set NO_PROXY=localhost,127.0.0.1, or give the client `trust_env=False`.
+    proxy, too, with the token: set NO_PROXY=localhost,127.0.0.1, or give the client `trust_env=False`.
 
     Args:
         credential: One of ours, or any of azure-identity's.
         scopes: What the tokens are for.
-        hosts: The only hosts that get a token, each with its port where that is not the scheme's own.
-            A request to another host goes without a token; the first one per host is logged as a warning.
+        hosts: The only hosts that get a token, each with its port where that is not the scheme's own. A
+            request to another host goes out without a token; a warning is logged once per host.
 
     Raises:
-        ConfigurationError: No scope, something that is no host, or no credential.
+        ConfigurationError: There is no scope, or a value is not a host or not a credential.
 
     Example:
         >>> auth = BearerAuth(credential, "https://graph.microsoft.com/.default")  # doctest: +SKIP
@@ -68,81 +70,83 @@ class BearerAuth(_Auth):
         self._credential = adapted(credential)
         self._scopes = scopes
         self._hosts = None if hosts is None else Hosts(hosts)
-        self._reported: set[str] = set()
+        self._reported: dict[str, object] = {}  # setdefault, so that one of several threads logs
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Authorize one request of a sync client."""
-        if not self._wanted(request.url):
+        if not self._gets_token(request.url):
             yield request
             return
-        token = self._credential.get_token(*self._scopes).token
+        token = self._credential.get_token(*self._scopes, **_wait_of(request)).token
         response = yield _with_token(request, token)
-        claims = _claims_asked(request, response)
+        claims = _requested_claims(request, response)
         if claims is None:
             return
-        other = self._credential.get_token(*self._scopes, claims=claims, rejected=token).token
-        if other != token and _can_go_again(request):
+        options = {"claims": claims, "rejected": token, **_wait_of(request)}
+        other = self._credential.get_token(*self._scopes, **options).token
+        if other != token and _can_be_sent_again(request):
             yield _with_token(request, other)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Authorize one request of an async client."""
-        if not self._wanted(request.url):
+        if not self._gets_token(request.url):
             yield request
             return
-        token = (await self._credential.aget_token(*self._scopes)).token
+        token = (await self._credential.aget_token(*self._scopes, **_wait_of(request))).token
         response = yield _with_token(request, token)
-        claims = _claims_asked(request, response)
+        claims = _requested_claims(request, response)
         if claims is None:
             return
-        other = (await self._credential.aget_token(*self._scopes, claims=claims, rejected=token)).token
-        if other != token and _can_go_again(request):
+        options = {"claims": claims, "rejected": token, **_wait_of(request)}
+        other = (await self._credential.aget_token(*self._scopes, **options)).token
+        if other != token and _can_be_sent_again(request):
             yield _with_token(request, other)
 
     def headers_for(self, url: str) -> dict[str, str]:
-        """The header for one request of a client that knows no `httpx.Auth`, such as those of requests.
+        """Return the header for one request of a client without `httpx.Auth`, such as those of requests.
 
-        Some of them ask again at each hop of a redirect, whoever it leads to: so `hosts=` is required here.
+        Some of them call this again at each hop of a redirect, to any host: so `hosts=` is required here.
 
         Args:
-            url: Where that request goes.
+            url: The URL of the request.
 
         Returns:
-            The Authorization header, or nothing where the URL's host gets no token.
+            The Authorization header; nothing if the URL's host gets no token.
 
         Raises:
-            ConfigurationError: The auth names no `hosts`, or the token would travel in the clear.
-            TokenAcquisitionError: There is none to be had.
+            ConfigurationError: The auth has no `hosts`, or the token would be sent unencrypted.
+            TokenAcquisitionError: There is no token.
 
         Example:
             >>> auth = credential.auth(scope, hosts=["graph.microsoft.com"])  # doctest: +SKIP
             >>> auth.headers_for("https://elsewhere.example/")  # doctest: +SKIP
             {}
         """
-        if not self._wanted_elsewhere(url):
+        if not self._gets_token_elsewhere(url):
             return {}
         return {"Authorization": f"Bearer {self._credential.get_token(*self._scopes).token}"}
 
     async def aheaders_for(self, url: str) -> dict[str, str]:
-        """Do what `headers_for` does, in an event loop: for aiohttp."""
-        if not self._wanted_elsewhere(url):
+        """Return what `headers_for` returns, in an event loop: for aiohttp."""
+        if not self._gets_token_elsewhere(url):
             return {}
         return {"Authorization": f"Bearer {(await self._credential.aget_token(*self._scopes)).token}"}
 
-    def _wanted_elsewhere(self, url: str) -> bool:
-        """Whether a request of another library is to get a token: where it may read the URL otherwise, no."""
+    def _gets_token_elsewhere(self, url: str) -> bool:
+        """Return whether another library's request gets a token: not if it may read the URL differently."""
         if self._hosts is None:
-            raise ConfigurationError("name the hosts that get a token: credential.auth(scope, hosts=[...])")
+            raise ConfigurationError("give the hosts that get a token: credential.auth(scope, hosts=[...])")
         parsed = _unambiguous(url)
         if parsed is None:
             self._report_once("", "No token is sent to a URL that HTTP clients may read in different ways.")
             return False
-        return self._wanted(parsed)
+        return self._gets_token(parsed)
 
-    def _wanted(self, url: httpx.URL) -> bool:
-        """Whether a URL's host is to get a token.
+    def _gets_token(self, url: httpx.URL) -> bool:
+        """Return whether a URL's host gets a token.
 
         Raises:
-            ConfigurationError: It would travel in the clear.
+            ConfigurationError: The token would be sent unencrypted.
         """
         origin = origin_of(url)
         if self._hosts is not None and origin not in self._hosts:
@@ -154,15 +158,15 @@ class BearerAuth(_Auth):
             return False
         if not is_safe(str(url)):
             raise ConfigurationError(
-                f"a token is only sent over https (or http on this machine), not to {url.scheme}://"
+                f"a token is sent over https only (or http on this machine), not to {url.scheme}://"
                 f"{origin.host}: use https, or a client without this auth"
             )
         return True
 
     def _report_once(self, host: str, text: str) -> None:
         """Log a warning once per host. URLs may come from others, so the number of hosts is bounded."""
-        if host not in self._reported and len(self._reported) < _MAX_REPORTED:
-            self._reported.add(host)
+        mark = object()
+        if len(self._reported) < _MAX_REPORTED and self._reported.setdefault(host, mark) is mark:
             log.warning("%s", text)
 
 
@@ -177,18 +181,24 @@ def _unambiguous(url: str) -> httpx.URL | None:
     return parsed if same else None
 
 
+def _wait_of(request: httpx.Request) -> dict[str, Any]:
+    """Return how long to wait for a token, where the request's sender limits that."""
+    wait = request.extensions.get(TOKEN_WAIT)
+    return {} if wait is None else {"wait": wait}
+
+
 def _with_token(request: httpx.Request, token: str) -> httpx.Request:
     request.headers["Authorization"] = f"Bearer {token}"
     return request
 
 
-def _claims_asked(request: httpx.Request, response: httpx.Response) -> str | None:
-    """The claims challenge in an answer of the very host that was asked, not of one it redirected to."""
+def _requested_claims(request: httpx.Request, response: httpx.Response) -> str | None:
+    """Return the claims challenge in a response of the requested host itself, not of a redirect's target."""
     if response.status_code != _UNAUTHORIZED or origin_of(response.request.url) != origin_of(request.url):
         return None
-    return claims_asked(response.headers.get_list("www-authenticate"))
+    return requested_claims(response.headers.get_list("www-authenticate"))
 
 
-def _can_go_again(request: httpx.Request) -> bool:
-    """Whether the body is at hand for a second time; a stream that was sent is gone, and the 401 stands."""
+def _can_be_sent_again(request: httpx.Request) -> bool:
+    """Return whether the body is in memory; a stream that was sent cannot be sent again."""
     return hasattr(request, "_content")

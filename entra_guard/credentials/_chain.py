@@ -1,37 +1,39 @@
-"""Several credentials tried in order; the first that is there stays in use. Keeps no token itself."""
+"""Several credentials tried in order; the first that is configured remains in use. Caches no token itself."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from entra_guard.credentials._azure import adapted
-from entra_guard.credentials._base import Credential
+from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._token_errors import CredentialUnavailableError
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from entra_guard.credentials._base import BaseCredential
     from entra_guard.credentials._cache.token import AccessToken
 
 
 class ChainedCredential(Credential):
-    """The first of several credentials that is there, from then on alone.
+    """The first of several credentials that is configured here, and from then on that one alone.
 
-    Only what is absent is passed over: an environment that describes nothing, a host without a managed
-    identity, a file that is not there. Whoever is there and fails or is refused is the caller's to hear of:
-    neither an outage nor an expired secret must change who is calling.
+    The next credential is tried only if one is not configured: an environment that describes nothing, a host
+    without a managed identity, a missing file. If an available credential fails, its error is raised; the
+    chain does not continue: neither an outage nor an expired secret must change who is calling.
 
     Args:
-        credentials: Tried in this order; those of azure-identity serve as well, and are absent where they
+        credentials: Tried in this order; those of azure-identity can be used, too, and are skipped where they
             raise CredentialUnavailableError.
 
     Attributes:
-        tenant_id: The tenant of all of them that tell one; empty where they differ.
-        authority: The authority of all of them that tell one; empty where they differ.
+        credentials: The credentials.
+        tenant_id: The one tenant that they name; empty where they differ.
+        authority: The one authority that they name; empty where they differ.
 
     Raises:
-        ConfigurationError: None at all, or something that gets no tokens.
+        ConfigurationError: There is none, or a value is not a credential.
 
     Example:
         >>> ChainedCredential(EnvironmentCredential(), ManagedIdentityCredential())  # doctest: +SKIP
@@ -39,89 +41,110 @@ class ChainedCredential(Credential):
 
     def __init__(self, *credentials: Any) -> None:
         if not credentials:
-            raise ConfigurationError("name at least one credential to try")
-        self._credentials = tuple(adapted(credential) for credential in credentials)
-        self._chosen: dict[str, Credential] = {}
-        """At most one; in a dictionary, as the first of several threads that choose decides for all."""
-        self.tenant_id = _only({each.tenant_id for each in self._credentials})
-        self.authority = _only({each.authority for each in self._credentials})
+            raise ConfigurationError("give at least one credential")
+        self.credentials = tuple(adapted(credential) for credential in credentials)
+        # At most one entry: of several threads that choose at once, the first decides for all.
+        self._chosen: dict[str, BaseCredential] = {}
+        self.tenant_id = _only({each.tenant_id for each in self.credentials})
+        self.authority = _only({each.authority for each in self.credentials})
 
     def __repr__(self) -> str:
-        return f"<ChainedCredential {' then '.join(repr(each) for each in self._credentials)}>"
+        return f"<ChainedCredential {' then '.join(repr(each) for each in self.credentials)}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state to pickle: on another host another credential may be configured."""
+        return {**self.__dict__, "_chosen": {}}
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        said: list[TokenAcquisitionError] = []
+        errors: list[TokenAcquisitionError] = []
         for credential in self._to_try():
             try:
                 token = credential.get_token(*scopes, **options)
             except CredentialUnavailableError as error:
-                said.append(error)
+                errors.append(error)
             except TokenAcquisitionError as error:
-                said.append(error)
+                errors.append(error)
                 break
             else:
                 chosen = self._choose(credential)
-                return token if chosen is credential else chosen.get_token(*scopes, **options)
-        raise self._none(said)
+                if chosen is credential:
+                    return token
+                del token  # no frame of an error holds a token
+                return chosen.get_token(*scopes, **options)
+        raise self._combined(errors)
 
     async def aget_token(self, *scopes: str, **options: Any) -> AccessToken:
-        said: list[TokenAcquisitionError] = []
+        errors: list[TokenAcquisitionError] = []
         for credential in self._to_try():
             try:
                 token = await credential.aget_token(*scopes, **options)
             except CredentialUnavailableError as error:
-                said.append(error)
+                errors.append(error)
             except TokenAcquisitionError as error:
-                said.append(error)
+                errors.append(error)
                 break
             else:
                 chosen = self._choose(credential)
-                return token if chosen is credential else await chosen.aget_token(*scopes, **options)
-        raise self._none(said)
+                if chosen is credential:
+                    return token
+                del token  # no frame of an error holds a token
+                return await chosen.aget_token(*scopes, **options)
+        raise self._combined(errors)
 
-    def _to_try(self) -> tuple[Credential, ...]:
+    def _to_try(self) -> tuple[BaseCredential, ...]:
         chosen = self._chosen.get("")
-        return self._credentials if chosen is None else (chosen,)
+        return self.credentials if chosen is None else (chosen,)
 
-    def _choose(self, credential: Credential) -> Credential:
+    def _choose(self, credential: BaseCredential) -> BaseCredential:
         return self._chosen.setdefault("", credential)
 
-    def _none(self, said: list[TokenAcquisitionError]) -> TokenAcquisitionError:
-        """One error with what each that was tried said; the last one decides, unless all are absent."""
-        if self._chosen or len(self._credentials) == 1:
-            return said[-1]
-        lines = [f"{each!r} said: {error}" for each, error in zip(self._credentials, said, strict=False)]
-        deciding = [error for error in said if not isinstance(error, CredentialUnavailableError)] or said
+    def _combined(self, errors: list[TokenAcquisitionError]) -> TokenAcquisitionError:
+        """Return one error that quotes each; the last one decides, unless no credential is configured."""
+        if self._chosen or len(self.credentials) == 1:
+            return errors[-1]
+        lines = [f"{each!r}: {error}" for each, error in zip(self.credentials, errors, strict=False)]
+        available = [error for error in errors if not isinstance(error, CredentialUnavailableError)]
+        deciding = available or errors
         waits = [error.retry_after for error in deciding if error.retry_after is not None]
-        which = "any" if len(said) == len(self._credentials) else "the one that is there"
-        together = TokenAcquisitionError(
-            "\n  ".join([f"No token from {which} of {len(self._credentials)} credentials.", *lines]),
+        which = "the one that is configured" if available else "any"
+        kind = TokenAcquisitionError if available else CredentialUnavailableError
+        combined = kind(
+            "\n  ".join([f"No token from {which} of {len(self.credentials)} credentials.", *lines]),
             error=deciding[0].error if len(deciding) == 1 else "chain",
-            codes=[code for error in said for code in error.codes],
+            codes=[code for error in errors for code in error.codes],
             correlation_id=deciding[0].correlation_id if len(deciding) == 1 else None,
             retryable=any(error.retryable for error in deciding),
             retry_after=min(waits, default=None),
             claims=deciding[0].claims if len(deciding) == 1 else None,
         )
-        together.hint = deciding[0].hint  # its words are in the line already
-        return together
+        combined.hint = deciding[0].hint  # its line has the words already
+        return combined
+
+    def health(self) -> dict[str, Any]:
+        """Return the state of each credential, and of the one in use."""
+        chosen = self._chosen.get("")
+        return {
+            "credential": repr(self),
+            "proofs": [] if chosen is None else chosen.health()["proofs"],
+            "credentials": [each.health() for each in self.credentials],
+        }
 
     def close(self) -> None:
-        """Close what connections there are."""
-        for credential in self._credentials:
+        """Close the connections."""
+        for credential in self.credentials:
             credential.close()
 
 
-def members_of(credential: Credential) -> Iterator[Credential]:
-    """The credentials of a chain, and of chains in it; or the one that is none."""
+def members_of(credential: BaseCredential) -> Iterator[BaseCredential]:
+    """Yield the credentials of a chain, and of chains in it; or the credential itself."""
     if not isinstance(credential, ChainedCredential):
         yield credential
         return
-    for each in credential._credentials:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the same module
+    for each in credential.credentials:
         yield from members_of(each)
 
 
 def _only(values: set[str]) -> str:
-    """The one value that is not empty, if there is but one."""
-    told = values - {""}
-    return told.pop() if len(told) == 1 else ""
+    """Return the one value that is not empty, or nothing if there are several."""
+    named = values - {""}
+    return named.pop() if len(named) == 1 else ""

@@ -1,7 +1,6 @@
-"""Reads the challenges of a 401: several in one header, or in several headers, in any order.
+"""Read the challenges of a 401 (RFC 9110 section 11.6.1): several in one header or in several. Pure.
 
-Pure, after RFC 9110 section 11.6.1. What looks wrong is skipped: a challenge comes from a stranger,
-and only asks.
+Malformed challenges are skipped: they are untrusted, and only request something.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _LONGEST: Final = 16 * 1024
 _NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SCHEME: Final = re.compile(rf"({_NAME})(?:[ \t]+(?=\S)|$)")
 _PARAMETER: Final = re.compile(
-    rf"({_NAME})[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*\"|[^\s\",;]+)",  # URLs and base64 come without quotes too
+    rf"({_NAME})[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*\"|[^\s\",;]+)",  # URLs and base64 appear without quotes, too
     re.DOTALL,
 )
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
@@ -29,18 +28,18 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One challenge: its scheme and its parameters, both names in lower case."""
+    """One challenge: its scheme and parameters, both names in lower case."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
 def read_challenges(headers: Iterable[str]) -> list[Challenge]:
-    """Read all values of WWW-Authenticate. A parameter named twice counts the first time."""
-    return [challenge for header in headers for challenge in _read(header[:_LONGEST])]
+    """Parse all values of WWW-Authenticate. Of a parameter that appears twice, the first value counts."""
+    return [challenge for header in headers for challenge in _parse_header(header[:_LONGEST])]
 
 
-def _read(header: str) -> Iterator[Challenge]:
+def _parse_header(header: str) -> Iterator[Challenge]:
     scheme, parameters = "", dict[str, str]()
     for part in parse_http_list(header):
         item = part.strip()
@@ -59,18 +58,18 @@ def _unquoted(value: str) -> str:
     return _ESCAPED.sub(r"\1", value[1:-1]) if value.startswith('"') else value
 
 
-def claims_asked(headers: Iterable[str]) -> str | None:
-    """The first claims that a resource asks for, as JSON, or None (Microsoft: "Claims challenges")."""
-    asked = (
-        _decoded(challenge.parameters.get("claims", ""))
+def requested_claims(headers: Iterable[str]) -> str | None:
+    """Return the first claims that a resource requests, as JSON, or None (Microsoft: "Claims challenges")."""
+    found = (
+        _decoded_claims(challenge.parameters.get("claims", ""))
         for challenge in read_challenges(headers)
         if challenge.scheme == "bearer" and challenge.parameters.get("error") == "insufficient_claims"
     )
-    return next((claims for claims in asked if claims is not None), None)
+    return next((claims for claims in found if claims is not None), None)
 
 
-def _decoded(encoded: str) -> str | None:
-    """Claims are base64 of JSON, in either alphabet, padded or not."""
+def _decoded_claims(encoded: str) -> str | None:
+    """Return claims decoded from base64 of JSON, in either alphabet, padded or not."""
     try:
         padded = encoded.translate({ord("+"): "-", ord("/"): "_"}) + "=" * (-len(encoded) % 4)
         claims = urlsafe_b64decode(padded)
@@ -80,9 +79,9 @@ def _decoded(encoded: str) -> str | None:
 
 
 def are_claims(written: bytes) -> bool:
-    """Whether this is the JSON object of a claims challenge, and asks for something."""
+    """Return whether this is the JSON object of a claims challenge that requests something."""
     try:
-        asked = read_object(written)
+        requested = read_object(written)
     except NotStrictJsonError:
         return False
-    return bool(asked) and isinstance(asked.get("access_token", {}), dict)
+    return bool(requested) and isinstance(requested.get("access_token", {}), dict)

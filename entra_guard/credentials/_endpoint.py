@@ -1,4 +1,4 @@
-"""A token endpoint: one request to it, answered or explained. Keeps nothing but its HTTP client."""
+"""A token endpoint: send one request to it, and read the token or the error in its response."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard._common.http import exchange
 from entra_guard.credentials._cache.token import AccessToken, UnreadableTokenError, read_token
-from entra_guard.credentials._token_errors import refused, unanswered
+from entra_guard.credentials._token_errors import error_from_fetch, error_from_response
 from entra_guard.errors import FetchError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -24,24 +24,24 @@ _SECRET_FIELDS: Final = ("client_secret", "client_assertion", "assertion")
 
 
 class TokenEndpoint:
-    """Where tokens are asked for, by POST of a form (RFC 6749 section 3.2). No other host is ever called.
+    """Where tokens are requested, by POST of a form (RFC 6749 section 3.2). No other host is ever called.
 
     Args:
         url: The endpoint.
-        client: Gives the HTTP client.
+        client: Returns the HTTP client.
     """
 
     def __init__(self, url: str, client: LazyClient) -> None:
         self.url: Final = url
         self.client: Final = client
 
-    def ask(self, form: Mapping[str, str], clock: Callable[[], float]) -> AccessToken:
-        """Ask for a token.
+    def request_token(self, form: Mapping[str, str], clock: Callable[[], float]) -> AccessToken:
+        """Request a token.
 
         Raises:
-            TokenAcquisitionError: It was refused, or nobody answered.
+            TokenAcquisitionError: It was refused, or there was no response.
         """
-        asked_at = clock()
+        requested_at = clock()
         correlation_id = str(uuid.uuid4())
         headers = {"client-request-id": correlation_id}
 
@@ -49,46 +49,46 @@ class TokenEndpoint:
             return exchange(self.client(), "POST", self.url, limit=LIMIT, data=form, headers=headers)
 
         secrets = [form[name] for name in _SECRET_FIELDS if name in form]
-        return token_from(post, asked_at, secrets=secrets, correlation_id=correlation_id)
+        return token_from(post, requested_at, secrets=secrets, correlation_id=correlation_id)
 
 
 def token_from(
     request: Callable[[], Answer],
-    asked_at: float,
+    requested_at: float,
     *,
     secrets: Sequence[str],
     correlation_id: str = "",
     passing: Container[int] = (),
 ) -> AccessToken:
-    """Send a request, once more where that can help at once, and read the token in its answer.
+    """Send a request, a second time where that can help at once, and read the token in the response.
 
     Args:
         request: Sends it.
-        asked_at: Seconds since the epoch.
-        secrets: What is sent and must be in no text.
-        correlation_id: What the request is known by.
-        passing: More statuses that may pass by themselves.
+        requested_at: Seconds since the epoch.
+        secrets: What is sent and must not be in any text.
+        correlation_id: The id that Microsoft's logs have for the request.
+        passing: More statuses that are temporary.
 
     Raises:
-        TokenAcquisitionError: There was none.
+        TokenAcquisitionError: There is no token.
     """
     failed: FetchError
     try:
-        answer = _tried_twice(request)
+        answer = _send_twice(request)
         if answer.status != _OK:
-            raise refused(answer, secrets=secrets, correlation_id=correlation_id, passing=passing)
-        return read_token(answer.document, asked_at)
+            raise error_from_response(answer, secrets=secrets, correlation_id=correlation_id, passing=passing)
+        return read_token(answer.document, requested_at)
     except FetchError as error:
         failed = error
     except UnreadableTokenError as error:
         raise TokenAcquisitionError(f"No token: {error}.", error="content", retryable=True) from None
-    # Before it comes httpx's error, which holds the request, which holds the secret.
+    # Its cause is httpx's error, which holds the request, which holds the secret.
     failed.__cause__ = failed.__context__ = None
-    raise unanswered(failed, correlation_id=correlation_id) from failed
+    raise error_from_fetch(failed, correlation_id=correlation_id) from failed
 
 
-def _tried_twice(request: Callable[[], Answer]) -> Answer:
-    """A connection that broke and a server's mishap get one more try; one that asks for time gets it."""
+def _send_twice(request: Callable[[], Answer]) -> Answer:
+    """Send again after a broken connection or a server error, unless the server said when to return."""
     try:
         answer = request()
     except FetchError as error:

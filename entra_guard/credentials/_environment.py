@@ -1,4 +1,4 @@
-"""The credential that environment variables describe, by the names that azure-identity made known."""
+"""The application that environment variables describe, by the names that azure-identity made known."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from entra_guard._common.logs import get_logger
-from entra_guard.credentials._application import ClientSecretCredential
-from entra_guard.credentials._base import Credential
 from entra_guard.credentials._certificate import CertificateCredential
+from entra_guard.credentials._client_secret import ClientSecretCredential
+from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._federated import WorkloadIdentityCredential
 from entra_guard.credentials._settings import Settings, check_settings
 from entra_guard.credentials._token_errors import CredentialUnavailableError
@@ -18,45 +18,49 @@ from entra_guard.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from entra_guard.credentials._application import ApplicationCredential
     from entra_guard.credentials._cache.token import AccessToken
 
 log: Final = get_logger("entra_guard.credentials")
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """One way to prove an application, and the variable that decides for it."""
+class _ProofKind:
+    """One way to prove an application, and the variable that selects it."""
 
     name: str
-    proof: str
+    variable: str
 
 
 _APPLICATION: Final = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID")
 _AUTHORITY: Final = "AZURE_AUTHORITY_HOST"
 _PASSWORD: Final = "AZURE_CLIENT_CERTIFICATE_PASSWORD"  # noqa: S105  # a variable's name
 _SEND_CHAIN: Final = "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN"
-_SECRET: Final = _Way("client secret", "AZURE_CLIENT_SECRET")
-_CERTIFICATE: Final = _Way("certificate", "AZURE_CLIENT_CERTIFICATE_PATH")
-_FEDERATED: Final = _Way("federated token", "AZURE_FEDERATED_TOKEN_FILE")
-_WAYS: Final = (_SECRET, _CERTIFICATE, _FEDERATED)
+_SECRET: Final = _ProofKind("client secret", "AZURE_CLIENT_SECRET")
+_CERTIFICATE: Final = _ProofKind("certificate", "AZURE_CLIENT_CERTIFICATE_PATH")
+_FEDERATED: Final = _ProofKind("federated token", "AZURE_FEDERATED_TOKEN_FILE")
+_PROOFS: Final = (_SECRET, _CERTIFICATE, _FEDERATED)
 _OPTIONAL: Final = {_CERTIFICATE: (_PASSWORD, _SEND_CHAIN)}
 
 
 class EnvironmentCredential(Credential):
-    """An application as environment variables describe it: by secret, certificate or federated token.
+    """An application that environment variables describe: by secret, certificate or federated token.
 
     AZURE_TENANT_ID and AZURE_CLIENT_ID, and the first that is set of AZURE_CLIENT_SECRET,
     AZURE_CLIENT_CERTIFICATE_PATH (with AZURE_CLIENT_CERTIFICATE_PASSWORD and
     AZURE_CLIENT_SEND_CERTIFICATE_CHAIN) and AZURE_FEDERATED_TOKEN_FILE; AZURE_AUTHORITY_HOST names the
-    authority. Where none is set it can be built all the same, so that it can stand in a chain; `account`
-    tells which variables it used or missed.
+    authority. Where none is set it can be built all the same, so that it can be part of a chain.
 
     Args:
         environ: The variables.
         settings: See `Settings`; these win over variables.
 
+    Attributes:
+        account: Which variables it used or missed.
+        credential: The credential that they describe, or None.
+
     Raises:
-        ConfigurationError: A proof is there without its tenant or client id, or cannot be used.
+        ConfigurationError: A proof is set without its tenant or client id, or cannot be used.
 
     Example:
         >>> EnvironmentCredential({}).account
@@ -65,60 +69,64 @@ class EnvironmentCredential(Credential):
 
     def __init__(self, environ: Mapping[str, str] = os.environ, **settings: Unpack[Settings]) -> None:
         check_settings(settings)
-        self._credential, self.account = _described(environ, settings)
-        if self._credential is not None:
-            self.tenant_id, self.authority = self._credential.tenant_id, self._credential.authority
+        self.credential, self.account = _described_by(environ, settings)
+        if self.credential is not None:
+            self.tenant_id, self.authority = self.credential.tenant_id, self.credential.authority
         log.info("EnvironmentCredential: %s", self.account)
 
     def __repr__(self) -> str:
         return f"<EnvironmentCredential {self.account}>"
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        return self._found().get_token(*scopes, **options)
+        return self._configured().get_token(*scopes, **options)
 
     async def aget_token(self, *scopes: str, **options: Any) -> AccessToken:
-        return await self._found().aget_token(*scopes, **options)
+        return await self._configured().aget_token(*scopes, **options)
 
-    def _found(self) -> Credential:
-        if self._credential is None:
+    def health(self) -> dict[str, Any]:
+        return super().health() if self.credential is None else self.credential.health()
+
+    def _configured(self) -> Credential:
+        if self.credential is None:
             raise CredentialUnavailableError(
-                f"No token: the environment describes no application; {self.account}.", error="environment"
+                f"No token: the environment does not describe an application; {self.account}.",
+                error="environment",
             )
-        return self._credential
+        return self.credential
 
     def close(self) -> None:
-        """Close what connections there are."""
-        if self._credential is not None:
-            self._credential.close()
+        """Close the connections."""
+        if self.credential is not None:
+            self.credential.close()
 
 
-def _described(environ: Mapping[str, str], settings: Settings) -> tuple[Credential | None, str]:
-    """The credential, and the account of the variables."""
-    way = next((way for way in _WAYS if environ.get(way.proof)), None)
+def _described_by(environ: Mapping[str, str], settings: Settings) -> tuple[ApplicationCredential | None, str]:
+    """Return the credential, and an account of the variables."""
+    kind = next((kind for kind in _PROOFS if environ.get(kind.variable)), None)
     missing = [name for name in _APPLICATION if not environ.get(name)]
-    if way is None:
-        proofs = f"one of {', '.join(way.proof for way in _WAYS)}"
+    if kind is None:
+        proofs = f"one of {', '.join(kind.variable for kind in _PROOFS)}"
         return None, f"missing: {', '.join([*missing, proofs])}"
     if missing:
-        raise ConfigurationError(f"{way.proof} is set, and {' and '.join(missing)} must be too")
-    names = [*_APPLICATION, way.proof, *_OPTIONAL.get(way, ()), _AUTHORITY]
+        raise ConfigurationError(f"{kind.variable} is set: set {' and '.join(missing)}, too")
+    names = [*_APPLICATION, kind.variable, *_OPTIONAL.get(kind, ()), _AUTHORITY]
     used = [name for name in names if environ.get(name)]
-    ignored = [other.proof for other in _WAYS if other is not way and environ.get(other.proof)]
-    account = f"{way.name} from {', '.join(used)}" + (f"; not used: {', '.join(ignored)}" if ignored else "")
-    return _built(way, environ, settings), account
+    ignored = [other.variable for other in _PROOFS if other is not kind and environ.get(other.variable)]
+    account = f"{kind.name} from {', '.join(used)}" + (f"; not used: {', '.join(ignored)}" if ignored else "")
+    return _build(kind, environ, settings), account
 
 
-def _built(way: _Way, environ: Mapping[str, str], settings: Settings) -> Credential:
+def _build(kind: _ProofKind, environ: Mapping[str, str], settings: Settings) -> ApplicationCredential:
     if host := environ.get(_AUTHORITY):
         settings.setdefault("authority", host)
     tenant, client = (environ[name] for name in _APPLICATION)
-    if way is _SECRET:
-        return ClientSecretCredential(tenant, client, environ[way.proof], **settings)
-    if way is _CERTIFICATE:
+    if kind is _SECRET:
+        return ClientSecretCredential(tenant, client, environ[kind.variable], **settings)
+    if kind is _CERTIFICATE:
         return CertificateCredential(
             tenant,
             client,
-            environ[way.proof],
+            environ[kind.variable],
             password=environ.get(_PASSWORD) or None,
             send_certificate_chain=environ.get(_SEND_CHAIN, "").lower() in {"1", "true"},
             **settings,

@@ -1,4 +1,4 @@
-"""Applications that prove themselves by another issuer's token.
+"""Applications that prove their identity with another issuer's token.
 
 Microsoft: "Workload identity federation".
 """
@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
-from entra_guard.credentials import _files
 from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential
+from entra_guard.credentials._files import file_stamp, read_line
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ _VARIABLES: Final = {
 
 
 class ClientAssertionCredential(ApplicationCredential):
-    """An application with assertions that something else makes: a key vault, a cluster, another cloud.
+    """An application whose assertions come from a function: a key vault, a cluster, another cloud.
 
     Args:
         tenant_id: The tenant's id or domain.
         client_id: The application's client id.
-        func: Gives an assertion, on a thread of its own at each request. It may take its time.
+        func: Returns an assertion; called on a thread of its own for each request. It may take its time.
         settings: See `Settings`.
 
     Raises:
-        ConfigurationError: A setting that cannot work.
+        ConfigurationError: A setting cannot work.
 
     Example:
         >>> identity = ManagedIdentityCredential()  # doctest: +SKIP
@@ -49,32 +49,36 @@ class ClientAssertionCredential(ApplicationCredential):
     ) -> None:
         super().__init__(tenant_id, client_id, **settings)
         if not callable(func) or inspect.iscoroutinefunction(func):
-            raise ConfigurationError("func must be a plain function that gives an assertion")
+            raise ConfigurationError("func must be a plain function that returns an assertion")
         self._func = func
 
-    def _proof_fields(self) -> Mapping[str, str]:
-        return _fields(self._told())
+    def _proof_fields(self, number: int = 0) -> Mapping[str, str]:  # noqa: ARG002  # it has one proof
+        return _assertion_fields(self._assertion())
 
-    def _told(self) -> str:
+    def _assertion(self) -> str:
         try:
             assertion = self._func()
         except TokenAcquisitionError:
             raise
         except Exception as error:
             raise TokenAcquisitionError(
-                f"No token: the function that gives the assertion failed ({type(error).__name__}).",
+                f"No token: the function that returns the assertion failed ({type(error).__name__}).",
                 error="client_assertion",
                 retryable=True,
             ) from error
         if not isinstance(assertion, str) or not assertion:  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(assertion).__name__
+            del assertion  # no frame of an error holds what may be a secret
             raise TokenAcquisitionError(
-                "No token: the function that gives the assertion gave none.", error="client_assertion"
+                f"No token: the function that returns the assertion must return a str that is not empty, got "
+                f"{kind}.",
+                error="client_assertion",
             )
         return assertion
 
 
 class WorkloadIdentityCredential(ApplicationCredential):
-    """An application with a token that its cluster mounts into the container, read at each exchange.
+    """An application with a token that its cluster mounts into the container, read for each request.
 
     Args:
         tenant_id: The tenant's id or domain; by default AZURE_TENANT_ID.
@@ -84,7 +88,7 @@ class WorkloadIdentityCredential(ApplicationCredential):
         settings: See `Settings`; AZURE_AUTHORITY_HOST is the default of `authority`.
 
     Raises:
-        ConfigurationError: Something was neither given nor found, or cannot work.
+        ConfigurationError: A value is missing, or cannot work.
 
     Example:
         >>> WorkloadIdentityCredential()  # doctest: +SKIP
@@ -102,18 +106,18 @@ class WorkloadIdentityCredential(ApplicationCredential):
         given = {"tenant_id": tenant_id, "client_id": client_id, "token_file_path": token_file_path}
         found = {name: given[name] or environ.get(variable) for name, variable in _VARIABLES.items()}
         if missing := [variable for name, variable in _VARIABLES.items() if not found[name]]:
-            raise ConfigurationError(f"set {' and '.join(missing)}, or give the same as arguments")
+            raise ConfigurationError(f"set {' and '.join(missing)}, or pass the same as arguments")
         if host := environ.get("AZURE_AUTHORITY_HOST"):
             settings.setdefault("authority", host)
         super().__init__(str(found["tenant_id"]), str(found["client_id"]), **settings)
         self._path = Path(str(found["token_file_path"]))
 
-    def _proof(self) -> object:
-        return _files.stamp(self._path)
+    def _proof_version(self) -> object:
+        return file_stamp(self._path)
 
-    def _proof_fields(self) -> Mapping[str, str]:
-        return _fields(_files.read_line(self._path, "federated token"))
+    def _proof_fields(self, number: int = 0) -> Mapping[str, str]:  # noqa: ARG002  # it has one proof
+        return _assertion_fields(read_line(self._path, "federated token"))
 
 
-def _fields(assertion: str) -> Mapping[str, str]:
+def _assertion_fields(assertion: str) -> Mapping[str, str]:
     return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}

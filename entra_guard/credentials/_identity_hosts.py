@@ -1,4 +1,4 @@
-"""Where code on Azure finds its managed identity: one entry per kind of host, from the environment. No I/O.
+"""Find the managed identity endpoint of this host from its environment variables: one entry per kind. No I/O.
 
 Microsoft: "How to use managed identities for Azure resources on an Azure VM to acquire an access token",
 "How to use managed identities for App Service and Azure Functions" (Container Apps alike), "Authenticate
@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from entra_guard.errors import ConfigurationError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,17 +20,18 @@ _IMDS_PATH: Final = "/metadata/identity/oauth2/token"
 
 @dataclass(frozen=True, slots=True)
 class IdentityHost:
-    """One kind of host, and how it is asked.
+    """One kind of host, and how its endpoint is requested.
 
     Attributes:
         name: In words.
         url: The endpoint.
-        api_version: Which version of it is spoken.
-        headers: What proves that the caller runs there.
+        api_version: The version of its API.
+        headers: What proves that the caller runs on the host.
         resource_id: What it calls an identity's resource id.
-        key_file: Whether it wants to see that a file on the host can be read.
-        absent: What it means when nobody answers.
-        assumed: Nothing says that this is such a host; it is what remains.
+        key_file: Whether the caller must prove that it can read a file on the host.
+        no_response: What it means when the endpoint does not respond.
+        assumed: No variable names the host; it is the remaining kind.
+        unsupported: Why no token can be requested on this host; empty if it can.
     """
 
     name: str
@@ -41,11 +40,12 @@ class IdentityHost:
     headers: Mapping[str, str] = field(repr=False)
     resource_id: str
     key_file: bool = False
-    absent: str = "Is a managed identity switched on for this host?"
+    no_response: str = "Is a managed identity enabled for this host?"
     assumed: bool = False
+    unsupported: str = ""
 
-    def question(self, resource: str, identity: Mapping[str, str]) -> str:
-        """The URL to GET.
+    def request_url(self, resource: str, identity: Mapping[str, str]) -> str:
+        """Return the URL to GET.
 
         Args:
             resource: What the token is for, without '/.default'.
@@ -57,16 +57,13 @@ class IdentityHost:
 
 
 def identity_host(environ: Mapping[str, str]) -> IdentityHost:
-    """Tell which host this is, in the order that Microsoft's own libraries look.
+    """Return the kind of host, checked in the order of Microsoft's own libraries.
 
-    Raises:
-        ConfigurationError: It is one whose endpoint is not spoken here.
+    A host of an unsupported kind is returned as such, so that a chain can be built on every host.
     """
     endpoint, header = environ.get("IDENTITY_ENDPOINT"), environ.get("IDENTITY_HEADER")
     if environ.get("IDENTITY_SERVER_THUMBPRINT"):
-        raise ConfigurationError(
-            "managed identities of Service Fabric are not supported; use azure-identity's"
-        )
+        return _unsupported("Service Fabric", "IDENTITY_SERVER_THUMBPRINT")
     if endpoint and header:
         headers = {"x-identity-header": header, "metadata": "true"}
         return IdentityHost("App Service or Container Apps", endpoint, "2019-08-01", headers, "mi_res_id")
@@ -74,10 +71,8 @@ def identity_host(environ: Mapping[str, str]) -> IdentityHost:
         headers = {"metadata": "true"}
         return IdentityHost("Azure Arc", endpoint, "2020-06-01", headers, "msi_res_id", key_file=True)
     if environ.get("MSI_ENDPOINT"):
-        raise ConfigurationError(
-            "MSI_ENDPOINT is set, as in Cloud Shell and Azure Machine Learning, whose managed identities are "
-            "not supported; use azure-identity's"
-        )
+        name = "Azure Machine Learning" if environ.get("MSI_SECRET") else "Cloud Shell"
+        return _unsupported(name, "MSI_ENDPOINT")
     base = environ.get("AZURE_POD_IDENTITY_AUTHORITY_HOST", _IMDS).rstrip("/")
     return IdentityHost(
         "virtual machine (IMDS)",
@@ -85,6 +80,20 @@ def identity_host(environ: Mapping[str, str]) -> IdentityHost:
         "2018-02-01",
         {"metadata": "true"},
         "msi_res_id",
-        absent="This is no host of Azure, or its metadata service cannot be reached from here.",
+        no_response="This is not a host of Azure, or its metadata service cannot be reached from here.",
         assumed=True,
+    )
+
+
+def _unsupported(name: str, variable: str) -> IdentityHost:
+    return IdentityHost(
+        name,
+        "",
+        "",
+        {},
+        "",
+        unsupported=(
+            f"{variable} is set, as on {name}, whose managed identities are not supported here. Add "
+            "azure.identity.ManagedIdentityCredential() to the chain"
+        ),
     )

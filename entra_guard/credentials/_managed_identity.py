@@ -1,4 +1,4 @@
-"""The identity that Azure gives to a host: no secret, a token from an endpoint of the host itself."""
+"""The managed identity of an Azure host: no secret, a token from an endpoint on the host itself."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import Answer, exchange, new_client
 from entra_guard._common.lazy_client import LazyClient
-from entra_guard.credentials import _files
 from entra_guard.credentials._base import CachingCredential
 from entra_guard.credentials._cache.token_cache import CacheOptions, TokenCache
+from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._endpoint import LIMIT, token_from
+from entra_guard.credentials._files import read_file
 from entra_guard.credentials._identity_hosts import identity_host
 from entra_guard.credentials._settings import is_client
-from entra_guard.credentials._token_errors import absent
+from entra_guard.credentials._token_errors import CredentialUnavailableError, as_unavailable
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -32,29 +33,29 @@ if TYPE_CHECKING:
 _DEFAULT: Final = "/.default"
 _UNAUTHORIZED: Final = 401
 _LARGEST_KEY: Final = 4096
-_NOBODY: Final = frozenset({"connect", "timeout", "dns"})
-_NO_IDENTITY: Final = _NOBODY | {"invalid_request"}
-"""What the metadata service of a machine answers, or does not, where there is no managed identity."""
-_PASSING: Final = frozenset({404, 410})
-"""IMDS is being updated, and answers again within 70 seconds (Microsoft: "Error handling")."""
+_NO_RESPONSE: Final = frozenset({"connect", "timeout", "dns"})
+# How a machine's metadata service fails where there is no managed identity.
+_NO_IDENTITY: Final = _NO_RESPONSE | {"invalid_request"}
+# IMDS is being updated, and responds again within 70 seconds (Microsoft: "Error handling").
+_TEMPORARY: Final = frozenset({404, 410})
 
 
-class ManagedIdentityCredential(CachingCredential):
+class ManagedIdentityCredential(CachingCredential, Credential):
     """The managed identity of this host: a virtual machine, App Service, Container Apps, or Azure Arc.
+
+    It can be built on every host; where there is no managed identity, or one of a kind that is not supported
+    (Service Fabric, Azure Machine Learning, Cloud Shell), a chain tries its next credential.
 
     Args:
         client_id: Of a user-assigned identity; or else
         object_id: its object (principal) id; or else
-        resource_id: its path in Azure. None of them means the host's own, system-assigned identity.
-        environ: The environment variables that tell which host this is.
-        http_client: Any `httpx.Client`. By default one that uses no proxy: the endpoint is on the host.
-        cache_size: The most tokens to keep.
-        clock: Seconds since the epoch.
-        monotonic: Seconds that only go forward.
+        resource_id: its path in Azure. By default the host's own, system-assigned identity.
+        environ: The environment variables that identify the host.
+        http_client: Any `httpx.Client`. By default one without a proxy: the endpoint is on the host.
+        cache: `cache_size`, `wait`, `clock` and `monotonic`, as in `Settings`.
 
     Raises:
-        ConfigurationError: More than one identity is named, the host is of an unknown kind, or a setting
-            cannot work.
+        ConfigurationError: More than one identity is named, or a setting cannot work.
 
     Example:
         >>> ManagedIdentityCredential(client_id="11112222-bbbb-3333-cccc-4444dddd5555")
@@ -69,41 +70,41 @@ class ManagedIdentityCredential(CachingCredential):
         resource_id: str | None = None,
         environ: Mapping[str, str] = os.environ,
         http_client: httpx.Client | None = None,
-        **keeping: Unpack[CacheOptions],
+        **cache: Unpack[CacheOptions],
     ) -> None:
         if http_client is not None and not is_client(http_client):
-            raise ConfigurationError("http_client must be an httpx.Client, the plain one")
+            raise ConfigurationError("http_client must be an httpx.Client, not an AsyncClient")
         self._identity = _identity(client_id, object_id, resource_id)
         self._host = identity_host(environ)
         self._client = LazyClient(http_client, partial(new_client, direct=True))
-        self._client.warm_up()
-        super().__init__(TokenCache(**keeping))
+        super().__init__(TokenCache(**cache))
 
     def __repr__(self) -> str:
         which = " ".join(f"{name}={value}" for name, value in self._identity.items()) or "system-assigned"
         return f"<ManagedIdentityCredential {which} on {self._host.name}>"
 
     def _request(self, scopes: tuple[str, ...], claims: str | None) -> AccessToken:
-        del claims  # these endpoints take none: the most that can be done is to ask anew
-        resource = _resource(scopes)
-        url = self._host.question(resource, self._identity)
+        del claims  # these endpoints take none: a new token is all that can be requested
+        if self._host.unsupported:
+            raise CredentialUnavailableError(f"No token: {self._host.unsupported}.", error="managed_identity")
+        url = self._host.request_url(_resource(scopes), self._identity)
         host, client = self._host, self._client()
         secrets = [value for name, value in host.headers.items() if name == "x-identity-header"]
 
-        def ask() -> Answer:
+        def send() -> Answer:
             answer = _get(client, url, host.headers)
             if host.key_file and answer.status == _UNAUTHORIZED:
-                key = _key_of(answer)
+                key = _arc_key(answer)
                 secrets.append(key)
                 answer = _get(client, url, {**host.headers, "authorization": f"Basic {key}"})
-            return _in_oauths_words(answer, self._identity if host.key_file else {})
+            return _as_oauth(answer, self._identity if host.key_file else {})
 
         try:
-            return token_from(ask, self._clock(), secrets=secrets, passing=_PASSING)
+            return token_from(send, self._clock(), secrets=secrets, passing=_TEMPORARY)
         except TokenAcquisitionError as error:
-            _explain(error, host)
+            _add_host(error, host)
             if host.assumed and error.error in _NO_IDENTITY:
-                raise absent(error) from error
+                raise as_unavailable(error) from error
             raise
 
     def close(self) -> None:
@@ -115,7 +116,7 @@ def _identity(client_id: str | None, object_id: str | None, resource_id: str | N
     given = {"client_id": client_id, "object_id": object_id, "resource_id": resource_id}
     named = {name: value for name, value in given.items() if value}
     if len(named) > 1:
-        raise ConfigurationError(f"name the identity once: {' or '.join(named)}")
+        raise ConfigurationError(f"give only one of {' and '.join(named)}")
     for name in ("client_id", "object_id"):
         if name in named and not is_guid(named[name]):
             raise ConfigurationError(f"{name} must be a GUID")
@@ -123,10 +124,10 @@ def _identity(client_id: str | None, object_id: str | None, resource_id: str | N
 
 
 def _resource(scopes: tuple[str, ...]) -> str:
-    """The one resource of a request, as these endpoints want it: without '/.default'."""
+    """Return the one resource of a request, without '/.default', as these endpoints expect it."""
     if len(scopes) != 1 or not scopes[0].endswith(_DEFAULT):
         raise TokenAcquisitionError(
-            "No token: a managed identity gets tokens for one API at a time.",
+            "No token: a managed identity gets tokens for one API at a time, by its default scope.",
             error="invalid_scope",
             hint="Name one scope of the form '<Application ID URI>/.default'.",
         )
@@ -137,59 +138,59 @@ def _get(client: httpx.Client, url: str, headers: Mapping[str, str]) -> Answer:
     return exchange(client, "GET", url, limit=LIMIT, headers=headers, platform=True)
 
 
-def _in_oauths_words(answer: Answer, identity: Mapping[str, str]) -> Answer:
-    """App Service tells errors as statusCode and message; old Arc agents ignore which identity is named."""
+def _as_oauth(answer: Answer, identity: Mapping[str, str]) -> Answer:
+    """Return a response in OAuth's form: App Service has its own, and old Arc agents ignore the identity."""
     if "message" in answer.document and "error_description" not in answer.document:
-        return _refusing(answer, str(answer.document["message"]))
-    if "access_token" in answer.document and not _confirmed(answer.document, identity):
-        problem = "the host gave a token without saying that it is of the identity that was named"
-        return replace(_refusing(answer, problem), status=400)
+        return _error_answer(answer, str(answer.document["message"]))
+    if "access_token" in answer.document and not _names_identity(answer.document, identity):
+        problem = "the host returned a token without the identity that was requested"
+        return replace(_error_answer(answer, problem), status=400)
     return answer
 
 
-def _refusing(answer: Answer, problem: str) -> Answer:
+def _error_answer(answer: Answer, problem: str) -> Answer:
     return replace(answer, document={"error": "managed_identity", "error_description": problem})
 
 
-def _confirmed(document: Mapping[str, Any], identity: Mapping[str, str]) -> bool:
-    """Whether the answer names the identity that was asked for."""
-    spellings = {"resource_id": ("msi_res_id", "mi_res_id")}
+def _names_identity(document: Mapping[str, Any], identity: Mapping[str, str]) -> bool:
+    """Return whether a response names the identity that was requested."""
+    names = {"resource_id": ("msi_res_id", "mi_res_id")}
     return all(
-        any(str(document.get(told, "")).lower() == wanted.lower() for told in spellings.get(name, (name,)))
+        any(str(document.get(each, "")).lower() == wanted.lower() for each in names.get(name, (name,)))
         for name, wanted in identity.items()
     )
 
 
-def _key_of(answer: Answer) -> str:
-    """Read the key file that Azure Arc names in its challenge, from the one place where it may be.
+def _arc_key(answer: Answer) -> str:
+    """Read the key file that Azure Arc names in its challenge, from the one folder where it may be.
 
     Raises:
-        TokenAcquisitionError: It names none, or a file elsewhere, or one that cannot be read.
+        TokenAcquisitionError: The challenge names no file, or one in another folder, or it cannot be read.
     """
-    # A path without quotes is no challenge that RFC 9110 knows, so it is read as the agent writes it.
+    # RFC 9110 has no challenge with a path without quotes, so it is read as the agent writes it.
     scheme, _, named = answer.headers.get("www-authenticate", "").partition("realm=")
     path, folder = Path(named.strip().strip('"')), arc_folder()
     if scheme.strip().lower() != "basic" or path.parent != folder or path.suffix != ".key":
         raise TokenAcquisitionError(
             f"No token: Azure Arc's agent named no .key file in {folder}.", error="arc_key"
         )
-    key = _files.read(path, "key of Azure Arc's agent")
+    key = read_file(path, "key of Azure Arc's agent")
     if len(key) > _LARGEST_KEY:
         raise TokenAcquisitionError(f"No token: {path} is larger than a key.", error="arc_key")
     return key.decode("ascii", "replace").strip()
 
 
 def arc_folder() -> Path:
-    """Where Azure Arc's agent keeps its keys: only those who may read there get tokens."""
+    """Return the folder of Azure Arc's agent for its keys: who may read there may get tokens."""
     if sys.platform == "win32":
         return Path(os.environ.get("PROGRAMDATA", "C:/ProgramData"), "AzureConnectedMachineAgent", "Tokens")
     return Path("/var/opt/azcmagent/tokens")
 
 
-def _explain(error: TokenAcquisitionError, host: IdentityHost) -> None:
-    """Add which host this was taken for, and what silence can mean."""
-    words = str(error)
-    if not error.hint and error.error in _NOBODY:
-        error.hint = host.absent
-        words = f"{words} {host.absent}"
-    error.args = (f"{words} The host was taken for: {host.name}.",)
+def _add_host(error: TokenAcquisitionError, host: IdentityHost) -> None:
+    """Add the kind of host that was recognised, and what a missing response can mean."""
+    text = f"{str(error).rstrip('.')}."
+    if not error.hint and error.error in _NO_RESPONSE:
+        error.hint = host.no_response
+        text = f"{text} {host.no_response}"
+    error.args = (f"{text} The host was recognised as: {host.name}.",)

@@ -1,4 +1,4 @@
-"""Tokens for a user of this API, to call the next API in their name (RFC 7523 section 2.1).
+"""Exchange a user's token of this API for a token for the next API (RFC 7523 section 2.1).
 
 Microsoft: "OAuth 2.0 On-Behalf-Of flow".
 """
@@ -6,11 +6,15 @@ Microsoft: "OAuth 2.0 On-Behalf-Of flow".
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.credentials._application import ApplicationCredential
+from entra_guard.credentials._azure import AsyncCredential
 from entra_guard.credentials._base import CachingCredential
 from entra_guard.credentials._cache.token import is_bearer
+from entra_guard.credentials._chain import ChainedCredential
+from entra_guard.credentials._credential import Credential
+from entra_guard.credentials._environment import EnvironmentCredential
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,46 +23,47 @@ if TYPE_CHECKING:
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
-class OnBehalfOfCredential(CachingCredential):
-    """A user's own token exchanged for one for another API.
+class OnBehalfOfCredential(CachingCredential, Credential):
+    """A user's token exchanged for one for another API.
 
-    Cheap to make for each request: the tokens are kept with the application's credential, by the SHA-256
-    of the user's token, so that the next request of the same user finds them.
+    Build one for each request: the tokens are cached with the application's credential, by the SHA-256 of the
+    user's token, so that the next request of the same user finds them.
 
     Args:
-        application: The credential of this API's own application, kept from request to request.
+        application: The credential of this API's own application, which outlives the request: one with a
+            secret, a certificate or an assertion, or an `EnvironmentCredential` that describes one, or a
+            chain whose first configured credential is one.
         user_assertion: The access token that the user sent to this API, without 'Bearer'.
 
     Raises:
-        ConfigurationError: The application's credential is of another kind, or there is no assertion.
+        ConfigurationError: The credential does not prove an application, or there is no assertion.
 
     Example:
         >>> user = OnBehalfOfCredential(application, request_token)  # doctest: +SKIP
         >>> user.get_token("https://graph.microsoft.com/User.Read")  # doctest: +SKIP
     """
 
-    def __init__(self, application: ApplicationCredential, user_assertion: str) -> None:
-        if not isinstance(application, ApplicationCredential):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(
-                f"{type(application).__name__} proves no application: give a credential with a secret, a "
-                "certificate or an assertion"
-            )
+    def __init__(self, application: Credential | AsyncCredential, user_assertion: str) -> None:
+        proving = _application_of(application)
         if not is_bearer(user_assertion):
             raise ConfigurationError("user_assertion must be the token that the user sent, without 'Bearer'")
-        super().__init__(application._users)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        self.tenant_id, self.authority = application.tenant_id, application.authority
-        self._application = application
+        super().__init__(proving._user_tokens)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self.tenant_id, self.authority = proving.tenant_id, proving.authority
+        self._application = proving
         self._assertion = user_assertion
         self._digest = sha256(user_assertion.encode()).digest()
 
     def __repr__(self) -> str:
         return f"<OnBehalfOfCredential of {self._application!r}>"
 
-    def _key(self, scopes: tuple[str, ...]) -> tuple[object, ...]:
+    def health(self) -> dict[str, Any]:
+        return self._application.health()
+
+    def _cache_key(self, scopes: tuple[str, ...]) -> tuple[object, ...]:
         return scopes, self._digest
 
-    def _proof(self) -> object:
-        return self._application._proof()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    def _proof_version(self) -> object:
+        return self._application._proof_version()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     def _request(self, scopes: tuple[str, ...], claims: str | None) -> AccessToken:
         grant = {
@@ -66,5 +71,35 @@ class OnBehalfOfCredential(CachingCredential):
             "requested_token_use": "on_behalf_of",
             "assertion": self._assertion,
         }
-        obtain = self._application._obtain  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        return obtain(grant, scopes, claims, self._digest)
+        request = self._application._request_grant  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return request(grant, scopes, claims, self._digest)
+
+
+def _application_of(credential: object) -> ApplicationCredential:
+    """Return the application that a credential proves.
+
+    Raises:
+        ConfigurationError: It proves none.
+    """
+    found, problem = _find_application(credential)
+    if found is None:
+        raise ConfigurationError(
+            f"{problem}; on-behalf-of needs a credential with a client secret, a certificate or an assertion"
+        )
+    return found
+
+
+def _find_application(credential: object) -> tuple[ApplicationCredential | None, str]:
+    """Return the application, or why there is none."""
+    if isinstance(credential, ApplicationCredential):
+        return credential, ""
+    if isinstance(credential, AsyncCredential):
+        return _find_application(credential.credential)
+    if isinstance(credential, EnvironmentCredential):
+        found = credential.credential
+        return (None, f"the environment: {credential.account}") if found is None else _find_application(found)
+    if isinstance(credential, ChainedCredential):
+        for each in credential.credentials:
+            if not (isinstance(each, EnvironmentCredential) and each.credential is None):
+                return _find_application(each)
+    return None, f"{type(credential).__name__} does not prove an application"

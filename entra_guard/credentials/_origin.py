@@ -1,6 +1,6 @@
-"""What counts as the same host: scheme, name and port, however a URL writes them. Pure.
+"""Compare the hosts of URLs: scheme, name and port, however they are written. Pure.
 
-Read as httpx reads them, which sends the request: two opinions of a URL would be a way around both.
+URLs are parsed by httpx, which sends the request: two parsers that disagree would be a way around the check.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.
 
 
 class Origin(NamedTuple):
-    """Where a URL leads (RFC 6454): in lower case and ASCII, the usual port written out."""
+    """The origin of a URL (RFC 6454): in lower case and ASCII, with the default port written out."""
 
     scheme: str
     host: str
@@ -30,10 +30,10 @@ class Origin(NamedTuple):
 
 
 def origin_of(url: httpx.URL | str) -> Origin:
-    """Tell where a URL leads.
+    """Return the origin of a URL.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a URL.
     """
     try:
         parsed = httpx.URL(url) if isinstance(url, str) else url
@@ -44,20 +44,20 @@ def origin_of(url: httpx.URL | str) -> Origin:
 
 
 class Hosts:
-    """Names of hosts, each with its port where that is not the scheme's own.
+    """A set of host names, each with its port where that is not the scheme's own.
 
     Args:
         names: Such as 'graph.microsoft.com', '127.0.0.1:8080' or '[::1]:8080'.
 
     Raises:
-        ConfigurationError: There is none, or one that could never match.
+        ConfigurationError: There is none, or one that can never match.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._known = frozenset(_named(name) for name in ([names] if isinstance(names, str) else names))
+        self._known = frozenset(_parse_host(name) for name in ([names] if isinstance(names, str) else names))
         self.names = sorted(_joined(host, port) for host, port in self._known)
         if not self._known:
-            raise _no_host("nothing")
+            raise _host_error("nothing")
 
     def __contains__(self, origin: Origin) -> bool:
         usual = origin.port == _PORTS.get(origin.scheme)
@@ -74,20 +74,20 @@ def _joined(host: str, port: int | None) -> str:
     return name if port is None else f"{name}:{port}"
 
 
-def _named(name: object) -> tuple[str, int | None]:
+def _parse_host(name: object) -> tuple[str, int | None]:
     if not isinstance(name, str) or not name or _NEVER_IN_A_HOST.search(name):
-        raise _no_host(repr(name)[:100])
+        raise _host_error(repr(name)[:100])
     try:
         host, port = origin_of(f"https://{name}").host, urlsplit(f"//{name}").port
     except ValueError:
-        raise _no_host(repr(name)[:100]) from None
+        raise _host_error(repr(name)[:100]) from None
     if not _HOST.fullmatch(host):
-        raise _no_host(repr(name)[:100])
+        raise _host_error(repr(name)[:100])
     return host, port
 
 
-def _no_host(found: str) -> ConfigurationError:
+def _host_error(found: str) -> ConfigurationError:
     return ConfigurationError(
-        f"hosts are names such as 'graph.microsoft.com' or '127.0.0.1:8080', at least one, without scheme, "
-        f"path and wildcards; this is none: {found}"
+        f"hosts must be names such as 'graph.microsoft.com' or '127.0.0.1:8080', without scheme, path and "
+        f"wildcards, got {found}"
     )

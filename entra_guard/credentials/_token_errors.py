@@ -1,16 +1,18 @@
-"""From a refused or failed token request to a TokenAcquisitionError: pure, and with nothing secret in it.
+"""Turn refused and failed token requests into TokenAcquisitionErrors. Pure, and without anything secret.
 
-Whether a try later can help follows from the OAuth error and the HTTP status, never from AADSTS numbers
+Whether a later attempt can help follows from the OAuth error and the HTTP status, never from AADSTS numbers
 (Microsoft: "Entra authentication and authorization error codes").
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import retry_after
+from entra_guard.credentials._azure_types import unavailable_class
 from entra_guard.credentials._hints import HINTS
 from entra_guard.errors import FetchError, TokenAcquisitionError
 
@@ -25,104 +27,112 @@ _SERVER_ERROR: Final = 500
 _LONGEST_TEXT: Final = 400
 _TRAILER: Final = re.compile(r"\s*Trace ID:.*", re.DOTALL)
 _PERSON: Final = re.compile(r"[^\s'\"<>(){},]+@[^\s'\"<>(){},]+")
-_REFUSING: Final = re.compile(r"status 4(?!08|29)\d\d")
-"""How `FetchError` tells of a refusal in no JSON, as of a proxy."""
+# How `FetchError` reports a refusal that is not JSON, as a proxy sends it.
+_REFUSED_WITHOUT_JSON: Final = re.compile(r"status 4(?!08|29)\d\d")
 _KNOWN_LIBRARIES: Final = frozenset({"azure", "msal", "msal_extensions"})
 _CODE: Final = re.compile(r"AADSTS(\d{1,9})")
 
 
 class CredentialUnavailableError(TokenAcquisitionError):
-    """There is no such credential here: a chain goes on to the next."""
+    """The credential is not configured here: a chain tries the next one.
+
+    Where azure-identity is loaded, it is also azure-identity's own CredentialUnavailableError, so that
+    ChainedTokenCredential continues, too.
+    """
+
+    def __new__(cls, *args: Any, **_more: Any) -> Self:
+        made: type[Self] = unavailable_class(cls) if cls is CredentialUnavailableError else cls
+        return Exception.__new__(made, *args)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (partial(CredentialUnavailableError, error=self.error), self.args, self.__dict__)
 
 
-def absent(error: TokenAcquisitionError) -> CredentialUnavailableError:
-    """Say the same, as of a credential that is not there."""
-    missing = CredentialUnavailableError("", error=error.error)
-    missing.__dict__.update(error.__dict__)
-    missing.args = error.args
-    return missing
+def as_unavailable(error: TokenAcquisitionError) -> CredentialUnavailableError:
+    """Return the same error as one of a credential that is not configured here."""
+    unavailable = CredentialUnavailableError("", error=error.error)
+    unavailable.__dict__.update(error.__dict__)
+    unavailable.args = error.args
+    return unavailable
 
 
-def refused(
+def error_from_response(
     answer: Answer, *, secrets: Iterable[str] = (), correlation_id: str = "", passing: Container[int] = ()
 ) -> TokenAcquisitionError:
-    """Build the error that belongs to an answer without a token (RFC 6749 section 5.2).
+    """Return the error for a response without a token (RFC 6749 section 5.2).
 
     Args:
-        answer: The endpoint's answer.
-        secrets: What was sent and must not be in any text, should the answer echo it.
-        correlation_id: The one that was sent, should the answer name none.
-        passing: More statuses that may pass by themselves.
+        answer: The endpoint's response.
+        secrets: What was sent and must not be in any text, should the response repeat it.
+        correlation_id: The one that was sent, should the response name none.
+        passing: More statuses that are temporary.
     """
     document = answer.document
-    error = _word(document.get("error"), secrets) or f"http_{answer.status}"
-    said = document.get("error_description")
-    description = redact(said if isinstance(said, str) else "", secrets)
-    correlation_id = _correlation(document) or correlation_id
-    codes = _codes(document, description)
+    error = _error_code(document.get("error"), secrets) or f"http_{answer.status}"
+    text = document.get("error_description")
+    description = redact(text if isinstance(text, str) else "", secrets)
+    correlation_id = _correlation_id(document) or correlation_id
+    codes = _aadsts_codes(document, description)
     claims = document.get("claims")
     return TokenAcquisitionError(
-        _sentence(error, description, correlation_id),
+        _message(error, description, correlation_id),
         error=error,
         codes=codes,
         correlation_id=correlation_id or None,
-        retryable=answer.status in passing or _may_pass(error, answer.status),
+        retryable=answer.status in passing or _is_temporary(error, answer.status),
         retry_after=retry_after(answer.headers),
         claims=claims if isinstance(claims, str) and claims else None,
         hint=_hint(codes),
     )
 
 
-def unanswered(error: FetchError, *, correlation_id: str = "") -> TokenAcquisitionError:
-    """Build the error for a request that got no answer to act on; a wrong TLS set-up will not mend itself."""
+def error_from_fetch(error: FetchError, *, correlation_id: str = "") -> TokenAcquisitionError:
+    """Return the error for a request without a usable response; a wrong TLS set-up is not temporary."""
     return TokenAcquisitionError(
         f"No token: {error}",
         error=error.step,
         correlation_id=correlation_id or None,
-        retryable=error.step != "tls" and not _REFUSING.fullmatch(error.detail),
+        retryable=error.step != "tls" and not _REFUSED_WITHOUT_JSON.fullmatch(error.detail),
         retry_after=error.retry_after,
     )
 
 
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """A stranger's text on one line: no secret that was sent, no person's address, and not long."""
-    for secret in filter(None, secrets):
-        text = _spelt_somehow(secret).sub("(secret)", text)
-    text = _PERSON.sub("(person)", _TRAILER.sub("", text))
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+def error_from_azure(error: Exception) -> TokenAcquisitionError:
+    """Return the error of another library as ours; it is taken as temporary, as it does not say.
 
-
-def _spelt_somehow(secret: str) -> re.Pattern[str]:
-    """Find a secret also where it is percent-encoded, in part and in either case."""
-    return re.compile("".join(c if c.isalnum() else _spellings(c) for c in secret), re.IGNORECASE)
-
-
-def _spellings(character: str) -> str:
-    percent = "".join(f"%{byte:02x}" for byte in character.encode())
-    plus = r"|\+" if character == " " else ""
-    return f"(?:{re.escape(character)}|{percent}{plus})"
-
-
-def retold(error: Exception) -> TokenAcquisitionError:
-    """Retell the error of another library, which does not say whether a later try can help: it may.
-
-    Only the words of Azure's own errors are repeated: who knows what stands in others.
+    Only the text of Azure's own errors is repeated: that of others may hold secrets.
     """
     known = type(error).__module__.partition(".")[0] in _KNOWN_LIBRARIES
     description = redact(str(error)) if known else f"{type(error).__name__} was raised"
-    codes = _codes({}, description)
-    kind = (
-        CredentialUnavailableError
-        if type(error).__name__ == "CredentialUnavailableError"
-        else TokenAcquisitionError
-    )
+    codes = _aadsts_codes({}, description)
+    names = {each.__name__ for each in type(error).__mro__}
+    kind = CredentialUnavailableError if "CredentialUnavailableError" in names else TokenAcquisitionError
     return kind(
         f"No token: {description}", error="azure_identity", codes=codes, retryable=True, hint=_hint(codes)
     )
 
 
-def _may_pass(error: str, status: int) -> bool:
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return foreign text on one line, without secrets that were sent and e-mail addresses, and not long."""
+    for secret in filter(None, secrets):
+        text = _any_encoding_of(secret).sub("(secret)", text)
+    text = _PERSON.sub("(person)", _TRAILER.sub("", text))
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+
+
+def _any_encoding_of(secret: str) -> re.Pattern[str]:
+    """Return a pattern for a secret, also where it is percent-encoded, in part and in either case."""
+    return re.compile("".join(c if c.isalnum() else _encodings(c) for c in secret), re.IGNORECASE)
+
+
+def _encodings(character: str) -> str:
+    percent = "".join(f"%{byte:02x}" for byte in character.encode())
+    plus = r"|\+" if character == " " else ""
+    return f"(?:{re.escape(character)}|{percent}{plus})"
+
+
+def _is_temporary(error: str, status: int) -> bool:
     return error in _RETRYABLE_ERRORS or status in _RETRYABLE_STATUS or status >= _SERVER_ERROR
 
 
@@ -130,26 +140,26 @@ def _hint(codes: tuple[int, ...]) -> str:
     return next((HINTS[code] for code in codes if code in HINTS), "")
 
 
-def _sentence(error: str, description: str, correlation_id: str) -> str:
-    said = f"{error}: {description}" if description else error
+def _message(error: str, description: str, correlation_id: str) -> str:
+    text = f"{error}: {description}" if description else error
     which = f" (correlation id {correlation_id})" if correlation_id else ""
-    return f"No token: {said}{which}"
+    return f"No token: {text}{which}"
 
 
-def _word(value: object, secrets: Iterable[str]) -> str:
-    """An error code as RFC 6749 spells them, or nothing: codes end up in logs and metrics."""
+def _error_code(value: object, secrets: Iterable[str]) -> str:
+    """Return an error code as RFC 6749 writes it, or nothing: codes appear in logs and metrics."""
     word = value if isinstance(value, str) and re.fullmatch(r"[\w.-]{1,64}", value, re.ASCII) else ""
     return word if redact(word, secrets) == word else ""
 
 
-def _codes(document: Mapping[str, Any], description: str) -> tuple[int, ...]:
-    """The AADSTS numbers, from their own field or else from the text."""
+def _aadsts_codes(document: Mapping[str, Any], description: str) -> tuple[int, ...]:
+    """Return the AADSTS numbers, from their own field or else from the text."""
     listed: Any = document.get("error_codes")
     if not isinstance(listed, list):
         return tuple(int(code) for code in _CODE.findall(description))
     return tuple(code for code in listed if isinstance(code, int))  # pyright: ignore[reportUnknownVariableType]
 
 
-def _correlation(document: Mapping[str, Any]) -> str:
+def _correlation_id(document: Mapping[str, Any]) -> str:
     value = document.get("correlation_id")
     return value if isinstance(value, str) and is_guid(value) else ""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from entra_guard.credentials import Credential
+    from entra_guard.credentials._base import BaseCredential
     from entra_guard.graph._batch import BatchAnswer, BatchRequest
     from entra_guard.graph._retry import Conversation, Said
 
@@ -297,7 +297,7 @@ def _check_patience(tries: object, longest_wait: object) -> None:
         raise ConfigurationError("tries is 1 or more, and longest_wait a number of seconds")
 
 
-def _cloud_of(credential: Credential) -> str:
+def _cloud_of(credential: BaseCredential) -> str:
     """The cloud whose authority a credential asks, where that is one of Microsoft's with a known Graph."""
     authorities = {each.authority for each in members_of(credential)} - {""}
     if len(authorities) > 1:

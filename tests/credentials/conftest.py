@@ -28,11 +28,11 @@ def office() -> Iterator[Office]:
     entra.grant(daemon, api, "Orders.Read")
     with httpx.Client(transport=entra.transport) as web:
         yield Office(entra, clock, Clock(0.0), api, daemon, entra.add_secret(daemon), web)
-        until(_nothing_runs)  # what a test leaves in the background must not speak up in the next one
+        until(_nothing_runs)  # what a test leaves in the background must not log in the next one
 
 
 def _nothing_runs() -> bool:
-    return not any(thread.name.startswith("entra_guard (") for thread in threading.enumerate())
+    return not any(thread.name == "entra_guard worker" for thread in threading.enumerate())
 
 
 def _sync(credential: Credential, *scopes: str, **options: Any) -> AccessToken:

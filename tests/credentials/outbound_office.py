@@ -99,4 +99,4 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
 
 def settled(credential: Any) -> None:
     """Wait until a credential has nothing under way."""
-    until(lambda: not credential._keeper._work.in_flight)
+    until(lambda: credential._cache.idle)

@@ -46,7 +46,7 @@ def test_ten_thousand_tokens_are_kept_and_found(office: Office) -> None:
     credential = office.credential()
     times = {"expires_on": int(office.clock.now + HOUR), "refresh_on": office.clock.now + HOUR / 2}
     for number in range(10_000):
-        credential._keeper.tokens.put((f"api://{number}/.default",), AccessToken(str(number), **times))
+        credential._tokens.put((f"api://{number}/.default",), AccessToken(str(number), **times))
     with office.counting(0):
         found = [credential.get_token(f"api://{number}/.default").token for number in range(10_000)]
     assert found == [str(number) for number in range(10_000)]
@@ -56,7 +56,7 @@ def test_the_number_of_tokens_kept_is_bounded(office: Office) -> None:
     credential = office.credential(cache_size=10)
     for scope in office.apis(25):
         credential.get_token(scope)
-    assert len(credential._keeper.tokens) <= 10
+    assert len(credential._tokens) <= 10
 
 
 def test_a_token_moves_on_with_time_and_is_used_until_thirty_seconds_before_its_end(
@@ -194,7 +194,7 @@ def test_a_refresh_does_not_keep_its_caller_waiting(office: Office, get: Get) ->
     before = office.posts
     office.entra.fail_next("token", "slow", delay=0.3)
     assert get(credential, office.scope) == first
-    assert credential._keeper._work.in_flight
+    assert not credential._cache.idle
     office.until_posts(before + 1)
 
 
@@ -267,7 +267,7 @@ def test_pauses_grow_while_an_outage_lasts_and_end_with_it(office: Office) -> No
     assert 15.0 <= pauses[-1] <= 30.0
     office.entra.clear_faults()
     credential.get_token(office.scope)
-    assert credential._keeper._failures.get((office.scope,)) is None
+    assert credential._cache._failures.get((office.scope,)) is None
 
 
 # --- Retry-After -------------------------------------------------------------------------------------

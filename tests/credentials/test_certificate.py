@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import logging
-from base64 import b64decode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,37 @@ if TYPE_CHECKING:
     from entra_guard.emulator import Emulator
 
 PASSWORD = "correct horse battery staple"
+DAY = 24 * 3600.0
+
+
+@cache
+def rsa_key(bits: int = 2048, name: str = "") -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+
+def certificate(
+    subject: str, key: Any, issuer: str, signer: Any, *, begins: float = -1, ends: float = 300
+) -> x509.Certificate:
+    """Return a certificate that is valid between two days from now."""
+    now = dt.datetime.now(dt.UTC)
+    names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in (issuer, subject)]
+    times = [now + dt.timedelta(days=days) for days in (begins, ends)]
+    builder = x509.CertificateBuilder(*names, key.public_key(), x509.random_serial_number(), *times)
+    return builder.sign(signer, hashes.SHA256())
+
+
+def pem(*items: Any) -> bytes:
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return b"".join(
+        item.public_bytes(encoding)
+        if isinstance(item, x509.Certificate)
+        else item.private_bytes(encoding, form, serialization.NoEncryption())
+        for item in items
+    )
+
+
+def self_signed(key: Any) -> bytes:
+    return pem(certificate("somebody", key, "somebody", key))
 
 
 def credential(office: Office, *args: Any, **changes: Any) -> CertificateCredential:
@@ -138,12 +170,138 @@ def test_the_certificates_are_sent_along_on_request(office: Office, get: Get, ma
     assert x509.load_der_x509_certificate(b64decode(first)) == own
 
 
-def test_the_chain_begins_with_the_certificate_of_the_key(office: Office, made: Any) -> None:
-    above = self_signed(rsa_key())
-    data = above + made.certificate + made.key
-    found = credential(office, certificate_data=data)._loaded
-    assert found.certificate == x509.load_pem_x509_certificate(made.certificate)
-    assert found.above == (x509.load_pem_x509_certificate(above),)
+def signed_by(office: Office, *args: Any, **given: Any) -> dict[str, Any]:
+    """Return the header of an assertion that a credential signs, with its certificates parsed."""
+    fields = credential(office, *args, send_certificate_chain=True, **given)._proof_fields()
+    header = jwt.get_unverified_header(fields["client_assertion"])
+    return {**header, "chain": [x509.load_der_x509_certificate(b64decode(each)) for each in header["x5c"]]}
+
+
+def common_names(chain: list[x509.Certificate]) -> list[str]:
+    return [str(each.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value) for each in chain]
+
+
+def test_the_chain_has_the_issuers_in_order_and_nothing_else(office: Office) -> None:
+    own, middle, root = (rsa_key(name=name) for name in ("own", "middle", "root"))
+    leaf = certificate("app", own, "middle", middle)
+    chain = [certificate("middle", middle, "root", root), certificate("root", root, "root", root)]
+    unrelated = [certificate("unrelated", rsa_key(name="x"), "unrelated", rsa_key(name="x"))]
+    shuffled = pem(chain[1], *unrelated, own, chain[0], leaf)
+    found = signed_by(office, certificate_data=shuffled)
+    assert common_names(found["chain"]) == ["app", "middle", "root"]
+    assert found["chain"] == [leaf, *chain]
+
+
+# --- several certificates in one file ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]])
+def test_of_several_certificates_the_one_that_is_valid_longest_signs(
+    office: Office, order: list[int]
+) -> None:
+    own = rsa_key()
+    made = [
+        certificate("app", own, "app", own, begins=-400, ends=-35),  # expired
+        certificate("app", own, "app", own, begins=-40, ends=325),  # its renewal
+        certificate("app", own, "app", own, begins=30, ends=700),  # valid in a month
+    ]
+    found = signed_by(office, certificate_data=pem(own, *(made[number] for number in order)))
+    assert found["chain"] == [made[1]]
+    office.advance(330 * DAY)
+    assert signed_by(office, certificate_data=pem(own, *(made[number] for number in order)))["chain"] == [
+        made[2]
+    ]
+
+
+def test_of_several_keys_the_one_with_the_certificate_that_is_valid_longest_signs(office: Office) -> None:
+    old, new = rsa_key(name="old"), rsa_key(name="new")
+    made = [certificate("old", old, "old", old, ends=5), certificate("new", new, "new", new, ends=90)]
+    for data in (pem(old, made[0], new, made[1]), pem(made[1], made[0], new, old)):
+        assert signed_by(office, certificate_data=data)["chain"] == [made[1]]
+
+
+def test_a_renewed_certificate_of_a_pfx_is_found_among_the_others(office: Office) -> None:
+    own = rsa_key()
+    old, new = (certificate("app", own, "app", own, begins=-40, ends=ends) for ends in (-1, 90))
+    data = pkcs12.serialize_key_and_certificates(b"app", own, old, [new], serialization.NoEncryption())
+    assert signed_by(office, certificate_data=data)["chain"] == [new]
+
+
+def test_a_certificate_that_cannot_be_parsed_does_not_hide_the_others(office: Office, made: Any) -> None:
+    damaged = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    assert signed_by(office, certificate_data=damaged + made.pem)["chain"]
+
+
+# --- as secret stores deliver them -------------------------------------------------------------------
+
+
+FORMS = [
+    "text",
+    "literal line breaks",
+    "literal line breaks of Windows",
+    "in quotes",
+    "blanks instead of line breaks",
+    "line breaks of Windows",
+    "no line breaks in the bodies",
+    "byte order mark",
+    "UTF-16 with a mark",
+    "UTF-16 of the other order",
+    "UTF-16 without a mark",
+    "UTF-32",
+    "base64 of PEM",
+    "base64 of PEM in lines",
+    "base64 of a PFX",
+    "base64 of a PFX as text",
+    "base64 of a PFX, url-safe, without padding",
+    "base64 of a PFX in UTF-16",
+    "attributes between the blocks",
+]
+
+
+def delivered(made: Any) -> dict[str, bytes | str]:
+    """The same certificate in the forms in which it arrives."""
+    text = made.pem.decode()
+    return {
+        "text": text,
+        "literal line breaks": text.replace("\n", "\\n"),
+        "literal line breaks of Windows": text.replace("\n", "\\r\\n"),
+        "in quotes": f'"{text}"',
+        "blanks instead of line breaks": text.replace("\n", " "),
+        "line breaks of Windows": text.replace("\n", "\r\n"),
+        "no line breaks in the bodies": "\n".join(one_line_each(text)),
+        "byte order mark": b"\xef\xbb\xbf" + made.pem,
+        "UTF-16 with a mark": text.encode("utf-16"),
+        "UTF-16 of the other order": b"\xfe\xff" + text.encode("utf-16-be"),
+        "UTF-16 without a mark": text.encode("utf-16-le"),
+        "UTF-32": text.encode("utf-32"),
+        "base64 of PEM": b64encode(made.pem),
+        "base64 of PEM in lines": base64.encodebytes(made.pem),
+        "base64 of a PFX": b64encode(pfx(made)),
+        "base64 of a PFX as text": b64encode(pfx(made)).decode() + "\n",
+        "base64 of a PFX, url-safe, without padding": base64.urlsafe_b64encode(pfx(made)).rstrip(b"="),
+        "base64 of a PFX in UTF-16": b64encode(pfx(made)).decode().encode("utf-16"),
+        "attributes between the blocks": f"Bag Attributes\n  friendlyName: app\n{text}",
+    }
+
+
+def one_line_each(text: str) -> list[str]:
+    blocks = [
+        block.strip().split("\n") for block in text.replace("-----BEGIN", "\x00-----BEGIN").split("\x00")[1:]
+    ]
+    return [line for block in blocks for line in (block[0], "".join(block[1:-1]), block[-1])]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_certificates_are_read_as_secret_stores_deliver_them(office: Office, made: Any, form: str) -> None:
+    assert list(delivered(made)) == FORMS
+    data = delivered(made)[form]
+    assert credential(office, certificate_data=data).get_token(office.scope).token
+
+
+def test_a_file_of_such_a_form_is_read_too(office: Office, made: Any, tmp_path: Path) -> None:
+    file = tmp_path / "app.pfx"
+    file.write_bytes(b64encode(pfx(made, PASSWORD)))
+    assert credential(office, file, password=PASSWORD).get_token(office.scope).token
 
 
 # --- rotation ----------------------------------------------------------------------------------------
@@ -162,12 +320,14 @@ def test_a_changed_file_is_picked_up(office: Office, get: Get, made: Any, tmp_pa
 def test_a_file_that_does_not_change_is_read_once_more_at_the_most(
     office: Office, get: Get, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from entra_guard.credentials import _certificate
+    from entra_guard.credentials import _certificate_source
 
     file = made.write(tmp_path / "daemon.pem")
     rotated, reads = credential(office, file), []
-    read = _certificate.read_certificate
-    monkeypatch.setattr(_certificate, "read_certificate", lambda *given: reads.append(1) or read(*given))
+    read = _certificate_source.read_certificate
+    monkeypatch.setattr(
+        _certificate_source, "read_certificate", lambda *given, now: reads.append(1) or read(*given, now=now)
+    )
     file.write_bytes(made.pem + b"\n")
     for _ in range(3):
         get(rotated, office.scope)
@@ -197,7 +357,7 @@ def test_a_file_half_written_does_no_harm(
         file.write_bytes(damage)
         assert get(rotated, office.scope)
         office.advance(7200)
-    assert "the certificate before stays" in caplog.text
+    assert "keeping the previous certificate" in caplog.text
     file.unlink()
     assert get(rotated, office.scope)
 
@@ -213,22 +373,10 @@ def test_a_certificate_about_to_expire_is_announced(office: Office, caplog: pyte
     soon = office.entra.new_certificate(office.daemon, expires_in=36 * 3600)
     caplog.set_level(logging.WARNING)
     credential(office, certificate_data=soon.pem)
-    assert f"the certificate of client {office.daemon.client_id} expires in 1.5 days" in caplog.text
+    assert f"client {office.daemon.client_id}: the certificate expires in 1.5 days" in caplog.text
 
 
 # --- mistakes ----------------------------------------------------------------------------------------
-
-
-@cache
-def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
-
-
-def self_signed(key: Any) -> bytes:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "somebody")])
-    now = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(days=90))
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def der(certificate: bytes) -> bytes:
@@ -236,9 +384,9 @@ def der(certificate: bytes) -> bytes:
     return x509.load_pem_x509_certificate(certificate).public_bytes(serialization.Encoding.DER)
 
 
-def key_pem(key: Any) -> bytes:
+def key_der(key: Any) -> bytes:
     return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
@@ -246,36 +394,51 @@ def test_what_cannot_be_used_fails_when_the_credential_is_built(office: Office, 
     small, curve = rsa_key(1024), ec.generate_private_key(ec.SECP256R1())
     mistakes: dict[str, dict[str, Any]] = {
         "no password was given": {"certificate_data": encrypted(made.key) + made.certificate},
-        "certificate cannot be used: its password is another": {
+        "certificate cannot be used: its password is wrong": {
             "certificate_data": encrypted(made.key) + made.certificate,
             "password": "wrong",
         },
-        "leave the password out": {"certificate_data": made.pem, "password": PASSWORD},
-        "its password is another, or": {"certificate_data": pfx(made, PASSWORD), "password": "wrong"},
+        "omit the password": {"certificate_data": made.pem, "password": PASSWORD},
+        "its password is wrong, or": {"certificate_data": pfx(made, PASSWORD), "password": "wrong"},
         "it needs a password": {"certificate_data": pfx(made, PASSWORD)},
         "it holds no private key": {"certificate_data": made.certificate},
         "private key is damaged": {"certificate_data": made.certificate + b"-----BEGIN PRIVATE KEY-----\nx"},
         "it is empty": {"certificate_data": b" \n"},
         "neither PEM nor PFX": {"certificate_data": b"hello"},
-        "no private key": {"certificate_data": der(made.certificate)},
-        "must be bytes": {"certificate_data": made.pem.decode()},
+        "a certificate alone": {"certificate_data": der(made.certificate)},
+        "must be bytes or str": {"certificate_data": 5},
         "must be a path": {"certificate_path": 5},
-        "must be text or bytes": {"certificate_data": made.pem, "password": 5},
-        "no certificate": {"certificate_data": made.key},
+        "password must be str or bytes": {"certificate_data": made.pem, "password": 5},
+        "a private key and no certificate": {"certificate_data": made.key},
+        "a private key and a certificate that is damaged": {
+            "certificate_data": made.key + b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+        },
+        "only: CERTIFICATE REQUEST": {
+            "certificate_data": b"-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----"
+        },
+        "not the path of a file": {"certificate_path": made.pem.decode()},
+        "if it is a path": {"certificate_data": "/etc/orders/identity.pem"},
+        "is a JSON object": {"certificate_data": b'{"value": "MIIKc...", "id": "https://vault.example"}'},
+        "private key alone": {"certificate_data": key_der(rsa_key())},
+        "base64, and what it encodes cannot be used: it is a certificate alone": {
+            "certificate_data": b64encode(der(made.certificate))
+        },
+        "an empty list": {"certificate_data": []},
         "belongs to its private key": {"certificate_data": made.key + self_signed(rsa_key())},
-        "not RSA": {"certificate_data": key_pem(curve) + self_signed(curve)},
-        "1024 bits": {"certificate_data": key_pem(small) + self_signed(small)},
-        "cannot be read from": {"certificate_path": "/nowhere/daemon.pem"},
-        "one of them": {},
+        "not RSA": {"certificate_data": pem(curve) + self_signed(curve)},
+        "1024 bits": {"certificate_data": pem(small) + self_signed(small)},
+        "the certificate in /nowhere/daemon.pem cannot be used": {"certificate_path": "/nowhere/daemon.pem"},
+        "give either certificate_path or certificate_data": {},
         "'PS256' or 'RS256'": {"certificate_data": made.pem, "algorithm": "HS256"},
     }
     for words, arguments in mistakes.items():
         with pytest.raises(ConfigurationError, match=words) as caught:
             credential(office, **arguments)
         assert PASSWORD not in str(caught.value)
-        assert "BEGIN" not in str(caught.value)
+        assert "-----BEGIN" not in str(caught.value)
+        assert "MII" not in str(caught.value)
 
 
 def test_no_representation_shows_the_key(office: Office, made: Any) -> None:
     found = credential(office, certificate_data=made.pem, password=None)
-    assert "PrivateKey" not in repr(found) + repr(found._loaded)
+    assert "PrivateKey" not in repr(found) + repr(found._sources[0].loaded)

@@ -90,7 +90,7 @@ def test_another_tenants_token_is_refused_and_the_own_ones_is_served(office: Off
     credential = office.credential()
     token = get(credential, office.scope)
     assert get(credential, office.scope, tenant_id=office.entra.tenant_id.upper()) == token
-    with pytest.raises(TokenAcquisitionError, match="of tenant") as caught:
+    with pytest.raises(TokenAcquisitionError, match="for tenant") as caught:
         get(credential, office.scope, tenant_id=TENANT)
     assert caught.value.error == "wrong_tenant"
 
@@ -155,7 +155,7 @@ def test_every_cloud_has_its_token_endpoint(authority: str, url: str) -> None:
         ({"cache_size": 1.5}, "cache_size must be"),
         ({"client_secret": b"a-secret"}, "client_secret"),
         ({"autority": "us-government"}, "did you mean 'authority'"),
-        ({"whatever": 1}, "there are authority, http_client"),
+        ({"whatever": 1}, "known are authority, http_client"),
         ({"authority": 5}, "authority must be"),
         ({"http_client": httpx.AsyncClient()}, "http_client must be an httpx.Client"),
         ({"http_client": "client"}, "http_client must be an httpx.Client"),

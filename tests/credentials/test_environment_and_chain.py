@@ -61,7 +61,7 @@ def test_a_certificate_is_taken_from_the_environment(
     credential = EnvironmentCredential(environ, **settings(office))
     assert get(credential, office.scope)
     assert "AZURE_CLIENT_CERTIFICATE_PATH, AZURE_CLIENT_SEND_CERTIFICATE_CHAIN" in credential.account
-    assert credential._credential._send_chain
+    assert credential.credential._send_chain
 
 
 def test_a_federated_token_is_taken_from_the_environment(
@@ -86,7 +86,7 @@ def test_an_empty_environment_tells_what_is_missing_when_it_is_asked(get: Get) -
     with pytest.raises(TokenAcquisitionError) as caught:
         get(credential, "api://orders/.default")
     assert str(caught.value) == (
-        "No token: the environment describes no application; missing: AZURE_CLIENT_ID, one of "
+        "No token: the environment does not describe an application; missing: AZURE_CLIENT_ID, one of "
         "AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH, AZURE_FEDERATED_TOKEN_FILE."
     )
 
@@ -95,7 +95,7 @@ def test_an_empty_environment_tells_what_is_missing_when_it_is_asked(get: Get) -
     "proof", ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"]
 )
 def test_a_proof_without_its_application_fails_when_it_is_built(proof: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{proof} is set, and AZURE_CLIENT_ID must be too"):
+    with pytest.raises(ConfigurationError, match=f"{proof} is set: set AZURE_CLIENT_ID, too"):
         EnvironmentCredential({"AZURE_TENANT_ID": "contoso.onmicrosoft.com", proof: "x"})
 
 
@@ -127,7 +127,7 @@ def test_azure_identity_takes_the_same_kind_of_credential_from_the_same_variable
             for name, value in environ.items():
                 patched.setenv(name, value)
             theirs = azure.EnvironmentCredential()._credential
-            ours = EnvironmentCredential()._credential
+            ours = EnvironmentCredential().credential
         assert type(ours) is kind
         assert type(theirs).__name__ == kind.__name__
         assert ours.authority == "https://login.microsoftonline.us"
@@ -152,8 +152,10 @@ def test_each_of_them_says_why_it_has_none(office: Office, get: Get) -> None:
     with pytest.raises(TokenAcquisitionError) as caught:
         get(chain, office.scope)
     first, *lines = str(caught.value).split("\n")
-    assert first == "No token from any of 3 credentials."
-    for line, words in zip(lines, ["missing: AZURE_TENANT_ID", "no host of Azure", "7000215"], strict=True):
+    assert first == "No token from the one that is configured of 3 credentials."
+    for line, words in zip(
+        lines, ["missing: AZURE_TENANT_ID", "not a host of Azure", "7000215"], strict=True
+    ):
         assert words in line
     assert caught.value.codes == (7000215,)
     assert caught.value.error == "invalid_client"
@@ -186,7 +188,7 @@ def test_an_outage_does_not_change_who_is_calling_from_the_start(
     with office.entra.failing("token", "503"), pytest.raises(TokenAcquisitionError) as caught:
         get(chain, office.scope)
     assert caught.value.retryable
-    assert str(caught.value).startswith("No token from the one that is there of 2 credentials.")
+    assert str(caught.value).startswith("No token from the one that is configured of 2 credentials.")
     office.advance(60)
     assert office.claims(get(chain, office.scope))["azp"] == office.daemon.client_id
 

@@ -150,7 +150,7 @@ def test_a_function_that_gives_nothing_is_told_so(office: Office, get: Get, give
     credential = ClientAssertionCredential(
         office.entra.tenant_id, office.daemon.client_id, lambda: given, **office.settings
     )
-    with office.counting(0), pytest.raises(TokenAcquisitionError, match="gave none"):
+    with office.counting(0), pytest.raises(TokenAcquisitionError, match="must return a str"):
         get(credential, office.scope)
 
 

@@ -8,7 +8,13 @@ import httpx
 import pytest
 from recording import Recording
 
-from entra_guard.credentials import ManagedIdentityCredential, TokenAcquisitionError, _managed_identity
+from entra_guard.credentials import (
+    ChainedCredential,
+    CredentialUnavailableError,
+    ManagedIdentityCredential,
+    TokenAcquisitionError,
+    _managed_identity,
+)
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -80,7 +86,7 @@ def test_where_there_is_no_such_identity_the_host_says_so(
     with pytest.raises(TokenAcquisitionError, match=r"(?i)identity.*not found|No User Assigned") as caught:
         get(credential(office, environ, CLIENT), office.scope)
     assert not caught.value.retryable
-    assert "The host was taken for" in str(caught.value)
+    assert "The host was recognised as" in str(caught.value)
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503", "silent", "dropped", "html"])
@@ -188,7 +194,7 @@ def test_an_arc_agent_too_old_to_know_the_identity_is_found_out(
     office: Office, get: Get, arc: dict[str, str]
 ) -> None:
     identity = office.entra.add_managed_identity("orders")
-    with pytest.raises(TokenAcquisitionError, match="without saying that it is of the identity"):
+    with pytest.raises(TokenAcquisitionError, match="without the identity that was requested"):
         get(credential(office, arc, object_id=identity.principal_id), office.scope)
 
 
@@ -201,20 +207,37 @@ def test_without_a_sign_of_another_host_the_metadata_service_of_a_machine_is_ask
 def test_on_no_host_of_azure_it_says_so_at_once(office: Office, get: Get) -> None:
     office.entra.fail("identity", "refused")
     environ = office.entra.managed_identity_environment("virtual-machine")
-    with pytest.raises(TokenAcquisitionError, match="This is no host of Azure") as caught:
+    with pytest.raises(TokenAcquisitionError, match="This is not a host of Azure") as caught:
         get(credential(office, environ), office.scope)
-    assert "no host of Azure" in caught.value.hint
+    assert "not a host of Azure" in caught.value.hint
 
 
-def test_hosts_that_are_not_spoken_here_are_named() -> None:
-    fabric = {"IDENTITY_ENDPOINT": "https://x", "IDENTITY_HEADER": "y", "IDENTITY_SERVER_THUMBPRINT": "z"}
-    for environ in (fabric, {"MSI_ENDPOINT": "http://localhost:50342"}):
-        with pytest.raises(ConfigurationError, match="not supported"):
-            ManagedIdentityCredential(environ=environ)
+UNSUPPORTED = {
+    "Service Fabric": {
+        "IDENTITY_ENDPOINT": "https://x",
+        "IDENTITY_HEADER": "y",
+        "IDENTITY_SERVER_THUMBPRINT": "z",
+    },
+    "Azure Machine Learning": {"MSI_ENDPOINT": "http://127.0.0.1:46808/MSI/auth", "MSI_SECRET": "x"},
+    "Cloud Shell": {"MSI_ENDPOINT": "http://localhost:50342"},
+}
+
+
+@pytest.mark.parametrize("host", UNSUPPORTED)
+def test_on_an_unsupported_host_a_chain_can_be_built_and_used(office: Office, get: Get, host: str) -> None:
+    unsupported = ManagedIdentityCredential(environ=UNSUPPORTED[host])
+    assert host in repr(unsupported)
+    with pytest.raises(CredentialUnavailableError, match=f"as on {host}, .* not supported here"):
+        get(unsupported, office.scope)
+    for chain in (
+        ChainedCredential(office.credential(), unsupported),
+        ChainedCredential(unsupported, office.credential()),
+    ):
+        assert get(chain, office.scope).token
 
 
 def test_an_identity_is_named_once_and_by_a_guid() -> None:
-    with pytest.raises(ConfigurationError, match="once"):
+    with pytest.raises(ConfigurationError, match="give only one of client_id and object_id"):
         ManagedIdentityCredential(CLIENT, object_id=CLIENT, environ={})
     for name in ("client_id", "object_id"):
         with pytest.raises(ConfigurationError, match=f"{name} must be a GUID"):

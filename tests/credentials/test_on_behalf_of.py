@@ -91,7 +91,7 @@ def test_the_users_token_is_kept_nowhere(office: Office, front: AppRegistration,
     sent = sent_by(office, front, "alice")
     user = OnBehalfOfCredential(application, sent)
     user.get_token(scope(office))
-    [key] = user._keeper.tokens.recent
+    [key] = user._tokens.recent
     assert sent not in repr(key)
     assert sent not in repr(user)
 
@@ -171,7 +171,7 @@ def test_the_users_token_is_in_no_error(
 
 
 def test_only_an_application_can_act_for_users(office: Office) -> None:
-    with pytest.raises(ConfigurationError, match="proves no application"):
+    with pytest.raises(ConfigurationError, match="does not prove an application"):
         OnBehalfOfCredential(ManagedIdentityCredential(environ={}), "a.b.c")  # type: ignore[arg-type]
     for sent in ("", "\N{EURO SIGN}", "Bearer a.b.c", " ", "a\nb", b"a.b.c", None):
         with pytest.raises(ConfigurationError, match="user_assertion"):

@@ -206,7 +206,7 @@ def turn_of(office: Office, shared: redis.Redis) -> str:
     office.credential(shared=RedisTokens(shared, KEY)).get_token(office.scope)
     [name] = shared.scan_iter()
     shared.flushall()
-    return name.decode().replace(":token:", ":turn:")
+    return name.decode().replace(":token:", ":lock:")
 
 
 def test_a_process_that_dies_in_its_turn_strands_nobody(
@@ -214,7 +214,7 @@ def test_a_process_that_dies_in_its_turn_strands_nobody(
 ) -> None:
     turn = turn_of(office, shared)
     shared.set(turn, "a process that died", px=60_000)
-    monkeypatch.setattr(shared_token_cache, "_PATIENCE", 0.2)
+    monkeypatch.setattr(shared_token_cache, "_LONGEST_WAIT", 0.2)
     with office.counting(1):
         assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
     assert shared.get(turn) == b"a process that died"
@@ -245,12 +245,12 @@ def test_a_turn_is_given_back_after_success_and_after_failure(
 
 def test_a_turn_that_ended_is_not_taken_from_the_next_one(shared: redis.Redis) -> None:
     tokens = RedisTokens(shared, KEY)
-    assert tokens.claim("name", "one", 60) is True
-    assert tokens.claim("name", "two", 60) is False
-    tokens.release("name", "two")
-    assert shared.get("entra_guard:turn:name") == b"one"
-    tokens.release("name", "one")
-    assert shared.get("entra_guard:turn:name") is None
+    assert tokens.acquire_lock("name", "one", 60) is True
+    assert tokens.acquire_lock("name", "two", 60) is False
+    tokens.release_lock("name", "two")
+    assert shared.get("entra_guard:lock:name") == b"one"
+    tokens.release_lock("name", "one")
+    assert shared.get("entra_guard:lock:name") is None
 
 
 # --- trouble -----------------------------------------------------------------------------------------
@@ -331,16 +331,16 @@ def test_a_turn_that_never_ends_is_none(office: Office, get: Get, shared: redis.
     get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
     [entry] = shared.scan_iter()
     shared.delete(entry)
-    shared.set(entry.replace(b":token:", b":turn:"), "a stranger's")
+    shared.set(entry.replace(b":token:", b":lock:"), "a stranger's")
     began = time.monotonic()
     get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
-    assert time.monotonic() - began < shared_token_cache._PATIENCE / 2
+    assert time.monotonic() - began < shared_token_cache._LONGEST_WAIT / 2
 
 
 def test_redis_is_used_again_when_it_is_back(
     office: Office, get: Get, breakable: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_tokens, "_LET_ALONE", 0.1)
+    monkeypatch.setattr(redis_tokens, "_PAUSE", 0.1)
     tokens = RedisTokens(breakable.client(), KEY)
     breakable.kill()
     get(office.credential(shared=tokens), office.scope)
@@ -386,7 +386,7 @@ def test_an_entry_of_another_kind_is_passed_over(
     with office.counting(1):
         for _ in range(2):
             assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
-    assert len(lines(caplog, "of another kind than ours")) == 2  # looked at before and within the turn
+    assert len(lines(caplog, "another type than ours")) == 2  # looked at before and within the turn
 
 
 def test_an_entry_put_where_another_belongs_is_passed_over(
@@ -484,12 +484,12 @@ def test_nothing_shows_a_key_or_a_password(
     tokens = RedisTokens(breakable.client(password="hunter2"), KEY)
     assert get(office.credential(shared=tokens), office.scope)
     for secret in (KEY, "hunter2"):
-        assert secret not in repr(tokens) + repr(tokens._seal) + caplog.text
+        assert secret not in repr(tokens) + repr(tokens._cipher) + caplog.text
 
 
 def test_an_async_client_behind_a_sentinel_is_refused_in_words() -> None:
     sentinel = redis.asyncio.Sentinel([("127.0.0.1", 26379)])
-    with pytest.raises(ConfigurationError, match="plain client"):
+    with pytest.raises(ConfigurationError, match="client that is not async"):
         RedisTokens(sentinel.master_for("tokens"), KEY)
 
 

@@ -14,7 +14,7 @@ import pytest
 from entra_guard._common.http import Answer
 from entra_guard.credentials import ClientSecretCredential, TokenAcquisitionError
 from entra_guard.credentials._hints import HINTS
-from entra_guard.credentials._token_errors import redact, refused
+from entra_guard.credentials._token_errors import error_from_response, redact
 from entra_guard.emulator._oauth.aadsts import AADSTS
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def test_real_mistakes_get_the_hint_that_helps(office: Office, get: Get) -> None
     unknown_app = "11112222-bbbb-3333-cccc-4444dddd5555"
     mistakes = {
         "check the client id and the tenant id": {"client_id": unknown_app},
-        "There is no such tenant in this cloud": {"tenant_id": "nobody.onmicrosoft.com"},
-        "No API of that name is in this tenant": {"scope": "api://nobody/.default"},
+        "This cloud has no such tenant": {"tenant_id": "nobody.onmicrosoft.com"},
+        "The tenant has no API of that name": {"scope": "api://nobody/.default"},
         "write the scope as": {"scope": office.scope.removesuffix("/.default")},
         "has expired": {"client_secret": office.entra.add_secret(office.daemon, expires_in=-1).value},
     }
@@ -84,10 +84,10 @@ def test_no_answer_says_which_step_failed(office: Office, get: Get) -> None:
 
 
 def test_a_certificate_that_cannot_be_trusted_will_not_mend_itself() -> None:
-    from entra_guard.credentials._token_errors import unanswered
+    from entra_guard.credentials._token_errors import error_from_fetch
     from entra_guard.errors import FetchError
 
-    error = unanswered(FetchError("tls", "https://login.example", "self-signed certificate"))
+    error = error_from_fetch(FetchError("tls", "https://login.example", "self-signed certificate"))
     assert error.error == "tls"
     assert not error.retryable
 
@@ -130,7 +130,7 @@ def test_a_secret_is_found_however_it_is_spelt(echo: str) -> None:
 
 def test_an_error_code_that_is_the_secret_is_none() -> None:
     answer = Answer(400, {}, {"error": "S3cretValue", "error_description": "no"})
-    assert refused(answer, secrets=["S3cretValue"]).error == "http_400"
+    assert error_from_response(answer, secrets=["S3cretValue"]).error == "http_400"
 
 
 def test_no_error_leads_to_the_request_with_its_secret() -> None:
@@ -189,7 +189,7 @@ def test_a_refused_refresh_is_logged_with_its_hint_and_the_time_that_is_left(
     get(credential, office.scope)
     settled(credential)
     [line] = [record.getMessage() for record in caplog.records if record.name == "entra_guard.credentials"]
-    assert re.search(r"the token at hand serves \d+ s more", line)
+    assert re.search(r"the cached token is valid for \d+ s more", line)
     assert HINTS[7000215] in line
 
 
@@ -202,9 +202,9 @@ def test_an_error_survives_pickling(office: Office, get: Get) -> None:
 
 def test_a_claims_challenge_of_the_authority_reaches_the_caller(get: Get) -> None:
     from entra_guard._common.http import Answer
-    from entra_guard.credentials._token_errors import refused
+    from entra_guard.credentials._token_errors import error_from_response
 
     claims = '{"access_token":{"capolids":{"essential":true,"values":["x"]}}}'
-    error = refused(Answer(400, {}, {"error": "interaction_required", "claims": claims}))
+    error = error_from_response(Answer(400, {}, {"error": "interaction_required", "claims": claims}))
     assert error.claims == claims
     assert not error.retryable

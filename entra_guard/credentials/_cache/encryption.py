@@ -1,6 +1,6 @@
-"""Tokens sealed for a place that others can read and write: AES-256-GCM, keys that can be rotated. No I/O.
+"""Encrypt tokens for a store that others can read and write: AES-256-GCM, with rotating keys. No I/O.
 
-A sealed token is bound to its name, so that nobody can put it where another belongs.
+An encrypted token is bound to its name: it cannot be moved to another entry.
 """
 
 from __future__ import annotations
@@ -24,74 +24,82 @@ _MARK_BYTES: Final = 4
 _VERSION: Final = b"1"
 
 
-class NotSealedByUsError(ValueError):
-    """What was found is none of ours, or damaged; the message quotes nothing of it."""
+class DecryptionError(ValueError):
+    """The data was not encrypted with any of our keys, or is damaged; the message quotes nothing of it."""
 
 
 def new_key() -> str:
-    """Make a key for `RedisTokens`, as text for a secret store."""
+    """Return a new key for `RedisTokens`, as text for a secret store."""
     return urlsafe_b64encode(os.urandom(_KEY_BYTES)).decode()
 
 
 class TokenCipher:
-    """Seals tokens with the first of some keys, and opens what any of them has sealed.
+    """Encrypts tokens with the first of some keys, and decrypts what any of them encrypted.
 
     Args:
         keys: Keys of 32 bytes, as bytes or in base64; the newest first.
 
     Raises:
-        ConfigurationError: There is none, or one of another length.
+        ConfigurationError: There is no key, or one of another length.
     """
 
     def __init__(self, keys: Iterable[str | bytes] | str | bytes) -> None:
         if not isinstance(keys, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError("keys are text or bytes, one or several")
-        read = [_key(key) for key in ([keys] if isinstance(keys, (str, bytes)) else keys)]
-        if not read:
+            raise ConfigurationError(f"keys must be str or bytes, one or several, got {type(keys).__name__}")
+        self._keys = [_read_key(key) for key in ([keys] if isinstance(keys, (str, bytes)) else keys)]
+        if not self._keys:
             raise ConfigurationError("give at least one key: entra_guard.credentials.new_key() makes one")
-        self._ciphers = {sha256(key).digest()[:_MARK_BYTES]: AESGCM(key) for key in reversed(read)}
-        self._first = sha256(read[0]).digest()[:_MARK_BYTES]
+        self._ciphers = {_mark(key): AESGCM(key) for key in reversed(self._keys)}
+        self._first = _mark(self._keys[0])
 
     def __repr__(self) -> str:
         return f"<TokenCipher with {len(self._ciphers)} keys>"
 
-    def close(self, token: AccessToken, name: str) -> bytes:
-        """TokenCipher a token for its name, as ASCII."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TokenCipher, (self._keys,)
+
+    def encrypt(self, token: AccessToken, name: str) -> bytes:
+        """Encrypt a token for its name; the result is ASCII."""
         plain = json.dumps([token.token, token.expires_on, token.refresh_on]).encode()
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._ciphers[self._first].encrypt(nonce, plain, _VERSION + name.encode())
-        return urlsafe_b64encode(_VERSION + self._first + nonce + sealed)
+        encrypted = self._ciphers[self._first].encrypt(nonce, plain, _VERSION + name.encode())
+        return urlsafe_b64encode(_VERSION + self._first + nonce + encrypted)
 
-    def open(self, sealed: bytes | str, name: str) -> AccessToken:
-        """Open what was sealed for a name.
+    def decrypt(self, data: bytes | str, name: str) -> AccessToken:
+        """Decrypt what was encrypted for a name.
 
         Raises:
-            NotSealedByUsError: It was not sealed by any of the keys, or for another name, or is damaged.
+            DecryptionError: None of the keys encrypted it, or it was for another name, or is damaged.
         """
         try:
-            raw = urlsafe_b64decode(sealed)
-            head, mark, rest = raw[:1], raw[1 : 1 + _MARK_BYTES], raw[1 + _MARK_BYTES :]
+            raw = urlsafe_b64decode(data)
+            version, mark, rest = raw[:1], raw[1 : 1 + _MARK_BYTES], raw[1 + _MARK_BYTES :]
             cipher = self._ciphers[mark]
-            plain = cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], head + name.encode())
-            return _read(json.loads(plain))
+            plain = cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], version + name.encode())
+            return _read_token(json.loads(plain))
         except (KeyError, ValueError, TypeError, InvalidTag) as error:
-            raise NotSealedByUsError(f"it cannot be opened ({type(error).__name__})") from None
+            raise DecryptionError(f"it cannot be decrypted ({type(error).__name__})") from None
 
 
-def _read(parts: Any) -> AccessToken:
+def _mark(key: bytes) -> bytes:
+    """Return the short public name of a key."""
+    return sha256(key).digest()[:_MARK_BYTES]
+
+
+def _read_token(parts: Any) -> AccessToken:
     token, expires_on, refresh_on = parts
     if not is_bearer(token):
-        raise ValueError("no token")
+        raise ValueError("not a bearer token")
     return AccessToken(token, int(expires_on), float(refresh_on))
 
 
-def _key(given: str | bytes) -> bytes:
+def _read_key(given: str | bytes) -> bytes:
     try:
         key = given if isinstance(given, bytes) and len(given) == _KEY_BYTES else urlsafe_b64decode(given)
     except (ValueError, TypeError):
         key = b""
     if len(key) != _KEY_BYTES:
         raise ConfigurationError(
-            "a key is 32 bytes, or their base64: entra_guard.credentials.new_key() makes one"
+            "a key must be 32 bytes, or their base64: entra_guard.credentials.new_key() makes one"
         )
     return key

@@ -1,7 +1,7 @@
 """How long a failed token request is remembered. Pure state: no clock, lock or I/O.
 
-While a failure stands, nobody asks again: callers with a valid token are served it, the others get the
-same error at once. So an outage, a throttle or a wrong secret costs no request per caller.
+Until its pause is over, no request is sent: callers with a valid token get that, the others the same error
+at once. So an outage, a throttle or a wrong secret does not cost a request per caller.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from entra_guard.errors import TokenAcquisitionError
 
+# First and longest pause in seconds, by `retryable`: the pause doubles from one to the other.
 _FIRST_AND_LONGEST: Final = {True: (1.0, 30.0), False: (10.0, 60.0)}
-"""Seconds, for failures that may pass by themselves and for refusals; doubling from one to the other."""
+# Minimum and maximum delay in seconds, whatever Retry-After says.
 _LEAST_AND_LONGEST_RETRY_AFTER: Final = (1.0, 3600.0)
-"""Seconds: `Retry-After: 0`, or a date in the past, is no leave to ask without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +25,36 @@ class Failure:
 
     Attributes:
         error: How it failed.
-        until: Monotonic seconds: nobody asks again before.
+        until: Monotonic seconds: no request is sent before.
         in_a_row: How many failed since the last success.
-        proof: What stood for the credential's proof then: another one now is worth asking with.
+        proof_version: The version of the credential's proof that was sent; another one may be sent at once.
     """
 
     error: TokenAcquisitionError
     until: float
     in_a_row: int
-    proof: object
+    proof_version: object
 
 
-def failed(
-    error: TokenAcquisitionError, before: Failure | None, *, now: float, jitter: float, proof: object
+def next_failure(
+    error: TokenAcquisitionError,
+    before: Failure | None,
+    *,
+    now: float,
+    jitter: float,
+    proof_version: object,
 ) -> Failure:
-    """The failure to remember.
+    """Return the failure to remember.
 
     Args:
         error: How the request failed.
-        before: The failure before it, unless a success came between.
+        before: The failure before it, unless a request succeeded since.
         now: Monotonic seconds.
-        jitter: A number from 0 to 1, so that many processes do not come back at once.
-        proof: Stands for the credential's proof.
+        jitter: A number from 0 to 1, so that many processes do not return at once.
+        proof_version: The version of the credential's proof.
     """
     in_a_row = 1 if before is None else before.in_a_row + 1
-    return Failure(error, now + _pause(error, in_a_row, jitter), in_a_row, proof)
+    return Failure(error, now + _pause(error, in_a_row, jitter), in_a_row, proof_version)
 
 
 def _pause(error: TokenAcquisitionError, in_a_row: int, jitter: float) -> float:
@@ -62,7 +67,7 @@ def _pause(error: TokenAcquisitionError, in_a_row: int, jitter: float) -> float:
 
 
 def repeated(failure: Failure, now: float) -> TokenAcquisitionError:
-    """The same error once more, for another caller, with the time that is left to wait."""
+    """Return the same error for another caller, with the seconds that are left to wait."""
     error = copy(failure.error)
     if error.retryable:
         error.retry_after = max(0.0, failure.until - now)

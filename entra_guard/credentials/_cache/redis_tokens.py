@@ -1,7 +1,7 @@
-"""Tokens in Redis or Valkey, for programs of many processes: sealed, one entry each, gone when they end.
+"""Tokens in Redis or Valkey, shared by many processes: encrypted, one entry each, deleted when they end.
 
-Redis being slow, down or full of nonsense costs a log line and never a token. Signing keys are never kept
-here: whoever could write them would own the API.
+If Redis is slow, down or full of foreign data, that costs a log line and never a token. Signing keys are not
+stored here: who could write them would control the API.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 import weakref
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from entra_guard._common.logs import get_logger
 from entra_guard._common.single_flight import SingleFlight, wait
-from entra_guard.credentials._cache.encryption import NotSealedByUsError, TokenCipher
+from entra_guard.credentials._cache.encryption import DecryptionError, TokenCipher
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,16 +26,12 @@ T = TypeVar("T")
 
 log: Final = get_logger("entra_guard.credentials")
 
-_TIMEOUT: Final = 0.5
-"""Seconds for Redis to answer: asking Entra instead takes about as long."""
-_STEP: Final = 1.5
-"""Seconds for all of one step: time-outs of sockets do not bound how long a name takes to resolve."""
-_LET_ALONE: Final = 5.0
-"""Seconds without Redis after it failed."""
-_WITHOUT_END: Final = -1
-"""What PTTL says of a key that does not expire."""
+_TIMEOUT: Final = 0.5  # seconds for a response of Redis; a request to Entra takes about as long
+_STEP: Final = 1.5  # seconds for one step: socket time-outs do not limit how long a name takes to resolve
+_PAUSE: Final = 5.0  # seconds without Redis after it failed
+_NO_EXPIRY: Final = -1  # PTTL of a key that does not expire
 _WRONG_TYPE: Final = "WRONGTYPE"
-_RELEASE: Final = (
+_RELEASE_LOCK: Final = (
     "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 )
 _PLAIN_CONNECTIONS: Final = frozenset({"Connection", "SSLConnection", "UnixDomainSocketConnection"})
@@ -45,21 +41,21 @@ _PORTABLE: Final = frozenset(
 
 
 class RedisTokens:
-    """A second level for the tokens of all processes of a program, given to credentials as `shared=`.
+    """Tokens shared by all processes of a program, given to credentials as `shared=`.
 
-    What is asked of Redis is asked on the thread that would ask Entra, so that no event loop waits for it
-    and either kind of client will do.
+    Redis is called on the thread that would call Entra, so that no event loop waits for it and both kinds of
+    clients can be given.
 
     Args:
-        client: A `redis.Redis` or `redis.asyncio.Redis` (or Valkey's), which tells where Redis is. We make
-            connections of our own to it, with time-outs of half a second; clients of a cluster or behind a
-            sentinel are used as they are and must be of the plain kind.
-        keys: Keys that seal the tokens, the newest first, each of 32 bytes: `new_key()` makes one. To rotate,
-            put a new one before the old one, and take the old one out a day later.
-        prefix: Begins the name of each entry.
+        client: A `redis.Redis` or `redis.asyncio.Redis` (or Valkey's), which says where Redis is. We open our
+            own connections to it, with time-outs of half a second; clients of a cluster or behind a sentinel
+            are used as they are, and must not be async.
+        keys: Keys that encrypt the tokens, the newest first, each of 32 bytes: `new_key()` makes one. To
+            rotate, insert a new one before the old one, and remove the old one a day later.
+        prefix: The beginning of each entry's name.
 
     Raises:
-        ConfigurationError: No key, a bad one, or a client that cannot be used.
+        ConfigurationError: There is no key, an unusable one, or the client cannot be used.
 
     Example:
         >>> shared = RedisTokens(redis.Redis("cache.internal"), os.environ["TOKENS_KEY"])  # doctest: +SKIP
@@ -69,111 +65,142 @@ class RedisTokens:
     def __init__(
         self, client: Any, keys: Iterable[str | bytes] | str | bytes, *, prefix: str = "entra_guard"
     ) -> None:
-        self._seal = TokenCipher(keys)
+        self._cipher = TokenCipher(keys)
         self._prefix = prefix
-        self._redis = _own_connections(client)
-        self._alone_until = float("-inf")
-        self._work: SingleFlight[object, Any] = SingleFlight()
-        if self._redis is not client:
+        self._connect(client, _location(client))
+
+    def _connect(self, client: Any, location: _Location | None) -> None:
+        """Open our own connections to a location, or use the client itself where that is not possible."""
+        self._location = location
+        self._redis = client if location is None else _new_client(location)
+        self._paused_until = float("-inf")
+        self._in_flight: SingleFlight[object, Any] = SingleFlight()
+        if location is not None:
             weakref.finalize(self, self._redis.close)
 
     def __repr__(self) -> str:
         return f"<RedisTokens {self._prefix}>"
 
-    def find(self, name: str) -> AccessToken | None:
-        """The token kept under a name, if there is one that can be opened."""
-        entry = self._entry(name)
-        sealed = self._trying(lambda: self._redis.get(entry), None)
-        if not sealed:
+    def __deepcopy__(self, _memo: dict[int, Any]) -> RedisTokens:
+        return self  # it is shared by processes: so it is by copies of a credential
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._location is None:
+            raise TypeError("RedisTokens with the client of a cluster or a sentinel cannot be pickled")
+        return {"_cipher": self._cipher, "_prefix": self._prefix, "_location": self._location}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._connect(None, self._location)
+
+    def get(self, name: str) -> AccessToken | None:
+        """Return the token with a name, if there is one that can be decrypted."""
+        entry = self._entry_name(name)
+        encrypted = self._call(lambda: self._redis.get(entry), None)
+        if not encrypted:
             return None
         try:
-            return self._seal.open(sealed, entry)
-        except NotSealedByUsError as error:
-            log.warning("the entry %s in Redis is not one of ours and is replaced: %s", entry, error)
+            return self._cipher.decrypt(encrypted, entry)
+        except DecryptionError as error:
+            log.warning("the entry %s in Redis is not ours and is replaced: %s", entry, error)
             return None
 
-    def keep(self, name: str, token: AccessToken, seconds: float) -> None:
-        """Keep a token for so many seconds."""
-        entry, milliseconds = self._entry(name), int(seconds * 1000)
+    def put(self, name: str, token: AccessToken, seconds: float) -> None:
+        """Store a token for so many seconds."""
+        entry, milliseconds = self._entry_name(name), int(seconds * 1000)
         if milliseconds > 0:
-            sealed = self._seal.close(token, entry)
-            self._trying(lambda: self._redis.set(entry, sealed, px=milliseconds), None)
+            encrypted = self._cipher.encrypt(token, entry)
+            self._call(lambda: self._redis.set(entry, encrypted, px=milliseconds), None)
 
-    def claim(self, name: str, who: str, seconds: float) -> bool | None:
-        """Take the turn to ask, which ends by itself; None if Redis cannot tell."""
-        turn, milliseconds = self._turn(name), int(seconds * 1000)
+    def acquire_lock(self, name: str, owner: str, seconds: float) -> bool | None:
+        """Acquire the lock to request a token, which expires by itself; None if Redis does not respond."""
+        lock, milliseconds = self._lock_name(name), int(seconds * 1000)
 
-        def take() -> bool | None:
-            if self._redis.set(turn, who, px=milliseconds, nx=True):
+        def acquire() -> bool | None:
+            if self._redis.set(lock, owner, px=milliseconds, nx=True):
                 return True
-            never_ends = self._redis.pttl(turn) == _WITHOUT_END
-            return None if never_ends else False  # ours end: this one is a stranger's, and would be for ever
+            # Our locks expire: one that does not is not ours, and would never be released.
+            return None if self._redis.pttl(lock) == _NO_EXPIRY else False
 
-        return self._trying(take, None)
+        return self._call(acquire, None)
 
-    def release(self, name: str, who: str) -> None:
-        """Give the turn back, if it is still one's own."""
-        turn = self._turn(name)
-        self._trying(lambda: self._redis.eval(_RELEASE, 1, turn, who), None)
+    def release_lock(self, name: str, owner: str) -> None:
+        """Release the lock, if it is still the owner's."""
+        lock = self._lock_name(name)
+        self._call(lambda: self._redis.eval(_RELEASE_LOCK, 1, lock, owner), None)
 
-    def _entry(self, name: str) -> str:
+    def _entry_name(self, name: str) -> str:
         return f"{self._prefix}:token:{name}"
 
-    def _turn(self, name: str) -> str:
-        return f"{self._prefix}:turn:{name}"
+    def _lock_name(self, name: str) -> str:
+        return f"{self._prefix}:lock:{name}"
 
-    def _trying(self, work: Callable[[], T], otherwise: T) -> T:
-        """Ask Redis for something; where that fails, say so once and leave it alone for a while."""
-        if time.monotonic() < self._alone_until:
+    def _call(self, step: Callable[[], T], otherwise: T) -> T:
+        """Call Redis; where that fails, log it once and do not call it for a while."""
+        if time.monotonic() < self._paused_until:
             return otherwise
         try:
-            step: Future[T] = self._work.start(object(), work)
-            return wait(step, _STEP)
+            future: Future[T] = self._in_flight.start(object(), step)
+            return wait(future, _STEP)
         except Exception as error:  # noqa: BLE001  # of redis, valkey, ssl, sockets: all mean the same here
             if _WRONG_TYPE in str(error):
-                log.warning("an entry in Redis is of another kind than ours and is replaced: %.200s", error)
+                log.warning("an entry in Redis has another type than ours and is replaced: %.200s", error)
                 return otherwise
-            self._alone_until = time.monotonic() + _LET_ALONE
+            self._paused_until = time.monotonic() + _PAUSE
             log.warning(
-                "Redis cannot be used, tokens are asked for without it: %s: %.200s",
+                "Redis cannot be used; tokens are requested without it: %s: %.200s",
                 type(error).__name__,
                 error,
             )
             return otherwise
 
 
-def _own_connections(client: Any) -> Any:
-    """A plain client to the same Redis that waits no longer than we can; or the client itself.
+class _Location(NamedTuple):
+    """Where a plain Redis is, and how to reach it. No repr shows the password."""
+
+    library: str
+    connection: str
+    settings: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<{self.library} {self.connection}>"
+
+
+def _location(client: Any) -> _Location | None:
+    """Return where a client's Redis is; None if the client must be used itself (a cluster, a sentinel).
 
     Raises:
-        ConfigurationError: It is no client, or an async one whose place cannot be told.
+        ConfigurationError: It is not a client, or an async one of a cluster or sentinel.
     """
     if not callable(getattr(client, "get", None)) or not callable(getattr(client, "eval", None)):
-        raise ConfigurationError("client must be a client of redis-py or valkey-py")
+        raise ConfigurationError(
+            f"client must be a client of redis-py or valkey-py, got {type(client).__name__}"
+        )
     library, _, rest = type(client).__module__.partition(".")
     pool = getattr(client, "connection_pool", None)
     kind = getattr(getattr(pool, "connection_class", None), "__name__", "")
     if kind in _PLAIN_CONNECTIONS and library in {"redis", "valkey"}:
-        return _twin(library, kind, pool.connection_kwargs)  # type: ignore[union-attr]
+        settings: dict[str, Any] = pool.connection_kwargs  # type: ignore[union-attr]
+        portable = {
+            name: value for name, value in settings.items() if name in _PORTABLE or name.startswith("ssl_")
+        }
+        return _Location(library, kind, portable)
     if rest.startswith("asyncio"):
-        raise ConfigurationError(
-            "behind a cluster or a sentinel, give the plain client and not the async one"
-        )
-    return client
+        raise ConfigurationError("for a cluster or a sentinel, give the client that is not async")
+    return None
 
 
-def _twin(library: str, kind: str, settings: dict[str, Any]) -> Any:
-    portable = {
-        name: value for name, value in settings.items() if name in _PORTABLE or name.startswith("ssl_")
-    }
+def _new_client(location: _Location) -> Any:
+    """Build a client that waits no longer than we can, and does not retry."""
+    library = location.library
     module, connection = import_module(library), import_module(f"{library}.connection")
     once = import_module(f"{library}.retry").Retry(import_module(f"{library}.backoff").NoBackoff(), 0)
     pool = connection.ConnectionPool(
-        connection_class=getattr(connection, kind),
+        connection_class=getattr(connection, location.connection),
         socket_timeout=_TIMEOUT,
         socket_connect_timeout=_TIMEOUT,
         retry=once,
-        **portable,
+        **location.settings,
     )
     client_class = module.Redis if library == "redis" else module.Valkey
     return client_class(connection_pool=pool)

@@ -1,7 +1,7 @@
-"""A token shared by many processes: found, or asked for by one of them while the others wait a little.
+"""Tokens shared by many processes: one of them requests a token while the others wait for it.
 
-Knows the order of things and no Redis. Whatever the store does or fails to do, a token is asked for in the
-end; and where Entra fails, one that is still valid is found here even by a process that has just started.
+Knows the order of steps, and not Redis. Whatever the store does or fails to do, a token is requested in the
+end; and where Entra fails, a process that has just started finds one that is still valid here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 import uuid
 from dataclasses import replace
 from hashlib import sha256
+from random import SystemRandom
 from typing import TYPE_CHECKING, Final, Protocol
 
 from entra_guard._common.logs import get_logger
@@ -23,105 +24,117 @@ if TYPE_CHECKING:
     from entra_guard.credentials._cache.token import AccessToken
 
 log: Final = get_logger("entra_guard.credentials")
+_random: Final = SystemRandom().random
 
-TURN: Final = 12.0
-"""Seconds that a process has for asking: longer than a request with its one repetition takes."""
-_PATIENCE: Final = 6.0
-"""Seconds that a process waits for another one before it asks itself."""
-_PAUSE: Final = 0.05
-_SOON: Final = 30.0
-"""Seconds until Entra is asked again where it failed."""
-
-
-class Store(Protocol):
-    """What holds tokens and turns. No method raises: what cannot be done is told."""
-
-    def find(self, name: str) -> AccessToken | None:
-        """The token kept under a name, if there is one that can be opened."""
-
-    def keep(self, name: str, token: AccessToken, seconds: float) -> None:
-        """Keep a token for so many seconds, if that is possible."""
-
-    def claim(self, name: str, who: str, seconds: float) -> bool | None:
-        """Take the turn to ask, for so many seconds: True; False if another has it; None if none can tell."""
-
-    def release(self, name: str, who: str) -> None:
-        """Give the turn back, if it is still one's own."""
+# Seconds for which a process holds the lock. If it dies, one other process takes the lock after this time. If
+# Entra is slower than this, one more process requests a token, not all.
+LOCK_SECONDS: Final = 6.0
+# Seconds that a process waits for others before it requests a token without the lock: several locks long, and
+# up to this much longer, so that not all processes end their wait at once.
+_LONGEST_WAIT: Final = 3 * LOCK_SECONDS
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 0.4
+_RETRY_IN: Final = 30.0  # seconds until a token is requested again where Entra failed
 
 
-def name_of(*parts: object) -> str:
-    """A name for what the parts say: the same in every process, and telling nobody what they are."""
-    return sha256(json.dumps(parts, default=_written).encode()).hexdigest()
+class TokenStore(Protocol):
+    """Where processes share tokens and locks. No method raises: the return value reports a failure."""
+
+    def get(self, name: str) -> AccessToken | None:
+        """Return the token with a name, if there is one that can be decrypted."""
+
+    def put(self, name: str, token: AccessToken, seconds: float) -> None:
+        """Store a token for so many seconds, if that is possible."""
+
+    def acquire_lock(self, name: str, owner: str, seconds: float) -> bool | None:
+        """Acquire the lock of a name: True; False if another process holds it; None if that is not known."""
+
+    def release_lock(self, name: str, owner: str) -> None:
+        """Release the lock, if it is still the owner's."""
 
 
-def _written(part: object) -> str:
+def entry_name(*parts: object) -> str:
+    """Return a name for the parts: the same in every process, and the parts cannot be read from it."""
+    return sha256(json.dumps(parts, default=_as_text).encode()).hexdigest()
+
+
+def _as_text(part: object) -> str:
     return part.hex() if isinstance(part, bytes) else str(part)
 
 
 class SharedTokenCache:
-    """Asks for a token once, however many processes want it.
+    """Requests a token once, however many processes need it.
 
     Args:
         store: Shared by the processes.
         clock: Seconds since the epoch.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: TokenStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
 
-    def through(self, name: str, request: Callable[[], AccessToken], *, anew: bool) -> AccessToken:
-        """Find a token that need not be renewed yet, or ask for one and keep it for all.
+    def get_or_request(self, name: str, send: Callable[[], AccessToken], *, bypass: bool) -> AccessToken:
+        """Return a stored token that needs no renewal, or request one and store it for all.
 
         Args:
-            name: What it is kept under.
-            request: Asks for it.
-            anew: Whether none that is kept will do.
+            name: The token's name.
+            send: Requests it.
+            bypass: Whether no stored token is acceptable.
 
         Raises:
-            TokenAcquisitionError: It was asked for, and refused.
+            TokenAcquisitionError: The request failed.
         """
-        if anew:  # whatever is kept is what was rejected: it is no help where Entra fails
-            return self._kept(name, request())
-        who, until = uuid.uuid4().hex, time.monotonic() + _PATIENCE
-        while True:
-            if token := self._found(name):
-                return token
-            turn = self._store.claim(name, who, TURN)
-            if turn is not False or time.monotonic() >= until:
-                break
-            time.sleep(_PAUSE)
+        if bypass:  # the stored token is the rejected one: it is of no use where Entra fails, either
+            return self._put(name, send())
+        owner = uuid.uuid4().hex
+        found = self._wait_for_token_or_lock(name, owner)
+        if not isinstance(found, bool | None):
+            return found
         try:
-            # Between the look and the turn another process may have come to its end.
-            return (self._found(name) if turn else None) or self._asked(name, request)
+            # Another process may have stored a token since the look-up, before this one got the lock.
+            return (self._fresh(name) if found else None) or self._request(name, send)
         finally:
-            if turn:
-                self._store.release(name, who)
+            if found:
+                self._store.release_lock(name, owner)
 
-    def _found(self, name: str) -> AccessToken | None:
-        token = self._store.find(name)
+    def _wait_for_token_or_lock(self, name: str, owner: str) -> AccessToken | bool | None:
+        """Return a token; or True with the lock, None without locks, False if waiting took too long."""
+        until = time.monotonic() + _LONGEST_WAIT + _random() * LOCK_SECONDS
+        pause = _FIRST_PAUSE
+        while True:
+            if token := self._fresh(name):
+                return token
+            locked = self._store.acquire_lock(name, owner, LOCK_SECONDS)
+            if locked is not False or time.monotonic() >= until:
+                return locked
+            time.sleep(pause * (0.5 + _random() / 2))
+            pause = min(_LONGEST_PAUSE, pause * 1.5)
+
+    def _fresh(self, name: str) -> AccessToken | None:
+        token = self._store.get(name)
         return token if token is not None and self._clock() < token.refresh_on < token.expires_on else None
 
-    def _asked(self, name: str, request: Callable[[], AccessToken]) -> AccessToken:
+    def _request(self, name: str, send: Callable[[], AccessToken]) -> AccessToken:
         try:
-            token = request()
+            token = send()
         except TokenAcquisitionError as error:
-            if error.retryable and (kept := self._valid(name)):
-                log.warning("a token kept by another process serves meanwhile: %s", error)
-                return kept
+            if error.retryable and (valid := self._still_valid(name)):
+                log.warning("using a token that another process stored, as no new one was issued: %s", error)
+                return valid
             raise
-        return self._kept(name, token)
+        return self._put(name, token)
 
-    def _kept(self, name: str, token: AccessToken) -> AccessToken:
-        self._store.keep(name, token, self._left(token))
+    def _put(self, name: str, token: AccessToken) -> AccessToken:
+        self._store.put(name, token, self._seconds_left(token))
         return token
 
-    def _valid(self, name: str) -> AccessToken | None:
-        """A token that can still be used; whoever gets it is to ask again soon."""
-        token, now = self._store.find(name), self._clock()
-        if token is None or self._left(token) <= 0:
+    def _still_valid(self, name: str) -> AccessToken | None:
+        """Return a token that can still be used, to be renewed again soon."""
+        token, now = self._store.get(name), self._clock()
+        if token is None or self._seconds_left(token) <= 0:
             return None
-        return replace(token, refresh_on=max(token.refresh_on, now + _SOON))
+        return replace(token, refresh_on=max(token.refresh_on, now + _RETRY_IN))
 
-    def _left(self, token: AccessToken) -> float:
+    def _seconds_left(self, token: AccessToken) -> float:
         return token.expires_on - SKEW - self._clock()

@@ -1,22 +1,26 @@
-"""The tokens at hand: kept, renewed in time, and asked for once however many callers there are.
+"""Cached tokens of one credential: renewed in time, and requested once however many callers there are.
 
-Knows no HTTP and no credential: it is given a way to ask. Readers take no lock.
+Knows no HTTP and no credential: it is given a function that requests a token. Reading takes no lock.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from random import SystemRandom  # forked processes share the state of any other generator
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
+import cachetools
+
+from entra_guard._common.after_fork import reset_after_fork
+from entra_guard._common.clock import wall_clock
 from entra_guard._common.logs import get_logger
 from entra_guard._common.lru import LRUCache
 from entra_guard._common.single_flight import SingleFlight
 from entra_guard._common.worker_pool import OUTBOUND
-from entra_guard.credentials._cache import failures
-from entra_guard.credentials._cache.failures import Failure
+from entra_guard.credentials._cache.failures import Failure, next_failure, repeated
 from entra_guard.credentials._cache.token import SKEW, AccessToken
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
@@ -27,195 +31,258 @@ if TYPE_CHECKING:
 _system_random: Final = SystemRandom().random
 log: Final = get_logger("entra_guard.credentials")
 
-REMEMBERED: Final = 20_000
-_FAILURES: Final = 2_000
-_SAME_ANSWER: Final = 30.0
-"""Seconds for which the same challenge gets the same answer, be it rejected too: an API that is content with
-no token must not cost a token request for each of its own."""
+DEFAULT_CACHE_SIZE: Final = 20_000
+DEFAULT_WAIT: Final = 30.0
+_MOST_FAILURES: Final = 2_000
+# Seconds for which the same challenge gets the same token, even a rejected one: an API that accepts no token
+# must not cost a token request for each of its own responses.
+_SAME_CHALLENGE: Final = 30.0
 
 
 class CacheOptions(TypedDict, total=False):
-    """How tokens are kept; see `TokenCache`."""
+    """How tokens are cached; see `TokenCache`."""
 
     cache_size: int
+    wait: float
     clock: Callable[[], float]
     monotonic: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """Which token is wanted, and how to ask for it.
+class TokenRequest:
+    """Which token a caller needs, and how to request it.
 
     Attributes:
-        key: What tells this token from others.
+        key: What distinguishes this token from others.
+        scopes: What the token is for.
         label: The same in words, for the log.
-        request: Asks for it; waits as long as that takes.
-        proof: Tells what stands for the credential's proof now; may look at files. None: it never changes.
-        claims: A claims challenge to answer: no token at hand will do.
+        send: Requests it, and waits as long as that takes.
+        proof_version: Returns what changes with the credential's proof; may look at files. None: it never
+            changes.
+        claims: A claims challenge to satisfy: a cached token is not returned.
         rejected: The token that the challenge was about, if the caller knows it.
     """
 
     key: Hashable
+    scopes: tuple[str, ...]
     label: str
-    request: Callable[[], AccessToken]
-    proof: Callable[[], object]
+    send: Callable[[], AccessToken]
+    proof_version: Callable[[], object]
     claims: str | None = None
     rejected: str | None = field(default=None, repr=False)
 
     @property
-    def work_key(self) -> Hashable:
-        """What tells one request from another: with and without claims they differ."""
+    def flight_key(self) -> Hashable:
+        """What distinguishes one request from another: with and without claims they differ."""
         return self.key if self.claims is None else (self.key, self.claims)
+
+    @property
+    def throttle_key(self) -> Hashable:
+        """What a Retry-After applies to: all requests for these scopes, and no others."""
+        return "throttled", self.scopes
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
-    """Which challenge the token at hand is the answer to, and since when in monotonic seconds."""
+class _AnsweredChallenge:
+    """Which challenge the cached token satisfies, and since when in monotonic seconds."""
 
     claims: str
     at: float
 
 
 class TokenCache:
-    """Keeps the tokens of one credential.
+    """The tokens of one credential.
 
     Args:
-        cache_size: How many tokens are kept at the most.
-        clock: Seconds since the epoch: a token's life is measured with it.
-        monotonic: Seconds that only go forward: pauses after failures are measured with it.
+        cache_size: The largest number of tokens.
+        wait: The most seconds that a caller waits for a new token.
+        clock: Seconds since the epoch: a token's lifetime is measured with it.
+        monotonic: Seconds that only increase: pauses after failures are measured with it.
         jitter: Numbers from 0 to 1.
 
     Raises:
-        ConfigurationError: The number is negative.
+        ConfigurationError: A number is negative, or a clock is not a function.
     """
 
     def __init__(
         self,
         *,
-        cache_size: int = REMEMBERED,
-        clock: Callable[[], float] = time.time,
+        cache_size: int = DEFAULT_CACHE_SIZE,
+        wait: float = DEFAULT_WAIT,
+        clock: Callable[[], float] = wall_clock,
         monotonic: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = _system_random,
+        jitter: Callable[[], float] | None = None,
     ) -> None:
         if not isinstance(cache_size, int) or cache_size < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError("cache_size is a number of tokens, 0 or more")
+            raise ConfigurationError(f"cache_size is a number of tokens, 0 or more, got {cache_size!r}")
         if not (callable(clock) and callable(monotonic)):
-            raise ConfigurationError("clock and monotonic are functions that tell seconds")
+            raise ConfigurationError("clock and monotonic are functions that return seconds")
+        self._options = (cache_size, checked_wait(wait), clock, monotonic, jitter)
+        self.wait: Final = self._options[1]
         self.tokens: LRUCache[Hashable, AccessToken] = LRUCache(cache_size)
-        self.clock = clock
+        self.clock: Final = clock
         self._monotonic = monotonic
-        self._jitter = jitter
-        self._failures: LRUCache[Hashable, Failure] = LRUCache(_FAILURES)
-        self._answered: LRUCache[Hashable, _Answered] = LRUCache(_FAILURES)
-        self._time_asked_for: Failure | None = None
-        """Who is asked for time gives it with all that it asks for, not with this one token only."""
-        self._work: SingleFlight[Hashable, AccessToken] = SingleFlight(OUTBOUND)
+        self._jitter = jitter or _system_random
+        self._in_flight: SingleFlight[Hashable, AccessToken] = SingleFlight(OUTBOUND)
+        self.after_fork()
+        reset_after_fork(self)
 
-    def seek(self, order: Order) -> AccessToken | Future[AccessToken]:
-        """The token at hand, or the work to wait for. Waits for nothing itself.
+    def after_fork(self) -> None:
+        """Start with no failures and a free lock, as a forked child must."""
+        self._lock = threading.Lock()  # for both caches: cachetools needs one for reading, too
+        self._failures: cachetools.LRUCache[Hashable, Failure] = cachetools.LRUCache(_MOST_FAILURES)
+        self._challenges: cachetools.LRUCache[Hashable, _AnsweredChallenge] = cachetools.LRUCache(
+            _MOST_FAILURES
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy the settings alone: tokens stay in the process that requested them."""
+        return _empty_cache, self._options
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is in flight."""
+        return not self._in_flight.in_flight
+
+    def get_or_start(self, request: TokenRequest) -> AccessToken | Future[AccessToken]:
+        """Return the cached token, or the request in flight to wait for. Does not wait itself.
 
         Raises:
-            TokenAcquisitionError: There is none, and it is too soon to ask again.
+            TokenAcquisitionError: There is no token, and it is too soon for another request.
         """
-        if token := self._fresh(order):
+        if token := self._usable(request):
             return token
-        at_hand = self.tokens.get(order.key) if order.claims is None else None
-        work = self._start(order)
-        if at_hand is not None and self._left(at_hand) > 0:
-            return at_hand
-        if isinstance(work, Failure):
-            raise failures.repeated(work, self._monotonic())
-        return work
+        current = self.tokens.get(request.key) if request.claims is None else None
+        pending = self._start(request)
+        if current is not None and self._seconds_left(current) > 0:
+            return current
+        if isinstance(pending, Failure):
+            raise repeated(pending, self._monotonic())
+        return pending
 
-    def _fresh(self, order: Order) -> AccessToken | None:
-        """The token at hand, if nobody need ask for another."""
-        token = self.tokens.get(order.key)
-        if token is None or order.claims is None:
+    def _usable(self, request: TokenRequest) -> AccessToken | None:
+        """Return the cached token if it satisfies the request and needs no renewal."""
+        token = self.tokens.get(request.key)
+        if token is None or request.claims is None:
             return token if token and self.clock() < token.refresh_on else None
-        return token if self._left(token) > 0 and self._answers(token, order) else None
+        return token if self._seconds_left(token) > 0 and self._satisfies(token, request) else None
 
-    def _answers(self, token: AccessToken, order: Order) -> bool:
-        """Whether the token at hand was got for this very challenge, and not rejected since; or only just."""
-        answered = self._answered.get(order.key)
-        if answered is None or answered.claims != order.claims or order.rejected is None:
+    def _satisfies(self, token: AccessToken, request: TokenRequest) -> bool:
+        """Return whether the token was issued for this challenge and not rejected since; or only just."""
+        with self._lock:
+            answered = self._challenges.get(request.key)
+        if answered is None or answered.claims != request.claims or request.rejected is None:
             return False
-        return token.token != order.rejected or self._monotonic() < answered.at + _SAME_ANSWER
+        return token.token != request.rejected or self._monotonic() < answered.at + _SAME_CHALLENGE
 
-    def _left(self, token: AccessToken) -> float:
-        """Seconds for which a token may still be used."""
+    def _seconds_left(self, token: AccessToken) -> float:
         return token.expires_on - SKEW - self.clock()
 
-    def abandon(self, order: Order) -> None:
-        """Let go of a request that hangs: the next caller sends another."""
-        self._work.abandon(order.work_key)
+    def abandon(self, request: TokenRequest) -> None:
+        """Forget a request that does not return: the next caller sends another."""
+        self._in_flight.abandon(request.flight_key)
 
-    def _start(self, order: Order) -> Future[AccessToken] | Failure:
-        """Ask, join those who do, or tell which failure keeps us from it."""
-        failure = self._standing(order)
-        if failure is not None and failure.proof is None:
+    def _start(self, request: TokenRequest) -> Future[AccessToken] | Failure:
+        """Send the request, join the one in flight, or return the failure that forbids it."""
+        failure = self._current_failure(request)
+        if failure is not None and failure.proof_version is None:
             return failure
-        return self._work.start(order.work_key, partial(self._obtain, order))  # it looks at the proof there
+        # The proof's version is compared there: it may be a file's, and this may be an event loop.
+        return self._in_flight.start(request.flight_key, partial(self._request_and_store, request))
 
-    def _standing(self, order: Order) -> Failure | None:
-        """The failure whose time is not over."""
+    def _current_failure(self, request: TokenRequest) -> Failure | None:
+        """Return the failure whose pause is not over."""
         now = self._monotonic()
-        both = self._time_asked_for, self._failures.get(order.work_key)
-        return next((failure for failure in both if failure is not None and now < failure.until), None)
+        with self._lock:
+            found = [self._failures.get(key) for key in (request.throttle_key, request.flight_key)]
+        return next((failure for failure in found if failure is not None and now < failure.until), None)
 
-    def _obtain(self, order: Order) -> AccessToken:
-        """Ask and keep the answer. One at a time per key, on a thread of its own."""
-        if token := self._fresh(order):
-            return token  # somebody else was done while this caller was on its way
-        proof, before = order.proof(), self.tokens.get(order.key)
-        failure = self._standing(order)
-        if failure is not None and failure.proof in (None, proof):
-            raise failures.repeated(failure, self._monotonic())
+    def _request_and_store(self, request: TokenRequest) -> AccessToken:
+        """Request a token and cache it. One at a time per key, on a thread of its own."""
+        if token := self._usable(request):
+            return token  # another request ended while this one was started
+        proof_version, before = request.proof_version(), self.tokens.get(request.key)
+        failure = self._current_failure(request)
+        if failure is not None and failure.proof_version in (None, proof_version):
+            raise repeated(failure, self._monotonic())
         try:
-            token = order.request()
+            token = request.send()
         except TokenAcquisitionError as error:
-            self._failed(order, proof, error)
+            self._remember_failure(request, proof_version, error)
             raise
-        except (
-            BaseException
-        ) as error:  # of the user's function perhaps: no waiter is to end by its SystemExit
-            unforeseen = surprise(error)
-            self._failed(order, proof, unforeseen)
-            raise unforeseen from error
-        self._failures.discard(order.work_key)
-        return self._keep(order, token, before)
+        except BaseException as error:
+            # Perhaps SystemExit in the user's function: it must not end the threads that wait.
+            unexpected = unexpected_error(error)
+            self._remember_failure(request, proof_version, unexpected)
+            raise unexpected from error
+        self._forget_failures(request)
+        return self._store(request, token, before)
 
-    def _keep(self, order: Order, token: AccessToken, before: AccessToken | None) -> AccessToken:
-        """Keep a token, unless a challenge was answered while it was asked for: then that answer stays."""
-        if order.claims is not None:
-            self.tokens.put(order.key, token)
-            self._answered.put(order.key, _Answered(order.claims, self._monotonic()))
+    def _store(self, request: TokenRequest, token: AccessToken, before: AccessToken | None) -> AccessToken:
+        """Cache a token, unless one for a challenge arrived meanwhile: then that one stays."""
+        if request.claims is not None:
+            self.tokens.put(request.key, token)
+            with self._lock:
+                self._challenges[request.key] = _AnsweredChallenge(request.claims, self._monotonic())
             return token
-        now = self.tokens.get(order.key)
+        now = self.tokens.get(request.key)
         if now is not None and now is not before:
             return now
-        self.tokens.put(order.key, token)
-        self._answered.discard(order.key)
+        self.tokens.put(request.key, token)
+        with self._lock:
+            self._challenges.pop(request.key, None)
         return token
 
-    def _failed(self, order: Order, proof: object, error: TokenAcquisitionError) -> None:
-        """Remember a failure, and say what it means for those who go on with an older token."""
-        before, now = self._failures.get(order.work_key), self._monotonic()
-        failure = failures.failed(error, before, now=now, jitter=self._jitter(), proof=proof)
-        self._failures.put(order.work_key, failure)
-        if error.retryable and error.retry_after is not None:
-            self._time_asked_for = replace(failure, proof=None)
-        token = self.tokens.get(order.key)
-        left = 0.0 if token is None else self._left(token)
-        if left > 0 and order.claims is None:
-            log.warning("%s: not renewed; the token at hand serves %.0f s more: %s", order.label, left, error)
-        else:
-            log.warning("%s: %s", order.label, error)
+    def _remember_failure(
+        self, request: TokenRequest, proof_version: object, error: TokenAcquisitionError
+    ) -> None:
+        """Remember a failure; log it only if no caller gets it, as they still have a valid token."""
+        throttled = error.retryable and error.retry_after is not None
+        key = request.throttle_key if throttled else request.flight_key
+        version = None if throttled else proof_version
+        with self._lock:
+            before = self._failures.get(key)
+            self._failures[key] = next_failure(
+                error, before, now=self._monotonic(), jitter=self._jitter(), proof_version=version
+            )
+        token = self.tokens.get(request.key)
+        left = 0.0 if token is None else self._seconds_left(token)
+        if left > 0 and request.claims is None:
+            log.warning(
+                "%s: not renewed; the cached token is valid for %.0f s more: %s", request.label, left, error
+            )
+
+    def _forget_failures(self, request: TokenRequest) -> None:
+        with self._lock:
+            self._failures.pop(request.flight_key, None)
+            self._failures.pop(request.throttle_key, None)
 
 
-def surprise(error: BaseException) -> TokenAcquisitionError:
-    """An error nobody foresaw. Its text is not repeated: who knows what is in it."""
+def _empty_cache(
+    cache_size: int,
+    wait: float,
+    clock: Callable[[], float],
+    monotonic: Callable[[], float],
+    jitter: Callable[[], float] | None,
+) -> TokenCache:
+    return TokenCache(cache_size=cache_size, wait=wait, clock=clock, monotonic=monotonic, jitter=jitter)
+
+
+def checked_wait(seconds: object) -> float:
+    """Return a time to wait in seconds.
+
+    Raises:
+        ConfigurationError: It is not a number above 0.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+        raise ConfigurationError(f"wait is a number of seconds above 0, got {seconds!r}")
+    return float(seconds)
+
+
+def unexpected_error(error: BaseException) -> TokenAcquisitionError:
+    """Return a TokenAcquisitionError for an unexpected one, without its message, which may hold secrets."""
     return TokenAcquisitionError(
-        f"No token: asking for one failed unexpectedly ({type(error).__name__}).",
+        f"No token: the request failed unexpectedly ({type(error).__name__}).",
         error="unexpected",
         retryable=True,
     )
