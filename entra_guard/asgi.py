@@ -11,6 +11,7 @@ from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_refusal, send_response
 from entra_guard._web.authenticator import RequestAuthenticator, health_answer
 from entra_guard._web.cors_check import warn_if_cors_inside
+from entra_guard._web.decorator_order import RouterCheck
 from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
 from entra_guard._web.preflight import (
     is_cors_middleware,
@@ -72,7 +73,8 @@ class GuardMiddleware:
             `close_at_expiry`: None for WebSockets, True for streamed responses too, False for neither.
 
     Raises:
-        ConfigurationError: A setting that cannot work.
+        ConfigurationError: A setting that cannot work. On requests: a route's `@requires` is above the
+            route's own decorator and checks nothing.
 
     Example:
         >>> app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])  # doctest: +SKIP
@@ -86,10 +88,13 @@ class GuardMiddleware:
         # Falcon routes the path with the mount point in it (ASGI: root_path), and all others without.
         self._routed_path = _whole_path if framework_of(app) == "falcon" else _routed_path
         self._http_error = self._to_http_error  # bound once, not per request
+        self._routes = RouterCheck()
         warn_if_cors_inside(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
+        if kind != "lifespan" and not self._routes.is_current():
+            self._routes.check(scope.get("app"), self.app)
         if kind == "lifespan" or self._gate.is_public(self._routed_path(scope)):
             await self.app(scope, receive, send)
             return

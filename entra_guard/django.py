@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import get_resolver
 
 from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard._web.cors_check import notice_names
+from entra_guard._web.decorator_order import EndpointCheck
 from entra_guard._web.http_errors import REFUSAL, drf_error, is_about_body, unconverted
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.refusal_log import log_refusal
@@ -107,6 +109,7 @@ class GuardMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
         self._gate = gate()
+        self._check_endpoint = EndpointCheck()
         self._is_async = iscoroutinefunction(get_response)  # pyright: ignore[reportDeprecated]  # until 3.14
         if self._is_async:
             markcoroutinefunction(self)
@@ -138,6 +141,10 @@ class GuardMiddleware:
         with _acting(request, principal):
             return self._finished(request, principal, await self._get_response(request))
 
+    def process_view(self, _request: HttpRequest, view: Any, _args: object, _kwargs: object) -> None:
+        """Raise if the view's `@requires` checks nothing."""
+        self._check_endpoint(view, _all_views)
+
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Respond to a refusal that a view raised, as `@requires` does."""
         return answer(request, exception) if isinstance(exception, AccessError) else None
@@ -156,6 +163,16 @@ class GuardMiddleware:
             wrap = _achunks if response.is_async else _chunks
             response.streaming_content = wrap(self._gate, principal, content)
         return response
+
+
+def _all_views() -> list[object]:
+    waiting: list[Any] = [get_resolver()]
+    views: list[object] = []
+    while waiting:
+        pattern = waiting.pop()
+        views += [pattern.callback] if hasattr(pattern, "callback") else []
+        waiting += getattr(pattern, "url_patterns", [])
+    return views
 
 
 def gate() -> RequestAuthenticator:

@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 
 from entra_guard._combined_guard import CombinedGuard
 from entra_guard._web.authenticator import RequestAuthenticator
+from entra_guard._web.decorator_order import EndpointCheck, endpoints_of
 from entra_guard._web.http_errors import starlette_error
 from entra_guard._web.openapi import add_security, full_name, scheme_of
 from entra_guard._web.preflight import is_preflight, log_refused_preflight
@@ -69,6 +70,7 @@ class EntraBearer(SecurityBase):
     ) -> None:
         self.guard = guard
         self._gate = RequestAuthenticator(guard)
+        self._check_endpoint = EndpointCheck()
         self.scheme_name = scheme_name
         self.auto_error = auto_error
         self.model = SecurityModel(**scheme_of(guard, description=description))
@@ -77,11 +79,13 @@ class EntraBearer(SecurityBase):
         self, connection: HTTPConnection, required: SecurityScopes
     ) -> AsyncIterator[Principal | None]:
         """Authenticate a request, for FastAPI."""
+        scope = connection.scope
+        self._check_endpoint(scope.get("endpoint"), lambda: endpoints_of(scope.get("app")))
         principal = await self._authenticated(connection, must_have_token=bool(required.scopes))
         if principal is None:
             yield None
             return
-        with acting(principal, starlette_error, connection.scope):
+        with acting(principal, starlette_error, scope):
             if required.scopes:
                 self._check((_requirement(tuple(required.scopes)),), principal, connection)
             yield principal

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
 from entra_guard._web.authenticator import AuthenticatorSettings, RequestAuthenticator
+from entra_guard._web.decorator_order import EndpointCheck
 from entra_guard._web.http_errors import werkzeug_error, werkzeug_errors
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.refusal_log import log_refusal
@@ -208,8 +209,9 @@ def _own_handler(error: AccessError) -> Callable[..., Any] | None:
             handlers = spec[name][status]
             for kind in type(error).__mro__:
                 handler = handlers.get(kind)
-                if handler not in {None, _respond} and kind not in {Exception, BaseException, object}:
-                    return handler
+                if handler is None or handler is _respond or kind in {Exception, BaseException}:
+                    continue
+                return handler
     return None
 
 
@@ -283,6 +285,7 @@ class _OwnContext:
         self.app: WSGIApplication = app.wsgi_app
         self._flask = app
         self._gate = gate
+        self._check_endpoint = EndpointCheck()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         environ[_OWN_CONTEXT] = True
@@ -301,7 +304,10 @@ class _OwnContext:
             others = [function for function in functions if function != self._admit]
             preprocessors[None] = [self._admit, *others]
 
-    def _admit(self, _endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    def _admit(self, endpoint: str | None, _values: dict[str, Any] | None) -> None:
+        view_functions = current_app.view_functions
+        if endpoint in view_functions:
+            self._check_endpoint(view_functions[endpoint], view_functions.values)
         _admit(self._gate)
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import inspect
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial, wraps
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from weakref import WeakKeyDictionary, WeakSet
 
 from entra_guard.errors import ConfigurationError, refusal
 from entra_guard.principal import as_http_error, current_principal
@@ -19,7 +22,7 @@ from entra_guard.principal import as_http_error, current_principal
 _NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from entra_guard.errors import AccessError
     from entra_guard.principal import Principal
@@ -145,11 +148,11 @@ def requires(
 ) -> Callable[[Handler], Handler]:
     """Ask roles, scopes, an application or a user of whoever calls a route. All that is named is required.
 
-    It stands below the route's own decorator: above it, the framework has registered the bare handler
-    already, and nothing is asked.
+    It goes below the route's own decorator. Above it, the framework has registered the function inside,
+    and nothing is checked: the adapters find such a route and respond with 500 (`ConfigurationError`).
 
-    On a public path, or with no guard before it, a route so decorated raises `NoPrincipalError` (a 500):
-    it was declared open and closed at once, which no caller can mend.
+    On a public path, or without a guard, a decorated route raises `NoPrincipalError` (500): the route is
+    both public and restricted.
 
     Args:
         alternatives: Requirements of which one must hold, in place of the other arguments.
@@ -179,6 +182,7 @@ def requires(
                 "@requires goes on a function or method, below the route's own decorator"
             )
         guarded = _async(handler, asked) if inspect.iscoroutinefunction(handler) else _sync(handler, asked)
+        decorated.add(handler, guarded)
         return cast("Handler", guarded)
 
     return decorate
@@ -206,6 +210,62 @@ def alternatives_of(
     if roles or scopes or app_only or users_only:
         raise ConfigurationError("give alternatives, or roles, scopes, app_only and users_only, not both")
     return alternatives
+
+
+class _Decorated:
+    """The functions that `requires` was put on, so that adapters find a route without its decorator.
+
+    `@requires` above a route's own decorator checks nothing: the framework has registered the function
+    inside. Such a function is known here, and what `requires` returned for it is not a route's.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Changes when a function is decorated for the first time."""
+        self._lock = Lock()
+        self._results: WeakKeyDictionary[object, WeakSet[object]] = WeakKeyDictionary()
+        self._made: WeakSet[object] = WeakSet()
+
+    def add(self, handler: Callable[..., Any], result: Callable[..., Any]) -> None:
+        """Remember a function, all that it wraps, and what `requires` returned for it."""
+        if isinstance(handler, partial) and inspect.ismethod(handler.func):
+            return  # Django's `method_decorator` makes one for each request, and it is not a route
+        with self._lock, suppress(TypeError):  # of the few callables without weak references
+            self._made.add(result)
+            for function in unwrapped(handler):
+                if function not in self._results:
+                    self._results[function] = WeakSet()
+                    self.count += 1
+                self._results[function].add(result)
+
+    def bare(self, endpoint: object) -> object | None:
+        """Return the function that a route calls past its `requires`, None if there is none."""
+        with suppress(TypeError):
+            for function in unwrapped(endpoint):
+                if function in self._results:
+                    return cast("object", function)
+                if function in self._made:
+                    return None
+        return None
+
+    def results(self, function: object) -> list[object]:
+        """Return what `requires` made of a function."""
+        with self._lock:
+            return list(self._results.get(function, ()))
+
+
+decorated: Final = _Decorated()
+
+
+def unwrapped(function: Any) -> Iterator[Any]:
+    """Yield a callable and all that it wraps: through partials, methods and `functools.wraps`."""
+    seen: set[int] = set()
+    while function is not None and id(function) not in seen:
+        seen.add(id(function))
+        if inspect.ismethod(function):
+            function = function.__func__
+        yield function
+        function = function.func if isinstance(function, partial) else getattr(function, "__wrapped__", None)
 
 
 def _async(handler: Callable[..., Any], asked: tuple[Requirement, ...]) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.authenticator import RequestAuthenticator, health_answer
 from entra_guard._web.cors_check import warn_if_cors_inside
+from entra_guard._web.decorator_order import RouterCheck
 from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.refusal_log import log_refusal
@@ -54,7 +55,8 @@ class GuardMiddleware:
             `close_at_expiry`: True to end a streamed body before its first chunk after the token's end.
 
     Raises:
-        ConfigurationError: A setting that cannot work.
+        ConfigurationError: A setting that cannot work. On requests: a route's `@requires` is above the
+            route's own decorator and checks nothing.
 
     Example:
         >>> app = GuardMiddleware(app, guard=guard, public=["/healthz"])  # doctest: +SKIP
@@ -65,9 +67,12 @@ class GuardMiddleware:
     ) -> None:
         self.app = app
         self._gate = RequestAuthenticator(guard, **settings).on_threads()
+        self._routes = RouterCheck()
         warn_if_cors_inside(app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if not self._routes.is_current():
+            self._routes.check(self.app)
         if self._gate.is_public(routed_path(environ)):
             return self.app(environ, start_response)
         try:

@@ -1,0 +1,162 @@
+"""Find routes that call a function past its `requires`, because it is above the route's own decorator.
+
+A framework's route decorator registers the function that it gets. `@requires` above it wraps that function
+too late: no request calls the wrapped one, and nothing is checked. Knows no framework.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from inspect import isclass, isroutine
+from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import WeakSet
+
+from entra_guard._common.logs import get_logger
+from entra_guard._web.app_layers import layers_of
+from entra_guard.errors import ConfigurationError
+from entra_guard.requirement import decorated, unwrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sized
+
+log: Final = get_logger("entra_guard")
+
+_MOST_REMEMBERED: Final = 10_000
+_reported: Final[WeakSet[Any]] = WeakSet()
+
+
+class EndpointCheck:
+    """Checks each endpoint once, when a request is routed to it."""
+
+    def __init__(self) -> None:
+        self._checked: dict[int, object] = {}  # by id, as endpoints need not be hashable
+        self._count = -1
+
+    def __call__(self, endpoint: object, all_endpoints: Callable[[], Iterable[object]]) -> None:
+        """Raise if a route's endpoint is a function that `requires` was put on too late.
+
+        Args:
+            endpoint: What the route calls.
+            all_endpoints: Returns what all routes of the application call; only used in case of doubt.
+
+        Raises:
+            ConfigurationError: The route checks nothing.
+        """
+        if self._count != decorated.count or len(self._checked) > _MOST_REMEMBERED:
+            self._checked, self._count = {}, decorated.count
+        if id(endpoint) in self._checked:
+            return
+        if decorated.bare(endpoint) is not None:
+            _check([endpoint], list(all_endpoints()))
+        self._checked[id(endpoint)] = endpoint
+
+
+class RouterCheck:
+    """Checks all routes of an application before the first request, and again after a change."""
+
+    def __init__(self) -> None:
+        self._count = -1
+        self._tables: list[Sized] = []
+        self._size = 0
+
+    def is_current(self) -> bool:
+        """Return whether the routes were checked and have not changed since."""
+        return self._count == decorated.count and self._size == sum(map(len, self._tables))
+
+    def check(self, *apps: object) -> None:
+        """Raise if a route calls a function that `requires` was put on too late.
+
+        Raises:
+            ConfigurationError: A route checks nothing. Every request fails until it is fixed.
+        """
+        count = decorated.count
+        tables, endpoints = _routes_of(*apps)
+        _check(endpoints, endpoints)
+        self._count, self._tables, self._size = count, tables, sum(map(len, tables))
+
+
+def endpoints_of(*apps: object) -> list[object]:
+    """Return what the routes of applications call, mounted applications and included routers included."""
+    return _routes_of(*apps)[1]
+
+
+def _check(endpoints: Iterable[object], all_endpoints: list[object]) -> None:
+    for endpoint in endpoints:
+        bare = decorated.bare(endpoint)
+        if bare is None:
+            continue
+        if not _is_also_decorated(bare, all_endpoints):
+            raise ConfigurationError(
+                f"@requires on {_name(bare)} is above the route's own decorator, so that the route checks "
+                "nothing. Put @requires directly above the function, below the route's decorator. "
+                f"If a route is meant to be open, register {_without(bare)}"
+            )
+        if bare not in _reported:
+            _reported.add(bare)
+            log.warning(
+                "%s is registered for a route with @requires and for another one without. If that is meant, "
+                "register %s for the open route, to silence this.",
+                _name(bare),
+                _without(bare),
+            )
+
+
+def _is_also_decorated(bare: object, all_endpoints: list[object]) -> bool:
+    results = {id(result) for result in decorated.results(bare)}
+    return any(id(function) in results for endpoint in all_endpoints for function in unwrapped(endpoint))
+
+
+def _name(function: object) -> str:
+    code = getattr(function, "__code__", None)
+    where = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
+    module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", repr(function))
+    return f"{module}.{name}{where}"
+
+
+def _without(function: object) -> str:
+    return f"a function of its own that calls {getattr(function, '__name__', 'it')}"
+
+
+def _routes_of(*apps: object) -> tuple[list[Sized], list[object]]:
+    """Return the tables in which routers keep their routes, and what the routes call."""
+    tables: list[Sized] = []
+    endpoints: list[object] = []
+    waiting = list(apps)
+    seen: set[int] = set()
+    while waiting:
+        for layer in layers_of(waiting.pop()):
+            for table in _tables_of(layer):
+                if id(table) in seen:
+                    continue
+                seen.add(id(table))
+                tables.append(table)
+                for route in list(table.values() if isinstance(table, dict) else table):
+                    endpoints += _endpoints_of(route)
+                    waiting += _applications_of(route)
+    return tables, endpoints
+
+
+def _tables_of(layer: Any) -> Iterator[Any]:
+    """Yield where an application or a router keeps its routes: Starlette, Flask, Quart, Bottle."""
+    for owner in (layer, getattr(layer, "original_router", None)):
+        for name in ("routes", "view_functions"):
+            table = getattr(owner, name, None)
+            if isinstance(table, (list, dict)):
+                yield cast("Any", table)
+
+
+def _endpoints_of(route: Any) -> list[object]:
+    if isroutine(route) or isinstance(route, partial):  # in Flask's table
+        return [route]
+    found = [getattr(route, name, None) for name in ("endpoint", "callback")]
+    return [endpoint for endpoint in found if endpoint is not None]
+
+
+def _applications_of(route: Any) -> list[object]:
+    """Return the applications that a route passes requests on to: mounts, hosts, routers, endpoints."""
+    if isroutine(route) or isinstance(route, partial):
+        return []
+    endpoint = getattr(route, "endpoint", None)
+    if endpoint is not None:
+        return [] if isroutine(endpoint) or isclass(endpoint) or isinstance(endpoint, partial) else [endpoint]
+    return [inner for name in ("original_router", "app") if (inner := getattr(route, name, None)) is not None]
