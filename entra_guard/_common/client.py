@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401  # pyright: ignore[reportUnusedImport]  # the first DNS query imports it, perhaps during a fork
+import codecs
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,9 @@ from entra_guard._common.trust import default_context
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Generator, Iterator
+
+# The first DNS query looks this codec up and imports it: it must not do so during a fork or at exit.
+codecs.lookup("idna")
 
 _CONNECTIONS: Final = 100
 _IDLE_CONNECTIONS: Final = 20
@@ -89,6 +93,7 @@ class Transport(httpx.BaseTransport):
     """
 
     def __init__(self, ssl_context: ssl.SSLContext | None, proxy: ProxyRoute | None = None) -> None:
+        self._process = os.getpid()
         self._proxy = proxy
         self._pool = httpcore.ConnectionPool(
             ssl_context=ssl_context,
@@ -125,6 +130,11 @@ class Transport(httpx.BaseTransport):
     def close(self) -> None:
         """Close all connections."""
         self._pool.close()
+
+    def __del__(self) -> None:
+        # A forked child drops its parent's client, whose lock a thread that is gone may hold.
+        if getattr(self, "_process", None) == os.getpid():
+            self._pool.close()
 
 
 class _Body(httpx.SyncByteStream):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import weakref
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from entra_guard._common.fork_lock import FORK_LOCK
 from entra_guard._common.trust import world
@@ -21,7 +20,7 @@ class LazyClient:
     """The user's HTTP client, or one of our own.
 
     One of ours is rebuilt in a forked process, after gevent replaced `ssl`, and when the file with the
-    trusted certificates changed. It is closed when its owner is garbage-collected.
+    trusted certificates changed. The one before it closes when nothing uses it any longer.
 
     Args:
         given: The user's own client, which the user closes.
@@ -31,7 +30,7 @@ class LazyClient:
     def __init__(self, given: httpx.Client | None, make: Callable[[], httpx.Client]) -> None:
         self._given = given
         self._make = make
-        self._made: tuple[tuple[object, ...], httpx.Client, weakref.finalize[..., Any]] | None = None
+        self._made: tuple[tuple[object, ...], httpx.Client] | None = None
 
     def __call__(self) -> httpx.Client:
         """Return the client of this process.
@@ -51,7 +50,7 @@ class LazyClient:
             if made is None or made[0][0] != os.getpid():
                 raise
             return made[1]  # the file with the certificates is being replaced: the old ones serve meanwhile
-        self._made = (now, client, weakref.finalize(self, client.close))
+        self._made = (now, client)
         return client
 
     def warm_up(self) -> None:
@@ -79,4 +78,4 @@ class LazyClient:
         """Close the client of ours, if there is one; the next request makes another."""
         made, self._made = self._made, None
         if made is not None and made[0][0] == os.getpid():
-            made[2]()
+            made[1].close()

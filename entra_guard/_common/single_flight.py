@@ -14,20 +14,24 @@ import sys
 import threading
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import WeakSet
 
 import anyio
 
+from entra_guard._common.threads import ShutdownError, start_thread
 from entra_guard._common.worker_pool import in_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from entra_guard._common.worker_pool import WorkerPool
+from entra_guard._common.worker_pool import WorkerPool
 
 K = TypeVar("K", bound="Hashable")
 T = TypeVar("T")
+
+_LONGEST_PREPARATION: Final = 10.0
+"""Seconds that a waiter waits for the preparation of work, before its time-out begins."""
 
 
 class NoThreadError(RuntimeError):
@@ -37,10 +41,17 @@ class NoThreadError(RuntimeError):
 class _Work(Future[T]):
     """Work and its outcome. Runs once, on the thread that calls `run` first."""
 
-    def __init__(self, function: Callable[[], T], on_end: Callable[[_Work[T]], None]) -> None:
+    def __init__(
+        self,
+        function: Callable[[], T],
+        prepare: Callable[[], object] | None,
+        on_end: Callable[[_Work[T]], None],
+    ) -> None:
         super().__init__()
         self._function = function
+        self._prepare = prepare
         self._on_end = on_end
+        self.prepared: Future[None] = Future()
         self._claim = threading.Lock()
         self.set_running_or_notify_cancel()  # from now on no waiter can cancel it
 
@@ -48,14 +59,20 @@ class _Work(Future[T]):
     def has_begun(self) -> bool:
         return self._claim.locked()
 
+    @property
+    def has_preparation(self) -> bool:
+        return self._prepare is not None
+
     def run(self) -> None:
         if not self._claim.acquire(blocking=False):
             return
         try:
+            if self._prepare is not None:
+                self._prepare()
+            self._end_preparation()
             outcome = self._function()
         except BaseException as error:  # noqa: BLE001  # the waiters get it, whatever it is
-            self._on_end(self)
-            self.set_exception(error)
+            self._fail(error)
         else:
             self._on_end(self)
             self.set_result(outcome)
@@ -63,8 +80,16 @@ class _Work(Future[T]):
     def refuse(self, error: Exception) -> None:
         """Fail without running."""
         if self._claim.acquire(blocking=False):
-            self._on_end(self)
-            self.set_exception(error)
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._on_end(self)
+        self.set_exception(error)
+        self._end_preparation()
+
+    def _end_preparation(self) -> None:
+        if not self.prepared.done():
+            self.prepared.set_result(None)
 
 
 class SingleFlight(Generic[K, T]):
@@ -95,6 +120,7 @@ class SingleFlight(Generic[K, T]):
         key: K,
         function: Callable[[], T],
         *,
+        prepare: Callable[[], object] | None = None,
         launch: Callable[[Callable[[], None]], object] | None = None,
     ) -> Future[T]:
         """Start work, or join it if the key is in flight.
@@ -102,6 +128,7 @@ class SingleFlight(Generic[K, T]):
         Args:
             key: What tells one piece of work from another.
             function: The work.
+            prepare: Runs before the work; its time does not count against the time-out of those who wait.
             launch: Receives the function that begins the work, to call it later: for callers with a lock, as
                 under gevent, starting a thread switches to other greenlets, which may need that lock.
 
@@ -112,7 +139,7 @@ class SingleFlight(Generic[K, T]):
             joined = self.in_flight.get(key)
             if exiting or joined is None:  # finalizing, no other thread runs
                 joined = None
-                work = _Work(function, partial(self._end, key))
+                work = _Work(function, prepare, partial(self._end, key))
                 self.in_flight[key] = work
         if joined is not None:
             if self._pool is not None and in_worker():
@@ -132,14 +159,11 @@ class SingleFlight(Generic[K, T]):
             if self._pool is not None:
                 self._pool.submit(self, work.run)
             else:
-                threading.Thread(target=work.run, name=f"entra_guard {key}", daemon=True).start()
+                start_thread(work.run, name=f"entra_guard {key}")
+        except ShutdownError:
+            work.run()
         except RuntimeError as error:
-            if "shutdown" in str(
-                error
-            ):  # Python 3.12 and later start no thread once the main thread has ended
-                work.run()
-            else:
-                work.refuse(NoThreadError(str(error)))
+            work.refuse(NoThreadError(str(error)))
 
     def abandon(self, key: K) -> None:
         """Forget work that takes too long, so that the next start begins another. Its waiters still wait.
@@ -164,6 +188,8 @@ def wait(future: Future[T], timeout: float | None) -> T:
     Raises:
         TimeoutError: It is not done yet, and goes on.
     """
+    if (prepared := _preparation(future)) is not None:
+        prepared.result(_LONGEST_PREPARATION)
     return future.result(timeout)
 
 
@@ -173,14 +199,28 @@ async def wait_async(future: Future[T], timeout: float | None) -> T:  # noqa: AS
     Raises:
         TimeoutError: It is not done yet, and goes on.
     """
-    if not future.done():
-        done = anyio.Event()
-        future.add_done_callback(_waker(done))
-        with anyio.move_on_after(timeout):
-            await done.wait()
-        if not future.done():
-            raise TimeoutError
+    if (prepared := _preparation(future)) is not None:
+        await _done(prepared, _LONGEST_PREPARATION)
+    await _done(future, timeout)
     return future.result()
+
+
+def _preparation(future: Future[Any]) -> Future[None] | None:
+    """Return the part of the work that no time-out counts, if it is not done."""
+    if isinstance(future, _Work) and future.has_preparation and not future.done():
+        return future.prepared
+    return None
+
+
+async def _done(future: Future[Any], timeout: float | None) -> None:  # noqa: ASYNC109  # as `wait` has it
+    if future.done():
+        return
+    done = anyio.Event()
+    future.add_done_callback(_waker(done))
+    with anyio.move_on_after(timeout):
+        await done.wait()
+    if not future.done():
+        raise TimeoutError
 
 
 def _waker(event: anyio.Event) -> Callable[[Future[Any]], None]:

@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
+from entra_guard._common.threads import start_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -61,16 +63,16 @@ class WorkerPool:
             job: What to run; it must not raise.
 
         Raises:
-            RuntimeError: No thread could be started and none is running, so the job will not run.
+            RuntimeError: No thread could be started and none is running, so the job will not run; see
+                `start_thread`.
         """
         with self._lock:
             self._queues.setdefault(owner, deque()).append(job)
             if not self._has_room(owner):
                 return
             self._running[owner] = self._running.get(owner, 0) + 1
-        thread = threading.Thread(target=self._work, args=(owner,), name="entra_guard worker", daemon=True)
         try:
-            thread.start()
+            start_thread(self._work, owner, name="entra_guard worker")
         except RuntimeError:
             if self._withdraw(owner, job):
                 raise

@@ -12,7 +12,7 @@ import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures import wait as settle
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Final
@@ -24,10 +24,10 @@ from entra_guard._common.single_flight import NoThreadError, SingleFlight, wait
 from entra_guard._keys import snapshot_file
 from entra_guard._keys import state as key_state
 from entra_guard._keys.fetch import Documents, accept, fetch
-from entra_guard._keys.refresh_thread import start_refresh_thread
+from entra_guard._keys.refresh_thread import new_refresh_thread
 from entra_guard._keys.state import NEVER, KeyCacheState, KeySettings, Snapshot
 from entra_guard._validation.active_keys import ActiveKeys
-from entra_guard.errors import FetchError, KeysUnavailableError, printable
+from entra_guard.errors import ConfigurationError, FetchError, KeysUnavailableError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -125,7 +125,9 @@ class KeyManager:
         """
         with self._changing():
             self._expire(now)
-            self._keeper = self._keeper or start_refresh_thread(self)
+            if self._keeper is None:
+                self._keeper, start = new_refresh_thread(self)
+                self._after_unlock.append(start)
             self.next_due = min(now + self.settings.refresh / 10, self.state.ends())
             if self.state.due(now):
                 self._start(now)
@@ -274,7 +276,7 @@ class KeyManager:
         if future := self._in_flight(now):
             return future
         self._began, self._sought, self._guests = now, "", guests
-        future = self._work.start(_ROUND, self.round, launch=self._after_unlock.append)
+        future = self._work.start(_ROUND, self.round, prepare=self.warm_up, launch=self._after_unlock.append)
         self._after_unlock.append(partial(self._note_missing_thread, future, now))
         return future
 
@@ -294,6 +296,11 @@ class KeyManager:
         error = FetchError("timeout", url, f"not done after {_GIVE_UP:.0f} seconds")
         self._failed(error, self._began, self._began)  # it has kept us from trying anew for long enough
         return None
+
+    def warm_up(self) -> None:
+        """Make the HTTP client of this process, which a round needs first; `round` reports its errors."""
+        with suppress(ConfigurationError):
+            self._client.warm_up()
 
     def round(self) -> None:
         """Fetch, and accept or keep.
@@ -398,6 +405,7 @@ class KeyManager:
 
     def run_pending(self) -> float:
         """Do what is due, see it through, and tell in how many seconds to come again."""
+        self.warm_up()
         self.run_due_tasks(self._monotonic())
         if future := self._work.in_flight.get(_ROUND):
             settle([future], timeout=_GIVE_UP)

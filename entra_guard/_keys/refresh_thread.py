@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import queue
-import threading
 import weakref
 from contextlib import suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Final, Protocol
 
 from entra_guard._common.logs import get_logger
+from entra_guard._common.threads import start_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from queue import SimpleQueue
 
 log: Final = get_logger("entra_guard.keys")
@@ -29,21 +30,22 @@ class Kept(Protocol):
         ...
 
 
-def start_refresh_thread(kept: Kept) -> SimpleQueue[None]:
-    """Start the thread. Where none can be started, readers must do without: they look after things too.
+def new_refresh_thread(kept: Kept) -> tuple[SimpleQueue[None], Callable[[], None]]:
+    """Return what wakes the thread, and the function that starts it.
 
-    Returns:
-        What wakes the thread, so that it looks after `kept`, or ends once that is gone. The collector may
-        run in this very thread: an event's lock, held while it waits, would have it wait for itself.
+    The thread runs `kept`'s tasks when it is woken, and ends once `kept` is garbage-collected. The collector
+    may run in this very thread: with an event it could wait for a lock that it holds itself.
     """
     wake: SimpleQueue[None] = queue.SimpleQueue()  # gevent replaces it: look it up now
     reference = weakref.ref(kept, lambda _gone: wake.put(None))
-    thread = threading.Thread(target=_keep, args=(reference, wake), name="entra_guard keeper", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:  # too many threads, or the interpreter is about to end
-        log.warning("no thread for the background refresh, which requests must start: %s", error)
-    return wake
+
+    def start() -> None:
+        try:
+            start_thread(_keep, reference, wake, name="entra_guard keeper")
+        except RuntimeError as error:  # too many threads, or the interpreter exits
+            log.warning("no background refresh of keys, requests refresh them: %s", error)
+
+    return wake, start
 
 
 def _keep(reference: weakref.ref[Kept], wake: SimpleQueue[None]) -> None:

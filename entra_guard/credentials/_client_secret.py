@@ -107,6 +107,6 @@ def check_secret(secret: object) -> None:
         )
     if not secret.isprintable():
         raise ConfigurationError(
-            "client_secret contains a byte order mark or control characters: save its file as plain ASCII, or "
+            "client_secret contains a byte order mark or control characters: save its file as ASCII, or "
             "pass the file's pathlib.Path"
         )

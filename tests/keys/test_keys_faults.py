@@ -5,12 +5,9 @@ from __future__ import annotations
 import gc
 import itertools
 import logging
-import subprocess
-import sys
 import threading
 import time
 import tracemalloc
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -25,7 +22,6 @@ from entra_guard import FetchError, KeySettings
 from entra_guard._common.lru import LRUCache
 from entra_guard._validation.active_keys import ActiveKeys
 from entra_guard._validation.issuer import Issuer
-from entra_guard.emulator import Emulator
 
 if TYPE_CHECKING:
     from entra_guard import Guard
@@ -621,7 +617,7 @@ def test_whatever_strangers_send_the_fetches_stay_within_the_budget(steps: list[
     office.close()
 
 
-# --- order, cancellation, threads, forks, clocks -----------------------------------------------------
+# --- order, cancellation, threads, clocks -----------------------------------------------------
 
 
 def test_a_round_that_does_not_end_is_given_up_and_its_late_answer_discarded(
@@ -720,43 +716,6 @@ def test_a_loop_that_has_ended_while_its_task_waited_harms_nobody(office: Office
     office.gate.release()
     settle(guard)
     assert World("sync").ask(guard, office.token()).status == 200
-
-
-FORKING = Path(__file__).with_name("forking.py")
-
-
-def test_children_that_are_forked_after_the_first_use_fetch_and_verify_for_themselves() -> None:
-    with Emulator() as entra:
-        api = entra.register_app("Orders", app_roles=["Orders.Read"])
-        command = [sys.executable, str(FORKING), entra.url, entra.tenant_id, api.client_id]
-        run = subprocess.run(
-            command,
-            input=entra.issue_token(api, roles=["Orders.Read"]),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    assert (run.returncode, run.stdout.splitlines()) == (
-        0,
-        ["both accepted, a keeper of its own: True"] * 3,
-    ), run.stderr
-
-
-@pytest.mark.parametrize("delay", [0.0, 0.006, 0.01, 0.05, 0.1, 0.2])
-def test_a_child_that_is_forked_while_the_first_round_is_under_way_fetches_for_itself(delay: float) -> None:
-    with Emulator() as entra:
-        api = entra.register_app("Orders", app_roles=["Orders.Read"])
-        program = Path(__file__).with_name("forking_early.py")
-        run = subprocess.run(
-            [sys.executable, str(program), entra.url, entra.tenant_id, api.client_id, str(delay)],
-            input=entra.issue_token(api, roles=["Orders.Read"]),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    assert (run.returncode, run.stdout) == (0, "accepted\n"), run.stderr
 
 
 def test_jumps_of_the_wall_clock_age_no_key(office: Office, world: World) -> None:

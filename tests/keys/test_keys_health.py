@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from keys_office import HOUR, Office, World, settle, until
 
 from entra_guard._keys import refresh_thread
-from entra_guard._keys.refresh_thread import start_refresh_thread
+from entra_guard._keys.refresh_thread import new_refresh_thread
 
 if TYPE_CHECKING:
     import pytest
@@ -209,7 +209,8 @@ def test_a_guard_that_is_collected_by_its_own_keeper_does_not_stop_it(
     real = threading.Condition._is_owned  # type: ignore[attr-defined]
     monkeypatch.setattr(threading.Condition, "_is_owned", owned)
     before = keepers()
-    start_refresh_thread(Kept())
+    _wake, start = new_refresh_thread(Kept())
+    start()
     until(lambda: len(thread) > 3)
     gc.collect()
     until(lambda: set(keepers()) <= set(before))
@@ -251,7 +252,8 @@ def test_a_stumble_is_logged_and_the_next_visit_comes(
 ) -> None:
     monkeypatch.setattr(refresh_thread, "_AFTER_A_STUMBLE", 0.001)
     kept = Stumbling()
-    wake = start_refresh_thread(kept)
+    wake, start = new_refresh_thread(kept)
+    start()
     until(lambda: kept.visits == 2)
     assert "stumbled, and goes on" in caplog.text
     wake.put(None)

@@ -14,7 +14,7 @@ from entra_guard import FetchError, Guard, KeySettings
 from entra_guard._common.http import get_json
 from entra_guard._keys import manager
 from entra_guard._keys.fetch import fetch
-from entra_guard._keys.refresh_thread import start_refresh_thread
+from entra_guard._keys.refresh_thread import new_refresh_thread
 from entra_guard._keys.refresh_wait import RefreshWait
 
 if TYPE_CHECKING:
@@ -191,7 +191,8 @@ def test_a_keeper_that_sleeps_for_an_hour_ends_at_once_with_what_it_kept() -> No
 
     before = set(threading.enumerate())
     kept = Kept()
-    start_refresh_thread(kept)
+    _wake, start = new_refresh_thread(kept)
+    start()
     until(lambda: Kept.visits)
     [keeper] = [thread for thread in set(threading.enumerate()) - before if "keeper" in thread.name]
     del kept

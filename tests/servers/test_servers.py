@@ -32,6 +32,7 @@ class Server:
     workers: int = 1
     loop: str = ""
     used_before_fork: bool = False
+    https: bool = False
 
 
 SERVERS = {
@@ -55,6 +56,16 @@ SERVERS = {
         workers=2,
         loop="asyncio",
         used_before_fork=True,
+    ),
+    "gunicorn, gevent": Server("gunicorn served:wsgi -b fd://{fd} -w 2 -k gevent", workers=2, https=True),
+    "gunicorn, gevent, built before the fork": Server(
+        "gunicorn served:wsgi -b fd://{fd} -w 2 -k gevent --preload", workers=2, https=True
+    ),
+    "gunicorn, gevent, used before the fork": Server(
+        "gunicorn served:wsgi -b fd://{fd} -w 2 -k gevent --preload",
+        workers=2,
+        used_before_fork=True,
+        https=True,
     ),
 }
 
@@ -89,7 +100,7 @@ def served(server: Server, environ: dict[str, str]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def entra() -> Iterator[Emulator]:
-    with Emulator(seed=3) as entra:
+    with Emulator(seed=3, https=True) as entra:
         yield entra
 
 
@@ -120,11 +131,13 @@ def test_every_worker_serves_keeps_its_keys_in_an_outage_and_follows_a_rotation(
     name: str, entra: Emulator, api: AppRegistration
 ) -> None:
     server = SERVERS[name]
-    token = entra.issue_token(api, roles=["Orders.Read"])
+    base = str(entra.https_url if server.https else entra.url)
+    token = entra.issue_token(api, roles=["Orders.Read"], base_url=base)
     environ = {
         "ENTRA_GUARD_TENANT": entra.tenant_id,
         "ENTRA_GUARD_AUDIENCE": api.client_id,
-        "ENTRA_GUARD_AUTHORITY": entra.url,
+        "ENTRA_GUARD_AUTHORITY": base,
+        "SSL_CERT_FILE": str(entra.ca_bundle),
     }
     if server.used_before_fork:
         environ["FIRST_TOKEN"] = token
@@ -137,9 +150,17 @@ def test_every_worker_serves_keeps_its_keys_in_an_outage_and_follows_a_rotation(
         assert entra.count("keys") == (1 if server.used_before_fork else server.workers)
 
         entra.rotate_keys(overlap=False)
-        assert ask_all_workers(url, entra.issue_token(api, roles=["Orders.Read"]), server.workers) == pids
+        assert (
+            ask_all_workers(url, entra.issue_token(api, roles=["Orders.Read"], base_url=base), server.workers)
+            == pids
+        )
         assert ask(url, token).json()["reason"] == "unknown_key"
-        assert ask(url, entra.issue_token(api, preset="forged")).status_code == 401
+        assert ask(url, entra.issue_token(api, preset="forged", base_url=base)).status_code == 401
 
         with entra.failing("all", "503"):
-            assert ask_all_workers(url, entra.issue_token(api, roles=["Orders.Read"]), server.workers) == pids
+            assert (
+                ask_all_workers(
+                    url, entra.issue_token(api, roles=["Orders.Read"], base_url=base), server.workers
+                )
+                == pids
+            )
