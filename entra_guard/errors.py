@@ -211,7 +211,7 @@ class AccessError(EntraGuardError):
 
         Example:
             >>> InvalidTokenError("expired", {"expired_for_seconds": 90}).report()
-            "expired: The token's lifetime is over. (expired_for_seconds=90) The client must ..."
+            "expired: The token has expired. (expired_for_seconds=90) The client must request ..."
         """
         facts = ", ".join(
             f"{escape(name)}={printable(value)}" for name, value in self.facts.items() if value or value == 0

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
+from itertools import product, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from entra_guard._common.guid import is_guid, is_tenant_id
+from entra_guard._common.utc import utc_text
 from entra_guard._validation.issuer import Issuer, fill
 from entra_guard._validation.openid_claims import OpenIdClaims
 from entra_guard.policy import GRAPH_AUDIENCES, PERSONAL_TENANT, TOKEN_VERSIONS
 
 if TYPE_CHECKING:
+    from entra_guard._validation.claims import Claims
     from entra_guard._validation.jwks import KeyOrigin
     from entra_guard._validation.openid_claims import AnyClaims
     from entra_guard.policy import Policy
@@ -131,9 +133,9 @@ def _kind(_policy: Policy, _issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, 
         return "invalid_claims" if app_id or claims.scp else "id_token"
     if claims.at_hash is not None or claims.c_hash is not None:
         return "id_token"
-    if claims.oid or not claims.is_app:
-        return "invalid_claims" if claims.idtyp == "app" and claims.scopes else ""
-    return "invalid_claims"
+    if _lacks_object_id(claims):
+        return "no_service_principal"
+    return "invalid_claims" if claims.idtyp == "app" and claims.scopes else ""
 
 
 def _permission(policy: Policy, issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, _now: float) -> str:
@@ -147,7 +149,7 @@ def _permission(policy: Policy, issuer: Issuer, claims: AnyClaims, _key: KeyOrig
 def _times_found(case: Case) -> dict[str, object]:
     claims = case.claims
     times = {"iat": claims.iat, "nbf": claims.nbf, "exp": claims.exp}
-    return {name: value if value >= 0 else None for name, value in times.items()}
+    return {name: utc_text(value) if value >= 0 else None for name, value in times.items()}
 
 
 def _issuer_expected(case: Case) -> str:
@@ -164,7 +166,7 @@ PRE_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "lifetime",
         _lifetime,
-        lambda case: f"nbf <= {case.now:.0f} < exp, {case.policy.leeway:g} s leeway",
+        lambda case: f"nbf <= {utc_text(case.now)} < exp, {case.policy.leeway:g} s leeway",
         _times_found,
     ),
     Check(
@@ -212,16 +214,27 @@ def _origin_words(issuer: str, cloud: str) -> str:
 def _kind_found(claims: AnyClaims) -> str:
     if claims.cnf is not None:
         return "a token bound to a key (cnf)"
-    if isinstance(claims, OpenIdClaims):
-        if why := claims.why_not_access_token:
-            return why
-    elif not claims.app_id:
-        return "a token without azp or appid" + ("" if claims.scp else ": an ID token")
-    elif claims.at_hash is not None or claims.c_hash is not None:
-        return "at_hash or c_hash: an ID token"
+    if fault := _kind_fault(claims):
+        return fault
     if claims.is_app is None:
         return "a token of a user or an application: it does not say which"
     return "an app-only token" if claims.is_app else "a token that acts for a user"
+
+
+def _kind_fault(claims: AnyClaims) -> str:
+    """Return why a token is not an access token, in words, or ''."""
+    if isinstance(claims, OpenIdClaims):
+        return claims.why_not_access_token
+    if not claims.app_id:
+        return "a token without azp or appid" + ("" if claims.scp else ": an ID token")
+    if claims.at_hash is not None or claims.c_hash is not None:
+        return "at_hash or c_hash: an ID token"
+    return "an app-only token without oid" if _lacks_object_id(claims) else ""
+
+
+def _lacks_object_id(claims: Claims) -> bool:
+    """Return whether an application without a service principal got the token; scp is of users only."""
+    return not claims.oid and (claims.is_app or not claims.scp)
 
 
 def _permission_expected(policy: Policy) -> str:
@@ -235,6 +248,39 @@ def _permission_found(claims: AnyClaims) -> str:
 
 
 def nearest_audience(policy: Policy, claims: AnyClaims) -> str:
-    """Return the accepted audience that a wrong one was probably meant to be, or ''."""
-    wanted = claims.aud if isinstance(claims.aud, str) else " ".join(claims.aud)
-    return next(iter(get_close_matches(wanted, sorted(policy.accepted), n=1)), "")
+    """Return the accepted audience that a wrong one was probably meant to be, or ''.
+
+    The audience may be any text: the comparison takes linear time, of a bounded part of it.
+    """
+    found = (claims.aud,) if isinstance(claims.aud, str) else claims.aud[:_MOST_COMPARED] or ("",)
+    accepted = sorted({name.rstrip("/") for name in policy.accepted})[:_MOST_COMPARED]
+    pairs = product(found, accepted)
+    different, _, nearest = min((*_difference(*pair), pair[1]) for pair in pairs)
+    return nearest if different <= _MOST_DIFFERENT else ""
+
+
+_MOST_COMPARED: Final = 5
+_LONGEST_COMPARED: Final = 200
+_MOST_DIFFERENT: Final = 4
+_OTHER: Final = 1000
+
+
+def _difference(found: str, accepted: str) -> tuple[int, int]:
+    """Return how many characters differ in one place (`_OTHER` if in several), and minus those before it.
+
+    Letter case does not count. A scheme, a slash at the end, '/.default' and a scope's name count as one.
+    """
+    one, other = found[:_LONGEST_COMPARED].lower(), accepted.lower()
+    begin = _common_length(one, other)
+    end = _common_length(one[begin:][::-1], other[begin:][::-1])
+    different = max(len(one), len(other)) - begin - end
+    if different <= _MOST_DIFFERENT < begin + end:
+        return different, -begin
+    one, other = one.partition("://")[2] or one, other.partition("://")[2] or other
+    is_same = one == other or one.startswith(f"{other.rstrip('/')}/")
+    return 1 if is_same else _OTHER, -begin
+
+
+def _common_length(one: str, other: str) -> int:
+    """Return how many characters at the beginning are the same."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

@@ -18,7 +18,10 @@ from entra_guard._common.strict_json import UNREADABLE, NotStrictJsonError, read
 from entra_guard.errors import AccessError, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entra_guard._validation.jwks import SigningKey
+    from entra_guard.errors import Facts
 
 MAX_TOKEN: Final = 16 * 1024
 _MAX_KID: Final = 128
@@ -28,6 +31,7 @@ _DIGEST: Final = SHA256()
 _PADDINGS: Final = {"RS256": PKCS1v15(), "PS256": PSS(mgf=MGF1(SHA256()), salt_length=PSS.DIGEST_LENGTH)}
 
 _b64decode: Final = pybase64.b64decode  # called by position: naming `validate` costs half as much again
+_QUOTES: Final = (b'"', b"'", b"`", b"<", b"%22", "\u201c".encode(), "\u201e".encode(), "\u00ab".encode())
 _DOT, _PLUS, _SLASH, _EQUALS = b".+/="
 
 # By length modulo 4: what to add, and which last characters leave no stray bits (RFC 4648 section 3.5).
@@ -65,10 +69,36 @@ def split(token: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     signing_input, _, signature = token.rpartition(b".")
     header, _, payload = signing_input.partition(b".")
     if not (header and payload) or _DOT in payload:
-        raise refusal("not_a_jwt", lambda: {"segments": token.count(b".") + 1, "bytes": len(token)})
+        raise _not_a_jwt(token, lambda: {"segments": token.count(b".") + 1, "bytes": len(token)})
     if _PLUS in token or _SLASH in token or _EQUALS in token:
-        raise refusal("not_a_jwt", {"found": "a character outside base64url"})
+        raise _not_a_jwt(token, {"found": "a character outside base64url"})
     return header, payload, signature, signing_input
+
+
+def _not_a_jwt(token: bytes, facts: Facts | Callable[[], Facts]) -> AccessError:
+    """Return the refusal of what is not a JWT; it says what the token is wrapped in, if it is."""
+    return _wrapped(token) or refusal("not_a_jwt", facts)
+
+
+def _wrapped(token: bytes) -> AccessError | None:
+    """Return the refusal of a token, or its first segment, in quotes, in JSON or after "Bearer"."""
+    if reason := why_wrapped(token):
+        return refusal(reason)
+    if token[:7].lower() == b"bearer ":
+        return refusal("not_a_jwt", {"found": "the word Bearer in front of the token"})
+    return None
+
+
+def why_wrapped(text: bytes) -> str:
+    """Return the reason for refusing text that holds a token in quotes or in JSON, or ''."""
+    if text.startswith((b"{", b"[{")):
+        return "token_in_json"
+    return "quoted_token" if text.startswith(_QUOTES) else ""
+
+
+def looks_like_jwt(text: bytes) -> bool:
+    """Return whether text has the form of a JWT: three segments, the first a JSON object in base64url."""
+    return text.startswith(b"ey") and text.count(b".") == 2 and not text.count(b" ")  # noqa: PLR2004
 
 
 def decode(segment: bytes) -> bytes:
@@ -96,6 +126,8 @@ def read_header(segment: bytes, algorithms: frozenset[str], *, kid_is_optional: 
         InvalidTokenError: not_a_jwt, algorithm_not_allowed, or id_token for a type that is not an access
             token's (RFC 9068 section 4; RFC 8725 section 3.11).
     """
+    if not segment.startswith(b"e") and (wrapped := _wrapped(segment)):  # a JSON object begins with 'e'
+        raise wrapped
     data, header, why = decode(segment), None, ""
     try:
         header = _read(data)

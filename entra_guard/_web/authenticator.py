@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from entra_guard._common.boundary import detach
+from entra_guard._validation.jws import looks_like_jwt, why_wrapped
 from entra_guard._web.public_paths import PublicPaths
 from entra_guard.errors import ConfigurationError, refusal
 from entra_guard.requirement import Requirement
@@ -14,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from entra_guard._combined_guard import CombinedGuard
+    from entra_guard.errors import AccessError
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
 
 _NO_TOKENS: Final = frozenset({b"null", b"undefined", b"none", b"nil", b"[object object]"})
 _LONGEST_NO_TOKEN: Final = max(map(len, _NO_TOKENS))
+_ALMOST_BEARER: Final = frozenset({b"bearer:", b"bearer,", b"bearer=", b"authorization:", b"jwt"})
 _SCHEMES: Final = frozenset(
     {b"basic", b"digest", b"negotiate", b"ntlm", b"pop", b"dpop", b"mtls_pop", b"token"}
 )
@@ -43,23 +47,36 @@ def bearer_token(values: Sequence[bytes]) -> bytes:
             raise refusal(
                 "malformed_authorization", {"found": f"the word {token.lower().decode()} as a token"}
             )
-    raise (
-        refusal("malformed_authorization", {"found": _shape(values)}) if values else refusal("missing_token")
-    )
+    raise _malformed(values) if values else refusal("missing_token")
 
 
-def _shape(values: Sequence[bytes]) -> str:
-    """Describe the headers without quoting what may be a token or a password."""
+def _malformed(values: Sequence[bytes]) -> AccessError:
+    """Return the refusal of headers that are not 'Bearer' and one token."""
     if len(values) > 1:
-        return f"{len(values)} Authorization headers"
-    words = values[0].split()
+        return refusal("malformed_authorization", {"found": f"{len(values)} Authorization headers"})
+    value = values[0].strip()
+    scheme, _, rest = value.partition(b" ")
+    if reason := why_wrapped(rest.lstrip() if scheme.lower() == b"bearer" else value):
+        return refusal(reason)
+    if looks_like_jwt(value):
+        return refusal("missing_bearer")
+    return refusal("malformed_authorization", {"found": _shape(value)})
+
+
+def _shape(value: bytes) -> str:
+    """Return what a header looks like, without quoting what may be a token or a password."""
+    words = value.split()
     if not words:
         return "an empty header"
     scheme = words[0].lower()
     if scheme in _SCHEMES:
         return f"the scheme {scheme.decode()}"
+    if scheme in _ALMOST_BEARER:
+        return f"{scheme.decode()!r} in place of 'Bearer' and a space"
     if scheme != b"bearer":
-        return f"{len(words)} words, the first is no known scheme"
+        return f"{len(words)} words, the first is not a known scheme"
+    if len(words) > 1 and words[1].lower() == b"bearer":
+        return "the word Bearer twice"
     return "Bearer without a token" if len(words) == 1 else f"Bearer and {len(words) - 1} words"
 
 
@@ -162,7 +179,24 @@ class RequestAuthenticator:
 
 
 def health_answer(guard: Guard | CombinedGuard) -> tuple[int, dict[str, str], bytes]:
-    """Answer a readiness probe: 200 or 503, headers, and the guard's health as JSON."""
+    """Return the response to a readiness probe: 200 or 503, headers, and a part of the health as JSON.
+
+    Probes are public, so the body names no host: not the issuer's, not a proxy's. `guard.health()` has all.
+    """
     health = guard.health()
     headers = {"content-type": "application/json", "cache-control": "no-store"}
-    return 200 if health.ready else 503, headers, json.dumps(health.as_dict()).encode()
+    body = {
+        "status": health.status,
+        "kids": health.kids,
+        "age_seconds": None if health.age is None else round(health.age),
+        "generation": health.generation,
+        "failures": health.failures,
+        "refused": health.refused,
+        "failed_step": " ".join(_STEPS.findall(health.last_error)),
+        "next_attempt_seconds": round(health.next_attempt),
+    }
+    return 200 if health.ready else 503, headers, json.dumps(body).encode()
+
+
+_STEPS: Final = re.compile(r"(?:(?<=^)|(?<=; ))(dns|connect|proxy|tls|timeout|http|content)(?=: )")
+"""The steps of `FetchError`, where its text begins; those of several guards are joined with '; '."""

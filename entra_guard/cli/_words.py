@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from entra_guard import Step
 
-_SECONDS: Final = re.compile(r"\b\d{9,11}\b")
+_TIME: Final = re.compile(r"\b\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)Z")
 _UNITS: Final = ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -32,8 +32,8 @@ def moment(seconds: float) -> str:
 
 
 def timed(text: str) -> str:
-    """Write every number of seconds since the epoch in a text as a time of day, in UTC."""
-    return _SECONDS.sub(lambda found: f"{dt.datetime.fromtimestamp(int(found[0]), dt.UTC):%H:%M:%S}", text)
+    """Shorten every time in a text to the time of day, in UTC."""
+    return _TIME.sub(r"\1", text)
 
 
 def length(seconds: float) -> str:

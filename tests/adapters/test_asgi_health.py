@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from entra_guard import AccessError, Guard
 from entra_guard.asgi import GuardMiddleware, health_app
 
 if TYPE_CHECKING:
@@ -46,10 +49,29 @@ def test_it_is_mounted_on_a_public_path(office: Entra) -> None:
     told = TestClient(app).get("/readyz").json()
     assert told["status"] == "ok"
     assert set(told) == {
-        "status", "issuer", "kids", "age", "generation", "failures", "refused", "last_error", "next_attempt",
+        "status", "kids", "age_seconds", "generation", "failures", "refused", "failed_step", "next_attempt_seconds",
     }  # fmt: skip
 
 
 def test_it_is_no_websocket(office: Entra) -> None:
     with pytest.raises(WebSocketDisconnect):
         TestClient(health_app(office.guard())).websocket_connect("/").__enter__()
+
+
+def test_the_public_body_names_no_host_and_no_clock(office: Entra) -> None:
+    proxied = Guard(
+        tenant=office.tenant_id,
+        audience=office.api.client_id,
+        authority="https://login.internal.example",
+        proxy="http://user:password@proxy.internal.example:9",
+    )
+    for guard in (proxied, proxied | office.guard()):
+        with suppress(AccessError):
+            guard.verify(office.token())
+        text = ask_asgi(health_app(guard), "/", []).body.decode()
+        assert "internal" not in text
+        assert office.url not in text
+        body = json.loads(text)
+        assert body["failed_step"] in {"proxy", "dns", "connect", "timeout"}
+        assert all(abs(body[name] or 0) < 3600 for name in ("age_seconds", "next_attempt_seconds"))
+        assert "." not in str(body["next_attempt_seconds"])

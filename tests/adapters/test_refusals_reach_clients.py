@@ -414,7 +414,7 @@ class TestHandlersOfTheApplication:
         answer = ask_asgi(GuardMiddleware(app, guard=guard), "/admin", token)
         assert (answer.status, json.loads(answer.body)) == (
             403,
-            {"own": "The caller lacks a role that this operation needs."},
+            {"own": "The caller lacks a role that this operation requires."},
         )
         assert answer.challenge
 
@@ -444,7 +444,7 @@ class TestHandlersOfTheApplication:
         assert json.loads(answer.body) == {
             "code": 403,
             "name": "Forbidden",
-            "description": "The caller lacks a role that this operation needs.",
+            "description": "The caller lacks a role that this operation requires.",
         }
         assert answer.challenge
 

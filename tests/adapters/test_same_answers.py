@@ -32,7 +32,6 @@ HOSTILE_HEADERS: dict[str, list[bytes]] = {
     "the scheme and a space": [b"Bearer "],
     "another scheme": [b"Basic dXNlcjpwYXNzd29yZA=="],
     "an unknown scheme": [b"Token " + TOKEN],
-    "no scheme": [TOKEN],
     "two words": [b"Bearer " + TOKEN + b" " + TOKEN],
     "the scheme and spaces": [b"Bearer    "],
     "a tab": [b"Bearer\t" + TOKEN],
@@ -44,6 +43,29 @@ HOSTILE_HEADERS: dict[str, list[bytes]] = {
     "null": [b"Bearer null"],
     "undefined": [b"bearer undefined"],
     "an object": [b"Bearer [object Object]"],
+    "Bearer twice": [b"Bearer Bearer " + TOKEN],
+    "Bearer with a colon": [b"Bearer: " + TOKEN],
+}
+
+WRAPPED_TOKENS: dict[str, tuple[bytes, str]] = {
+    "without Bearer": (TOKEN, "missing_bearer"),
+    "without Bearer, with spaces": (b"  " + TOKEN + b" ", "missing_bearer"),
+    "in quotes": (b'Bearer "' + TOKEN + b'"', "quoted_token"),
+    "in single quotes": (b"Bearer '" + TOKEN + b"'", "quoted_token"),
+    "in a word processor's quotes": ("Bearer \u201c".encode() + TOKEN + "\u201d".encode(), "quoted_token"),
+    "as a placeholder": (b"Bearer <" + TOKEN + b">", "quoted_token"),
+    "in quotes without Bearer": (b'"' + TOKEN + b'"', "quoted_token"),
+    "all of it in quotes": (b'"Bearer ' + TOKEN + b'"', "quoted_token"),
+    "as compact JSON": (b'Bearer {"access_token":"' + TOKEN + b'"}', "token_in_json"),
+    "as a token endpoint's response": (
+        b'bearer {"token_type": "Bearer", "expires_in": 3599, "access_token": "' + TOKEN + b'"}',
+        "token_in_json",
+    ),
+    "as JSON with a URL": (
+        b'Bearer {"access_token":"' + TOKEN + b'","scope":"api://x/.default"}',
+        "token_in_json",
+    ),
+    "as JSON without Bearer": (b'{"access_token":"' + TOKEN + b'"}', "token_in_json"),
 }
 
 HOSTILE_TOKENS: dict[str, bytes] = {
@@ -113,12 +135,23 @@ def test_a_hostile_header_gets_the_same_answer_everywhere(door: Door, office: En
     assert door("/orders", headers) == expected(refusal(code))
 
 
+@pytest.mark.parametrize("what", WRAPPED_TOKENS)
+def test_what_a_token_is_wrapped_in_is_named(door: Door, office: Entra, what: str) -> None:
+    header, reason = WRAPPED_TOKENS[what]
+    assert door("/orders", [header.replace(TOKEN, office.token().encode())]) == expected(refusal(reason))
+
+
 @pytest.mark.parametrize("what", HOSTILE_TOKENS)
 def test_a_hostile_token_gets_the_same_answer_everywhere(door: Door, guard: Guard, what: str) -> None:
     token = HOSTILE_TOKENS[what]
     answer = door("/orders", [b"Bearer " + token])
     assert answer == expected(refusal_of(guard, token))
-    assert json.loads(answer.body)["reason"] in {"not_a_jwt", "token_too_large", "malformed_authorization"}
+    assert json.loads(answer.body)["reason"] in {
+        "not_a_jwt",
+        "token_too_large",
+        "malformed_authorization",
+        "quoted_token",
+    }
 
 
 REFUSED = sorted(PRESETS.keys() - {"v1", "v2", "group-overage", "guest", "cae", "agent-autonomous"})

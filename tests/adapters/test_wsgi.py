@@ -258,7 +258,7 @@ def test_the_whole_application_can_ask_for_a_role(guard: Guard, office: Entra) -
     assert ask_wsgi(door, "/", good(office, roles=["Orders.Read"])).status == 200
     assert ask_wsgi(door, "/", good(office)).challenge == (
         'Bearer error="insufficient_scope", '
-        'error_description="The caller lacks a role that this operation needs.", scope="Orders.Read"'
+        'error_description="The caller lacks a role that this operation requires.", scope="Orders.Read"'
     )
 
 

@@ -66,7 +66,7 @@ def test_a_refused_token_exits_with_1_and_tells_what_to_do(
     assert done.exit_code == 1
     assert "FAIL lifetime" in done.output
     assert "refused, 401: expired" in done.output
-    assert re.search("what to do +The client must ask for a new token", done.output)
+    assert re.search("what to do +The client must request a new token", done.output)
 
 
 def test_a_token_for_another_api_is_told_with_the_scope_to_request(

@@ -61,7 +61,7 @@ def test_a_time_is_told_by_how_far_off_it_is(seconds: float, text: str) -> None:
 
 def test_times_are_utc() -> None:
     assert moment(1767268800) == "2026-01-01 12:00:00 UTC"
-    assert timed("nbf <= 1767268800 < exp, 60 s leeway") == "nbf <= 12:00:00 < exp, 60 s leeway"
+    assert timed("nbf <= 2026-01-01T12:00:00Z < exp, 60 s leeway") == "nbf <= 12:00:00 < exp, 60 s leeway"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import Any
 
 import jwt
@@ -81,7 +83,15 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("a key of another cloud signed it", {"preset": "gov-cloud-key"}, {}, "key_of_other_cloud"),
     ("it is an ID token", {"preset": "id-token-as-access-token"}, {}, "id_token"),
     ("its client id is no GUID", {"claims": {"azp": "daemon"}}, {}, "invalid_claims"),
-    ("it is app-only and has no oid", {"claims": {"oid": None, "idtyp": "app"}}, {}, "invalid_claims"),
+    ("it is app-only and has no oid", {"claims": {"oid": None, "idtyp": "app"}}, {}, "no_service_principal"),
+    ("it has no oid, sub and idtyp", {"claims": {"oid": None, "sub": None}}, {}, "no_service_principal"),
+    ("it has no oid and permits nothing", {"claims": {"oid": None}, "roles": []}, {}, "no_service_principal"),
+    (
+        "it has no oid, and its client is allowed",
+        {"claims": {"oid": None}, "roles": []},
+        {"allowed_clients": [GUID]},
+        "no_service_principal",
+    ),
     (
         "it is app-only and has a scope",
         {"claims": {"idtyp": "app", "scp": "Orders.Read"}},
@@ -171,9 +181,9 @@ def _named(office, value):
 
 def test_every_reason_of_the_checklist_is_in_this_table():
     elsewhere = {
-        "missing_token", "malformed_authorization", "not_a_jwt", "missing_scope", "missing_role",
-        "app_token_required", "user_token_required", "caller_kind_unknown", "groups_overage", "groups_unavailable", "tenants_unavailable",
-        "keys_unavailable",
+        "missing_token", "missing_bearer", "malformed_authorization", "quoted_token", "token_in_json", "not_a_jwt",
+        "missing_scope", "missing_role", "app_token_required", "user_token_required", "caller_kind_unknown",
+        "groups_overage", "groups_unavailable", "tenants_unavailable", "keys_unavailable",
     }  # fmt: skip
     assert {row[3] for row in REFUSED} | elsewhere == set(REASONS)
 
@@ -213,6 +223,38 @@ def test_explain_tells_what_else_is_wrong_past_the_first_failure(office):
     assert failed == {"lifetime", "audience"}
 
 
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ('"{}"', "quoted_token"),
+        ("'{}'", "quoted_token"),
+        ('{{"access_token": "{}"}}', "token_in_json"),
+        ("Bearer {}", "not_a_jwt"),
+    ],
+)
+def test_what_a_token_is_wrapped_in_is_named(office, verify, token, reason):
+    with pytest.raises(AccessError) as caught:
+        verify(office.guard(), token.format(office.token()))
+    assert caught.value.reason == reason
+    assert office.guard().explain(token.format(office.token())).reason == reason
+
+
+def test_bearer_in_front_of_a_token_is_named(office):
+    with pytest.raises(AccessError) as caught:
+        office.guard().verify(f"Bearer {office.token()}")
+    assert caught.value.facts["found"] == "the word Bearer in front of the token"
+
+
+def test_times_are_reported_as_people_read_them(office):
+    soon = {"claims": {"iat": int(time.time()) + 7200}}
+    for wishes in ({"preset": "expired"}, {"preset": "not-yet-valid"}, soon):
+        with pytest.raises(AccessError) as caught:
+            office.guard().verify(office.token(**wishes))
+        assert not re.search(r"\b\d{10}\b", caught.value.report())
+        assert re.search(r"exp[^,]* \\?\"?20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", caught.value.report())
+        assert not re.search(r"\b\d{10}\b", str(office.guard().explain(office.token(**wishes))))
+
+
 def test_a_wrong_audience_is_told_with_the_scope_to_request(office):
     with pytest.raises(AccessError) as caught:
         office.guard().verify(office.token(version=1, claims={"aud": f"api:/{office.api.client_id}"}))
@@ -220,10 +262,48 @@ def test_a_wrong_audience_is_told_with_the_scope_to_request(office):
     assert caught.value.facts["request_scope"] == f"api://{office.api.client_id}/.default"
 
 
+@pytest.mark.parametrize(
+    ("found", "nearest"),
+    [
+        ("api:/{id}", "api://{id}"),
+        ("API://{id}", "api://{id}"),
+        ("api://{id}/.default", "api://{id}"),
+        ("api://{id}/Orders.Read", "api://{id}"),
+        ("https://{id}", "{id}"),
+        ("{id}x", "{id}"),
+        ("api://another", ""),
+        ("", ""),
+        ("x" * 11_000, ""),
+        ("api://{id}" + "/" * 10_000, "api://{id}"),
+    ],
+)
+def test_the_nearest_audience_is_named(office, found, nearest):
+    name = office.api.client_id
+    for aud in (found.format(id=name), ["api://another", found.format(id=name)]):
+        with pytest.raises(AccessError) as caught:
+            office.guard().verify(office.token(claims={"aud": aud}))
+        assert caught.value.facts.get("nearest", "") == nearest.format(id=name)
+
+
+def test_an_audience_list_costs_a_bounded_number_of_comparisons(office, monkeypatch):
+    from entra_guard._validation import checklist
+
+    compared = []
+    count = checklist._common_length
+    monkeypatch.setattr(
+        checklist, "_common_length", lambda *pair: compared.append(max(map(len, pair))) or count(*pair)
+    )
+    near = [f"api://{office.api.client_id[:-8]}{number:08d}" for number in range(200)]
+    with pytest.raises(AccessError) as caught:
+        office.guard().verify(office.token(claims={"aud": near}))
+    assert caught.value.facts["nearest"] == ""
+    assert len(compared) <= 100
+    assert max(compared) <= 200
+
+
 @pytest.mark.parametrize("ahead", [-3600, 0, 7200])
 def test_a_token_out_of_its_time_is_told_with_entras_clock_beside_ours(ahead):
     """A host whose clock is wrong refuses good tokens: the refusal says so."""
-    import time
 
     import httpx
 
