@@ -1,11 +1,10 @@
-"""The embedded Microsoft Entra ID: directory, token endpoint and keys, on loopback and breakable at will.
+"""The Microsoft Entra ID emulator: directory, token endpoint, keys and Graph, on loopback, with faults.
 
-It stands aside from the guard on purpose: it imports nothing of it, so that one mistake cannot hide on
-both sides.
+It imports nothing of the rest of the package, so that one mistake cannot hide on both sides.
 """
 
-from entra_guard.emulator._directory.app_credentials import Secret
 from entra_guard.emulator._directory.client_certificates import GeneratedCertificate
+from entra_guard.emulator._directory.credentials import Secret
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._directory.samples import Samples
 from entra_guard.emulator._emulator import Emulator

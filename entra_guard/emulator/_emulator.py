@@ -1,35 +1,63 @@
-"""The emulator as people use it: registered in Python, asked in-process or over loopback sockets."""
+"""The emulator: one object with the methods that users call, composed of parts that work alone."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Self
 
-from entra_guard.emulator._http.server import LoopbackServer
-from entra_guard.emulator._http.tls import LocalAuthority
-from entra_guard.emulator._request_handling import RequestHandling
-from entra_guard.emulator._store.store import IN_PROCESS
+from entra_guard.emulator._control import ControlApi
+from entra_guard.emulator._delegation import delegate_to
+from entra_guard.emulator._directory.consents import Consents
+from entra_guard.emulator._directory.credentials import CredentialRegistry
+from entra_guard.emulator._directory.lookup import Lookup
+from entra_guard.emulator._directory.managed_identities import ManagedIdentities
+from entra_guard.emulator._directory.registrations import Registrations
+from entra_guard.emulator._directory.samples import SampleApps
+from entra_guard.emulator._directory.service import DirectoryService
+from entra_guard.emulator._faults.injector import FaultInjector
+from entra_guard.emulator._faults.refused_ports import RefusedPorts
+from entra_guard.emulator._http.asgi import asgi_app
+from entra_guard.emulator._http.emulator_server import EmulatorServer
+from entra_guard.emulator._http.transport import InProcessTransport
+from entra_guard.emulator._oauth.user_actions import UserActions
+from entra_guard.emulator._request_handler import RequestHandler
+from entra_guard.emulator._request_log import RequestLog, RequestRecord
+from entra_guard.emulator._store.store import IN_PROCESS_URL, Store
+from entra_guard.emulator._tokens.issuer import TokenIssuer
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
+    from starlette.types import ASGIApp
 
-class Emulator(RequestHandling):
-    """Microsoft Entra ID in a few hundred kilobytes: for tests, demonstrations and work on the train.
+    from entra_guard.emulator._store.directory import Directory
+    from entra_guard.emulator._store.faults import Fault
+    from entra_guard.emulator._store.signing_keys import SigningKey
 
-    It is exact where a guard or a client library can tell, breakable where you want it, and reachable from
-    this machine only. Use it without sockets through `transport`, or as a context manager with real ones.
+
+class Emulator:
+    """Microsoft Entra ID for tests, demonstrations and work without a network.
+
+    It behaves like Entra wherever a guard or a client library can notice, fails on request, and serves this
+    machine only. Use it without sockets through `transport`, or as a context manager with sockets.
 
     Args:
-        seed: Makes every identifier and secret the same on every run.
-        clock: Gives the time in seconds since 1970.
-        https: Whether to serve https too, which MSAL and azure-identity insist on.
-        port: Of plain http; 0 takes a free one.
-        https_port: Of https; 0 takes a free one. Any other number switches https on.
-        state_dir: Where its certificate authority is kept between runs; by default each run makes one.
+        seed: Makes every identifier and secret the same on every run. Signing keys are not affected.
+        clock: Returns the time in seconds since 1970.
+        https: Serve https too, which MSAL and azure-identity require.
+        port: The http port; 0 selects a free one.
+        https_port: The https port; 0 selects a free one. Any other number enables https.
+        state_dir: Folder of its certificate authority; by default each start creates a temporary one.
+
+    Attributes:
+        store: The state and its clock.
+        directory_service: Registrations, users, consent and credentials.
+        token_issuer: Tokens and signing keys.
+        fault_injector: Faults.
+        request_handler: The responses to requests of every transport.
+        server: The sockets.
 
     Example:
         >>> with Emulator() as entra:
@@ -47,29 +75,74 @@ class Emulator(RequestHandling):
         https_port: int = 0,
         state_dir: Path | None = None,
     ) -> None:
-        super().__init__(seed=seed, clock=clock)
-        self._wants_https = https or https_port != 0
-        self._requested_ports = (port, https_port)
-        self._state_dir = state_dir
-        self._server: LoopbackServer | None = None
-        self._authority: LocalAuthority | None = None
-        self._refusing = False
+        self.store: Store = Store(seed=seed, clock=clock)
+        self.directory_service: DirectoryService = DirectoryService(self.store)
+        self.token_issuer: TokenIssuer = TokenIssuer(self.directory_service.lookup)
+        self.fault_injector: FaultInjector = FaultInjector(self.store)
+        self._log = RequestLog()
+        self._user_actions = UserActions(self.directory_service)
+        control = ControlApi(self.store, self.token_issuer, self.fault_injector, self._log)
+        self.request_handler: RequestHandler = RequestHandler(
+            self.directory_service, self.fault_injector, self._log, control
+        )
+        self.transport: InProcessTransport = InProcessTransport(self.request_handler.respond)
+        self.app: ASGIApp = asgi_app(self.request_handler.respond)
+        self.server: EmulatorServer = EmulatorServer(
+            self.app, https=https, port=port, https_port=https_port, state_dir=state_dir
+        )
+        self._ports = RefusedPorts(self.fault_injector, self.server)
 
     def __repr__(self) -> str:
         return f"<Emulator {self.url}, {len(self.directory.apps)} apps>"
+
+    # Server
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
 
+    def start(self) -> None:
+        """Serve on loopback until `stop`.
+
+        Raises:
+            RuntimeError: The emulator is already running.
+            OSError: A port is in use.
+            ImportError: uvicorn is not installed.
+        """
+        self.server.start()
+        self.store.base_url = self.server.url or IN_PROCESS_URL
+
+    def stop(self) -> None:
+        """Close every connection and the ports. Do nothing if the emulator is not running."""
+        self.store.base_url = IN_PROCESS_URL
+        self.server.stop()
+
+    @delegate_to(EmulatorServer.wait)
+    def wait(self) -> EmulatorServer:
+        return self.server
+
+    @property
+    def url(self) -> str:
+        """The base URL: of the running server, or a loopback name for `transport`."""
+        return self.store.base_url
+
+    @property
+    def https_url(self) -> str:
+        """The base URL over https.
+
+        Raises:
+            RuntimeError: https is not served: use `Emulator(https=True)`.
+        """
+        return self.server.https_url
+
     @property
     def tenant_id(self) -> str:
-        """The first tenant's id: Contoso's."""
+        """The id of the first tenant, Contoso."""
         return self.find_tenant().id
 
     @property
@@ -78,82 +151,229 @@ class Emulator(RequestHandling):
         return f"{self.url}/{self.tenant_id}"
 
     @property
-    def url(self) -> str:
-        """The base URL: of the server when it runs, or a loopback name for `transport`."""
-        return self._server.url if self._server else IN_PROCESS
-
-    @property
-    def https_url(self) -> str:
-        """The same over https.
-
-        Raises:
-            RuntimeError: It is not served: write `Emulator(https=True)`.
-        """
-        url = self._server.https_url if self._server else None
-        if url is None:
-            raise RuntimeError("https is not served: write Emulator(https=True) and start it.")
-        return url
-
-    @property
     def ca_bundle(self) -> Path:
-        """A file with the certificate authority of `https_url`, for `verify=` and the like."""
-        return self._local_authority().certificate
+        """A file with the certificate authority of `https_url`, for `verify=` and similar settings."""
+        return self.server.authority.certificate
 
     @property
     def combined_ca_bundle(self) -> Path:
-        """The same with the public authorities, to export as REQUESTS_CA_BUNDLE without breaking things."""
-        return self._local_authority().combined
+        """A file with this authority and the public ones, for REQUESTS_CA_BUNDLE and SSL_CERT_FILE."""
+        return self.server.authority.combined
 
-    def ssl_context(self) -> ssl.SSLContext:
-        """A client's context that trusts `https_url` and nothing else."""
-        return self._local_authority().client_context()
+    @delegate_to(EmulatorServer.ssl_context)
+    def ssl_context(self) -> EmulatorServer:
+        return self.server
 
-    def _local_authority(self) -> LocalAuthority:
-        if self._authority is None:
-            raise RuntimeError("https is not served: write Emulator(https=True) and start it.")
-        return self._authority
+    # State and clock
 
-    def start(self) -> None:
-        """Serve on loopback until `stop`.
+    @property
+    def directory(self) -> Directory:
+        """The current directory. It is immutable: every change replaces it."""
+        return self.store.directory
 
-        Raises:
-            RuntimeError: It is running already.
-            OSError: A port is taken.
-            ImportError: uvicorn is not installed.
-        """
-        if self._server is not None:
-            raise RuntimeError("The emulator is running already.")
-        if self._wants_https:
-            self._authority = (
-                LocalAuthority.kept_in(self._state_dir) if self._state_dir else LocalAuthority.create()
-            )
-        port, https_port = self._requested_ports
-        tls = self._authority.server_context() if self._authority else None
-        self._server = LoopbackServer(self.app, port=port, https_port=https_port, tls=tls)
-        self._server.start()
+    @delegate_to(Store.now)
+    def now(self) -> Store:
+        return self.store
 
-    def stop(self) -> None:
-        """Close every connection and the ports. Does nothing if it is not running."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.stop()
-        if self._authority is not None and self._state_dir is None:
-            self._authority.remove()
-        self._authority = None
+    @delegate_to(Store.freeze)
+    def freeze(self) -> Store:
+        return self.store
 
-    def faults_changed(self) -> None:
-        """Close the ports while a `refused` fault lasts, and open them again."""
-        now = time.monotonic()
-        lasting = [f for f in self.faults if f.how == "refused" and not f.ended(now)]
-        if self._server is None or bool(lasting) == self._refusing:
-            return
-        self._refusing = bool(lasting)
-        (self._server.refuse if lasting else self._server.accept)()
-        for fault in lasting:
-            if fault.until is not None:
-                self._server.later(fault.until - now, self.faults_changed)
+    @delegate_to(Store.advance)
+    def advance(self) -> Store:
+        return self.store
 
-    def wait(self) -> None:
-        """Block until `stop` is called from elsewhere, or Ctrl-C."""
-        if self._server is not None:
-            self._server.wait()
+    @delegate_to(Store.unfreeze)
+    def unfreeze(self) -> Store:
+        return self.store
+
+    @delegate_to(Store.snapshot)
+    def snapshot(self) -> Store:
+        return self.store
+
+    @delegate_to(Store.restore)
+    def restore(self) -> Store:
+        return self.store
+
+    @delegate_to(Store.reset)
+    def reset(self) -> Store:
+        return self.store
+
+    # Directory
+
+    @delegate_to(Lookup.find_tenant)
+    def find_tenant(self) -> Lookup:
+        return self.directory_service.lookup
+
+    @delegate_to(Lookup.find_app)
+    def find_app(self) -> Lookup:
+        return self.directory_service.lookup
+
+    @delegate_to(Lookup.find_user)
+    def find_user(self) -> Lookup:
+        return self.directory_service.lookup
+
+    @delegate_to(Registrations.add_tenant)
+    def add_tenant(self) -> Registrations:
+        return self.directory_service.registrations
+
+    @delegate_to(Registrations.register_app)
+    def register_app(self) -> Registrations:
+        return self.directory_service.registrations
+
+    @delegate_to(Registrations.update_app)
+    def update_app(self) -> Registrations:
+        return self.directory_service.registrations
+
+    @delegate_to(Registrations.remove_app)
+    def remove_app(self) -> Registrations:
+        return self.directory_service.registrations
+
+    @delegate_to(Registrations.add_user)
+    def add_user(self) -> Registrations:
+        return self.directory_service.registrations
+
+    @delegate_to(Registrations.add_group)
+    def add_group(self) -> Registrations:
+        return self.directory_service.registrations
+
+    @delegate_to(Consents.consent)
+    def consent(self) -> Consents:
+        return self.directory_service.consents
+
+    @delegate_to(Consents.grant)
+    def grant(self) -> Consents:
+        return self.directory_service.consents
+
+    @delegate_to(Consents.grant_delegated)
+    def grant_delegated(self) -> Consents:
+        return self.directory_service.consents
+
+    @delegate_to(Consents.assign)
+    def assign(self) -> Consents:
+        return self.directory_service.consents
+
+    @delegate_to(Consents.revoke)
+    def revoke(self) -> Consents:
+        return self.directory_service.consents
+
+    @delegate_to(CredentialRegistry.add_secret)
+    def add_secret(self) -> CredentialRegistry:
+        return self.directory_service.credentials
+
+    @delegate_to(CredentialRegistry.remove_secret)
+    def remove_secret(self) -> CredentialRegistry:
+        return self.directory_service.credentials
+
+    @delegate_to(CredentialRegistry.add_certificate)
+    def add_certificate(self) -> CredentialRegistry:
+        return self.directory_service.credentials
+
+    @delegate_to(CredentialRegistry.new_certificate)
+    def new_certificate(self) -> CredentialRegistry:
+        return self.directory_service.credentials
+
+    @delegate_to(CredentialRegistry.remove_certificate)
+    def remove_certificate(self) -> CredentialRegistry:
+        return self.directory_service.credentials
+
+    @delegate_to(CredentialRegistry.add_federated_credential)
+    def add_federated_credential(self) -> CredentialRegistry:
+        return self.directory_service.credentials
+
+    @delegate_to(ManagedIdentities.add_managed_identity)
+    def add_managed_identity(self) -> ManagedIdentities:
+        return self.directory_service.identities
+
+    @delegate_to(ManagedIdentities.managed_identity_environment)
+    def managed_identity_environment(self) -> ManagedIdentities:
+        return self.directory_service.identities
+
+    @delegate_to(SampleApps.add_samples)
+    def add_samples(self) -> SampleApps:
+        return self.directory_service.samples
+
+    @delegate_to(UserActions.sign_in)
+    def sign_in(self) -> UserActions:
+        return self._user_actions
+
+    @delegate_to(UserActions.approve_device)
+    def approve_device(self) -> UserActions:
+        return self._user_actions
+
+    # Tokens and keys
+
+    @delegate_to(TokenIssuer.issue_token)
+    def issue_token(self) -> TokenIssuer:
+        return self.token_issuer
+
+    @delegate_to(TokenIssuer.issue_raw)
+    def issue_raw(self) -> TokenIssuer:
+        return self.token_issuer
+
+    @property
+    def workload_issuer(self) -> str:
+        """An issuer other than Entra, for `add_federated_credential`: like a cluster's or a pipeline's."""
+        return self.token_issuer.workload_issuer
+
+    @delegate_to(TokenIssuer.workload_token)
+    def workload_token(self) -> TokenIssuer:
+        return self.token_issuer
+
+    @property
+    def signing_key(self) -> SigningKey:
+        """The key that signs the tokens of organisations now."""
+        return self.token_issuer.signing_key
+
+    @property
+    def keys(self) -> tuple[SigningKey, ...]:
+        """The published keys: the signing key first, those of other realms last."""
+        return self.token_issuer.keys
+
+    @delegate_to(TokenIssuer.rotate_keys)
+    def rotate_keys(self) -> TokenIssuer:
+        return self.token_issuer
+
+    @delegate_to(TokenIssuer.withdraw_key)
+    def withdraw_key(self) -> TokenIssuer:
+        return self.token_issuer
+
+    @delegate_to(TokenIssuer.add_signing_key)
+    def add_signing_key(self) -> TokenIssuer:
+        return self.token_issuer
+
+    # Faults and recorded requests
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults that are set."""
+        return self.fault_injector.faults
+
+    @delegate_to(FaultInjector.fail)
+    def fail(self) -> FaultInjector:
+        return self.fault_injector
+
+    @delegate_to(FaultInjector.fail_next)
+    def fail_next(self) -> FaultInjector:
+        return self.fault_injector
+
+    @delegate_to(FaultInjector.failing)
+    def failing(self) -> FaultInjector:
+        return self.fault_injector
+
+    @delegate_to(FaultInjector.clear_faults)
+    def clear_faults(self) -> FaultInjector:
+        return self.fault_injector
+
+    @property
+    def requests(self) -> tuple[RequestRecord, ...]:
+        """The last 10,000 requests that reached the emulator, oldest first."""
+        return self._log.requests
+
+    @delegate_to(RequestLog.count)
+    def count(self) -> RequestLog:
+        return self._log
+
+    @delegate_to(RequestLog.clear_requests)
+    def clear_requests(self) -> RequestLog:
+        return self._log

@@ -200,7 +200,7 @@ def test_left_running_a_misspelt_preset_is_told_with_all_there_are_and_nothing_i
     assert '"preset": "expired"' in commands
     assert "/#presets\n" in commands
     pasted = _pasted(commands.replace('"preset": "expired"', '"preset": "expird"'), tmp_path)
-    assert "There is no preset 'expird'. There are: expired, not-yet-valid" in pasted.stderr
+    assert "There is no preset 'expird'. Use one of: expired, not-yet-valid" in pasted.stderr
     assert [line for line in pasted.stdout.splitlines() if line.startswith("HTTP/")] == ["HTTP/1.1 200 OK"]
 
 

@@ -105,7 +105,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         done = CliRunner().invoke(group, ["emulator", "--port", port, "--state-dir", str(tmp_path)])
     assert done.exit_code == 1
-    assert done.output == f"Error: Port {port} on 127.0.0.1 is taken: choose another, or 0 for any.\n"
+    assert done.output == f"Error: Port {port} on 127.0.0.1 is in use: choose another, or 0 for a free one.\n"
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:

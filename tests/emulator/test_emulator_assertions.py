@@ -243,14 +243,14 @@ def test_certificates_are_registered_as_pem_text_pem_or_der(
     ]
     assert {stored.der for stored in kept} == {der}
     for nonsense in (b"nonsense", "-----BEGIN CERTIFICATE-----\nnonsense", b""):
-        with pytest.raises(ValueError, match="That is no certificate"):
+        with pytest.raises(ValueError, match="This is not a certificate"):
             office.entra.add_certificate(office.api, nonsense)
 
 
 def test_no_repr_shows_a_private_key_and_the_file_is_for_this_user_only(
     office: Office, certificate: GeneratedCertificate, tmp_path: Any
 ) -> None:
-    assert "PRIVATE" not in f"{certificate!r}{office.entra.state!r}"
+    assert "PRIVATE" not in f"{certificate!r}{office.entra.store.state!r}"
     path = certificate.write(tmp_path / "client.pem")
     assert path.stat().st_mode & 0o077 == 0
     assert path.read_bytes() == certificate.pem
@@ -341,9 +341,9 @@ def test_an_app_has_at_most_twenty_federated_credentials_and_each_is_its_own(ent
             )
     for number in range(20):
         entra.add_federated_credential(app, "https://i.example", f"s{number}")
-    with pytest.raises(RegistrationError, match="20 federated credentials already"):
+    with pytest.raises(RegistrationError, match="already has 20 federated credentials"):
         entra.add_federated_credential(app, "https://i.example", "s20")
     other = entra.register_app("Other")
     entra.add_federated_credential(other, "https://i.example", "s")
-    with pytest.raises(RegistrationError, match="that issuer and subject already"):
+    with pytest.raises(RegistrationError, match="already has a federated credential for"):
         entra.add_federated_credential(other, "https://i.example", "s")

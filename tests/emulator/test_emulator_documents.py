@@ -207,7 +207,7 @@ def test_instance_discovery_refuses_a_foreign_host(office: Office) -> None:
 def test_a_host_that_is_not_this_machine_is_refused(office: Office, host: str) -> None:
     response = office.web.get(f"/common/{V2}", headers={"host": host})
     assert response.status_code == 421
-    assert "loopback" in response.json()["error"]
+    assert "this machine only" in response.json()["error"]
 
 
 def test_a_path_that_leads_nowhere_says_so(office: Office) -> None:

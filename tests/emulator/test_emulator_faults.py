@@ -209,8 +209,8 @@ def test_the_token_endpoint_fails_in_its_own_words(
 @pytest.mark.parametrize(
     ("target", "how", "options", "words"),
     [
-        ("key", "500", {}, "There are: configuration, keys, token"),
-        ("keys", "502", {}, "There are: 500, 503"),
+        ("key", "500", {}, "Use one of: configuration, keys, token"),
+        ("keys", "502", {}, "Use one of: 500, 503"),
         ("keys", "500", {"times": 0}, "at least 1"),
         ("keys", "500", {"probability": 2}, "at most 1"),
     ],
@@ -293,7 +293,7 @@ def test_the_control_interface_does_what_python_does(office: Office) -> None:
 @pytest.mark.parametrize(
     ("request_", "status", "words"),
     [
-        ({"method": "GET", "url": "nothing"}, 404, "There is only: POST token"),
+        ({"method": "GET", "url": "nothing"}, 404, "Use one of: POST /_emu/token"),
         ({"method": "POST", "url": "reset", "content": "{}"}, 415, "Content-Type"),
         ({"method": "POST", "url": "token", "json": []}, 400, "JSON object"),
         ({"method": "POST", "url": "token", "json": {"client": "nobody"}}, 400, "There is no app"),

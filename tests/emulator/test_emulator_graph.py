@@ -325,9 +325,9 @@ def test_a_registration_is_changed_in_the_parts_that_are_sent(office: Office) ->
     [
         ("POST", "/applications", {}, "displayName"),
         ("POST", "/applications", [], "JSON request payload"),
-        ("POST", "/applications", {"displayName": "x", "appRoles": [{}]}, "cannot be read"),
+        ("POST", "/applications", {"displayName": "x", "appRoles": [{}]}, "is malformed"),
         ("POST", "/applications", {"displayName": "x", "api": 7}, "'api' must be an object"),
-        ("POST", "/applications", {"displayName": "x", "signInAudience": "Everyone"}, "is none of"),
+        ("POST", "/applications", {"displayName": "x", "signInAudience": "Everyone"}, "use one of"),
         (
             "PATCH",
             "/applications/{app}",
@@ -335,7 +335,7 @@ def test_a_registration_is_changed_in_the_parts_that_are_sent(office: Office) ->
             "Verified",
         ),
         ("PATCH", "/applications/{app}", {"keyCredentials": ["x"]}, "list of objects"),
-        ("PATCH", "/applications/{app}", {"keyCredentials": [{"key": "AAAA"}]}, "no certificate"),
+        ("PATCH", "/applications/{app}", {"keyCredentials": [{"key": "AAAA"}]}, "not a certificate"),
         ("POST", "/applications/{app}/addPassword", {"passwordCredential": 7}, "must be an object"),
         (
             "POST",

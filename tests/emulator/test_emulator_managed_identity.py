@@ -102,7 +102,7 @@ def test_app_service_wants_its_header(office: Office) -> None:
         )
         assert response.status_code == status
     assert environment == office.entra.managed_identity_environment("container-apps")
-    assert environment["IDENTITY_HEADER"] not in repr(office.entra.state)
+    assert environment["IDENTITY_HEADER"] not in repr(office.entra.store.state)
 
 
 def test_arc_wants_proof_that_a_file_can_be_read(office: Office, tmp_path: Path) -> None:

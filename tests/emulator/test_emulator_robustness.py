@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entra_guard.emulator import CONTOSO, FABRIKAM, GRAPH, Emulator
-from entra_guard.emulator._graph.endpoints import _endpoints
+from entra_guard.emulator._graph.endpoints import all_endpoints
 from entra_guard.emulator._http.messages import Request
 from entra_guard.emulator._oauth.token_endpoint import GRANTS
 from entra_guard.emulator._routes import ROUTES
@@ -115,7 +115,7 @@ def test_no_form_or_query_breaks_it(
     chosen = data.draw(st.lists(st.sampled_from(sorted(names)), unique=True, max_size=12))
     fields = {name: data.draw(st.sampled_from(names[name]) | st.text(max_size=12)) for name in chosen}
     before = entra.snapshot()
-    response = entra.answer(
+    response = entra.request_handler.respond(
         Request(
             method="GET" if route.method == "*" else route.method,
             scheme="http",
@@ -136,14 +136,14 @@ def test_no_form_or_query_breaks_it(
 @given(data=st.data())
 def test_no_json_breaks_graph(known: tuple[Emulator, Any], data: st.DataObject) -> None:
     entra, names = known
-    endpoint = data.draw(st.sampled_from(_endpoints()))
+    endpoint = data.draw(st.sampled_from(all_endpoints()))
     app = entra.find_app(names["client_id"][0])
     objects = [app.object_id, app.service_principal_id, app.client_id, names["user"][0], "x"]
     path = PLACEHOLDER.sub(lambda _: data.draw(st.sampled_from(objects)), endpoint.full_path)
     body = data.draw(st.dictionaries(st.sampled_from(GRAPH_NAMES) | st.text(max_size=4), JSON, max_size=6))
     token = entra.issue_token(app, audience=GRAPH, roles=endpoint.roles)
     before = entra.snapshot()
-    response = entra.answer(
+    response = entra.request_handler.respond(
         Request(
             method=endpoint.method,
             scheme="http",
@@ -165,7 +165,7 @@ def test_no_json_breaks_graph(known: tuple[Emulator, Any], data: st.DataObject) 
 def test_no_method_path_or_host_breaks_it(method: str, path: str, host: str) -> None:
     entra = Emulator()
     for where in ("localhost", host):
-        assert entra.answer(Request(method, "http", where, f"/{path}")).response.status < 500
+        assert entra.request_handler.respond(Request(method, "http", where, f"/{path}")).response.status < 500
 
 
 @given(
@@ -183,4 +183,4 @@ def test_no_json_breaks_the_control_interface(body: Any, path: str) -> None:
         headers={"content-type": "application/json"},
         body=json.dumps(body).encode(),
     )
-    assert entra.answer(request).response.status < 500
+    assert entra.request_handler.respond(request).response.status < 500

@@ -395,14 +395,14 @@ def test_a_pages_refresh_token_lives_a_day_however_often_it_is_used(
 
 def test_nobodys_code_or_refresh_token_is_in_the_state(office: Office, desktop: Any) -> None:
     code = office.entra.sign_in(desktop[0], scope=scope(office))
-    assert code not in repr(office.entra.state)
-    assert desktop[1] not in repr(office.entra.state)
+    assert code not in repr(office.entra.store.state)
+    assert desktop[1] not in repr(office.entra.store.state)
 
 
 def test_a_disabled_user_gets_nothing(office: Office, desktop: Any) -> None:
     from dataclasses import replace
 
-    office.entra.put(users=replace(office.entra.find_user("alice"), enabled=False))
+    office.entra.store.upsert(users=replace(office.entra.find_user("alice"), enabled=False))
     assert refresh(office, *desktop).json()["error_codes"] == [50057]
 
 

@@ -285,7 +285,7 @@ def test_graph_verifies_its_tokens_by_the_hash_of_the_nonce(office: Office) -> N
 
 
 def test_an_unknown_preset_lists_the_known_ones(office: Office) -> None:
-    with pytest.raises(LookupError, match="There are: expired, not-yet-valid"):
+    with pytest.raises(LookupError, match="Use one of: expired, not-yet-valid"):
         office.entra.issue_token(office.api, preset="perfect")
 
 

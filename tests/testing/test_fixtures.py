@@ -138,7 +138,7 @@ def test_tokens_say_what_is_asked(entra: Entra, entra_token: Callable[..., str])
     assert guard.verify(entra_token(claims={"acct": 1})).claims["acct"] == 1
     with pytest.raises(AccessError, match="expired"):
         guard.verify(entra_token(preset="expired"))
-    with pytest.raises(LookupError, match="There are: expired"):
+    with pytest.raises(LookupError, match="Use one of: expired"):
         entra_token(preset="unheard-of")
 
 

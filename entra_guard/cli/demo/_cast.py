@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from entra_guard.emulator import AppRole
 
@@ -52,8 +53,8 @@ class Cast:
 
 def register(entra: Emulator) -> Cast:
     """Do what an administrator does in the Entra admin center."""
-    read = AppRole(entra.ids.guid(), "Orders.Read", ("Application",), "Read orders")
-    write = AppRole(entra.ids.guid(), "Orders.Write", ("Application",), "Place orders")
+    read = AppRole(str(uuid4()), "Orders.Read", ("Application",), "Read orders")
+    write = AppRole(str(uuid4()), "Orders.Write", ("Application",), "Place orders")
     api = entra.register_app("Orders API", app_roles=[read, write])
     other = entra.register_app("Invoices API", app_roles=["Invoices.Read"])
     daemon = entra.register_app("Nightly report", identifier_uris=())

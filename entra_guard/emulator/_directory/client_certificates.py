@@ -1,4 +1,4 @@
-"""Certificates of clients: made, read, and named by their thumbprints. Knows no directory."""
+"""Client certificates: generate them, parse them, compute their thumbprints."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedCertificate:
-    """A client's certificate with its private key, as PEM. No repr shows the key.
+    """A client certificate with its private key, as PEM. The repr does not show the key.
 
     Attributes:
-        pem: Key and certificate in one, as most tools want it.
-        key: The private key alone.
-        certificate: The certificate alone.
         thumbprint: SHA-1 in hexadecimal, as the portal shows it.
+        certificate: The certificate.
+        key: The private key.
     """
 
     thumbprint: str
@@ -32,10 +31,11 @@ class GeneratedCertificate:
 
     @property
     def pem(self) -> bytes:
+        """Key and certificate in one file, as most tools expect it."""
         return self.key + self.certificate
 
     def write(self, path: Path) -> Path:
-        """Write key and certificate to a file only this user may read."""
+        """Write key and certificate to a file that only this user can read."""
         path.touch(mode=0o600)
         path.write_bytes(self.pem)
         return path
@@ -43,42 +43,42 @@ class GeneratedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """What matters of a certificate that was registered. Times in seconds since 1970."""
+    """The facts of a certificate that the directory stores. Times in seconds since 1970."""
 
     der: bytes = field(repr=False)
     starts: float
     expires: float
 
 
-def new_certificate(name: str, *, starts: float, expires: float) -> GeneratedCertificate:
-    """A new RSA key and a self-signed certificate for it. Times in seconds since 1970."""
+def generate_certificate(name: str, *, starts: float, expires: float) -> GeneratedCertificate:
+    """Generate an RSA key and a self-signed certificate. Times in seconds since 1970."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
     builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-    dated = builder.not_valid_before(_moment(starts)).not_valid_after(_moment(expires))
+    dated = builder.not_valid_before(_utc_time(starts)).not_valid_after(_utc_time(expires))
     certificate = dated.sign(key, hashes.SHA256())
     pem, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
     return GeneratedCertificate(
-        thumbprint=certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303 (the portal's name for it)
+        thumbprint=certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303 (the portal shows SHA-1)
         certificate=certificate.public_bytes(pem),
         key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password),
     )
 
 
 def read_certificate(given: bytes | str) -> CertificateFacts:
-    """Read PEM or DER.
+    """Parse a certificate from PEM or DER.
 
     Raises:
-        ValueError: It is no certificate, or not of an RSA key.
+        ValueError: It is not a certificate of an RSA key.
     """
     octets = given.encode() if isinstance(given, str) else given
     try:
         read = x509.load_pem_x509_certificate if b"-----BEGIN" in octets else x509.load_der_x509_certificate
         certificate = read(octets)
     except ValueError:
-        raise ValueError("That is no certificate: pass the text of a PEM file, or DER.") from None
+        raise ValueError("This is not a certificate: pass the text of a PEM file, or DER.") from None
     if not isinstance(certificate.public_key(), rsa.RSAPublicKey):
-        raise ValueError("Entra takes certificates of RSA keys only.")  # noqa: TRY004 (the value is wrong)
+        raise ValueError("The certificate's key is not an RSA key: Entra accepts RSA keys only.")  # noqa: TRY004 (the value is wrong)
     return CertificateFacts(
         der=certificate.public_bytes(serialization.Encoding.DER),
         starts=certificate.not_valid_before_utc.timestamp(),
@@ -86,5 +86,5 @@ def read_certificate(given: bytes | str) -> CertificateFacts:
     )
 
 
-def _moment(seconds: float) -> dt.datetime:
+def _utc_time(seconds: float) -> dt.datetime:
     return dt.datetime.fromtimestamp(int(seconds), dt.UTC)

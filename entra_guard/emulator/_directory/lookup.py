@@ -1,59 +1,61 @@
-"""Looking things up in the directory by whatever name people use for them."""
+"""Find tenants, apps and users by any of their names."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from entra_guard.emulator._store.directory import AppRegistration, Tenant, User
-from entra_guard.emulator._store.store import Store
 
-App = AppRegistration | str
-"""An app registration, or the client id of one."""
-Person = User | str
-"""A user, or an id, user principal name or short name (`alice`) of one."""
-P = TypeVar("P")
+if TYPE_CHECKING:
+    from entra_guard.emulator._store.store import Store
+
+App = AppRegistration | str  # an app registration, or its client id
+Person = User | str  # a user, or an id, principal name or short name (`alice`)
+Found = TypeVar("Found")
 
 
-class Lookup(Store):
-    """Finds tenants, apps and people, or says what is missing."""
+class Lookup:
+    """Find directory entries, or raise a LookupError that says what is missing."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
 
     def find_tenant(self, tenant: Tenant | str | None = None) -> Tenant:
-        """The tenant of that id or domain; the first one for nothing.
+        """Return the tenant of that id or domain; without an argument, the first tenant.
 
         Raises:
-            LookupError: There is none.
+            LookupError: The tenant does not exist.
         """
+        directory = self.store.directory
         if tenant is None:
-            return next(iter(self.directory.tenants.values()))
-        found = self.directory.tenant(tenant if isinstance(tenant, str) else tenant.id)
-        return _found(found, f"There is no tenant {tenant!r}: add_tenant() first.")
+            return next(iter(directory.tenants.values()))
+        found = directory.tenant(tenant if isinstance(tenant, str) else tenant.id)
+        return _require(found, f"There is no tenant {tenant!r}: call add_tenant() first.")
 
     def find_app(self, app: App) -> AppRegistration:
-        """The registration as it stands now.
+        """Return the current registration of an app.
 
         Raises:
-            LookupError: There is none.
+            LookupError: The app does not exist.
         """
         client_id = app if isinstance(app, str) else app.client_id
-        return _found(
-            self.directory.apps.get(client_id), f"There is no app {client_id!r}: register_app() first."
-        )
+        found = self.store.directory.apps.get(client_id)
+        return _require(found, f"There is no app {client_id!r}: call register_app() first.")
 
     def find_user(self, user: Person, tenant: Tenant | str | None = None) -> User:
-        """The user as they stand now.
+        """Return a user of that tenant; by default of the first tenant.
 
         Raises:
-            LookupError: There is none.
+            LookupError: The user does not exist.
         """
         if isinstance(user, User):
             return user
-        where = self.find_tenant(tenant)
-        return _found(
-            self.directory.user(user, where.id), f"There is no user {user!r} in {where.name}: add_user()."
-        )
+        home = self.find_tenant(tenant)
+        found = self.store.directory.user(user, home.id)
+        return _require(found, f"There is no user {user!r} in {home.name}: call add_user() first.")
 
 
-def _found(value: P | None, otherwise: str) -> P:
+def _require(value: Found | None, message: str) -> Found:
     if value is None:
-        raise LookupError(otherwise)
+        raise LookupError(message)
     return value

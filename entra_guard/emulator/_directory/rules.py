@@ -1,4 +1,4 @@
-"""What Entra demands of an app registration, by account type. Pure checks.
+"""Entra's rules for app registrations, by account type. Pure checks.
 
 Source: https://learn.microsoft.com/en-us/entra/identity-platform/supported-accounts-validation
 """
@@ -20,125 +20,139 @@ from entra_guard.emulator._store.directory import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST_PERSONAL_SECRETS: Final = 2
-MOST_FEDERATED: Final = 20
-_MOST_SCOPES: Final = 100
-_MOST_URIS: Final = 50
-_LONGEST_URI: Final = 120
-_LONGEST_ROLE: Final = 120
+MAX_PERSONAL_SECRETS: Final = 2
+MAX_FEDERATED: Final = 20
+_MAX_SCOPES: Final = 100
+_MAX_URIS: Final = 50
+_MAX_URI_LENGTH: Final = 120
+_MAX_ROLE_LENGTH: Final = 120
 _ACCOUNTS: Final = ("AzureADMyOrg", "AzureADMultipleOrgs", *sorted(PERSONAL_ACCOUNTS))
 _ROLE: Final = re.compile(r"[^\s.][^\s]*")
 
 
 class RegistrationError(ValueError):
-    """A registration Entra would refuse; the text says which rule and how to keep it."""
+    """Entra would refuse the registration. The message names the rule and how to satisfy it."""
 
 
 def check(app: AppRegistration, tenant: Tenant) -> None:
-    """Refuse what Entra refuses.
+    """Check a registration against Entra's rules.
 
     Raises:
-        RegistrationError: With the rule that was broken.
+        RegistrationError: A rule is violated.
     """
     if app.accounts not in _ACCOUNTS:
-        raise RegistrationError(f"accounts={app.accounts!r} is none of {', '.join(_ACCOUNTS)}.")
+        raise RegistrationError(f"accounts={app.accounts!r} is not valid: use one of {', '.join(_ACCOUNTS)}.")
     if app.token_version not in {None, 1, 2}:
-        raise RegistrationError(f"token_version={app.token_version!r}: write 1, 2 or None (which means 1).")
+        raise RegistrationError(
+            f"token_version={app.token_version!r} is not valid: use 1, 2 or None (which means 1)."
+        )
     personal = app.accounts in PERSONAL_ACCOUNTS
     _check_name(app, personal=personal)
     _check_roles(app, personal=personal)
     _check_scopes(app, personal=personal)
     _check_uris(app, tenant, personal=personal)
     if personal and app.token_version != V2:
-        raise RegistrationError(f"{app.accounts} apps receive v2.0 tokens only: pass token_version=2.")
+        raise RegistrationError(f"{app.accounts} apps receive v2.0 tokens only: use token_version=2.")
 
 
 def check_secret_count(app: AppRegistration, present: int) -> None:
-    """At most two secrets for apps with personal accounts; others have no limit.
+    """Check the number of secrets: at most two for apps with personal accounts.
 
     Raises:
-        RegistrationError: The app has two already.
+        RegistrationError: The app has two secrets already.
     """
-    if app.accounts in PERSONAL_ACCOUNTS and present >= MOST_PERSONAL_SECRETS:
+    if app.accounts in PERSONAL_ACCOUNTS and present >= MAX_PERSONAL_SECRETS:
         raise RegistrationError(f"{app.accounts} apps may have two client secrets: remove one first.")
 
 
 def check_federated(
     app: AppRegistration, new: FederatedCredential, present: Sequence[FederatedCredential]
 ) -> None:
-    """At most twenty, each with a name of its own and another issuer and subject.
+    """Check a federated credential: at most twenty, each with a different issuer and subject.
 
     Raises:
-        RegistrationError: With the rule that was broken.
+        RegistrationError: A rule is violated.
     """
-    if len(present) >= MOST_FEDERATED:
+    if len(present) >= MAX_FEDERATED:
         raise RegistrationError(
-            f"{app.name} has {MOST_FEDERATED} federated credentials already, and may have no more."
+            f"{app.name} already has {MAX_FEDERATED} federated credentials, the maximum: remove one first."
         )
     if not 3 <= len(new.name) <= 120 or len(new.description) > 600:  # noqa: PLR2004 (Graph's own limits)
         raise RegistrationError(
-            "A federated credential's name has 3 to 120 characters, its description at most 600."
+            "A federated credential's name must have 3 to 120 characters, its description at most 600."
         )
     if not (new.issuer and new.subject and new.audience):
         raise RegistrationError("A federated credential needs issuer, subject and audience.")
     if any((f.issuer, f.subject) == (new.issuer, new.subject) for f in present):
-        raise RegistrationError(f"{app.name} has a federated credential for that issuer and subject already.")
+        raise RegistrationError(
+            f"{app.name} already has a federated credential for {new.issuer} and {new.subject}."
+        )
 
 
 def _check_name(app: AppRegistration, *, personal: bool) -> None:
     longest = 90 if personal else 120
     if not 1 <= len(app.name) <= longest:
-        raise RegistrationError(f"The name of a {app.accounts} app has 1 to {longest} characters.")
+        raise RegistrationError(
+            f"The name of a {app.accounts} app must have 1 to {longest} characters, got {len(app.name)}."
+        )
 
 
 def _check_roles(app: AppRegistration, *, personal: bool) -> None:
     if personal and app.app_roles:
-        raise RegistrationError(f"{app.accounts} apps cannot have app roles: leave app_roles empty.")
+        raise RegistrationError(f"{app.accounts} apps cannot have app roles: omit app_roles.")
     for role in app.app_roles:
-        if len(role.value) > _LONGEST_ROLE or not _ROLE.fullmatch(role.value):
+        if len(role.value) > _MAX_ROLE_LENGTH or not _ROLE.fullmatch(role.value):
             raise RegistrationError(
-                f"App role {role.value!r}: at most 120 characters, no space, not beginning with a dot."
+                f"App role {role.value!r} is not valid: use up to 120 characters, no spaces, no leading dot."
             )
         if not role.allowed_member_types or not {"User", "Application"}.issuperset(role.allowed_member_types):
             raise RegistrationError(
-                f"App role {role.value!r}: allowed_member_types are User, Application or both."
+                f"App role {role.value!r}: allowed_member_types must be User, Application or both."
             )
     _check_unique("App role", [role.value for role in app.app_roles])
 
 
 def _check_scopes(app: AppRegistration, *, personal: bool) -> None:
     longest = 40 if personal else 120
-    if personal and len(app.scopes) > _MOST_SCOPES:
-        raise RegistrationError(f"{app.accounts} apps have at most {_MOST_SCOPES} scopes.")
+    if personal and len(app.scopes) > _MAX_SCOPES:
+        raise RegistrationError(
+            f"{app.accounts} apps may have at most {_MAX_SCOPES} scopes, got {len(app.scopes)}."
+        )
     for scope in app.scopes:
         if not 1 <= len(scope.value) <= longest or re.search(r"\s", scope.value):
-            raise RegistrationError(f"Scope {scope.value!r}: 1 to {longest} characters, no space.")
+            raise RegistrationError(
+                f"Scope {scope.value!r} is not valid: use 1 to {longest} characters, no spaces."
+            )
     _check_unique("Scope", [scope.value for scope in app.scopes])
 
 
 def _check_unique(what: str, values: list[str]) -> None:
     twice = next((v for v in values if values.count(v) > 1), None)
     if twice is not None:
-        raise RegistrationError(f"{what} {twice!r} is named twice.")
+        raise RegistrationError(f"{what} {twice!r} is defined twice: remove one.")
 
 
 def _check_uris(app: AppRegistration, tenant: Tenant, *, personal: bool) -> None:
-    if personal and len(app.identifier_uris) > _MOST_URIS:
-        raise RegistrationError(f"{app.accounts} apps have at most {_MOST_URIS} App ID URIs.")
+    if personal and len(app.identifier_uris) > _MAX_URIS:
+        raise RegistrationError(
+            f"{app.accounts} apps may have {_MAX_URIS} App ID URIs, got {len(app.identifier_uris)}."
+        )
     for uri in app.identifier_uris:
         parts = split_url(uri)
         if not parts.scheme:
             raise RegistrationError(
-                f"App ID URI {uri!r} is not a URI: write api://{app.client_id} or https://..."
+                f"App ID URI {uri!r} is not a URI: use api://{app.client_id} or https://..."
             )
-        if personal and (len(uri) > _LONGEST_URI or parts.scheme == "urn" or parts.query or parts.fragment):
+        if personal and (
+            len(uri) > _MAX_URI_LENGTH or parts.scheme == "urn" or parts.query or parts.fragment
+        ):
             raise RegistrationError(
-                f"App ID URI {uri!r}: at most {_LONGEST_URI} characters, no urn:, query or fragment."
+                f"App ID URI {uri!r} is not valid: use up to {_MAX_URI_LENGTH} characters, no urn:, no query."
             )
         if (
             app.accounts == "AzureADMyOrg"
             and app.token_version != V2
-            and not _is_own(parts.netloc, app, tenant)
+            and not _is_own_host(parts.netloc, app, tenant)
         ):
             raise RegistrationError(
                 f"HostNameNotOnVerifiedDomain: App ID URI {uri!r} must be api://{app.client_id}, or use the "
@@ -146,6 +160,6 @@ def _check_uris(app: AppRegistration, tenant: Tenant, *, personal: bool) -> None
             )
 
 
-def _is_own(host: str, app: AppRegistration, tenant: Tenant) -> bool:
+def _is_own_host(host: str, app: AppRegistration, tenant: Tenant) -> bool:
     ours = host in {app.client_id, tenant.id, tenant.domain}
     return ours or host.endswith(f".{tenant.domain}")

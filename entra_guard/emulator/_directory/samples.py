@@ -1,24 +1,24 @@
-"""A ready-made set of apps with fixed ids, for demonstrations and for trying things by hand."""
+"""A ready-made set of apps with fixed ids, for demonstrations and manual tests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from entra_guard.emulator._oauth.user_actions import UserActions
-
 if TYPE_CHECKING:
-    from entra_guard.emulator._directory.app_credentials import Secret
+    from entra_guard.emulator._directory.consents import Consents
+    from entra_guard.emulator._directory.credentials import CredentialRegistry, Secret
+    from entra_guard.emulator._directory.registrations import Registrations
     from entra_guard.emulator._store.directory import AppRegistration
 
 API: Final = "7a5c0a91-0000-4000-8000-00000000a901"
 LEGACY_API: Final = "7a5c0a91-0000-4000-8000-00000000a902"
 DAEMON: Final = "7a5c0a91-0000-4000-8000-00000000da30"
 PAGE: Final = "7a5c0a91-0000-4000-8000-000000005ba1"
-SECRET: Final = "works-with-this-emulator-only"  # noqa: S105  # what it says
+SECRET: Final = "works-with-this-emulator-only"  # noqa: S105 (not a secret: the same in every emulator)
 _ROLES: Final = ("Tasks.Read.All", "Tasks.ReadWrite.All")
 _SCOPE: Final = "access_as_user"
-# Servers print either name of this machine. Any port of both is taken for the one that is registered.
+# Servers print either name of this machine. The port is ignored for both (RFC 8252 section 7.3).
 _REDIRECTS: Final = tuple(
     f"http://{host}:8000{path}"
     for path in ("/docs/oauth2-redirect", "/oauth2-redirect.html", "/")
@@ -28,14 +28,14 @@ _REDIRECTS: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What `add_samples` registered.
+    """The apps that `add_samples` registered.
 
     Attributes:
         api: Offers the app roles `Tasks.Read.All` and `Tasks.ReadWrite.All` and the scope `access_as_user`.
         legacy_api: The same, but it receives v1.0 tokens, which is Entra's default for APIs.
-        daemon: May read with both, and not write.
+        daemon: May read with both APIs, but not write.
         page: A single-page app, or the Swagger page of any API on this machine.
-        secret: The daemon's, the same in every emulator.
+        secret: The daemon's secret, the same in every emulator.
     """
 
     api: AppRegistration
@@ -45,23 +45,30 @@ class Samples:
     secret: Secret
 
 
-class Sampling(UserActions):
-    """Registers samples."""
+class SampleApps:
+    """Register the samples."""
+
+    def __init__(
+        self, registrations: Registrations, consents: Consents, credentials: CredentialRegistry
+    ) -> None:
+        self._registrations = registrations
+        self._consents = consents
+        self._credentials = credentials
 
     def add_samples(self) -> Samples:
-        """Register two APIs, a daemon that may call them, and a page people sign in on.
+        """Register two APIs, a daemon that may call them, and a page where users sign in.
 
-        Alice has the role `Tasks.Read.All`; bob has none.
+        Alice has the role `Tasks.Read.All`; bob has no role.
         """
         api = self._sample_api("Tasks API", API, token_version=2)
         legacy = self._sample_api("Legacy tasks API", LEGACY_API, token_version=None)
-        daemon = self.register_app(
+        daemon = self._registrations.register_app(
             "Tasks daemon",
             client_id=DAEMON,
             identifier_uris=(),
             permissions={api: _ROLES[:1], legacy: _ROLES[:1]},
         )
-        page = self.register_app(
+        page = self._registrations.register_app(
             "Tasks page",
             client_id=PAGE,
             identifier_uris=(),
@@ -69,14 +76,15 @@ class Sampling(UserActions):
             permissions={api: [_SCOPE], legacy: [_SCOPE]},
         )
         for target in (api, legacy):
-            self.grant(daemon, target, _ROLES[0])
-            self.assign("alice", target, _ROLES[0])
-            self.grant_delegated(page, target, _SCOPE)
-        return Samples(api, legacy, daemon, page, self.add_secret(daemon, description="sample", value=SECRET))
+            self._consents.grant(daemon, target, _ROLES[0])
+            self._consents.assign("alice", target, _ROLES[0])
+            self._consents.grant_delegated(page, target, _SCOPE)
+        secret = self._credentials.add_secret(daemon, description="sample", value=SECRET)
+        return Samples(api, legacy, daemon, page, secret)
 
     def _sample_api(
         self, name: str, client_id: str, *, token_version: Literal[1, 2] | None
     ) -> AppRegistration:
-        return self.register_app(
+        return self._registrations.register_app(
             name, client_id=client_id, app_roles=_ROLES, scopes=[_SCOPE], token_version=token_version
         )

@@ -1,27 +1,49 @@
-"""Breaking the emulator and mending it, from Python."""
+"""Set and clear faults, and apply them to responses."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._faults.effects import EFFECTS, FaultContext
-from entra_guard.emulator._http.delivery import Answer
-from entra_guard.emulator._store.faults import TARGETS, Fault, FaultTarget, choose, spent
-from entra_guard.emulator._tokens.issuer import Issuer
+from entra_guard.emulator._http.delivery import Delivery
+from entra_guard.emulator._store.faults import TARGETS, Fault, FaultTarget, after_use, choose_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from entra_guard.emulator._http.messages import Request, Response
+    from entra_guard.emulator._store.store import Store
 
-_numbers = itertools.count(1)
+_numbers: Final = itertools.count(1)
 
 
-class FaultInjection(Issuer):
-    """Things that go wrong on request."""
+class FaultInjector:
+    """Make responses go wrong on request. Usable without the emulator.
+
+    Args:
+        store: The state; it holds the faults.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._callbacks: list[Callable[[], None]] = []
+        store.on_restore(self._notify)
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call a function after faults were set or cleared, without the store's lock."""
+        self._callbacks.append(callback)
+
+    def _notify(self) -> None:
+        for callback in self._callbacks:
+            callback()
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults that are set."""
+        return self._store.state.faults
 
     def fail(
         self,
@@ -34,38 +56,38 @@ class FaultInjection(Issuer):
         probability: float = 1.0,
         seconds: float | None = None,
     ) -> Fault:
-        """Make something go wrong until `clear_faults`, a number of times, or for a while.
+        """Set a fault: until `clear_faults`, for a number of requests, or for a time.
 
-        Counted faults strike in the order they were set; a lasting one replaces an earlier lasting one.
+        Counted faults apply in the order they were set. A lasting fault replaces an earlier lasting one.
 
         Args:
             target: `configuration`, `keys`, `token`, `graph`, `identity` (managed identity) or `all`.
-            how: An effect's name:
-                `500`, `503`, `429`; `slow`, `silent` (accepted, never answered), `dropped` (no answer),
-                `partial` (half an answer), `refused` (over sockets: the ports are closed, for every target);
-                `html`, `truncated`, `empty`, `oversize`, `redirect`, `wrong-issuer`, `foreign-jwks-uri`;
-                `stale` (shows the keys of the moment it was set, whatever is rotated since);
-                `reordered` (goes out after a later answer); `shuffled`, `no-x5c`; one odd key among the good
-                ones: `ec-key`, `rsa-1024-key`, `no-kid`, `bad-base64`, `enc-key`, `symmetric-key`,
+            how: The effect's name:
+                `500`, `503`, `429`; `slow`, `silent` (accepted, but no response), `dropped` (the connection
+                closes), `partial` (half a response), `refused` (over sockets: the ports close, for every
+                target); `html`, `truncated`, `empty`, `oversize`, `redirect`, `wrong-issuer`,
+                `foreign-jwks-uri`; `stale` (the keys of the moment it was set, even after rotations);
+                `reordered` (sent after a later response); `shuffled`, `no-x5c`; one unusable key before the
+                others: `ec-key`, `rsa-1024-key`, `no-kid`, `bad-base64`, `enc-key`, `symmetric-key`,
                 `private-key`, `duplicate-kid`; for Graph also `claims-challenge`; for the token endpoint
-                also `temporarily_unavailable`, `AADSTS53003` and the like.
-            times: How many requests it strikes; all by default.
-            delay: Seconds: how late `slow` is (5 by default), how late `reordered` is at most, and in-process
-                how long `silent` keeps a caller waiting that has no time-out of its own (0 by default).
-            retry_after: What `Retry-After` says, in seconds; no such header by default.
-            probability: How likely a request is context, 0 to 1.
-            seconds: For how long.
+                also `temporarily_unavailable`, `AADSTS53003` and other AADSTS numbers.
+            times: How many requests it affects; all by default.
+            delay: Seconds: the delay of `slow` (5 by default), the maximum delay of `reordered`, and
+                in-process the time after which `silent` raises for a caller without a timeout (0 by default).
+            retry_after: Value of the `Retry-After` header in seconds; no header by default.
+            probability: Probability that a request is affected, 0 to 1.
+            seconds: How long the fault lasts.
 
         Raises:
-            ValueError: There is no such target or effect, or a number makes no sense.
+            ValueError: The target or the effect does not exist, or a number is out of range.
         """
-        _check(target, how, times, probability)
+        _check_fault(target, how, times, probability)
         until = None if seconds is None else time.monotonic() + seconds
-        with self.lock:
-            keys = self.state.keys
+        with self._store.lock:
+            keys = self._store.state.keys
             fault = Fault(target, how, next(_numbers), times, delay, retry_after, probability, until, keys)
-            self.change(faults=(*self.state.faults, fault))
-        self.faults_changed()
+            self._store.change(faults=(*self.faults, fault))
+        self._notify()
         return fault
 
     def fail_next(
@@ -77,7 +99,7 @@ class FaultInjection(Issuer):
         delay: float | None = None,
         retry_after: float | None = None,
     ) -> Fault:
-        """Make the next request go wrong, or the next few. See `fail`."""
+        """Set a fault for the next request, or for the next few. See `fail`."""
         return self.fail(target, how, times=times, delay=delay, retry_after=retry_after)
 
     @contextlib.contextmanager
@@ -90,43 +112,38 @@ class FaultInjection(Issuer):
         retry_after: float | None = None,
         probability: float = 1.0,
     ) -> Generator[Fault]:
-        """Make something go wrong within a `with` block. See `fail`."""
+        """Set a fault within a `with` block. See `fail`."""
         fault = self.fail(target, how, delay=delay, retry_after=retry_after, probability=probability)
         try:
             yield fault
         finally:
-            self._forget(lambda other: other.number == fault.number)
+            self._remove(lambda other: other.number == fault.number)
 
     def clear_faults(self, target: FaultTarget | None = None) -> None:
-        """End every fault, or those set for one target."""
-        self._forget(lambda fault: target in {None, fault.target})
+        """Clear all faults, or those of one target."""
+        self._remove(lambda fault: target in {None, fault.target})
 
-    def _forget(self, ended: Callable[[Fault], bool]) -> None:
-        with self.lock:
-            self.change(faults=tuple(f for f in self.state.faults if not ended(f)))
-        self.faults_changed()
+    def _remove(self, ended: Callable[[Fault], bool]) -> None:
+        with self._store.lock:
+            self._store.change(faults=tuple(fault for fault in self.faults if not ended(fault)))
+        self._notify()
 
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """The faults set now."""
-        return self.state.faults
-
-    def apply_fault(self, target: str, request: Request, true: Callable[[], Response]) -> Answer:
-        """The answer to a request, as the faults would have it. To be called with the lock held."""
-        fault = choose(self.state.faults, target, time.monotonic())
-        if fault is None or self.ids.fraction() >= fault.probability:
-            return Answer(true())
+    def apply_fault(self, target: str, request: Request, respond: Callable[[], Response]) -> Delivery:
+        """Return the response as the faults change it. Call it with the store's lock held."""
+        fault = choose_fault(self.faults, target, time.monotonic())
+        if fault is None or self._store.ids.fraction() >= fault.probability:
+            return Delivery(respond())
         if fault.times is not None:
-            self.change(faults=spent(self.state.faults, fault))
-        return EFFECTS[fault.how](FaultContext(self, fault, request, true))
+            self._store.change(faults=after_use(self.faults, fault))
+        return EFFECTS[fault.how](FaultContext(self._store, fault, request, respond))
 
 
-def _check(target: str, how: str, times: int | None, probability: float) -> None:
+def _check_fault(target: str, how: str, times: int | None, probability: float) -> None:
     if target not in TARGETS:
-        raise ValueError(f"There is no target {target!r}. There are: {', '.join(TARGETS)}.")
+        raise ValueError(f"There is no target {target!r}. Use one of: {', '.join(TARGETS)}.")
     if how not in EFFECTS:
-        raise ValueError(f"There is no effect {how!r}. There are: {', '.join(EFFECTS)}.")
+        raise ValueError(f"There is no effect {how!r}. Use one of: {', '.join(EFFECTS)}.")
     if times is not None and times < 1:
-        raise ValueError("times must be at least 1; leave it out for a lasting fault.")
+        raise ValueError(f"times must be at least 1, got {times}. Omit it for a lasting fault.")
     if not 0.0 < probability <= 1.0:
-        raise ValueError("probability must be above 0 and at most 1.")
+        raise ValueError(f"probability must be above 0 and at most 1, got {probability}.")

@@ -1,4 +1,4 @@
-"""Who may call Graph for what: tokens, permissions, claims challenges and errors in Graph's words."""
+"""Authenticate and authorise calls to Graph; its errors and claims challenges."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.emulator._graph.odata import GraphError
+from entra_guard.emulator._graph.odata import GraphRequestError
 from entra_guard.emulator._http.messages import Request, Response, json_response
 from entra_guard.emulator._store.directory import GRAPH, Tenant, User
 from entra_guard.emulator._tokens.claims import BACKDATED
-from entra_guard.emulator._tokens.jws import minified
+from entra_guard.emulator._tokens.jws import compact_json
 from entra_guard.emulator._tokens.verification import InvalidTokenError, verify_own_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from entra_guard.emulator._directory.app_credentials import AppCredentials
+    from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._store.store import Store
 
 _AUDIENCES: Final = frozenset({GRAPH, "https://graph.microsoft.com", "https://graph.microsoft.com/"})
@@ -32,140 +32,146 @@ _REVOKED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One authenticated call to Graph."""
+    """An authenticated call to Graph."""
 
-    store: AppCredentials
+    service: DirectoryService
     request: Request
     claims: dict[str, Any]
     tenant: Tenant
+
+    @property
+    def store(self) -> Store:
+        return self.service.store
 
     @property
     def is_app(self) -> bool:
         return "scp" not in self.claims
 
     def permissions(self) -> frozenset[str]:
-        """What the token allows: roles of an app, scopes of a user."""
+        """Return the token's permissions: roles of an app, scopes of a user."""
         granted = self.claims.get("roles", []) if self.is_app else str(self.claims["scp"]).split()
         return frozenset(granted)
 
     def user(self) -> User:
-        """Who is calling.
+        """Return the calling user.
 
         Raises:
-            GraphError: It is an app.
+            GraphRequestError: The caller is an app.
         """
         user = None if self.is_app else self.store.directory.users.get(str(self.claims.get("oid")))
         if user is None:
             words = "/me request is only valid with delegated authentication flow."
-            raise GraphError(400, "BadRequest", words)
+            raise GraphRequestError(400, "BadRequest", words)
         return user
 
     def body(self) -> dict[str, Any]:
-        """The JSON object that was sent.
+        """Return the JSON object in the body.
 
         Raises:
-            GraphError: It is none.
+            GraphRequestError: The body is not a JSON object.
         """
         try:
             content = self.request.json()
         except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
-            raise GraphError(400, "BadRequest", "Unable to read JSON request payload.")
+            raise GraphRequestError(400, "BadRequest", "Unable to read JSON request payload.")
         return content  # pyright: ignore[reportUnknownVariableType]
 
 
-def admit(store: AppCredentials, request: Request, roles: Iterable[str], scopes: Iterable[str]) -> Call:
-    """The call, if its token is Graph's, valid, not revoked, and has one of these permissions.
+def authorize(
+    service: DirectoryService, request: Request, roles: Iterable[str], scopes: Iterable[str]
+) -> Call:
+    """Authenticate a call and check that it has one of these permissions.
 
     Raises:
-        GraphError: It is not admitted.
+        GraphRequestError: The token is not valid, or lacks the permissions.
     """
-    call = authenticated(store, request)
+    call = authenticate(service, request)
     if call.permissions().isdisjoint(roles if call.is_app else scopes):
-        raise GraphError(
+        raise GraphRequestError(
             403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
         )
     return call
 
 
-def authenticated(store: AppCredentials, request: Request) -> Call:
-    """The call, if its token is Graph's, valid and not revoked.
+def authenticate(service: DirectoryService, request: Request) -> Call:
+    """Verify that the token is valid, for Graph, and not revoked.
 
     Raises:
-        GraphError: It is not.
+        GraphRequestError: It is not.
     """
     scheme, _, token = (request.header("authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise _unauthorized(request, "Access token is empty.")
     try:
-        claims = verify_own_token(store, token.strip())
-    except InvalidTokenError as problem:
-        raise _unauthorized(request, f"Access token validation failure. {problem}") from None
+        claims = verify_own_token(service.store, token.strip())
+    except InvalidTokenError as error:
+        raise _unauthorized(request, f"Access token validation failure. {error}") from None
     if claims.get("aud") not in _AUDIENCES:
         raise _unauthorized(request, "Access token validation failure. Invalid audience.")
-    tenant = store.directory.tenants.get(str(claims.get("tid")))
+    tenant = service.directory.tenants.get(str(claims.get("tid")))
     if tenant is None:
         raise _unauthorized(request, "Access token validation failure. Invalid tenant.")
-    _check_revocation(store, request, claims)
-    return Call(store, request, claims, tenant)
+    _check_revocation(service.store, request, claims)
+    return Call(service, request, claims, tenant)
 
 
-def _unauthorized(request: Request, message: str) -> GraphError:
-    problem = GraphError(401, "InvalidAuthenticationToken", message)
+def _unauthorized(request: Request, message: str) -> GraphRequestError:
+    error = GraphRequestError(401, "InvalidAuthenticationToken", message)
     uri = f"{request.base}/common/oauth2/authorize"
     challenge = f'Bearer realm="", authorization_uri="{uri}", client_id="{GRAPH}"'
-    problem.headers = (("WWW-Authenticate", challenge),)
-    return problem
+    error.headers = (("WWW-Authenticate", challenge),)
+    return error
 
 
 def _check_revocation(store: Store, request: Request, claims: dict[str, Any]) -> None:
-    """Challenge a token issued before its principal was revoked, if its client said it can handle that."""
+    """Challenge a token issued before its principal was revoked, if the client can handle challenges."""
     sessions, principal = store.state.sessions, str(claims.get("oid"))
     issued = float(claims.get("iat", 0)) + BACKDATED
     if "cp1" in claims.get("xms_cc", []) and sessions.is_revoked(principal, issued):
         raise claims_challenge(request, int(sessions.revoked[principal]))
 
 
-def claims_challenge(request: Request, since: int) -> GraphError:
-    """The refusal that asks for a newer token: two challenges in one header, as Graph sends them.
+def claims_challenge(request: Request, since: int) -> GraphRequestError:
+    """Return the error that requires a newer token: two challenges in one header, as Graph sends them.
 
     Args:
-        request: What was asked.
-        since: The time before which tokens are refused, in seconds since 1970.
+        request: The request.
+        since: Tokens issued before this time are refused, in seconds since 1970.
     """
     wanted = {"access_token": {"nbf": {"essential": True, "value": str(since)}}}
-    claims = base64.b64encode(minified(wanted)).decode()
+    claims = base64.b64encode(compact_json(wanted)).decode()
     uri = f"{request.base}/common/oauth2/authorize"
     common = f'realm="", authorization_uri="{uri}", client_id="{GRAPH}"'
     proof = f'PoP {common}, nonce="{base64.urlsafe_b64encode(str(since).encode()).decode()}"'
     bearer = (
         f'Bearer {common}, error_description="{_REVOKED}", error="insufficient_claims", claims="{claims}"'
     )
-    problem = GraphError(401, "InvalidAuthenticationToken", _REVOKED)
-    problem.headers = (("WWW-Authenticate", f"{proof}, {bearer}"),)
-    return problem
+    error = GraphRequestError(401, "InvalidAuthenticationToken", _REVOKED)
+    error.headers = (("WWW-Authenticate", f"{proof}, {bearer}"),)
+    return error
 
 
 def graph_json(store: Store, request: Request, content: Any, status: int = 200) -> Response:
-    """An answer with the headers Graph puts on all of them."""
+    """Return a response with Graph's usual headers."""
     if content is None:
-        return Response(status, b"", _identifiers(store, request))
+        return Response(status, b"", _graph_headers(store, request))
     plain = json_response(content, status)
-    return Response(status, plain.body, (("Content-Type", _CONTENT_TYPE), *_identifiers(store, request)))
+    return Response(status, plain.body, (("Content-Type", _CONTENT_TYPE), *_graph_headers(store, request)))
 
 
-def graph_refusal(store: Store, request: Request, problem: GraphError) -> Response:
-    """The error in Graph's words."""
-    headers = dict(_identifiers(store, request))
+def graph_error_response(store: Store, request: Request, error: GraphRequestError) -> Response:
+    """Return the error in Graph's format."""
+    headers = dict(_graph_headers(store, request))
     date = dt.datetime.fromtimestamp(store.now(), dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
     inner = {"date": date, **{name: headers[name] for name in ("request-id", "client-request-id")}}
-    error = {"code": problem.code, "message": str(problem), "innerError": inner}
-    response = json_response({"error": error}, problem.status)
-    return response.adding(*headers.items(), *problem.headers)
+    content = {"code": error.code, "message": str(error), "innerError": inner}
+    response = json_response({"error": content}, error.status)
+    return response.with_headers(*headers.items(), *error.headers)
 
 
-def _identifiers(store: Store, request: Request) -> tuple[tuple[str, str], ...]:
+def _graph_headers(store: Store, request: Request) -> tuple[tuple[str, str], ...]:
     identifier = store.ids.guid()
     return (
         ("request-id", identifier),

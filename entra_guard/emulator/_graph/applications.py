@@ -1,4 +1,4 @@
-"""Graph's applications: registrations and their secrets, certificates and federated credentials."""
+"""Graph's applications: registrations, their secrets, certificates and federated credentials."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from entra_guard.emulator._graph.objects import (
     application_row,
     certificate_row,
     federated_row,
-    seconds,
+    parse_graph_time,
     secret_row,
 )
 from entra_guard.emulator._graph.odata import (
-    GraphError,
+    GraphRequestError,
     Row,
     bad_request,
     collection,
@@ -43,6 +43,11 @@ READ: Final = (
 )
 WRITE: Final = ("Application.ReadWrite.All", "Application.ReadWrite.OwnedBy")
 TWO_YEARS: Final = 2 * 365 * 24 * 3600.0
+_CHANGEABLE: Final = (
+    *("name", "accounts", "identifier_uris", "app_roles", "scopes", "token_version", "redirect_uris"),
+    *("spa_redirect_uris", "public_redirect_uris", "public_client", "optional_claims", "group_claims"),
+    "required",
+)
 
 
 def applications(call: Call, _found: Found) -> Any:
@@ -52,74 +57,68 @@ def applications(call: Call, _found: Found) -> Any:
 
 
 def application(call: Call, found: Found) -> Any:
-    return entity(call.request, "applications", application_row(call.store.directory, _app(call, found)))
+    return entity(call.request, "applications", application_row(call.store.directory, _find_app(call, found)))
 
 
 def create(call: Call, _found: Found) -> Any:
-    """A registration without a service principal, which is made apart."""
+    """Create a registration. Its service principal is created by a separate request."""
     body = call.body()
     if not body.get("displayName"):
         raise bad_request("A value is required for property 'displayName' of resource 'Application'.")
     ids = call.store.ids
     blank = AppRegistration(ids.guid(), ids.guid(), call.tenant.id, "", created=call.store.now())
-    app = _checked(lambda: call.store.add_app(read_application(call, body, blank)))
+    app = _as_graph_error(lambda: call.service.registrations.add_app(parse_application(call, body, blank)))
     return entity(call.request, "applications", application_row(call.store.directory, app))
 
 
 def change(call: Call, found: Found) -> None:
-    app, body = _app(call, found), call.body()
-    changed = read_application(call, body, app)
-    names = ("name", "accounts", "identifier_uris", "app_roles", "scopes", "token_version", "redirect_uris")
-    more = (
-        "spa_redirect_uris",
-        "public_redirect_uris",
-        "public_client",
-        "optional_claims",
-        "group_claims",
-        "required",
-    )
-    _checked(lambda: call.store.update_app(app, **{name: getattr(changed, name) for name in (*names, *more)}))
+    app, body = _find_app(call, found), call.body()
+    changed = parse_application(call, body, app)
+    changes = {name: getattr(changed, name) for name in _CHANGEABLE}
+    _as_graph_error(lambda: call.service.registrations.update_app(app, **changes))
     if "keyCredentials" in body:
         _set_certificates(call, app, list_in(body, "keyCredentials"))
 
 
 def delete(call: Call, found: Found) -> None:
-    call.store.remove_app(_app(call, found))
+    call.service.registrations.remove_app(_find_app(call, found))
 
 
 def add_password(call: Call, found: Found) -> Any:
-    """A new secret. This answer is the only one that ever shows its value."""
-    app, wanted = _app(call, found), object_in(call.body(), "passwordCredential")
+    """Add a secret. Only this response has its value."""
+    app, wanted = _find_app(call, found), object_in(call.body(), "passwordCredential")
     ends = wanted.get("endDateTime")
-    lifetime = _time(ends) - call.store.now() if ends else TWO_YEARS
+    lifetime = _parse_time(ends) - call.store.now() if ends else TWO_YEARS
     name = str(wanted.get("displayName") or "")
-    secret = _checked(lambda: call.store.add_secret(app, description=name, expires_in=lifetime))
+    add = call.service.credentials.add_secret
+    secret = _as_graph_error(lambda: add(app, description=name, expires_in=lifetime))
     stored = call.store.directory.credentials_of(app.client_id).secrets[-1]
     context = f"{call.request.base}/v1.0/$metadata#microsoft.graph.passwordCredential"
     return {"@odata.context": context, **secret_row(stored, secret.value)}
 
 
 def remove_password(call: Call, found: Found) -> None:
-    app, key_id = _app(call, found), str(call.body().get("keyId"))
-    _checked(lambda: call.store.remove_secret(app, key_id))
+    app, key_id = _find_app(call, found), str(call.body().get("keyId"))
+    _as_graph_error(lambda: call.service.credentials.remove_secret(app, key_id))
 
 
 def add_key(call: Call, found: Found) -> Any:
-    """One more certificate, proved by an existing one."""
-    app, body = _app(call, found), call.body()
+    """Add a certificate. A proof by an existing certificate is required."""
+    app, body = _find_app(call, found), call.body()
     _check_proof(call, app, body)
-    return certificate_row(_checked(lambda: _add_certificate(call, app, object_in(body, "keyCredential"))))
+    key = object_in(body, "keyCredential")
+    return certificate_row(_as_graph_error(lambda: _add_certificate(call, app, key)))
 
 
 def remove_key(call: Call, found: Found) -> None:
-    app, body = _app(call, found), call.body()
+    app, body = _find_app(call, found), call.body()
     _check_proof(call, app, body)
-    _checked(lambda: call.store.remove_certificate(app, str(body.get("keyId"))))
+    _as_graph_error(lambda: call.service.credentials.remove_certificate(app, str(body.get("keyId"))))
 
 
 def _check_proof(call: Call, app: AppRegistration, body: Mapping[str, Any]) -> None:
     if not check_proof(call.store, app, str(body.get("proof") or "")):
-        raise GraphError(401, "Authentication_MissingOrMalformed", "Invalid proof of possession.")
+        raise GraphRequestError(401, "Authentication_MissingOrMalformed", "Invalid proof of possession.")
 
 
 def _set_certificates(call: Call, app: AppRegistration, wanted: Sequence[Any]) -> None:
@@ -128,88 +127,86 @@ def _set_certificates(call: Call, app: AppRegistration, wanted: Sequence[Any]) -
         raise bad_request("keyCredentials is a list of objects.")
     kept = {str(row.get("keyId")) for row in wanted if not row.get("key")}
     certificates = tuple(c for c in held.certificates if c.key_id in kept)
-    call.store.set_credentials(app, replace(held, certificates=certificates))
+    call.service.credentials.set_credentials(app, replace(held, certificates=certificates))
     for row in wanted:
         if row.get("key"):
-            _checked(lambda row=row: _add_certificate(call, app, row))
+            _as_graph_error(lambda row=row: _add_certificate(call, app, row))
 
 
 def _add_certificate(call: Call, app: AppRegistration, row: Mapping[str, Any]) -> Any:
     der = base64.b64decode(str(row.get("key") or ""))
-    return call.store.add_certificate(app, der, description=str(row.get("displayName") or ""))
+    return call.service.credentials.add_certificate(app, der, description=str(row.get("displayName") or ""))
 
 
 def federated(call: Call, found: Found) -> Any:
-    rows = [federated_row(c) for c in _federated(call, _app(call, found))]
+    rows = [federated_row(c) for c in _federated_of(call, _find_app(call, found))]
     return collection(call.request, f"applications('{found['id']}')/federatedIdentityCredentials", rows)
 
 
-def _federated(call: Call, app: AppRegistration) -> tuple[FederatedCredential, ...]:
+def _federated_of(call: Call, app: AppRegistration) -> tuple[FederatedCredential, ...]:
     return call.store.directory.credentials_of(app.client_id).federated
 
 
 def add_federated(call: Call, found: Found) -> Any:
-    app, body = _app(call, found), call.body()
+    app, body = _find_app(call, found), call.body()
     issuer, subject, name, description = (
         str(body.get(part) or "") for part in ("issuer", "subject", "name", "description")
     )
     audiences = list_in(body, "audiences")
     if len(audiences) != 1:
         raise bad_request("A federated identity credential has exactly one audience.")
-    add, audience = call.store.add_federated_credential, str(audiences[0])
-    made = _checked(lambda: add(app, issuer, subject, audience, name=name, description=description))
-    return entity(call.request, "federatedIdentityCredentials", federated_row(made))
+    add, audience = call.service.credentials.add_federated_credential, str(audiences[0])
+    added = _as_graph_error(lambda: add(app, issuer, subject, audience, name=name, description=description))
+    return entity(call.request, "federatedIdentityCredentials", federated_row(added))
 
 
 def remove_federated(call: Call, found: Found) -> None:
-    app = _app(call, found)
+    app = _find_app(call, found)
     held = call.store.directory.credentials_of(app.client_id)
     kept = tuple(c for c in held.federated if found["credential"] not in {c.id, c.name})
     if len(kept) == len(held.federated):
         raise missing(found["credential"])
-    call.store.set_credentials(app, replace(held, federated=kept))
+    call.service.credentials.set_credentials(app, replace(held, federated=kept))
 
 
-def _app(call: Call, found: Found) -> AppRegistration:
-    identifier = found["id"]
+def _find_app(call: Call, found: Found) -> AppRegistration:
+    """Return the application of the path, by object id or by client id."""
+    identifier, by_client_id = found["id"], "(appid=" in found.string.lower()
     own = (app for app in call.store.directory.apps.values() if app.tenant_id == call.tenant.id)
-    app = next(
-        (app for app in own if identifier == (app.client_id if "appId" in found.string else app.object_id)),
-        None,
-    )
+    app = next((a for a in own if identifier == (a.client_id if by_client_id else a.object_id)), None)
     if app is None:
         raise missing(identifier)
     return app
 
 
-def _checked(act: Any) -> Any:
-    """Do it, and say in Graph's words why it cannot be done."""
+def _as_graph_error(act: Any) -> Any:
+    """Call a function, and convert its errors to Graph's."""
     try:
         return act()
-    except (RegistrationError, LookupError, ValueError, TypeError) as problem:
-        raise bad_request(str(problem.args[0] if problem.args else problem)) from None
+    except (RegistrationError, LookupError, ValueError, TypeError) as error:
+        raise bad_request(str(error.args[0] if error.args else error)) from None
 
 
-def _time(text: Any) -> float:
+def _parse_time(text: Any) -> float:
     try:
-        return seconds(str(text))
+        return parse_graph_time(str(text))
     except ValueError:
         raise bad_request(f"'{text}' is not a date and time.") from None
 
 
-def read_application(call: Call, body: Row, app: AppRegistration) -> AppRegistration:
-    """The registration with what the JSON says of it. What it does not mention stays.
+def parse_application(call: Call, body: Row, app: AppRegistration) -> AppRegistration:
+    """Return the registration with the changes in the JSON. Members that are missing stay as they are.
 
     Raises:
-        GraphError: It cannot be read.
+        GraphRequestError: The JSON is malformed.
     """
     try:
-        return _read(call, body, app)
+        return _parse(call, body, app)
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise bad_request("The application cannot be read: compare it with Graph's reference.") from None
+        raise bad_request("The application is malformed: compare it with Graph's reference.") from None
 
 
-def _read(call: Call, body: Row, app: AppRegistration) -> AppRegistration:
+def _parse(call: Call, body: Row, app: AppRegistration) -> AppRegistration:
     api, web, spa, public = (object_in(body, name) for name in ("api", "web", "spa", "publicClient"))
     claims: list[Row] | None = object_in(body, "optionalClaims").get("accessToken")
     access: list[Row] | None = body.get("requiredResourceAccess")
@@ -217,41 +214,43 @@ def _read(call: Call, body: Row, app: AppRegistration) -> AppRegistration:
         app,
         name=body.get("displayName", app.name),
         accounts=body.get("signInAudience", app.accounts),
-        identifier_uris=_texts(body.get("identifierUris", app.identifier_uris)),
-        app_roles=tuple(map(_role, body["appRoles"])) if "appRoles" in body else app.app_roles,
-        scopes=tuple(map(_scope, api["oauth2PermissionScopes"]))
+        identifier_uris=_string_tuple(body.get("identifierUris", app.identifier_uris)),
+        app_roles=tuple(map(_parse_role, body["appRoles"])) if "appRoles" in body else app.app_roles,
+        scopes=tuple(map(_parse_scope, api["oauth2PermissionScopes"]))
         if "oauth2PermissionScopes" in api
         else app.scopes,
         token_version=api.get("requestedAccessTokenVersion", app.token_version),
-        redirect_uris=_texts(web.get("redirectUris", app.redirect_uris)),
-        spa_redirect_uris=_texts(spa.get("redirectUris", app.spa_redirect_uris)),
-        public_redirect_uris=_texts(public.get("redirectUris", app.public_redirect_uris)),
+        redirect_uris=_string_tuple(web.get("redirectUris", app.redirect_uris)),
+        spa_redirect_uris=_string_tuple(spa.get("redirectUris", app.spa_redirect_uris)),
+        public_redirect_uris=_string_tuple(public.get("redirectUris", app.public_redirect_uris)),
         public_client=bool(body.get("isFallbackPublicClient", app.public_client)),
-        optional_claims=app.optional_claims if claims is None else _texts(claim["name"] for claim in claims),
+        optional_claims=app.optional_claims
+        if claims is None
+        else _string_tuple(claim["name"] for claim in claims),
         group_claims=bool(body["groupMembershipClaims"])
         if "groupMembershipClaims" in body
         else app.group_claims,
-        required=app.required if access is None else tuple(_required(call, row) for row in access),
+        required=app.required if access is None else tuple(_parse_required(call, row) for row in access),
     )
 
 
-def _texts(values: Any) -> tuple[str, ...]:
+def _string_tuple(values: Any) -> tuple[str, ...]:
     return tuple(map(str, values))
 
 
-def _role(row: Row) -> AppRole:
+def _parse_role(row: Row) -> AppRole:
     members = tuple(row["allowedMemberTypes"])
     name, words = str(row.get("displayName") or ""), str(row.get("description") or "")
     return AppRole(str(row["id"]), str(row["value"]), members, name, words, bool(row.get("isEnabled", True)))
 
 
-def _scope(row: Row) -> Scope:
+def _parse_scope(row: Row) -> Scope:
     kind: Literal["User", "Admin"] = "Admin" if row.get("type") == "Admin" else "User"
     words = str(row.get("adminConsentDisplayName") or "")
     return Scope(str(row["id"]), str(row["value"]), kind, words, bool(row.get("isEnabled", True)))
 
 
-def _required(call: Call, row: Row) -> tuple[str, tuple[str, ...]]:
+def _parse_required(call: Call, row: Row) -> tuple[str, tuple[str, ...]]:
     api = call.store.directory.apps[str(row["resourceAppId"])]
     wanted = {access["id"] for access in row["resourceAccess"]}
     roles = [role.value for role in api.app_roles if role.id in wanted]

@@ -1,4 +1,4 @@
-"""How Graph v1.0 shows what is in the directory. Pure functions from values to JSON."""
+"""Directory entries as Graph's JSON. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from entra_guard.emulator._store.directory import (
         AppRegistration,
         AppRole,
-        Credentials,
         DelegatedGrant,
         Directory,
         FederatedCredential,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         Scope,
         ServicePrincipal,
         StoredCertificate,
+        StoredCredentials,
         StoredSecret,
         Tenant,
         User,
@@ -43,15 +43,16 @@ USER_DEFAULT: Final = (
 )
 
 
-def moment(seconds: float) -> str:
+def graph_time(seconds: float) -> str:
+    """Return a time in Graph's format; the argument is in seconds since 1970."""
     return dt.datetime.fromtimestamp(int(seconds), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def seconds(text: str) -> float:
-    """A time as Graph writes it, in seconds since 1970.
+def parse_graph_time(text: str) -> float:
+    """Parse a time in Graph's format; returns seconds since 1970.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a time.
     """
     return dt.datetime.fromisoformat(text).timestamp()
 
@@ -128,12 +129,12 @@ def scope_row(scope: Scope) -> Row:
 
 
 def secret_row(secret: StoredSecret, value: str | None = None) -> Row:
-    """A secret; its value only in the answer to the request that made it."""
+    """Return a secret; its value only in the response to the request that created it."""
     return {
         "customKeyIdentifier": None,
-        "endDateTime": moment(secret.expires),
+        "endDateTime": graph_time(secret.expires),
         "keyId": secret.key_id,
-        "startDateTime": moment(secret.starts),
+        "startDateTime": graph_time(secret.starts),
         "secretText": value,
         "hint": secret.hint,
         "displayName": secret.description,
@@ -141,14 +142,14 @@ def secret_row(secret: StoredSecret, value: str | None = None) -> Row:
 
 
 def certificate_row(stored: StoredCertificate) -> Row:
-    thumbprint = x509.load_der_x509_certificate(stored.der).fingerprint(hashes.SHA1())  # noqa: S303 (its name)
+    thumbprint = x509.load_der_x509_certificate(stored.der).fingerprint(hashes.SHA1())  # noqa: S303 (x5t is SHA-1)
     return {
         "customKeyIdentifier": base64.b64encode(thumbprint).decode(),
         "displayName": stored.description,
-        "endDateTime": moment(stored.expires),
+        "endDateTime": graph_time(stored.expires),
         "key": None,
         "keyId": stored.key_id,
-        "startDateTime": moment(stored.starts),
+        "startDateTime": graph_time(stored.starts),
         "type": "AsymmetricX509Cert",
         "usage": "Verify",
     }
@@ -175,7 +176,7 @@ def application_row(directory: Directory, app: AppRegistration) -> Row:
         "appId": app.client_id,
         "applicationTemplateId": None,
         "identifierUris": list(app.identifier_uris),
-        "createdDateTime": moment(app.created),
+        "createdDateTime": graph_time(app.created),
         "displayName": app.name,
         "isDeviceOnlyAuthSupported": None,
         "groupMembershipClaims": "SecurityGroup" if app.group_claims else None,
@@ -195,11 +196,11 @@ def application_row(directory: Directory, app: AppRegistration) -> Row:
         "appRoles": [role_row(r) for r in app.app_roles],
         "publicClient": {"redirectUris": list(app.public_redirect_uris)},
         "spa": {"redirectUris": list(app.spa_redirect_uris)},
-        "info": _info(),
+        "info": _empty_info(),
         **_credential_rows(held),
         "parentalControlSettings": {"countriesBlockedForMinors": [], "legalAgeGroupRule": "Allow"},
-        "requiredResourceAccess": [_required(directory, api, names) for api, names in app.required],
-        "web": _web(app),
+        "requiredResourceAccess": [_required_access(directory, api, names) for api, names in app.required],
+        "web": _web_platform(app),
     }
 
 
@@ -213,19 +214,19 @@ def _optional_claims(app: AppRegistration) -> Row | None:
     return {"idToken": [], "accessToken": rows, "saml2Token": []}
 
 
-def _info() -> Row:
+def _empty_info() -> Row:
     names = ("termsOfServiceUrl", "supportUrl", "privacyStatementUrl", "marketingUrl", "logoUrl")
     return dict.fromkeys(names)
 
 
-def _credential_rows(held: Credentials) -> Row:
+def _credential_rows(held: StoredCredentials) -> Row:
     return {
         "keyCredentials": [certificate_row(c) for c in held.certificates],
         "passwordCredentials": [secret_row(s) for s in held.secrets],
     }
 
 
-def _web(app: AppRegistration) -> Row:
+def _web_platform(app: AppRegistration) -> Row:
     implicit = {"enableIdTokenIssuance": False, "enableAccessTokenIssuance": False}
     uris = list(app.redirect_uris)
     return {
@@ -237,7 +238,7 @@ def _web(app: AppRegistration) -> Row:
     }
 
 
-def _required(directory: Directory, api_id: str, names: tuple[str, ...]) -> Row:
+def _required_access(directory: Directory, api_id: str, names: tuple[str, ...]) -> Row:
     api = directory.apps[api_id]
     roles = [{"id": r.id, "type": "Role"} for r in api.app_roles if r.value in names]
     scopes = [{"id": s.id, "type": "Scope"} for s in api.scopes if s.value in names]
@@ -255,7 +256,7 @@ def principal_row(directory: Directory, principal: ServicePrincipal) -> Row:
         "appId": principal.app_id,
         "appOwnerOrganizationId": (app.tenant_id if app else principal.tenant_id) or None,
         "appRoleAssignmentRequired": principal.assignment_required,
-        "createdDateTime": moment(principal.created),
+        "createdDateTime": graph_time(principal.created),
         "displayName": principal.name,
         "homepage": None,
         "logoutUrl": None,
@@ -266,7 +267,7 @@ def principal_row(directory: Directory, principal: ServicePrincipal) -> Row:
         "tags": [],
         "addIns": [],
         "appRoles": [role_row(r) for r in (app.app_roles if app else ())],
-        "info": _info(),
+        "info": _empty_info(),
         "keyCredentials": [],
         "oauth2PermissionScopes": [scope_row(s) for s in (app.scopes if app else ())],
         "passwordCredentials": [],
@@ -281,7 +282,7 @@ def assignment_row(directory: Directory, assignment: RoleAssignment) -> Row:
         "id": assignment.id,
         "deletedDateTime": None,
         "appRoleId": assignment.role_id,
-        "createdDateTime": moment(assignment.created),
+        "createdDateTime": graph_time(assignment.created),
         "principalDisplayName": getattr(holder, "display_name", None) or getattr(holder, "name", None),
         "principalId": assignment.principal_id,
         "principalType": assignment.principal_type,

@@ -1,4 +1,4 @@
-"""OData as Graph speaks it: collections with pages, `$select`, `$filter`, `$count`. Knows no directory."""
+"""OData as Graph uses it: collections with pages, `$select`, `$filter`, `$count`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 DEFAULT_PAGE: Final = 100
-LARGEST_PAGE: Final = 999
-_KNOWN: Final = frozenset({"$select", "$filter", "$top", "$skiptoken", "$count"})
+MAX_PAGE: Final = 999
+_SUPPORTED: Final = frozenset({"$select", "$filter", "$top", "$skiptoken", "$count"})
 _EQUALS: Final = re.compile(r"(\w+) eq (?:'((?:[^']|'')*)'|(true|false|null))")
 _STARTS: Final = re.compile(r"startswith\((\w+),\s*'((?:[^']|'')*)'\)")
 
 
-class GraphError(Exception):
-    """A refusal of Graph.
+class GraphRequestError(Exception):
+    """Graph refuses the request.
 
     Args:
         status: The HTTP status.
-        code: Graph's word for it.
-        message: Its words.
+        code: Graph's error code.
+        message: Graph's error message.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -36,21 +36,21 @@ class GraphError(Exception):
         self.headers: tuple[tuple[str, str], ...] = ()
 
 
-def bad_request(message: str) -> GraphError:
-    return GraphError(400, "Request_BadRequest", message)
+def bad_request(message: str) -> GraphRequestError:
+    return GraphRequestError(400, "Request_BadRequest", message)
 
 
-def missing(identifier: str) -> GraphError:
-    """What Graph says of an object that is not there, or that one may not know of."""
+def missing(identifier: str) -> GraphRequestError:
+    """Return Graph's error for an object that does not exist, or that the caller may not see."""
     words = "does not exist or one of its queried reference-property objects are not present."
-    return GraphError(404, "Request_ResourceNotFound", f"Resource '{identifier}' {words}")
+    return GraphRequestError(404, "Request_ResourceNotFound", f"Resource '{identifier}' {words}")
 
 
 def object_in(body: Row, name: str) -> Row:
-    """An object within what was sent; an empty one if there is none.
+    """Return an object member of a request body; an empty object if it is missing.
 
     Raises:
-        GraphError: It is something else.
+        GraphRequestError: It is not an object.
     """
     part: Any = body.get(name) or {}
     if not isinstance(part, dict):
@@ -59,10 +59,10 @@ def object_in(body: Row, name: str) -> Row:
 
 
 def list_in(body: Row, name: str) -> Sequence[Any]:
-    """A list within what was sent; an empty one if there is none.
+    """Return a list member of a request body; an empty list if it is missing.
 
     Raises:
-        GraphError: It is something else.
+        GraphRequestError: It is not a list.
     """
     part: Any = body.get(name) or []
     if not isinstance(part, list):
@@ -71,55 +71,57 @@ def list_in(body: Row, name: str) -> Sequence[Any]:
 
 
 def collection(request: Request, context: str, rows: Sequence[Row], *, default: Sequence[str] = ()) -> Row:
-    """One page of a collection, filtered and cut as the query says.
+    """Return one page of a collection, filtered and limited by the query.
 
     Args:
-        request: Whose query decides.
-        context: What the rows are, such as `users`.
-        rows: All rows there are.
-        default: The properties shown when none are selected; all by default.
+        request: The request with the query.
+        context: The kind of rows, such as `users`.
+        rows: All rows.
+        default: The properties to return if none are selected; all by default.
 
     Raises:
-        GraphError: The query is not understood.
+        GraphRequestError: The query is not supported.
     """
     query = {name: value for name, value in request.parameters().items() if name.startswith("$")}
-    unknown = sorted(set(query) - _KNOWN)
+    unknown = sorted(set(query) - _SUPPORTED)
     if unknown:
-        raise GraphError(
-            400, "Request_UnsupportedQuery", f"The emulator does not support {', '.join(unknown)}."
+        raise GraphRequestError(
+            400,
+            "Request_UnsupportedQuery",
+            f"The emulator does not support {', '.join(unknown)}, only {', '.join(sorted(_SUPPORTED))}.",
         )
-    fits = _filter(query.get("$filter", ""))
+    fits = _parse_filter(query.get("$filter", ""))
     found = [row for row in rows if fits(row)]
-    start, top = _start(query.get("$skiptoken")), _top(query.get("$top"))
+    start, top = _page_start(query.get("$skiptoken")), _page_size(query.get("$top"))
     page = [select(row, query.get("$select"), default) for row in found[start : start + top]]
     counted = {"@odata.count": len(found)} if query.get("$count") == "true" else {}
-    more = {"@odata.nextLink": _next(request, query, start + top)} if start + top < len(found) else {}
+    more = {"@odata.nextLink": _next_link(request, query, start + top)} if start + top < len(found) else {}
     return {"@odata.context": f"{request.base}/v1.0/$metadata#{context}", **counted, **more, "value": page}
 
 
 def entity(request: Request, context: str, row: Row, *, default: Sequence[str] = ()) -> Row:
-    """One object, with the properties the query selects."""
+    """Return one object with the properties that the query selects."""
     chosen = select(row, request.parameters().get("$select"), default)
     return {"@odata.context": f"{request.base}/v1.0/$metadata#{context}/$entity", **chosen}
 
 
 def select(row: Row, selected: str | None, default: Sequence[str]) -> Row:
-    """The selected properties, or the default ones, or all."""
+    """Return the selected properties; otherwise the default ones, or all."""
     names = [name.strip() for name in selected.split(",")] if selected else list(default)
     return {name: row[name] for name in names if name in row} if names else row
 
 
-def _top(given: str | None) -> int:
+def _page_size(given: str | None) -> int:
     if given is None:
         return DEFAULT_PAGE
-    if not re.fullmatch("[0-9]{1,4}", given) or not 1 <= int(given) <= LARGEST_PAGE:
+    if not re.fullmatch("[0-9]{1,4}", given) or not 1 <= int(given) <= MAX_PAGE:
         raise bad_request(
-            f"Invalid page size specified: '{given}'. Must be between 1 and {LARGEST_PAGE} inclusive."
+            f"Invalid page size specified: '{given}'. Must be between 1 and {MAX_PAGE} inclusive."
         )
     return int(given)
 
 
-def _start(token: str | None) -> int:
+def _page_start(token: str | None) -> int:
     """Where a page begins. The token is opaque to clients, and only ever ours."""
     if token is None:
         return 0
@@ -129,18 +131,18 @@ def _start(token: str | None) -> int:
         raise bad_request("Invalid value specified for property 'skiptoken'.") from None
 
 
-def _next(request: Request, query: dict[str, str], start: int) -> str:
+def _next_link(request: Request, query: dict[str, str], start: int) -> str:
     token = base64.urlsafe_b64encode(f"{start:08d}".encode()).decode()
     return f"{request.base}{request.path}?{urlencode({**query, '$skiptoken': token}, safe='$')}"
 
 
-def _filter(text: str) -> Callable[[Row], bool]:
+def _parse_filter(text: str) -> Callable[[Row], bool]:
     """`property eq 'value'` and `startswith(property,'value')`, joined by `and`."""
-    tests = [_test(part.strip()) for part in re.split(r"\sand\s", text)] if text else []
+    tests = [_condition(part.strip()) for part in re.split(r"\sand\s", text)] if text else []
     return lambda row: all(test(row) for test in tests)
 
 
-def _test(part: str) -> Callable[[Row], bool]:
+def _condition(part: str) -> Callable[[Row], bool]:
     equals, starts = _EQUALS.fullmatch(part), _STARTS.fullmatch(part)
     if equals:
         name, quoted, plain = equals.groups()
@@ -149,6 +151,8 @@ def _test(part: str) -> Callable[[Row], bool]:
     if starts:
         name, prefix = starts.group(1), starts.group(2).replace("''", "'").lower()
         return lambda row: str(row.get(name) or "").lower().startswith(prefix)
-    raise GraphError(
-        400, "Request_UnsupportedQuery", "The emulator filters by 'eq' and 'startswith', joined by 'and'."
+    raise GraphRequestError(
+        400,
+        "Request_UnsupportedQuery",
+        "The emulator supports 'eq' and 'startswith' in $filter, joined by 'and'.",
     )

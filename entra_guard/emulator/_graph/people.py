@@ -1,4 +1,4 @@
-"""Graph's people: users, groups, the organisation, and whoever is signed in."""
+"""Graph's users, groups, organisation, and the signed-in user."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def users(call: Call, _found: Found) -> Any:
 
 
 def user(call: Call, found: Found) -> Any:
-    return entity(call.request, "users", user_row(_user(call, found["id"])), default=USER_DEFAULT)
+    return entity(call.request, "users", user_row(_find_user(call, found["id"])), default=USER_DEFAULT)
 
 
 def me(call: Call, _found: Found) -> Any:
@@ -39,7 +39,7 @@ def my_groups(call: Call, _found: Found) -> Any:
 
 
 def groups_of_user(call: Call, found: Found) -> Any:
-    return _groups_of(call, _user(call, found["id"]))
+    return _groups_of(call, _find_user(call, found["id"]))
 
 
 def _groups_of(call: Call, who: User) -> Any:
@@ -55,7 +55,7 @@ def my_member_objects(call: Call, _found: Found) -> Any:
 
 def member_objects_of_user(call: Call, found: Found) -> Any:
     """The ids of every group a user is in: what a token with too many groups points to."""
-    return _member_objects(call, _user(call, found["id"]))
+    return _member_objects(call, _find_user(call, found["id"]))
 
 
 def _member_objects(call: Call, who: User) -> Any:
@@ -65,15 +65,15 @@ def _member_objects(call: Call, who: User) -> Any:
 
 
 def groups(call: Call, _found: Found) -> Any:
-    return collection(call.request, "groups", [group_row(g) for g in _groups(call)])
+    return collection(call.request, "groups", [group_row(g) for g in _tenant_groups(call)])
 
 
 def group(call: Call, found: Found) -> Any:
-    return entity(call.request, "groups", group_row(_group(call, found["id"])))
+    return entity(call.request, "groups", group_row(_find_group(call, found["id"])))
 
 
 def group_members(call: Call, found: Found) -> Any:
-    people = [call.store.directory.users[member] for member in _group(call, found["id"]).members]
+    people = [call.store.directory.users[member] for member in _find_group(call, found["id"]).members]
     rows = [{"@odata.type": "#microsoft.graph.user", **user_row(u)} for u in people]
     return collection(call.request, "directoryObjects", rows, default=("@odata.type", *USER_DEFAULT))
 
@@ -83,7 +83,7 @@ def organization(call: Call, _found: Found) -> Any:
 
 
 def user_info(call: Call, _found: Found) -> Any:
-    """The OpenID Connect userinfo endpoint, which is Graph's too."""
+    """Return OpenID Connect user information, an endpoint of Graph."""
     who = call.user()
     shown = {
         "sub": pairwise(who.id, GRAPH),
@@ -96,7 +96,7 @@ def user_info(call: Call, _found: Found) -> Any:
     return {name: value for name, value in shown.items() if value}
 
 
-def _user(call: Call, identifier: str) -> User:
+def _find_user(call: Call, identifier: str) -> User:
     found = call.store.directory.users_in(call.tenant.id)
     who = next((u for u in found if identifier in {u.id, u.upn}), None)
     if who is None:
@@ -104,12 +104,12 @@ def _user(call: Call, identifier: str) -> User:
     return who
 
 
-def _groups(call: Call) -> list[Group]:
+def _tenant_groups(call: Call) -> list[Group]:
     return [g for g in call.store.directory.groups.values() if g.tenant_id == call.tenant.id]
 
 
-def _group(call: Call, identifier: str) -> Group:
-    found = next((g for g in _groups(call) if g.id == identifier), None)
+def _find_group(call: Call, identifier: str) -> Group:
+    found = next((g for g in _tenant_groups(call) if g.id == identifier), None)
     if found is None:
         raise missing(identifier)
     return found

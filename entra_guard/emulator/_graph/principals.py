@@ -1,4 +1,4 @@
-"""Graph's service principals: apps' presence in a tenant, and what is assigned and consented to there."""
+"""Graph's service principals, their role assignments and grants."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def principals(call: Call, _found: Found) -> Any:
 
 def principal(call: Call, found: Found) -> Any:
     return entity(
-        call.request, "servicePrincipals", principal_row(call.store.directory, _principal(call, found))
+        call.request, "servicePrincipals", principal_row(call.store.directory, _find_principal(call, found))
     )
 
 
@@ -39,35 +39,39 @@ def create_principal(call: Call, _found: Found) -> Any:
             f"The service principal cannot be created: one for the appId '{app_id}' exists already."
         )
     try:
-        made = call.store.consent(app_id, tenant=call.tenant)
+        created = call.service.consents.consent(app_id, tenant=call.tenant)
     except (RegistrationError, LookupError):
         raise bad_request(
             f"The appId '{app_id}' of the service principal does not reference a valid application."
         ) from None
-    return entity(call.request, "servicePrincipals", principal_row(call.store.directory, made))
+    return entity(call.request, "servicePrincipals", principal_row(call.store.directory, created))
 
 
 def delete_principal(call: Call, found: Found) -> None:
-    call.store.remove_principal(_principal(call, found).id)
+    call.service.registrations.remove_principal(_find_principal(call, found).id)
 
 
 def assigned_to(call: Call, found: Found) -> Any:
-    """Who holds roles of this API."""
-    target = _principal(call, found)
-    return _assignments(call, found, [a for a in _all(call) if a.resource_id == target.id])
+    """Return the assignments of this API's roles."""
+    target = _find_principal(call, found)
+    return _assignment_collection(
+        call, found, [a for a in _tenant_assignments(call) if a.resource_id == target.id]
+    )
 
 
 def assignments(call: Call, found: Found) -> Any:
-    """Which roles this app holds."""
-    holder = _principal(call, found)
-    return _assignments(call, found, [a for a in _all(call) if a.principal_id == holder.id])
+    """Return the roles that are assigned to this app."""
+    holder = _find_principal(call, found)
+    return _assignment_collection(
+        call, found, [a for a in _tenant_assignments(call) if a.principal_id == holder.id]
+    )
 
 
-def _all(call: Call) -> list[RoleAssignment]:
+def _tenant_assignments(call: Call) -> list[RoleAssignment]:
     return [a for a in call.store.directory.assignments.values() if a.tenant_id == call.tenant.id]
 
 
-def _assignments(call: Call, found: Found, held: list[RoleAssignment]) -> Any:
+def _assignment_collection(call: Call, found: Found, held: list[RoleAssignment]) -> Any:
     rows = [assignment_row(call.store.directory, a) for a in held]
     return collection(
         call.request, f"servicePrincipals('{found['id']}')/{found.string.rpartition('/')[2]}", rows
@@ -75,26 +79,26 @@ def _assignments(call: Call, found: Found, held: list[RoleAssignment]) -> Any:
 
 
 def assign(call: Call, found: Found) -> Any:
-    """Give a role to an app (which is admin consent), a user or a group."""
-    here, body = _principal(call, found), call.body()
-    made = RoleAssignment(
+    """Assign a role to an app (which is admin consent), a user or a group."""
+    here, body = _find_principal(call, found), call.body()
+    created = RoleAssignment(
         id=call.store.ids.text(32),
         tenant_id=call.tenant.id,
         principal_id=str(body.get("principalId")),
-        principal_type=_kind(call, str(body.get("principalId"))),
+        principal_type=_principal_type(call, str(body.get("principalId"))),
         resource_id=str(body.get("resourceId")),
         role_id=str(body.get("appRoleId") or DEFAULT_ROLE),
         created=call.store.now(),
     )
-    if here.id not in {made.principal_id, made.resource_id}:
+    if here.id not in {created.principal_id, created.resource_id}:
         raise bad_request("principalId or resourceId must be this service principal.")
-    _check_offered(call, made)
-    call.store.put(assignments=made)
+    _check_offered(call, created)
+    call.store.upsert(assignments=created)
     context = f"servicePrincipals('{found['id']}')/appRoleAssignedTo"
-    return entity(call.request, context, assignment_row(call.store.directory, made))
+    return entity(call.request, context, assignment_row(call.store.directory, created))
 
 
-def _kind(call: Call, holder_id: str) -> Literal["ServicePrincipal", "User", "Group"]:
+def _principal_type(call: Call, holder_id: str) -> Literal["ServicePrincipal", "User", "Group"]:
     directory = call.store.directory
     if holder_id in directory.principals:
         return "ServicePrincipal"
@@ -105,28 +109,28 @@ def _kind(call: Call, holder_id: str) -> Literal["ServicePrincipal", "User", "Gr
     raise bad_request("principalId does not name a service principal, user or group.")
 
 
-def _check_offered(call: Call, made: RoleAssignment) -> None:
-    """The API must offer the role to such a holder, and not twice."""
-    resource = call.store.directory.principals.get(made.resource_id)
+def _check_offered(call: Call, created: RoleAssignment) -> None:
+    """Check that the API offers the role to such a principal and that it is not assigned yet."""
+    resource = call.store.directory.principals.get(created.resource_id)
     if resource is None:
         raise bad_request("resourceId does not name a service principal.")
     app = call.store.directory.apps.get(resource.app_id)
-    member = "Application" if made.principal_type == "ServicePrincipal" else "User"
+    member = "Application" if created.principal_type == "ServicePrincipal" else "User"
     offered = {r.id for r in (app.app_roles if app else ()) if r.enabled and member in r.allowed_member_types}
-    if made.role_id not in {*offered, DEFAULT_ROLE}:
+    if created.role_id not in {*offered, DEFAULT_ROLE}:
         raise bad_request("Permission being assigned was not found on application.")
-    same = (made.principal_id, made.resource_id, made.role_id)
-    if any((a.principal_id, a.resource_id, a.role_id) == same for a in _all(call)):
+    same = (created.principal_id, created.resource_id, created.role_id)
+    if any((a.principal_id, a.resource_id, a.role_id) == same for a in _tenant_assignments(call)):
         raise bad_request("Permission being assigned already exists on the object.")
 
 
 def unassign(call: Call, found: Found) -> None:
-    _principal(call, found)
-    call.store.remove(assignments=_held(call, found["assignment"]))
+    _find_principal(call, found)
+    call.store.remove(assignments=_assignment_id(call, found["assignment"]))
 
 
-def _held(call: Call, identifier: str) -> str:
-    if identifier not in {a.id for a in _all(call)}:
+def _assignment_id(call: Call, identifier: str) -> str:
+    if identifier not in {a.id for a in _tenant_assignments(call)}:
         raise missing(identifier)
     return identifier
 
@@ -137,22 +141,22 @@ def grants(call: Call, _found: Found) -> Any:
 
 
 def grants_of(call: Call, found: Found) -> Any:
-    client = _principal(call, found)
+    client = _find_principal(call, found)
     held = [g for g in call.store.directory.grants.values() if g.client_id == client.id]
     return collection(call.request, "oauth2PermissionGrants", [grant_row(g) for g in held])
 
 
 def create_grant(call: Call, _found: Found) -> Any:
-    """Consent to delegated permissions, for everyone or for one user."""
+    """Consent to delegated permissions, for all users or for one."""
     body, known = call.body(), call.store.directory.principals
     client, resource = str(body.get("clientId")), str(body.get("resourceId"))
     person = str(body["principalId"]) if body.get("consentType") == "Principal" else None
     if client not in known or resource not in known or (person and person not in call.store.directory.users):
         raise bad_request("clientId, resourceId and principalId must name existing objects.")
     scopes = tuple(str(body.get("scope") or "").split())
-    made = DelegatedGrant(call.store.ids.text(32), call.tenant.id, client, resource, scopes, person)
-    call.store.put(grants=made)
-    return entity(call.request, "oauth2PermissionGrants", grant_row(made))
+    created = DelegatedGrant(call.store.ids.text(32), call.tenant.id, client, resource, scopes, person)
+    call.store.upsert(grants=created)
+    return entity(call.request, "oauth2PermissionGrants", grant_row(created))
 
 
 def delete_grant(call: Call, found: Found) -> None:
@@ -161,9 +165,9 @@ def delete_grant(call: Call, found: Found) -> None:
     call.store.remove(grants=found["id"])
 
 
-def _principal(call: Call, found: Found) -> ServicePrincipal:
+def _find_principal(call: Call, found: Found) -> ServicePrincipal:
     identifier = found["id"]
-    by_app = "appId" in found.string
+    by_app = "appid=" in found.string.lower()
     here = call.store.directory.principals_in(call.tenant.id)
     known = next((p for p in here if identifier == (p.app_id if by_app else p.id)), None)
     if known is None:

@@ -1,7 +1,8 @@
-"""The emulator as an ASGI app. A translation only.
+"""The emulator as an ASGI app.
 
-To drop a connection it needs the server's help: an ASGI extension `entra_guard.connection` with `abort` and
-`close`, which the emulator's own server gives. Under another server it raises, and that server closes.
+To interrupt a connection it needs the server's help: the ASGI extension `entra_guard.connection` with the
+functions `abort` and `close`, which the emulator's own server provides. Under another server it raises, and
+that server closes the connection.
 """
 
 from __future__ import annotations
@@ -19,68 +20,66 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from entra_guard.emulator._http.delivery import Answer
+    from entra_guard.emulator._http.delivery import Delivery
 
 CONNECTION: Final = "entra_guard.connection"
+_TOO_LARGE: Final = json_response({"error": f"The body exceeds {MAX_BODY} bytes; send a smaller one."}, 413)
 
 
-class ConnectionDropped(Exception):  # noqa: N818 (it is no mistake)
-    """Raised to make a server we do not know close a connection."""
+class ConnectionDropped(Exception):  # noqa: N818 (a signal, not an error)
+    """Make a server without the extension close the connection."""
 
 
-def asgi_app(answer: Callable[[Request], Answer]) -> ASGIApp:
-    """An ASGI app that hands requests to the emulator and its answers back."""
+def asgi_app(respond: Callable[[Request], Delivery]) -> ASGIApp:
+    """Return an ASGI app that passes requests to the emulator and sends its responses."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _handle_lifespan(receive, send)
         if scope["type"] == "http":
             request = StarletteRequest(scope, receive)
-            body = await _body(request)
+            body = await _read_body(request)
             if body is None:
                 await _to_starlette(_TOO_LARGE)(scope, receive, send)
             else:
-                await _play(answer(_from_starlette(request, body)), scope, receive, send)
+                await _deliver(respond(_from_starlette(request, body)), scope, receive, send)
 
     return app
 
 
-_TOO_LARGE = json_response({"error": "The emulator reads bodies of at most one mebibyte."}, 413)
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    for moment in ("startup", "shutdown"):
+async def _handle_lifespan(receive: Receive, send: Send) -> None:
+    for event in ("startup", "shutdown"):
         await receive()
-        await send({"type": f"lifespan.{moment}.complete"})
+        await send({"type": f"lifespan.{event}.complete"})
 
 
-async def _play(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send the answer, or do what a fault makes of it."""
-    if answer.ending == "silent":
-        await _gone(receive)
+async def _deliver(delivery: Delivery, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the response, or interrupt the exchange as the fault requires."""
+    if delivery.ending == "silent":
+        await _wait_for_disconnect(receive)
         return
-    for seconds in answer.pauses():
+    for seconds in delivery.pauses():
         await anyio.sleep(seconds)
-    if answer.ending in {"dropped", "refused"}:
-        await _drop(scope, receive, "abort")
+    if delivery.ending in {"dropped", "refused"}:
+        await _end_connection(scope, receive, "abort")
         return
-    if answer.ending == "partial":
-        await _send_half(answer.response, send)
-        await _drop(scope, receive, "close")
+    if delivery.ending == "partial":
+        await _send_half(delivery.response, send)
+        await _end_connection(scope, receive, "close")
         return
-    await _to_starlette(answer.response)(scope, receive, send)
-    answer.delivered()
+    await _to_starlette(delivery.response)(scope, receive, send)
+    delivery.mark_sent()
 
 
-async def _drop(scope: Scope, receive: Receive, how: str) -> None:
+async def _end_connection(scope: Scope, receive: Receive, how: str) -> None:
     connection = scope.get("extensions", {}).get(CONNECTION)
     if connection is None:
         raise ConnectionDropped
     connection[how]()
-    await _gone(receive)
+    await _wait_for_disconnect(receive)
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -92,7 +91,8 @@ async def _send_half(response: Response, send: Send) -> None:
     await send({"type": "http.response.body", "body": half, "more_body": True})
 
 
-async def _body(request: StarletteRequest) -> bytes | None:
+async def _read_body(request: StarletteRequest) -> bytes | None:
+    """Return the body, or None if it is too large."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -114,7 +114,7 @@ def _from_starlette(request: StarletteRequest, body: bytes) -> Request:
 
 
 def _to_starlette(response: Response) -> StarletteResponse:
-    answer = StarletteResponse(response.body, response.status)
+    converted = StarletteResponse(response.body, response.status)
     for name, value in response.headers:
-        answer.headers.append(name, value)
-    return answer
+        converted.headers.append(name, value)
+    return converted

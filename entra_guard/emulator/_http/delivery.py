@@ -1,4 +1,4 @@
-"""An answer and how it goes out: at once or late, whole or broken off. Knows no socket and no cause."""
+"""How a response is delivered: immediately or late, complete or interrupted."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._http.messages import Response
 
-_TICK: Final = 0.005
-_AFTER_RELEASE: Final = 0.02
+_POLL_SECONDS: Final = 0.005
+_SECONDS_AFTER_RELEASE: Final = 0.02
 
-Ending = Literal["whole", "silent", "dropped", "refused", "partial"]
-"""How an exchange ends: answered, never answered, broken off before or during the answer, or refused."""
+Ending = Literal["complete", "silent", "dropped", "refused", "partial"]
+# complete: the response is sent. silent: nothing is ever sent. dropped: the connection closes without a
+# response. partial: it closes in the middle of the body. refused: the connection is not accepted.
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes out.
+class Delivery:
+    """A response and how it is sent.
 
     Attributes:
-        response: What would be answered if all went well from here.
-        ending: How it ends.
-        delay: Seconds to wait first.
-        held: Wait until this is set, at most `delay` seconds.
-        releases: To be set once this answer is out.
+        response: The response that is sent if the exchange completes.
+        ending: How the exchange ends.
+        delay: Seconds to wait before sending.
+        wait_for: Event to wait for before sending, for at most `delay` seconds.
+        releases: Events to set after this response was sent.
     """
 
     response: Response
-    ending: Ending = "whole"
+    ending: Ending = "complete"
     delay: float = 0.0
-    held: threading.Event | None = None
+    wait_for: threading.Event | None = None
     releases: tuple[threading.Event, ...] = ()
 
-    def pauses(self, patience: float = float("inf")) -> Iterator[float]:
-        """Seconds to sleep, piece by piece, before it goes out or its receiver's patience ends."""
-        wait = min(self.delay, patience)
-        if self.held is None:
+    def pauses(self, timeout: float = float("inf")) -> Iterator[float]:
+        """Yield the seconds to sleep, in parts, until it is sent or the client's timeout ends."""
+        wait = min(self.delay, timeout)
+        if self.wait_for is None:
             yield wait
             return
         end = time.monotonic() + wait
-        while time.monotonic() < end and not self.held.is_set():
-            yield _TICK
-        yield _AFTER_RELEASE
+        while time.monotonic() < end and not self.wait_for.is_set():
+            yield _POLL_SECONDS
+        yield _SECONDS_AFTER_RELEASE
 
-    def delivered(self) -> None:
-        """To be called once the answer is out."""
+    def mark_sent(self) -> None:
+        """Set the events of responses that wait for this one. Call it after sending."""
         for event in self.releases:
             event.set()

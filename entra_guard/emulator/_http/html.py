@@ -1,4 +1,4 @@
-"""The emulator's pages, from templates to answers. Knows how they look, not what they decide."""
+"""HTML pages: render a template and send it with a strict content security policy."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from entra_guard.emulator._http.messages import Response
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TEMPLATES: Final = "entra_guard.emulator._pages"
-_MISSING: Final = 'The emulator\'s pages need Jinja2: pip install "entra-guard[emulator]".'
+_TEMPLATE_PACKAGE: Final = "entra_guard.emulator._pages"
+_JINJA_MISSING: Final = 'The emulator\'s pages need Jinja2: pip install "entra-guard[emulator]".'
 
 
 def page(template: str, *, status: int = 200, **context: Any) -> Response:
-    """A page. It loads nothing from elsewhere, runs no script but its own, and no other page may frame it."""
+    """Render a page. It loads nothing from other origins and cannot be framed."""
     nonce = secrets.token_urlsafe(16)
     try:
         text = _environment().get_template(template).render(nonce=nonce, **context)
     except ImportError:
-        return Response(501, _MISSING.encode(), (("Content-Type", "text/plain; charset=utf-8"),))
+        return Response(501, _JINJA_MISSING.encode(), (("Content-Type", "text/plain; charset=utf-8"),))
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; frame-ancestors 'none'"
     )
@@ -37,8 +37,8 @@ def page(template: str, *, status: int = 200, **context: Any) -> Response:
     )
 
 
-def posted(uri: str, fields: Mapping[str, str]) -> Response:
-    """A page that posts an answer to a redirect URI by itself (`response_mode=form_post`)."""
+def form_post_page(uri: str, fields: Mapping[str, str]) -> Response:
+    """Render a page that posts the fields to a redirect URI (`response_mode=form_post`)."""
     return page("form_post.html", title="Signing in", uri=uri, fields=fields)
 
 
@@ -47,7 +47,7 @@ def _environment() -> Any:
     import jinja2  # noqa: PLC0415 (an extra, needed for pages only)
 
     return jinja2.Environment(
-        loader=jinja2.PackageLoader(_TEMPLATES),
+        loader=jinja2.PackageLoader(_TEMPLATE_PACKAGE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

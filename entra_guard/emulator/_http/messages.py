@@ -1,7 +1,4 @@
-"""HTTP as values: a request, a response, and the two things clients write in them that need parsing.
-
-Knows no socket, no framework and no Entra.
-"""
+"""HTTP requests and responses as immutable values, and the parsers for forms and Basic credentials."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ def _no_headers() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. Header names are in lower case; `host` is the Host header, port included."""
+    """A request. Header names are in lower case; `host` is the Host header, including the port."""
 
     method: str
     scheme: str
@@ -37,49 +34,50 @@ class Request:
 
     @property
     def base(self) -> str:
-        """The URL everything in the answer is built upon: the caller's own."""
+        """Return the base URL that the client used. All URLs in responses are built from it."""
         return f"{self.scheme}://{self.host}"
 
     def header(self, name: str) -> str | None:
         return self.headers.get(name)
 
     def parameters(self) -> dict[str, str]:
-        """The query string."""
+        """Parse the query string."""
         return parse_form(self.query)
 
     def form(self) -> dict[str, str]:
-        """The body of an HTML form."""
+        """Parse the body as an HTML form."""
         return parse_form(self.body.decode("utf-8", "replace"))
 
     def json(self) -> Any:
-        """The body as JSON.
+        """Parse the body as JSON; an empty body is an empty object.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The body is not JSON.
         """
         return json.loads(self.body or b"{}")
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One answer."""
+    """A response."""
 
     status: int = 200
     body: bytes = field(default=b"", repr=False)
     headers: tuple[tuple[str, str], ...] = ()
 
-    def adding(self, *headers: tuple[str, str]) -> Response:
+    def with_headers(self, *headers: tuple[str, str]) -> Response:
+        """Return the response with these headers added."""
         return replace(self, headers=(*self.headers, *headers))
 
 
 def json_response(content: Any, status: int = 200, *headers: tuple[str, str]) -> Response:
-    """JSON as Entra writes it: no spaces."""
+    """Return a JSON response, written without spaces as Entra does."""
     body = json.dumps(content, separators=(",", ":")).encode()
     return Response(status, body, (("Content-Type", "application/json; charset=utf-8"), *headers))
 
 
 def split_url(text: str) -> SplitResult:
-    """The parts of a URL; all of them empty if it is none."""
+    """Split a URL into its parts; all parts are empty if the text is not a URL."""
     try:
         return urlsplit(text)
     except ValueError:
@@ -87,25 +85,25 @@ def split_url(text: str) -> SplitResult:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a Host header names this machine: foreign pages must not reach in by DNS rebinding."""
+    """Return whether a Host header names this machine, which protects against DNS rebinding."""
     name = split_url(f"//{host}").hostname or ""
     return name in {"localhost", "127.0.0.1", "::1"} or name.endswith(".localhost")
 
 
 class TooManyFieldsError(ValueError):
-    """A form no client would send."""
+    """A form has more fields than any real client sends."""
 
 
 def parse_form(text: str) -> dict[str, str]:
-    """The fields of a form; of a field named twice the first, as a second one is mostly meant to confuse.
+    """Parse form fields. If a field is repeated, the first value is used.
 
     Raises:
-        TooManyFieldsError: More than a thousand fields.
+        TooManyFieldsError: The form has more than 1,000 fields.
     """
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
-        raise TooManyFieldsError(f"A form has at most {MAX_FIELDS} fields.") from None
+        raise TooManyFieldsError(f"The form has more than {MAX_FIELDS} fields; send fewer.") from None
     fields: dict[str, str] = {}
     for name, value in pairs:
         fields.setdefault(name, value)
@@ -113,10 +111,10 @@ def parse_form(text: str) -> dict[str, str]:
 
 
 def parse_basic(header: str) -> tuple[str, str] | None:
-    """Client id and secret of a Basic header, both percent-decoded (RFC 6749 section 2.3.1).
+    """Return client id and secret of a Basic header, percent-decoded (RFC 6749 section 2.3.1).
 
     Returns:
-        Nothing when the header is another scheme's or cannot be read.
+        None if the header uses another scheme or is malformed.
     """
     scheme, _, encoded = header.strip().partition(" ")
     if scheme.lower() != "basic":

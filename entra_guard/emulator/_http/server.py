@@ -1,7 +1,7 @@
-"""Real sockets on loopback: uvicorn's HTTP protocol on an event loop in a thread of its own.
+"""Sockets on loopback: uvicorn's HTTP protocol on an event loop in a separate thread.
 
-uvicorn's own `Server` is not used, because it looks every tenth of a second whether it should stop, cannot
-close and reopen its port, and runs one port only.
+uvicorn's own `Server` is not used: it polls every 0.1 s whether to stop, cannot close and reopen its port,
+and serves one port only.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 LOOPBACK: Final = "127.0.0.1"
-_JOIN: Final = 10.0
-_SOON: Final = 0.05
+_JOIN_SECONDS: Final = 10.0
+_SECONDS_UNTIL_SENT: Final = 0.05
 
 
 @dataclass(slots=True)
 class Port:
-    """One port: plain, or with TLS. The number is kept while it is closed."""
+    """A port, plain or with TLS. It keeps its number while it is closed."""
 
     listener: socket.socket
     tls: ssl.SSLContext | None = None
@@ -39,16 +39,16 @@ class Port:
 
 
 class LoopbackServer:
-    """Serves an ASGI app on 127.0.0.1.
+    """Serve an ASGI app on 127.0.0.1.
 
     Args:
-        app: What answers.
-        port: Of plain http; 0 takes a free one.
-        https_port: Of https, the same.
-        tls: The server's certificate; without it there is no https.
+        app: The app.
+        port: The http port; 0 selects a free one.
+        https_port: The https port; 0 selects a free one.
+        tls: The server's certificate; without it, https is not served.
 
     Raises:
-        OSError: A port is taken.
+        OSError: A port is in use.
         ImportError: uvicorn is not installed.
     """
 
@@ -59,7 +59,7 @@ class LoopbackServer:
         self._http = Port(_listen(port))
         self._https = Port(_listen(https_port), tls) if tls else None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._leave: asyncio.Event | None = None
+        self._stopping: asyncio.Event | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="entra-emulator", daemon=True)
 
@@ -73,50 +73,55 @@ class LoopbackServer:
 
     def start(self) -> None:
         self._thread.start()
-        self._ready.wait(_JOIN)
+        self._ready.wait(_JOIN_SECONDS)
 
     def stop(self) -> None:
         """Close every connection and end the thread."""
-        if self._loop and self._leave:
-            self._loop.call_soon_threadsafe(self._leave.set)
-        self._thread.join(_JOIN)
+        if self._loop and self._stopping:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(_JOIN_SECONDS)
 
     def wait(self) -> None:
-        """Block until somebody stops the server. Wakes often enough to notice Ctrl-C on every platform."""
+        """Block until the server stops. Wakes often enough to notice Ctrl-C on every platform."""
         while self._thread.is_alive():
             self._thread.join(0.5)
 
-    def refuse(self) -> None:
-        """Close the ports and every connection: from now on connecting fails."""
-        self._within(self._close)
+    def refuse_connections(self) -> None:
+        """Close the ports and every connection, so that clients cannot connect."""
+        self._run_on_loop(self._close_ports)
 
-    def accept(self) -> None:
+    def accept_connections(self) -> None:
         """Open the same ports again."""
-        self._within(self._open)
+        self._run_on_loop(self._open_ports)
 
-    def later(self, seconds: float, work: Callable[[], None]) -> None:
-        """Do something on the server's thread after so many seconds, if the server still runs then."""
+    def call_later(self, seconds: float, function: Callable[[], None]) -> None:
+        """Call a function on the server's thread after this many seconds, if the server still runs."""
         if self._loop:
-            self._loop.call_soon_threadsafe(self._loop.call_later, seconds, work)
+            self._loop.call_soon_threadsafe(self._loop.call_later, seconds, function)
 
-    def _within(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do something on the server's loop, and wait for it; asked there, soon after the answer is out."""
+    def _run_on_loop(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a coroutine on the server's loop and wait for it.
+
+        On the server's own thread it cannot wait, so it runs shortly after the response was sent.
+        """
         if self._loop is None:
-            raise RuntimeError("The emulator's server is not running.")
+            raise RuntimeError("The emulator's server is not running: call start() first.")
         if threading.current_thread() is self._thread:
-            self._loop.call_later(_SOON, lambda: self._server_state.tasks.add(asyncio.ensure_future(work())))
+            self._loop.call_later(
+                _SECONDS_UNTIL_SENT, lambda: self._server_state.tasks.add(asyncio.ensure_future(work()))
+            )
             return
-        asyncio.run_coroutine_threadsafe(work(), self._loop).result(_JOIN)
+        asyncio.run_coroutine_threadsafe(work(), self._loop).result(_JOIN_SECONDS)
 
     def _run(self) -> None:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
-        await self._open()
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        await self._open_ports()
         self._ready.set()
-        await self._leave.wait()
-        await self._close()
+        await self._stopping.wait()
+        await self._close_ports()
         for task in tuple(self._server_state.tasks):
             task.cancel()
         await asyncio.gather(*self._server_state.tasks, return_exceptions=True)
@@ -125,7 +130,7 @@ class LoopbackServer:
     def _ports(self) -> tuple[Port, ...]:
         return (self._http, self._https) if self._https else (self._http,)
 
-    async def _open(self) -> None:
+    async def _open_ports(self) -> None:
         for port in self._ports:
             if port.listener.fileno() < 0:
                 port.listener = _listen(port.number)
@@ -133,13 +138,13 @@ class LoopbackServer:
                 self._new_protocol, sock=port.listener, ssl=port.tls
             )
 
-    async def _close(self) -> None:
+    async def _close_ports(self) -> None:
         for port in self._ports:
             if port.server:
                 port.server.close()
         for connection in tuple(self._server_state.connections):
             connection.transport.abort()
-        # One turn of the loop lets the aborted connections learn that they are lost.
+        # The aborted connections learn in the next turn of the loop that they are lost.
         await asyncio.sleep(0)
 
     def _new_protocol(self) -> asyncio.Protocol:
@@ -147,15 +152,15 @@ class LoopbackServer:
 
 
 def _listen(port: int) -> socket.socket:
-    # The protocol is named, or asyncio would not switch Nagle off, at 40 ms per answer.
+    # asyncio disables Nagle's algorithm only if the protocol is named. It costs 40 ms per response.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
-    except OSError as problem:
+    except OSError as error:
         listener.close()
         raise OSError(
-            problem.errno, f"Port {port} on {LOOPBACK} is taken: choose another, or 0 for any."
+            error.errno, f"Port {port} on {LOOPBACK} is in use: choose another, or 0 for a free one."
         ) from None
     listener.listen(512)
     listener.setblocking(False)

@@ -1,6 +1,6 @@
-"""A tiny certificate authority for loopback names, so that clients which insist on https have their way.
+"""A certificate authority for loopback names, for clients that require https.
 
-It may sign for `localhost`, names below it and 127.0.0.1, and for nothing else (name constraints).
+Name constraints limit it to `localhost`, its subdomains and 127.0.0.0/8.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ _LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
 @dataclass(frozen=True)
 class LocalAuthority:
-    """The authority's certificate and the server's, as files in a folder of their own."""
+    """Certificates of the authority and the server, as files in one folder."""
 
     folder: Path
 
     @classmethod
     def create(cls) -> LocalAuthority:
-        """A new authority in a new temporary folder, which only this user may read."""
+        """Create an authority in a new temporary folder that only this user can read."""
         authority = cls(Path(tempfile.mkdtemp(prefix="entra-emulator-")))
-        _write(authority)
+        _write_files(authority)
         return authority
 
     @classmethod
-    def kept_in(cls, folder: Path) -> LocalAuthority:
-        """The authority kept in that folder, made on the first use and again before it expires."""
+    def load_or_create(cls, folder: Path) -> LocalAuthority:
+        """Load the authority from a folder; create it if it is missing or about to expire."""
         authority = cls(folder)
-        if not authority.is_good():
+        if not authority.is_valid():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(authority)
+            _write_files(authority)
         return authority
 
-    def is_good(self) -> bool:
-        """Whether both files are there, and good for another day."""
+    def is_valid(self) -> bool:
+        """Return whether both files exist and are valid for at least one more day."""
         if not (self.certificate.exists() and self.chain.exists()):
             return False
         ends = x509.load_pem_x509_certificate(self.certificate.read_bytes()).not_valid_after_utc
@@ -55,18 +55,18 @@ class LocalAuthority:
 
     @property
     def certificate(self) -> Path:
-        """The authority's own certificate: what a client must trust."""
+        """The authority's certificate, which clients must trust."""
         return self.folder / "ca.pem"
 
     @property
     def chain(self) -> Path:
-        """The server's key and certificate."""
+        """The server's private key and certificate."""
         return self.folder / "server.pem"
 
     @cached_property
     def combined(self) -> Path:
-        """The public authorities and this one: safe to export as REQUESTS_CA_BUNDLE or SSL_CERT_FILE."""
-        import certifi  # noqa: PLC0415 (comes with httpx, and is needed here only)
+        """The public authorities and this one, for REQUESTS_CA_BUNDLE or SSL_CERT_FILE."""
+        import certifi  # noqa: PLC0415 (installed with httpx, needed only here)
 
         path = self.folder / "combined.pem"
         path.write_text(
@@ -80,14 +80,14 @@ class LocalAuthority:
         return context
 
     def client_context(self) -> ssl.SSLContext:
-        """Trusts this authority and no other."""
+        """Return a client context that trusts only this authority."""
         return ssl.create_default_context(cafile=str(self.certificate))
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _write(authority: LocalAuthority) -> None:
+def _write_files(authority: LocalAuthority) -> None:
     ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca = _ca_certificate(ca_key)
     server = _server_certificate(server_key, ca, ca_key)
@@ -99,7 +99,7 @@ def _write(authority: LocalAuthority) -> None:
 
 
 def _ca_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = _name("entra-guard emulator, this machine only")
+    name = _common_name("entra-guard emulator, this machine only")
     permitted = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_network("127.0.0.0/8"))]
     return (
         _builder(name, name, key.public_key())
@@ -117,7 +117,7 @@ def _server_certificate(
     names = [x509.DNSName("localhost"), x509.DNSName("*.localhost"), x509.IPAddress(_LOOPBACK)]
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
-        _builder(_name("localhost"), ca.subject, key.public_key())
+        _builder(_common_name("localhost"), ca.subject, key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -136,7 +136,7 @@ def _builder(
     return builder.not_valid_before(now - _DAY).not_valid_after(now + _YEAR)
 
 
-def _name(common: str) -> x509.Name:
+def _common_name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 

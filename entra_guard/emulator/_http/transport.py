@@ -1,6 +1,6 @@
-"""The emulator as an httpx transport, sync and async: no socket, no thread. A translation only.
+"""The emulator as an httpx transport, sync and async, without sockets or threads.
 
-Where a fault breaks the exchange it raises what a client with a socket would have seen.
+If a fault interrupts the exchange, it raises the exception that a client with a socket would get.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from entra_guard.emulator._http.messages import Request
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from entra_guard.emulator._http.delivery import Answer
+    from entra_guard.emulator._http.delivery import Delivery
 
 
 class InProcessTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """Hands requests to the emulator and its answers back.
+    """Pass requests to the emulator and return its responses.
 
     Example:
         >>> client = httpx.Client(transport=entra.transport)
     """
 
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
-        self._answer = answer
+    def __init__(self, respond: Callable[[Request], Delivery]) -> None:
+        self._respond = respond
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        answer = self._answer(_from_httpx(request, request.read()))
-        for seconds in answer.pauses(_patience(request)):
+        delivery = self._respond(_from_httpx(request, request.read()))
+        for seconds in delivery.pauses(_read_timeout(request)):
             time.sleep(seconds)
-        return _to_httpx(answer, request)
+        return _to_httpx(delivery, request)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        answer = self._answer(_from_httpx(request, await request.aread()))
-        for seconds in answer.pauses(_patience(request)):
+        delivery = self._respond(_from_httpx(request, await request.aread()))
+        for seconds in delivery.pauses(_read_timeout(request)):
             await anyio.sleep(seconds)
-        return _to_httpx(answer, request)
+        return _to_httpx(delivery, request)
 
 
-def _patience(request: httpx.Request) -> float:
-    """Seconds the client would wait for an answer."""
-    read = request.extensions.get("timeout", {}).get("read")
-    return float("inf") if read is None else float(read)
+def _read_timeout(request: httpx.Request) -> float:
+    """Return the client's read timeout in seconds."""
+    timeout = request.extensions.get("timeout", {}).get("read")
+    return float("inf") if timeout is None else float(timeout)
 
 
 def _from_httpx(request: httpx.Request, body: bytes) -> Request:
@@ -61,24 +61,25 @@ def _from_httpx(request: httpx.Request, body: bytes) -> Request:
     )
 
 
-def _to_httpx(answer: Answer, request: httpx.Request) -> httpx.Response:
-    late = answer.held is None and answer.delay > _patience(request)
-    if answer.ending == "silent" or late:
+def _to_httpx(delivery: Delivery, request: httpx.Request) -> httpx.Response:
+    late = delivery.wait_for is None and delivery.delay > _read_timeout(request)
+    if delivery.ending == "silent" or late:
         raise httpx.ReadTimeout("The read operation timed out", request=request)
-    if answer.ending == "refused":
+    if delivery.ending == "refused":
         raise httpx.ConnectError("[Errno 111] Connection refused", request=request)
-    if answer.ending == "dropped":
+    if delivery.ending == "dropped":
         raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
-    answer.delivered()
-    headers, body = list(answer.response.headers), answer.response.body
-    if answer.ending == "partial":
-        return httpx.Response(answer.response.status, headers=headers, stream=_BrokenOff(body, request))
-    return httpx.Response(answer.response.status, headers=headers, content=body)
+    delivery.mark_sent()
+    response = delivery.response
+    if delivery.ending == "partial":
+        stream = _InterruptedStream(response.body, request)
+        return httpx.Response(response.status, headers=[*response.headers], stream=stream)
+    return httpx.Response(response.status, headers=[*response.headers], content=response.body)
 
 
 @dataclass(frozen=True, slots=True)
-class _BrokenOff(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """Half a body, and then the connection is gone."""
+class _InterruptedStream(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """Half of a body, then a closed connection."""
 
     body: bytes
     request: httpx.Request

@@ -1,4 +1,4 @@
-"""What the emulator's server takes from uvicorn: its HTTP protocol, set up to be quiet and to be dropped."""
+"""uvicorn's HTTP protocol, configured without logging and with access to the connection."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def uvicorn_parts(app: ASGIApp) -> tuple[Any, Callable[..., asyncio.Protocol], Any]:
-    """Configuration, HTTP protocol and shared state of uvicorn.
+    """Return uvicorn's configuration, HTTP protocol class and shared state.
 
     Raises:
-        ImportError: It is not installed.
+        ImportError: uvicorn is not installed.
     """
     try:
-        from uvicorn.config import Config  # noqa: PLC0415 (an extra, needed with sockets only)
+        from uvicorn.config import Config  # noqa: PLC0415 (an extra, needed for sockets only)
         from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415
         from uvicorn.server import ServerState  # noqa: PLC0415
     except ImportError:
@@ -29,29 +29,29 @@ def uvicorn_parts(app: ASGIApp) -> tuple[Any, Callable[..., asyncio.Protocol], A
         ) from None
 
     class Connection(H11Protocol):
-        """Without an access log, and with its transport in the scope, for a fault that drops it."""
+        """Write no access log, and give the app access to the transport, so that a fault can close it."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self.access_log = False
             self.app = _with_connection(self.app, transport)
 
-    return _configuration(Config, app), Connection, ServerState()
+    return _load_config(Config, app), Connection, ServerState()
 
 
 def _with_connection(app: Any, transport: asyncio.Transport) -> Any:
-    """The app, told in its scope how to end its connection."""
+    """Wrap the app: its scope gets the extension that closes the connection."""
     connection = {"abort": transport.abort, "close": transport.close}
 
-    async def told(scope: Any, receive: Any, send: Any) -> None:
+    async def app_with_connection(scope: Any, receive: Any, send: Any) -> None:
         scope.setdefault("extensions", {})[CONNECTION] = connection
         await app(scope, receive, send)
 
-    return told
+    return app_with_connection
 
 
-def _configuration(config_class: Any, app: ASGIApp) -> Any:
-    """Nothing that touches the process: no logging set-up, no signals, no lifespan."""
+def _load_config(config_class: Any, app: ASGIApp) -> Any:
+    """Load a configuration that changes nothing in the process: no logging, signals or lifespan."""
     config = config_class(
         app,
         interface="asgi3",

@@ -1,6 +1,6 @@
-"""The errors of the token endpoint as data: AADSTS number, HTTP status, OAuth error and text.
+"""The errors of the token endpoint: AADSTS number, HTTP status, OAuth error and text.
 
-Microsoft's list: https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
+Source: https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Aadsts:
-    """One row of the table. `page` says whether Entra links an error page."""
+    """One error. `page` says whether Entra links an error page."""
 
     number: int
     status: int
@@ -441,12 +441,12 @@ AADSTS: Final = {row.number: row for row in _ROWS}
 
 
 class EntraError(Exception):
-    """A refusal of the protocol, to be answered in Entra's words.
+    """The endpoint refuses the request, with Entra's error.
 
     Args:
         number: The AADSTS number.
-        error: Another OAuth error than the table's, where endpoints differ.
-        facts: What the text speaks of: app, tenant, resource, scope, ...
+        error: An OAuth error other than the table's, where endpoints differ.
+        facts: Values for the text: app, tenant, resource, scope, ...
     """
 
     def __init__(self, number: int, *, error: str | None = None, **facts: str) -> None:
@@ -458,17 +458,17 @@ class EntraError(Exception):
 
 
 def error_body(
-    problem: EntraError, *, base: str, timestamp: str, trace: str, correlation: str
+    error: EntraError, *, base: str, timestamp: str, trace: str, correlation: str
 ) -> dict[str, Any]:
-    """The JSON Entra answers an error with."""
-    description = f"{problem} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp}"
+    """Return the JSON of an error response."""
+    description = f"{error} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp}"
     body: dict[str, Any] = {
-        "error": problem.error,
+        "error": error.error,
         "error_description": description,
-        "error_codes": [problem.row.number],
+        "error_codes": [error.row.number],
         "timestamp": timestamp,
         "trace_id": trace,
         "correlation_id": correlation,
     }
-    page = {"error_uri": f"{base}/error?code={problem.row.number}"} if problem.row.page else {}
-    return {**body, **page, **problem.extra}
+    page = {"error_uri": f"{base}/error?code={error.row.number}"} if error.row.page else {}
+    return {**body, **page, **error.extra}

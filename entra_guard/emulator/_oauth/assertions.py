@@ -1,16 +1,12 @@
-"""Client assertions: JWTs by which a client proves itself, signed by its certificate or by another issuer.
+"""Verify client assertions: JWTs signed by the client's certificate or by another issuer.
 
-Released clients write them in ways a strict reader refuses, and Entra takes: padded segments and thumbprints,
-standard base64 in thumbprints, times as fractions or strings, no `nbf`, no `jti`. So this reader takes them.
+Released clients write them in ways that a strict parser refuses and Entra accepts: padded segments and
+thumbprints, standard base64 in thumbprints, times as fractions or strings, no `nbf`, no `jti`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
@@ -21,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from entra_guard.emulator._http.messages import is_loopback, split_url
 from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._store.encoding import decode_base64
+from entra_guard.emulator._tokens.jws import ParsedJwt, parse_jwt
 from entra_guard.emulator._tokens.workloads import issuer_keys
 
 if TYPE_CHECKING:
@@ -35,69 +33,24 @@ if TYPE_CHECKING:
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS: Final = ("RS256", "PS256")
 _PROOF_AUDIENCE: Final = "00000002-0000-0000-c000-000000000000"
-SKEW: Final = 300.0
-"""Seconds by which clocks may differ."""
+CLOCK_SKEW: Final = 300.0
 _ALIASES: Final = frozenset({"common", "organizations"})
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedJwt:
-    """An assertion taken apart, unverified."""
-
-    header: dict[str, Any]
-    claims: dict[str, Any]
-    signing_input: bytes
-    signature: bytes
-
-    @property
-    def algorithm(self) -> str:
-        return str(self.header.get("alg"))
-
-    def text(self, claim: str) -> str:
-        return str(self.claims.get(claim, ""))
-
-    def audiences(self) -> tuple[str, ...]:
-        """`aud`, one or several."""
-        audience = self.claims.get("aud")
-        return tuple(str(a) for a in audience) if isinstance(audience, list) else (str(audience),)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-
-
-def read_assertion(assertion: str) -> ParsedJwt:
-    """Take an assertion apart.
+def parse_assertion(assertion: str) -> ParsedJwt:
+    """Parse an assertion.
 
     Raises:
-        EntraError: It is no JWT.
+        EntraError: It is not a JWT.
     """
     try:
-        header, claims, signature = assertion.split(".")
-        parsed = ParsedJwt(
-            json.loads(decode_base64(header)),
-            json.loads(decode_base64(claims)),
-            f"{header}.{claims}".encode("ascii"),
-            decode_base64(signature),
-        )
-    except (ValueError, RecursionError):
+        return parse_jwt(assertion)
+    except ValueError:
         raise EntraError(50027) from None
-    if not (isinstance(parsed.header, dict) and isinstance(parsed.claims, dict)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise EntraError(50027)
-    return parsed
-
-
-def decode_base64(text: str) -> bytes:
-    """Base64 in either alphabet, padded or not.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    plain = text.rstrip("=").translate(str.maketrans("+/", "-_"))
-    try:
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as problem:
-        raise ValueError(str(problem)) from None
 
 
 def check_assertion(store: Store, tenant: Tenant, app: AppRegistration, parsed: ParsedJwt) -> None:
-    """Decide whether an assertion proves that this app is asking.
+    """Verify that an assertion authenticates this app.
 
     Raises:
         EntraError: It does not.
@@ -105,60 +58,65 @@ def check_assertion(store: Store, tenant: Tenant, app: AppRegistration, parsed: 
     if parsed.algorithm not in ALGORITHMS:
         raise EntraError(5002738, algorithm=parsed.algorithm)
     if parsed.text("iss") == app.client_id:
-        _check_own(store, tenant, app, parsed)
+        _check_certificate_assertion(store, tenant, app, parsed)
     else:
-        _check_federated(store, app, parsed)
-    _check_times(store, parsed)
+        _check_federated_assertion(store, app, parsed)
+    _check_lifetime(store, parsed)
 
 
-def _check_own(store: Store, tenant: Tenant, app: AppRegistration, parsed: ParsedJwt) -> None:
+def _check_certificate_assertion(
+    store: Store, tenant: Tenant, app: AppRegistration, parsed: ParsedJwt
+) -> None:
     if parsed.text("sub") != app.client_id:
         raise EntraError(700021)
-    certificate = _certificate_of(store, app, parsed)
+    certificate = _find_certificate(store, app, parsed)
     _check_signature(parsed, x509.load_der_x509_certificate(certificate.der).public_key())
     if not certificate.starts <= store.now() < certificate.expires:
-        period = f"Found key 'Start={_moment(certificate.starts)}, End={_moment(certificate.expires)}'"
-        raise EntraError(700027, detail=_invalid("The key used is expired.", parsed, period))
-    if not any(_names_us(store, tenant, audience) for audience in parsed.audiences()):
+        start, end = _format_time(certificate.starts), _format_time(certificate.expires)
+        period = f"Found key 'Start={start}, End={end}'"
+        raise EntraError(700027, detail=_signature_detail("The key used is expired.", parsed, period))
+    if not any(_is_our_audience(store, tenant, audience) for audience in parsed.audiences()):
         raise EntraError(700023)
 
 
-def _certificate_of(store: Store, app: AppRegistration, parsed: ParsedJwt) -> StoredCertificate:
-    """The registered certificate whose thumbprint the header gives."""
+def _find_certificate(store: Store, app: AppRegistration, parsed: ParsedJwt) -> StoredCertificate:
+    """Return the registered certificate with the thumbprint in the header."""
     wanted = {name: _thumbprint(parsed.header.get(name)) for name in ("x5t#S256", "x5t")}
     for certificate in store.directory.credentials_of(app.client_id).certificates:
         known = x509.load_der_x509_certificate(certificate.der)
-        sha1 = known.fingerprint(hashes.SHA1())  # noqa: S303 (the name x5t has for it)
+        sha1 = known.fingerprint(hashes.SHA1())  # noqa: S303 (x5t is defined as SHA-1)
         if wanted["x5t#S256"] == known.fingerprint(hashes.SHA256()) or wanted["x5t"] == sha1:
             return certificate
-    raise EntraError(700027, detail=_invalid("The key was not found.", parsed))
+    raise EntraError(700027, detail=_signature_detail("The key was not found.", parsed))
 
 
 def check_proof(store: Store, app: AppRegistration, proof: str) -> bool:
-    """Whether a proof for Graph's `addKey` is signed by a certificate the app has, and about the app.
+    """Verify a proof of possession for Graph's `addKey`: signed by one of the app's certificates.
 
-    Its audience is Azure AD Graph, retired long ago, and its issuer the app's object id.
+    Its audience is the retired Azure AD Graph, its issuer the app's object id.
     """
     try:
-        parsed = read_assertion(proof)
-        _check_times(store, parsed)
+        parsed = parse_assertion(proof)
+        _check_lifetime(store, parsed)
     except EntraError:
         return False
-    right = parsed.text("iss") == app.object_id and _PROOF_AUDIENCE in parsed.audiences()
+    if parsed.text("iss") != app.object_id or _PROOF_AUDIENCE not in parsed.audiences():
+        return False
     certificates = store.directory.credentials_of(app.client_id).certificates
     keys = (x509.load_der_x509_certificate(c.der).public_key() for c in certificates)
-    known = parsed.algorithm in ALGORITHMS
-    return right and known and any(isinstance(k, rsa.RSAPublicKey) and _signed_by(parsed, k) for k in keys)
+    return parsed.algorithm in ALGORITHMS and any(
+        isinstance(key, rsa.RSAPublicKey) and _is_signed_by(parsed, key) for key in keys
+    )
 
 
-def _thumbprint(given: Any) -> bytes | None:
+def _thumbprint(value: Any) -> bytes | None:
     try:
-        return decode_base64(given) if isinstance(given, str) else None
+        return decode_base64(value) if isinstance(value, str) else None
     except ValueError:
         return None
 
 
-def _invalid(reason: str, parsed: ParsedJwt, *more: str) -> str:
+def _signature_detail(reason: str, parsed: ParsedJwt, *more: str) -> str:
     used = _thumbprint(parsed.header.get("x5t")) or _thumbprint(parsed.header.get("x5t#S256"))
     thumbprint = [f"Thumbprint of key used by client: '{used.hex().upper()}'"] if used else []
     facts = ", ".join([f"Reason - {reason}", *thumbprint, *more])
@@ -166,12 +124,12 @@ def _invalid(reason: str, parsed: ParsedJwt, *more: str) -> str:
 
 
 def _check_signature(parsed: ParsedJwt, key: Any) -> None:
-    if not isinstance(key, rsa.RSAPublicKey) or not _signed_by(parsed, key):
+    if not isinstance(key, rsa.RSAPublicKey) or not _is_signed_by(parsed, key):
         reason = "The provided signature value did not match the expected signature value."
-        raise EntraError(700027, detail=_invalid(reason, parsed))
+        raise EntraError(700027, detail=_signature_detail(reason, parsed))
 
 
-def _signed_by(parsed: ParsedJwt, key: rsa.RSAPublicKey) -> bool:
+def _is_signed_by(parsed: ParsedJwt, key: rsa.RSAPublicKey) -> bool:
     try:
         verifier = jwt.get_algorithm_by_name(parsed.algorithm)
         return verifier.verify(parsed.signing_input, key, parsed.signature)
@@ -179,8 +137,8 @@ def _signed_by(parsed: ParsedJwt, key: rsa.RSAPublicKey) -> bool:
         return False
 
 
-def _names_us(store: Store, tenant: Tenant, audience: str) -> bool:
-    """Whether the assertion is for this tenant's token endpoint, or for its issuer."""
+def _is_our_audience(store: Store, tenant: Tenant, audience: str) -> bool:
+    """Return whether the audience is this tenant's token endpoint or issuer."""
     parts = split_url(audience)
     segment, _, rest = parts.path.lstrip("/").partition("/")
     named = store.directory.tenant(segment)
@@ -188,21 +146,21 @@ def _names_us(store: Store, tenant: Tenant, audience: str) -> bool:
     return ours and is_loopback(parts.netloc) and rest in {"oauth2/v2.0/token", "oauth2/token", "v2.0", ""}
 
 
-def _check_federated(store: Store, app: AppRegistration, parsed: ParsedJwt) -> None:
-    credential = _federated_credential(store, app, parsed)
+def _check_federated_assertion(store: Store, app: AppRegistration, parsed: ParsedJwt) -> None:
+    credential = _find_federated_credential(store, app, parsed)
     keys = issuer_keys(store, credential)
     kid = str(parsed.header.get("kid"))
     if kid not in keys:
-        raise EntraError(700027, detail=_invalid("The key was not found.", parsed))
+        raise EntraError(700027, detail=_signature_detail("The key was not found.", parsed))
     _check_signature(parsed, keys[kid])
 
 
-def _federated_credential(store: Store, app: AppRegistration, parsed: ParsedJwt) -> FederatedCredential:
-    """The app's credential for that issuer, subject and audience, each to the letter."""
+def _find_federated_credential(store: Store, app: AppRegistration, parsed: ParsedJwt) -> FederatedCredential:
+    """Return the app's credential for that issuer, subject and audience, all compared exactly."""
     credentials = store.directory.credentials_of(app.client_id).federated
     if not credentials:
         raise EntraError(700021)
-    audiences = _all_names(store, app, parsed)
+    audiences = _all_audience_names(store, app, parsed)
     issuer, subject = parsed.text("iss"), parsed.text("sub")
     of_issuer = [c for c in credentials if c.issuer == issuer]
     of_subject = [c for c in of_issuer if c.subject == subject]
@@ -215,30 +173,31 @@ def _federated_credential(store: Store, app: AppRegistration, parsed: ParsedJwt)
     return of_subject[0]
 
 
-def _all_names(store: Store, app: AppRegistration, parsed: ParsedJwt) -> frozenset[str]:
-    """The assertion's audiences; of a registered API (AAD Token Exchange) by all its names."""
+def _all_audience_names(store: Store, app: AppRegistration, parsed: ParsedJwt) -> frozenset[str]:
+    """Return the assertion's audiences; for a registered API (AAD Token Exchange), all its names."""
     apis = (store.directory.resource(name, app.tenant_id) for name in parsed.audiences())
     return frozenset(parsed.audiences()).union(*(api.names() for api in apis if api))
 
 
-def _check_times(store: Store, parsed: ParsedJwt) -> None:
-    now, starts, ends = store.now(), _time(parsed, "nbf", 0.0), _time(parsed, "exp", None)
-    if not starts - SKEW <= now < ends + SKEW:
-        start, end = (_moment(t) if t else "(none)" for t in (starts, ends))
-        raise EntraError(700024, now=_moment(now), start=start, end=end)
+def _check_lifetime(store: Store, parsed: ParsedJwt) -> None:
+    now = store.now()
+    starts, ends = _time_claim(parsed, "nbf", 0.0), _time_claim(parsed, "exp", None)
+    if not starts - CLOCK_SKEW <= now < ends + CLOCK_SKEW:
+        start, end = (_format_time(time) if time else "(none)" for time in (starts, ends))
+        raise EntraError(700024, now=_format_time(now), start=start, end=end)
 
 
-def _time(parsed: ParsedJwt, claim: str, otherwise: float | None) -> float:
-    """A time claim: a number, a fraction, or either as a string."""
-    given: Any = parsed.claims.get(claim, otherwise)
+def _time_claim(parsed: ParsedJwt, claim: str, default: float | None) -> float:
+    """Return a time claim, which may be a number, a fraction or a string."""
+    value: Any = parsed.claims.get(claim, default)
     try:
-        return float(given)
+        return float(value)
     except (TypeError, ValueError):
         raise EntraError(50027) from None
 
 
-def _moment(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     try:
         return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%m/%d/%Y %H:%M:%S")
     except (ValueError, OverflowError, OSError):
-        return "(no time)"
+        return "(not a time)"

@@ -1,4 +1,4 @@
-"""How a client proves who it is at the token endpoint. Knows no grants."""
+"""Authenticate clients at the token endpoint."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.messages import Request, parse_basic
 from entra_guard.emulator._oauth.aadsts import EntraError
-from entra_guard.emulator._oauth.assertions import ASSERTION_TYPE, check_assertion, read_assertion
+from entra_guard.emulator._oauth.assertions import ASSERTION_TYPE, check_assertion, parse_assertion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard.emulator._store.directory import AppRegistration, Tenant
     from entra_guard.emulator._store.store import Store
-    from entra_guard.emulator._tokens.claims import Proof
+    from entra_guard.emulator._tokens.claims import ClientAuth
 
 NIL_GUID: Final = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client that has proved itself, and by what."""
+    """An authenticated client and how it authenticated."""
 
     app: AppRegistration
-    proof: Proof
+    auth: ClientAuth
 
 
 def authenticate(store: Store, tenant: Tenant, request: Request, form: dict[str, str]) -> Client:
-    """The client of a token request, by its secret (in the body or in a Basic header) or its assertion.
+    """Authenticate a client by its secret (in the body or a Basic header) or its assertion.
 
     Raises:
-        EntraError: It is unknown, switched off, or does not prove itself.
+        EntraError: The client is unknown or disabled, or its credential is missing or wrong.
     """
     if "client_assertion" in form:
-        return _by_assertion(store, tenant, form)
+        return _authenticate_by_assertion(store, tenant, form)
     basic = parse_basic(request.header("authorization") or "")
     client_id, secret = basic or (form.get("client_id", ""), form.get("client_secret", ""))
     app = identify(store, tenant, client_id)
@@ -47,30 +47,30 @@ def authenticate(store: Store, tenant: Tenant, request: Request, form: dict[str,
     return Client(app, "1")
 
 
-def _by_assertion(store: Store, tenant: Tenant, form: dict[str, str]) -> Client:
+def _authenticate_by_assertion(store: Store, tenant: Tenant, form: dict[str, str]) -> Client:
     if form.get("client_assertion_type") != ASSERTION_TYPE:
         raise EntraError(900144, name="client_assertion_type")
-    parsed = read_assertion(form["client_assertion"])
+    parsed = parse_assertion(form["client_assertion"])
     app = identify(store, tenant, form.get("client_id") or parsed.text("sub"))
     check_assertion(store, tenant, app, parsed)
     return Client(app, "2")
 
 
 def refuse_credentials(form: Mapping[str, str]) -> None:
-    """A public client must not present what it could not keep.
+    """Refuse credentials of a public client, which cannot keep them secret.
 
     Raises:
-        EntraError: It does.
+        EntraError: The form has a secret or an assertion.
     """
     if form.get("client_secret") or form.get("client_assertion"):
         raise EntraError(700025)
 
 
 def identify(store: Store, tenant: Tenant, client_id: str) -> AppRegistration:
-    """The registration of that client id, present in that tenant.
+    """Return the registration of a client that is present in that tenant.
 
     Raises:
-        EntraError: It is missing, no identifier, unknown in this tenant, or switched off.
+        EntraError: The client id is missing, malformed, unknown in this tenant, or disabled.
     """
     if not client_id:
         raise EntraError(900144, name="client_id")

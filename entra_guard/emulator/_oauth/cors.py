@@ -1,8 +1,8 @@
-"""Which answers pages of other origins may read: public documents all, tokens only an app's own pages."""
+"""Which responses pages of other origins may read: public documents all, tokens only an app's own pages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.messages import Request, Response
 from entra_guard.emulator._oauth.redirects import is_own_page
@@ -10,27 +10,28 @@ from entra_guard.emulator._oauth.redirects import is_own_page
 if TYPE_CHECKING:
     from entra_guard.emulator._store.store import Store
 
-_PUBLIC = frozenset({"configuration", "keys", "instance"})
+_PUBLIC: Final = frozenset({"configuration", "keys", "instance"})
 
 
 def with_cors(store: Store, request: Request, target: str, response: Response) -> Response:
-    """The response with the headers that let the asking page read it, if it may."""
+    """Return the response with the headers that let the requesting page read it, if it may."""
     origin = request.header("origin")
-    if origin is None:
+    # A preflight's response has its headers already; browsers refuse duplicates.
+    if origin is None or request.method == "OPTIONS":
         return response
     if target in _PUBLIC:
-        return response.adding(("Access-Control-Allow-Origin", "*"))
-    if target == "token" and _is_own_page(store, origin):
-        return response.adding(("Access-Control-Allow-Origin", origin), ("Vary", "Origin"))
+        return response.with_headers(("Access-Control-Allow-Origin", "*"))
+    if target == "token" and _is_registered_page(store, origin):
+        return response.with_headers(("Access-Control-Allow-Origin", origin), ("Vary", "Origin"))
     return response
 
 
-def preflight(store: Store, request: Request) -> Response | None:
-    """The answer to a CORS preflight; nothing if this is none."""
-    if request.method != "OPTIONS" or request.header("access-control-request-method") is None:
-        return None
+def preflight_response(store: Store, request: Request) -> Response:
+    """Respond to a CORS preflight of the token endpoint."""
+    if request.header("access-control-request-method") is None:
+        return Response(405)
     origin = request.header("origin") or ""
-    if not _is_own_page(store, origin):
+    if not _is_registered_page(store, origin):
         return Response(403)
     headers = request.header("access-control-request-headers") or ""
     return Response(
@@ -46,6 +47,6 @@ def preflight(store: Store, request: Request) -> Response | None:
     )
 
 
-def _is_own_page(store: Store, origin: str) -> bool:
-    """Whether the origin is that of some app's single-page platform."""
+def _is_registered_page(store: Store, origin: str) -> bool:
+    """Return whether the origin belongs to the single-page platform of any app."""
     return any(is_own_page(app, origin) for app in store.directory.apps.values())

@@ -1,7 +1,6 @@
 """The public documents: OpenID configuration, signing keys, instance discovery. Pure functions.
 
-Every URL leads back to the host that was asked, so that nothing a client reads here sends it to a real
-authority.
+Every URL has the host of the request, so that a client never follows one to a real authority.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from urllib.parse import urlsplit
 
 from entra_guard.emulator._store.directory import CONSUMERS
 from entra_guard.emulator._store.signing_keys import PUBLIC_CLOUD, SigningKey
+from entra_guard.emulator._tokens.issuers import issuer_v1, issuer_v2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ALIASES: Final = ("common", "organizations", "consumers")
 TEMPLATE: Final = "{tenantid}"
 _AUTH_METHODS: Final = ["client_secret_post", "private_key_jwt", "client_secret_basic"]
 _CLAIMS: Final = ["sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name",
@@ -36,14 +35,14 @@ _CLAIMS_V1: Final = [*_CLAIMS, "amr", "nonce", "email", "given_name", "family_na
 
 
 @dataclass(frozen=True, slots=True)
-class Authority:
-    """What a URL's first segment stands for.
+class AuthorityPath:
+    """The authority that a URL's first segment names.
 
     Attributes:
-        base: Scheme and host that were asked.
-        segment: What URLs carry: the tenant's id, or the alias as asked.
-        tenant_id: The tenant, or `{tenantid}` where the answer depends on who signs in.
-        region: The tenant's region; none for an alias.
+        base: Scheme and host of the request.
+        segment: The segment in URLs: the tenant's id, or the alias.
+        tenant_id: The tenant, or `{tenantid}` for aliases.
+        region: The tenant's region; None for an alias.
     """
 
     base: str
@@ -61,21 +60,12 @@ class Authority:
         return issuer_v2(self.base, self.tenant_id)
 
 
-def issuer_v2(base: str, tenant_id: str) -> str:
-    return f"{base}/{tenant_id}/v2.0"
-
-
-def issuer_v1(base: str, tenant_id: str) -> str:
-    """The issuer of v1.0 tokens. At Entra the host is `sts.windows.net`; here it is the emulator's own."""
-    return f"{base}/{tenant_id}/"
-
-
-def configuration_v2(at: Authority, app_id: str | None = None) -> dict[str, Any]:
-    """The v2.0 OpenID configuration. With an app id it points to the keys of that app alone."""
+def configuration_v2(at: AuthorityPath, app_id: str | None = None) -> dict[str, Any]:
+    """Return the v2.0 OpenID configuration. With an app id, it refers to the keys of that app."""
     return {
         "token_endpoint": f"{at.url}/oauth2/v2.0/token",
         "token_endpoint_auth_methods_supported": [*_AUTH_METHODS, "self_signed_tls_client_auth"],
-        "jwks_uri": f"{at.url}/discovery/v2.0/keys{_for_app(app_id)}",
+        "jwks_uri": f"{at.url}/discovery/v2.0/keys{_appid_query(app_id)}",
         "response_modes_supported": ["query", "fragment", "form_post"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
@@ -93,13 +83,13 @@ def configuration_v2(at: Authority, app_id: str | None = None) -> dict[str, Any]
         "kerberos_endpoint": f"{at.url}/kerberos",
         "mtls_endpoint_aliases": {"token_endpoint": f"{at.url}/oauth2/v2.0/token"},
         "tls_client_certificate_bound_access_tokens": True,
-        **_cloud(at),
+        **_cloud_members(at),
     }
 
 
-def configuration_v1(at: Authority, app_id: str | None = None) -> dict[str, Any]:
-    """The v1.0 OpenID configuration. Its keys are those of `common`, whatever the tenant."""
-    keys = f"{at.url}/discovery/keys{_for_app(app_id)}" if app_id else f"{at.base}/common/discovery/keys"
+def configuration_v1(at: AuthorityPath, app_id: str | None = None) -> dict[str, Any]:
+    """Return the v1.0 OpenID configuration. Its keys are those of `common`, whatever the tenant."""
+    keys = f"{at.url}/discovery/keys{_appid_query(app_id)}" if app_id else f"{at.base}/common/discovery/keys"
     return {
         "token_endpoint": f"{at.url}/oauth2/token",
         "token_endpoint_auth_methods_supported": _AUTH_METHODS,
@@ -120,15 +110,15 @@ def configuration_v1(at: Authority, app_id: str | None = None) -> dict[str, Any]
         "check_session_iframe": f"{at.url}/oauth2/checksession",
         "userinfo_endpoint": f"{at.url}/openid/userinfo",
         "kerberos_endpoint": f"{at.url}/kerberos",
-        **_cloud(at),
+        **_cloud_members(at),
     }
 
 
-def _for_app(app_id: str | None) -> str:
+def _appid_query(app_id: str | None) -> str:
     return f"?appid={app_id}" if app_id else ""
 
 
-def _cloud(at: Authority) -> dict[str, Any]:
+def _cloud_members(at: AuthorityPath) -> dict[str, Any]:
     return {
         "tenant_region_scope": at.region,
         "cloud_instance_name": PUBLIC_CLOUD,
@@ -138,28 +128,32 @@ def _cloud(at: Authority) -> dict[str, Any]:
     }
 
 
-def keys_v2(at: Authority, keys: Iterable[SigningKey]) -> dict[str, Any]:
-    """The v2.0 signing keys: each says which issuer's tokens it signs."""
-    return {"keys": [{**_key(k), "cloud_instance_name": k.cloud, "issuer": _issuer_of(at, k)} for k in keys]}
+def keys_v2(at: AuthorityPath, keys: Iterable[SigningKey]) -> dict[str, Any]:
+    """Return the v2.0 signing keys: each has the issuer whose tokens it signs."""
+    return {
+        "keys": [
+            {**_key_members(k), "cloud_instance_name": k.cloud, "issuer": _issuer_of(at, k)} for k in keys
+        ]
+    }
 
 
 def keys_v1(keys: Iterable[SigningKey]) -> dict[str, Any]:
-    """The v1.0 signing keys: without issuer and cloud."""
-    return {"keys": [_key(k) for k in keys]}
+    """Return the v1.0 signing keys: without issuer and cloud."""
+    return {"keys": [_key_members(k) for k in keys]}
 
 
-def _key(key: SigningKey) -> dict[str, Any]:
+def _key_members(key: SigningKey) -> dict[str, Any]:
     # No `alg`: Entra never publishes one.
     names = {"kty": "RSA", "use": "sig", "kid": key.kid, "x5t": key.kid}
     return {**names, "n": key.modulus, "e": "AQAB", "x5c": [key.certificate]}
 
 
-def _issuer_of(at: Authority, key: SigningKey) -> str:
+def _issuer_of(at: AuthorityPath, key: SigningKey) -> str:
     return issuer_v2(at.base, CONSUMERS) if key.realm == "consumers" else at.issuer
 
 
 def instance_discovery(base: str, tenant: str) -> dict[str, Any]:
-    """What MSAL asks to learn that a host is an authority."""
+    """Return the document by which MSAL verifies that a host is an authority."""
     host = urlsplit(base).netloc
     return {
         "tenant_discovery_endpoint": f"{base}/{tenant}/v2.0/.well-known/openid-configuration",

@@ -1,6 +1,6 @@
-"""The endpoints by which code on Azure gets tokens without a secret: virtual machine, App Service, Arc.
+"""Managed identity endpoints: virtual machine (IMDS), App Service and Container Apps, Azure Arc.
 
-All numbers in the answers are texts. Container Apps speak App Service's dialect.
+Numbers in their responses are strings.
 """
 
 from __future__ import annotations
@@ -9,87 +9,84 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._http.messages import Request, Response, json_response
 from entra_guard.emulator._oauth.aadsts import EntraError
-from entra_guard.emulator._oauth.app_grants import in_strings, lifetimes
+from entra_guard.emulator._oauth.app_grants import lifetimes, with_string_values
 from entra_guard.emulator._oauth.token_request import client_capabilities
 from entra_guard.emulator._store.directory import AppRegistration, ManagedIdentity
-from entra_guard.emulator._tokens.spec import TokenParties, audience_of, build_spec, signed
+from entra_guard.emulator._tokens.spec import TokenParties, audience_of, build_spec, sign_spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard.emulator._store.store import Store
 
-IMDS_PATH: Final = "/metadata/identity/oauth2/token"
-APP_SERVICE_PATH: Final = "/msi/token"
-ARC_PATH: Final = "/arc/metadata/identity/oauth2/token"
 LIFETIME: Final = 24 * 3600
-_NAMES: Final = ("client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id")
+_ID_PARAMETERS: Final = ("client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id")
+_NO_METADATA_HEADER: Final = "Required metadata header not specified or not correct"
 
 
-def virtual_machine(store: Store, request: Request) -> Response:
-    """The instance metadata service: `Metadata: true`, `api-version`, `resource`, and which identity."""
+def imds_response(store: Store, request: Request) -> Response:
+    """Respond as a virtual machine's metadata service."""
     if request.header("metadata") != "true":
-        return _refused("Required metadata header not specified or not correct")
+        return _bad_request(_NO_METADATA_HEADER)
     query = request.parameters()
     if not query.get("api-version"):
-        return _refused("Required query variable 'api-version' is missing")
-    return _answer(store, request, query, "Identity not found")
+        return _bad_request("Required query variable 'api-version' is missing")
+    return _token_response(store, request, query, "Identity not found")
 
 
-def app_service(store: Store, request: Request) -> Response:
-    """App Service and Container Apps: the header's value proves that the caller runs there."""
+def app_service_response(store: Store, request: Request) -> Response:
+    """Respond as App Service and Container Apps: a secret header value proves that the caller runs there."""
     if request.header("x-identity-header") != store.state.identity_header:
         return json_response({"statusCode": 401, "message": "X-IDENTITY-HEADER is missing or wrong."}, 401)
-    return _answer(
-        store, request, request.parameters(), "No User Assigned or Delegated Managed Identity found"
-    )
+    missing = "No User Assigned or Delegated Managed Identity found"
+    return _token_response(store, request, request.parameters(), missing)
 
 
-def arc(store: Store, request: Request) -> Response:
-    """Azure Arc: a first request is told the name of a file, a second one proves it can be read."""
+def arc_response(store: Store, request: Request) -> Response:
+    """Respond as Azure Arc: the first response names a file, the second request proves it can be read."""
     key = store.state.arc_key
     if key is None:
-        return _refused('There is no key file: managed_identity_environment("arc", folder=...) makes it.')
+        return _bad_request('There is no key file: call managed_identity_environment("arc", folder=...).')
     if request.header("metadata") != "true":
-        return _refused("Required metadata header not specified or not correct")
+        return _bad_request(_NO_METADATA_HEADER)
     if request.header("authorization") == f"Basic {key.secret}":
-        return _answer(store, request, request.parameters(), "Identity not found")
-    problem = {"error": "unauthorized_client", "error_description": "Missing Basic Authorization header"}
-    return json_response(problem, 401, ("WWW-Authenticate", f"Basic realm={key.path}"))
+        return _token_response(store, request, request.parameters(), "Identity not found")
+    content = {"error": "unauthorized_client", "error_description": "Missing Basic Authorization header"}
+    return json_response(content, 401, ("WWW-Authenticate", f"Basic realm={key.path}"))
 
 
-def _refused(words: str, error: str = "invalid_request") -> Response:
-    return json_response({"error": error, "error_description": words}, 400)
+def _bad_request(description: str, error: str = "invalid_request") -> Response:
+    return json_response({"error": error, "error_description": description}, 400)
 
 
-def _answer(store: Store, request: Request, query: Mapping[str, str], missing: str) -> Response:
-    name = query.get("resource", "")
-    identity = _find(store, query)
+def _token_response(store: Store, request: Request, query: Mapping[str, str], missing: str) -> Response:
+    resource = query.get("resource", "")
+    identity = _find_identity(store, query)
     if identity is None:
-        return _refused(missing)
+        return _bad_request(missing)
     tenant = store.directory.tenants[identity.tenant_id]
-    api = store.directory.resource(name, tenant.id)
-    if not name or api is None:
-        problem = EntraError(500011, resource=name, tenant=tenant.name)
-        return _refused(str(problem), problem.error)
+    api = store.directory.resource(resource, tenant.id)
+    if not resource or api is None:
+        error = EntraError(500011, resource=resource, tenant=tenant.name)
+        return _bad_request(str(error), error.error)
     client = AppRegistration(identity.client_id, "", tenant.id, identity.name)
-    capabilities = _capabilities(query)
-    parties = TokenParties(request.base, tenant, client, api, audience_of(api, name), "2", None, capabilities)
+    audience, capabilities = audience_of(api, resource), _capabilities(query)
+    parties = TokenParties(request.base, tenant, client, api, audience, "2", None, capabilities)
     spec = build_spec(store, parties, lifetime=LIFETIME, identity=identity.resource_path)
-    answer: dict[str, Any] = {**lifetimes(spec), "access_token": signed(store, spec)}
-    return json_response({**in_strings(answer, spec, name), "client_id": identity.client_id})
+    content: dict[str, Any] = {**lifetimes(spec), "access_token": sign_spec(store, spec)}
+    return json_response({**with_string_values(content, spec, resource), "client_id": identity.client_id})
 
 
 def _capabilities(query: Mapping[str, str]) -> tuple[str, ...]:
-    """Managed identity clients write their capabilities as `xms_cc`, separated by commas."""
+    """Return the client's capabilities, which it sends as `xms_cc`, separated by commas."""
     listed = tuple(word for word in query.get("xms_cc", "").split(",") if word)
     return listed or client_capabilities(query.get("claims", ""))
 
 
-def _find(store: Store, query: Mapping[str, str]) -> ManagedIdentity | None:
-    """The identity a request names, or the system-assigned one, or else the only one."""
+def _find_identity(store: Store, query: Mapping[str, str]) -> ManagedIdentity | None:
+    """Return the identity that the request names; otherwise the system-assigned one, or the only one."""
     identities = tuple(store.directory.identities.values())
-    wanted = next((query[name] for name in _NAMES if query.get(name)), None)
+    wanted = next((query[name] for name in _ID_PARAMETERS if query.get(name)), None)
     if wanted is None:
         system = [i for i in identities if i.system_assigned]
         candidates = system or (list(identities) if len(identities) == 1 else [])

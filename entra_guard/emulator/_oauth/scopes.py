@@ -1,4 +1,4 @@
-"""Reading a scope parameter: which API it names, and which of its permissions. Knows no directory."""
+"""Parse the scope parameter: the API it names and the permissions of that API."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ DEFAULT: Final = ".default"
 
 @dataclass(frozen=True, slots=True)
 class RequestedScopes:
-    """What a scope parameter asks for.
+    """The content of a scope parameter.
 
     Attributes:
-        resource: The API, by the name it was called; Graph for scopes without one.
+        resource: The API, by the name in the request; Graph for scopes without an API.
         names: Its permissions, without the API's name; `.default` for all that are consented to.
-        reserved: Those of OpenID Connect.
+        reserved: The scopes of OpenID Connect.
     """
 
     resource: str
@@ -31,14 +31,14 @@ class RequestedScopes:
         return DEFAULT in self.names
 
 
-def read_scopes(scope: str) -> RequestedScopes:
-    """Take a scope parameter apart.
+def parse_scopes(scope: str) -> RequestedScopes:
+    """Parse a scope parameter.
 
     Raises:
-        EntraError: It names several APIs, or mixes `.default` with other permissions.
+        EntraError: It names several APIs, or combines `.default` with other permissions.
     """
     words = dict.fromkeys(scope.split())
-    pairs = [_pair(word) for word in words if word not in RESERVED]
+    pairs = [_resource_and_permission(word) for word in words if word not in RESERVED]
     resources = dict.fromkeys(resource for resource, _ in pairs)
     names = tuple(name for _, name in pairs)
     if len(resources) > 1:
@@ -49,7 +49,7 @@ def read_scopes(scope: str) -> RequestedScopes:
     return RequestedScopes(next(iter(resources), GRAPH), names, reserved)
 
 
-def _pair(word: str) -> tuple[str, str]:
-    """An API and a permission: what is before the last slash, and after it. A bare word is Graph's."""
+def _resource_and_permission(word: str) -> tuple[str, str]:
+    """Split a scope at its last slash. A scope without a slash belongs to Graph."""
     resource, slash, name = word.rpartition("/")
     return (resource, name) if slash else (GRAPH, word)

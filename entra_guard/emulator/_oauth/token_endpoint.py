@@ -1,4 +1,4 @@
-"""The token endpoint, v1.0 and v2.0: from a form to the grant it names."""
+"""The token endpoint, v1.0 and v2.0: select the grant and run it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.emulator._http.messages import Request, Response, json_response
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.app_grants import client_credentials
+from entra_guard.emulator._oauth.errors import UNCACHED
 from entra_guard.emulator._oauth.token_request import TokenRequest, tenant_of
-from entra_guard.emulator._oauth.user_grants import authorization_code, device_code, jwt_bearer, refresh_token
+from entra_guard.emulator._oauth.user_grants import (
+    authorization_code,
+    device_code,
+    jwt_bearer,
+    refresh_token,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entra_guard.emulator._store.store import Store
-
-UNCACHED: Final = (("Cache-Control", "no-store, no-cache"), ("Pragma", "no-cache"))
 
 GRANTS: Final[dict[str, Callable[[TokenRequest], dict[str, Any]]]] = {
     "client_credentials": client_credentials,
@@ -27,16 +31,17 @@ GRANTS: Final[dict[str, Callable[[TokenRequest], dict[str, Any]]]] = {
 }
 
 
-def answer_token_request(store: Store, request: Request, segment: str, version: int) -> Response:
-    """Answer a POST to the token endpoint.
+def token_response(store: Store, request: Request, segment: str, version: int) -> Response:
+    """Handle a POST to the token endpoint.
 
     Raises:
-        EntraError: It is refused.
+        EntraError: The request is refused.
     """
     form = request.form()
-    asked = TokenRequest(store, request, segment, tenant_of(store, segment, form), version, form)
-    name = asked.needed("grant_type")
+    tenant = tenant_of(store, segment, form)
+    token_request = TokenRequest(store, request, segment, tenant, version, form)
+    name = token_request.required("grant_type")
     grant = GRANTS.get(name)
     if grant is None:
         raise EntraError(70003, grant=name)
-    return json_response(grant(asked), 200, *UNCACHED)
+    return json_response(grant(token_request), 200, *UNCACHED)

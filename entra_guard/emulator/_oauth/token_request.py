@@ -1,12 +1,13 @@
-"""A token request, and what all grants ask of it."""
+"""A token request, and what all grants need of it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._store.directory import CONSUMERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,10 +16,19 @@ if TYPE_CHECKING:
     from entra_guard.emulator._store.directory import AppRegistration, Tenant
     from entra_guard.emulator._store.store import Store
 
+ALIASES: Final = frozenset({"common", "organizations", "consumers"})
+
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """A token request that named a grant and a tenant."""
+    """A request to the token endpoint.
+
+    Attributes:
+        http: The HTTP request.
+        segment: The first path segment: a tenant or an alias, in lower case.
+        tenant: The tenant it stands for.
+        version: 1 or 2, the endpoint's version.
+    """
 
     store: Store
     http: Request
@@ -27,11 +37,11 @@ class TokenRequest:
     version: int
     form: dict[str, str]
 
-    def needed(self, name: str) -> str:
-        """A parameter that must be there.
+    def required(self, name: str) -> str:
+        """Return a parameter.
 
         Raises:
-            EntraError: It is not.
+            EntraError: It is missing.
         """
         value = self.form.get(name, "")
         if not value:
@@ -39,10 +49,10 @@ class TokenRequest:
         return value
 
     def resource(self, name: str) -> AppRegistration:
-        """The API of that name in this tenant.
+        """Return the API of that name in this tenant.
 
         Raises:
-            EntraError: There is none.
+            EntraError: It does not exist.
         """
         api = self.store.directory.resource(name, self.tenant.id)
         if api is None:
@@ -50,12 +60,12 @@ class TokenRequest:
         return api
 
     def capabilities(self) -> tuple[str, ...]:
-        """What the client says it can handle, such as `cp1`, in its `claims` parameter."""
+        """Return the client's capabilities, such as `cp1`, from its `claims` parameter."""
         return client_capabilities(self.form.get("claims", ""))
 
 
 def client_capabilities(claims: str) -> tuple[str, ...]:
-    """The `xms_cc` values of a `claims` parameter; none if it cannot be read."""
+    """Return the `xms_cc` values of a `claims` parameter; an empty tuple if it is malformed."""
     try:
         found: Any = json.loads(claims or "{}")
         for name in ("access_token", "xms_cc", "values"):
@@ -66,15 +76,15 @@ def client_capabilities(claims: str) -> tuple[str, ...]:
 
 
 def tenant_of(store: Store, segment: str, form: Mapping[str, str]) -> Tenant:
-    """The tenant of the URL; behind an alias, that of the client or of personal accounts.
+    """Return the tenant of a path segment; for an alias, the client's or that of personal accounts.
 
     Raises:
-        EntraError: There is no such tenant.
+        EntraError: The tenant does not exist.
     """
     directory = store.directory
-    known = directory.tenant("live.com" if segment == "consumers" else segment)
+    known = directory.tenant(CONSUMERS if segment == "consumers" else segment)
     if known is None and segment in {"common", "organizations"}:
-        app = directory.apps.get(form.get("client_id", ""))
+        app = directory.apps.get(form.get("client_id", "").lower())
         known = directory.tenant(app.tenant_id if app else "") or next(iter(directory.tenants.values()))
     if known is None:
         raise EntraError(90002, tenant=segment)

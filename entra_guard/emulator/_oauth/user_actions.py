@@ -1,22 +1,25 @@
-"""What people do in a browser, as methods: signing in to an app, approving a device."""
+"""What users do in a browser, as methods: sign in to an app, approve a device."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entra_guard.emulator._directory.app_credentials import AppCredentials
-from entra_guard.emulator._oauth.authorize import new_code, read_sign_in
+from entra_guard.emulator._oauth.authorize import new_code, parse_sign_in
 from entra_guard.emulator._oauth.device import decide_device
 from entra_guard.emulator._oauth.redirects import only_uri
-from entra_guard.emulator._oauth.scopes import read_scopes
+from entra_guard.emulator._oauth.scopes import parse_scopes
 from entra_guard.emulator._oauth.user_consent import consent_as
 
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.lookup import App, Person
+    from entra_guard.emulator._directory.service import DirectoryService
 
 
-class UserActions(AppCredentials):
-    """Lets people sign in without a browser."""
+class UserActions:
+    """Act as a user, without a browser."""
+
+    def __init__(self, service: DirectoryService) -> None:
+        self._service = service
 
     def sign_in(
         self,
@@ -29,24 +32,25 @@ class UserActions(AppCredentials):
         code_challenge_method: str = "S256",
         nonce: str = "",
     ) -> str:
-        """Sign in and consent as a user, and get the authorization code the client would be sent.
+        """Sign in and consent as a user, and return the authorization code that the client receives.
 
         Args:
             client: The app.
-            user: Who signs in.
-            scope: What the client asks for, as in the authorize request.
+            user: The user who signs in.
+            scope: The scopes of the authorize request.
             redirect_uri: One of the client's; by default its only one.
-            code_challenge: For PKCE.
+            code_challenge: The PKCE challenge.
             code_challenge_method: `S256` or `plain`.
-            nonce: Comes back in the ID token.
+            nonce: The nonce for the ID token.
 
         Raises:
-            LookupError: There is no such app or user.
+            LookupError: The app or the user does not exist.
             EntraError: The authorize endpoint would refuse it.
         """
-        with self.lock:
-            app = self.find_app(client)
-            person = self.find_user(user, app.tenant_id)
+        store, lookup = self._service.store, self._service.lookup
+        with store.lock:
+            app = lookup.find_app(client)
+            person = lookup.find_user(user, app.tenant_id)
             fields = {
                 "client_id": app.client_id,
                 "redirect_uri": redirect_uri or only_uri(app),
@@ -55,15 +59,15 @@ class UserActions(AppCredentials):
                 "code_challenge": code_challenge,
                 "code_challenge_method": code_challenge_method if code_challenge else "plain",
             }
-            request = read_sign_in(self, person.tenant_id, fields)
-            consent_as(self, app, person, read_scopes(scope))
-            return new_code(self, request, person)
+            request = parse_sign_in(store, person.tenant_id, fields)
+            consent_as(self._service, app, person, parse_scopes(scope))
+            return new_code(store, request, person)
 
     def approve_device(self, user_code: str, user: Person = "alice") -> None:
-        """Approve a device's sign-in, as the user would on the page it names.
+        """Approve a device's sign-in, as the user does on the page that the device names.
 
         Raises:
-            LookupError: No device shows that code, or there is no such user.
+            LookupError: The user code or the user does not exist.
         """
-        with self.lock:
-            decide_device(self, user_code, self.find_user(user).id)
+        with self._service.store.lock:
+            decide_device(self._service, user_code, self._service.lookup.find_user(user).id)

@@ -1,4 +1,4 @@
-"""Consent by users, for themselves: what signing in to an app grants it. Knows no pages."""
+"""Consent by users for themselves: what signing in to an app grants to it."""
 
 from __future__ import annotations
 
@@ -10,47 +10,48 @@ from entra_guard.emulator._oauth.scopes import DEFAULT, RequestedScopes
 from entra_guard.emulator._store.directory import AppRegistration, DelegatedGrant, User
 
 if TYPE_CHECKING:
-    from entra_guard.emulator._directory.app_credentials import AppCredentials
+    from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._store.store import Store
 
 
 def known_resource(store: Store, name: str) -> AppRegistration | None:
-    """The API of that name in any tenant."""
+    """Return the API of that name in any tenant."""
     wanted = name.removesuffix("/")
     apps = store.directory.apps.values()
     return next((app for app in apps if wanted in {n.removesuffix("/") for n in app.names()}), None)
 
 
 def missing_consent(
-    store: AppCredentials, app: AppRegistration, user: User, scopes: RequestedScopes
+    service: DirectoryService, app: AppRegistration, user: User, scopes: RequestedScopes
 ) -> tuple[str, ...]:
-    """The scopes asked for that nobody has consented to for this user yet.
+    """Return the requested scopes without consent for this user.
 
     Raises:
-        EntraError: The API, or one of its scopes, does not exist here.
+        EntraError: The API or one of its scopes does not exist here.
     """
-    api = _resource(store, user, scopes)
-    wanted = _wanted(app, api, scopes)
-    client = store.directory.principal_of(app.client_id, user.tenant_id)
-    target = store.directory.principal_of(api.client_id, user.tenant_id)
-    held = store.directory.scopes_of(client.id, target.id, user.id) if client and target else ()
+    directory = service.directory
+    api = _resource_for(service, user, scopes)
+    wanted = _wanted_scopes(app, api, scopes)
+    client = directory.principal_of(app.client_id, user.tenant_id)
+    target = service.directory.principal_of(api.client_id, user.tenant_id)
+    held = directory.scopes_of(client.id, target.id, user.id) if client and target else ()
     return tuple(name for name in wanted if name not in held)
 
 
-def _resource(store: AppCredentials, user: User, scopes: RequestedScopes) -> AppRegistration:
-    """The API in the user's tenant; one of another tenant comes in with the first consent, if it may."""
-    api = known_resource(store, scopes.resource)
-    tenant = store.directory.tenants[user.tenant_id]
+def _resource_for(service: DirectoryService, user: User, scopes: RequestedScopes) -> AppRegistration:
+    """Return the API in the user's tenant. A multi-tenant API becomes present with the first consent."""
+    api = known_resource(service.store, scopes.resource)
+    tenant = service.directory.tenants[user.tenant_id]
     if api is None:
         raise EntraError(500011, resource=scopes.resource, tenant=tenant.name)
     try:
-        store.consent(api, tenant=tenant)
+        service.consents.consent(api, tenant=tenant)
     except RegistrationError:
         raise EntraError(500011, resource=scopes.resource, tenant=tenant.name) from None
     return api
 
 
-def _wanted(app: AppRegistration, api: AppRegistration, scopes: RequestedScopes) -> tuple[str, ...]:
+def _wanted_scopes(app: AppRegistration, api: AppRegistration, scopes: RequestedScopes) -> tuple[str, ...]:
     known = [scope.value for scope in api.scopes if scope.enabled]
     if scopes.default:
         return tuple(scope.value for scope in api.scopes if scope.enabled and scope.type == "User")
@@ -60,29 +61,29 @@ def _wanted(app: AppRegistration, api: AppRegistration, scopes: RequestedScopes)
     return scopes.names
 
 
-def consent_as(store: AppCredentials, app: AppRegistration, user: User, scopes: RequestedScopes) -> None:
-    """Grant the app what it asks for, as this user.
+def consent_as(service: DirectoryService, app: AppRegistration, user: User, scopes: RequestedScopes) -> None:
+    """Grant the requested scopes to the app, as this user.
 
     Raises:
-        EntraError: Only an administrator may grant it, or it does not exist.
+        EntraError: A scope does not exist, or only an administrator may grant it.
     """
-    missing = missing_consent(store, app, user, scopes)
-    api = _resource(store, user, scopes)
+    missing = missing_consent(service, app, user, scopes)
+    api = _resource_for(service, user, scopes)
     admin = {scope.value for scope in api.scopes if scope.type == "Admin"}
     if admin.intersection(missing):
         raise EntraError(90094, name=app.name)
-    client = _client(store, app, user)
-    target = store.consent(api, tenant=user.tenant_id)
+    client_id = _client_principal_id(service, app, user)
+    target = service.consents.consent(api, tenant=user.tenant_id)
     if missing:
-        store.put(
-            grants=DelegatedGrant(store.ids.text(32), user.tenant_id, client, target.id, missing, user.id)
-        )
+        identifier = service.store.ids.text(32)
+        grant = DelegatedGrant(identifier, user.tenant_id, client_id, target.id, missing, user.id)
+        service.store.upsert(grants=grant)
 
 
-def _client(store: AppCredentials, app: AppRegistration, user: User) -> str:
-    """The id of the app's service principal where the user is."""
+def _client_principal_id(service: DirectoryService, app: AppRegistration, user: User) -> str:
+    """Return the id of the app's service principal in the user's tenant."""
     try:
-        return store.consent(app, tenant=user.tenant_id).id
+        return service.consents.consent(app, tenant=user.tenant_id).id
     except RegistrationError:
-        tenant = store.directory.tenants[user.tenant_id]
+        tenant = service.directory.tenants[user.tenant_id]
         raise EntraError(700016, app=app.client_id, tenant=tenant.name) from None

@@ -1,180 +1,179 @@
-"""Grants that end in a user's tokens: authorization code, refresh token, device code, on behalf of."""
+"""Grants that return a user's tokens: authorization code, refresh token, device code, on behalf of."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._oauth.aadsts import EntraError
-from entra_guard.emulator._oauth.app_grants import check_resource_parameter, in_strings, lifetimes
 from entra_guard.emulator._oauth.clients import Client, authenticate, identify, refuse_credentials
 from entra_guard.emulator._oauth.redirects import platform_of
-from entra_guard.emulator._oauth.scopes import DEFAULT, RequestedScopes, read_scopes
-from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, V2, AppRegistration, User
-from entra_guard.emulator._store.sessions import (
-    CODE_LIFETIME,
-    REFRESH_LIFETIME,
-    SPA_REFRESH_LIFETIME,
-    Code,
-    Refresh,
-    digest,
+from entra_guard.emulator._oauth.scopes import parse_scopes
+from entra_guard.emulator._oauth.token_request import ALIASES
+from entra_guard.emulator._oauth.user_tokens import user_tokens
+from entra_guard.emulator._store.encoding import base64url
+from entra_guard.emulator._store.sessions import AuthorizationCode, digest
+from entra_guard.emulator._tokens.verification import (
+    ExpiredTokenError,
+    InvalidTokenError,
+    verify_own_token,
 )
-from entra_guard.emulator._tokens.claims import id_claims
-from entra_guard.emulator._tokens.jws import base64url, compact, minified, signer_of
-from entra_guard.emulator._tokens.spec import TokenParties, audience_of, build_spec, consented_scopes, signed
-from entra_guard.emulator._tokens.verification import InvalidTokenError, verify_own_token
 
 if TYPE_CHECKING:
     from entra_guard.emulator._oauth.token_request import TokenRequest
+    from entra_guard.emulator._store.directory import AppRegistration, User
 
 _ON_BEHALF_OF: Final = "on_behalf_of"
 
 
-def authorization_code(asked: TokenRequest) -> dict[str, Any]:
-    """Tokens for the user who signed in at the authorize endpoint."""
-    text = asked.needed("code")
-    code = asked.store.state.sessions.codes.get(digest(text))
+def authorization_code(request: TokenRequest) -> dict[str, Any]:
+    """Return tokens for the user who signed in at the authorize endpoint."""
+    text, store = request.required("code"), request.store
+    code = store.state.sessions.codes.get(digest(text))
     if code is None:
         raise EntraError(70000)
-    asked = _in_tenant(asked, code.tenant_id)
-    client = _redeeming_client(asked, code)
-    _check_code(asked, client.app, code)
-    asked.store.change(sessions=asked.store.state.sessions.with_code(text, replace(code, used=True)))
-    scopes = read_scopes(asked.form.get("scope") or code.scope)
-    user, spa = _user(asked, code.user_id), platform_of(client.app, code.redirect_uri) == "spa"
-    return user_answer(asked, client, user, scopes, nonce=code.nonce, spa=spa)
+    request = _in_tenant(request, code.tenant_id)
+    client = _redeeming_client(request, code)
+    _check_code(request, client.app, code)
+    redeemed = replace(code, redeemed=True)
+    store.change(sessions=store.state.sessions.with_code(text, redeemed, now=store.now()))
+    scopes = parse_scopes(request.form.get("scope") or code.scope)
+    user, spa = _enabled_user(request, code.user_id), platform_of(client.app, code.redirect_uri) == "spa"
+    return user_tokens(request, client, user, scopes, nonce=code.nonce, spa=spa)
 
 
-def _in_tenant(asked: TokenRequest, tenant_id: str) -> TokenRequest:
-    """The request in the tenant where the user signed in, when it was made behind an alias."""
-    if asked.segment in {"common", "organizations", "consumers"}:
-        return replace(asked, tenant=asked.store.directory.tenants[tenant_id])
-    if asked.tenant.id != tenant_id:
+def _in_tenant(request: TokenRequest, tenant_id: str) -> TokenRequest:
+    """Return the request in the tenant where the user signed in, if it was made to an alias."""
+    if request.segment in ALIASES:
+        return replace(request, tenant=request.store.directory.tenants[tenant_id])
+    if request.tenant.id != tenant_id:
         raise EntraError(70000)
-    return asked
+    return request
 
 
-def _redeeming_client(asked: TokenRequest, code: Code) -> Client:
-    """Who redeems a code: a page of another origin, an app on a device, or a server with its secret."""
-    app = identify(asked.store, asked.tenant, asked.form.get("client_id") or code.client_id)
+def _redeeming_client(request: TokenRequest, code: AuthorizationCode) -> Client:
+    """Return the client that redeems a code: a page in a browser, an app on a device, or a server."""
+    app = identify(request.store, request.tenant, request.form.get("client_id") or code.client_id)
     if app.client_id != code.client_id:
         raise EntraError(70000)
-    origin, platform = asked.http.header("origin"), platform_of(app, code.redirect_uri)
+    origin, platform = request.http.header("origin"), platform_of(app, code.redirect_uri)
     if platform == "spa" and origin is None:
         raise EntraError(9002327)
     if platform != "spa" and origin is not None:
         raise EntraError(9002326)
     if platform != "web":
-        refuse_credentials(asked.form)
+        refuse_credentials(request.form)
         return Client(app, "0")
-    return authenticate(asked.store, asked.tenant, asked.http, asked.form)
+    return authenticate(request.store, request.tenant, request.http, request.form)
 
 
-def _check_code(asked: TokenRequest, app: AppRegistration, code: Code) -> None:
-    if code.used:
+def _check_code(request: TokenRequest, app: AppRegistration, code: AuthorizationCode) -> None:
+    if code.redeemed:
         raise EntraError(54005)
-    if asked.store.now() >= code.issued + CODE_LIFETIME:
+    if request.store.now() >= code.expires:
         raise EntraError(70008)
-    given = asked.needed("redirect_uri")
-    if given != code.redirect_uri:
-        raise EntraError(500112, uri=given, value=code.redirect_uri)
-    _check_verifier(asked, code, spa=platform_of(app, code.redirect_uri) == "spa")
+    redirect_uri = request.required("redirect_uri")
+    if redirect_uri != code.redirect_uri:
+        raise EntraError(500112, uri=redirect_uri, value=code.redirect_uri)
+    _check_verifier(request, code, spa=platform_of(app, code.redirect_uri) == "spa")
 
 
-def _check_verifier(asked: TokenRequest, code: Code, *, spa: bool) -> None:
-    """RFC 7636: the verifier, hashed as the challenge was, is the challenge."""
+def _check_verifier(request: TokenRequest, code: AuthorizationCode, *, spa: bool) -> None:
+    """Check the PKCE verifier against the challenge (RFC 7636 section 4.6)."""
     if not code.challenge:
         if spa:
             raise EntraError(9002325)
         return
-    verifier = asked.form.get("code_verifier", "")
-    hashed = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    verifier = request.form.get("code_verifier", "")
+    hashed = base64url(hashlib.sha256(verifier.encode()).digest())
     shown = hashed if code.method == "S256" else verifier
     if not hmac.compare_digest(shown.encode(), code.challenge.encode()):
         raise EntraError(501481)
 
 
-def refresh_token(asked: TokenRequest) -> dict[str, Any]:
-    """New tokens for old consent; the refresh token is replaced, and the old one stays good."""
-    kept = asked.store.state.sessions.refreshes.get(digest(asked.needed("refresh_token")))
-    if kept is None:
+def refresh_token(request: TokenRequest) -> dict[str, Any]:
+    """Return new tokens for a refresh token; the old refresh token stays valid."""
+    sessions = request.store.state.sessions
+    stored = sessions.refresh_tokens.get(digest(request.required("refresh_token")))
+    if stored is None:
         raise EntraError(9002313)
-    asked = _in_tenant(asked, kept.tenant_id)
-    app = identify(asked.store, asked.tenant, asked.form.get("client_id") or kept.client_id)
-    if app.client_id != kept.client_id:
+    request = _in_tenant(request, stored.tenant_id)
+    app = identify(request.store, request.tenant, request.form.get("client_id") or stored.client_id)
+    if app.client_id != stored.client_id:
         raise EntraError(70000)
-    if asked.store.now() >= kept.expires:
+    if request.store.now() >= stored.expires:
         raise EntraError(700082)
-    if asked.store.state.sessions.is_revoked(kept.user_id, kept.issued):
+    if sessions.is_revoked(stored.user_id, stored.issued):
         raise EntraError(50173)
-    client = _refreshing_client(asked, app, spa=kept.spa)
-    scopes = read_scopes(asked.form.get("scope") or kept.scope)
-    return user_answer(
-        asked,
-        client,
-        _user(asked, kept.user_id),
-        scopes,
-        spa=kept.spa,
-        expires=kept.expires if kept.spa else None,
-    )
+    client = _refreshing_client(request, app, spa=stored.spa)
+    scopes = parse_scopes(request.form.get("scope") or stored.scope)
+    user, expires = _enabled_user(request, stored.user_id), stored.expires if stored.spa else None
+    return user_tokens(request, client, user, scopes, spa=stored.spa, expires=expires)
 
 
-def _refreshing_client(asked: TokenRequest, app: AppRegistration, *, spa: bool) -> Client:
-    if spa and asked.http.header("origin") is None:
+def _refreshing_client(request: TokenRequest, app: AppRegistration, *, spa: bool) -> Client:
+    if spa and request.http.header("origin") is None:
         raise EntraError(9002327)
-    return Client(app, "0") if spa else _public_or_proven(asked, app)
+    return Client(app, "0") if spa else _public_or_authenticated(request, app)
 
 
-def _public_or_proven(asked: TokenRequest, app: AppRegistration) -> Client:
-    """The client: one that can keep no secret is believed, any other must prove itself."""
+def _public_or_authenticated(request: TokenRequest, app: AppRegistration) -> Client:
+    """Return a public client as it is; authenticate any other."""
     if app.public_client or app.public_redirect_uris:
-        refuse_credentials(asked.form)
+        refuse_credentials(request.form)
         return Client(app, "0")
-    return authenticate(asked.store, asked.tenant, asked.http, asked.form)
+    return authenticate(request.store, request.tenant, request.http, request.form)
 
 
-def device_code(asked: TokenRequest) -> dict[str, Any]:
-    """Tokens for the user who approved this device, or word that nobody has yet."""
-    device = asked.store.state.sessions.devices.get(digest(asked.needed("device_code")))
-    app = identify(asked.store, asked.tenant, asked.form.get("client_id", ""))
+def device_code(request: TokenRequest) -> dict[str, Any]:
+    """Return tokens for the user who approved this device.
+
+    Raises:
+        EntraError: The user has not approved it yet, has declined it, or the code has ended.
+    """
+    store, text = request.store, request.required("device_code")
+    device = store.state.sessions.device_codes.get(digest(text))
+    app = identify(store, request.tenant, request.form.get("client_id", ""))
     if device is None or device.client_id != app.client_id:
         raise EntraError(70018)
     if device.declined:
         raise EntraError(70017)
-    if asked.store.now() >= device.expires:
+    if store.now() >= device.expires:
         raise EntraError(70020)
     if not device.user_id:
         raise EntraError(70016)
-    user = _user(asked, device.user_id)
-    asked = _in_tenant(asked, user.tenant_id)
-    return user_answer(asked, _public_or_proven(asked, app), user, read_scopes(device.scope))
+    user = _enabled_user(request, device.user_id)
+    request = _in_tenant(request, user.tenant_id)
+    client = _public_or_authenticated(request, app)
+    tokens = user_tokens(request, client, user, parse_scopes(device.scope))
+    store.change(sessions=store.state.sessions.without_device_code(text))
+    return tokens
 
 
-def jwt_bearer(asked: TokenRequest) -> dict[str, Any]:
-    """On behalf of: an API exchanges the token it was called with for one to call another API."""
-    if asked.needed("requested_token_use") != _ON_BEHALF_OF:
+def jwt_bearer(request: TokenRequest) -> dict[str, Any]:
+    """Exchange the token an API was called with for a token to call another API (on behalf of)."""
+    if request.required("requested_token_use") != _ON_BEHALF_OF:
         raise EntraError(900144, name="requested_token_use")
-    client = authenticate(asked.store, asked.tenant, asked.http, asked.form)
-    claims = _assertion_claims(asked, client.app)
-    scopes = read_scopes(asked.needed("scope"))
-    return user_answer(asked, client, _user(asked, str(claims.get("oid"))), scopes)
+    client = authenticate(request.store, request.tenant, request.http, request.form)
+    claims = _assertion_claims(request, client.app)
+    scopes = parse_scopes(request.required("scope"))
+    return user_tokens(request, client, _enabled_user(request, str(claims.get("oid"))), scopes)
 
 
-def _assertion_claims(asked: TokenRequest, app: AppRegistration) -> dict[str, Any]:
-    """The claims of the token the API was called with.
+def _assertion_claims(request: TokenRequest, app: AppRegistration) -> dict[str, Any]:
+    """Return the claims of the token the API was called with.
 
     Raises:
-        EntraError: It was not issued here, not to this API, not to a user, or its time is over.
+        EntraError: It was not issued here, is for another API, not of a user, or has expired.
     """
     try:
-        claims = verify_own_token(asked.store, asked.needed("assertion"))
-    except InvalidTokenError as problem:
-        if "expired" in str(problem):
-            raise EntraError(500133) from None
-        raise EntraError(50013, detail=str(problem)) from None
+        claims = verify_own_token(request.store, request.required("assertion"))
+    except ExpiredTokenError:
+        raise EntraError(500133) from None
+    except InvalidTokenError as error:
+        raise EntraError(50013, detail=str(error)) from None
     audience = str(claims.get("aud"))
     if audience not in app.names():
         expected = {"resource": app.client_id, "app": app.client_id, "name": app.name}
@@ -184,104 +183,8 @@ def _assertion_claims(asked: TokenRequest, app: AppRegistration) -> dict[str, An
     return claims
 
 
-def _user(asked: TokenRequest, user_id: str) -> User:
-    user = asked.store.directory.users.get(user_id)
+def _enabled_user(request: TokenRequest, user_id: str) -> User:
+    user = request.store.directory.users.get(user_id)
     if user is None or not user.enabled:
         raise EntraError(50057)
     return user
-
-
-def user_answer(
-    asked: TokenRequest,
-    client: Client,
-    user: User,
-    scopes: RequestedScopes,
-    *,
-    nonce: str = "",
-    spa: bool = False,
-    expires: float | None = None,
-) -> dict[str, Any]:
-    """The answer with a user's tokens: an access token, and what else the scopes ask for."""
-    check_resource_parameter(asked, scopes.resource)
-    parties = _parties(asked, client, user, scopes)
-    granted = granted_scopes(asked, parties, scopes)
-    spec = build_spec(asked.store, parties, scopes=granted)
-    qualified = [f"{parties.resource.app_id_uri}/{name}" for name in granted if name not in scopes.reserved]
-    open_id = [name for name in scopes.reserved if name != "offline_access"]
-    answer: dict[str, Any] = {
-        "token_type": "Bearer",
-        "scope": " ".join([*open_id, *qualified]),
-        **lifetimes(spec),
-        "access_token": signed(asked.store, spec),
-    }
-    if "offline_access" in scopes.reserved:
-        answer["refresh_token"] = _new_refresh(asked, client, user, scopes, spa=spa, expires=expires)
-    if "openid" in scopes.reserved:
-        answer["id_token"] = _id_token(asked, parties, nonce)
-    if asked.form.get("client_info") == "1":
-        answer["client_info"] = base64url(minified({"uid": user.id, "utid": user.tenant_id}))
-    return answer if asked.version == V2 else in_strings(answer, spec, scopes.resource)
-
-
-def _parties(asked: TokenRequest, client: Client, user: User, scopes: RequestedScopes) -> TokenParties:
-    api = asked.resource(scopes.resource)
-    return TokenParties(
-        base=asked.http.base,
-        tenant=asked.tenant,
-        client=client.app,
-        resource=api,
-        audience=audience_of(api, scopes.resource),
-        proof=client.proof,
-        user=user,
-        capabilities=asked.capabilities(),
-    )
-
-
-def granted_scopes(asked: TokenRequest, parties: TokenParties, scopes: RequestedScopes) -> tuple[str, ...]:
-    """The permissions the token will carry.
-
-    Raises:
-        EntraError: One does not exist, or nobody consented to it.
-    """
-    known, consented = [s.value for s in parties.resource.scopes], consented_scopes(asked.store, parties)
-    named = tuple(name for name in scopes.names if name != DEFAULT)
-    unknown = [name for name in named if name not in known]
-    if unknown:
-        raise EntraError(
-            650053, name=parties.client.name, scope=" ".join(unknown), resource=parties.resource.client_id
-        )
-    # An app calling itself needs nobody's consent.
-    itself = parties.client.client_id == parties.resource.client_id
-    missing = not consented if scopes.default else not set(named) <= set(consented)
-    if missing and not itself:
-        raise EntraError(65001, app=parties.client.client_id, name=parties.client.name)
-    open_id = scopes.reserved if parties.resource.client_id == GRAPH else ()
-    chosen = (consented or tuple(known)) if scopes.default else named
-    return (*chosen, *(name for name in open_id if name not in {"offline_access", *chosen}))
-
-
-def _new_refresh(
-    asked: TokenRequest,
-    client: Client,
-    user: User,
-    scopes: RequestedScopes,
-    *,
-    spa: bool,
-    expires: float | None,
-) -> str:
-    """A new refresh token. A page's lives a day from sign-in, however often it is replaced."""
-    text, now = f"1.A{asked.store.ids.text(96)}", asked.store.time_for(user.id)
-    lifetime = SPA_REFRESH_LIFETIME if spa else REFRESH_LIFETIME
-    scope = " ".join([*scopes.reserved, *(f"{scopes.resource}/{name}" for name in scopes.names)])
-    kept = Refresh(client.app.client_id, asked.tenant.id, user.id, scope, now, expires or now + lifetime, spa)
-    asked.store.change(sessions=asked.store.state.sessions.with_refresh(text, kept))
-    return text
-
-
-def _id_token(asked: TokenRequest, parties: TokenParties, nonce: str) -> str:
-    key = asked.store.state.keys.for_api("", personal=asked.tenant.id == CONSUMERS)
-    own = replace(parties, resource=parties.client, audience=parties.client.client_id)
-    claims = id_claims(
-        build_spec(asked.store, own, version=2 if asked.version == V2 else 1), asked.store.ids, nonce
-    )
-    return compact({"typ": "JWT", "alg": "RS256", "kid": key.kid}, claims, signer_of(key))

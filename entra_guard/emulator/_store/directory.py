@@ -1,7 +1,7 @@
-"""The directory as values: tenants, apps, service principals, users, grants. Knows no HTTP, token or clock.
+"""The directory as immutable values: tenants, apps, service principals, users, groups, grants.
 
-A `Directory` never changes. Adding something gives a new one that shares everything else, so that a snapshot
-is a reference and going back costs nothing.
+A change creates a new `Directory` that shares all other entries. So a snapshot is a reference, and
+restoring it costs nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """An organisation, or the one tenant all personal accounts share."""
+    """An organisation, or the tenant that all personal accounts share."""
 
     id: str
     name: str
@@ -45,7 +45,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class AppRole:
-    """A permission an API offers, to apps (`Application`) or to users and groups (`User`)."""
+    """A permission of an API, for apps (`Application`) or for users and groups (`User`)."""
 
     id: str
     value: str
@@ -57,7 +57,7 @@ class AppRole:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A delegated permission an API offers; `Admin` ones need an administrator's consent."""
+    """A delegated permission of an API; type `Admin` needs an administrator's consent."""
 
     id: str
     value: str
@@ -68,7 +68,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class AppRegistration:
-    """An app registration as it stood when it was handed out. It holds no credential."""
+    """An app registration when it was returned: later changes do not update it. It has no credentials."""
 
     client_id: str
     object_id: str
@@ -92,22 +92,22 @@ class AppRegistration:
 
     @property
     def app_id_uri(self) -> str:
-        """The first App ID URI, or the client id of an app that has none."""
+        """The first App ID URI; the client id if the app has none."""
         return self.identifier_uris[0] if self.identifier_uris else self.client_id
 
     @property
     def default_scope(self) -> str:
-        """What a client asks for to get a token for this API: `<App ID URI>/.default`."""
+        """The scope that clients request for this API: `<App ID URI>/.default`."""
         return f"{self.app_id_uri}/.default"
 
     def names(self) -> tuple[str, ...]:
-        """Every name a token request may call this API by."""
+        """Return every name that a token request may use for this API."""
         return (self.client_id, *self.identifier_uris)
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePrincipal:
-    """An app's presence in one tenant: what is assigned, consented to and switched off there."""
+    """An app in one tenant: its assignments, its consent and whether it is enabled there."""
 
     id: str
     app_id: str
@@ -121,7 +121,7 @@ class ServicePrincipal:
 
 @dataclass(frozen=True, slots=True)
 class StoredSecret:
-    """What the directory keeps of a client secret: its hash, never its value."""
+    """A client secret in the directory: its hash, never its value."""
 
     key_id: str
     description: str
@@ -133,7 +133,7 @@ class StoredSecret:
 
 @dataclass(frozen=True, slots=True)
 class StoredCertificate:
-    """A certificate registered for an app to prove itself by."""
+    """A certificate that an app may authenticate with."""
 
     key_id: str
     description: str
@@ -144,7 +144,7 @@ class StoredCertificate:
 
 @dataclass(frozen=True, slots=True)
 class FederatedCredential:
-    """Another issuer's tokens that stand for a secret of this app."""
+    """Tokens of another issuer that an app may authenticate with."""
 
     id: str
     name: str
@@ -156,8 +156,8 @@ class FederatedCredential:
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """Everything an app may prove itself by."""
+class StoredCredentials:
+    """Everything an app may authenticate with."""
 
     secrets: tuple[StoredSecret, ...] = ()
     certificates: tuple[StoredCertificate, ...] = ()
@@ -166,7 +166,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person in one tenant; a guest's `home_tenant_id` is another one."""
+    """A person in one tenant; a guest's `home_tenant_id` is another tenant."""
 
     id: str
     tenant_id: str
@@ -184,14 +184,14 @@ class User:
         return self.home_tenant_id != self.tenant_id
 
     def names(self) -> frozenset[str]:
-        """Everything this user may be called by."""
+        """Return every name this user can be found by."""
         addresses = {self.upn, self.mail or self.upn}
         return frozenset({self.id, *addresses, *(a.partition("@")[0] for a in addresses)})
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A security group and who is in it."""
+    """A security group and its members' ids."""
 
     id: str
     tenant_id: str
@@ -201,12 +201,12 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ManagedIdentity:
-    """An identity Azure gives to a machine or an app: a service principal without an app registration.
+    """An identity that Azure gives to a machine or app: a service principal without a registration.
 
     Attributes:
-        id: Its service principal's id, which Azure calls principal id.
+        id: The id of its service principal, which Azure calls principal id.
         resource_path: Its Azure resource id.
-        system_assigned: Whether it is the one of the machine itself.
+        system_assigned: Whether it belongs to the machine itself.
     """
 
     id: str
@@ -223,7 +223,7 @@ class ManagedIdentity:
 
 @dataclass(frozen=True, slots=True)
 class RoleAssignment:
-    """An app role given to an app, a user or a group. To an app it is admin consent."""
+    """An app role assigned to an app, a user or a group. For an app, this is admin consent."""
 
     id: str
     tenant_id: str
@@ -236,7 +236,7 @@ class RoleAssignment:
 
 @dataclass(frozen=True, slots=True)
 class DelegatedGrant:
-    """Scopes a client may use for one user, or for all users of the tenant when there is no principal."""
+    """Scopes that a client may use for one user, or for all users of the tenant without a principal."""
 
     id: str
     tenant_id: str
@@ -246,72 +246,72 @@ class DelegatedGrant:
     principal_id: str | None = None
 
 
-def _no_values() -> Mapping[str, Any]:
+def _empty() -> Mapping[str, Any]:
     return {}
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """All that is registered, by identifier."""
+    """All entries, by identifier."""
 
-    tenants: Mapping[str, Tenant] = field(default_factory=_no_values)
-    apps: Mapping[str, AppRegistration] = field(default_factory=_no_values)
-    credentials: Mapping[str, Credentials] = field(default_factory=_no_values)
-    principals: Mapping[str, ServicePrincipal] = field(default_factory=_no_values)
-    users: Mapping[str, User] = field(default_factory=_no_values)
-    groups: Mapping[str, Group] = field(default_factory=_no_values)
-    assignments: Mapping[str, RoleAssignment] = field(default_factory=_no_values)
-    grants: Mapping[str, DelegatedGrant] = field(default_factory=_no_values)
-    identities: Mapping[str, ManagedIdentity] = field(default_factory=_no_values)
+    tenants: Mapping[str, Tenant] = field(default_factory=_empty)
+    apps: Mapping[str, AppRegistration] = field(default_factory=_empty)
+    credentials: Mapping[str, StoredCredentials] = field(default_factory=_empty)
+    principals: Mapping[str, ServicePrincipal] = field(default_factory=_empty)
+    users: Mapping[str, User] = field(default_factory=_empty)
+    groups: Mapping[str, Group] = field(default_factory=_empty)
+    assignments: Mapping[str, RoleAssignment] = field(default_factory=_empty)
+    grants: Mapping[str, DelegatedGrant] = field(default_factory=_empty)
+    identities: Mapping[str, ManagedIdentity] = field(default_factory=_empty)
 
     def tenant(self, name: str) -> Tenant | None:
-        """The tenant of that id or verified domain, in any letter case."""
+        """Return the tenant of that id or verified domain, in any letter case."""
         wanted = name.lower()
         found = self.tenants.get(wanted)
         return found or next((t for t in self.tenants.values() if t.domain == wanted), None)
 
     def principal_of(self, client_id: str, tenant_id: str) -> ServicePrincipal | None:
-        """The app's service principal in that tenant."""
+        """Return the app's service principal in that tenant."""
         return next((p for p in self.principals_in(tenant_id) if p.app_id == client_id), None)
 
     def principals_in(self, tenant_id: str) -> Iterator[ServicePrincipal]:
         return (p for p in self.principals.values() if p.tenant_id == tenant_id)
 
     def user(self, name: str, tenant_id: str) -> User | None:
-        """The user of that id, user principal name or mail address, or the part of one before the @."""
+        """Return the user of that id, principal name or mail address, or the part of these before the @."""
         return next((u for u in self.users_in(tenant_id) if name in u.names()), None)
 
     def users_in(self, tenant_id: str) -> Iterator[User]:
         return (u for u in self.users.values() if u.tenant_id == tenant_id)
 
     def resource(self, name: str, tenant_id: str) -> AppRegistration | None:
-        """The API of that client id or App ID URI, give or take a last slash, if it is in the tenant."""
+        """Return the API of that client id or App ID URI in the tenant; a final slash is ignored."""
         wanted = name.removesuffix("/")
-        return next((app for app in self.apps_in(tenant_id) if _called(app, wanted)), None)
+        return next((app for app in self.apps_in(tenant_id) if _has_name(app, wanted)), None)
 
     def apps_in(self, tenant_id: str) -> Iterator[AppRegistration]:
         return (self.apps[p.app_id] for p in self.principals_in(tenant_id) if p.app_id in self.apps)
 
-    def credentials_of(self, client_id: str) -> Credentials:
-        return self.credentials.get(client_id, Credentials())
+    def credentials_of(self, client_id: str) -> StoredCredentials:
+        return self.credentials.get(client_id, StoredCredentials())
 
     def group_ids_of(self, user_id: str) -> tuple[str, ...]:
         return tuple(g.id for g in self.groups.values() if user_id in g.members)
 
     def roles_of(self, principal_ids: frozenset[str], resource_id: str) -> tuple[str, ...]:
-        """The ids of that API's app roles assigned to any of these principals, in order of assignment."""
+        """Return the ids of that API's app roles assigned to any of these principals, in order."""
         held = (a for a in self.assignments.values() if a.resource_id == resource_id)
         return tuple(dict.fromkeys(a.role_id for a in held if a.principal_id in principal_ids))
 
     def scopes_of(self, client_sp: str, resource_sp: str, user_id: str) -> tuple[str, ...]:
-        """The scopes of that API consented to for this client, by an administrator or by this user."""
+        """Return the API's scopes consented to for this client, by an administrator or by this user."""
         held = (g for g in self.grants.values() if (g.client_id, g.resource_id) == (client_sp, resource_sp))
         return tuple(dict.fromkeys(s for g in held if g.principal_id in {None, user_id} for s in g.scopes))
 
     def held_by(self, principal_id: str) -> dict[str, tuple[str, ...]]:
-        """The app roles an app or a user has, and the scopes an app has, by the name of the API.
+        """Return the app roles of an app or a user, and the scopes of an app, by API name.
 
-        Roles of a user's groups are not among them.
+        Roles of a user's groups are not included.
         """
         roles = (
             (a.resource_id, (self._role_value(a),))
@@ -331,25 +331,25 @@ class Directory:
         return next(values, assignment.role_id)
 
 
-def _called(app: AppRegistration, wanted: str) -> bool:
+def _has_name(app: AppRegistration, wanted: str) -> bool:
     return any(name.removesuffix("/") == wanted for name in app.names())
 
 
-def adding(mapping: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
-    """The mapping with one entry more, or another value in its place."""
+def with_entry(mapping: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
+    """Return the mapping with one entry added or replaced."""
     return {**mapping, key: value}
 
 
 def without(mapping: Mapping[K, V], key: K) -> Mapping[K, V]:
-    """The mapping with one entry less."""
+    """Return the mapping without one entry."""
     return {k: v for k, v in mapping.items() if k != key}
 
 
-def put(directory: Directory, **entries: Any) -> Directory:
-    """The directory with the given entries added, each under its own identifier: `put(d, users=alice)`."""
-    changes = {part: adding(getattr(directory, part), identifier(e), e) for part, e in entries.items()}
+def upsert(directory: Directory, **entries: Any) -> Directory:
+    """Return the directory with the entries added or replaced, by identifier: `upsert(d, users=alice)`."""
+    changes = {part: with_entry(getattr(directory, part), identifier_of(e), e) for part, e in entries.items()}
     return replace(directory, **changes)
 
 
-def identifier(entry: Any) -> str:
+def identifier_of(entry: Any) -> str:
     return str(entry.client_id) if isinstance(entry, AppRegistration) else str(entry.id)

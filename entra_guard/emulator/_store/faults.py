@@ -1,4 +1,4 @@
-"""Faults as values: what is to go wrong where, how often and for how long. Knows no HTTP."""
+"""Faults as immutable values: what goes wrong, where, how often and for how long."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ TARGETS: Final[tuple[str, ...]] = ("configuration", "keys", "token", "graph", "i
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong.
+    """One fault.
 
     Attributes:
-        target: What it strikes; `all` spares only the control interface.
+        target: The endpoints it affects; `all` affects everything except the control API.
         how: The effect's name, see `EFFECTS`.
-        number: Tells faults apart.
-        times: How many requests it still strikes; None for all.
+        number: Identifies the fault.
+        times: How many more requests it affects; None for all.
         delay: Seconds, for effects that take time.
-        retry_after: What a `Retry-After` header says, in seconds.
-        probability: How likely a request is context, 0 to 1.
-        until: When it ends by itself, on the monotonic clock.
-        keys: The keys there were when it was set, for documents that lag behind.
+        retry_after: Value of the `Retry-After` header in seconds.
+        probability: Probability that a request is affected, 0 to 1.
+        until: When the fault ends, on the monotonic clock.
+        keys: The signing keys when the fault was set, for outdated documents.
     """
 
     target: FaultTarget
@@ -40,28 +40,26 @@ class Fault:
     until: float | None = None
     keys: SigningKeySet | None = field(default=None, repr=False)
 
-    def ended(self, monotonic: float) -> bool:
-        """Whether its time is over."""
+    def has_ended(self, monotonic: float) -> bool:
         return self.until is not None and monotonic >= self.until
 
-    def strikes(self, target: str, monotonic: float) -> bool:
-        """Whether a request to that target is its business."""
-        return not self.ended(monotonic) and (
-            self.target == target or (self.target == "all" and target != "control")
-        )
+    def applies_to(self, target: str, monotonic: float) -> bool:
+        """Return whether the fault affects requests to that target now."""
+        matches = self.target == target or (self.target == "all" and target != "control")
+        return matches and not self.has_ended(monotonic)
 
 
-def choose(faults: Sequence[Fault], target: str, monotonic: float) -> Fault | None:
-    """The fault that strikes next: counted ones in the order they were set, then the latest lasting one."""
-    due = [f for f in faults if f.strikes(target, monotonic)]
-    counted = next((f for f in due if f.times is not None), None)
-    return counted or (due[-1] if due else None)
+def choose_fault(faults: Sequence[Fault], target: str, monotonic: float) -> Fault | None:
+    """Return the next fault: counted ones in the order they were set, then the latest lasting one."""
+    active = [fault for fault in faults if fault.applies_to(target, monotonic)]
+    counted = next((fault for fault in active if fault.times is not None), None)
+    return counted or (active[-1] if active else None)
 
 
-def spent(faults: Sequence[Fault], context: Fault) -> tuple[Fault, ...]:
-    """The faults that remain after one has context."""
-    if context.times is None:
+def after_use(faults: Sequence[Fault], used: Fault) -> tuple[Fault, ...]:
+    """Return the faults that remain after one was applied."""
+    if used.times is None:
         return tuple(faults)
-    left = replace(context, times=context.times - 1)
-    after = (left if f.number == context.number else f for f in faults)
-    return tuple(f for f in after if f.times != 0)
+    remaining = replace(used, times=used.times - 1)
+    updated = (remaining if fault.number == used.number else fault for fault in faults)
+    return tuple(fault for fault in updated if fault.times != 0)

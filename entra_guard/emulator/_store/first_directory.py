@@ -1,4 +1,4 @@
-"""What every emulator begins with: two organisations, some people, and Microsoft's own APIs."""
+"""The directory every emulator starts with: two organisations, their people and Microsoft's own APIs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from entra_guard.emulator._store.directory import (
     ServicePrincipal,
     Tenant,
     User,
-    put,
+    upsert,
 )
 
 
 def first_directory() -> Directory:
-    """Contoso with its people, Fabrikam, and the tenant of personal accounts."""
+    """Return Contoso and Fabrikam with their people, and the tenant of personal accounts."""
     tenants = (
         Tenant(CONTOSO, "Contoso", "contoso.onmicrosoft.com", "EU"),
         Tenant(FABRIKAM, "Fabrikam", "fabrikam.onmicrosoft.com", "NA"),
@@ -37,7 +37,7 @@ def first_directory() -> Directory:
         _person("ca402", FABRIKAM, "Carol Clark", "carol@fabrikam.onmicrosoft.com"),
         _person("da5e", CONSUMERS, "Dave Davis", "dave@outlook.example"),
     )
-    engineers = Group(_fixed("e55"), CONTOSO, "Engineers", (users[0].id,))
+    engineers = Group(_fixed_guid("e55"), CONTOSO, "Engineers", (users[0].id,))
     directory = Directory(
         tenants={t.id: t for t in tenants},
         apps={app.client_id: app for app in FIRST_PARTY},
@@ -50,10 +50,10 @@ def first_directory() -> Directory:
 
 
 def with_first_party(directory: Directory, tenant: Tenant) -> Directory:
-    """The directory with Microsoft's own APIs present in that tenant."""
+    """Return the directory with Microsoft's own APIs present in that tenant."""
     for number, app in enumerate(FIRST_PARTY):
         fixed = f"{tenant.id[:24]}{0xF1257000000 + number:012x}"
-        directory = put(directory, principals=ServicePrincipal(fixed, app.client_id, tenant.id, app.name))
+        directory = upsert(directory, principals=ServicePrincipal(fixed, app.client_id, tenant.id, app.name))
     return directory
 
 
@@ -62,19 +62,19 @@ def _person(
 ) -> User:
     given, _, surname = name.partition(" ")
     upn = f"{mail.replace('@', '_')}#EXT#@contoso.onmicrosoft.com" if home else mail
-    return User(_fixed(word), tenant_id, upn, name, given, surname, mail, job, home or tenant_id)
+    return User(_fixed_guid(word), tenant_id, upn, name, given, surname, mail, job, home or tenant_id)
 
 
-def _fixed(word: str) -> str:
+def _fixed_guid(word: str) -> str:
     return f"00000000-0000-4000-8000-{word:0>12}"
 
 
 def _roles(*values: str) -> tuple[AppRole, ...]:
-    return tuple(AppRole(_fixed(f"{n + 1:x}a0"), v, ("Application",), v) for n, v in enumerate(values))
+    return tuple(AppRole(_fixed_guid(f"{n + 1:x}a0"), v, ("Application",), v) for n, v in enumerate(values))
 
 
 def _scopes(*values: str) -> tuple[Scope, ...]:
-    return tuple(Scope(_fixed(f"{n + 1:x}d0"), v) for n, v in enumerate(values))
+    return tuple(Scope(_fixed_guid(f"{n + 1:x}d0"), v) for n, v in enumerate(values))
 
 
 _GRAPH_ROLES: Final = (
@@ -107,10 +107,11 @@ _GRAPH_SCOPES: Final = (
     "email",
     "offline_access",
 )
+# The client ids are Microsoft's. The ids of roles and scopes are not.
 FIRST_PARTY: Final = (
     AppRegistration(
         GRAPH,
-        _fixed("64a94"),
+        _fixed_guid("64a94"),
         "",
         "Microsoft Graph",
         "AzureADMultipleOrgs",
@@ -120,7 +121,7 @@ FIRST_PARTY: Final = (
     ),
     AppRegistration(
         AZURE,
-        _fixed("a2043"),
+        _fixed_guid("a2043"),
         "",
         "Windows Azure Service Management API",
         "AzureADMultipleOrgs",
@@ -129,7 +130,7 @@ FIRST_PARTY: Final = (
     ),
     AppRegistration(
         TOKEN_EXCHANGE,
-        _fixed("70e5c"),
+        _fixed_guid("70e5c"),
         "",
         "AAD Token Exchange",
         "AzureADMultipleOrgs",
@@ -137,4 +138,3 @@ FIRST_PARTY: Final = (
         token_version=2,
     ),
 )
-"""Microsoft's own APIs. Their real ids, except for the roles' and scopes'."""

@@ -1,20 +1,21 @@
-"""Random-looking identifiers in the shapes Entra uses. Knows nothing of what they identify."""
+"""Random identifiers and secrets in the formats Entra uses."""
 
 from __future__ import annotations
 
-import base64
 import random
 import uuid
 from typing import Final
 
-_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~"
+from entra_guard.emulator._store.encoding import base64url
+
+_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~"
 
 
 class Ids:
-    """A source of identifiers: unpredictable, or the same on every run when it is given a seed.
+    """Generate identifiers: unpredictable, or the same on every run if a seed is given.
 
     Args:
-        seed: Makes every identifier reproducible. Without one the operating system's randomness is used.
+        seed: Makes every identifier reproducible. Without it, the operating system's randomness is used.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -28,16 +29,16 @@ class Ids:
         return self._random.randbytes(count)
 
     def text(self, octets: int) -> str:
-        """Base64url of so many random octets, unpadded."""
-        return base64.urlsafe_b64encode(self.octets(octets)).rstrip(b"=").decode()
+        """Return this many random octets as unpadded base64url."""
+        return base64url(self.octets(octets))
 
     def uti(self) -> str:
-        """A token's own identifier: 22 characters."""
+        """Return a token identifier: 22 characters."""
         return self.text(16)
 
     def secret(self) -> str:
-        """A client secret: 40 characters, of which three are `8Q~`, as in Entra."""
-        letters = "".join(self._random.choices(_LETTERS, k=37))
+        """Return a client secret: 40 characters, three of them `8Q~`, as in Entra."""
+        letters = "".join(self._random.choices(_ALPHABET, k=37))
         return f"{letters[:3]}8Q~{letters[3:]}"
 
     def letters(self, count: int, alphabet: str) -> str:
@@ -47,13 +48,13 @@ class Ids:
         return self._random.randint(low, high)
 
     def fraction(self) -> float:
-        """A number from 0 to below 1."""
+        """Return a number from 0 to less than 1."""
         return self._random.random()
 
     def position(self) -> object:
-        """Where a seeded source stands, to come back to; nothing for an unpredictable one."""
+        """Return the state of a seeded generator, for `restore_position`; None without a seed."""
         return self._seeded.getstate() if self._seeded else None
 
-    def return_to(self, position: object) -> None:
+    def restore_position(self, position: object) -> None:
         if self._seeded and isinstance(position, tuple):
             self._seeded.setstate(position)  # pyright: ignore[reportUnknownArgumentType]

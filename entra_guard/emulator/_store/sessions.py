@@ -1,13 +1,14 @@
-"""What users have begun and not finished: codes, refresh tokens, device sign-ins. Values; knows no HTTP.
+"""Unfinished sign-ins: authorization codes, refresh tokens, device codes. Immutable values.
 
-Each is kept under the hash of the text that stands for it, so that no state or snapshot holds that text.
+Each is stored under the hash of its text, so that no state and no snapshot contains a usable code or token.
+Entries are removed when they end. The number of live entries is bounded too; the oldest go first.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,27 +17,31 @@ CODE_LIFETIME: Final = 600.0
 REFRESH_LIFETIME: Final = 90 * 24 * 3600.0
 SPA_REFRESH_LIFETIME: Final = 24 * 3600.0
 DEVICE_LIFETIME: Final = 900.0
+# A copy of a map of this size takes microseconds; no real user has this many sign-ins at a time.
+MAX_ENTRIES: Final = 1000
+
+Ending = TypeVar("Ending", "AuthorizationCode", "RefreshToken", "DeviceCode")
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
-    """An authorization code: about ten minutes, once."""
+class AuthorizationCode:
+    """An authorization code. It can be redeemed once; `expires` is in seconds since 1970."""
 
     client_id: str
     tenant_id: str
     user_id: str
     scope: str
     redirect_uri: str
-    issued: float
+    expires: float
     challenge: str = ""
     method: str = "plain"
     nonce: str = ""
-    used: bool = False
+    redeemed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Refresh:
-    """A refresh token: for one client and user, for any API consented to."""
+class RefreshToken:
+    """A refresh token of a client and a user, for every API that was consented to. Times since 1970."""
 
     client_id: str
     tenant_id: str
@@ -48,8 +53,8 @@ class Refresh:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """A sign-in begun on a device without a browser; somebody approves it with the user code."""
+class DeviceCode:
+    """A sign-in on a device without a browser; a user approves it with the user code."""
 
     client_id: str
     tenant_id: str
@@ -60,39 +65,57 @@ class Device:
     declined: bool = False
 
 
-def _nothing() -> Mapping[str, Any]:
+def _empty() -> Mapping[str, Any]:
     return {}
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """All that is under way. `revoked` says since when a principal must sign in again."""
+    """All unfinished sign-ins. `revoked` has the time since which a principal must sign in again."""
 
-    codes: Mapping[str, Code] = field(default_factory=_nothing)
-    refreshes: Mapping[str, Refresh] = field(default_factory=_nothing)
-    devices: Mapping[str, Device] = field(default_factory=_nothing)
-    revoked: Mapping[str, float] = field(default_factory=_nothing)
+    codes: Mapping[str, AuthorizationCode] = field(default_factory=_empty)
+    refresh_tokens: Mapping[str, RefreshToken] = field(default_factory=_empty)
+    device_codes: Mapping[str, DeviceCode] = field(default_factory=_empty)
+    revoked: Mapping[str, float] = field(default_factory=_empty)
 
-    def with_code(self, text: str, code: Code) -> Sessions:
-        return replace(self, codes={**self.codes, digest(text): code})
+    def with_code(self, text: str, code: AuthorizationCode, *, now: float) -> Sessions:
+        return replace(self, codes={**_live(self.codes, now), digest(text): code})
 
-    def with_refresh(self, text: str, refresh: Refresh) -> Sessions:
-        return replace(self, refreshes={**self.refreshes, digest(text): refresh})
+    def with_refresh_token(self, text: str, token: RefreshToken, *, now: float) -> Sessions:
+        return replace(self, refresh_tokens={**_live(self.refresh_tokens, now), digest(text): token})
 
-    def with_device(self, text: str, device: Device) -> Sessions:
-        return replace(self, devices={**self.devices, digest(text): device})
+    def with_device_code(self, text: str, device: DeviceCode, *, now: float) -> Sessions:
+        return replace(self, device_codes={**_live(self.device_codes, now), digest(text): device})
 
-    def with_revoked(self, principal_id: str, now: float) -> Sessions:
-        return replace(self, revoked={**self.revoked, principal_id: now})
+    def with_decision(self, key: str, device: DeviceCode) -> Sessions:
+        """Replace a device code after the user's decision; `key` comes from `find_device`."""
+        return replace(self, device_codes={**self.device_codes, key: device})
 
-    def device_of(self, user_code: str) -> tuple[str, Device] | None:
-        """The sign-in with that user code, and the key it is kept under."""
-        plain = user_code.strip().upper()
-        return next(((key, d) for key, d in self.devices.items() if d.user_code == plain), None)
+    def without_device_code(self, text: str) -> Sessions:
+        """Remove a device code, which is redeemable once."""
+        kept = {key: device for key, device in self.device_codes.items() if key != digest(text)}
+        return replace(self, device_codes=kept)
+
+    def with_revoked(self, principal_id: str, since: float) -> Sessions:
+        return replace(self, revoked={**self.revoked, principal_id: since})
+
+    def find_device(self, user_code: str, *, now: float) -> tuple[str, DeviceCode] | None:
+        """Return the live device code with that user code, and the key it is stored under."""
+        wanted = user_code.strip().upper()
+        live = ((key, device) for key, device in self.device_codes.items() if now < device.expires)
+        return next(((key, device) for key, device in live if device.user_code == wanted), None)
 
     def is_revoked(self, principal_id: str, issued: float) -> bool:
-        """Whether what was issued to a principal then counts no more."""
+        """Return whether a token issued to a principal at that time is no longer valid."""
         return issued < self.revoked.get(principal_id, float("-inf"))
+
+
+def _live(entries: Mapping[str, Ending], now: float) -> dict[str, Ending]:
+    """Return the entries that have not ended, leaving room for one more."""
+    live = {key: entry for key, entry in entries.items() if now < entry.expires}
+    for key in list(live)[: max(0, len(live) - MAX_ENTRIES + 1)]:
+        del live[key]
+    return live
 
 
 def digest(text: str) -> str:

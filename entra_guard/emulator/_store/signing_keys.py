@@ -1,34 +1,41 @@
-"""Signing keys, their certificates and the ring of those in use. Knows no tenant and no document.
+"""Signing keys: the predefined ones, generated ones for rotation, and the set that is in use.
 
-A few keys come with the package, because making an RSA key takes tens of milliseconds and tests build many
-emulators. They are published on purpose and protect nothing. Rotation always makes new key material, shared
-by the emulators of one process, and never gives an emulator a key it has had before.
+Predefined keys come from the user's cache folder, because generating an RSA key takes tens of milliseconds.
+A rotation always uses a key that the emulator has not used before. These keys are generated once per process
+and shared by its emulators.
 """
 
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import functools
+import hashlib
 import threading
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from typing import TYPE_CHECKING, Final, Literal
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
+
+from entra_guard.emulator._store.encoding import base64url
+from entra_guard.emulator._store.key_cache import load_or_generate
+from entra_guard.emulator._store.key_material import KeyMaterial, generate_material
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Realm = Literal["organizations", "consumers", "us-government", "app", "nobody"]
-PACKAGED: Final = ("signing", "next", "consumers", "us-government", "forger", "workloads")
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+Realm = Literal["organizations", "consumers", "us-government", "app", "unpublished"]
 PUBLIC_CLOUD: Final = "microsoftonline.com"
 US_GOVERNMENT: Final = "microsoftonline.us"
-_SUBJECT: Final = "accounts.accesscontrol.windows.net"
-_START: Final = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+_PREDEFINED: Final[Mapping[str, tuple[Realm, str]]] = {
+    "signing": ("organizations", PUBLIC_CLOUD),
+    "next": ("organizations", PUBLIC_CLOUD),
+    "consumers": ("consumers", PUBLIC_CLOUD),
+    "us-government": ("us-government", US_GOVERNMENT),
+    "forger": ("unpublished", PUBLIC_CLOUD),
+    "workloads": ("unpublished", PUBLIC_CLOUD),
+}
 
 
 def _no_app_keys() -> Mapping[str, SigningKey]:
@@ -37,12 +44,12 @@ def _no_app_keys() -> Mapping[str, SigningKey]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SigningKey:
-    """A key the emulator signs with, and what its documents say of it.
+    """A key that the emulator signs with, and its facts in the key documents.
 
     Attributes:
         kid: The key's identifier: base64url of the SHA-1 of its certificate, as in Entra.
-        realm: Whose tokens it signs; `nobody` for a key that appears in no document.
-        cloud: The `cloud_instance_name` the documents give it.
+        realm: Whose tokens it signs; `unpublished` for a key that appears in no document.
+        cloud: Its `cloud_instance_name` in the documents.
     """
 
     kid: str
@@ -53,18 +60,14 @@ class SigningKey:
     certificate: str = field(repr=False)
 
     def public_pem(self) -> bytes:
-        """The public key as PEM, which is what a confused verifier takes for an HMAC secret."""
+        """Return the public key as PEM, which a vulnerable verifier would use as an HMAC secret."""
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return self.private_key.public_key().public_bytes(serialization.Encoding.PEM, form)
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKeySet:
-    """The keys in use. The first of `organizations` signs; all of them are published.
-
-    `used` counts the new keys taken from the process so far. It is never turned back, so that a restored
-    emulator does not present an old key as a new one.
-    """
+    """The keys in use. The first of `organizations` signs; all of them are published."""
 
     organizations: tuple[SigningKey, ...]
     consumers: SigningKey
@@ -73,32 +76,36 @@ class SigningKeySet:
     withdrawn: frozenset[str] = frozenset()
 
     def published(self) -> Iterator[SigningKey]:
-        """The keys the documents of organisations show: theirs, and those of other realms, as Entra's do."""
-        everyone = (*self.organizations, self.consumers, self.government)
-        return (key for key in everyone if key.kid not in self.withdrawn)
+        """Iterate over the keys in the documents: of organisations and, as in Entra, of other realms."""
+        all_keys = (*self.organizations, self.consumers, self.government)
+        return (key for key in all_keys if key.kid not in self.withdrawn)
 
     def signing(self) -> SigningKey:
         return self.organizations[0]
 
     def for_api(self, client_id: str, *, personal: bool) -> SigningKey:
-        """The key that signs tokens for this API."""
+        """Return the key that signs tokens for this API."""
         return self.consumers if personal else self.apps.get(client_id, self.signing())
 
     def rotated(self, new: SigningKey, *, overlap: bool) -> SigningKeySet:
-        """The ring with a new signing key, the old ones still published or gone."""
+        """Return the set with a new signing key; with `overlap`, the old keys stay published."""
         kept = tuple(k for k in self.organizations if k.kid != new.kid) if overlap else ()
         return replace(self, organizations=(new, *kept))
 
     def without(self, kid: str) -> SigningKeySet:
-        """The ring no longer publishing that key; should it be the signing one, the next takes over."""
+        """Return the set without that key. If it was the signing key, the next key signs.
+
+        Raises:
+            ValueError: It is the last signing key.
+        """
         rest = tuple(k for k in self.organizations if k.kid != kid)
         if not rest:
-            raise ValueError("This is the last signing key: rotate_keys() first, then withdraw the old one.")
+            raise ValueError(f"{kid} is the last signing key: call rotate_keys() first, then withdraw it.")
         return replace(self, organizations=rest, withdrawn=self.withdrawn | {kid})
 
 
 def first_key_set() -> SigningKeySet:
-    """The ring every emulator starts with."""
+    """Return the keys every emulator starts with."""
     return SigningKeySet(
         organizations=(predefined_key("signing"), predefined_key("next")),
         consumers=predefined_key("consumers"),
@@ -108,81 +115,42 @@ def first_key_set() -> SigningKeySet:
 
 @functools.cache
 def predefined_key(name: str) -> SigningKey:
-    """One of the keys that come with the package."""
-    realms: dict[str, Realm] = {
-        "consumers": "consumers",
-        "us-government": "us-government",
-        "forger": "nobody",
-        "workloads": "nobody",
-    }
-    cloud = US_GOVERNMENT if name == "us-government" else PUBLIC_CLOUD
-    return make_signing_key(
-        _packaged_material()[name], serial=PACKAGED.index(name) + 1, realm=realms.get(name), cloud=cloud
-    )
+    """Return the predefined key of that name; it is the same in every process of this user."""
+    realm, cloud = _PREDEFINED[name]
+    return _signing_key(_predefined_material()[name], realm, cloud)
 
 
 @functools.cache
-def _packaged_material() -> Mapping[str, rsa.RSAPrivateKey]:
-    text = files(__name__.rpartition(".")[0]).joinpath("TEST_ONLY_signing_keys.pem").read_bytes()
-    end = b"-----END PRIVATE KEY-----"
-    blocks = (block[block.index(b"-----BEGIN") :] + end for block in text.split(end)[:-1])
-    return dict(zip(PACKAGED, map(_load, blocks), strict=True))
+def _predefined_material() -> Mapping[str, KeyMaterial]:
+    return load_or_generate(tuple(_PREDEFINED))
 
 
-def _load(pem: bytes) -> rsa.RSAPrivateKey:
-    # Checking a key we made ourselves takes 500 times longer than reading it.
-    key = serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise TypeError("TEST_ONLY_signing_keys.pem holds a key that is not RSA.")
-    return key
-
-
-_fresh: list[SigningKey] = []
-_fresh_lock = threading.Lock()
+_generated: list[SigningKey] = []
+_generated_lock = threading.Lock()
+_FIRST_SERIAL: Final = 1000
 
 
 def generated_key(number: int) -> SigningKey:
-    """The so-manyth key made in this process, beginning with 0; made now if it was not yet."""
-    with _fresh_lock:
-        while len(_fresh) <= number:
-            material = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-            _fresh.append(make_signing_key(material, serial=1000 + len(_fresh)))
-        return _fresh[number]
-
-
-def make_signing_key(
-    material: rsa.RSAPrivateKey, *, serial: int, realm: Realm | None = None, cloud: str = PUBLIC_CLOUD
-) -> SigningKey:
-    """The key with its self-signed certificate, and the kid that follows from it."""
-    certificate = _certificate(material, serial)
-    return SigningKey(
-        kid=_base64url(certificate.fingerprint(hashes.SHA1())),  # noqa: S303 (Entra's kid is this SHA-1)
-        realm=realm or "organizations",
-        cloud=cloud,
-        private_key=material,
-        modulus=_modulus(material),
-        certificate=base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode(),
-    )
+    """Return the n-th (0-based) generated key of this process, generating it if needed."""
+    with _generated_lock:
+        while len(_generated) <= number:
+            material = generate_material(_FIRST_SERIAL + len(_generated))
+            _generated.append(_signing_key(material, "organizations", PUBLIC_CLOUD))
+        return _generated[number]
 
 
 def with_kid(key: SigningKey, kid: str) -> SigningKey:
-    """Other key material under a kid that is known already."""
+    """Return the key under another kid."""
     return replace(key, kid=kid)
 
 
-def _certificate(material: rsa.RSAPrivateKey, serial: int) -> x509.Certificate:
-    """A certificate with a fixed start and serial number, so that a packaged key's kid never changes."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _SUBJECT)])
-    builder = x509.CertificateBuilder(name, name, material.public_key(), serial)
-    # Entra's certificates live five years; these must not expire under somebody's tests.
-    dated = builder.not_valid_before(_START).not_valid_after(_START.replace(year=_START.year + 30))
-    return dated.sign(material, hashes.SHA256())
-
-
-def _modulus(material: rsa.RSAPrivateKey) -> str:
-    number = material.public_key().public_numbers().n
-    return _base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))
-
-
-def _base64url(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+def _signing_key(material: KeyMaterial, realm: Realm, cloud: str) -> SigningKey:
+    number = material.private_key.public_key().public_numbers().n
+    return SigningKey(
+        kid=base64url(hashlib.sha1(material.certificate).digest()),  # noqa: S324 (Entra's kid is this SHA-1)
+        realm=realm,
+        cloud=cloud,
+        private_key=material.private_key,
+        modulus=base64url(number.to_bytes((number.bit_length() + 7) // 8, "big")),
+        certificate=base64.b64encode(material.certificate).decode(),
+    )

@@ -1,4 +1,4 @@
-"""The emulator's one mutable place: the current state, its clock and its lock. Knows no HTTP."""
+"""The emulator's only mutable part: the current state, its clock, its lock and the identifiers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.emulator._store.directory import Directory, put, without
+from entra_guard.emulator._store.directory import Directory, upsert, without
 from entra_guard.emulator._store.first_directory import first_directory
 from entra_guard.emulator._store.ids import Ids
 from entra_guard.emulator._store.sessions import Sessions
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._store.faults import Fault
 
-IN_PROCESS: Final = "http://entra.localhost"
-"""Where an emulator is that has no socket: a loopback name, for `Emulator.transport`."""
+# The base URL without a server: a loopback name, for requests through the in-process transport.
+IN_PROCESS_URL: Final = "http://entra.localhost"
 
 
 @dataclass(frozen=True, slots=True)
 class ClockSetting:
-    """How the emulator's time differs from its clock's: by so many seconds, or it stands still."""
+    """How the emulator's time differs from the real time: shifted by seconds, or frozen."""
 
     offset: float = 0.0
     frozen_at: float | None = None
@@ -32,7 +32,7 @@ class ClockSetting:
 
 @dataclass(frozen=True, slots=True)
 class ArcKey:
-    """The file an Azure Arc client must show it can read."""
+    """The file that an Azure Arc client must be able to read."""
 
     path: str
     secret: str = field(repr=False)
@@ -40,7 +40,7 @@ class ArcKey:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything that can change, as one value."""
+    """Everything that can change, as one immutable value."""
 
     directory: Directory
     keys: SigningKeySet
@@ -52,27 +52,28 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A state to come back to, see `Emulator.restore`."""
+class StoreSnapshot:
+    """A saved state, see `Emulator.restore`."""
 
     state: State
     position: object
 
 
 class Store:
-    """State, clock and identifiers, shared by the Python interface and by what answers requests.
+    """Hold the state, the clock and the identifiers.
 
     Args:
-        seed: Makes every identifier and secret the same on every run.
-        clock: Gives the time in seconds since 1970.
+        seed: Makes every identifier and secret the same on every run. Signing keys are not affected.
+        clock: Returns the time in seconds since 1970.
     """
 
     def __init__(self, *, seed: int | None = None, clock: Callable[[], float] = time.time) -> None:
         self.lock: Final = threading.RLock()
+        self.base_url: str = IN_PROCESS_URL
         self._ids = Ids(seed)
         self._clock = clock
         self._state = State(first_directory(), first_key_set(), identity_header=self._ids.secret())
-        self._used_keys = 0
+        self._restore_callbacks: list[Callable[[], None]] = []
         self._first = self.snapshot()
 
     @property
@@ -85,24 +86,19 @@ class Store:
 
     @property
     def directory(self) -> Directory:
-        """What is registered now. It never changes; the next registration makes another."""
+        """The current directory. It is immutable: every change replaces it."""
         return self._state.directory
 
-    @property
-    def url(self) -> str:
-        """The base URL: the authority of a tenant is `{url}/{tenant id}`."""
-        return IN_PROCESS
-
     def now(self) -> float:
-        """The emulator's time, in seconds since 1970."""
+        """Return the emulator's time in seconds since 1970."""
         setting = self._state.clock
         return self._clock() + setting.offset if setting.frozen_at is None else setting.frozen_at
 
     def time_for(self, principal_id: str) -> float:
-        """The time to write on what a principal gets now: not before it was last revoked.
+        """Return the issue time for a principal's new tokens: not before its last revocation.
 
-        Tokens count whole seconds, so a revocation counts from the next one on, and what is issued meanwhile
-        is dated then.
+        Token times are whole seconds, so a revocation takes effect at the next full second. Tokens issued
+        before that second get its time.
         """
         return max(self.now(), self.state.sessions.revoked.get(principal_id, 0.0))
 
@@ -111,13 +107,13 @@ class Store:
         with self.lock:
             self._state = replace(self._state, **parts)
 
-    def put(self, **entries: Any) -> None:
-        """Add entries to the directory."""
+    def upsert(self, **entries: Any) -> None:
+        """Add or replace directory entries: `upsert(users=alice)`."""
         with self.lock:
-            self.change(directory=put(self.directory, **entries))
+            self.change(directory=upsert(self.directory, **entries))
 
     def remove(self, **identifiers: str) -> None:
-        """Take entries out of the directory: `remove(grants=identifier)`."""
+        """Remove directory entries: `remove(grants=identifier)`."""
         with self.lock:
             parts = {part: without(getattr(self.directory, part), i) for part, i in identifiers.items()}
             self.change(directory=replace(self.directory, **parts))
@@ -129,32 +125,32 @@ class Store:
     def advance(self, seconds: float) -> None:
         """Move the emulator's clock, frozen or running; a negative number moves it back."""
         now, setting = self.now(), self._state.clock
-        frozen = setting.frozen_at is not None
-        self.change(
-            clock=ClockSetting(frozen_at=now + seconds)
-            if frozen
-            else replace(setting, offset=setting.offset + seconds)
-        )
+        if setting.frozen_at is None:
+            self.change(clock=replace(setting, offset=setting.offset + seconds))
+        else:
+            self.change(clock=ClockSetting(frozen_at=now + seconds))
 
     def unfreeze(self) -> None:
-        """Let the clock run again, from the true time."""
+        """Let the clock run again, from the real time."""
         self.change(clock=ClockSetting())
 
-    def snapshot(self) -> Snapshot:
-        """Remember everything as it is. Costs nothing: the state is one immutable value."""
+    def snapshot(self) -> StoreSnapshot:
+        """Save the state. This is cheap: the state is one immutable value."""
         with self.lock:
-            return Snapshot(self._state, self.ids.position())
+            return StoreSnapshot(self._state, self.ids.position())
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go back to how everything was."""
+    def restore(self, snapshot: StoreSnapshot) -> None:
+        """Return to a saved state."""
         with self.lock:
             self._state = snapshot.state
-            self.ids.return_to(snapshot.position)
-        self.faults_changed()
+            self.ids.restore_position(snapshot.position)
+        for callback in self._restore_callbacks:
+            callback()
 
     def reset(self) -> None:
-        """Go back to how everything was when the emulator was made."""
+        """Return to the state after construction."""
         self.restore(self._first)
 
-    def faults_changed(self) -> None:
-        """Called without the lock when faults came or went, for what must follow."""
+    def on_restore(self, callback: Callable[[], None]) -> None:
+        """Call a function after each `restore`, without the lock."""
+        self._restore_callbacks.append(callback)

@@ -1,6 +1,6 @@
-"""What tokens say: the claims of v1.0 and v2.0 access tokens and of ID tokens. Knows no keys and no HTTP.
+"""Claims of v1.0 and v2.0 access tokens and of ID tokens.
 
-Names and spec are those of real tokens: five fixed ones first, the others by name.
+Names and order are those of real tokens: five fixed claims first, the others by name.
 """
 
 from __future__ import annotations
@@ -9,27 +9,35 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from entra_guard.emulator._oauth.documents import issuer_v1, issuer_v2
 from entra_guard.emulator._store.directory import V2
-from entra_guard.emulator._tokens.jws import base64url
+from entra_guard.emulator._store.encoding import base64url
+from entra_guard.emulator._tokens.issuers import issuer_v1, issuer_v2
 
 if TYPE_CHECKING:
     from entra_guard.emulator._store.directory import User
     from entra_guard.emulator._store.ids import Ids
 
+# Seconds by which `iat` and `nbf` are before the issue time, as in real app-only tokens.
 BACKDATED: Final = 300
-"""Seconds by which `iat` and `nbf` lie in the past, as in real app-only tokens."""
 APP_LIFETIME: Final = 3600
-MOST_GROUPS: Final = 200
-"""More group ids than this are not listed in a JWT but pointed to."""
+# With more groups, the token has a reference to Graph instead of the list.
+MAX_GROUPS: Final = 200
 
-Proof = Literal["0", "1", "2"]
-"""How a client proved itself: not at all, by secret, by certificate or assertion (`azpacr`)."""
+# How a client authenticated (`azpacr`): not at all, by secret, by certificate or assertion.
+ClientAuth = Literal["0", "1", "2"]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSpec:
-    """Everything that decides a token's claims. Times in seconds; `identity` is a managed identity's path."""
+    """Everything that decides a token's claims.
+
+    Attributes:
+        base: The authority's base URL.
+        now: Issue time, in seconds since 1970.
+        lifetime: Seconds.
+        client_auth: How the client authenticated, the claim `azpacr`.
+        identity: Azure resource id of a managed identity.
+    """
 
     base: str
     tenant_id: str
@@ -38,7 +46,7 @@ class TokenSpec:
     version: Literal[1, 2]
     now: int
     lifetime: int = APP_LIFETIME
-    proof: Proof = "1"
+    client_auth: ClientAuth = "1"
     principal_id: str | None = None
     user: User | None = None
     resource_id: str = ""
@@ -56,15 +64,21 @@ class TokenSpec:
 
 
 def access_claims(spec: TokenSpec, ids: Ids) -> dict[str, Any]:
-    """The claims of an access token."""
+    """Return the claims of an access token."""
     who = _user_claims(spec) if spec.user else _app_claims(spec)
-    rest = {**_client_claims(spec), **_marks(ids), **who, **_capabilities(spec), "tid": spec.tenant_id}
-    return {**_head(spec), **dict(sorted(rest.items()))}
+    rest = {
+        **_client_claims(spec),
+        **_internal_claims(ids),
+        **who,
+        **_capabilities(spec),
+        "tid": spec.tenant_id,
+    }
+    return {**_first_claims(spec), **dict(sorted(rest.items()))}
 
 
 def id_claims(spec: TokenSpec, ids: Ids, nonce: str | None = None) -> dict[str, Any]:
-    """The claims of an ID token, which is for the client itself and carries no permission."""
-    user = _known(spec.user)
+    """Return the claims of an ID token, whose audience is the client and which has no permissions."""
+    user = _require_user(spec.user)
     rest = {
         "name": user.display_name,
         "oid": user.id,
@@ -72,20 +86,20 @@ def id_claims(spec: TokenSpec, ids: Ids, nonce: str | None = None) -> dict[str, 
         "sub": pairwise(user.id, spec.client_id),
         "tid": spec.tenant_id,
         "ver": "2.0" if spec.version == V2 else "1.0",
-        **_marks(ids),
+        **_internal_claims(ids),
         **({"nonce": nonce} if nonce else {}),
         **({"roles": list(spec.roles)} if spec.roles else {}),
         **({"email": user.mail} if user.mail else {}),
     }
-    return {**_head(spec), "aud": spec.client_id, **dict(sorted(rest.items()))}
+    return {**_first_claims(spec), "aud": spec.client_id, **dict(sorted(rest.items()))}
 
 
 def pairwise(user_id: str, resource_id: str) -> str:
-    """A user's subject towards one app: 43 characters, another for each app."""
+    """Return a user's subject for one app: 43 characters, different for each app."""
     return base64url(hashlib.sha256(f"{user_id}/{resource_id}".encode()).digest())
 
 
-def _head(spec: TokenSpec) -> dict[str, Any]:
+def _first_claims(spec: TokenSpec) -> dict[str, Any]:
     issued = spec.now - BACKDATED
     return {
         "aud": spec.audience,
@@ -96,8 +110,8 @@ def _head(spec: TokenSpec) -> dict[str, Any]:
     }
 
 
-def _marks(ids: Ids) -> dict[str, Any]:
-    """The claims that mean something to Entra alone."""
+def _internal_claims(ids: Ids) -> dict[str, Any]:
+    """Return the claims that only Entra can interpret."""
     return {
         "aio": f"k2Jg{ids.text(36)}",
         "rh": f"1.A{ids.text(33)}.",
@@ -108,8 +122,8 @@ def _marks(ids: Ids) -> dict[str, Any]:
 
 def _client_claims(spec: TokenSpec) -> dict[str, Any]:
     if spec.version == 1:
-        return {"appid": spec.client_id, "appidacr": spec.proof, "ver": "1.0"}
-    return {"azp": spec.client_id, "azpacr": spec.proof, "ver": "2.0"}
+        return {"appid": spec.client_id, "appidacr": spec.client_auth, "ver": "1.0"}
+    return {"azp": spec.client_id, "azpacr": spec.client_auth, "ver": "2.0"}
 
 
 def _app_claims(spec: TokenSpec) -> dict[str, Any]:
@@ -124,7 +138,7 @@ def _app_claims(spec: TokenSpec) -> dict[str, Any]:
 
 
 def _user_claims(spec: TokenSpec) -> dict[str, Any]:
-    user = _known(spec.user)
+    user = _require_user(spec.user)
     return {
         "name": user.display_name,
         "oid": user.id,
@@ -155,7 +169,7 @@ def _guest(spec: TokenSpec, user: User) -> dict[str, Any]:
 
 
 def _optional_user_claims(spec: TokenSpec, user: User) -> dict[str, Any]:
-    """The claims an API must list as optional to get them in a user's token."""
+    """Return the optional claims that the API registered."""
     offered = {
         "acct": 1 if user.is_guest else 0,
         "email": user.mail,
@@ -173,14 +187,16 @@ def _capabilities(spec: TokenSpec) -> dict[str, Any]:
 
 
 def _groups(spec: TokenSpec) -> dict[str, Any]:
-    if len(spec.groups) <= MOST_GROUPS:
+    if len(spec.groups) <= MAX_GROUPS:
         return {"groups": list(spec.groups)} if spec.groups else {}
-    # The host is the retired Azure AD Graph, in real tokens too.
-    endpoint = f"https://graph.windows.net/{spec.tenant_id}/users/{_known(spec.user).id}/getMemberObjects"
+    # Real tokens have the host of the retired Azure AD Graph too.
+    endpoint = (
+        f"https://graph.windows.net/{spec.tenant_id}/users/{_require_user(spec.user).id}/getMemberObjects"
+    )
     return {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": endpoint}}}
 
 
-def _known(user: User | None) -> User:
+def _require_user(user: User | None) -> User:
     if user is None:
-        raise ValueError("This token needs a user: pass user=.")
+        raise ValueError("This token is issued for a user: pass user=.")
     return user

@@ -1,17 +1,16 @@
-"""Any token, from Python: as the directory would issue it, with other claims, by preset, or made up."""
+"""Issue tokens from Python: as the directory would, with other claims, by preset, or malformed."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from entra_guard.emulator._directory.managed_identities import Azure
 from entra_guard.emulator._store.directory import CONSUMERS, AppRegistration, Tenant, User
 from entra_guard.emulator._store.signing_keys import SigningKey, generated_key, with_kid
 from entra_guard.emulator._tokens.claims import TokenSpec, access_claims
 from entra_guard.emulator._tokens.jws import Signer, compact, signer_of
 from entra_guard.emulator._tokens.keyword_hints import suggest_keywords
-from entra_guard.emulator._tokens.presets import Draft, Preset, preset
+from entra_guard.emulator._tokens.presets import Preset, TokenDraft, preset_named
 from entra_guard.emulator._tokens.spec import (
     TokenParties,
     audience_of,
@@ -25,14 +24,23 @@ from entra_guard.emulator._tokens.workloads import workload_token
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from entra_guard.emulator._directory.lookup import App, Person
+    from entra_guard.emulator._directory.lookup import App, Lookup, Person
+
+_NO_PRESET: Final = Preset("As the directory would issue it.")
 
 
-_NO_PRESET = Preset("As the directory would issue it.")
+class TokenIssuer:
+    """Issue tokens and manage the signing keys. Usable without the emulator.
 
+    Args:
+        lookup: Finds apps, users and tenants; its store has the keys.
+    """
 
-class Issuer(Azure):
-    """Tokens and keys, at will."""
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._store = lookup.store
+        # Never reset, so that a restored emulator does not use an old key as a new one.
+        self._used_keys = 0
 
     @suggest_keywords
     def issue_token(
@@ -51,102 +59,104 @@ class Issuer(Azure):
         tenant: Tenant | str | None = None,
         base_url: str | None = None,
     ) -> str:
-        """Issue an access token without asking the token endpoint.
+        """Issue an access token without a request to the token endpoint.
 
         Args:
             client: The app that presents the token.
-            audience: The API it is for, a registered one or any text; by default the client itself.
-            roles: App roles to state; by default those assigned. Need not be registered.
-            scopes: Delegated permissions to state. Makes it a user's token (alice's, if no user is named);
-                by default those consented to, or else all the API offers.
+            audience: The API it is for, registered or any string; by default the client itself.
+            roles: App roles in the token; by default those assigned. They need not be registered.
+            scopes: Delegated permissions in the token; by default those consented to, or else all scopes of
+                the API. They make it a user's token (the first user's, if no user is named).
             user: The user it is for.
-            version: 1 or 2; by default what the API registered.
-            preset: One word for something special, see `PRESETS`.
-            claims: Laid over the claims; a value of None takes the claim away.
-            headers: The same for the header.
+            version: 1 or 2; by default the version that the API registered.
+            preset: A preset's name, see `PRESETS`.
+            claims: Claims to replace; None removes a claim.
+            headers: Header fields to replace; None removes a field.
             lifetime: Seconds from now until it expires.
-            tenant: The tenant that issues it; by default the client's home.
-            base_url: The authority's base URL; by default `url`.
+            tenant: The tenant that issues it; by default the client's home tenant.
+            base_url: The authority's base URL; by default the emulator's `url`.
 
         Raises:
-            LookupError: An app, user, tenant or preset that does not exist.
+            LookupError: The app, user, tenant or preset does not exist.
 
         Example:
             >>> entra = Emulator()
             >>> api = entra.register_app("Orders", app_roles=["Orders.Read"])
             >>> token = entra.issue_token(api, roles=["Orders.Read"])
         """
-        with self.lock:
-            special = _special(preset)
-            parties = self._parties(client, audience, tenant, base_url or self.url)
-            person = self._person(user, parties, asked=scopes is not None or special.needs_user)
-            parties = replace(parties, user=person, proof="0" if person else "1")
-            asked = special.edit_spec(
-                build_spec(
-                    self,
-                    parties,
-                    scopes=self._scopes(parties, scopes),
-                    roles=None if roles is None else tuple(roles),
-                    version=version or special.version,
-                    lifetime=lifetime,
-                ),
-                self.ids,
+        store = self._store
+        with store.lock:
+            special = preset_named(preset) if preset else _NO_PRESET
+            parties = self._parties(client, audience, tenant, base_url or store.base_url)
+            person = self._user(user, parties, needed=scopes is not None or special.needs_user)
+            parties = replace(parties, user=person, client_auth="0" if person else "1")
+            spec = build_spec(
+                store,
+                parties,
+                scopes=self._scopes(parties, scopes),
+                roles=None if roles is None else tuple(roles),
+                version=version or special.version,
+                lifetime=lifetime,
             )
-            return self._drafted(asked, special, claims or {}, headers or {})
+            return self._signed_draft(special.edit_spec(spec, store.ids), special, claims, headers)
 
     def _parties(
         self, client: App, audience: App | None, tenant: Tenant | str | None, base: str
     ) -> TokenParties:
-        asking = self.find_app(client)
-        where = self.find_tenant(tenant or asking.tenant_id)
+        app = self._lookup.find_app(client)
+        issuing = self._lookup.find_tenant(tenant or app.tenant_id)
         if isinstance(audience, str):
-            known = self.directory.resource(audience, where.id)
-            api = known or AppRegistration(
-                audience, "", where.id, "an API nobody registered", token_version=2
-            )
-            return TokenParties(base, where, asking, api, audience_of(api, audience))
-        api = self.find_app(audience or asking)
-        return TokenParties(base, where, asking, api, api.app_id_uri)
+            known = self._store.directory.resource(audience, issuing.id)
+            api = known or AppRegistration(audience, "", issuing.id, "Unregistered API", token_version=2)
+            return TokenParties(base, issuing, app, api, audience_of(api, audience))
+        api = self._lookup.find_app(audience or app)
+        return TokenParties(base, issuing, app, api, api.app_id_uri)
 
-    def _person(self, user: Person | None, parties: TokenParties, *, asked: bool) -> User | None:
+    def _user(self, user: Person | None, parties: TokenParties, *, needed: bool) -> User | None:
         if user is not None:
-            return self.find_user(user, parties.tenant)
-        return next(self.directory.users_in(parties.tenant.id), None) if asked else None
+            return self._lookup.find_user(user, parties.tenant)
+        return next(self._store.directory.users_in(parties.tenant.id), None) if needed else None
 
     def _scopes(self, parties: TokenParties, scopes: Iterable[str] | None) -> tuple[str, ...]:
         if scopes is not None:
             return tuple(scopes)
         if parties.user is None:
             return ()
-        return consented_scopes(self, parties) or tuple(s.value for s in parties.resource.scopes if s.enabled)
+        offered = tuple(scope.value for scope in parties.resource.scopes if scope.enabled)
+        return consented_scopes(self._store, parties) or offered
 
-    def _drafted(
-        self, asked: TokenSpec, special: Preset, claims: Mapping[str, Any], headers: Mapping[str, Any]
+    def _signed_draft(
+        self,
+        spec: TokenSpec,
+        special: Preset,
+        claims: Mapping[str, Any] | None,
+        headers: Mapping[str, Any] | None,
     ) -> str:
-        keys = self.state.keys
-        key = keys.for_api(asked.resource_id, personal=asked.tenant_id == CONSUMERS)
-        header = header_of(asked, key.kid, self.ids)
-        draft = Draft(asked, dict(header), access_claims(asked, self.ids), key, keys, self.ids)
+        keys, ids = self._store.state.keys, self._store.ids
+        key = keys.for_api(spec.resource_id, personal=spec.tenant_id == CONSUMERS)
+        header = header_of(spec, key.kid, ids)
+        draft = TokenDraft(spec, dict(header), access_claims(spec, ids), key, keys, ids)
         special.edit_token(draft)
-        draft.header, draft.claims = _laid_over(draft.header, headers), _laid_over(draft.claims, claims)
+        draft.header, draft.claims = _replaced(draft.header, headers), _replaced(draft.claims, claims)
         return draft.token()
 
     @property
     def workload_issuer(self) -> str:
-        """An issuer that is not Entra, for `add_federated_credential`: as a cluster's or a pipeline's is."""
-        return f"{self.url}{WORKLOADS}"
+        """An issuer other than Entra, for `add_federated_credential`: like a cluster's or a pipeline's."""
+        return f"{self._store.base_url}{WORKLOADS}"
 
     def workload_token(
         self, subject: str, *, audience: str = "api://AzureADTokenExchange", lifetime: int = 3600
     ) -> str:
-        """A token of `workload_issuer`, as a cluster mounts it into a container.
+        """Issue a token of `workload_issuer`, as a cluster mounts it into a container.
 
         Args:
-            subject: Whose it is, such as `system:serviceaccount:orders:api`.
-            audience: Whom it is for.
+            subject: The subject, such as `system:serviceaccount:orders:api`.
+            audience: The audience.
             lifetime: Seconds.
         """
-        return workload_token(self.workload_issuer, subject, audience, now=self.now(), lifetime=lifetime)
+        now = self._store.now()
+        return workload_token(self.workload_issuer, subject, audience, now=now, lifetime=lifetime)
 
     def issue_raw(
         self,
@@ -156,14 +166,14 @@ class Issuer(Azure):
         key: SigningKey | Signer | None = None,
         algorithm: str = "RS256",
     ) -> str:
-        """Sign exactly this header and payload, however malformed.
+        """Sign exactly this header and payload, even if they are malformed.
 
         Args:
-            header: A mapping, or bytes taken as they are.
-            payload: The same.
-            key: A key of the emulator, or any function from signing input to signature; by default the key
-                that signs now.
-            algorithm: How that key signs: RS256 or PS256, whatever the header says.
+            header: A mapping, or bytes that are used as they are.
+            payload: A mapping, or bytes that are used as they are.
+            key: A key of the emulator, or any function from signing input to signature; by default the
+                current signing key.
+            algorithm: RS256 or PS256: how that key signs, whatever the header says.
         """
         if key is None or isinstance(key, SigningKey):
             return compact(header, payload, signer_of(key or self.signing_key, algorithm))
@@ -171,56 +181,56 @@ class Issuer(Azure):
 
     @property
     def signing_key(self) -> SigningKey:
-        """The key that signs organisations' tokens now."""
-        return self.state.keys.signing()
+        """The key that signs the tokens of organisations now."""
+        return self._store.state.keys.signing()
 
     @property
     def keys(self) -> tuple[SigningKey, ...]:
-        """The keys the documents show now: the signing one first, those of other realms last."""
-        return tuple(self.state.keys.published())
+        """The published keys: the signing key first, those of other realms last."""
+        return tuple(self._store.state.keys.published())
 
     def rotate_keys(self, *, overlap: bool = True, same_kid: bool = False) -> SigningKey:
         """Sign with a new key from now on.
 
         Args:
             overlap: Whether the old keys stay published.
-            same_kid: Whether the new key takes the old one's kid, which no authority should ever do.
+            same_kid: Whether the new key takes the old key's kid, which no authority should do.
         """
-        with self.lock:
-            new = generated_key(self._used_keys)
-            self._used_keys += 1
+        with self._store.lock:
+            new = self._next_key()
             key = with_kid(new, self.signing_key.kid) if same_kid else new
-            self.change(keys=self.state.keys.rotated(key, overlap=overlap))
+            self._store.change(keys=self._store.state.keys.rotated(key, overlap=overlap))
             return key
 
     def withdraw_key(self, kid: str) -> None:
-        """Take a key out of the documents. If it was signing, the next one takes over.
+        """Remove a key from the documents. If it was the signing key, the next key signs.
 
         Raises:
             LookupError: No published key has that kid.
-            ValueError: It is the last one.
+            ValueError: It is the last signing key.
         """
-        with self.lock:
+        with self._store.lock:
             if kid not in {key.kid for key in self.keys}:
                 raise LookupError(f"No published key has the kid {kid}.")
-            self.change(keys=self.state.keys.without(kid))
+            self._store.change(keys=self._store.state.keys.without(kid))
 
     def add_signing_key(self, app: App) -> SigningKey:
-        """Give an API a signing key of its own, as claims mapping does.
+        """Give an API its own signing key, as claims mapping does.
 
-        Its tokens are then signed by that key, which only documents asked with `?appid=<client id>` show.
+        The key signs the API's tokens. Only key documents with `?appid=<client id>` contain it.
         """
-        with self.lock:
-            key = replace(generated_key(self._used_keys), realm="app")
-            self._used_keys += 1
-            keys = self.state.keys
-            self.change(keys=replace(keys, apps={**keys.apps, self.find_app(app).client_id: key}))
+        with self._store.lock:
+            key, keys = replace(self._next_key(), realm="app"), self._store.state.keys
+            apps = {**keys.apps, self._lookup.find_app(app).client_id: key}
+            self._store.change(keys=replace(keys, apps=apps))
             return key
 
+    def _next_key(self) -> SigningKey:
+        self._used_keys += 1
+        return generated_key(self._used_keys - 1)
 
-def _special(word: str | None) -> Preset:
-    return preset(word) if word else _NO_PRESET
 
-
-def _laid_over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in {**under, **over}.items() if value is not None}
+def _replaced(values: Mapping[str, Any], changes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the values with changes applied; None removes a value."""
+    merged = {**values, **(changes or {})}
+    return {name: value for name, value in merged.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Keywords that do not exist, answered with those that do. Knows no function in particular."""
+"""Suggest the right name for a misspelt keyword argument."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ R = TypeVar("R")
 
 
 def suggest_keywords(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a method answer a misspelt keyword with its own, and its name as people call it."""
+    """Make a method's TypeError for an unknown keyword suggest the nearest one and list all."""
     known = [name for name in inspect.signature(function).parameters if name != "self"]
 
     @functools.wraps(function)
-    def called(*args: P.args, **keywords: P.kwargs) -> R:
+    def call(*args: P.args, **keywords: P.kwargs) -> R:
         for name in keywords:
             if name not in known:
-                meant = "".join(f" Did you mean {near!r}?" for near in get_close_matches(name, known, n=1))
+                hint = "".join(f" Did you mean {near!r}?" for near in get_close_matches(name, known, n=1))
                 raise TypeError(
-                    f"{function.__name__}() has no argument {name!r}.{meant} It has: {', '.join(known)}."
+                    f"{function.__name__}() has no argument {name!r}.{hint} It has: {', '.join(known)}."
                 )
         return function(*args, **keywords)
 
-    return called
+    return call

@@ -1,6 +1,6 @@
-"""From the directory to a token: which roles and scopes, which version, which audience, which key.
+"""From the directory to a token: roles, scopes, version, audience and key.
 
-Shared by the token endpoint and by `issue_token`, so that both issue the same tokens.
+The token endpoint and `issue_token` share it, so that both issue the same tokens.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, V1, V2, AppRegistration, Tenant, User
-from entra_guard.emulator._tokens.claims import APP_LIFETIME, Proof, TokenSpec, access_claims
+from entra_guard.emulator._tokens.claims import APP_LIFETIME, ClientAuth, TokenSpec, access_claims
 from entra_guard.emulator._tokens.jws import Signer, compact, graph_token, signer_of
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenParties:
-    """Who asks for a token, for which API and, when delegated, for whom.
+    """Who requests a token, for which API and, if delegated, for which user.
 
     Attributes:
-        audience: The name the API was asked for by, which v1.0 tokens repeat.
+        audience: The name that the request used for the API; v1.0 tokens repeat it.
     """
 
     base: str
@@ -32,7 +32,7 @@ class TokenParties:
     client: AppRegistration
     resource: AppRegistration
     audience: str
-    proof: Proof = "1"
+    client_auth: ClientAuth = "1"
     user: User | None = None
     capabilities: tuple[str, ...] = ()
 
@@ -47,18 +47,18 @@ def build_spec(
     lifetime: int | None = None,
     identity: str = "",
 ) -> TokenSpec:
-    """The token as the directory would have it; roles, version, lifetime (seconds) may be given instead."""
-    api, spec = parties.resource, version or parties.resource.token_version or 1
+    """Decide a token from the directory; roles, version and lifetime (seconds) can be overridden."""
+    api, version = parties.resource, version or parties.resource.token_version or 1
     principal = store.directory.principal_of(parties.client.client_id, parties.tenant.id)
     return TokenSpec(
         base=parties.base,
         tenant_id=parties.tenant.id,
         client_id=parties.client.client_id,
-        audience=_audience(api, parties.audience, spec),
-        version=spec,
+        audience=_audience_claim(api, parties.audience, version),
+        version=version,
         now=int(store.time_for(parties.user.id if parties.user else principal.id if principal else "")),
         lifetime=lifetime or usual_lifetime(store, parties),
-        proof=parties.proof,
+        client_auth=parties.client_auth,
         principal_id=principal.id if principal else parties.client.service_principal_id,
         user=parties.user,
         resource_id=api.client_id,
@@ -74,24 +74,24 @@ def build_spec(
 
 
 def usual_lifetime(store: Store, parties: TokenParties) -> int:
-    """An hour for apps; 60 to 90 minutes, at random, for users; a day or so if it can be revoked."""
+    """Return the lifetime in seconds: one hour for apps, 60 to 90 minutes for users, a day with CAE."""
     if "cp1" in parties.capabilities and parties.resource.client_id == GRAPH:
         return store.ids.between(20 * 3600, 28 * 3600)
     return store.ids.between(3600, 5400) if parties.user else APP_LIFETIME
 
 
-def audience_of(api: AppRegistration, asked: str) -> str:
-    """What a v1.0 token calls the API: the name it was asked for by. Graph by id is called by its URL."""
-    return api.app_id_uri if api.client_id == GRAPH and asked == GRAPH else asked
+def audience_of(api: AppRegistration, requested_name: str) -> str:
+    """Return the audience of a v1.0 token: the requested name; Graph's URL for Graph's client id."""
+    return api.app_id_uri if api.client_id == GRAPH and requested_name == GRAPH else requested_name
 
 
-def _audience(api: AppRegistration, asked: str, version: int) -> str:
+def _audience_claim(api: AppRegistration, requested_name: str, version: int) -> str:
     by_guid = version == V2 or "aud:use_guid" in api.optional_claims
-    return api.client_id if by_guid else asked
+    return api.client_id if by_guid else requested_name
 
 
 def assigned_roles(store: Store, parties: TokenParties) -> tuple[str, ...]:
-    """The values of the API's app roles assigned to the client, or to the user and the user's groups."""
+    """Return the values of the API's roles assigned to the client, or to the user and its groups."""
     directory, tenant_id = store.directory, parties.tenant.id
     client = directory.principal_of(parties.client.client_id, tenant_id)
     target = directory.principal_of(parties.resource.client_id, tenant_id)
@@ -104,7 +104,7 @@ def assigned_roles(store: Store, parties: TokenParties) -> tuple[str, ...]:
 
 
 def consented_scopes(store: Store, parties: TokenParties) -> tuple[str, ...]:
-    """The API's scopes the client may use for this user."""
+    """Return the API's scopes that the client may use for this user."""
     directory, tenant_id = store.directory, parties.tenant.id
     client = directory.principal_of(parties.client.client_id, tenant_id)
     target = directory.principal_of(parties.resource.client_id, tenant_id)
@@ -113,19 +113,19 @@ def consented_scopes(store: Store, parties: TokenParties) -> tuple[str, ...]:
     return directory.scopes_of(client.id, target.id, parties.user.id)
 
 
-def signed(store: Store, spec: TokenSpec) -> str:
-    """The access token so ordered, signed by the key that signs for its API."""
+def sign_spec(store: Store, spec: TokenSpec) -> str:
+    """Return the access token, signed by the key for its API."""
     key = store.state.keys.for_api(spec.resource_id, personal=spec.tenant_id == CONSUMERS)
     return sign_token(header_of(spec, key.kid, store.ids), access_claims(spec, store.ids), signer_of(key))
 
 
 def sign_token(header: Mapping[str, Any], claims: Mapping[str, Any], signer: Signer) -> str:
-    """The token; with a nonce in its header, the kind only Graph can verify."""
+    """Return the signed token; with a nonce in its header, the kind that only Graph can verify."""
     return (graph_token if "nonce" in header else compact)(header, claims, signer)
 
 
 def header_of(spec: TokenSpec, kid: str, ids: Ids) -> dict[str, str]:
-    """The header Entra writes; only v1.0 tokens have `x5t`, only Graph's a nonce."""
+    """Return the header that Entra writes; only v1.0 tokens have `x5t`, only Graph's have a nonce."""
     return {
         "typ": "JWT",
         **({"nonce": ids.text(32)} if spec.resource_id == GRAPH else {}),

@@ -1,66 +1,64 @@
-"""Verifying the emulator's own access tokens, for its Graph and for the on-behalf-of grant.
+"""Verify access tokens that this emulator issued, for its Graph and for the on-behalf-of grant.
 
-This is the authority checking what it issued itself. It shares nothing with the guard.
+It shares no code with the guard, so that one mistake cannot hide on both sides.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
-from entra_guard.emulator._oauth.aadsts import EntraError
-from entra_guard.emulator._oauth.assertions import ParsedJwt, decode_base64, read_assertion
-from entra_guard.emulator._tokens.jws import base64url, minified
+from entra_guard.emulator._store.encoding import base64url
+from entra_guard.emulator._tokens.jws import ParsedJwt, compact_json, parse_jwt, with_hashed_nonce
 
 if TYPE_CHECKING:
     from entra_guard.emulator._store.store import Store
 
+_BAD_SIGNATURE: Final = "Signature validation failed. Signature verification failed."
+
 
 class InvalidTokenError(Exception):
-    """Why a token is not good, in words."""
+    """The token is not valid; the message says why, in Entra's words."""
+
+
+class ExpiredTokenError(InvalidTokenError):
+    """The token has expired."""
 
 
 def verify_own_token(store: Store, token: str) -> dict[str, Any]:
-    """The claims of an access token this emulator issued, valid now.
+    """Return the claims of an access token that this emulator issued and that is valid now.
 
     Raises:
-        InvalidTokenError: It is none, or not valid now.
+        InvalidTokenError: The token is malformed, of another issuer, or not valid now.
     """
     try:
-        parsed = read_assertion(token)
-    except EntraError:
+        parsed = parse_jwt(token)
+    except ValueError:
         raise InvalidTokenError("CompactToken parsing failed with error code: 80049217") from None
     keys = store.state.keys
     known = {key.kid: key for key in (*keys.published(), *keys.apps.values())}
     key = known.get(str(parsed.header.get("kid")))
     if key is None or parsed.algorithm != "RS256":
-        raise InvalidTokenError("Signature validation failed. Signature verification failed.")
+        raise InvalidTokenError(_BAD_SIGNATURE)
     verifier = jwt.get_algorithm_by_name("RS256")
-    if not verifier.verify(_signed_text(parsed, token), key.private_key.public_key(), parsed.signature):
-        raise InvalidTokenError("Signature validation failed. Signature verification failed.")
-    _check_times(store, parsed.claims)
+    if not verifier.verify(_signed_bytes(parsed), key.private_key.public_key(), parsed.signature):
+        raise InvalidTokenError(_BAD_SIGNATURE)
+    _check_lifetime(store, parsed.claims)
     return parsed.claims
 
 
-def _signed_text(parsed: ParsedJwt, token: str) -> bytes:
-    """What the signature covers; in a token for Graph the hash of the nonce in the place of the nonce."""
+def _signed_bytes(parsed: ParsedJwt) -> bytes:
+    """Return what the signature covers; in a token for Graph, the hash of the nonce replaces the nonce."""
     if "nonce" not in parsed.header:
         return parsed.signing_input
-    header, claims, _ = token.split(".")
-    nonce = str(parsed.header["nonce"])
-    hashed = {
-        **json.loads(decode_base64(header)),
-        "nonce": base64url(hashlib.sha256(nonce.encode()).digest()),
-    }
-    return f"{base64url(minified(hashed))}.{claims}".encode()
+    claims = parsed.signing_input.partition(b".")[2]
+    return base64url(compact_json(with_hashed_nonce(parsed.header))).encode() + b"." + claims
 
 
-def _check_times(store: Store, claims: dict[str, Any]) -> None:
+def _check_lifetime(store: Store, claims: dict[str, Any]) -> None:
     now = store.now()
     if now >= claims.get("exp", 0):
-        raise InvalidTokenError("Lifetime validation failed, the token is expired.")
+        raise ExpiredTokenError("Lifetime validation failed, the token is expired.")
     if now < claims.get("nbf", 0):
         raise InvalidTokenError("Lifetime validation failed, the token is not yet valid.")

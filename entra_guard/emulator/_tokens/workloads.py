@@ -1,6 +1,7 @@
-"""The emulator as another issuer, such as a cluster's, whose tokens stand for a client's secret.
+"""The emulator as another issuer, like a cluster's, for federated credentials.
 
-And the keys of every issuer a federated credential may name: this one, the emulator's tenants, or given keys.
+It also returns the keys of every issuer that a federated credential can name: this one, the emulator's
+tenants, or an issuer with given keys.
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ PATH: Final = "/workloads"
 
 
 def workload_token(issuer: str, subject: str, audience: str, *, now: float, lifetime: int) -> str:
-    """A token as a cluster mounts it into a container: no `jti`, the audience a list. Seconds."""
+    """Issue a token as a cluster mounts it into a container: no `jti`, the audience a list.
+
+    Args:
+        issuer: The issuer.
+        subject: The subject.
+        audience: The audience.
+        now: Seconds since 1970.
+        lifetime: Seconds.
+    """
     key = predefined_key("workloads")
     issued = int(now)
     claims = {
@@ -38,7 +47,7 @@ def workload_token(issuer: str, subject: str, audience: str, *, now: float, life
 
 
 def workload_configuration(base: str) -> dict[str, Any]:
-    """The OpenID configuration of that issuer."""
+    """Return the OpenID configuration of that issuer."""
     return {
         "issuer": f"{base}{PATH}",
         "jwks_uri": f"{base}{PATH}/keys",
@@ -49,14 +58,14 @@ def workload_configuration(base: str) -> dict[str, Any]:
 
 
 def workload_keys() -> dict[str, Any]:
-    """The keys of that issuer."""
+    """Return the keys of that issuer."""
     key = predefined_key("workloads")
     names = {"kty": "RSA", "use": "sig", "kid": key.kid, "alg": "RS256"}
     return {"keys": [{**names, "n": key.modulus, "e": "AQAB"}]}
 
 
 def issuer_keys(store: Store, credential: FederatedCredential) -> Mapping[str, Any]:
-    """The public keys of the issuer a credential names, by kid. Nothing is fetched."""
+    """Return the public keys of a credential's issuer, by kid. Nothing is fetched."""
     if credential.jwks is not None:
         return {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(dict(credential.jwks)).keys}
     parts = split_url(credential.issuer)

@@ -1,0 +1,36 @@
+"""Delegate a method of one object to a part of it, with signature and docstring."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+Part = TypeVar("Part")
+Whole = TypeVar("Whole")
+Result = TypeVar("Result")
+
+
+def delegate_to(
+    method: Callable[Concatenate[Part, P], Result],
+) -> Callable[[Callable[[Whole], Part]], Callable[Concatenate[Whole, P], Result]]:
+    """Turn a method that returns a part into one that calls `method` of this part.
+
+    Example:
+        >>> class Car:
+        ...     @delegate_to(Engine.start)
+        ...     def start(self):
+        ...         return self.engine
+    """
+
+    def decorate(get_part: Callable[[Whole], Part]) -> Callable[Concatenate[Whole, P], Result]:
+        @functools.wraps(method)
+        def call(self: Whole, /, *args: P.args, **keywords: P.kwargs) -> Result:
+            return method(get_part(self), *args, **keywords)
+
+        return call
+
+    return decorate

@@ -1,0 +1,244 @@
+"""Register tenants, apps with their service principals, users and groups."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from entra_guard.emulator._directory.rules import RegistrationError, check
+from entra_guard.emulator._store.directory import (
+    Accounts,
+    AppRegistration,
+    AppRole,
+    Group,
+    Scope,
+    ServicePrincipal,
+    Tenant,
+    User,
+    without,
+)
+from entra_guard.emulator._store.first_directory import with_first_party
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from entra_guard.emulator._directory.lookup import App, Lookup, Person
+
+
+class Registrations:
+    """Add, change and remove directory entries."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._store = lookup.store
+
+    def add_tenant(self, name: str, *, domain: str | None = None, tenant_id: str | None = None) -> Tenant:
+        """Add an organisation.
+
+        Args:
+            name: Its display name.
+            domain: Its verified domain; by default `<name>.onmicrosoft.com`.
+            tenant_id: Its GUID; by default a new one.
+
+        Raises:
+            RegistrationError: A tenant with that id or domain exists.
+        """
+        store, plain = self._store, "".join(c for c in name.lower() if c.isalnum())
+        identifier = (tenant_id or store.ids.guid()).lower()
+        tenant = Tenant(identifier, name, (domain or f"{plain}.onmicrosoft.com").lower())
+        if store.directory.tenant(tenant.id) or store.directory.tenant(tenant.domain):
+            raise RegistrationError(
+                f"A tenant {tenant.domain} or {tenant.id} exists already: choose another domain and id."
+            )
+        with store.lock:
+            store.upsert(tenants=tenant)
+            store.change(directory=with_first_party(store.directory, tenant))
+        return tenant
+
+    def register_app(
+        self,
+        name: str,
+        *,
+        tenant: Tenant | str | None = None,
+        accounts: Accounts = "AzureADMyOrg",
+        app_roles: Iterable[AppRole | str] = (),
+        scopes: Iterable[Scope | str] = (),
+        token_version: Literal[1, 2] | None = 2,
+        identifier_uris: Sequence[str] | None = None,
+        redirect_uris: Sequence[str] = (),
+        spa_redirect_uris: Sequence[str] = (),
+        public_redirect_uris: Sequence[str] = (),
+        public_client: bool = False,
+        optional_claims: Sequence[str] = (),
+        group_claims: bool = False,
+        assignment_required: bool = False,
+        client_id: str | None = None,
+        permissions: Mapping[AppRegistration, Sequence[str]] | Mapping[str, Sequence[str]] | None = None,
+    ) -> AppRegistration:
+        """Register an app, an API or a client, and its service principal in its own tenant.
+
+        Args:
+            name: Display name.
+            tenant: Home tenant, by id or domain; Contoso by default.
+            accounts: Who may use it, the `signInAudience`.
+            app_roles: Roles of the API; a string is a role for apps and users.
+            scopes: Delegated permissions of the API; a string is one that users may consent to.
+            token_version: Version of the access tokens this API receives; None is Entra's default, 1.
+            identifier_uris: App ID URIs; `api://<client id>` by default, `()` for none.
+            redirect_uris: Redirect URIs of its web platform.
+            spa_redirect_uris: Redirect URIs of its single-page platform, which redeems codes in a browser.
+            public_redirect_uris: Redirect URIs of its desktop and mobile platform.
+            public_client: Whether it may use flows without a credential.
+            optional_claims: Optional claims of its access tokens: `idtyp`, `email`, `xms_cc`, ...
+            group_claims: Whether its tokens list the user's groups.
+            assignment_required: Whether clients need an assigned role to get a token.
+            client_id: A fixed client id; by default a new GUID.
+            permissions: Roles and scopes that it needs of other APIs, by value; admin consent grants them.
+
+        Raises:
+            RegistrationError: Entra would refuse it.
+        """
+        store, home = self._store, self._lookup.find_tenant(tenant)
+        app_id = client_id or store.ids.guid()
+        app = AppRegistration(
+            client_id=app_id,
+            object_id=store.ids.guid(),
+            tenant_id=home.id,
+            name=name,
+            accounts=accounts,
+            service_principal_id=store.ids.guid(),
+            identifier_uris=(f"api://{app_id}",) if identifier_uris is None else tuple(identifier_uris),
+            app_roles=tuple(self._new_role(role) for role in app_roles),
+            scopes=tuple(self._new_scope(scope) for scope in scopes),
+            token_version=token_version,
+            redirect_uris=tuple(redirect_uris),
+            spa_redirect_uris=tuple(spa_redirect_uris),
+            public_redirect_uris=tuple(public_redirect_uris),
+            public_client=public_client,
+            optional_claims=tuple(optional_claims),
+            group_claims=group_claims,
+            required=tuple(
+                (self._lookup.find_app(api).client_id, tuple(values))
+                for api, values in (permissions or {}).items()
+            ),
+            created=store.now(),
+        )
+        return self._add_with_principal(app, assignment_required=assignment_required)
+
+    def _new_role(self, role: AppRole | str) -> AppRole:
+        return role if isinstance(role, AppRole) else AppRole(self._store.ids.guid(), role, display_name=role)
+
+    def _new_scope(self, scope: Scope | str) -> Scope:
+        return scope if isinstance(scope, Scope) else Scope(self._store.ids.guid(), scope, display_name=scope)
+
+    def add_app(self, app: AppRegistration) -> AppRegistration:
+        """Add a registration without a service principal, as Graph does.
+
+        Raises:
+            RegistrationError: Entra would refuse it.
+        """
+        check(app, self._lookup.find_tenant(app.tenant_id))
+        if app.client_id in self._store.directory.apps:
+            raise RegistrationError(
+                f"An app with the client id {app.client_id} exists already: choose another client id."
+            )
+        self._check_uris_free(app)
+        self._store.upsert(apps=app)
+        return app
+
+    def _add_with_principal(self, app: AppRegistration, *, assignment_required: bool) -> AppRegistration:
+        self.add_app(app)
+        principal = ServicePrincipal(
+            app.service_principal_id,
+            app.client_id,
+            app.tenant_id,
+            app.name,
+            assignment_required,
+            created=self._store.now(),
+        )
+        self._store.upsert(principals=principal)
+        return app
+
+    def remove_principal(self, principal_id: str) -> None:
+        """Remove an app from a tenant, with its role assignments and grants there."""
+        directory = self._store.directory
+        assignments = {
+            key: a
+            for key, a in directory.assignments.items()
+            if principal_id not in {a.principal_id, a.resource_id}
+        }
+        grants = {
+            key: g for key, g in directory.grants.items() if principal_id not in {g.client_id, g.resource_id}
+        }
+        principals = without(directory.principals, principal_id)
+        self._store.change(
+            directory=replace(directory, principals=principals, assignments=assignments, grants=grants)
+        )
+
+    def remove_app(self, app: App) -> None:
+        """Delete a registration, its credentials and its service principals."""
+        removed = self._lookup.find_app(app)
+        for principal in self._store.directory.principals.values():
+            if principal.app_id == removed.client_id:
+                self.remove_principal(principal.id)
+        self._store.remove(apps=removed.client_id, credentials=removed.client_id)
+
+    def _check_uris_free(self, app: AppRegistration) -> None:
+        for uri in app.identifier_uris:
+            other = self._store.directory.resource(uri, app.tenant_id)
+            if other is not None and other.client_id != app.client_id:
+                raise RegistrationError(
+                    f"App ID URI {uri} already belongs to {other.name} ({other.client_id}): choose another."
+                )
+
+    def update_app(self, app: App, /, **changes: Any) -> AppRegistration:
+        """Change a registration: `update_app(api, token_version=1)`. Returns the new registration.
+
+        Raises:
+            RegistrationError: Entra would refuse the change.
+        """
+        changed = replace(self._lookup.find_app(app), **changes)
+        check(changed, self._lookup.find_tenant(changed.tenant_id))
+        self._check_uris_free(changed)
+        self._store.upsert(apps=changed)
+        return changed
+
+    def add_user(
+        self,
+        name: str,
+        *,
+        tenant: Tenant | str | None = None,
+        display_name: str | None = None,
+        home: Tenant | str | None = None,
+    ) -> User:
+        """Add a user; with `home`, a guest from another tenant.
+
+        Args:
+            name: The user principal name, or its part before the @.
+            tenant: The tenant; Contoso by default.
+            display_name: By default derived from the name.
+            home: A guest's own tenant.
+
+        Raises:
+            RegistrationError: The user exists.
+        """
+        tenant = self._lookup.find_tenant(tenant)
+        origin = self._lookup.find_tenant(home) if home else tenant
+        mail = name if "@" in name else f"{name}@{origin.domain}"
+        upn = mail if origin is tenant else f"{mail.replace('@', '_')}#EXT#@{tenant.domain}"
+        shown = display_name or mail.partition("@")[0].replace(".", " ").title()
+        given, _, surname = shown.partition(" ")
+        identifier = self._store.ids.guid()
+        user = User(identifier, tenant.id, upn, shown, given, surname, mail, home_tenant_id=origin.id)
+        if self._store.directory.user(upn, tenant.id):
+            raise RegistrationError(f"The user {upn} exists already in {tenant.name}: choose another name.")
+        self._store.upsert(users=user)
+        return user
+
+    def add_group(self, name: str, *members: Person, tenant: Tenant | str | None = None) -> Group:
+        """Add a security group with these members."""
+        tenant = self._lookup.find_tenant(tenant)
+        users = (self._lookup.find_user(member, tenant) for member in members)
+        group = Group(self._store.ids.guid(), tenant.id, name, tuple(user.id for user in users))
+        self._store.upsert(groups=group)
+        return group

@@ -1,0 +1,51 @@
+"""Error responses of the authority's endpoints."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from entra_guard.emulator._http.html import page
+from entra_guard.emulator._http.messages import Request, Response, json_response
+from entra_guard.emulator._oauth.aadsts import error_body
+
+if TYPE_CHECKING:
+    from entra_guard.emulator._oauth.aadsts import EntraError
+    from entra_guard.emulator._store.store import Store
+
+UNCACHED: Final = (("Cache-Control", "no-store, no-cache"), ("Pragma", "no-cache"))
+
+
+def error_response(store: Store, request: Request, error: EntraError) -> Response:
+    """Return the error as JSON in Entra's format."""
+    timestamp = dt.datetime.fromtimestamp(store.now(), dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    body = error_body(
+        error,
+        base=request.base,
+        timestamp=timestamp,
+        trace=store.ids.guid(),
+        correlation=correlation_id(store, request),
+    )
+    return json_response(body, error.row.status, *UNCACHED)
+
+
+def error_page(store: Store, request: Request, error: EntraError) -> Response:
+    """Return the error as a page, for errors that must not be redirected to the client."""
+    return page(
+        "error.html",
+        status=400,
+        title="Sign-in failed",
+        text=str(error),
+        number=error.row.number,
+        correlation=correlation_id(store, request),
+    )
+
+
+def correlation_id(store: Store, request: Request) -> str:
+    """Return the correlation id that the client sent in header or query; otherwise a new one."""
+    sent = request.header("client-request-id") or request.parameters().get("client-request-id")
+    try:
+        return str(uuid.UUID(sent)) if sent else store.ids.guid()
+    except ValueError:
+        return store.ids.guid()

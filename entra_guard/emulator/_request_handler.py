@@ -1,0 +1,59 @@
+"""Respond to requests from every transport: route them, apply faults, record them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+from entra_guard.emulator._control import PREFIX
+from entra_guard.emulator._http.delivery import Delivery
+from entra_guard.emulator._request_log import RequestLog, RequestRecord
+from entra_guard.emulator._routes import find_route, respond
+
+if TYPE_CHECKING:
+    import threading
+
+    from entra_guard.emulator._control import ControlApi
+    from entra_guard.emulator._directory.service import DirectoryService
+    from entra_guard.emulator._faults.injector import FaultInjector
+    from entra_guard.emulator._http.messages import Request
+
+
+class RequestHandler:
+    """Respond to requests, in-process or over a socket."""
+
+    def __init__(
+        self, service: DirectoryService, injector: FaultInjector, log: RequestLog, control: ControlApi
+    ) -> None:
+        self._service = service
+        self._injector = injector
+        self._log = log
+        self._control = control
+        self._held: dict[str, list[threading.Event]] = {}
+
+    def respond(self, request: Request) -> Delivery:
+        """Return the response to a request, changed by the faults, and record the request."""
+        if request.path.startswith(PREFIX):
+            # Without the lock: a fault that is set here may wait for the server's own thread.
+            return Delivery(self._control.respond(request))
+        store = self._service.store
+        with store.lock:
+            found = find_route(request)
+            target = found[0].target if found else "nothing"
+            delivery = self._injector.apply_fault(target, request, lambda: respond(self._service, request))
+            if delivery.ending == "refused":
+                return delivery
+            status = delivery.response.status
+            self._log.add(RequestRecord(request.method, request.path, target, status, store.now()))
+            date = format_datetime(dt.datetime.fromtimestamp(store.now(), dt.UTC), usegmt=True)
+            dated = delivery.response.with_headers(("Date", date))
+            return replace(delivery, response=dated, releases=self._events_to_release(target, delivery))
+
+    def _events_to_release(self, target: str, delivery: Delivery) -> tuple[threading.Event, ...]:
+        """Return the events of the responses that are held until this one was sent."""
+        if delivery.wait_for is not None:
+            self._held.setdefault(target, []).append(delivery.wait_for)
+            return ()
+        return tuple(self._held.pop(target, ()))
