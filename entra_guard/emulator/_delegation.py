@@ -17,14 +17,7 @@ Result = TypeVar("Result")
 def delegate_to(
     method: Callable[Concatenate[Part, P], Result],
 ) -> Callable[[Callable[[Whole], Part]], Callable[Concatenate[Whole, P], Result]]:
-    """Turn a method that returns a part into one that calls `method` of this part.
-
-    Example:
-        >>> class Car:
-        ...     @delegate_to(Engine.start)
-        ...     def start(self):
-        ...         return self.engine
-    """
+    """Turn a method that returns a part into one that calls `method` of this part."""
 
     def decorate(get_part: Callable[[Whole], Part]) -> Callable[Concatenate[Whole, P], Result]:
         @functools.wraps(method)

@@ -18,6 +18,7 @@ from entra_guard.emulator._faults.injector import FaultInjector
 from entra_guard.emulator._faults.refused_ports import RefusedPorts
 from entra_guard.emulator._http.asgi import asgi_app
 from entra_guard.emulator._http.emulator_server import EmulatorServer
+from entra_guard.emulator._http.messages import is_loopback, split_url
 from entra_guard.emulator._http.transport import InProcessTransport
 from entra_guard.emulator._oauth.user_actions import UserActions
 from entra_guard.emulator._request_handler import RequestHandler
@@ -50,6 +51,10 @@ class Emulator:
         port: The http port; 0 selects a free one.
         https_port: The https port; 0 selects a free one. Any other number enables https.
         state_dir: Folder of its certificate authority; by default each start creates a temporary one.
+        base_url: The base URL without a server. Two emulators in one process need different ones.
+
+    Raises:
+        ValueError: The base URL is not a loopback URL.
 
     Attributes:
         store: The state and its clock.
@@ -74,8 +79,11 @@ class Emulator:
         port: int = 0,
         https_port: int = 0,
         state_dir: Path | None = None,
+        base_url: str = IN_PROCESS_URL,
     ) -> None:
-        self.store: Store = Store(seed=seed, clock=clock)
+        _check_base_url(base_url)
+        self._base_url = base_url
+        self.store: Store = Store(seed=seed, clock=clock, base_url=base_url)
         self.directory_service: DirectoryService = DirectoryService(self.store)
         self.token_issuer: TokenIssuer = TokenIssuer(self.directory_service.lookup)
         self.fault_injector: FaultInjector = FaultInjector(self.store)
@@ -115,11 +123,11 @@ class Emulator:
             ImportError: uvicorn is not installed.
         """
         self.server.start()
-        self.store.base_url = self.server.url or IN_PROCESS_URL
+        self.store.base_url = self.server.url or self._base_url
 
     def stop(self) -> None:
         """Close every connection and the ports. Do nothing if the emulator is not running."""
-        self.store.base_url = IN_PROCESS_URL
+        self.store.base_url = self._base_url
         self.server.stop()
 
     @delegate_to(EmulatorServer.wait)
@@ -377,3 +385,11 @@ class Emulator:
     @delegate_to(RequestLog.clear_requests)
     def clear_requests(self) -> RequestLog:
         return self._log
+
+
+def _check_base_url(base_url: str) -> None:
+    parts = split_url(base_url)
+    if parts.scheme not in {"http", "https"} or not is_loopback(parts.netloc) or parts.path:
+        raise ValueError(
+            f"base_url={base_url!r} is not a loopback URL: use http:// and a name that ends in .localhost."
+        )

@@ -26,6 +26,7 @@ class Entra(Emulator):
     Args:
         seed: Makes every identifier the same on every run.
         clock: Gives the time in seconds since 1970; `advance(3600)` moves it for tokens and guards alike.
+        base_url: Its base URL. Two Entras in one test need different ones, such as http://other.localhost.
 
     Example:
         >>> with Entra() as entra:
@@ -34,8 +35,14 @@ class Entra(Emulator):
         ('Orders.Read',)
     """
 
-    def __init__(self, *, seed: int | None = None, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(seed=seed, clock=clock)
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        clock: Callable[[], float] = time.time,
+        base_url: str = "http://entra.localhost",
+    ) -> None:
+        super().__init__(seed=seed, clock=clock, base_url=base_url)
         self.api: AppRegistration = self.register_app(
             "The API under test", app_roles=["access_as_application"], scopes=["access_as_user"]
         )

@@ -31,14 +31,6 @@ def verify(request: pytest.FixtureRequest) -> Verify:
     return ways[request.param]
 
 
-class Elsewhere(Entra):
-    """Another authority, on a host of its own."""
-
-    @property
-    def url(self) -> str:
-        return "http://partner.localhost"
-
-
 @pytest.fixture
 def ours() -> Entra:
     return Entra()
@@ -46,7 +38,7 @@ def ours() -> Entra:
 
 @pytest.fixture
 def theirs() -> Entra:
-    return Elsewhere()
+    return Entra(base_url="http://partner.localhost")
 
 
 def reason(verify: Verify, guard: CombinedGuard, token: str) -> str:

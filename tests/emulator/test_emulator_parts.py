@@ -9,6 +9,7 @@ import jwt
 import pytest
 from starlette.responses import PlainTextResponse
 
+from entra_guard.emulator import Emulator
 from entra_guard.emulator._directory.service import DirectoryService
 from entra_guard.emulator._faults.injector import FaultInjector
 from entra_guard.emulator._http.emulator_server import EmulatorServer
@@ -88,3 +89,30 @@ def socket_in_use() -> Any:
             yield other.getsockname()[1]
 
     return listen()
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://login.microsoftonline.com",
+        "http://localhost.evil.example",
+        "localhost",
+        "http://a.localhost/x",
+        "",
+    ],
+)
+def test_a_base_url_must_be_a_loopback_url(base_url: str) -> None:
+    with pytest.raises(ValueError, match="is not a loopback URL"):
+        Emulator(base_url=base_url)
+
+
+def test_two_emulators_in_one_process_have_different_issuers() -> None:
+    one, other = Emulator(), Emulator(base_url="http://partner.localhost")
+    issuers = [
+        jwt.decode(entra.issue_token(entra.register_app("A")), options={"verify_signature": False})["iss"]
+        for entra in (one, other)
+    ]
+    assert [issuer.partition("/c0")[0] for issuer in issuers] == [
+        "http://entra.localhost",
+        "http://partner.localhost",
+    ]

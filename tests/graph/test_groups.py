@@ -156,7 +156,7 @@ def test_a_refusal_is_an_answer_and_no_outage(
     clock.now += 301
     directory = office.entra.directory
     others = {key: user for key, user in directory.users.items() if key != alice.object_id}
-    office.entra.change(directory=replace(directory, users=others))
+    office.entra.store.change(directory=replace(directory, users=others))
     with pytest.raises(GraphError, match="404"):
         call(groups, "groups_of", alice)
 

@@ -29,6 +29,7 @@ class DirectoryService:
         samples: A ready-made set of apps.
 
     Example:
+        >>> from entra_guard.emulator._store.store import Store
         >>> service = DirectoryService(Store())
         >>> service.registrations.register_app("Orders", app_roles=["Orders.Read"]).name
         'Orders'

@@ -65,11 +65,18 @@ class Store:
     Args:
         seed: Makes every identifier and secret the same on every run. Signing keys are not affected.
         clock: Returns the time in seconds since 1970.
+        base_url: The URL that tokens and documents refer to.
     """
 
-    def __init__(self, *, seed: int | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        clock: Callable[[], float] = time.time,
+        base_url: str = IN_PROCESS_URL,
+    ) -> None:
         self.lock: Final = threading.RLock()
-        self.base_url: str = IN_PROCESS_URL
+        self.base_url: str = base_url
         self._ids = Ids(seed)
         self._clock = clock
         self._state = State(first_directory(), first_key_set(), identity_header=self._ids.secret())
