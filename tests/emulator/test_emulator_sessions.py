@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from entra_guard.emulator import Emulator
 from entra_guard.emulator._store.sessions import (
     CODE_LIFETIME,
     DEVICE_LIFETIME,
@@ -20,6 +19,9 @@ from entra_guard.emulator._store.sessions import (
     RefreshToken,
     Sessions,
 )
+
+if TYPE_CHECKING:
+    from entra_guard.emulator import Emulator
 
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
