@@ -19,7 +19,7 @@ _SHORTEST_DELAY: Final = 0.01
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, "tuple[object, ...]"]
 
 
-def connect(host: str, port: int, seconds: float) -> socket.socket:
+def connect(host: str, port: int, seconds: float, *, first: object = None) -> socket.socket:
     """Connect to the first address of a host that accepts; the socket is non-blocking.
 
     Names are looked up at call time (`socket.socket`, `selectors.DefaultSelector`), as gevent replaces them.
@@ -28,12 +28,14 @@ def connect(host: str, port: int, seconds: float) -> socket.socket:
         host: A host name or an IP address.
         port: The TCP port.
         seconds: Limit for all addresses together, without the DNS query.
+        first: The address that accepted last time (`getpeername`), to try first if the host still has it.
 
     Raises:
         TimeoutError: No address accepted in time.
         OSError: Every address refused, or the name does not resolve (socket.gaierror).
     """
     addresses = _interleaved(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    addresses.sort(key=lambda address: address[4] != first)  # a stable sort: the others keep their order
     race = _Race(addresses, seconds)
     try:
         return race.run()

@@ -212,10 +212,13 @@ class _Trace:
     Attributes:
         host: The host that was reached last, for error texts.
         proxy: What our own client calls the proxy that it uses; empty if it uses none.
+        scheme_hint: What to add where a server closes the connection without a response.
     """
 
     def __init__(self, url: str) -> None:
-        self._wanted = self.host = urlsplit(url).hostname or ""
+        parts = urlsplit(url)
+        self._wanted = self.host = parts.hostname or ""
+        self.scheme_hint = "" if parts.scheme == "https" else ". Does the server expect https on this port?"
         self._connected = False
         self.proxy = ""
 
@@ -289,7 +292,7 @@ def _network_failure(trace: _Trace, error: Exception, *, connecting: bool) -> tu
     name = type(error).__name__
     if connecting:
         return trace.failure("connect", f"{trace.host}: {error or name}")
-    return "http", f"the exchange failed ({name})"
+    return "http", f"the exchange failed ({name}){trace.scheme_hint}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -299,7 +302,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _tls_detail(error: ssl.SSLError) -> str:
-    detail = getattr(error, "verify_message", "") or error.reason or str(error.args[-1])
+    detail = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error.args[-1])
     words = detail.lower().replace("-", " ")
     if any(name in words for name in ("basic constraints", "key identifier", "key usage")):
         return (

@@ -36,7 +36,10 @@ _TLS_ALERT: Final = b"\x15\x03"
 
 
 class Backend(httpcore.NetworkBackend):
-    """Connects by staggered attempts; see `connect`."""
+    """Connects by staggered attempts; see `connect`. Tries the address first that accepted last time."""
+
+    def __init__(self) -> None:
+        self._accepted: dict[tuple[str, int], object] = {}
 
     def connect_tcp(
         self,
@@ -48,7 +51,9 @@ class Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Open a connection. `local_address` is not used: no client of ours sets it."""
         with _translated(httpcore.ConnectTimeout, httpcore.ConnectError):
-            connection = connect(host, port, time_left(timeout) or _NO_LIMIT)
+            limit = time_left(timeout) or _NO_LIMIT
+            connection = connect(host, port, limit, first=self._accepted.get((host, port)))
+            self._accepted[host, port] = connection.getpeername()
             for option in (*(socket_options or ()), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)):
                 connection.setsockopt(*option)
         return PlainStream(connection)
