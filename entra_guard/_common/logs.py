@@ -44,5 +44,6 @@ def _escaped(value: object) -> object:
 
 
 def _traceback_text(error: BaseException | None) -> str:
+    # Indented: a message with a newline in it could otherwise begin a line that looks like another record.
     lines = "".join(format_exception(error)).splitlines() if error else []
-    return "\n".join(escape(line) for line in lines)
+    return "\n".join(f"    {escape(line)}" for line in lines)
