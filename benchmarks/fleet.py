@@ -2,8 +2,8 @@
 
 `--processes 10000` simulates a larger fleet, in about five times the time.
 
-When a guard may fetch, keeps keys and lets go of them is decided here by the same functions
-(`entra_guard._keys.state`). Made up are the fetch, which always takes as long, and all that
+When a guard fetches, keeps and drops keys is decided by the real functions (`entra_guard._keys.state`,
+`entra_guard._keys.refresh_policy`). Simulated are the fetch, which always takes the same time, and all that
 `entra_guard._keys.manager` adds: no thread runs, no kid is remembered as unknown, no caller is turned away
 from a round that others wait for, and every caller with a new key is one whom the process has verified
 before. Where none is, a sudden new key in a flood waits for the end of the cooldown. Prints what reaches
@@ -24,8 +24,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from entra_guard._keys import refresh_policy
 from entra_guard._keys import state as store
-from entra_guard._keys.state import NEVER, KeyCacheState, KeySettings, Snapshot
+from entra_guard._keys.budget import NEVER
+from entra_guard._keys.refresh_policy import Cause, RefreshRequest
+from entra_guard._keys.settings import KeySettings
+from entra_guard._keys.state import KeyCacheState, Snapshot
 from entra_guard._validation.issuer import Issuer
 from entra_guard._validation.jwks import KeySet
 
@@ -48,6 +52,9 @@ FLOOD = (33 * HOUR, 37 * HOUR)
 RESTARTS_A_DAY: Final = 0.1
 """Of all processes: crashes and autoscaling, at any time."""
 SETTINGS: Final = KeySettings()
+FORGED: Final = RefreshRequest(Cause.UNKNOWN_KID, "forged")
+CALLERS: Final = 100
+"""The callers of one process."""
 ISSUER: Final = Issuer("https://login.example/{tenantid}/v2.0")
 SVG: Final = Path(__file__).with_name("fleet.svg")
 
@@ -183,12 +190,13 @@ class Fleet:
         if not within(FLOOD, now):
             return
         process = self.processes[number]
-        after = store.start_forced_refresh(process.state, now, self.random.random(), is_known_caller=False)
+        after = refresh_policy.start(process.state, FORGED, now, self.random.random())
         if after is not None:
             process.state = after
             self.round(now, number)
         opens = max(
-            process.state.forced.available_at, process.state.next_attempt if process.state.failing else now
+            process.state.general.available_at,
+            process.state.next_forced_attempt if process.state.failing else now,
         )
         self.plan(max(opens, now) + self.random.expovariate(FORGED_RATE), "forged", number)
 
@@ -198,7 +206,9 @@ class Fleet:
         snapshot = process.state.snapshot
         if snapshot is None or kid in snapshot.keys.by_kid:
             return
-        after = store.start_forced_refresh(process.state, now, self.random.random(), is_known_caller=True)
+        caller = f"caller {self.random.randrange(CALLERS)}"
+        request = RefreshRequest(Cause.UNKNOWN_KID, kid, caller, is_known_caller=True)
+        after = refresh_policy.start(process.state, request, now, self.random.random())
         if after is not None:
             process.state = after
             self.round(now, number)
@@ -215,12 +225,12 @@ class Fleet:
         configuration = state.needs_configuration(now)
         if within(OUTAGE, now):
             self.reach(now, 1 if state.failing else 2)
-            after = store.failed(state, OSError("status 503"), now, now + EXCHANGE, jitter)
+            after = store.fail(state, OSError("status 503"), now, now + EXCHANGE, jitter)
         else:
             self.reach(now, 1 + 2 * configuration)
             configured = now if configuration or state.snapshot is None else state.snapshot.configured_at
             snapshot = Snapshot(ISSUER, "", published(now), fetched_at=now, configured_at=configured)
-            after = store.succeeded(state, snapshot, now + EXCHANGE, jitter)
+            after = store.succeed(state, snapshot, now + EXCHANGE, jitter)
             process.saved = store.replace(after.snapshot, configured_at=NEVER) if process.has_file else None
             self.lit(now + EXCHANGE, number)
             self.learn(now + EXCHANGE, number, snapshot.keys)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def pyjwt(fixture: Fixture, token: str) -> Callable[[], object]:
     kid = jwt.get_unverified_header(token)["kid"]
-    serving = fixture.guard()._key_manager.serving
+    serving = fixture.guard()._key_manager.active_keys
     key, issuer = serving.by_kid[kid].public_key, serving.issuer.v2
     return lambda: jwt.decode(token, key, algorithms=["RS256"], audience=fixture.api.client_id, issuer=issuer)
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from entra_guard import AccessError, Guard, KeySettings, Principal
+from entra_guard._keys import refresh_policy
 from entra_guard._keys import state as store
 from entra_guard.emulator import Emulator
 
@@ -110,7 +111,7 @@ class Soak:
     def _watch(self) -> None:
         """Count what the ring does, where it does it."""
         ring, tally = self.guard._key_manager, self.tally
-        fetch, failed, forced = ring._fetch, store.failed, store.forced
+        fetch, fail, start = ring._fetch, store.fail, refresh_policy.start
 
         def counted_fetch(*arguments: Any) -> Any:
             tally.rounds += 1
@@ -118,14 +119,14 @@ class Soak:
 
         def counted_failed(*arguments: Any, **settings: Any) -> Any:
             tally.failures += 1
-            return failed(*arguments, **settings)
+            return fail(*arguments, **settings)
 
-        def counted_forced(*arguments: Any, **settings: Any) -> Any:
-            state = forced(*arguments, **settings)
+        def counted_start(*arguments: Any, **settings: Any) -> Any:
+            state = start(*arguments, **settings)
             tally.forced += state is not None
             return state
 
-        ring._fetch, store.failed, store.forced = counted_fetch, counted_failed, counted_forced  # type: ignore[method-assign]
+        ring._fetch, store.fail, refresh_policy.start = counted_fetch, counted_failed, counted_start  # type: ignore[method-assign]
 
     # --- tokens --------------------------------------------------------------------------------------
 

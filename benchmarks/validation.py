@@ -28,7 +28,7 @@ def bare_rsa(fixture: Fixture, token: bytes) -> Callable[[], object]:
     signing_input, _, signature = token.rpartition(b".")
     raw = pybase64.urlsafe_b64decode(signature + b"==")
     kid = jwt.get_unverified_header(token.decode())["kid"]
-    key = fixture.guard()._key_manager.serving.by_kid[kid].public_key
+    key = fixture.guard()._key_manager.active_keys.by_kid[kid].public_key
     padding, digest = PKCS1v15(), SHA256()
     return lambda: key.verify(raw, signing_input, padding, digest)
 
@@ -155,7 +155,7 @@ def fill(guard: Guard, tokens: list[bytes]) -> tuple[float, float]:
     """Remember all tokens; tell bytes each, and the milliseconds they add to a full collection."""
     from entra_guard._validation import validate
 
-    serving, now = guard._key_manager.serving, time.time()
+    serving, now = guard._key_manager.active_keys, time.time()
     before = full_collection()
     holds, validate.signature_holds = validate.signature_holds, lambda *_: True
     tracemalloc.start()

@@ -7,7 +7,7 @@ tokens for the other direction, and `entra_guard.emulator` is an Entra to try it
 
 from entra_guard._keys.authority import Authority
 from entra_guard._keys.health import Health
-from entra_guard._keys.state import KeySettings
+from entra_guard._keys.settings import KeySettings
 from entra_guard._validation.explain import Explanation, Step
 from entra_guard.errors import (
     AccessError,

@@ -18,24 +18,17 @@ from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.boundary import detach, public
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
-from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._keys.authority import Authority
 from entra_guard._keys.fetch import Source
 from entra_guard._keys.health import Health, health_of
 from entra_guard._keys.manager import KeyManager
-from entra_guard._keys.refresh_wait import RefreshWait
-from entra_guard._keys.state import KeySettings
+from entra_guard._keys.refresh_wait import verify_with_newer_keys, verify_with_newer_keys_async
+from entra_guard._keys.settings import KeySettings
 from entra_guard._settings_from_env import settings_from
 from entra_guard._tenant_rule import TenantRule
 from entra_guard._validation.explain import Explanation, Step, walk
-from entra_guard._validation.validate import KeyMismatch, check_unverified, decide, facts_about
-from entra_guard.errors import (
-    AccessError,
-    ConfigurationError,
-    FetchError,
-    KeysUnavailableError,
-    refusal,
-)
+from entra_guard._validation.validate import check_unverified, decide
+from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.policy import NO_TENANTS, TOKEN_VERSIONS, Policy, Tenants, microsoft_client_ids, string_set
 from entra_guard.principal import Principal
 
@@ -45,8 +38,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from entra_guard._validation.active_keys import ActiveKeys
     from entra_guard._validation.openid_claims import AnyClaims
+    from entra_guard._validation.validate import KeyMismatch
 
 _REMEMBERED: Final = 200_000
 
@@ -146,12 +139,11 @@ class Guard:
         self._is_complete = groups is None and self._tenant_rule is None
         self._clock = clock
         self._monotonic = monotonic
-        self._settings = keys or KeySettings()
         client = LazyClient(http_client, partial(new_client, ssl_context=ssl_context, proxy=proxy))
         client.warm_up()
         self._key_manager = KeyManager(
             Source(where, self.policy.tenants.alias, self.policy.token_versions),
-            self._settings,
+            keys or KeySettings(),
             cache_size=cache_size,
             client=client,
             monotonic=monotonic,
@@ -159,7 +151,7 @@ class Guard:
             keys_file=Path(keys_file) if keys_file else None,
         )
         if strict_startup:
-            self._key_manager.fill()
+            self._key_manager.load_now()
 
     @classmethod
     @public
@@ -227,10 +219,10 @@ class Guard:
         """
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
         try:
-            outcome = self._decide(raw)
-            if not isinstance(outcome, Principal):
-                outcome = self._after_refresh(raw, outcome)
-            return outcome if self._is_complete else self._complete(outcome)
+            decided = self._decide(raw)
+            if not isinstance(decided, Principal):
+                decided = verify_with_newer_keys(self._key_manager, self._decide, raw, decided)
+            return decided if self._is_complete else self._complete(decided)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
@@ -240,14 +232,10 @@ class Guard:
         """Do what `verify` does, in a task of asyncio or trio; blocks no event loop."""
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
         try:
-            outcome = self._decide(raw)
-            while not isinstance(outcome, Principal):
-                try:
-                    await wait_async(outcome.round, outcome.remaining(self._monotonic()))
-                except Exception:  # noqa: BLE001  # whatever it was, the state of the keys has it
-                    outcome.failed = True
-                outcome = self._decide(raw, outcome)
-            return outcome if self._is_complete else await self._complete_async(outcome)
+            decided = self._decide(raw)
+            if not isinstance(decided, Principal):
+                decided = await verify_with_newer_keys_async(self._key_manager, self._decide, raw, decided)
+            return decided if self._is_complete else await self._complete_async(decided)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
@@ -265,12 +253,15 @@ class Guard:
         """
         raw, reason, facts, principal = _bytes(token), "", dict[str, object](), None
         try:
-            principal = self._after_refresh(raw, self._decide(raw))
+            decided = self._decide(raw)
+            if not isinstance(decided, Principal):
+                decided = verify_with_newer_keys(self._key_manager, self._decide, raw, decided)
+            principal = decided
             if not self.needs_event_loop:
                 self._complete(principal)
         except AccessError as error:
             reason, facts = error.reason, error.facts
-        keys, rules = self._key_manager.serving, self.authority.rules
+        keys, rules = self._key_manager.active_keys, self.authority.rules
         steps = walk(raw, self.policy, keys, self._clock(), rules)
         return Explanation(reason, facts, (*steps, *self._tenant_steps(principal, reason)))
 
@@ -286,7 +277,7 @@ class Guard:
         now = self._monotonic()
         if now >= self._key_manager.next_due:
             self._key_manager.run_due_tasks(now)
-        return health_of(self._key_manager, now)
+        return health_of(self._key_manager.state, now)
 
     @property
     def needs_event_loop(self) -> bool:
@@ -307,8 +298,8 @@ class Guard:
 
     def issues(self, claims: AnyClaims) -> bool | None:
         """Tell whether unverified claims name this guard's issuer; None while that is not known."""
-        serving = self._key_manager.serving
-        return None if serving is None else claims.iss == serving.issuer.of_token(claims.ver, claims.tid)
+        keys = self._key_manager.active_keys
+        return None if keys is None else claims.iss == keys.issuer.of_token(claims.ver, claims.tid)
 
     # --- after the decision --------------------------------------------------------------------------
 
@@ -335,113 +326,27 @@ class Guard:
 
     # --- the pipeline --------------------------------------------------------------------------------
 
-    def _decide(self, token: bytes, waiting: RefreshWait | None = None) -> Principal | RefreshWait:
-        """Decide with the keys at hand, or tell which round of fetching to wait for."""
-        ring = self._key_manager
-        if self._monotonic() >= ring.next_due:
-            ring.run_due_tasks(self._monotonic())
-        serving = ring.serving
-        if serving is None:
-            return self._without_keys(token, waiting)
+    def _decide(self, token: bytes) -> Principal | KeyMismatch | None:
+        """Decide with the cached keys; return what newer keys could change, or None if there are no keys."""
+        key_manager = self._key_manager
+        if self._monotonic() >= key_manager.next_due:
+            key_manager.run_due_tasks(self._monotonic())
+        keys = key_manager.active_keys
+        if keys is None:
+            check_unverified(token, self.policy, self.authority.rules)
+            return None
         digest = sha256(token).digest()
-        verified_tokens = serving.verified_tokens
+        verified_tokens = keys.verified_tokens
         identity = verified_tokens.recent.get(digest) or verified_tokens.get(digest)
         now = self._clock()
         if identity is not None and now < identity.valid_until:
             return Principal(identity, token[identity.payload])
-        decided = decide(token, self.policy, serving, now)
-        if isinstance(decided, KeyMismatch):
-            return self._doubted(decided, token, serving, waiting)
-        verified_tokens.put(digest, decided.verified)
-        if decided.verified.object_id not in serving.callers:
-            serving.add_known_caller(decided.verified.object_id)
+        decided = decide(token, self.policy, keys, now)
+        if isinstance(decided, Principal):
+            verified_tokens.put(digest, decided.verified)
+            if decided.verified.object_id not in keys.callers:
+                keys.add_known_caller(decided.verified.object_id)
         return decided
-
-    def _after_refresh(self, token: bytes, outcome: Principal | RefreshWait) -> Principal:
-        """Wait on this thread for the rounds of fetching that a decision needs."""
-        while not isinstance(outcome, Principal):
-            try:
-                wait(outcome.round, outcome.remaining(self._monotonic()))
-            except Exception:  # noqa: BLE001  # whatever it was, the state of the keys has it
-                outcome.failed = True
-            outcome = self._decide(token, outcome)
-        return outcome
-
-    def _without_keys(self, token: bytes, waiting: RefreshWait | None) -> RefreshWait:
-        check_unverified(token, self.policy, self.authority.rules)
-        now = self._monotonic()
-        future = self._key_manager.refresh_without_keys(now) if waiting is None else None
-        if future is None:
-            raise self._unavailable(now)
-        return RefreshWait(now, self._settings.wait).next_round(future)
-
-    def _doubted(
-        self, doubt: KeyMismatch, token: bytes, serving: ActiveKeys, waiting: RefreshWait | None
-    ) -> Principal | RefreshWait:
-        """Ask for newer keys where the doubt may be ours; refuse where it is not."""
-        ring, now = self._key_manager, self._monotonic()
-        if doubt.claims is None:
-            return self._met_again(doubt, token, serving, now, waiting)
-        unknown = doubt.code == "unknown_key" or not doubt.is_kid_match
-        if not unknown and ring.serving is serving and not ring.may_recheck(doubt.kid, now):
-            raise refusal(doubt.code, partial(self._doubt_facts, doubt, now))
-        waiting = waiting or RefreshWait(now, self._settings.wait)
-        is_known_caller = serving.is_known_caller(doubt.claims.oid)
-        answered = ring.state.answered_since(waiting.since)
-        if waiting.rounds == 0 or (waiting.rounds == 1 and not (answered or waiting.failed)):
-            # The second time because the round that was joined had asked before this token came.
-            if unknown:
-                future = ring.refresh_for_unknown_kid(serving, now, is_known_caller=is_known_caller)
-            else:
-                future = ring.refresh_for_bad_signature(
-                    serving, doubt.kid, now, is_known_caller=is_known_caller
-                )
-            if future:
-                return waiting.next_round(future)
-        if ring.serving is not serving:  # newer keys came while this was decided
-            return self._decide(token, waiting)
-        if unknown and (waiting.failed or ring.state.failing):
-            raise self._unavailable(now)
-        if doubt.code == "unknown_key" and doubt.kid and answered and waiting.rounds:
-            # Never without a kid: all tokens of such an issuer have the same header.
-            serving.add_unknown_kid(
-                doubt.header, doubt.kid, ring.unknown_kid_expires(now, is_known_caller=is_known_caller)
-            )
-        raise self._refused(doubt, serving, now)
-
-    def _met_again(
-        self, doubt: KeyMismatch, token: bytes, serving: ActiveKeys, now: float, waiting: RefreshWait | None
-    ) -> Principal | RefreshWait:
-        """Refuse a kid that was looked for in vain; look anew when that was long ago."""
-        if now < (serving.unknown_kids.get(doubt.header) or ("", now))[1]:
-            raise self._refused(doubt, serving, now)
-        serving.unknown_kids.discard(doubt.header)
-        return self._decide(token, waiting)
-
-    def _refused(self, doubt: KeyMismatch, serving: ActiveKeys, now: float) -> AccessError:
-        """Return the refusal of a token whose key is not found; 503 if the issuer publishes it unusable."""
-        if doubt.code == "unknown_key" and (why := serving.unusable_kids.get(doubt.kid)):
-            return self._key_manager.unusable(doubt.kid, why, now)
-        return refusal(doubt.code, partial(self._doubt_facts, doubt, now))
-
-    def _doubt_facts(self, doubt: KeyMismatch, now: float) -> dict[str, object]:
-        age = self._key_manager.state.age(now)
-        facts: dict[str, object] = {"kid": doubt.kid}
-        if doubt.claims is not None:
-            facts = facts_about(doubt.claims, doubt.kid)
-        if doubt.code == "unknown_key" and not doubt.kid:
-            facts["found"] = "no kid in the token, and not exactly one key of its algorithm"
-        return facts if age is None else facts | {"keys_age_seconds": round(age)}
-
-    def _unavailable(self, now: float) -> KeysUnavailableError:
-        ring = self._key_manager
-        error = ring.state.last_error
-        url = error.url if isinstance(error, FetchError) else ring.source.configuration_urls["2.0"]
-        step = error.step if isinstance(error, FetchError) else "timeout" if error is None else "internal"
-        age = ring.state.age(now)
-        facts = {"url": url, "step": step, "detail": str(getattr(error, "detail", error or "no answer yet"))}
-        facts["last_success"] = "never" if age is None else f"{age:.0f} seconds ago"
-        return KeysUnavailableError("keys_unavailable", facts, retry_after=ring.retry_after(now))
 
 
 def _tenants(tenant: str | Tenants, authority: Authority) -> Tenants:

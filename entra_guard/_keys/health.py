@@ -1,4 +1,4 @@
-"""How an issuer's keys are, for readiness probes: ok, degraded or unavailable. Fetches nothing."""
+"""Health of an issuer's keys, for readiness probes: ok, degraded or unavailable. Fetches nothing."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 from entra_guard._keys import state as key_state
 
 if TYPE_CHECKING:
-    from entra_guard._keys.manager import KeyManager
+    from entra_guard._keys.state import KeyCacheState
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the keys are.
+    """State of the keys.
 
     Attributes:
-        status: 'ok'; 'degraded': keys serve, and the last refresh failed; 'unavailable': there are none.
+        status: 'ok'; 'degraded': keys are cached, but the last refresh failed; 'unavailable': no keys.
         issuer: The pinned issuer of v2.0 tokens; empty before the first success.
-        kids: The keys that serve.
-        age: Seconds since they were asked for, or None.
-        generation: How often the key set has changed, counted from 1; 0 before the first success.
+        kids: The keys that verify tokens.
+        age: Seconds since they were requested, or None.
+        generation: The number of different key sets so far; 0 before the first success.
         failures: Failed rounds since the last success.
-        refused: Answers refused since the start.
+        refused: Responses that were refused since the start.
         last_error: What failed last, and at which step; empty after a success.
-        next_attempt: Seconds until the next background attempt; 0 where one is due.
+        next_attempt: Seconds until the next background attempt; 0 if one is due.
     """
 
     status: str
@@ -39,17 +39,16 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether requests can be judged."""
+        """Return whether tokens can be verified."""
         return self.status != "unavailable"
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as JSON would have it."""
+        """Return all values as JSON types."""
         return asdict(self)
 
 
-def health_of(ring: KeyManager, now: float) -> Health:
-    """Read a ring's health; `now` in monotonic seconds."""
-    state = ring.state
+def health_of(state: KeyCacheState, now: float) -> Health:
+    """Return the health of an issuer's keys; `now` in monotonic seconds."""
     snapshot = key_state.expire(state, now).snapshot
     status = "unavailable" if snapshot is None else "degraded" if state.failing else "ok"
     return Health(

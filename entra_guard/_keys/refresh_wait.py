@@ -1,32 +1,192 @@
-"""How long one token has waited for newer keys, and may still wait. Waits for nothing itself."""
+"""Verify a token again once newer keys are there: whether to wait, how long, and how to refuse it.
+
+`RefreshWait` decides and waits for nothing. The two functions below it differ only in how they wait.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from entra_guard._common.logs import get_logger
+from entra_guard._common.single_flight import wait, wait_async
+from entra_guard._keys.refresh_policy import Admission, Cause, RefreshRequest
+from entra_guard._keys.unavailable import no_keys, too_many_waiting, unusable_key
+from entra_guard._validation.validate import facts_about
+from entra_guard.errors import refusal
+from entra_guard.principal import Principal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
+
+    from entra_guard._keys.manager import KeyManager
+    from entra_guard._validation.validate import KeyMismatch
+    from entra_guard.errors import AccessError
+
+    # Decides with the cached keys: the caller, what newer keys could change, or None without any keys.
+    Decide = Callable[[bytes], Principal | KeyMismatch | None]
+
+log: Final = get_logger("entra_guard.keys")
+
+
+def verify_with_newer_keys(
+    keys: KeyManager, decide: Decide, token: bytes, mismatch: KeyMismatch | None
+) -> Principal:
+    """Wait on this thread for keys that may verify a token.
+
+    Args:
+        keys: The keys.
+        decide: Decides about the token with the keys that are cached then.
+        token: The compact JWS.
+        mismatch: What `decide` returned first.
+
+    Raises:
+        AccessError: No newer keys arrive, or they do not verify the token.
+    """
+    refresh = RefreshWait(keys, is_task=False)
+    while True:
+        if (future := refresh.next_round(mismatch)) is not None:
+            try:
+                wait(future, refresh.seconds_left())
+            except Exception:  # noqa: BLE001  # whatever it is, the key manager's state has it
+                refresh.failed = True
+        decided = decide(token)
+        if isinstance(decided, Principal):
+            return decided
+        mismatch = decided
+
+
+async def verify_with_newer_keys_async(
+    keys: KeyManager, decide: Decide, token: bytes, mismatch: KeyMismatch | None
+) -> Principal:
+    """Do the same in a task of asyncio or trio, without blocking its event loop."""
+    refresh = RefreshWait(keys, is_task=True)
+    while True:
+        if (future := refresh.next_round(mismatch)) is not None:
+            try:
+                await wait_async(future, refresh.seconds_left())
+            except Exception:  # noqa: BLE001  # as above
+                refresh.failed = True
+        decided = decide(token)
+        if isinstance(decided, Principal):
+            return decided
+        mismatch = decided
 
 
 class RefreshWait:
-    """A token that waits for newer keys: since when, for which round, and whether a round has failed it."""
+    """One token that waits for newer keys: since when, for how many rounds, and whether one has failed it.
 
-    __slots__ = ("_longest", "failed", "round", "rounds", "since")
+    Args:
+        keys: The keys.
+        is_task: Whether a task of an event loop waits, and not a thread.
+    """
 
-    round: Future[None]
+    __slots__ = ("_is_task", "_keys", "_rounds", "_since", "_until", "failed")
 
-    def __init__(self, since: float, longest: float) -> None:
-        self.since = since
-        self._longest = longest
-        self.rounds = 0
+    def __init__(self, keys: KeyManager, *, is_task: bool) -> None:
+        self._keys = keys
+        self._is_task = is_task
+        self._since = keys.monotonic()
+        self._until = float("inf")
+        self._rounds = 0
         self.failed = False
 
-    def next_round(self, round_: Future[None]) -> RefreshWait:
-        """Wait for this round now."""
-        self.round = round_
-        self.rounds += 1
-        return self
+    def seconds_left(self) -> float:
+        """Return the seconds that the token may still wait, in all its rounds together."""
+        end = min(self._since + self._keys.settings.wait, self._until)
+        return max(0.0, end - self._keys.monotonic())
 
-    def remaining(self, now: float) -> float:
-        """Seconds that it may still wait, in all its rounds together."""
-        return max(0.0, self.since + self._longest - now)
+    def next_round(self, mismatch: KeyMismatch | None) -> Future[None] | None:
+        """Return the round to wait for, or None to decide again at once.
+
+        Args:
+            mismatch: What newer keys could change; None if there are no keys at all.
+
+        Raises:
+            AccessError: Waiting does not help.
+        """
+        now = self._keys.monotonic()
+        if mismatch is None:
+            return self._without_keys(now)
+        if mismatch.claims is None:
+            self._check_seen_before(mismatch, now)
+            return None
+        admission = None
+        if self._may_wait_again():
+            admission = self._keys.refresh(self._request(mismatch), mismatch.keys, now)
+            if not isinstance(admission, Admission):
+                self._rounds += 1
+                self._until = admission.until
+                return admission.future
+        if self._keys.active_keys is not mismatch.keys:  # newer keys arrived meanwhile
+            return None
+        raise self._refused(mismatch, now, is_busy=admission is Admission.BUSY)
+
+    def _without_keys(self, now: float) -> Future[None]:
+        if self._rounds == 0:
+            admission = self._keys.refresh(RefreshRequest(Cause.NO_KEYS, is_task=self._is_task), None, now)
+            if not isinstance(admission, Admission):
+                self._rounds += 1
+                return admission.future
+        raise no_keys(self._keys.state, self._keys.source, now)
+
+    def _may_wait_again(self) -> bool:
+        """Return whether a round can still help.
+
+        A second one can if the first one was joined: it may have sent its request before the token arrived.
+        """
+        if self._rounds == 1:
+            return not (self.failed or self._keys.state.answered_since(self._since))
+        return self._rounds == 0
+
+    def _request(self, mismatch: KeyMismatch) -> RefreshRequest:
+        assert mismatch.claims is not None  # noqa: S101  # checked by the caller
+        caller = mismatch.claims.oid
+        cause = Cause.UNKNOWN_KID if _is_unknown(mismatch) else Cause.BAD_SIGNATURE
+        is_known = mismatch.keys.is_known_caller(caller)
+        return RefreshRequest(cause, mismatch.kid, caller, is_known, self._is_task)
+
+    def _refused(self, mismatch: KeyMismatch, now: float, *, is_busy: bool) -> AccessError:
+        keys = self._keys
+        if _is_unknown(mismatch):
+            if is_busy:
+                return too_many_waiting(keys.source)
+            if self.failed or keys.state.failing:
+                return no_keys(keys.state, keys.source, now)
+            # Never without a kid: all tokens of such an issuer have the same header.
+            is_settled = self._rounds and keys.state.answered_since(self._since)
+            if is_settled and mismatch.code == "unknown_key" and mismatch.kid:
+                until = keys.unknown_kid_expires(self._request(mismatch), now)
+                mismatch.keys.add_unknown_kid(mismatch.header, mismatch.kid, until)
+        return _refusal(keys, mismatch, now)
+
+    def _check_seen_before(self, mismatch: KeyMismatch, now: float) -> None:
+        """Refuse a kid that was looked up in vain; look it up again if that was long ago."""
+        seen = mismatch.keys.unknown_kids.get(mismatch.header)
+        if seen is not None and now < seen[1]:
+            raise _refusal(self._keys, mismatch, now)
+        mismatch.keys.unknown_kids.discard(mismatch.header)
+
+
+def _is_unknown(mismatch: KeyMismatch) -> bool:
+    """Return whether the token's key is unknown; a key not chosen by its kid may be the wrong one."""
+    return mismatch.code == "unknown_key" or not mismatch.is_kid_match
+
+
+def _refusal(keys: KeyManager, mismatch: KeyMismatch, now: float) -> AccessError:
+    """Return the refusal of a token whose key the newest keys lack, or whose signature is wrong."""
+    why = mismatch.keys.unusable_kids.get(mismatch.kid) if mismatch.code == "unknown_key" else None
+    if why is None:
+        return refusal(mismatch.code, lambda: _facts(mismatch, keys.state.age(now)))
+    if mismatch.keys.report_unusable(mismatch.kid):
+        log.warning("a token needs the key %s, which is published but cannot be used: %s", mismatch.kid, why)
+    return unusable_key(keys.state, mismatch.kid, why, now)
+
+
+def _facts(mismatch: KeyMismatch, age: float | None) -> dict[str, object]:
+    facts: dict[str, object] = {"kid": mismatch.kid}
+    if mismatch.claims is not None:
+        facts = facts_about(mismatch.claims, mismatch.kid)
+    if mismatch.code == "unknown_key" and not mismatch.kid:
+        facts["found"] = "no kid in the token, and not exactly one key of its algorithm"
+    return facts if age is None else facts | {"keys_age_seconds": round(age)}

@@ -1,4 +1,4 @@
-"""The keys that serve, and what was verified with exactly these. Fetches nothing; its keys never change."""
+"""The keys that verify tokens now, and what was verified with exactly these. Its keys never change."""
 
 from __future__ import annotations
 
@@ -14,26 +14,33 @@ if TYPE_CHECKING:
     from entra_guard._validation.jws import Header
     from entra_guard.principal import Identity
 
-_STRANGERS: Final = 256
+_UNKNOWN_KIDS: Final = 256
 _KNOWN_HEADERS: Final = 64
-_CALLERS: Final = 8192
+_KNOWN_CALLERS: Final = 8192
 
 
 class ActiveKeys:
-    """What readers use: an issuer, its keys, and what was verified with exactly these keys.
+    """An issuer, its keys, and the tokens that were verified with exactly these keys.
 
-    A key that changes or goes takes the remembered verdicts with it: they live here, so that no
-    reader can remember something under keys that have just been replaced.
+    Verified tokens are cached here and not elsewhere: when a key changes or is withdrawn, a new object
+    replaces this one, and no thread can cache a token under keys that have just been replaced.
+
+    Args:
+        issuer: The issuer.
+        by_kid: Its keys.
+        verified_tokens: The cache of verified tokens, by their SHA-256 digest.
+        known_callers: Object ids of callers whom earlier keys of this issuer have verified.
+        unusable_kids: Kids that the issuer publishes without a usable key, and why: see `jwks.KeySet`.
     """
 
     __slots__ = (
+        "_reported_kids",
         "by_kid",
         "callers",
         "entra_ahead",
         "headers",
         "issuer",
         "known_callers",
-        "reported_kids",
         "unknown_kids",
         "unusable_kids",
         "verified_tokens",
@@ -50,23 +57,20 @@ class ActiveKeys:
         self.issuer = issuer
         self.by_kid = by_kid
         self.verified_tokens = verified_tokens
-        # Kids that the issuer publishes without a key that can be used, and why: see `jwks.KeySet.unusable`.
         self.unusable_kids: Mapping[str, str] = {} if unusable_kids is None else unusable_kids
-        # Those of them that a token has needed, which is logged once.
-        self.reported_kids: set[str] = set()
+        self._reported_kids: set[str] = set()
+        # Seconds by which the issuer's clock was ahead of ours at its last response, if that had a date.
         self.entra_ahead: float | None = None
-        """Seconds by which the issuer's clock was ahead of ours at its last answer, if it told its time."""
+        # Kept through a change of keys, which is when they are needed: see `refresh_policy`.
         self.known_callers: LRUCache[str, bool] = (
-            LRUCache(_CALLERS) if known_callers is None else known_callers
+            LRUCache(_KNOWN_CALLERS) if known_callers is None else known_callers
         )
-        """Object ids of callers whom this issuer's keys have verified: see `_key_store.forced`. They stay
-        through a change of keys, which is just when they are needed."""
+        # The newer ones of them: the one look-up that the hot path pays for.
         self.callers = self.known_callers.recent
-        """The younger half of them: the one look-up that the hot path pays."""
+        # Headers of tokens that were verified, and where such a token's payload is.
         self.headers: dict[bytes, tuple[Header, slice]] = {}
-        """Headers that a token of this issuer had, and where the payload of such a token lies."""
-        self.unknown_kids: LRUCache[bytes, tuple[str, float]] = LRUCache(_STRANGERS)
-        """Headers whose kid the newest keys lack: the kid, and until when that is not asked again."""
+        # Headers whose kid the newest keys lack: the kid, and until when it is not looked up again.
+        self.unknown_kids: LRUCache[bytes, tuple[str, float]] = LRUCache(_UNKNOWN_KIDS)
 
     def key_without_kid(self, kid: str, alg: str) -> SigningKey | None:
         """Return the one key that a token may mean although no kid says so (RFC 7517 section 4.5).
@@ -84,20 +88,26 @@ class ActiveKeys:
         return keys[0] if len(keys) == 1 else None
 
     def learn(self, encoded: bytes, header: Header, payload: slice) -> None:
-        """Keep the header of a token whose signature held."""
+        """Remember the header of a token whose signature was verified."""
         if len(self.headers) < _KNOWN_HEADERS:
             self.headers[encoded] = header, payload
 
     def add_unknown_kid(self, encoded: bytes, kid: str, until: float) -> None:
-        """Remember a header whose kid is none of the keys'."""
+        """Remember a header whose kid the newest keys lack."""
         self.unknown_kids.put(encoded, (kid, until))
 
     def add_known_caller(self, object_id: str) -> None:
-        """Remember a caller whose token held."""
+        """Remember a caller whose token was verified."""
         if object_id:
             self.known_callers.put(object_id, True)
             self.callers = self.known_callers.recent
 
     def is_known_caller(self, object_id: str) -> bool:
-        """Whether a caller is among those remembered."""
+        """Return whether a token of this caller was verified before."""
         return bool(self.known_callers.get(object_id))
+
+    def report_unusable(self, kid: str) -> bool:
+        """Return whether a token that needs this unusable kid is to be logged: the first one only."""
+        is_first = kid not in self._reported_kids
+        self._reported_kids.add(kid)
+        return is_first

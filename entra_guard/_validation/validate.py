@@ -48,6 +48,7 @@ class KeyMismatch(msgspec.Struct, frozen=True):
     code: str
     kid: str
     header: bytes
+    keys: ActiveKeys
     claims: AnyClaims | None = None
     is_kid_match: bool = True
     """False where the key was not chosen by its kid: another key may have signed the token."""
@@ -73,7 +74,7 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     known = keys.headers.get(header_part)
     if known is None:
         if unknown := keys.unknown_kids.get(header_part):
-            return KeyMismatch("unknown_key", unknown[0], header_part)
+            return KeyMismatch("unknown_key", unknown[0], header_part, keys)
         kid_is_optional = issuer.kid_is_optional
         header, span = read_header(header_part, policy.algorithms, kid_is_optional=kid_is_optional), None
     else:
@@ -86,9 +87,10 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
             raise refusal(code, partial(_facts, code, check, header.kid, keys, case))
     key = keys.by_kid.get(header.kid) or keys.key_without_kid(header.kid, header.alg)
     if key is None:
-        return KeyMismatch("unknown_key", header.kid, header_part, claims)
+        return KeyMismatch("unknown_key", header.kid, header_part, keys, claims)
     if not signature_holds(key, header.alg, signing_input, decode(signature_part)):
-        return KeyMismatch("bad_signature", header.kid, header_part, claims, key.kid == header.kid != "")
+        is_kid_match = key.kid == header.kid != ""
+        return KeyMismatch("bad_signature", header.kid, header_part, keys, claims, is_kid_match)
     if is_entra and write_claims(claims) != payload:
         refuse_ambiguous(payload)
     origin = key.origin

@@ -73,7 +73,7 @@ headers = st.fixed_dictionaries(
 
 def second_opinion(office, guard, token: str) -> bool:
     """What PyJWT says of the signature and the standard claims, with all the guard knows of the issuer."""
-    serving = guard._key_manager.serving
+    serving = guard._key_manager.active_keys
     try:
         kid = jwt.get_unverified_header(token).get("kid")
         version = jwt.decode(token, options={"verify_signature": False}).get("ver")

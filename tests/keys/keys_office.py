@@ -127,6 +127,13 @@ async def _aask_all(guard: Guard, tokens: list[str]) -> list[Answer]:
     return [answers[number] for number in range(len(tokens))]
 
 
+class NoVisits:
+    """Stands for a place on the refresh thread that is never visited: see `visit`."""
+
+    def wake(self) -> None:
+        pass
+
+
 class Office:
     """An Orders API before which guards stand, a daemon that calls it, and a stranger who would like to."""
 
@@ -151,6 +158,8 @@ class Office:
         settings.setdefault("authority", self.entra.url)
         guard = Guard(audience=self.api.client_id, keys=KeySettings(**keys), **settings)
         guard._key_manager._jitter = lambda: 0.5
+        if settings["monotonic"] is self.clock:  # the refresh thread would follow the real time
+            guard._key_manager._visits = NoVisits()  # type: ignore[assignment]
         self.guards.append(guard)
         return guard
 
@@ -200,13 +209,24 @@ def settle(guard: Guard) -> None:
         time.sleep(0.001)
 
 
+def visit(guard: Guard) -> float:
+    """Do what the refresh thread does, wait for the round, and return in how many seconds the next is due."""
+    guard._key_manager.run_pending()
+    settle(guard)
+    return guard._key_manager.run_pending()
+
+
+def waiting(guard: Guard) -> int:
+    """Return how many callers wait for the round in flight, without those of places of their own."""
+    current = guard._key_manager._round
+    return 0 if current is None else current.threads + current.tasks
+
+
 def await_waiters(guard: Guard, number: int) -> None:
-    """Wait until so many callers wait for the round that is under way."""
-    deadline = time.monotonic() + 10
-    future = guard._key_manager._work.in_flight["keys"]
-    while len(future._waiters) + len(future._done_callbacks) + len(future._condition._waiters) < number:  # type: ignore[attr-defined]
-        assert time.monotonic() < deadline, "the callers do not come"
-        time.sleep(0.001)
+    """Wait until so many callers wait for the round in flight."""
+    current = guard._key_manager._round
+    assert current is not None
+    until(lambda: current.threads + current.tasks + current.by_caller.total() >= number)
 
 
 def in_background(work: Callable[[], Any]) -> Callable[[], Any]:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
+from keys_office import visit
 
 from entra_guard._validation.issuer import Issuer
 from entra_guard._validation.jwks import KeysRefusedError, read_keys
@@ -303,7 +304,7 @@ def test_a_token_whose_key_is_published_but_unusable_gets_503_and_one_warning(
         token = office.token()
         transport.edit = EDITS[how]
         office.clock.pass_(7200)
-        guard._key_manager.run_pending()
+        visit(guard)
         with caplog.at_level(logging.WARNING, "entra_guard.keys"):
             answers = [world.ask(guard, token) for _ in range(3)]
         assert {(answer.status, answer.reason) for answer in answers} == {(503, "keys_unavailable")}
@@ -313,7 +314,7 @@ def test_a_token_whose_key_is_published_but_unusable_gets_503_and_one_warning(
         assert guard.health().ready
         transport.edit = lambda keys: keys
         office.clock.pass_(7200)
-        guard._key_manager.run_pending()
+        visit(guard)
         assert world.ask(guard, token).status == 200
 
 
@@ -335,7 +336,7 @@ def test_a_withdrawn_key_in_its_grace_ends_at_once_when_it_is_published_in_an_un
         token = office.token()
         transport.edit = EDITS["private"]
         office.clock.pass_(7200)
-        guard._key_manager.run_pending()
+        visit(guard)
         assert world.ask(guard, token).status == 503
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from keys_office import HOUR, Office, World, settle
+from keys_office import HOUR, Office, World, settle, visit
 
 from entra_guard import FetchError
 from entra_guard._keys import snapshot_file
@@ -95,7 +95,7 @@ SPOILT = {
         saying(lambda saved: saved.update(authority="https://login.microsoftonline.com")),
         "another authority or tenant",
     ),
-    "stale": (saying(lambda saved: saved.update(fetched_at=saved["fetched_at"] - DAY)), "pull it again"),
+    "stale": (saying(lambda saved: saved.update(fetched_at=saved["fetched_at"] - DAY)), "Pull it again"),
     "of the future": (
         saying(lambda saved: saved.update(fetched_at=saved["fetched_at"] + HOUR)),
         "this host's clock",
@@ -117,7 +117,7 @@ SPOILT = {
     ),
     "with private keys": (saying(with_private_keys), "private"),
     "without keys": (saying(lambda saved: saved["keys"].update(keys=[])), "no usable RSA signing key"),
-    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path, 0o600)), "no regular file"),
+    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path, 0o600)), "not a regular file"),
     "in a folder of everybody's": (lambda path: path.parent.chmod(0o777), "chmod o-w"),
     "a directory": (lambda path: (path.unlink(), path.mkdir()), "cannot be read"),
 }
@@ -147,7 +147,7 @@ def test_a_file_that_was_refused_serves_once_its_rights_are_mended(
     for _ in range(3):
         office.clock.pass_(301)
         with pytest.raises(FetchError):
-            guard._key_manager.round()
+            guard._key_manager.fetch_now()
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert sum("keys file not used" in record.message for record in warnings) == 1
     file.chmod(0o600)
@@ -191,7 +191,7 @@ def test_a_file_that_cannot_be_written_costs_a_line_in_the_log_and_no_request(
 ) -> None:
     guard = office.guard(keys_file=tmp_path / "no" / "such" / "folder" / "keys.json")
     assert world.ask(guard, office.token()).status == 200
-    guard._key_manager.fill()
+    guard._key_manager.load_now()
     assert "keys file not written" in caplog.text
 
 
@@ -202,7 +202,7 @@ def test_the_network_replaces_the_keys_of_a_file_at_the_first_request(
     office.entra.clear_faults()
     office.entra.rotate_keys(overlap=False)
     guard = office.guard(keys_file=file)
-    guard._key_manager.run_pending()
+    visit(guard)
     assert set(guard.health().kids) == {key.kid for key in office.entra.keys}
     assert world.ask(guard, office.token()).status == 200
     assert world.ask(guard, old).reason == "unknown_key"
@@ -213,7 +213,7 @@ def test_a_file_does_not_choose_where_keys_are_fetched_from(office: Office, file
     office.entra.clear_faults()
     office.entra.clear_requests()
     guard = office.guard(keys_file=file)
-    guard._key_manager.run_pending()
+    visit(guard)
     assert guard.health().status == "ok"
     assert [seen.path for seen in office.entra.requests if "elsewhere" in seen.path] == []
 
@@ -231,8 +231,8 @@ def test_the_issuer_of_a_file_binds_nobody_once_the_network_speaks(
 
     edit(path, of_another_tenant)
     guard = office.guard(keys_file=path, tenant=contoso.domain)
-    assert other in guard._key_manager.serving.issuer.v2
-    guard._key_manager.run_pending()
+    assert other in guard._key_manager.active_keys.issuer.v2
+    visit(guard)
     assert contoso.id in guard.health().issuer
     assert world.ask(guard, office.token()).status == 200
 
@@ -253,7 +253,7 @@ def test_without_egress_a_new_file_is_read_when_it_comes(
         office.warm_guard(keys_file=brought)
         brought.replace(file)
         office.clock.pass_(301)  # the longest back-off
-        guard._key_manager.run_pending()
+        visit(guard)
         assert world.ask(guard, office.token()).status == 200
         assert guard.health().status == "degraded"
         office.clock.pass_(6.9 * DAY)
@@ -272,7 +272,7 @@ def test_an_older_file_never_replaces_newer_keys(office: Office, world: World, f
     edit(file, lambda saved: saved.update(fetched_at=saved["fetched_at"] - HOUR))
     office.entra.fail("all", "refused")
     office.clock.pass_(2 * HOUR)
-    guard._key_manager.run_pending()
+    visit(guard)
     assert guard.health().kids == newest
 
 
@@ -307,7 +307,7 @@ def test_a_set_of_keys_as_large_as_may_be_fetched_can_be_read_again(
 def test_what_could_not_be_read_again_is_not_written(office: Office, file: Path) -> None:
     before, saved = file.read_bytes(), snapshot_file.load(file)
     documents = Documents(saved.v2, saved.v1, {"padding": "x" * 600_000})
-    with pytest.raises(snapshot_file.KeysFileError, match="are read at the most"):
+    with pytest.raises(snapshot_file.KeysFileError, match="can be read again"):
         snapshot_file.write(file, office.guard()._key_manager.source, documents, saved.fetched_at)
     assert file.read_bytes() == before
 

@@ -1,19 +1,13 @@
-"""Health for readiness probes, and the background thread that keeps it without any traffic."""
+"""Health for readiness probes, and refreshes in the background without any traffic."""
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
-import threading
 import time
-import weakref
 from typing import TYPE_CHECKING
 
-from keys_office import HOUR, Office, World, settle, until
-
-from entra_guard._keys import refresh_thread
-from entra_guard._keys.refresh_thread import new_refresh_thread
+from keys_office import HOUR, Office, World, settle, until, visit
 
 if TYPE_CHECKING:
     import pytest
@@ -54,7 +48,7 @@ def test_health_is_degraded_while_refreshes_fail_and_says_what_failed(office: Of
     guard = office.warm_guard()
     office.entra.fail("keys", "500")
     office.clock.pass_(2 * HOUR)
-    guard._key_manager.run_pending()
+    visit(guard)
     health = guard.health()
     assert (health.status, health.ready, health.failures, health.refused) == ("degraded", True, 1, 0)
     assert health.last_error.startswith("http: status 500 (http://entra.localhost/")
@@ -67,11 +61,11 @@ def test_health_counts_answers_that_were_refused(office: Office) -> None:
     office.entra.fail("keys", "empty")
     for _ in range(3):
         office.clock.pass_(HOUR + 1)
-        guard._key_manager.run_pending()
+        visit(guard)
     assert (guard.health().failures, guard.health().refused) == (3, 3)
     office.entra.clear_faults()
     office.clock.pass_(10)
-    guard._key_manager.run_pending()
+    visit(guard)
     assert (guard.health().failures, guard.health().refused, guard.health().last_error) == (0, 3, "")
 
 
@@ -110,7 +104,7 @@ def test_an_outage_of_hours_is_one_warning_and_a_change_of_its_cause_another(
         office.entra.fail("keys", how)
         for _ in range(5):
             office.clock.pass_(HOUR + 1)
-            guard._key_manager.run_pending()
+            visit(guard)
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 2
     assert "status 500" in warnings[0]
@@ -131,7 +125,7 @@ def test_what_is_logged_is_logged_with_no_lock_held(office: Office) -> None:
     try:
         for _ in range(30):
             office.clock.pass_(HOUR)
-            guard._key_manager.run_pending()
+            visit(guard)
     finally:
         logging.getLogger("entra_guard.keys").removeHandler(curious)
     assert held
@@ -151,10 +145,10 @@ def test_keys_come_without_traffic_even_when_the_first_attempt_fails(office: Off
 
 def test_the_next_visit_is_when_the_refresh_is_due_or_the_keys_end(office: Office) -> None:
     guard = office.warm_guard()
-    assert guard._key_manager.run_pending() == 3600
+    assert visit(guard) == 3600
     office.entra.fail("all", "500", retry_after=3600)
     office.clock.pass_(23.5 * HOUR)
-    assert guard._key_manager.run_pending() == 0.5 * HOUR
+    assert visit(guard) == 0.5 * HOUR
 
 
 def test_a_retired_key_ends_in_the_background_too(office: Office, world: World) -> None:
@@ -163,97 +157,6 @@ def test_a_retired_key_ends_in_the_background_too(office: Office, world: World) 
     office.entra.rotate_keys(overlap=False)
     assert world.ask(guard, office.token()).status == 200
     assert world.ask(guard, old).status == 200
-    assert guard._key_manager.run_pending() == 60
+    assert visit(guard) == 60
     office.clock.pass_(60)
     assert world.ask(guard, old).reason == "unknown_key"
-
-
-def test_the_thread_ends_with_its_guard(office: Office) -> None:
-    guard = office.warm_guard()
-    keepers = {thread for thread in threading.enumerate() if thread.name == "entra_guard keeper"}
-    gone = weakref.ref(guard._key_manager)
-    settle(guard)
-    office.guards.clear()
-    del guard
-
-    def collected() -> bool:
-        gc.collect()
-        return gone() is None
-
-    until(collected)
-    until(lambda: any(not thread.is_alive() for thread in keepers))
-
-
-def test_a_guard_that_is_collected_by_its_own_keeper_does_not_stop_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """As happens where the collector runs in that thread: the last reference is let go inside the wait."""
-    thread: list[int] = []
-
-    class Kept:
-        def __init__(self) -> None:
-            self.myself = self
-
-        def run_pending(self) -> float:
-            thread.append(threading.get_ident())
-            return 0.05
-
-    def owned(self: threading.Condition) -> bool:
-        if thread and threading.get_ident() == thread[0]:
-            gc.collect()
-        return real(self)
-
-    def keepers() -> list[threading.Thread]:
-        return [thread for thread in threading.enumerate() if thread.name == "entra_guard keeper"]
-
-    real = threading.Condition._is_owned  # type: ignore[attr-defined]
-    monkeypatch.setattr(threading.Condition, "_is_owned", owned)
-    before = keepers()
-    _wake, start = new_refresh_thread(Kept())
-    start()
-    until(lambda: len(thread) > 3)
-    gc.collect()
-    until(lambda: set(keepers()) <= set(before))
-
-
-def test_a_keeper_that_lay_down_for_long_gets_up_for_keys_that_end_sooner(office: Office) -> None:
-    visits: list[None] = []
-
-    class Keeper:
-        put = staticmethod(visits.append)
-
-    guard = office.warm_guard(retired_key_grace=60.0)
-    ring = guard._key_manager
-    assert ring.next_due > office.clock() + 60
-    until(lambda: ring._keeper is not None)
-    ring._keeper.put(None)  # type: ignore[union-attr]
-    ring._keeper = Keeper()  # type: ignore[assignment]
-    office.entra.rotate_keys(overlap=False)
-    guard.verify(office.token())
-    assert ring.next_due == office.clock() + 60
-    assert visits == [None]
-
-
-class Stumbling:
-    """Fails at the first visit."""
-
-    def __init__(self) -> None:
-        self.visits = 0
-
-    def run_pending(self) -> float:
-        self.visits += 1
-        if self.visits == 1:
-            raise RuntimeError("stumbled")
-        return 3600.0
-
-
-def test_a_stumble_is_logged_and_the_next_visit_comes(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(refresh_thread, "_AFTER_A_STUMBLE", 0.001)
-    kept = Stumbling()
-    wake, start = new_refresh_thread(kept)
-    start()
-    until(lambda: kept.visits == 2)
-    assert "stumbled, and goes on" in caplog.text
-    wake.put(None)

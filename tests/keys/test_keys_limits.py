@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import gc
-import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from keys_office import Office, World, settle, until
+from keys_office import Office, World, settle
 
-from entra_guard import FetchError, Guard, KeySettings
+from entra_guard import FetchError, Guard
 from entra_guard._common.http import get_json
 from entra_guard._keys import manager
 from entra_guard._keys.fetch import fetch
-from entra_guard._keys.refresh_thread import new_refresh_thread
+from entra_guard._keys.refresh_policy import Cause, RefreshRequest
 from entra_guard._keys.refresh_wait import RefreshWait
 
 if TYPE_CHECKING:
@@ -27,9 +25,13 @@ URL = "https://login.example.com/keys"
 # --- time ---
 
 
-def test_a_request_waits_three_seconds_at_most_in_all_its_rounds_together() -> None:
-    waiting = RefreshWait(100.0, KeySettings().wait)
-    assert [waiting.remaining(now) for now in (100.0, 102.0, 103.0, 110.0)] == [3.0, 1.0, 0.0, 0.0]
+def test_a_request_waits_three_seconds_at_most_in_all_its_rounds_together(office: Office) -> None:
+    refresh = RefreshWait(office.warm_guard(wait=3.0)._key_manager, is_task=False)
+    left = []
+    for seconds in (0.0, 2.0, 1.0, 7.0):
+        office.clock.pass_(seconds)
+        left.append(refresh.seconds_left())
+    assert left == [3.0, 1.0, 0.0, 0.0]
 
 
 def test_connecting_has_two_seconds_and_each_step_after_it_five() -> None:
@@ -106,10 +108,9 @@ def test_strict_startup_waits_no_longer_than_a_round_may_take(
 
 
 def test_what_is_already_answered_shares_no_lock_with_another_fork(office: Office) -> None:
-    ring = office.warm_guard()._key_manager
-    one, other = (ring.refresh_without_keys(office.clock()) for _ in range(2))
+    keys = office.warm_guard()._key_manager
+    one, other = (keys.refresh(RefreshRequest(Cause.NO_KEYS), None, office.clock()).future for _ in range(2))
     assert one is not other
-    assert one is not None
     assert one.done()
 
 
@@ -134,7 +135,7 @@ def test_who_brings_a_new_key_within_a_back_off_is_told_503_without_a_wait(
     office.entra.rotate_keys(overlap=False)
     office.entra.fail("all", "500", retry_after=60)
     with pytest.raises(FetchError):
-        guard._key_manager.round()
+        guard._key_manager.fetch_now()
     office.entra.clear_requests()
     assert world.ask(guard, office.token()).reason == "keys_unavailable"
     assert not office.entra.requests
@@ -144,20 +145,11 @@ def test_within_a_back_off_a_forged_signature_causes_no_attempt(office: Office, 
     guard = office.warm_guard()
     office.entra.fail("all", "500", retry_after=60)
     with pytest.raises(FetchError):
-        guard._key_manager.round()
+        guard._key_manager.fetch_now()
     office.entra.clear_requests()
     assert world.ask(guard, office.token(preset="forged")).reason == "bad_signature"
     settle(guard)
     assert not office.entra.requests
-
-
-def test_what_is_suspected_of_withdrawn_keys_is_forgotten(office: Office, world: World) -> None:
-    guard = office.warm_guard()
-    world.ask(guard, office.token(preset="forged"))
-    assert guard._key_manager._suspected
-    office.entra.rotate_keys(overlap=False)
-    assert world.ask(guard, office.token()).status == 200
-    assert not guard._key_manager._suspected
 
 
 def test_a_round_that_fails_and_finds_a_new_file_has_not_failed(office: Office, tmp_path: Path) -> None:
@@ -165,13 +157,13 @@ def test_a_round_that_fails_and_finds_a_new_file_has_not_failed(office: Office, 
     office.entra.fail("all", "refused")
     guard = office.guard(keys_file=tmp_path / "later.json")
     (tmp_path / "brought.json").rename(tmp_path / "later.json")
-    guard._key_manager.round()
+    guard._key_manager.fetch_now()
     assert guard.health().kids
 
 
 def test_a_guard_knows_how_far_the_clock_of_entra_is_ahead(office: Office) -> None:
     guard = office.warm_guard(clock=lambda: office.entra.now() - 40)
-    serving = guard._key_manager.serving
+    serving = guard._key_manager.active_keys
     assert serving is not None
     assert serving.entra_ahead == pytest.approx(40, abs=3)
 
@@ -179,26 +171,6 @@ def test_a_guard_knows_how_far_the_clock_of_entra_is_ahead(office: Office) -> No
 def test_no_two_processes_draw_the_same_jitter() -> None:
     guards = [Guard(tenant="contoso.com", audience="api://orders") for _ in range(3)]
     assert len({guard._key_manager._jitter() for guard in guards for _ in range(3)}) == 9
-
-
-def test_a_keeper_that_sleeps_for_an_hour_ends_at_once_with_what_it_kept() -> None:
-    class Kept:
-        visits = 0
-
-        def run_pending(self) -> float:
-            Kept.visits += 1
-            return 3600.0
-
-    before = set(threading.enumerate())
-    kept = Kept()
-    _wake, start = new_refresh_thread(kept)
-    start()
-    until(lambda: Kept.visits)
-    [keeper] = [thread for thread in set(threading.enumerate()) - before if "keeper" in thread.name]
-    del kept
-    gc.collect()
-    keeper.join(10)
-    assert not keeper.is_alive()
 
 
 # --- size ---

@@ -18,8 +18,8 @@ def in_child(guard: Guard, token: str) -> None:
     """Verify what the parent knew, and what only a fetch of the child's own can tell."""
     guard.verify(token)
     guard.verify(new_token())
-    own = "entra_guard keeper" in [thread.name for thread in threading.enumerate()]
-    os.write(1, f"both accepted, a keeper of its own: {own}\n".encode())
+    own = "entra_guard refresh" in [thread.name for thread in threading.enumerate()]
+    os.write(1, f"both accepted, a thread of its own: {own}\n".encode())
 
 
 def new_token() -> str:

@@ -56,7 +56,7 @@ def test_children_forked_after_first_use_fetch_and_verify_for_themselves(
 ) -> None:
     given = entra.issue_token(api, roles=["Orders.Read"])
     _code, lines = run("fork_after_use", entra.url, entra.tenant_id, api.client_id, given=given, entra=entra)
-    assert lines == ["both accepted, a keeper of its own: True"] * 3
+    assert lines == ["both accepted, a thread of its own: True"] * 3
 
 
 @needs_fork
