@@ -16,7 +16,7 @@ _NETWORK: Final = (
 )
 _ADVICE: Final = {
     "content": "Check authority and tenant. A proxy or captive portal may respond instead of the authority.",
-    "http": "The authority responded with an error. The guard retries; if it lasts, check authority and tenant.",
+    "http": "The authority responded with an error. If it lasts, check authority and tenant.",
 }
 
 

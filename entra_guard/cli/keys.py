@@ -120,8 +120,8 @@ def _client(settings: dict[str, Any] | None) -> AbstractContextManager[httpx.Cli
 
 def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
     """Show a file, and tell whether its age lets a guard with the usual settings use it."""
-    from entra_guard._keys.snapshot_file import CLOCKS_DIFFER  # noqa: PLC0415
     from entra_guard._keys.settings import KeySettings  # noqa: PLC0415
+    from entra_guard._keys.snapshot_file import CLOCKS_DIFFER  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
 
     screen = Screen()

@@ -247,7 +247,7 @@ def test_tasks_of_one_tenant_share_one_call(office, backend):
         return rule(tenant_id)
 
     guard = office.guard(tenant=Tenants.where(slow, "a test"))
-    guard._key_manager.fill()
+    guard._key_manager.load_now()
 
     async def all_at_once():
         async with anyio.create_task_group() as tasks:
@@ -268,7 +268,7 @@ def test_a_cancelled_caller_leaves_the_others_their_answer(office, backend):
         return True
 
     guard = office.guard(tenant=Tenants.where(rule, "a test"))
-    guard._key_manager.fill()
+    guard._key_manager.load_now()
     found = []
 
     async def second():
@@ -292,7 +292,7 @@ def test_a_cancelled_caller_leaves_the_others_their_answer(office, backend):
 def test_event_loops_of_several_threads_share_answers(office):
     rule = Rule()
     guard = office.guard(tenant=Tenants.where(rule.in_loop, "a test"))
-    guard._key_manager.fill()
+    guard._key_manager.load_now()
     with ThreadPoolExecutor(4) as threads:
         done = list(threads.map(lambda _n: asyncio.run(guard.averify(office.token())), range(8)))
     assert len(done) == 8
