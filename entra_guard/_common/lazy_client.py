@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entra_guard._common.fork_lock import FORK_LOCK
 from entra_guard._common.trust import world
