@@ -8,6 +8,7 @@ from entra_guard.emulator._directory.credentials import Secret
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._directory.samples import Samples
 from entra_guard.emulator._emulator import Emulator
+from entra_guard.emulator._faults.injector import FaultInjector
 from entra_guard.emulator._store.directory import (
     CONSUMERS,
     CONTOSO,
@@ -34,6 +35,7 @@ __all__ = [
     "AppRegistration",
     "AppRole",
     "Emulator",
+    "FaultInjector",
     "GeneratedCertificate",
     "Group",
     "ManagedIdentity",

@@ -1,4 +1,4 @@
-"""The emulator with an API and a caller registered, and the guard, tokens and clients that go with it."""
+"""The emulator with an API and a caller, and the guard, tokens, credentials and test clients for them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,30 @@ import httpx
 
 from entra_guard.emulator import Emulator
 from entra_guard.guard import Guard
-from entra_guard.testing._clients import client_of
+from entra_guard.testing._test_clients import create_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
-    from entra_guard.emulator import AppRegistration, User
+    from entra_guard.credentials import ClientSecretCredential
+    from entra_guard.emulator import AppRegistration, Secret, User
     from entra_guard.principal import Principal
 
 
 class Entra(Emulator):
-    """An Entra for tests: in this process, without sockets, nothing patched.
+    """An Entra for tests: in this process, without sockets and without patches.
 
     Args:
         seed: Makes every identifier the same on every run.
-        clock: Gives the time in seconds since 1970; `advance(3600)` moves it for tokens and guards alike.
+        clock: Returns the time in seconds since 1970; `advance(3600)` moves it for tokens and guards.
         base_url: Its base URL. Two Entras in one test need different ones, such as http://other.localhost.
+        app_roles: App roles of the API. The caller is granted the first one.
+        scopes: Delegated permissions of the API.
+
+    Attributes:
+        api: The API under test.
+        caller: The application that calls it.
 
     Example:
         >>> with Entra() as entra:
@@ -41,38 +48,76 @@ class Entra(Emulator):
         seed: int | None = None,
         clock: Callable[[], float] = time.time,
         base_url: str = "http://entra.localhost",
+        app_roles: Iterable[str] = ("access_as_application",),
+        scopes: Iterable[str] = ("access_as_user",),
     ) -> None:
         super().__init__(seed=seed, clock=clock, base_url=base_url)
-        self.api: AppRegistration = self.register_app(
-            "The API under test", app_roles=["access_as_application"], scopes=["access_as_user"]
-        )
-        self.caller: AppRegistration = self.register_app("A caller", identifier_uris=())
-        self.grant(self.caller, self.api, "access_as_application")
+        roles = tuple(app_roles)
+        self.api: AppRegistration = self.register_app("The API under test", app_roles=roles, scopes=scopes)
+        self.caller: AppRegistration = self.register_app("The caller", identifier_uris=())
+        if roles:
+            self.grant(self.caller, self.api, roles[0])
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Do nothing: there is no socket to close, and guards may look for keys until they are let go."""
+        """Do nothing: no socket is open, and guards may fetch keys until they are garbage-collected."""
 
     @cached_property
-    def _http(self) -> httpx.Client:
-        return httpx.Client(transport=self.transport)
+    def http_client(self) -> httpx.Client:
+        """A client for requests to the emulator; paths are relative to its base URL."""
+        return httpx.Client(transport=self.transport, base_url=self.url)
 
     @cached_property
-    def _own_guard(self) -> Guard:
+    def secret(self) -> Secret:
+        """A client secret of the caller."""
+        return self.add_secret(self.caller)
+
+    @cached_property
+    def _default_guard(self) -> Guard:
         return self.guard()
 
     def guard(self, **settings: Any) -> Guard:
-        """Make a guard for the API, as the application would make its own.
+        """Return a guard for the API, as the application creates its own.
 
         Args:
             settings: Any argument of `Guard`.
         """
-        usual: dict[str, Any] = {"tenant": self.tenant_id, "audience": self.api.client_id, "clock": self.now}
-        return Guard(**usual | settings, authority=self.url, http_client=self._http)
+        defaults: dict[str, Any] = {
+            "tenant": self.tenant_id,
+            "audience": self.api.client_id,
+            "authority": self.url,
+            "clock": self.now,
+            "http_client": self.http_client,
+        }
+        return Guard(**_merged(defaults, settings))
+
+    def credential(self, **settings: Any) -> ClientSecretCredential:
+        """Return a credential of the caller, to test outbound calls.
+
+        Args:
+            settings: Any argument of `ClientSecretCredential`.
+
+        Example:
+            >>> entra = Entra()
+            >>> token = entra.credential().get_token(entra.api.default_scope)
+            >>> entra.guard().verify(token.token).roles
+            ('access_as_application',)
+        """
+        from entra_guard.credentials import ClientSecretCredential  # noqa: PLC0415
+
+        defaults: dict[str, Any] = {
+            "tenant_id": self.tenant_id,
+            "client_id": self.caller.client_id,
+            "client_secret": self.secret.value,
+            "authority": self.url,
+            "clock": self.now,
+            "http_client": self.http_client,
+        }
+        return ClientSecretCredential(**_merged(defaults, settings))
 
     def token(
         self,
@@ -85,15 +130,15 @@ class Entra(Emulator):
         preset: str | None = None,
         **more: Any,
     ) -> str:
-        """Issue a token for the API; by default one that passes the guard and permits nothing else.
+        """Issue a token for the API; by default one with the caller's assigned roles.
 
         Args:
-            roles: App roles to state.
-            scopes: Delegated permissions to state; they make it a user's token (alice's if nobody is named).
-            app: The application that calls.
+            roles: App roles in the token. They need not be registered.
+            scopes: Delegated permissions; they make it a user's token (alice's if no user is named).
+            app: The application that calls; by default the caller.
             user: The user for whom it calls: 'alice', 'bob', or one that was added.
             version: 1 or 2.
-            preset: One word for something special, such as 'expired': see `emulator.PRESETS`.
+            preset: A special token by name, such as 'expired': see `emulator.PRESETS`.
             more: Any other argument of `Emulator.issue_token`: `claims`, `lifetime`, `audience`, ...
         """
         more.setdefault("audience", self.api)
@@ -107,21 +152,32 @@ class Entra(Emulator):
             **more,
         )
 
-    def principal(self, **who: Any) -> Principal:
-        """Make the `Principal` of such a token, by verifying it.
+    def principal(self, **token: Any) -> Principal:
+        """Return the `Principal` of a token, by verifying the token.
 
         For `entra_guard.principal.acting`, and `entra_guard.fastapi.acting_as` in `dependency_overrides`.
 
         Args:
-            who: As for `token`.
+            token: Arguments of `token`.
         """
-        return self._own_guard.verify(self.token(**who))
+        return self._default_guard.verify(self.token(**token))
 
-    def client(self, application: Any = None, /, **who: Any) -> Any:
-        """Make a test client of the application's framework that sends such a token.
+    def client(self, application: Any = None, /, *, anonymous: bool = False, **token: Any) -> Any:
+        """Return a test client of the application's framework that sends a token.
 
         Args:
-            application: A Starlette, FastAPI or Flask application, or any of ASGI or WSGI; none for Django.
-            who: As for `token`.
+            application: A Starlette, FastAPI or Flask application, or any of ASGI or WSGI; None for Django.
+            anonymous: Send no token.
+            token: Arguments of `token`.
         """
-        return client_of(application, {"Authorization": f"Bearer {self.token(**who)}"})
+        if anonymous and token:
+            raise TypeError(f"anonymous=True sends no token: omit {', '.join(token)}.")
+        headers = {} if anonymous else {"Authorization": f"Bearer {self.token(**token)}"}
+        return create_client(application, headers)
+
+
+def _merged(defaults: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return defaults and settings; another transport replaces the emulator's in-process client."""
+    if settings.keys() & {"ssl_context", "proxy"}:
+        del defaults["http_client"]
+    return defaults | settings

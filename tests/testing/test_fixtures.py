@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import unittest
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from fastapi import FastAPI, Security
 from flask import Flask
@@ -23,6 +25,9 @@ from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from entra_guard.emulator import FaultInjector
 
 reads_orders = requires(roles=["Orders.Read"])
 
@@ -140,6 +145,100 @@ def test_tokens_say_what_is_asked(entra: Entra, entra_token: Callable[..., str])
         guard.verify(entra_token(preset="expired"))
     with pytest.raises(LookupError, match="Use one of: expired"):
         entra_token(preset="unheard-of")
+
+
+def test_a_client_can_be_anonymous(app: Any, entra_client: Callable[..., Any]) -> None:
+    assert entra_client(app, anonymous=True).get("/orders").status_code == 401
+    with pytest.raises(TypeError, match="omit roles"):
+        entra_client(app, anonymous=True, roles=["Orders.Read"])
+
+
+@pytest.mark.entra(roles=["Orders.Read"], user="bob")
+class TestWithMarker:
+    def test_it_sets_the_defaults(
+        self, entra: Entra, entra_token: Callable[..., str], app: Any, entra_client: Callable[..., Any]
+    ) -> None:
+        principal = entra.guard().verify(entra_token())
+        assert (principal.roles, principal.display_name) == (("Orders.Read",), "Bob Brown")
+        assert entra_client(app).get("/orders").status_code == 200
+        assert entra_client(app, anonymous=True).get("/orders").status_code == 401
+
+    @pytest.mark.entra(roles=["Orders.Write"])
+    def test_the_closest_marker_wins(self, entra: Entra, entra_token: Callable[..., str]) -> None:
+        principal = entra.guard().verify(entra_token(user="alice"))
+        assert (principal.roles, principal.display_name) == (("Orders.Write",), "Alice Adams")
+
+
+def test_faults_affect_the_guard(entra: Entra, entra_faults: FaultInjector) -> None:
+    guard = entra.guard()
+    with entra_faults.failing("keys", "500"), pytest.raises(AccessError, match="keys_unavailable"):
+        guard.verify(entra.token())
+
+
+def test_a_credential_of_the_caller_gets_tokens(entra: Entra) -> None:
+    token = entra.credential().get_token(entra.api.default_scope).token
+    assert entra.guard().verify(token).app_id == entra.caller.client_id
+
+
+def test_roles_and_scopes_of_the_api_can_be_chosen() -> None:
+    with Entra(app_roles=["Orders.Read", "Orders.Write"], scopes=[]) as entra:
+        assert entra.guard().verify(entra.token()).roles == ("Orders.Read",)
+        assert entra.api.scopes == ()
+    with Entra(app_roles=[]) as entra, pytest.raises(AccessError, match="no_permissions"):
+        entra.guard().verify(entra.token())
+
+
+def test_a_guard_may_use_another_client_or_authority(entra: Entra) -> None:
+    with httpx.Client(transport=entra.transport) as client:
+        assert entra.guard(http_client=client, authority=entra.url).verify(entra.token())
+
+
+PROJECT = """
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from flask import Flask
+from entra_guard.asgi import GuardMiddleware
+from entra_guard.flask import init_app
+
+def asgi_app(entra):
+    app = Starlette(routes=[Route("/", lambda request: PlainTextResponse("hello"))])
+    app.add_middleware(GuardMiddleware, guard=entra.guard())
+    return app
+
+def flask_app(entra):
+    app = Flask(__name__)
+    init_app(app, entra.guard())
+    app.get("/")(lambda: "hello")
+    return app
+
+@pytest.mark.entra(roles=["Orders.Read"])
+@pytest.mark.parametrize("create_app", [asgi_app, flask_app])
+def test_it(entra, entra_client, entra_faults, create_app):
+    app = create_app(entra)
+    assert entra_client(app).get("/").status_code == 200
+    assert entra_client(app, anonymous=True).get("/").status_code == 401
+"""
+
+
+@pytest.mark.parametrize("without", ["", "httpx2"])
+def test_a_project_with_warnings_as_errors_can_use_the_fixtures(tmp_path: Path, without: str) -> None:
+    """Starlette's test client warns where httpx2 is not installed."""
+    (tmp_path / "test_project.py").write_text(PROJECT)
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\nsys.modules[{without!r}] = None\n" if without else ""
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_principal_is_made_by_verifying_a_token(entra: Entra) -> None:
