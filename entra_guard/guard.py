@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.boundary import detach, public
+from entra_guard._common.clock import wall_clock
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
 from entra_guard._keys.authority import Authority
@@ -114,7 +115,7 @@ class Guard:
         cache_size: int = _REMEMBERED,
         strict_startup: bool = False,
         groups: Groups | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         where = authority if isinstance(authority, Authority) else Authority.named(authority)

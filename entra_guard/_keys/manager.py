@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from cachetools import TTLCache
 
 from entra_guard._common.after_fork import reset_after_fork
+from entra_guard._common.clock import wall_clock
 from entra_guard._common.logs import get_logger
 from entra_guard._common.lru import LRUCache
 from entra_guard._common.single_flight import NoThreadError, SingleFlight, wait
@@ -80,7 +81,7 @@ class KeyManager:
         cache_size: int,
         client: LazyClient,
         monotonic: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float] = wall_clock,
         keys_file: Path | None = None,
         jitter: Callable[[], float] = _system_random,
     ) -> None:

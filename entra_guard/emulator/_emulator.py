@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Self
 
 from entra_guard.emulator._control import ControlApi
@@ -74,7 +73,7 @@ class Emulator:
         self,
         *,
         seed: int | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_clock,
         https: bool = False,
         port: int = 0,
         https_port: int = 0,

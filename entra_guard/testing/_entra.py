@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
+from entra_guard._common.clock import wall_clock
 from entra_guard.emulator import Emulator
 from entra_guard.guard import Guard
 from entra_guard.testing._test_clients import create_client
@@ -46,7 +46,7 @@ class Entra(Emulator):
         self,
         *,
         seed: int | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_clock,
         base_url: str = "http://entra.localhost",
         app_roles: Iterable[str] = ("access_as_application",),
         scopes: Iterable[str] = ("access_as_user",),

@@ -59,6 +59,11 @@ class StoreSnapshot:
     position: object
 
 
+def wall_clock() -> float:
+    """Return the time; `time.time` is looked up at each call, so that freezegun reaches it."""
+    return time.time()
+
+
 class Store:
     """Hold the state, the clock and the identifiers.
 
@@ -72,7 +77,7 @@ class Store:
         self,
         *,
         seed: int | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_clock,
         base_url: str = IN_PROCESS_URL,
     ) -> None:
         self.lock: Final = threading.RLock()
