@@ -69,7 +69,7 @@ class GuardMiddleware:
         app: The ASGI application.
         guard: Decides.
         settings: What every adapter understands, see `RequestAuthenticator`: `public` paths such as
-            ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only` for all other routes;
+            ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only`, `guests` for all others;
             `close_at_expiry`: None for WebSockets, True for streamed responses too, False for neither.
 
     Raises:

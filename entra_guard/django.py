@@ -4,7 +4,7 @@
     MIDDLEWARE = ["corsheaders.middleware.CorsMiddleware", "entra_guard.django.GuardMiddleware", ...]
 
 What ENTRA_GUARD understands beside the guard are the words of every adapter: `public`, `roles`,
-`scopes`, `app_only`, `users_only`, `close_at_expiry`. The guard goes after CORS handling, as
+`scopes`, `app_only`, `users_only`, `guests`, `close_at_expiry`. The guard goes after CORS handling, as
 it refuses CORS preflights, which carry no token, and before everything that needs the caller. Django's
 own check against cross-site forgery stays what it is: views that only programs POST to are marked
 `csrf_exempt`, as REST framework does for its own.

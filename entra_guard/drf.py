@@ -67,6 +67,7 @@ def needs(
     scopes: Iterable[str] | str = (),
     app_only: bool = False,
     users_only: bool = False,
+    guests: bool = True,
 ) -> type[BasePermission]:
     """Make a permission class: as `entra_guard.requires` does a decorator.
 
@@ -81,7 +82,7 @@ def needs(
         ...     permission_classes = [needs(roles=["Orders.Read"])]
     """
     asked = alternatives_of(
-        alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only
+        alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests
     )
 
     class Needs(BasePermission):

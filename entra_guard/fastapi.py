@@ -97,6 +97,7 @@ class EntraBearer(SecurityBase):
         scopes: Iterable[str] | str = (),
         app_only: bool = False,
         users_only: bool = False,
+        guests: bool = True,
     ) -> Callable[..., Awaitable[Principal]]:
         """Make a dependency that requires more of the caller, as `entra_guard.requires` does.
 
@@ -110,7 +111,7 @@ class EntraBearer(SecurityBase):
             ... async def delete_orders(): ...  # doctest: +SKIP
         """
         needed = alternatives_of(
-            alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only
+            alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests
         )
         shown = list(needed[0].scopes) if len(needed) == 1 else []
 

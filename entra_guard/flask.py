@@ -119,7 +119,7 @@ def init_app(
         guard: Decides.
         mounts: Prefixes such as '/metrics' that middleware around Flask answers without a token.
         settings: What every adapter understands, see `RequestAuthenticator`: `public` paths such as
-            ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only` for all other routes;
+            ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only`, `guests` for all others;
             `close_at_expiry`: True to end a streamed body before its first chunk after the token's end.
 
     Raises:

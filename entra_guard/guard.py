@@ -71,6 +71,8 @@ class Guard:
         token_versions: '1.0', '2.0' or both.
         leeway: Seconds of clock difference allowed.
         algorithms: 'RS256'; name 'PS256' too where a token issuer signs so.
+        guests: False refuses guest users of the tenant, and users whose token does not say whether they are
+            guests: add the optional claim 'acct' in the API's registration.
         authority: A cloud ('public', 'us-government', 'china', 'france', 'germany', 'singapore') or
             the URL of an authority: External ID, a B2C policy, the emulator; or `Authority.openid(url)`.
         keys: How signing keys are kept, in seconds.
@@ -106,6 +108,7 @@ class Guard:
         token_versions: str | Iterable[str] = TOKEN_VERSIONS,
         leeway: float = 60.0,
         algorithms: str | Iterable[str] = ("RS256",),
+        guests: bool = True,
         authority: str | Authority = "public",
         keys: KeySettings | None = None,
         keys_file: str | Path | None = None,
@@ -126,6 +129,7 @@ class Guard:
             string_set("token_versions", token_versions),
             leeway,
             string_set("algorithms", algorithms),
+            guests,
         )
         _check_http(http_client, ssl_context, proxy)
         if not isinstance(cache_size, int) or cache_size < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -171,6 +175,7 @@ class Guard:
             token_versions=policy.token_versions,
             leeway=policy.leeway,
             algorithms=policy.algorithms,
+            guests=policy.guests,
             **settings,
         )
 

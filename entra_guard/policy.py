@@ -127,6 +127,17 @@ NO_TENANTS: Final = Tenants("")
 """For authorities whose tokens name no tenants: B2C, and any OpenID issuer."""
 
 
+def flag(setting: str, value: object) -> bool:
+    """Return a setting that must be True or False.
+
+    Raises:
+        ConfigurationError: It is something else, such as the text 'false'.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{setting} must be True or False, got {value!r}")
+    return value
+
+
 def is_seconds(value: object) -> bool:
     """Return whether a setting is a finite number, as seconds are."""
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
@@ -171,6 +182,7 @@ class Policy:
         token_versions: '1.0', '2.0' or both, as the API's registration says.
         leeway: Seconds of clock difference allowed on both ends of a lifetime, at most 600.
         algorithms: 'RS256', and 'PS256' where asked for.
+        guests: False refuses guest users of the tenant, and users whose token does not say.
 
     Raises:
         ConfigurationError: A setting that cannot work, or that is empty.
@@ -186,6 +198,7 @@ class Policy:
     token_versions: frozenset[str] = TOKEN_VERSIONS
     leeway: float = 60.0
     algorithms: frozenset[str] = frozenset({"RS256"})
+    guests: bool = True
     accepted: frozenset[str] = field(init=False, repr=False)
     """All spellings of the audiences that a token may carry."""
 
@@ -203,6 +216,7 @@ class Policy:
         set_(self, "algorithms", _choice("algorithms", self.algorithms, _ALGORITHMS))
         if self.allowed_clients is not None:
             set_(self, "allowed_clients", _client_ids(self.allowed_clients, self.tenants))
+        flag("guests", self.guests)
         if not is_seconds(self.leeway) or not 0 <= self.leeway <= _MAX_LEEWAY:
             raise ConfigurationError(
                 f"leeway must be seconds, from 0 to {_MAX_LEEWAY:.0f}, got {self.leeway!r}"

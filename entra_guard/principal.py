@@ -29,6 +29,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     scopes: tuple[str, ...]
     token_version: str
     is_app: bool | None
+    is_guest: bool | None
     expires_at: float
     valid_until: float
     token_id: str
@@ -102,6 +103,15 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
         None where the issuer's tokens do not say so, which Entra's always do: see `Authority.openid`.
         """
         return self.verified.is_app
+
+    @property
+    def is_guest(self) -> bool | None:
+        """Whether the user is a guest of the tenant; None where the token does not say so.
+
+        It says so by the optional claim 'acct' (add it in the API's registration, "Token configuration"),
+        or by an 'idp' that names another tenant. An application is not a guest.
+        """
+        return self.verified.is_guest
 
     @property
     def expires_at(self) -> float:

@@ -263,6 +263,13 @@ _ALL: Final = (
         "Give the guard a rule: Authority.openid(issuer, is_app=...), a function of the token's claims. Or let the issuer write 'idtyp' ('app' or 'user').",
     ),
     Reason(
+        "guest_not_allowed",
+        403,
+        "Guest users may not call this operation.",
+        "Guests are not accepted here (guests=False), and the caller is one, or the token does not say.",
+        "Add the optional claim 'acct' to the access token in the API's registration (Token configuration): it tells members from guests. Or accept guests with guests=True.",
+    ),
+    Reason(
         "groups_overage",
         403,
         "The caller has more groups than a token can contain.",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from entra_guard.errors import ConfigurationError, refusal
+from entra_guard.policy import flag
 from entra_guard.principal import as_http_error, current_principal
 
 # What a challenge can carry (RFC 6749 section 3.3), and Entra allows.
@@ -39,6 +40,7 @@ class Requirement:
         scopes: Delegated permissions: only a token that acts for a user can have them.
         app_only: Refuse tokens that act for a user.
         users_only: Refuse app-only tokens.
+        guests: False refuses guest users of the tenant, and users whose token does not say (`is_guest`).
 
     Raises:
         ConfigurationError: Nothing is required, or nobody could have it.
@@ -52,6 +54,7 @@ class Requirement:
     scopes: tuple[str, ...] = ()
     app_only: bool = False
     users_only: bool = False
+    guests: bool = True
     challenge_scope: str = field(init=False, repr=False)
 
     def __init__(
@@ -61,14 +64,16 @@ class Requirement:
         scopes: Iterable[str] | str = (),
         app_only: bool = False,
         users_only: bool = False,
+        guests: bool = True,
     ) -> None:
         set_ = object.__setattr__
         set_(self, "roles", _names("roles", roles))
         set_(self, "scopes", _names("scopes", scopes))
-        set_(self, "app_only", app_only)
-        set_(self, "users_only", users_only)
+        set_(self, "app_only", flag("app_only", app_only))
+        set_(self, "users_only", flag("users_only", users_only))
+        set_(self, "guests", flag("guests", guests))
         set_(self, "challenge_scope", " ".join(self.scopes or self.roles))
-        if not (self.roles or self.scopes or app_only or users_only):
+        if not (self.roles or self.scopes or app_only or users_only or not guests):
             raise ConfigurationError(
                 "an empty requirement would let everybody in: name roles or scopes, or leave it away "
                 "if every caller whom the guard accepts may pass"
@@ -81,7 +86,7 @@ class Requirement:
 
         Raises:
             InsufficientPermissionError: app_token_required, user_token_required, caller_kind_unknown,
-                missing_scope, missing_role.
+                guest_not_allowed, missing_scope, missing_role.
         """
         check_any((self,), principal)
 
@@ -93,6 +98,8 @@ class Requirement:
             return self._refusal("app_token_required", principal, [], [])
         if self.users_only and principal.is_app:
             return self._refusal("user_token_required", principal, [], [])
+        if not self.guests and principal.is_guest is not False:
+            return self._refusal("guest_not_allowed", principal, [], [])
         for code, needed, has in (
             ("missing_scope", self.scopes, principal.scopes),
             ("missing_role", self.roles, principal.roles),
@@ -110,6 +117,7 @@ class Requirement:
             "has": list(has),
             "app_id": principal.app_id,
             "is_app": principal.is_app,
+            "is_guest": principal.is_guest,
         }
         return refusal(code, facts, scope=self.challenge_scope)
 
@@ -145,6 +153,7 @@ def requires(
     scopes: Iterable[str] | str = (),
     app_only: bool = False,
     users_only: bool = False,
+    guests: bool = True,
 ) -> Callable[[Handler], Handler]:
     """Ask roles, scopes, an application or a user of whoever calls a route. All that is named is required.
 
@@ -160,6 +169,7 @@ def requires(
         scopes: Delegated permissions; only tokens that act for a user have them.
         app_only: Refuse tokens that act for a user.
         users_only: Refuse app-only tokens.
+        guests: False refuses guest users of the tenant, and users whose token does not say.
 
     Raises:
         ConfigurationError: Nothing is asked for, or nobody could meet it.
@@ -172,7 +182,7 @@ def requires(
         ... def all_orders(): ...
     """
     asked = alternatives_of(
-        alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only
+        alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests
     )
 
     def decorate(handler: Handler) -> Handler:
@@ -195,6 +205,7 @@ def alternatives_of(
     scopes: Iterable[str] | str,
     app_only: bool,
     users_only: bool,
+    guests: bool,
 ) -> tuple[Requirement, ...]:
     """Read what a route asks: alternatives as they are, or the one requirement that is spelt out.
 
@@ -202,13 +213,18 @@ def alternatives_of(
         ConfigurationError: Both, or neither.
     """
     if not alternatives:
-        return (Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only),)
+        required = Requirement(
+            roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests
+        )
+        return (required,)
     if not all(isinstance(asked, Requirement) for asked in alternatives):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(
             "requires takes names by keyword: @requires(roles=['Orders.Read']) or @requires(scopes=[...])"
         )
-    if roles or scopes or app_only or users_only:
-        raise ConfigurationError("give alternatives, or roles, scopes, app_only and users_only, not both")
+    if roles or scopes or app_only or users_only or not guests:
+        raise ConfigurationError(
+            "give alternatives, or roles, scopes, app_only, users_only and guests, not both"
+        )
     return alternatives
 
 

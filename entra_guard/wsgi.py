@@ -51,7 +51,7 @@ class GuardMiddleware:
         app: The WSGI application.
         guard: Decides.
         settings: What every adapter understands, see `RequestAuthenticator`: `public` paths such as
-            ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only` for all other routes;
+            ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only`, `guests` for all others;
             `close_at_expiry`: True to end a streamed body before its first chunk after the token's end.
 
     Raises:

@@ -20,6 +20,12 @@ def is_tenant_id(text: str) -> bool:
     return is_guid(text) and text == text.lower()
 
 
+def find_guid(text: str) -> str:
+    """Return the first GUID in a text such as 'https://sts.windows.net/{tenant}/', or ''."""
+    found = _GUID.search(text)
+    return found[0] if found else ""
+
+
 @lru_cache(maxsize=4096)
 def _has_the_shape(text: str) -> bool:
     return _GUID.fullmatch(text) is not None

@@ -146,6 +146,10 @@ def _permission(policy: Policy, issuer: Issuer, claims: AnyClaims, _key: KeyOrig
     return "" if client in allowed else "client_not_allowed"
 
 
+def _guest(policy: Policy, _issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, _now: float) -> str:
+    return "" if policy.guests or claims.is_guest is False else "guest_not_allowed"
+
+
 def _times_found(case: Case) -> dict[str, object]:
     claims = case.claims
     times = {"iat": claims.iat, "nbf": claims.nbf, "exp": claims.exp}
@@ -201,6 +205,12 @@ POST_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
         lambda case: _permission_expected(case.policy),
         lambda case: _permission_found(case.claims),
     ),
+    Check(
+        "guest",
+        _guest,
+        lambda case: "a member or a guest" if case.policy.guests else "a member of the tenant",
+        lambda case: _guest_found(case.claims),
+    ),
 )
 
 CHECKLIST: Final[tuple[Check, ...]] = PRE_SIGNATURE_CHECKS + POST_SIGNATURE_CHECKS
@@ -245,6 +255,11 @@ def _permission_expected(policy: Policy) -> str:
 def _permission_found(claims: AnyClaims) -> str:
     granted = ", ".join([*claims.scopes, *claims.roles]) or "no permission"
     return f"client {claims.app_id or 'not named'} with {granted}"
+
+
+def _guest_found(claims: AnyClaims) -> str:
+    found = {True: "a guest", False: "not a guest", None: "unknown: no acct, no idp"}
+    return found[claims.is_guest]
 
 
 def nearest_audience(policy: Policy, claims: AnyClaims) -> str:

@@ -12,8 +12,10 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from entra_guard._common.guid import find_guid
 from entra_guard._common.strict_json import UNREADABLE, NotStrictJsonError, read_object
 from entra_guard.errors import refusal
+from entra_guard.policy import PERSONAL_TENANT
 
 # From 1970 to the year 10000, in seconds: no lifetime lies elsewhere, whoever wrote it.
 _IN_REASON: Final = msgspec.Meta(ge=0, le=253_402_300_800)
@@ -31,6 +33,7 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     iat: NumericDate = ABSENT
     nbf: NumericDate = ABSENT
     exp: NumericDate = ABSENT
+    acct: Any = None
     acr: Any = None
     aio: Any = None
     amr: Any = None
@@ -65,6 +68,21 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     wids: Any = None
     xms_cc: Any = None
     xms_ftd: Any = None
+
+    @property
+    def is_guest(self) -> bool | None:
+        """Whether the user is a guest of the tenant; None where the token does not say so.
+
+        'acct' is 0 for members and 1 for guests (an optional claim). 'idp' names the tenant that the
+        user signed in to, where it is another one. (Microsoft: "Access token claims reference".)
+        """
+        if self.is_app or self.tid == PERSONAL_TENANT:
+            return False
+        if self.acct is not None:
+            return {"0": False, "1": True}.get(str(self.acct))
+        if not isinstance(self.idp, str) or not self.idp:
+            return None
+        return find_guid(self.idp.lower()) != self.tid
 
     @property
     def app_id(self) -> str:

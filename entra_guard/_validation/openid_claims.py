@@ -110,6 +110,11 @@ class OpenIdClaims(msgspec.Struct, frozen=True):
         return found if isinstance(found, bool) else None
 
     @property
+    def is_guest(self) -> bool | None:
+        """False for applications; None for users, as guests of a tenant are a notion of Entra."""
+        return False if self.is_app else None
+
+    @property
     def why_not_access_token(self) -> str:
         """What marks the token as something else than an access token, or what evidence it lacks; or ''."""
         return _mark_of_other_token(self.raw) or _lack_of_evidence(self)

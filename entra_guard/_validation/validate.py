@@ -150,6 +150,7 @@ def _identity(claims: AnyClaims, tenant_id: str, payload: slice, leeway: float) 
         _one(scopes) if counts and scopes else (),
         "2.0" if claims.ver == "2.0" else claims.ver,
         is_app,
+        claims.is_guest,
         claims.exp,
         claims.exp + leeway,
         claims.uti,

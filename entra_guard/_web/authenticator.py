@@ -88,6 +88,7 @@ class AuthenticatorSettings(TypedDict, total=False):
     scopes: Iterable[str] | str
     app_only: bool
     users_only: bool
+    guests: bool
     close_at_expiry: bool | None
 
 
@@ -101,6 +102,7 @@ class RequestAuthenticator:
         scopes: Delegated permissions that every other route asks for.
         app_only: Let applications pass, and no users.
         users_only: Let users pass, and no applications.
+        guests: False refuses guest users of the tenant, and users whose token does not say.
         close_at_expiry: End a stream that outlives its token: None for WebSockets (closed with 1008),
             True for streamed responses too, False for neither.
 
@@ -117,6 +119,7 @@ class RequestAuthenticator:
         scopes: Iterable[str] | str = (),
         app_only: bool = False,
         users_only: bool = False,
+        guests: bool = True,
         close_at_expiry: bool | None = None,
     ) -> None:
         if not hasattr(guard, "averify"):
@@ -127,8 +130,8 @@ class RequestAuthenticator:
         self.ends: Final = {"websocket": close_at_expiry is not False, "http": close_at_expiry is True}
         """Whether a stream of this kind ends with its token."""
         self._asked: Final = (
-            Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only)
-            if roles or scopes or app_only or users_only
+            Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests)
+            if roles or scopes or app_only or users_only or not guests
             else None
         )
 
