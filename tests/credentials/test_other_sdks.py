@@ -144,6 +144,7 @@ def test_a_challenge_in_token_info_options_gets_a_new_token(office: Office) -> N
 def test_without_azure_core_a_token_is_ours_and_azure_is_not_imported() -> None:
     program = """
 import sys
+import httpx
 from entra_guard.credentials import AccessToken, ClientSecretCredential, EnvironmentCredential
 from entra_guard.credentials import CredentialUnavailableError
 from entra_guard.testing import Entra
@@ -151,7 +152,11 @@ from entra_guard.testing import Entra
 entra = Entra()
 daemon = entra.register_app("Daemon")
 credential = ClientSecretCredential(
-    entra.tenant_id, daemon.client_id, entra.add_secret(daemon).value, authority=entra.url, http_client=entra._http
+    entra.tenant_id,
+    daemon.client_id,
+    entra.add_secret(daemon).value,
+    authority=entra.url,
+    http_client=httpx.Client(transport=entra.transport),
 )
 assert type(credential.get_token(entra.api.default_scope)) is AccessToken
 assert type(credential.get_token_info(entra.api.default_scope)) is AccessToken
