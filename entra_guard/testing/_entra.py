@@ -30,6 +30,7 @@ class Entra(Emulator):
         base_url: Its base URL. Two Entras in one test need different ones, such as http://other.localhost.
         app_roles: App roles of the API. The caller is granted the first one.
         scopes: Delegated permissions of the API.
+        https: Serve https too between `start()` and `stop()`, for clients that need sockets.
 
     Attributes:
         api: The API under test.
@@ -50,8 +51,9 @@ class Entra(Emulator):
         base_url: str = "http://entra.localhost",
         app_roles: Iterable[str] = ("access_as_application",),
         scopes: Iterable[str] = ("access_as_user",),
+        https: bool = False,
     ) -> None:
-        super().__init__(seed=seed, clock=clock, base_url=base_url)
+        super().__init__(seed=seed, clock=clock, base_url=base_url, https=https)
         roles = tuple(app_roles)
         self.api: AppRegistration = self.register_app("The API under test", app_roles=roles, scopes=scopes)
         self.caller: AppRegistration = self.register_app("The caller", identifier_uris=())

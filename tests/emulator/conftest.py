@@ -1,4 +1,4 @@
-"""An emulator with an API and a daemon that may call it, and a client without sockets."""
+"""An Entra with an API and a caller, and every way to send requests to it."""
 
 from __future__ import annotations
 
@@ -7,31 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from emulator_office import Ask, Office
 
 from entra_guard.emulator import Emulator
+from entra_guard.testing import Entra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-@pytest.fixture
-def entra() -> Emulator:
-    return Emulator(seed=7)
+    from emulator_requests import Get
 
 
 @pytest.fixture
-def office(entra: Emulator) -> Iterator[Office]:
-    api = entra.register_app("Orders", app_roles=["Orders.Read", "Orders.Write"], scopes=["access_as_user"])
-    daemon = entra.register_app("Daemon", identifier_uris=())
-    entra.grant(daemon, api, "Orders.Read")
-    with httpx.Client(transport=entra.transport, base_url=entra.url) as web:
-        yield Office(entra, api, daemon, entra.add_secret(daemon), web)
+def entra() -> Iterator[Entra]:
+    with Entra(seed=7, app_roles=["Orders.Read", "Orders.Write"]) as entra, entra.http_client:
+        yield entra
 
 
 @pytest.fixture(params=["in-process, sync", "in-process, async", "sockets"])
-def store(request: pytest.FixtureRequest) -> Iterator[tuple[Emulator, Ask]]:
-    """An emulator and a way to GET from it, in every way there is."""
+def any_transport(request: pytest.FixtureRequest) -> Iterator[tuple[Emulator, Get]]:
+    """An emulator and a function that sends GET requests to it, for every transport."""
     emulator = Emulator()
     if request.param == "sockets":
         with emulator, httpx.Client(base_url=emulator.url) as web:

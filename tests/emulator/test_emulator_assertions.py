@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from emulator_requests import request_token, verified_claims
 
 from entra_guard.emulator import CONTOSO, Emulator, RegistrationError
 
 if TYPE_CHECKING:
-    from emulator_office import Office
-
     from entra_guard.emulator import GeneratedCertificate
+    from entra_guard.testing import Entra
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SUBJECT = "system:serviceaccount:orders:api"
@@ -33,8 +33,8 @@ def _made() -> GeneratedCertificate:
 
 
 @pytest.fixture
-def certificate(office: Office, _made: GeneratedCertificate) -> GeneratedCertificate:
-    office.entra.add_certificate(office.daemon, _made.certificate)
+def certificate(entra: Entra, _made: GeneratedCertificate) -> GeneratedCertificate:
+    entra.add_certificate(entra.caller, _made.certificate)
     return _made
 
 
@@ -46,9 +46,9 @@ def b64(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
 
-def usual(office: Office) -> dict[str, Any]:
-    client, now = office.daemon.client_id, int(time.time())
-    audience = f"{office.entra.url}/{CONTOSO}/oauth2/v2.0/token"
+def usual(entra: Entra) -> dict[str, Any]:
+    client, now = entra.caller.client_id, int(time.time())
+    audience = f"{entra.url}/{CONTOSO}/oauth2/v2.0/token"
     return {
         "aud": audience,
         "iss": client,
@@ -61,19 +61,19 @@ def usual(office: Office) -> dict[str, Any]:
 
 
 def assertion(
-    office: Office, certificate: GeneratedCertificate, algorithm: str = "PS256", **changes: Any
+    entra: Entra, certificate: GeneratedCertificate, algorithm: str = "PS256", **changes: Any
 ) -> str:
     """The usual assertion; claims by name, header members with a leading underscore, None takes away."""
     header = {"x5t#S256": b64(thumbprint(certificate, "sha256"))}
     header.update({name[1:].replace("_", "#"): value for name, value in changes.items() if name[0] == "_"})
-    claims = {**usual(office), **{name: value for name, value in changes.items() if name[0] != "_"}}
+    claims = {**usual(entra), **{name: value for name, value in changes.items() if name[0] != "_"}}
     claims = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode(claims, certificate.key, algorithm, {k: v for k, v in header.items() if v is not None})
 
 
-def ask(office: Office, token: str, **form: Any) -> Any:
+def ask(entra: Entra, token: str, **form: Any) -> Any:
     fields = {"client_secret": None, "client_assertion_type": JWT_BEARER, "client_assertion": token, **form}
-    return office.ask(**fields)
+    return request_token(entra, **fields)
 
 
 def refused(response: Any) -> Any:
@@ -81,12 +81,12 @@ def refused(response: Any) -> Any:
 
 
 @pytest.mark.parametrize("algorithm", ["PS256", "RS256"])
-def test_a_certificate_gets_a_token_that_says_so(
-    office: Office, certificate: GeneratedCertificate, algorithm: str
+def test_a_certificate_gets_a_token_with_its_azpacr(
+    entra: Entra, certificate: GeneratedCertificate, algorithm: str
 ) -> None:
-    response = ask(office, assertion(office, certificate, algorithm))
+    response = ask(entra, assertion(entra, certificate, algorithm))
     assert response.status_code == 200, response.text
-    assert office.verified(response.json()["access_token"])["azpacr"] == "2"
+    assert verified_claims(entra, response.json()["access_token"])["azpacr"] == "2"
 
 
 @pytest.mark.parametrize(
@@ -99,24 +99,24 @@ def test_a_certificate_gets_a_token_that_says_so(
     ],
 )
 @pytest.mark.parametrize(("member", "algorithm"), [("_x5t_S256", "sha256"), ("_x5t", "sha1")])
-def test_a_thumbprint_may_be_spelt_in_any_base64(
-    office: Office, certificate: GeneratedCertificate, spelling: Any, member: str, algorithm: str
+def test_a_thumbprint_may_be_in_any_base64_alphabet(
+    entra: Entra, certificate: GeneratedCertificate, spelling: Any, member: str, algorithm: str
 ) -> None:
     names = {"_x5t_S256": None, member: spelling(thumbprint(certificate, algorithm))}
-    assert ask(office, assertion(office, certificate, **names)).status_code == 200
+    assert ask(entra, assertion(entra, certificate, **names)).status_code == 200
 
 
-def test_padded_segments_are_taken_as_they_were_signed(
-    office: Office, certificate: GeneratedCertificate
+def test_padded_segments_are_verified_as_they_were_signed(
+    entra: Entra, certificate: GeneratedCertificate
 ) -> None:
     """azure-identity's async certificate credential writes such."""
     header = {"alg": "RS256", "typ": "JWT", "x5t": b64(thumbprint(certificate, "sha1")), "pad": "?"}
-    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in (header, usual(office))]
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in (header, usual(entra))]
     signer = jwt.get_algorithm_by_name("RS256")
     signature = signer.sign(".".join(parts).encode(), signer.prepare_key(certificate.key))
     token = ".".join([*parts, base64.urlsafe_b64encode(signature).decode()])
     assert "=" in token
-    assert ask(office, token).status_code == 200
+    assert ask(entra, token).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_padded_segments_are_taken_as_they_were_signed(
         {"_kid": "anything"},
     ],
 )
-def test_what_released_clients_leave_out_or_write_oddly_is_no_matter(
-    office: Office, certificate: GeneratedCertificate, change: dict[str, Any]
+def test_deviations_of_released_clients_are_accepted(
+    entra: Entra, certificate: GeneratedCertificate, change: dict[str, Any]
 ) -> None:
-    assert ask(office, assertion(office, certificate, **change)).status_code == 200
+    assert ask(entra, assertion(entra, certificate, **change)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -149,18 +149,18 @@ def test_what_released_clients_leave_out_or_write_oddly_is_no_matter(
     ],
 )
 def test_an_assertion_may_be_for_the_endpoint_or_the_issuer(
-    office: Office, certificate: GeneratedCertificate, audience: str
+    entra: Entra, certificate: GeneratedCertificate, audience: str
 ) -> None:
     for tenant in (CONTOSO, "contoso.onmicrosoft.com"):
-        aud = audience.format(office.entra.url, tenant)
-        assert ask(office, assertion(office, certificate, aud=aud)).status_code == 200
+        aud = audience.format(entra.url, tenant)
+        assert ask(entra, assertion(entra, certificate, aud=aud)).status_code == 200
 
 
-def test_the_same_assertion_works_again_and_the_client_id_may_be_left_to_it(
-    office: Office, certificate: GeneratedCertificate
+def test_an_assertion_can_be_reused_and_replaces_the_client_id(
+    entra: Entra, certificate: GeneratedCertificate
 ) -> None:
-    token = assertion(office, certificate)
-    assert [ask(office, token, client_id=None).status_code for _ in range(2)] == [200, 200]
+    token = assertion(entra, certificate)
+    assert [ask(entra, token, client_id=None).status_code for _ in range(2)] == [200, 200]
 
 
 @pytest.mark.parametrize(
@@ -181,26 +181,26 @@ def test_the_same_assertion_works_again_and_the_client_id_may_be_left_to_it(
         ({"_x5t_S256": "!!"}, 700027, "The key was not found"),
     ],
 )
-def test_an_assertion_that_proves_nothing_is_refused(
-    office: Office, certificate: GeneratedCertificate, change: dict[str, Any], number: int, words: str
+def test_an_invalid_assertion_is_refused(
+    entra: Entra, certificate: GeneratedCertificate, change: dict[str, Any], number: int, words: str
 ) -> None:
-    numbers, text = refused(ask(office, assertion(office, certificate, **change)))
+    numbers, text = refused(ask(entra, assertion(entra, certificate, **change)))
     assert numbers == [number]
     assert words in text
 
 
-def test_another_key_under_the_right_thumbprint_is_refused(
-    office: Office, certificate: GeneratedCertificate
+def test_another_key_with_the_right_thumbprint_is_refused(
+    entra: Entra, certificate: GeneratedCertificate
 ) -> None:
-    other = office.entra.new_certificate(office.api)
-    forged = assertion(office, other, _x5t_S256=b64(thumbprint(certificate, "sha256")))
-    assert refused(ask(office, forged))[0] == [700027]
-    assert "did not match the expected signature" in refused(ask(office, forged))[1]
+    other = entra.new_certificate(entra.api)
+    forged = assertion(entra, other, _x5t_S256=b64(thumbprint(certificate, "sha256")))
+    assert refused(ask(entra, forged))[0] == [700027]
+    assert "did not match the expected signature" in refused(ask(entra, forged))[1]
 
 
-def test_an_expired_certificate_is_named_with_its_dates(office: Office) -> None:
-    old = office.entra.new_certificate(office.daemon, starts_in=-7200, expires_in=-3600)
-    numbers, text = refused(ask(office, assertion(office, old)))
+def test_an_expired_certificate_is_reported_with_its_dates(entra: Entra) -> None:
+    old = entra.new_certificate(entra.caller, starts_in=-7200, expires_in=-3600)
+    numbers, text = refused(ask(entra, assertion(entra, old)))
     assert numbers == [700027]
     assert "The key used is expired" in text
     assert "Found key 'Start=" in text
@@ -209,68 +209,66 @@ def test_an_expired_certificate_is_named_with_its_dates(office: Office) -> None:
 @pytest.mark.parametrize(
     "token", ["", "a.b", "a.b.c", "e30.e30.", "bnVsbA.bnVsbA.", "W10.W10.AA", "ä.b.c", "e30.e30.e30.e30"]
 )
-def test_what_is_no_jwt_is_refused(office: Office, token: str) -> None:
-    assert refused(ask(office, token))[0] in ([50027], [5002738])
+def test_text_that_is_not_a_jwt_is_refused(entra: Entra, token: str) -> None:
+    assert refused(ask(entra, token))[0] in ([50027], [5002738])
 
 
-def test_elliptic_curves_are_not_supported(office: Office) -> None:
-    token = jwt.encode(usual(office), ec.generate_private_key(ec.SECP256R1()), "ES256")
-    assert refused(ask(office, token))[0] == [5002738]
-    assert "'ES256' is not a supported signature algorithm" in refused(ask(office, token))[1]
+def test_elliptic_curves_are_not_supported(entra: Entra) -> None:
+    token = jwt.encode(usual(entra), ec.generate_private_key(ec.SECP256R1()), "ES256")
+    assert refused(ask(entra, token))[0] == [5002738]
+    assert "'ES256' is not a supported signature algorithm" in refused(ask(entra, token))[1]
 
 
-def test_the_assertions_type_must_be_named(office: Office, certificate: GeneratedCertificate) -> None:
-    response = ask(office, assertion(office, certificate), client_assertion_type=None)
+def test_the_assertion_type_is_required(entra: Entra, certificate: GeneratedCertificate) -> None:
+    response = ask(entra, assertion(entra, certificate), client_assertion_type=None)
     assert "client_assertion_type" in refused(response)[1]
 
 
-def test_a_removed_certificate_is_good_no_more(office: Office) -> None:
-    made = office.entra.new_certificate(office.daemon)
-    key_id = office.entra.directory.credentials_of(office.daemon.client_id).certificates[0].key_id
-    office.entra.remove_certificate(office.daemon, key_id)
-    assert refused(ask(office, assertion(office, made)))[0] == [700027]
+def test_a_removed_certificate_is_refused(entra: Entra) -> None:
+    made = entra.new_certificate(entra.caller)
+    key_id = entra.directory.credentials_of(entra.caller.client_id).certificates[0].key_id
+    entra.remove_certificate(entra.caller, key_id)
+    assert refused(ask(entra, assertion(entra, made)))[0] == [700027]
     with pytest.raises(LookupError, match="no certificate"):
-        office.entra.remove_certificate(office.daemon, key_id)
+        entra.remove_certificate(entra.caller, key_id)
 
 
 def test_certificates_are_registered_as_pem_text_pem_or_der(
-    office: Office, certificate: GeneratedCertificate
+    entra: Entra, certificate: GeneratedCertificate
 ) -> None:
     der = ssl.PEM_cert_to_DER_cert(certificate.certificate.decode())
     kept = [
-        office.entra.add_certificate(office.api, form)
-        for form in (certificate.pem.decode(), certificate.pem, der)
+        entra.add_certificate(entra.api, form) for form in (certificate.pem.decode(), certificate.pem, der)
     ]
     assert {stored.der for stored in kept} == {der}
     for nonsense in (b"nonsense", "-----BEGIN CERTIFICATE-----\nnonsense", b""):
         with pytest.raises(ValueError, match="This is not a certificate"):
-            office.entra.add_certificate(office.api, nonsense)
+            entra.add_certificate(entra.api, nonsense)
 
 
-def test_no_repr_shows_a_private_key_and_the_file_is_for_this_user_only(
-    office: Office, certificate: GeneratedCertificate, tmp_path: Any
+def test_no_repr_shows_a_private_key_and_only_the_user_can_read_the_file(
+    entra: Entra, certificate: GeneratedCertificate, tmp_path: Any
 ) -> None:
-    assert "PRIVATE" not in f"{certificate!r}{office.entra.store.state!r}"
+    assert "PRIVATE" not in f"{certificate!r}{entra.store.state!r}"
     path = certificate.write(tmp_path / "client.pem")
     assert path.stat().st_mode & 0o077 == 0
     assert path.read_bytes() == certificate.pem
 
 
-def test_another_issuers_token_stands_for_a_secret(office: Office) -> None:
-    entra = office.entra
-    entra.add_federated_credential(office.daemon, entra.workload_issuer, SUBJECT)
-    response = ask(office, entra.workload_token(SUBJECT))
+def test_a_token_of_another_issuer_authenticates_an_app(entra: Entra) -> None:
+    entra.add_federated_credential(entra.caller, entra.workload_issuer, SUBJECT)
+    response = ask(entra, entra.workload_token(SUBJECT))
     assert response.status_code == 200, response.text
-    assert office.verified(response.json()["access_token"])["azpacr"] == "2"
+    assert verified_claims(entra, response.json()["access_token"])["azpacr"] == "2"
 
 
-def test_that_other_issuer_can_be_discovered(office: Office) -> None:
-    issuer = office.entra.workload_issuer
-    configuration = office.web.get(f"{issuer}/.well-known/openid-configuration").json()
+def test_the_workload_issuer_has_metadata_and_keys(entra: Entra) -> None:
+    issuer = entra.workload_issuer
+    configuration = entra.http_client.get(f"{issuer}/.well-known/openid-configuration").json()
     assert configuration["issuer"] == issuer
-    keys = jwt.PyJWKSet.from_dict(office.web.get(configuration["jwks_uri"]).json())
+    keys = jwt.PyJWKSet.from_dict(entra.http_client.get(configuration["jwks_uri"]).json())
     claims = jwt.decode(
-        office.entra.workload_token(SUBJECT),
+        entra.workload_token(SUBJECT),
         keys.keys[0],
         audience="api://AzureADTokenExchange",
         issuer=issuer,
@@ -278,31 +276,33 @@ def test_that_other_issuer_can_be_discovered(office: Office) -> None:
     assert claims["sub"] == SUBJECT
 
 
-def test_a_foreign_issuers_keys_can_be_given(office: Office, certificate: GeneratedCertificate) -> None:
+def test_a_foreign_issuers_keys_can_be_given(entra: Entra, certificate: GeneratedCertificate) -> None:
     signer = jwt.get_algorithm_by_name("RS256")
     public = json.loads(signer.to_jwk(signer.prepare_key(certificate.key).public_key()))
     issuer = "https://token.actions.example"
-    office.entra.add_federated_credential(
-        office.daemon, issuer, "repo:a/b", jwks={"keys": [{**public, "kid": "k1", "alg": "RS256"}]}
+    entra.add_federated_credential(
+        entra.caller, issuer, "repo:a/b", jwks={"keys": [{**public, "kid": "k1", "alg": "RS256"}]}
     )
-    claims = {**usual(office), "iss": issuer, "sub": "repo:a/b", "aud": "api://AzureADTokenExchange"}
-    assert ask(office, jwt.encode(claims, certificate.key, "RS256", {"kid": "k1"})).status_code == 200
-    assert refused(ask(office, jwt.encode(claims, certificate.key, "RS256", {"kid": "k2"})))[0] == [700027]
-    office.entra.add_federated_credential(office.daemon, "https://other.example", "x", name="other")
+    claims = {**usual(entra), "iss": issuer, "sub": "repo:a/b", "aud": "api://AzureADTokenExchange"}
+    assert ask(entra, jwt.encode(claims, certificate.key, "RS256", {"kid": "k1"})).status_code == 200
+    assert refused(ask(entra, jwt.encode(claims, certificate.key, "RS256", {"kid": "k2"})))[0] == [700027]
+    entra.add_federated_credential(entra.caller, "https://other.example", "x", name="other")
     unknown = {**claims, "iss": "https://other.example", "sub": "x"}
-    assert refused(ask(office, jwt.encode(unknown, certificate.key, "RS256", {"kid": "k1"})))[0] == [700027]
+    assert refused(ask(entra, jwt.encode(unknown, certificate.key, "RS256", {"kid": "k1"})))[0] == [700027]
 
 
-def test_an_apps_token_for_token_exchange_stands_for_another_apps_secret(office: Office) -> None:
+def test_an_apps_token_for_token_exchange_authenticates_another_app(entra: Entra) -> None:
     """As a managed identity's does: Entra itself is the issuer, the subject is its object id."""
-    entra = office.entra
     helper = entra.register_app("Helper", identifier_uris=())
     secret = entra.add_secret(helper)
-    entra.add_federated_credential(office.daemon, f"{entra.authority}/v2.0", helper.service_principal_id)
-    exchange = office.ask(
-        client_id=helper.client_id, client_secret=secret.value, scope="api://AzureADTokenExchange/.default"
+    entra.add_federated_credential(entra.caller, f"{entra.authority}/v2.0", helper.service_principal_id)
+    exchange = request_token(
+        entra,
+        client_id=helper.client_id,
+        client_secret=secret.value,
+        scope="api://AzureADTokenExchange/.default",
     )
-    assert ask(office, exchange.json()["access_token"]).status_code == 200
+    assert ask(entra, exchange.json()["access_token"]).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -313,22 +313,22 @@ def test_an_apps_token_for_token_exchange_stands_for_another_apps_secret(office:
         ({"lifetime": -600}, 700024, "valid time range"),
     ],
 )
-def test_issuer_subject_and_audience_must_match_to_the_letter(
-    office: Office, options: dict[str, Any], number: int, words: str
+def test_issuer_subject_and_audience_must_match_exactly(
+    entra: Entra, options: dict[str, Any], number: int, words: str
 ) -> None:
-    office.entra.add_federated_credential(office.daemon, office.entra.workload_issuer, SUBJECT)
-    token = office.entra.workload_token(**{"subject": SUBJECT, **options})
-    numbers, text = refused(ask(office, token))
+    entra.add_federated_credential(entra.caller, entra.workload_issuer, SUBJECT)
+    token = entra.workload_token(**{"subject": SUBJECT, **options})
+    numbers, text = refused(ask(entra, token))
     assert numbers == [number]
     assert words in text
 
 
-def test_a_token_of_an_issuer_nobody_registered_is_refused(office: Office) -> None:
-    office.entra.add_federated_credential(office.daemon, "https://token.actions.example", SUBJECT)
-    assert refused(ask(office, office.entra.workload_token(SUBJECT)))[0] == [700211]
+def test_a_token_of_an_unregistered_issuer_is_refused(entra: Entra) -> None:
+    entra.add_federated_credential(entra.caller, "https://token.actions.example", SUBJECT)
+    assert refused(ask(entra, entra.workload_token(SUBJECT)))[0] == [700211]
 
 
-def test_an_app_has_at_most_twenty_federated_credentials_and_each_is_its_own(entra: Emulator) -> None:
+def test_an_app_has_at_most_twenty_different_federated_credentials(entra: Emulator) -> None:
     app = entra.register_app("Daemon")
     for options, words in [
         ({"name": "ab"}, "3 to 120 characters"),

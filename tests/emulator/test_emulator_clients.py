@@ -20,31 +20,31 @@ from azure.identity import (
 )
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
-from emulator_office import Office
+from emulator_requests import request_token, verified_claims
 
-from entra_guard.emulator import Emulator, GeneratedCertificate
+from entra_guard.testing import Entra
 
 if TYPE_CHECKING:
+    from entra_guard.emulator import GeneratedCertificate
     from collections.abc import Iterator
     from pathlib import Path
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Office]:
-    with (
-        Emulator(https=True) as entra,
-        httpx.Client(verify=entra.ssl_context(), base_url=entra.https_url) as web,
-    ):
-        api = entra.register_app("Orders", app_roles=["Orders.Read"], scopes=["access_as_user"])
-        daemon = entra.register_app("Daemon", identifier_uris=())
-        entra.grant(daemon, api, "Orders.Read")
-        entra.add_federated_credential(daemon, entra.workload_issuer, "job")
-        yield Office(entra, api, daemon, entra.add_secret(daemon, value="+/=&% ~:+/=&% ~:"), web)
+def served() -> Iterator[Entra]:
+    entra = Entra(app_roles=["Orders.Read"], https=True)
+    entra.start()
+    entra.secret = entra.add_secret(entra.caller, value="+/=&% ~:+/=&% ~:")
+    entra.add_federated_credential(entra.caller, entra.workload_issuer, "job")
+    entra.http_client = httpx.Client(verify=entra.ssl_context(), base_url=entra.https_url)
+    with entra.http_client:
+        yield entra
+    entra.stop()
 
 
 @pytest.fixture(scope="module")
-def certificate(served: Office) -> GeneratedCertificate:
-    return served.entra.new_certificate(served.daemon)
+def certificate(served: Entra) -> GeneratedCertificate:
+    return served.new_certificate(served.caller)
 
 
 @pytest.fixture(autouse=True)
@@ -54,31 +54,29 @@ def _no_foreign_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def azure_options(office: Office) -> dict[str, Any]:
+def azure_options(entra: Entra) -> dict[str, Any]:
     return {
-        "authority": office.entra.https_url,
+        "authority": entra.https_url,
         "disable_instance_discovery": True,
-        "connection_verify": str(office.entra.ca_bundle),
+        "connection_verify": str(entra.ca_bundle),
     }
 
 
-def roles(office: Office, token: str) -> Any:
-    return office.verified(token)["roles"]
+def roles(entra: Entra, token: str) -> Any:
+    return verified_claims(entra, token)["roles"]
 
 
 @pytest.mark.parametrize(
     "switch", [{"instance_discovery": False}, {"validate_authority": False}, {"url": True}]
 )
-def test_msal_gets_a_token_by_secret_and_serves_it_from_its_cache(
-    served: Office, switch: dict[str, Any]
-) -> None:
+def test_msal_gets_a_token_by_secret_and_caches_it(served: Entra, switch: dict[str, Any]) -> None:
     if "url" in switch:
-        switch = {"instance_discovery": f"{served.entra.https_url}/common/discovery/instance"}
+        switch = {"instance_discovery": f"{served.https_url}/common/discovery/instance"}
     app = msal.ConfidentialClientApplication(
-        served.daemon.client_id,
+        served.caller.client_id,
         client_credential=served.secret.value,
-        authority=f"{served.entra.https_url}/{served.entra.tenant_id}",
-        verify=str(served.entra.ca_bundle),
+        authority=f"{served.https_url}/{served.tenant_id}",
+        verify=str(served.ca_bundle),
         client_capabilities=["cp1"],
         **switch,
     )
@@ -88,75 +86,75 @@ def test_msal_gets_a_token_by_secret_and_serves_it_from_its_cache(
     assert (second["access_token"], second["token_source"]) == (first["access_token"], "cache")
 
 
-def test_msal_works_by_open_id_authority(served: Office) -> None:
+def test_msal_works_with_an_oidc_authority(served: Entra) -> None:
     app = msal.ConfidentialClientApplication(
-        served.daemon.client_id,
+        served.caller.client_id,
         client_credential=served.secret.value,
-        oidc_authority=f"{served.entra.https_url}/{served.entra.tenant_id}/v2.0",
-        verify=str(served.entra.ca_bundle),
+        oidc_authority=f"{served.https_url}/{served.tenant_id}/v2.0",
+        verify=str(served.ca_bundle),
     )
     answer = app.acquire_token_for_client([served.api.default_scope])
     assert roles(served, answer["access_token"]) == ["Orders.Read"]
 
 
-def test_msal_passes_a_refusal_on(served: Office) -> None:
+def test_msal_returns_the_error_of_the_token_endpoint(served: Entra) -> None:
     app = msal.ConfidentialClientApplication(
-        served.daemon.client_id,
+        served.caller.client_id,
         client_credential="wrong",
-        authority=f"{served.entra.https_url}/{served.entra.tenant_id}",
-        verify=str(served.entra.ca_bundle),
+        authority=f"{served.https_url}/{served.tenant_id}",
+        verify=str(served.ca_bundle),
         instance_discovery=False,
     )
     answer = app.acquire_token_for_client([served.api.default_scope])
     assert (answer["error"], answer["error_codes"]) == ("invalid_client", [7000215])
 
 
-def test_msal_takes_an_unknown_tenant_for_a_mistake_of_the_caller(served: Office) -> None:
+def test_msal_raises_for_an_unknown_tenant(served: Entra) -> None:
     with pytest.raises(ValueError, match="nowhere"):
         msal.ConfidentialClientApplication(
-            served.daemon.client_id,
+            served.caller.client_id,
             client_credential="any",
-            authority=f"{served.entra.https_url}/nowhere",
-            verify=str(served.entra.ca_bundle),
+            authority=f"{served.https_url}/nowhere",
+            verify=str(served.ca_bundle),
             instance_discovery=False,
         )
 
 
-def test_azure_identity_gets_a_token_by_secret_and_serves_it_from_its_cache(served: Office) -> None:
+def test_azure_identity_gets_a_token_by_secret_and_caches_it(served: Entra) -> None:
     credential = ClientSecretCredential(
-        served.entra.tenant_id, served.daemon.client_id, served.secret.value, **azure_options(served)
+        served.tenant_id, served.caller.client_id, served.secret.value, **azure_options(served)
     )
     with credential:
-        before = served.entra.count("token")
+        before = served.count("token")
         token = credential.get_token(served.api.default_scope).token
         assert credential.get_token(served.api.default_scope).token == token
-        assert served.entra.count("token") == before + 1
+        assert served.count("token") == before + 1
     assert roles(served, token) == ["Orders.Read"]
 
 
-def test_azure_identitys_async_credential_gets_a_token_by_secret(served: Office) -> None:
+def test_azure_identitys_async_credential_gets_a_token_by_secret(served: Entra) -> None:
     async def token() -> str:
         async with aio.ClientSecretCredential(
-            served.entra.tenant_id, served.daemon.client_id, served.secret.value, **azure_options(served)
+            served.tenant_id, served.caller.client_id, served.secret.value, **azure_options(served)
         ) as credential:
             return (await credential.get_token(served.api.default_scope)).token
 
     assert roles(served, asyncio.run(token())) == ["Orders.Read"]
 
 
-def msal_app(office: Office, credential: Any) -> msal.ConfidentialClientApplication:
+def msal_app(entra: Entra, credential: Any) -> msal.ConfidentialClientApplication:
     return msal.ConfidentialClientApplication(
-        office.daemon.client_id,
+        entra.caller.client_id,
         client_credential=credential,
-        authority=f"{office.entra.https_url}/{office.entra.tenant_id}",
-        verify=str(office.entra.ca_bundle),
+        authority=f"{entra.https_url}/{entra.tenant_id}",
+        verify=str(entra.ca_bundle),
         instance_discovery=False,
     )
 
 
 @pytest.mark.parametrize("how", ["pem", "pem with x5c", "thumbprint", "pfx"])
 def test_msal_gets_a_token_by_certificate(
-    served: Office, certificate: GeneratedCertificate, tmp_path: Path, how: str
+    served: Entra, certificate: GeneratedCertificate, tmp_path: Path, how: str
 ) -> None:
     private = certificate.key.decode()
     parsed = x509.load_pem_x509_certificate(certificate.certificate)
@@ -179,17 +177,17 @@ def test_msal_gets_a_token_by_certificate(
     assert roles(served, answer["access_token"]) == ["Orders.Read"], answer
 
 
-def test_msal_gets_a_token_by_an_assertion_of_another_issuer(served: Office) -> None:
-    credential = {"client_assertion": lambda: served.entra.workload_token("job")}
+def test_msal_gets_a_token_by_an_assertion_of_another_issuer(served: Entra) -> None:
+    credential = {"client_assertion": lambda: served.workload_token("job")}
     answer = msal_app(served, credential).acquire_token_for_client([served.api.default_scope])
     assert roles(served, answer["access_token"]) == ["Orders.Read"], answer
 
 
 def test_azure_identity_gets_a_token_by_certificate(
-    served: Office, certificate: GeneratedCertificate, tmp_path: Path
+    served: Entra, certificate: GeneratedCertificate, tmp_path: Path
 ) -> None:
     path = str(certificate.write(tmp_path / "client.pem"))
-    names = (served.entra.tenant_id, served.daemon.client_id)
+    names = (served.tenant_id, served.caller.client_id)
 
     async def asynchronously(**chain: Any) -> str:
         async with aio.CertificateCredential(*names, path, **chain, **azure_options(served)) as credential:
@@ -201,12 +199,12 @@ def test_azure_identity_gets_a_token_by_certificate(
         assert roles(served, asyncio.run(asynchronously(**chain))) == ["Orders.Read"]
 
 
-def test_azure_identity_gets_a_token_by_a_token_file(served: Office, tmp_path: Path) -> None:
+def test_azure_identity_gets_a_token_by_a_token_file(served: Entra, tmp_path: Path) -> None:
     file = tmp_path / "token"
-    file.write_text(served.entra.workload_token("job"))
+    file.write_text(served.workload_token("job"))
     options = {
-        "tenant_id": served.entra.tenant_id,
-        "client_id": served.daemon.client_id,
+        "tenant_id": served.tenant_id,
+        "client_id": served.caller.client_id,
         "token_file_path": str(file),
         **azure_options(served),
     }
@@ -220,45 +218,45 @@ def test_azure_identity_gets_a_token_by_a_token_file(served: Office, tmp_path: P
     assert roles(served, asyncio.run(asynchronously())) == ["Orders.Read"]
 
 
-def test_pyjwts_key_client_finds_the_key_of_a_token(served: Office) -> None:
-    token = served.ask().json()["access_token"]
-    uri = served.web.get(f"/{served.entra.tenant_id}/v2.0/.well-known/openid-configuration").json()[
+def test_pyjwts_key_client_finds_the_key_of_a_token(served: Entra) -> None:
+    token = request_token(served).json()["access_token"]
+    uri = served.http_client.get(f"/{served.tenant_id}/v2.0/.well-known/openid-configuration").json()[
         "jwks_uri"
     ]
-    keys = jwt.PyJWKClient(uri, ssl_context=served.entra.ssl_context())
+    keys = jwt.PyJWKClient(uri, ssl_context=served.ssl_context())
     claims = jwt.decode(
         token,
         keys.get_signing_key_from_jwt(token),
         algorithms=["RS256"],
         audience=served.api.client_id,
-        issuer=f"{served.entra.https_url}/{served.entra.tenant_id}/v2.0",
+        issuer=f"{served.https_url}/{served.tenant_id}/v2.0",
     )
     assert claims["roles"] == ["Orders.Read"]
 
 
-def test_msal_and_azure_identity_exchange_a_callers_token(served: Office) -> None:
-    entra = served.entra
-    entra.grant_delegated(served.daemon, served.api, "access_as_user")
+def test_msal_and_azure_identity_exchange_a_callers_token(served: Entra) -> None:
+    entra = served
+    entra.grant_delegated(served.caller, served.api, "access_as_user")
     assertion = entra.issue_token(
-        served.api, audience=served.daemon.client_id, scopes=["use"], user="bob", base_url=entra.https_url
+        served.api, audience=served.caller.client_id, scopes=["use"], user="bob", base_url=entra.https_url
     )
     by_msal = msal_app(served, served.secret.value).acquire_token_on_behalf_of(
         assertion, [f"{served.api.app_id_uri}/access_as_user"]
     )
     with OnBehalfOfCredential(
         entra.tenant_id,
-        served.daemon.client_id,
+        served.caller.client_id,
         client_secret=served.secret.value,
         user_assertion=assertion,
         **azure_options(served),
     ) as credential:
         by_azure = credential.get_token(f"{served.api.app_id_uri}/access_as_user").token
     for token in (by_msal["access_token"], by_azure):
-        assert served.verified(token)["name"] == "Bob Brown"
+        assert verified_claims(served, token)["name"] == "Bob Brown"
 
 
-def test_msal_signs_a_user_in_by_code_with_proof_and_refreshes(served: Office) -> None:
-    entra = served.entra
+def test_msal_redeems_a_code_with_pkce_and_refreshes(served: Entra) -> None:
+    entra = served
     shop = entra.register_app("Shop", identifier_uris=(), redirect_uris=["https://shop.example/cb"])
     app = msal.ConfidentialClientApplication(
         shop.client_id,
@@ -273,17 +271,19 @@ def test_msal_signs_a_user_in_by_code_with_proof_and_refreshes(served: Office) -
     )
     entra.grant_delegated(shop, served.api, "access_as_user")
     query = dict(parse_qsl(urlsplit(flow["auth_uri"]).query))
-    back = served.web.get(f"/{entra.tenant_id}/oauth2/v2.0/authorize", params={**query, "prompt": "none"})
+    back = served.http_client.get(
+        f"/{entra.tenant_id}/oauth2/v2.0/authorize", params={**query, "prompt": "none"}
+    )
     answer = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', back.text))
     tokens = app.acquire_token_by_auth_code_flow(flow, answer)
     assert tokens["id_token_claims"]["name"] == "Alice Adams", tokens
     (account,) = app.get_accounts()
     again = app.acquire_token_silent(wanted, account, force_refresh=True)
-    assert served.verified(again["access_token"])["scp"] == "access_as_user"
+    assert verified_claims(served, again["access_token"])["scp"] == "access_as_user"
 
 
-def test_msal_signs_in_on_a_device(served: Office) -> None:
-    entra = served.entra
+def test_msal_signs_in_on_a_device(served: Entra) -> None:
+    entra = served
     television = entra.register_app("Television", identifier_uris=(), public_client=True)
     app = msal.PublicClientApplication(
         television.client_id,
@@ -294,4 +294,4 @@ def test_msal_signs_in_on_a_device(served: Office) -> None:
     flow = app.initiate_device_flow([f"{served.api.app_id_uri}/access_as_user"])
     entra.approve_device(flow["user_code"], "bob")
     tokens = app.acquire_token_by_device_flow(flow)
-    assert served.verified(tokens["access_token"])["name"] == "Bob Brown", tokens
+    assert verified_claims(served, tokens["access_token"])["name"] == "Bob Brown", tokens

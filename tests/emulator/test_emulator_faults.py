@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import jwt
 import pytest
+from emulator_requests import request_token, verified_claims
 
 from entra_guard.emulator import Emulator
 
 if TYPE_CHECKING:
-    from emulator_office import Ask, Office
+    from emulator_requests import Get
+
+    from entra_guard.testing import Entra
 
 KEYS = "/common/discovery/v2.0/keys"
 CONFIGURATION = "/common/v2.0/.well-known/openid-configuration"
-Store = tuple[Emulator, "Ask"]
+AnyTransport = tuple[Emulator, "Get"]
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
-def test_an_error_status_with_its_retry_after(store: Store, status: int) -> None:
-    entra, get = store
+def test_an_error_status_with_its_retry_after(any_transport: AnyTransport, status: int) -> None:
+    entra, get = any_transport
     entra.fail("keys", str(status), retry_after=7)
     response = get(KEYS)
     assert (response.status_code, response.headers["retry-after"]) == (status, "7")
@@ -39,18 +42,18 @@ def test_an_error_status_with_its_retry_after(store: Store, status: int) -> None
         ("refused", httpx.ConnectError),
     ],
 )
-def test_a_broken_exchange_looks_to_the_client_as_it_would(
-    store: Store, how: str, problem: type[Exception]
+def test_an_interrupted_exchange_raises_the_clients_own_error(
+    any_transport: AnyTransport, how: str, problem: type[Exception]
 ) -> None:
-    entra, get = store
+    entra, get = any_transport
     patience = httpx.Timeout(5, read=0.1 if how == "silent" else 5)
     with entra.failing("keys", how), pytest.raises(problem):
         get(KEYS, timeout=patience)
     assert get(KEYS).status_code == 200
 
 
-def test_a_slow_answer_comes_late_or_not_in_time(store: Store) -> None:
-    entra, get = store
+def test_a_slow_response_is_delayed_or_times_out(any_transport: AnyTransport) -> None:
+    entra, get = any_transport
     entra.fail("keys", "slow", delay=0.06)
     started = time.monotonic()
     assert get(KEYS).status_code == 200
@@ -72,15 +75,15 @@ def test_a_slow_answer_comes_late_or_not_in_time(store: Store) -> None:
         ("shuffled", lambda r: r.json()["keys"][0]["cloud_instance_name"] == "microsoftonline.us"),
     ],
 )
-def test_a_document_that_is_not_what_it_should_be(store: Store, how: str, broken: Any) -> None:
-    entra, get = store
+def test_an_effect_breaks_the_key_document(any_transport: AnyTransport, how: str, broken: Any) -> None:
+    entra, get = any_transport
     entra.fail_next("keys", how)
     assert broken(get(KEYS))
     assert get(KEYS).json()["keys"][0]["kid"] == entra.signing_key.kid
 
 
-def test_a_configuration_that_leads_astray(store: Store) -> None:
-    entra, get = store
+def test_an_effect_changes_the_configuration(any_transport: AnyTransport) -> None:
+    entra, get = any_transport
     entra.fail_next("configuration", "foreign-jwks-uri")
     entra.fail_next("configuration", "wrong-issuer")
     assert "attacker.example" in get(CONFIGURATION).json()["jwks_uri"]
@@ -100,22 +103,22 @@ def test_a_configuration_that_leads_astray(store: Store) -> None:
         ("duplicate-kid", lambda key, others: key["kid"] == others[0]["kid"] and key["n"] != others[0]["n"]),
     ],
 )
-def test_one_odd_key_among_the_good_ones(office: Office, how: str, odd: Any) -> None:
-    good = office.web.get(KEYS).json()["keys"]
-    with office.entra.failing("keys", how):
-        first, *others = office.web.get(KEYS).json()["keys"]
+def test_an_effect_adds_one_unusable_key(entra: Entra, how: str, odd: Any) -> None:
+    good = entra.http_client.get(KEYS).json()["keys"]
+    with entra.failing("keys", how):
+        first, *others = entra.http_client.get(KEYS).json()["keys"]
     assert odd(first, others)
     assert others == good
 
 
-def test_no_effect_ever_publishes_a_key_that_signs(office: Office) -> None:
-    with office.entra.failing("keys", "private-key"):
-        published = office.web.get(KEYS).json()["keys"][0]
-    assert published["n"] not in {key.modulus for key in office.entra.keys}
+def test_no_effect_publishes_a_private_key_that_signs(entra: Entra) -> None:
+    with entra.failing("keys", "private-key"):
+        published = entra.http_client.get(KEYS).json()["keys"][0]
+    assert published["n"] not in {key.modulus for key in entra.keys}
 
 
 @pytest.mark.parametrize("sockets", [False, True])
-def test_an_old_answer_can_arrive_after_a_newer_one(sockets: bool) -> None:
+def test_an_old_response_can_arrive_after_a_newer_one(sockets: bool) -> None:
     entra = Emulator()
     if sockets:
         entra.start()
@@ -139,50 +142,50 @@ def test_an_old_answer_can_arrive_after_a_newer_one(sockets: bool) -> None:
     assert arrived == [new, old]
 
 
-def test_counted_faults_strike_in_order_and_then_it_is_over(office: Office) -> None:
-    office.entra.fail_next("keys", "500")
-    office.entra.fail_next("keys", "503", times=2)
-    assert [office.web.get(KEYS).status_code for _ in range(4)] == [500, 503, 503, 200]
+def test_counted_faults_apply_in_order_and_end(entra: Entra) -> None:
+    entra.fail_next("keys", "500")
+    entra.fail_next("keys", "503", times=2)
+    assert [entra.http_client.get(KEYS).status_code for _ in range(4)] == [500, 503, 503, 200]
 
 
-def test_a_lasting_fault_replaces_an_earlier_one_and_healing_ends_it(office: Office) -> None:
-    office.entra.fail("all", "500")
-    office.entra.fail("keys", "503")
-    assert [office.web.get(path).status_code for path in (KEYS, CONFIGURATION)] == [503, 500]
-    office.entra.clear_faults("keys")
-    assert office.web.get(KEYS).status_code == 500
-    office.entra.clear_faults()
-    assert office.web.get(KEYS).status_code == 200
+def test_a_lasting_fault_replaces_an_earlier_one_until_cleared(entra: Entra) -> None:
+    entra.fail("all", "500")
+    entra.fail("keys", "503")
+    assert [entra.http_client.get(path).status_code for path in (KEYS, CONFIGURATION)] == [503, 500]
+    entra.clear_faults("keys")
+    assert entra.http_client.get(KEYS).status_code == 500
+    entra.clear_faults()
+    assert entra.http_client.get(KEYS).status_code == 200
 
 
-def test_a_fault_can_end_by_itself(office: Office) -> None:
-    office.entra.fail("keys", "500", seconds=0.3)
-    assert office.web.get(KEYS).status_code == 500
+def test_a_fault_can_end_after_a_time(entra: Entra) -> None:
+    entra.fail("keys", "500", seconds=0.3)
+    assert entra.http_client.get(KEYS).status_code == 500
     deadline = time.monotonic() + 5
-    while office.web.get(KEYS).status_code == 500 and time.monotonic() < deadline:
+    while entra.http_client.get(KEYS).status_code == 500 and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert office.web.get(KEYS).status_code == 200
+    assert entra.http_client.get(KEYS).status_code == 200
 
 
-def test_a_fault_can_strike_now_and_then(office: Office) -> None:
-    office.entra.fail("keys", "500", probability=0.5)
-    assert {office.web.get(KEYS).status_code for _ in range(40)} == {200, 500}
+def test_a_fault_can_apply_with_a_probability(entra: Entra) -> None:
+    entra.fail("keys", "500", probability=0.5)
+    assert {entra.http_client.get(KEYS).status_code for _ in range(40)} == {200, 500}
 
 
-def test_stale_keys_lag_behind_a_rotation(office: Office) -> None:
-    old = office.entra.signing_key.kid
-    with office.entra.failing("keys", "stale"):
-        new = office.entra.rotate_keys(overlap=False).kid
-        shown = {key["kid"] for key in office.web.get(KEYS).json()["keys"]}
+def test_stale_keys_lag_behind_a_rotation(entra: Entra) -> None:
+    old = entra.signing_key.kid
+    with entra.failing("keys", "stale"):
+        new = entra.rotate_keys(overlap=False).kid
+        shown = {key["kid"] for key in entra.http_client.get(KEYS).json()["keys"]}
         assert old in shown
         assert new not in shown
-        assert jwt.get_unverified_header(office.entra.issue_token(office.api))["kid"] == new
-    assert office.web.get(KEYS).json()["keys"][0]["kid"] == new
+        assert jwt.get_unverified_header(entra.issue_token(entra.api))["kid"] == new
+    assert entra.http_client.get(KEYS).json()["keys"][0]["kid"] == new
 
 
-def test_all_spares_the_control_interface(office: Office) -> None:
-    office.entra.fail("all", "500")
-    assert office.web.get("/_emu/state").status_code == 200
+def test_the_control_api_is_not_affected_by_faults_of_all(entra: Entra) -> None:
+    entra.fail("all", "500")
+    assert entra.http_client.get("/_emu/state").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -195,15 +198,15 @@ def test_all_spares_the_control_interface(office: Office) -> None:
         ("AADSTS7000222", 401, "invalid_client", 7000222),
     ],
 )
-def test_the_token_endpoint_fails_in_its_own_words(
-    office: Office, how: str, status: int, error: str, number: int
+def test_the_token_endpoint_fails_with_aadsts_errors(
+    entra: Entra, how: str, status: int, error: str, number: int
 ) -> None:
-    office.entra.fail_next("token", how, retry_after=3)
-    response = office.ask()
+    entra.fail_next("token", how, retry_after=3)
+    response = request_token(entra)
     assert (response.status_code, response.json()["error"]) == (status, error)
     assert response.json()["error_codes"] == [number]
     assert response.headers["retry-after"] == "3"
-    assert office.ask().status_code == 200
+    assert request_token(entra).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -215,44 +218,43 @@ def test_the_token_endpoint_fails_in_its_own_words(
         ("keys", "500", {"probability": 2}, "at most 1"),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(
+def test_an_invalid_fault_is_refused(
     entra: Emulator, target: Any, how: str, options: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
         entra.fail(target, how, **options)
 
 
-def test_what_reached_the_emulator_is_counted_and_what_was_refused_did_not(office: Office) -> None:
-    office.web.get(KEYS)
-    office.web.get(CONFIGURATION)
-    office.entra.fail_next("keys", "500")
-    office.entra.fail_next("keys", "refused")
-    office.web.get(KEYS)
+def test_requests_are_counted_unless_the_connection_was_refused(entra: Entra) -> None:
+    entra.http_client.get(KEYS)
+    entra.http_client.get(CONFIGURATION)
+    entra.fail_next("keys", "500")
+    entra.fail_next("keys", "refused")
+    entra.http_client.get(KEYS)
     with pytest.raises(httpx.ConnectError):
-        office.web.get(KEYS)
-    assert (office.entra.count("keys"), office.entra.count("configuration")) == (2, 1)
-    assert [(seen.target, seen.status) for seen in office.entra.requests] == [
+        entra.http_client.get(KEYS)
+    assert (entra.count("keys"), entra.count("configuration")) == (2, 1)
+    assert [(seen.target, seen.status) for seen in entra.requests] == [
         ("keys", 200),
         ("configuration", 200),
         ("keys", 500),
     ]
-    office.entra.clear_requests()
-    assert office.entra.count("keys") == 0
-    assert office.entra.requests == ()
+    entra.clear_requests()
+    assert entra.count("keys") == 0
+    assert entra.requests == ()
 
 
-def test_the_clock_stands_moves_and_runs_again(office: Office) -> None:
-    entra = office.entra
+def test_the_clock_can_be_frozen_advanced_and_released(entra: Entra) -> None:
     entra.freeze(1_000_000)
     entra.advance(60)
     assert entra.now() == 1_000_060
-    assert office.web.get(KEYS).headers["date"] == "Mon, 12 Jan 1970 13:47:40 GMT"
+    assert entra.http_client.get(KEYS).headers["date"] == "Mon, 12 Jan 1970 13:47:40 GMT"
     entra.unfreeze()
     entra.advance(-3600)
     assert -3602 < entra.now() - time.time() < -3598
 
 
-def test_trio_waits_for_a_slow_answer_too() -> None:
+def test_a_slow_response_works_with_trio() -> None:
     import trio
 
     entra = Emulator()
@@ -266,28 +268,28 @@ def test_trio_waits_for_a_slow_answer_too() -> None:
     assert asyncio.run(fetch()) == 200
 
 
-def test_the_control_interface_does_what_python_does(office: Office) -> None:
+def test_the_control_api_does_what_python_does(entra: Entra) -> None:
     def post(path: str, **body: Any) -> Any:
-        response = office.web.post(f"/_emu/{path}", json=body)
+        response = entra.http_client.post(f"/_emu/{path}", json=body)
         assert response.status_code == 200, response.text
         return response.json()
 
-    token = post("token", client=office.daemon.client_id, audience=office.api.client_id, roles=["Any"])
-    assert office.verified(token["access_token"])["roles"] == ["Any"]
+    token = post("token", client=entra.caller.client_id, audience=entra.api.client_id, roles=["Any"])
+    assert verified_claims(entra, token["access_token"])["roles"] == ["Any"]
     kid = post("keys/rotate", overlap=True)["kid"]
-    assert kid == office.entra.signing_key.kid
+    assert kid == entra.signing_key.kid
     assert kid not in {key["kid"] for key in post("keys/withdraw", kid=kid)["keys"]}
     assert post("clock", freeze=1000, advance=5)["now"] == 1005
     assert post("clock", freeze=True)["now"] == 1005
     assert post("clock", unfreeze=True)["now"] > 1005
     assert post("faults", target="keys", how="500", times=1)["faults"][0]["how"] == "500"
-    assert office.web.get("/_emu/faults").json()["faults"]
+    assert entra.http_client.get("/_emu/faults").json()["faults"]
     assert post("faults/clear")["faults"] == []
-    office.web.get(KEYS)
-    assert office.web.get("/_emu/audit").json()["requests"][-1]["path"] == KEYS
-    assert office.api.client_id in office.web.get("/_emu/state").text
-    assert office.secret.value not in office.web.get("/_emu/state").text
-    assert office.api.client_id not in json.dumps(post("reset"))
+    entra.http_client.get(KEYS)
+    assert entra.http_client.get("/_emu/audit").json()["requests"][-1]["path"] == KEYS
+    assert entra.api.client_id in entra.http_client.get("/_emu/state").text
+    assert entra.secret.value not in entra.http_client.get("/_emu/state").text
+    assert entra.api.client_id not in json.dumps(post("reset"))
 
 
 @pytest.mark.parametrize(
@@ -302,14 +304,14 @@ def test_the_control_interface_does_what_python_does(office: Office) -> None:
         ({"method": "GET", "url": "state", "headers": {"host": "attacker.example"}}, 421, "this machine"),
     ],
 )
-def test_the_control_interface_refuses_with_reasons(
-    office: Office, request_: dict[str, Any], status: int, words: str
+def test_the_control_api_refuses_with_a_reason(
+    entra: Entra, request_: dict[str, Any], status: int, words: str
 ) -> None:
-    response = office.web.request(**{**request_, "url": f"/_emu/{request_['url']}"})
+    response = entra.http_client.request(**{**request_, "url": f"/_emu/{request_['url']}"})
     assert response.status_code == status
     assert words in response.json()["error"]
 
 
-def test_a_token_of_the_control_interface_can_be_decoded_by_anyone(office: Office) -> None:
-    answer = office.web.post("/_emu/token", json={"client": office.api.client_id, "preset": "expired"})
+def test_a_token_of_the_control_api_is_a_jwt(entra: Entra) -> None:
+    answer = entra.http_client.post("/_emu/token", json={"client": entra.api.client_id, "preset": "expired"})
     assert jwt.decode(answer.json()["access_token"], options={"verify_signature": False})["exp"] < time.time()

@@ -10,6 +10,7 @@ import msal
 import pytest
 import requests
 from azure.identity import ManagedIdentityCredential, aio
+from emulator_requests import verified_claims
 
 from entra_guard.emulator import Emulator
 
@@ -17,20 +18,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import httpx
-    from emulator_office import Office
+
+    from entra_guard.testing import Entra
 
 IMDS = "/metadata/identity/oauth2/token"
 
 
-def imds(office: Office, *, metadata: str = "true", **query: str) -> httpx.Response:
-    asked = {"api-version": "2018-02-01", "resource": office.api.app_id_uri, **query}
-    return office.web.get(IMDS, params={k: v for k, v in asked.items() if v}, headers={"metadata": metadata})
+def imds(entra: Entra, *, metadata: str = "true", **query: str) -> httpx.Response:
+    asked = {"api-version": "2018-02-01", "resource": entra.api.app_id_uri, **query}
+    return entra.http_client.get(
+        IMDS, params={k: v for k, v in asked.items() if v}, headers={"metadata": metadata}
+    )
 
 
-def test_the_metadata_service_answers_in_strings(office: Office) -> None:
-    identity = office.entra.add_managed_identity("worker")
-    office.entra.grant(identity, office.api, "Orders.Read")
-    body = imds(office).json()
+def test_the_metadata_service_returns_strings(entra: Entra) -> None:
+    identity = entra.add_managed_identity("worker")
+    entra.grant(identity, entra.api, "Orders.Read")
+    body = imds(entra).json()
     assert sorted(body) == [
         *(
             "access_token",
@@ -44,29 +48,28 @@ def test_the_metadata_service_answers_in_strings(office: Office) -> None:
         "token_type",
     ]
     assert {type(value) for value in body.values()} == {str}
-    claims = office.verified(body["access_token"])
+    claims = verified_claims(entra, body["access_token"])
     assert (claims["roles"], claims["azp"], claims["azpacr"]) == (["Orders.Read"], identity.client_id, "2")
     assert claims["oid"] == claims["sub"] == identity.principal_id
     assert claims["xms_mirid"] == identity.resource_path
     assert int(body["expires_on"]) - claims["iat"] == 24 * 3600 + 300
 
 
-def test_an_identity_is_named_by_any_of_its_ids_and_the_machines_own_by_none(office: Office) -> None:
-    entra = office.entra
-    assert imds(office).json()["error_description"] == "Identity not found"
+def test_an_identity_is_selected_by_any_of_its_ids(entra: Entra) -> None:
+    assert imds(entra).json()["error_description"] == "Identity not found"
     worker, machine = (
         entra.add_managed_identity("worker"),
         entra.add_managed_identity("vm", system_assigned=True),
     )
     other = entra.add_managed_identity("other")
-    assert imds(office).json()["client_id"] == machine.client_id
+    assert imds(entra).json()["client_id"] == machine.client_id
     for name, value in (
         ("client_id", worker.client_id),
         ("object_id", worker.principal_id),
         ("msi_res_id", worker.resource_path),
     ):
-        assert imds(office, **{name: value}).json()["client_id"] == worker.client_id
-    assert imds(office, client_id="nobody").status_code == 400
+        assert imds(entra, **{name: value}).json()["client_id"] == worker.client_id
+    assert imds(entra, client_id="nobody").status_code == 400
     assert other.resource_path != worker.resource_path
 
 
@@ -83,55 +86,57 @@ def test_an_identity_is_named_by_any_of_its_ids_and_the_machines_own_by_none(off
         ),
     ],
 )
-def test_the_metadata_service_refuses_as_it_does(
-    office: Office, query: dict[str, str], error: str, words: str
+def test_the_metadata_service_returns_azures_errors(
+    entra: Entra, query: dict[str, str], error: str, words: str
 ) -> None:
-    office.entra.add_managed_identity("worker")
-    response = imds(office, **query)
+    entra.add_managed_identity("worker")
+    response = imds(entra, **query)
     assert (response.status_code, response.json()["error"]) == (400, error)
     assert words in response.json()["error_description"]
 
 
-def test_app_service_wants_its_header(office: Office) -> None:
-    office.entra.add_managed_identity("worker")
-    environment = office.entra.managed_identity_environment("app-service")
-    query = {"api-version": "2019-08-01", "resource": office.api.app_id_uri}
+def test_app_service_requires_its_header(entra: Entra) -> None:
+    entra.add_managed_identity("worker")
+    environment = entra.managed_identity_environment("app-service")
+    query = {"api-version": "2019-08-01", "resource": entra.api.app_id_uri}
     for header, status in ((environment["IDENTITY_HEADER"], 200), ("wrong", 401), ("", 401)):
-        response = office.web.get(
+        response = entra.http_client.get(
             environment["IDENTITY_ENDPOINT"], params=query, headers={"X-IDENTITY-HEADER": header}
         )
         assert response.status_code == status
-    assert environment == office.entra.managed_identity_environment("container-apps")
-    assert environment["IDENTITY_HEADER"] not in repr(office.entra.store.state)
+    assert environment == entra.managed_identity_environment("container-apps")
+    assert environment["IDENTITY_HEADER"] not in repr(entra.store.state)
 
 
-def test_arc_wants_proof_that_a_file_can_be_read(office: Office, tmp_path: Path) -> None:
-    office.entra.add_managed_identity("server", system_assigned=True)
+def test_arc_requires_proof_that_a_file_can_be_read(entra: Entra, tmp_path: Path) -> None:
+    entra.add_managed_identity("server", system_assigned=True)
     with pytest.raises(ValueError, match="folder="):
-        office.entra.managed_identity_environment("arc")
-    assert office.web.get("/arc/metadata/identity/oauth2/token").status_code == 400
-    endpoint = office.entra.managed_identity_environment("arc", folder=tmp_path)["IDENTITY_ENDPOINT"]
-    query = {"api-version": "2019-11-01", "resource": office.api.app_id_uri}
-    assert office.web.get(endpoint, params=query).status_code == 400
-    asked = office.web.get(endpoint, params=query, headers={"Metadata": "true"})
+        entra.managed_identity_environment("arc")
+    assert entra.http_client.get("/arc/metadata/identity/oauth2/token").status_code == 400
+    endpoint = entra.managed_identity_environment("arc", folder=tmp_path)["IDENTITY_ENDPOINT"]
+    query = {"api-version": "2019-11-01", "resource": entra.api.app_id_uri}
+    assert entra.http_client.get(endpoint, params=query).status_code == 400
+    asked = entra.http_client.get(endpoint, params=query, headers={"Metadata": "true"})
     assert asked.status_code == 401
     scheme, _, path = asked.headers["www-authenticate"].partition(" realm=")
     (file,) = tmp_path.iterdir()
     assert (scheme, path) == ("Basic", str(file))
     assert file.stat().st_mode & 0o077 == 0
     headers = {"Metadata": "true", "Authorization": f"Basic {file.read_text()}"}
-    assert office.web.get(endpoint, params=query, headers=headers).status_code == 200
+    assert entra.http_client.get(endpoint, params=query, headers=headers).status_code == 200
 
 
-def test_managed_identities_can_be_throttled(office: Office) -> None:
-    office.entra.add_managed_identity("worker")
-    office.entra.fail_next("identity", "429", retry_after=1)
-    assert imds(office).status_code == 429
-    assert imds(office).status_code == 200
+def test_the_metadata_service_can_be_throttled(entra: Entra) -> None:
+    entra.add_managed_identity("worker")
+    entra.fail_next("identity", "429", retry_after=1)
+    assert imds(entra).status_code == 429
+    assert imds(entra).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["virtual-machine", "app-service"])
-def test_released_clients_find_it_by_their_environment(monkeypatch: pytest.MonkeyPatch, host: Any) -> None:
+def test_released_clients_find_it_through_their_environment(
+    monkeypatch: pytest.MonkeyPatch, host: Any
+) -> None:
     with Emulator() as entra:
         api = entra.register_app("Orders", app_roles=["Orders.Read"])
         identity = entra.add_managed_identity("worker")

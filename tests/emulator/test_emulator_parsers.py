@@ -16,33 +16,33 @@ names = text.filter(bool)
 
 
 @given(st.dictionaries(text, text, max_size=20))
-def test_a_form_comes_back_as_it_was_written(fields: dict[str, str]) -> None:
+def test_a_form_is_parsed_as_it_was_encoded(fields: dict[str, str]) -> None:
     assert parse_form(urlencode(fields)) == fields
 
 
 @given(text)
-def test_any_text_is_some_form(anything: str) -> None:
+def test_any_text_can_be_parsed_as_a_form(anything: str) -> None:
     assert all(isinstance(value, str) for value in parse_form(anything).values())
 
 
 @given(names, text, text)
-def test_of_a_field_named_twice_the_first_counts(name: str, first: str, second: str) -> None:
+def test_the_first_value_of_a_repeated_field_is_used(name: str, first: str, second: str) -> None:
     assert parse_form(urlencode([(name, first), (name, second)]))[name] == first
 
 
-def test_a_form_of_too_many_fields_is_refused() -> None:
+def test_a_form_with_too_many_fields_is_refused() -> None:
     with pytest.raises(ValueError, match="fields"):
         parse_form("a=1&" * (MAX_FIELDS + 1))
 
 
 @given(names, names, st.sampled_from(["Basic", "basic", "BASIC"]))
-def test_basic_credentials_come_back_as_they_were_written(name: str, secret: str, scheme: str) -> None:
+def test_basic_credentials_are_parsed_as_they_were_encoded(name: str, secret: str, scheme: str) -> None:
     pair = f"{quote(name, safe='')}:{quote(secret, safe='')}"
     assert parse_basic(f"{scheme} {b64encode(pair.encode()).decode()}") == (name, secret)
 
 
 @given(text)
-def test_any_text_is_basic_credentials_or_nothing(anything: str) -> None:
+def test_any_text_is_parsed_as_basic_credentials_or_none(anything: str) -> None:
     for header in (anything, f"Basic {anything}"):
         found = parse_basic(header)
         assert found is None or len(found) == 2
@@ -51,5 +51,5 @@ def test_any_text_is_basic_credentials_or_nothing(anything: str) -> None:
 @pytest.mark.parametrize(
     "header", ["", "Basic", "Basic !", "Basic bm9jb2xvbg==", "Bearer YTpi", "Basic /w==", "Basic YTpi YTpi"]
 )
-def test_what_is_no_basic_credential_is_nothing(header: str) -> None:
+def test_a_malformed_basic_header_is_none(header: str) -> None:
     assert parse_basic(header) is None

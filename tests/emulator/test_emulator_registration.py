@@ -9,7 +9,7 @@ import pytest
 from entra_guard.emulator import FABRIKAM, AppRole, Emulator, RegistrationError
 
 if TYPE_CHECKING:
-    from emulator_office import Office
+    from entra_guard.testing import Entra
 
 MULTI = "AzureADMultipleOrgs"
 PERSONAL = "AzureADandPersonalMicrosoftAccount"
@@ -60,16 +60,16 @@ def test_a_registration_entra_would_refuse_is_refused(
         {"accounts": PERSONAL, "scopes": ["x" * 40]},
     ],
 )
-def test_a_registration_entra_would_take_is_taken(entra: Emulator, options: dict[str, Any]) -> None:
+def test_a_registration_entra_would_accept_is_accepted(entra: Emulator, options: dict[str, Any]) -> None:
     assert entra.register_app("Orders", **options).name == "Orders"
 
 
-def test_an_app_id_uri_belongs_to_one_app(office: Office) -> None:
-    with pytest.raises(RegistrationError, match="belongs to Orders"):
-        office.entra.register_app("Copy", identifier_uris=office.api.identifier_uris)
+def test_an_app_id_uri_belongs_to_one_app(entra: Entra) -> None:
+    with pytest.raises(RegistrationError, match="belongs to The API under test"):
+        entra.register_app("Copy", identifier_uris=entra.api.identifier_uris)
 
 
-def test_an_app_with_personal_accounts_has_two_secrets_at_most(entra: Emulator) -> None:
+def test_an_app_with_personal_accounts_has_at_most_two_secrets(entra: Emulator) -> None:
     app = entra.register_app("Shop", accounts=PERSONAL)
     first, _ = entra.add_secret(app), entra.add_secret(app)
     with pytest.raises(RegistrationError, match="remove one first"):
@@ -78,33 +78,33 @@ def test_an_app_with_personal_accounts_has_two_secrets_at_most(entra: Emulator) 
     entra.add_secret(app)
 
 
-def test_a_secret_is_shown_once_and_never_in_a_repr(office: Office) -> None:
-    entra, secret = office.entra, office.secret
-    everything = f"{secret!r} {entra!r} {office.daemon!r} {entra.store.state!r} {entra.snapshot()!r}"
+def test_a_secret_is_shown_once_and_never_in_a_repr(entra: Entra) -> None:
+    secret = entra.secret
+    everything = f"{secret!r} {entra!r} {entra.caller!r} {entra.store.state!r} {entra.snapshot()!r}"
     assert len(secret.value) == 40
     assert secret.value.startswith(secret.hint)
     assert secret.value not in everything
     assert "PRIVATE" not in everything
 
 
-def test_removing_a_secret_that_is_not_there_says_so(office: Office) -> None:
-    with pytest.raises(LookupError, match="Daemon has no secret"):
-        office.entra.remove_secret(office.daemon, "nothing")
+def test_removing_an_unknown_secret_raises(entra: Entra) -> None:
+    with pytest.raises(LookupError, match="The caller has no secret"):
+        entra.remove_secret(entra.caller, "nothing")
 
 
 @pytest.mark.parametrize(
     ("roles", "words"),
     [
-        ((), "No app role is named. Orders offers: Orders.Read, Orders.Write"),
+        ((), "No app role is named. The API under test offers: Orders.Read, Orders.Write"),
         (("Orders.Delete",), "has no app role 'Orders.Delete'. It offers: Orders.Read, Orders.Write"),
     ],
 )
-def test_a_grant_names_roles_the_api_has(office: Office, roles: tuple[str, ...], words: str) -> None:
+def test_a_grant_requires_roles_of_the_api(entra: Entra, roles: tuple[str, ...], words: str) -> None:
     with pytest.raises(RegistrationError, match=words):
-        office.entra.grant(office.daemon, office.api, *roles)
+        entra.grant(entra.caller, entra.api, *roles)
 
 
-def test_a_role_for_users_is_not_granted_to_an_app_nor_the_other_way_round(entra: Emulator) -> None:
+def test_a_role_is_granted_only_to_its_member_types(entra: Emulator) -> None:
     roles = [
         AppRole("1", "People", ("User",)),
         AppRole("2", "Robots", ("Application",)),
@@ -119,39 +119,39 @@ def test_a_role_for_users_is_not_granted_to_an_app_nor_the_other_way_round(entra
         entra.grant(api, api, "Off")
 
 
-def test_a_delegated_grant_names_scopes_the_api_has(office: Office) -> None:
+def test_a_delegated_grant_requires_scopes_of_the_api(entra: Entra) -> None:
     with pytest.raises(
-        RegistrationError, match=r"Orders has no scope 'everything'. Orders offers: access_as_user"
+        RegistrationError, match=r"has no scope 'everything'. The API under test offers: access_as_user"
     ):
-        office.entra.grant_delegated(office.daemon, office.api, "everything")
+        entra.grant_delegated(entra.caller, entra.api, "everything")
 
 
-def test_a_single_tenant_app_stays_in_its_tenant(office: Office) -> None:
+def test_a_single_tenant_app_is_refused_in_another_tenant(entra: Entra) -> None:
     with pytest.raises(RegistrationError, match="single-tenant app"):
-        office.entra.grant(office.daemon, office.api, "Orders.Read", tenant=FABRIKAM)
+        entra.grant(entra.caller, entra.api, "Orders.Read", tenant=FABRIKAM)
 
 
-def test_a_multi_tenant_app_gets_a_service_principal_of_its_own_elsewhere(entra: Emulator) -> None:
+def test_a_multi_tenant_app_gets_a_service_principal_in_another_tenant(entra: Emulator) -> None:
     app = entra.register_app("Suite", accounts=MULTI)
     abroad = entra.consent(app, tenant=FABRIKAM)
     assert abroad.id != app.service_principal_id
     assert entra.consent(app, tenant="fabrikam.onmicrosoft.com") == abroad
 
 
-def test_changing_a_registration_leaves_the_old_view_alone(office: Office) -> None:
-    changed = office.entra.update_app(office.api, token_version=1)
-    assert (office.api.token_version, changed.token_version) == (2, 1)
-    assert office.entra.find_app(office.api) == changed
+def test_updating_a_registration_does_not_change_the_old_object(entra: Entra) -> None:
+    changed = entra.update_app(entra.api, token_version=1)
+    assert (entra.api.token_version, changed.token_version) == (2, 1)
+    assert entra.find_app(entra.api) == changed
 
 
-def test_people_are_found_by_any_name(entra: Emulator) -> None:
+def test_users_are_found_by_any_name(entra: Emulator) -> None:
     alice = entra.find_user("alice")
     assert entra.find_user("alice@contoso.onmicrosoft.com") == entra.find_user(alice.id) == alice
     assert entra.find_user("carol").is_guest
     assert not entra.find_user("carol", FABRIKAM).is_guest
 
 
-def test_new_people_guests_groups_and_tenants_can_be_added(entra: Emulator) -> None:
+def test_users_guests_groups_and_tenants_can_be_added(entra: Emulator) -> None:
     tenant = entra.add_tenant("Woodgrove Bank")
     erin = entra.add_user("erin.evans", tenant=tenant)
     guest = entra.add_user("erin.evans", home=tenant)
@@ -170,21 +170,21 @@ def test_new_people_guests_groups_and_tenants_can_be_added(entra: Emulator) -> N
         lambda entra: entra.find_tenant("nowhere"),
     ],
 )
-def test_what_is_not_there_is_said_to_be_missing(entra: Emulator, look: Any) -> None:
+def test_a_missing_entry_raises_a_lookup_error(entra: Emulator, look: Any) -> None:
     with pytest.raises(LookupError, match="There is no"):
         look(entra)
 
 
-def test_names_are_taken_once(office: Office) -> None:
+def test_names_must_be_unique(entra: Entra) -> None:
     with pytest.raises(RegistrationError, match="already"):
-        office.entra.add_tenant("Contoso")
+        entra.add_tenant("Contoso")
     with pytest.raises(RegistrationError, match="already"):
-        office.entra.add_user("alice")
+        entra.add_user("alice")
     with pytest.raises(RegistrationError, match="already"):
-        office.entra.register_app("Again", client_id=office.api.client_id, identifier_uris=())
+        entra.register_app("Again", client_id=entra.api.client_id, identifier_uris=())
 
 
-def test_the_same_seed_gives_the_same_directory_and_another_another() -> None:
+def test_the_same_seed_gives_the_same_directory() -> None:
     def secret(seed: int | None) -> tuple[str, str]:
         entra = Emulator(seed=seed)
         app = entra.register_app("Orders")
@@ -194,8 +194,7 @@ def test_the_same_seed_gives_the_same_directory_and_another_another() -> None:
     assert len({secret(1), secret(2), secret(None), secret(None)}) == 4
 
 
-def test_a_snapshot_brings_everything_back(office: Office) -> None:
-    entra = office.entra
+def test_a_snapshot_restores_everything(entra: Entra) -> None:
     before, kid = entra.snapshot(), entra.signing_key.kid
     entra.register_app("Later")
     entra.rotate_keys()
@@ -208,12 +207,12 @@ def test_a_snapshot_brings_everything_back(office: Office) -> None:
     assert "Later" not in {app.name for app in entra.directory.apps.values()}
 
 
-def test_reset_goes_back_to_the_beginning(office: Office) -> None:
-    office.entra.reset()
-    assert office.api.client_id not in office.entra.directory.apps
+def test_reset_restores_the_initial_state(entra: Entra) -> None:
+    entra.reset()
+    assert entra.api.client_id not in entra.directory.apps
 
 
-def test_a_restored_emulator_never_presents_an_old_key_as_new(entra: Emulator) -> None:
+def test_a_restored_emulator_never_reuses_a_key_for_a_rotation(entra: Emulator) -> None:
     before = entra.snapshot()
     first = entra.rotate_keys()
     entra.restore(before)

@@ -106,7 +106,7 @@ GRAPH_NAMES += [
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_form_or_query_breaks_it(
+def test_no_form_or_query_causes_a_server_error(
     known: tuple[Emulator, dict[str, list[str]]], data: st.DataObject
 ) -> None:
     entra, names = known
@@ -134,7 +134,7 @@ def test_no_form_or_query_breaks_it(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_json_breaks_graph(known: tuple[Emulator, Any], data: st.DataObject) -> None:
+def test_no_json_causes_a_server_error_in_graph(known: tuple[Emulator, Any], data: st.DataObject) -> None:
     entra, names = known
     endpoint = data.draw(st.sampled_from(all_endpoints()))
     app = entra.find_app(names["client_id"][0])
@@ -162,7 +162,7 @@ def test_no_json_breaks_graph(known: tuple[Emulator, Any], data: st.DataObject) 
     st.text(max_size=30),
     st.text(max_size=20),
 )
-def test_no_method_path_or_host_breaks_it(method: str, path: str, host: str) -> None:
+def test_no_method_path_or_host_causes_a_server_error(method: str, path: str, host: str) -> None:
     entra = Emulator()
     for where in ("localhost", host):
         assert entra.request_handler.respond(Request(method, "http", where, f"/{path}")).response.status < 500
@@ -173,7 +173,7 @@ def test_no_method_path_or_host_breaks_it(method: str, path: str, host: str) -> 
     st.sampled_from(["token", "keys/rotate", "keys/withdraw", "clock", "faults", "faults/clear", "reset"]),
 )
 @settings(max_examples=100, deadline=None)
-def test_no_json_breaks_the_control_interface(body: Any, path: str) -> None:
+def test_no_json_causes_a_server_error_in_the_control_api(body: Any, path: str) -> None:
     entra = Emulator()
     request = Request(
         "POST",

@@ -23,7 +23,7 @@ from entra_guard.emulator import CONTOSO, Emulator
 CONFIGURATION = f"/{CONTOSO}/v2.0/.well-known/openid-configuration"
 
 
-def test_it_serves_while_the_block_lasts_and_leaves_no_thread() -> None:
+def test_the_server_runs_within_the_block_and_leaves_no_thread() -> None:
     before = threading.active_count()
     with Emulator() as entra:
         assert httpx.get(entra.url + CONFIGURATION).json()["issuer"] == f"{entra.url}/{entra.tenant_id}/v2.0"
@@ -35,14 +35,14 @@ def test_it_serves_while_the_block_lasts_and_leaves_no_thread() -> None:
     assert entra.url == "http://entra.localhost"
 
 
-def test_it_can_be_started_again() -> None:
+def test_the_server_can_be_restarted() -> None:
     entra = Emulator()
     for _ in range(2):
         with entra:
             assert httpx.get(entra.url + CONFIGURATION).status_code == 200
 
 
-def test_it_stops_while_clients_are_still_waiting() -> None:
+def test_the_server_stops_while_clients_wait() -> None:
     with Emulator() as entra, httpx.Client(base_url=entra.url) as web:
         entra.fail("keys", "silent")
         problems: list[Exception] = []
@@ -62,7 +62,7 @@ def test_it_stops_while_clients_are_still_waiting() -> None:
     assert [type(problem) for problem in problems] in ([httpx.ReadError], [httpx.RemoteProtocolError])
 
 
-def test_https_is_trusted_by_its_own_authority_only() -> None:
+def test_https_is_trusted_only_with_its_own_authority() -> None:
     with Emulator(https=True) as entra:
         for trust in (entra.ssl_context(), ssl.create_default_context(cafile=str(entra.combined_ca_bundle))):
             with httpx.Client(verify=trust) as web:
@@ -74,7 +74,7 @@ def test_https_is_trusted_by_its_own_authority_only() -> None:
     assert not folder.exists()
 
 
-def test_its_certificates_pass_the_strict_rules_of_newer_pythons() -> None:
+def test_certificates_pass_strict_x509_verification() -> None:
     with Emulator(https=True) as entra:
         context = entra.ssl_context()
         context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -82,7 +82,7 @@ def test_its_certificates_pass_the_strict_rules_of_newer_pythons() -> None:
             assert web.get(entra.https_url + CONFIGURATION).status_code == 200
 
 
-def test_its_authority_can_be_kept_and_its_key_is_nobody_elses(tmp_path: Path) -> None:
+def test_the_authority_is_kept_in_the_state_folder_with_a_private_key_file(tmp_path: Path) -> None:
     kept = tmp_path / "state"
     with Emulator(https=True, state_dir=kept) as entra:
         first = entra.ca_bundle.read_bytes()
@@ -93,12 +93,12 @@ def test_its_authority_can_be_kept_and_its_key_is_nobody_elses(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("ask", [lambda e: e.https_url, lambda e: e.ca_bundle, lambda e: e.ssl_context()])
-def test_asking_for_https_without_it_says_how_to_get_it(ask: Any) -> None:
+def test_https_attributes_without_https_raise_with_the_fix(ask: Any) -> None:
     with Emulator() as entra, pytest.raises(RuntimeError, match=r"Emulator\(https=True\)"):
         ask(entra)
 
 
-def test_a_fixed_port_is_used_and_a_taken_one_is_named() -> None:
+def test_a_fixed_port_is_used_and_a_port_in_use_is_named() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -109,7 +109,7 @@ def test_a_fixed_port_is_used_and_a_taken_one_is_named() -> None:
         assert entra.url == f"http://127.0.0.1:{port}"
 
 
-def test_it_listens_on_loopback_only() -> None:
+def test_the_server_listens_on_loopback_only() -> None:
     with Emulator(https=True) as entra:
         for url in (entra.url, entra.https_url):
             other = url.partition("//")[2].replace(
@@ -119,14 +119,14 @@ def test_it_listens_on_loopback_only() -> None:
                 httpx.get(f"http://{other}")
 
 
-def test_starting_twice_is_a_mistake_and_stopping_twice_is_not() -> None:
+def test_starting_twice_raises_and_stopping_twice_does_not() -> None:
     entra = Emulator()
     with entra, pytest.raises(RuntimeError, match="already running"):
         entra.start()
     entra.stop()
 
 
-def test_waiting_ends_when_somebody_stops_it() -> None:
+def test_wait_returns_after_stop() -> None:
     entra = Emulator()
     entra.start()
     threading.Timer(0.02, entra.stop).start()
@@ -134,7 +134,7 @@ def test_waiting_ends_when_somebody_stops_it() -> None:
     assert entra.url == "http://entra.localhost"
 
 
-def test_without_uvicorn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_uvicorn_is_reported_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def importing(name: str, *rest: Any) -> Any:
@@ -147,13 +147,13 @@ def test_without_uvicorn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
         Emulator().start()
 
 
-def test_a_body_over_a_mebibyte_is_refused() -> None:
+def test_a_body_over_one_mebibyte_gets_413() -> None:
     with Emulator() as entra:
         response = httpx.post(f"{entra.url}/{CONTOSO}/oauth2/v2.0/token", content=b"x" * (1024 * 1024 + 1))
         assert response.status_code == 413
 
 
-def test_it_is_an_ordinary_asgi_app() -> None:
+def test_the_app_runs_under_other_asgi_servers() -> None:
     entra = Emulator()
     with TestClient(entra.app, base_url="http://localhost") as web:
         assert web.get(CONFIGURATION).json()["issuer"] == f"http://localhost/{CONTOSO}/v2.0"
@@ -170,7 +170,7 @@ def test_it_imports_nothing_of_the_guard() -> None:
                 assert not module.startswith("entra_guard") or module.startswith("entra_guard.emulator"), file
 
 
-def test_importing_it_loads_no_server() -> None:
+def test_importing_the_emulator_loads_no_server() -> None:
     code = "import sys, entra_guard.emulator; print([m for m in ('uvicorn', 'jinja2') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -12,14 +12,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import pytest
+from emulator_requests import published_keys, request_token, verified_claims
 
 from entra_guard.emulator import CONSUMERS, CONTOSO, FABRIKAM, GRAPH, Emulator, Scope
 
 if TYPE_CHECKING:
     import httpx
-    from emulator_office import Office
 
     from entra_guard.emulator import AppRegistration
+    from entra_guard.testing import Entra
 
 CALLBACK = "https://app.example/callback"
 PAGE = "https://page.example/"
@@ -28,39 +29,37 @@ CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest())
 
 
 @pytest.fixture
-def web_app(office: Office) -> AppRegistration:
-    return office.entra.register_app("Shop", identifier_uris=(), redirect_uris=[CALLBACK])
+def web_app(entra: Entra) -> AppRegistration:
+    return entra.register_app("Shop", identifier_uris=(), redirect_uris=[CALLBACK])
 
 
 @pytest.fixture
-def spa(office: Office) -> AppRegistration:
-    return office.entra.register_app("Page", identifier_uris=(), spa_redirect_uris=[PAGE])
+def spa(entra: Entra) -> AppRegistration:
+    return entra.register_app("Page", identifier_uris=(), spa_redirect_uris=[PAGE])
 
 
-def scope(office: Office, *more: str) -> str:
-    return " ".join([f"{office.api.app_id_uri}/access_as_user", *more])
+def scope(entra: Entra, *more: str) -> str:
+    return " ".join([f"{entra.api.app_id_uri}/access_as_user", *more])
 
 
-def authorize(
-    office: Office, app: AppRegistration, *, tenant: str = CONTOSO, **changes: Any
-) -> httpx.Response:
+def authorize(entra: Entra, app: AppRegistration, *, tenant: str = CONTOSO, **changes: Any) -> httpx.Response:
     usual = {
         "client_id": app.client_id,
         "response_type": "code",
-        "scope": scope(office, "openid"),
+        "scope": scope(entra, "openid"),
         "state": "s&1",
     }
     fields = {name: value for name, value in {**usual, **changes}.items() if value is not None}
-    return office.web.get(f"/{tenant}/oauth2/v2.0/authorize", params=fields)
+    return entra.http_client.get(f"/{tenant}/oauth2/v2.0/authorize", params=fields)
 
 
-def pick(office: Office, shown: httpx.Response, **choice: str) -> httpx.Response:
+def pick(entra: Entra, shown: httpx.Response, **choice: str) -> httpx.Response:
     """What a browser does when a button of the page is pressed."""
     assert shown.status_code == 200
     action = re.findall(r'<form method="post" action="([^"]+)"', shown.text)[0]
     hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', shown.text)
     fields = {html.unescape(name): html.unescape(value) for name, value in hidden}
-    return office.web.post(action, data={**fields, **choice})
+    return entra.http_client.post(action, data={**fields, **choice})
 
 
 def answer(response: httpx.Response) -> dict[str, str]:
@@ -70,13 +69,13 @@ def answer(response: httpx.Response) -> dict[str, str]:
 
 
 def redeem(
-    office: Office, app: AppRegistration, code: str, *, origin: str | None = None, **changes: Any
+    entra: Entra, app: AppRegistration, code: str, *, origin: str | None = None, **changes: Any
 ) -> httpx.Response:
     usual = {"grant_type": "authorization_code", "client_id": app.client_id, "code": code}
     uris = (*app.redirect_uris, *app.spa_redirect_uris, *app.public_redirect_uris)
     fields = {name: v for name, v in {**usual, "redirect_uri": uris[0], **changes}.items() if v is not None}
     headers = {"origin": origin} if origin else {}
-    return office.web.post(
+    return entra.http_client.post(
         f"/{changes.get('tenant', CONTOSO)}/oauth2/v2.0/token", data=fields, headers=headers
     )
 
@@ -85,25 +84,25 @@ def payload(token: str) -> dict[str, Any]:
     return jwt.decode(token, options={"verify_signature": False})
 
 
-def test_picking_an_account_leads_back_with_a_code_that_gets_tokens(
-    office: Office, web_app: AppRegistration
+def test_picking_an_account_redirects_with_a_code_that_gets_tokens(
+    entra: Entra, web_app: AppRegistration
 ) -> None:
-    secret = office.entra.add_secret(web_app)
-    shown = authorize(office, web_app, scope=scope(office, "openid", "profile", "offline_access"), nonce="n1")
-    alice = office.entra.find_user("alice")
+    secret = entra.add_secret(web_app)
+    shown = authorize(entra, web_app, scope=scope(entra, "openid", "profile", "offline_access"), nonce="n1")
+    alice = entra.find_user("alice")
     assert "Pick an account" in shown.text
     assert all(name in shown.text for name in ("Shop", "Alice Adams", "Bob Brown", "access_as_user"))
-    back = answer(pick(office, shown, user=alice.id))
+    back = answer(pick(entra, shown, user=alice.id))
     assert back["state"] == "s&1"
-    tokens = redeem(office, web_app, back["code"], client_secret=secret.value, client_info="1").json()
+    tokens = redeem(entra, web_app, back["code"], client_secret=secret.value, client_info="1").json()
     assert list(tokens) == [
         *("token_type", "scope", "expires_in", "ext_expires_in", "access_token", "refresh_token", "id_token"),
         "client_info",
     ]
-    assert tokens["scope"] == f"openid profile {scope(office)}"
-    claims = office.verified(tokens["access_token"])
+    assert tokens["scope"] == f"openid profile {scope(entra)}"
+    claims = verified_claims(entra, tokens["access_token"])
     assert (claims["scp"], claims["oid"], claims["azpacr"]) == ("access_as_user", alice.id, "1")
-    identity = office.verified(tokens["id_token"], web_app.client_id)
+    identity = verified_claims(entra, tokens["id_token"], web_app.client_id)
     assert (identity["nonce"], identity["oid"], identity["ver"]) == ("n1", alice.id, "2.0")
     assert json.loads(base64.urlsafe_b64decode(tokens["client_info"] + "==")) == {
         "uid": alice.id,
@@ -112,37 +111,37 @@ def test_picking_an_account_leads_back_with_a_code_that_gets_tokens(
 
 
 @pytest.mark.parametrize(("mode", "where"), [("query", "query"), ("fragment", "fragment")])
-def test_the_answer_is_carried_as_asked(
-    office: Office, web_app: AppRegistration, mode: str, where: str
+def test_the_response_mode_decides_how_fields_are_sent(
+    entra: Entra, web_app: AppRegistration, mode: str, where: str
 ) -> None:
-    back = authorize(office, web_app, response_mode=mode, prompt="none", login_hint="nobody")
+    back = authorize(entra, web_app, response_mode=mode, prompt="none", login_hint="nobody")
     parts = urlsplit(back.headers["location"])
     assert f"{parts.scheme}://{parts.netloc}{parts.path}" == CALLBACK
     assert "error=login_required" in getattr(parts, where)
 
 
-def test_the_answer_can_be_posted_by_a_page(office: Office, web_app: AppRegistration) -> None:
-    shown = authorize(office, web_app, response_mode="form_post")
-    back = pick(office, shown, user=office.entra.find_user("bob").id)
+def test_form_post_sends_the_fields_from_a_page(entra: Entra, web_app: AppRegistration) -> None:
+    shown = authorize(entra, web_app, response_mode="form_post")
+    back = pick(entra, shown, user=entra.find_user("bob").id)
     assert f'action="{CALLBACK}"' in back.text
     assert 'name="code"' in back.text
     assert 'value="s&amp;1"' in back.text
 
 
-def test_cancelling_is_told_to_the_client(office: Office, web_app: AppRegistration) -> None:
-    back = answer(pick(office, authorize(office, web_app), decision="cancel"))
+def test_cancelling_redirects_with_an_error(entra: Entra, web_app: AppRegistration) -> None:
+    back = answer(pick(entra, authorize(entra, web_app), decision="cancel"))
     assert (back["error"], back["state"]) == ("access_denied", "s&1")
     assert back["error_description"].startswith("AADSTS65004")
 
 
-def test_without_a_page_the_hinted_user_signs_in_if_consent_is_there(
-    office: Office, web_app: AppRegistration
+def test_prompt_none_signs_in_the_hinted_user_if_consent_exists(
+    entra: Entra, web_app: AppRegistration
 ) -> None:
     silent = {"prompt": "none", "login_hint": "alice"}
-    assert answer(authorize(office, web_app, **silent))["error"] == "consent_required"
-    office.entra.grant_delegated(web_app, office.api, "access_as_user")
-    assert "code" in answer(authorize(office, web_app, **silent))
-    assert answer(authorize(office, web_app, prompt="none"))["error"] == "login_required"
+    assert answer(authorize(entra, web_app, **silent))["error"] == "consent_required"
+    entra.grant_delegated(web_app, entra.api, "access_as_user")
+    assert "code" in answer(authorize(entra, web_app, **silent))
+    assert answer(authorize(entra, web_app, prompt="none"))["error"] == "login_required"
 
 
 @pytest.mark.parametrize(
@@ -156,10 +155,10 @@ def test_without_a_page_the_hinted_user_signs_in_if_consent_is_there(
         ({"tenant": "common"}, 50194),
     ],
 )
-def test_without_a_way_back_the_error_is_shown_and_never_redirected(
-    office: Office, web_app: AppRegistration, change: dict[str, Any], number: int
+def test_an_error_without_a_valid_redirect_uri_is_shown_on_a_page(
+    entra: Entra, web_app: AppRegistration, change: dict[str, Any], number: int
 ) -> None:
-    response = authorize(office, web_app, **change)
+    response = authorize(entra, web_app, **change)
     assert response.status_code == 400
     assert f"AADSTS{number}" in response.text
     assert "location" not in response.headers
@@ -175,10 +174,10 @@ def test_without_a_way_back_the_error_is_shown_and_never_redirected(
         ({"code_challenge": "x", "code_challenge_method": "S512"}, "invalid_grant"),
     ],
 )
-def test_other_mistakes_are_told_to_the_client(
-    office: Office, web_app: AppRegistration, change: dict[str, Any], error: str
+def test_other_errors_are_redirected_to_the_client(
+    entra: Entra, web_app: AppRegistration, change: dict[str, Any], error: str
 ) -> None:
-    assert answer(authorize(office, web_app, **change))["error"] == error
+    assert answer(authorize(entra, web_app, **change))["error"] == error
 
 
 @pytest.mark.parametrize(
@@ -189,34 +188,33 @@ def test_other_mistakes_are_told_to_the_client(
         ("{0}/admin", "consent_required"),
     ],
 )
-def test_what_a_user_may_not_consent_to_is_told_to_the_client(
-    office: Office, web_app: AppRegistration, asked: str, error: str
+def test_missing_admin_consent_is_redirected_to_the_client(
+    entra: Entra, web_app: AppRegistration, asked: str, error: str
 ) -> None:
-    office.entra.update_app(office.api, scopes=(Scope("1", "admin", "Admin"),))
-    shown = authorize(office, web_app, scope=asked.format(office.api.app_id_uri))
-    assert answer(pick(office, shown, user=office.entra.find_user("alice").id))["error"] == error
+    entra.update_app(entra.api, scopes=(Scope("1", "admin", "Admin"),))
+    shown = authorize(entra, web_app, scope=asked.format(entra.api.app_id_uri))
+    assert answer(pick(entra, shown, user=entra.find_user("alice").id))["error"] == error
 
 
-def test_a_choice_that_was_not_offered_is_refused(office: Office, web_app: AppRegistration) -> None:
-    abroad = office.entra.find_user("carol", FABRIKAM)
-    back = answer(pick(office, authorize(office, web_app), user=abroad.id))
+def test_an_account_that_was_not_offered_is_refused(entra: Entra, web_app: AppRegistration) -> None:
+    abroad = entra.find_user("carol", FABRIKAM)
+    back = answer(pick(entra, authorize(entra, web_app), user=abroad.id))
     assert back["error"] == "login_required"
 
 
-def test_an_app_that_requires_assignment_lets_in_the_assigned_only(office: Office) -> None:
-    entra = office.entra
+def test_an_app_that_requires_assignment_refuses_unassigned_users(entra: Entra) -> None:
     closed = entra.register_app(
         "Closed", app_roles=["Enter"], redirect_uris=[CALLBACK], assignment_required=True
     )
     entra.assign("alice", closed, "Enter")
     for name, expected in (("alice", "code"), ("bob", "error")):
-        shown = authorize(office, closed, scope="openid")
-        assert expected in answer(pick(office, shown, user=entra.find_user(name).id))
+        shown = authorize(entra, closed, scope="openid")
+        assert expected in answer(pick(entra, shown, user=entra.find_user(name).id))
 
 
-def test_the_page_is_safe_and_readable_by_machines(office: Office) -> None:
-    app = office.entra.register_app("<script>alert(1)</script>", redirect_uris=[CALLBACK])
-    shown = authorize(office, app, state='"><script>alert(2)</script>')
+def test_the_page_has_a_strict_policy_and_valid_markup(entra: Entra) -> None:
+    app = entra.register_app("<script>alert(1)</script>", redirect_uris=[CALLBACK])
+    shown = authorize(entra, app, state='"><script>alert(2)</script>')
     assert "<script>" not in shown.text
     assert 'lang="en"' in shown.text
     policy = shown.headers["content-security-policy"]
@@ -224,10 +222,10 @@ def test_the_page_is_safe_and_readable_by_machines(office: Office) -> None:
     assert "frame-ancestors 'none'" in policy
 
 
-def test_accounts_offered_depend_on_the_apps_audience(office: Office) -> None:
+def test_the_offered_accounts_depend_on_the_sign_in_audience(entra: Entra) -> None:
     def offered(accounts: Any, tenant: str) -> set[str]:
-        app = office.entra.register_app("App", accounts=accounts, redirect_uris=[CALLBACK])
-        shown = authorize(office, app, tenant=tenant, scope="openid").text
+        app = entra.register_app("App", accounts=accounts, redirect_uris=[CALLBACK])
+        shown = authorize(entra, app, tenant=tenant, scope="openid").text
         return {name for name in ("Alice", "Dave") if name in shown}
 
     everyone = "AzureADandPersonalMicrosoftAccount"
@@ -239,67 +237,65 @@ def test_accounts_offered_depend_on_the_apps_audience(office: Office) -> None:
     assert offered("AzureADMyOrg", CONTOSO) == {"Alice"}
 
 
-def test_a_personal_account_gets_its_tokens_from_its_own_tenant(office: Office) -> None:
-    app = office.entra.register_app(
+def test_a_personal_account_gets_its_tokens_from_its_own_tenant(entra: Entra) -> None:
+    app = entra.register_app(
         "Shop", accounts="AzureADandPersonalMicrosoftAccount", scopes=["use"], public_redirect_uris=[CALLBACK]
     )
-    shown = authorize(office, app, tenant="common", scope=f"openid {app.app_id_uri}/use")
-    dave = office.entra.find_user("dave", CONSUMERS)
-    code = answer(pick(office, shown, user=dave.id))["code"]
-    tokens = redeem(office, app, code, tenant="common").json()
-    key = office.published()[jwt.get_unverified_header(tokens["access_token"])["kid"]]
+    shown = authorize(entra, app, tenant="common", scope=f"openid {app.app_id_uri}/use")
+    dave = entra.find_user("dave", CONSUMERS)
+    code = answer(pick(entra, shown, user=dave.id))["code"]
+    tokens = redeem(entra, app, code, tenant="common").json()
+    key = published_keys(entra)[jwt.get_unverified_header(tokens["access_token"])["kid"]]
     claims = jwt.decode(tokens["access_token"], key, audience=app.client_id, algorithms=["RS256"])
-    assert claims["iss"] == f"{office.entra.url}/{CONSUMERS}/v2.0"
+    assert claims["iss"] == f"{entra.url}/{CONSUMERS}/v2.0"
     assert (
         jwt.decode(tokens["id_token"], key, audience=app.client_id, algorithms=["RS256"])["tid"] == CONSUMERS
     )
 
 
-def test_a_page_redeems_its_code_with_proof_from_its_own_origin(office: Office, spa: AppRegistration) -> None:
+def test_a_page_redeems_its_code_with_pkce_from_its_own_origin(entra: Entra, spa: AppRegistration) -> None:
     def code(challenge: str = CHALLENGE, method: str = "S256") -> str:
-        return office.entra.sign_in(
-            spa, scope=scope(office), code_challenge=challenge, code_challenge_method=method
-        )
+        return entra.sign_in(spa, scope=scope(entra), code_challenge=challenge, code_challenge_method=method)
 
     origin, proof = "https://page.example", {"code_verifier": VERIFIER}
-    good = redeem(office, spa, code(), origin=origin, **proof)
+    good = redeem(entra, spa, code(), origin=origin, **proof)
     assert good.status_code == 200
     assert good.headers["access-control-allow-origin"] == origin
     assert payload(good.json()["access_token"])["azpacr"] == "0"
-    assert (
-        redeem(office, spa, code("plain", "plain"), origin=origin, code_verifier="plain").status_code == 200
-    )
-    assert redeem(office, spa, code(), **proof).json()["error_codes"] == [9002327]
-    assert redeem(office, spa, code(), origin=origin).json()["error_codes"] == [501481]
-    assert redeem(office, spa, code(), origin=origin, code_verifier="no").json()["error_codes"] == [501481]
-    assert redeem(office, spa, code(""), origin=origin).json()["error_codes"] == [9002325]
-    secret = redeem(office, spa, code(), origin=origin, client_secret="x", **proof)
+    assert redeem(entra, spa, code("plain", "plain"), origin=origin, code_verifier="plain").status_code == 200
+    assert redeem(entra, spa, code(), **proof).json()["error_codes"] == [9002327]
+    assert redeem(entra, spa, code(), origin=origin).json()["error_codes"] == [501481]
+    assert redeem(entra, spa, code(), origin=origin, code_verifier="no").json()["error_codes"] == [501481]
+    assert redeem(entra, spa, code(""), origin=origin).json()["error_codes"] == [9002325]
+    secret = redeem(entra, spa, code(), origin=origin, client_secret="x", **proof)
     assert secret.json()["error_codes"] == [700025]
     assert secret.headers["access-control-allow-origin"] == origin
 
 
-def test_only_an_apps_own_pages_may_read_the_token_endpoint(office: Office, spa: AppRegistration) -> None:
+def test_only_registered_pages_may_read_the_token_endpoint(entra: Entra, spa: AppRegistration) -> None:
     def preflight(origin: str) -> httpx.Response:
         headers = {"origin": origin, "access-control-request-method": "POST"}
         asked = {**headers, "access-control-request-headers": "x-requested-with"}
-        return office.web.request("OPTIONS", f"/{CONTOSO}/oauth2/v2.0/token", headers=asked)
+        return entra.http_client.request("OPTIONS", f"/{CONTOSO}/oauth2/v2.0/token", headers=asked)
 
     allowed = preflight("https://page.example")
     assert (allowed.status_code, allowed.headers["access-control-allow-headers"]) == (204, "x-requested-with")
     assert preflight("https://attacker.example").status_code == 403
-    foreign = office.web.post(f"/{CONTOSO}/oauth2/v2.0/token", headers={"origin": "https://attacker.example"})
+    foreign = entra.http_client.post(
+        f"/{CONTOSO}/oauth2/v2.0/token", headers={"origin": "https://attacker.example"}
+    )
     assert "access-control-allow-origin" not in foreign.headers
-    document = office.web.get("/common/discovery/v2.0/keys", headers={"origin": "https://any.example"})
+    document = entra.http_client.get("/common/discovery/v2.0/keys", headers={"origin": "https://any.example"})
     assert document.headers["access-control-allow-origin"] == "*"
 
 
-def test_a_server_redeems_its_code_with_its_secret_and_not_from_a_browser(
-    office: Office, web_app: AppRegistration
+def test_a_server_redeems_its_code_with_its_secret_but_not_from_a_browser(
+    entra: Entra, web_app: AppRegistration
 ) -> None:
-    secret = office.entra.add_secret(web_app)
+    secret = entra.add_secret(web_app)
 
     def refused(**changes: Any) -> Any:
-        return redeem(office, web_app, office.entra.sign_in(web_app, scope=scope(office)), **changes).json()[
+        return redeem(entra, web_app, entra.sign_in(web_app, scope=scope(entra)), **changes).json()[
             "error_codes"
         ]
 
@@ -307,132 +303,128 @@ def test_a_server_redeems_its_code_with_its_secret_and_not_from_a_browser(
     assert refused(client_secret="wrong") == [7000215]
     assert refused(client_secret=secret.value, origin="https://app.example") == [9002326]
     assert refused(client_secret=secret.value, redirect_uri="https://app.example/other") == [500112]
-    assert redeem(office, web_app, "x", client_secret=secret.value).json()["error_codes"] == [70000]
-    other = {"client_id": office.daemon.client_id, "client_secret": office.secret.value}
+    assert redeem(entra, web_app, "x", client_secret=secret.value).json()["error_codes"] == [70000]
+    other = {"client_id": entra.caller.client_id, "client_secret": entra.secret.value}
     assert refused(**other) == [70000]
 
 
-def test_a_code_is_good_once_and_for_ten_minutes(office: Office, web_app: AppRegistration) -> None:
-    secret = office.entra.add_secret(web_app).value
-    code = office.entra.sign_in(web_app, scope=scope(office))
-    assert redeem(office, web_app, code, client_secret=secret).status_code == 200
-    assert redeem(office, web_app, code, client_secret=secret).json()["error_codes"] == [54005]
-    late = office.entra.sign_in(web_app, scope=scope(office))
-    office.entra.advance(601)
-    assert redeem(office, web_app, late, client_secret=secret).json()["error_codes"] == [70008]
+def test_a_code_is_valid_once_and_for_ten_minutes(entra: Entra, web_app: AppRegistration) -> None:
+    secret = entra.add_secret(web_app).value
+    code = entra.sign_in(web_app, scope=scope(entra))
+    assert redeem(entra, web_app, code, client_secret=secret).status_code == 200
+    assert redeem(entra, web_app, code, client_secret=secret).json()["error_codes"] == [54005]
+    late = entra.sign_in(web_app, scope=scope(entra))
+    entra.advance(601)
+    assert redeem(entra, web_app, late, client_secret=secret).json()["error_codes"] == [70008]
 
 
-def test_an_app_on_a_device_may_listen_on_any_port_of_localhost(office: Office) -> None:
-    app = office.entra.register_app("Desktop", identifier_uris=(), public_redirect_uris=["http://localhost"])
+def test_a_public_client_may_use_any_port_of_localhost(entra: Entra) -> None:
+    app = entra.register_app("Desktop", identifier_uris=(), public_redirect_uris=["http://localhost"])
     for uri in ("http://localhost:53124", "http://localhost:80/"):
-        code = office.entra.sign_in(app, scope=scope(office), redirect_uri=uri)
-        assert redeem(office, app, code, redirect_uri=uri).status_code == 200
-    assert authorize(office, app, redirect_uri="http://localhost:1/other").status_code == 400
-    assert authorize(office, app, redirect_uri="http://127.0.0.1:1/").status_code == 400
+        code = entra.sign_in(app, scope=scope(entra), redirect_uri=uri)
+        assert redeem(entra, app, code, redirect_uri=uri).status_code == 200
+    assert authorize(entra, app, redirect_uri="http://localhost:1/other").status_code == 400
+    assert authorize(entra, app, redirect_uri="http://127.0.0.1:1/").status_code == 400
 
 
 def refresh(
-    office: Office, app: AppRegistration, token: str, *, origin: str | None = None, **more: Any
+    entra: Entra, app: AppRegistration, token: str, *, origin: str | None = None, **more: Any
 ) -> httpx.Response:
     form = {"grant_type": "refresh_token", "client_id": app.client_id, "refresh_token": token, **more}
-    return office.web.post(
+    return entra.http_client.post(
         f"/{CONTOSO}/oauth2/v2.0/token", data=form, headers={"origin": origin} if origin else {}
     )
 
 
 @pytest.fixture
-def desktop(office: Office) -> tuple[AppRegistration, str]:
+def desktop(entra: Entra) -> tuple[AppRegistration, str]:
     """An app without a secret, and a refresh token of alice's."""
-    app = office.entra.register_app("Desktop", identifier_uris=(), public_redirect_uris=["http://localhost"])
-    code = office.entra.sign_in(app, scope=scope(office, "offline_access"))
-    return app, redeem(office, app, code).json()["refresh_token"]
+    app = entra.register_app("Desktop", identifier_uris=(), public_redirect_uris=["http://localhost"])
+    code = entra.sign_in(app, scope=scope(entra, "offline_access"))
+    return app, redeem(entra, app, code).json()["refresh_token"]
 
 
-def test_a_refresh_token_gets_new_tokens_and_a_new_refresh_token(office: Office, desktop: Any) -> None:
+def test_a_refresh_token_gets_new_tokens_and_a_new_refresh_token(entra: Entra, desktop: Any) -> None:
     app, token = desktop
-    first = refresh(office, app, token).json()
+    first = refresh(entra, app, token).json()
     assert first["refresh_token"] != token
     assert payload(first["access_token"])["scp"] == "access_as_user"
-    assert refresh(office, app, token).status_code == 200
-    office.entra.grant_delegated(app, GRAPH, "User.Read")
-    other = refresh(office, app, token, scope="https://graph.microsoft.com/User.Read").json()
+    assert refresh(entra, app, token).status_code == 200
+    entra.grant_delegated(app, GRAPH, "User.Read")
+    other = refresh(entra, app, token, scope="https://graph.microsoft.com/User.Read").json()
     assert (payload(other["access_token"])["scp"], other["scope"]) == (
         "User.Read",
         "https://graph.microsoft.com/User.Read",
     )
 
 
-def test_a_refresh_token_is_good_for_ninety_days_one_client_and_until_revoked(
-    office: Office, desktop: Any
+def test_a_refresh_token_is_valid_for_ninety_days_for_one_client_until_revoked(
+    entra: Entra, desktop: Any
 ) -> None:
     app, token = desktop
-    assert refresh(office, app, "nonsense").json()["error_codes"] == [9002313]
-    assert refresh(office, office.daemon, token).json()["error_codes"] == [70000]
-    assert refresh(office, app, token, scope=f"{office.api.app_id_uri}/nothing").json()["error_codes"] == [
+    assert refresh(entra, app, "nonsense").json()["error_codes"] == [9002313]
+    assert refresh(entra, entra.caller, token).json()["error_codes"] == [70000]
+    assert refresh(entra, app, token, scope=f"{entra.api.app_id_uri}/nothing").json()["error_codes"] == [
         650053
     ]
-    office.entra.revoke(office.entra.find_user("alice"))
-    assert refresh(office, app, token).json()["error_codes"] == [50173]
-    code = office.entra.sign_in(app, scope=scope(office, "offline_access"))
-    fresh = redeem(office, app, code).json()["refresh_token"]
-    assert refresh(office, app, fresh).status_code == 200
-    office.entra.advance(91 * 24 * 3600)
-    assert refresh(office, app, fresh).json()["error_codes"] == [700082]
+    entra.revoke(entra.find_user("alice"))
+    assert refresh(entra, app, token).json()["error_codes"] == [50173]
+    code = entra.sign_in(app, scope=scope(entra, "offline_access"))
+    fresh = redeem(entra, app, code).json()["refresh_token"]
+    assert refresh(entra, app, fresh).status_code == 200
+    entra.advance(91 * 24 * 3600)
+    assert refresh(entra, app, fresh).json()["error_codes"] == [700082]
 
 
-def test_a_pages_refresh_token_lives_a_day_however_often_it_is_used(
-    office: Office, spa: AppRegistration
-) -> None:
-    code = office.entra.sign_in(spa, scope=scope(office, "offline_access"), code_challenge=CHALLENGE)
+def test_a_pages_refresh_token_is_valid_for_one_day_in_total(entra: Entra, spa: AppRegistration) -> None:
+    code = entra.sign_in(spa, scope=scope(entra, "offline_access"), code_challenge=CHALLENGE)
     origin = "https://page.example"
-    token = redeem(office, spa, code, origin=origin, code_verifier=VERIFIER).json()["refresh_token"]
-    office.entra.advance(23 * 3600)
-    assert refresh(office, spa, token).json()["error_codes"] == [9002327]
-    token = refresh(office, spa, token, origin=origin).json()["refresh_token"]
-    office.entra.advance(2 * 3600)
-    assert refresh(office, spa, token, origin=origin).json()["error_codes"] == [700082]
+    token = redeem(entra, spa, code, origin=origin, code_verifier=VERIFIER).json()["refresh_token"]
+    entra.advance(23 * 3600)
+    assert refresh(entra, spa, token).json()["error_codes"] == [9002327]
+    token = refresh(entra, spa, token, origin=origin).json()["refresh_token"]
+    entra.advance(2 * 3600)
+    assert refresh(entra, spa, token, origin=origin).json()["error_codes"] == [700082]
 
 
-def test_nobodys_code_or_refresh_token_is_in_the_state(office: Office, desktop: Any) -> None:
-    code = office.entra.sign_in(desktop[0], scope=scope(office))
-    assert code not in repr(office.entra.store.state)
-    assert desktop[1] not in repr(office.entra.store.state)
+def test_no_code_or_refresh_token_is_in_the_state(entra: Entra, desktop: Any) -> None:
+    code = entra.sign_in(desktop[0], scope=scope(entra))
+    assert code not in repr(entra.store.state)
+    assert desktop[1] not in repr(entra.store.state)
 
 
-def test_a_disabled_user_gets_nothing(office: Office, desktop: Any) -> None:
+def test_a_disabled_user_gets_nothing(entra: Entra, desktop: Any) -> None:
     from dataclasses import replace
 
-    office.entra.store.upsert(users=replace(office.entra.find_user("alice"), enabled=False))
-    assert refresh(office, *desktop).json()["error_codes"] == [50057]
+    entra.store.upsert(users=replace(entra.find_user("alice"), enabled=False))
+    assert refresh(entra, *desktop).json()["error_codes"] == [50057]
 
 
-def on_behalf_of(office: Office, token: str, **changes: Any) -> httpx.Response:
+def on_behalf_of(entra: Entra, token: str, **changes: Any) -> httpx.Response:
     usual = {
         "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "requested_token_use": "on_behalf_of",
-        "client_id": office.daemon.client_id,
-        "client_secret": office.secret.value,
+        "client_id": entra.caller.client_id,
+        "client_secret": entra.secret.value,
         "assertion": token,
-        "scope": scope(office),
+        "scope": scope(entra),
     }
     fields = {name: value for name, value in {**usual, **changes}.items() if value is not None}
-    return office.web.post(f"/{CONTOSO}/oauth2/v2.0/token", data=fields)
+    return entra.http_client.post(f"/{CONTOSO}/oauth2/v2.0/token", data=fields)
 
 
-def test_an_api_exchanges_its_callers_token_for_one_of_another_api(office: Office) -> None:
-    office.entra.grant_delegated(office.daemon, office.api, "access_as_user")
-    called_with = office.entra.issue_token(
-        office.api, audience=office.daemon.client_id, scopes=["use"], user="bob"
-    )
-    answer_ = on_behalf_of(office, called_with, scope=scope(office, "offline_access")).json()
-    claims = office.verified(answer_["access_token"])
+def test_an_api_exchanges_its_callers_token_for_another_api(entra: Entra) -> None:
+    entra.grant_delegated(entra.caller, entra.api, "access_as_user")
+    called_with = entra.issue_token(entra.api, audience=entra.caller.client_id, scopes=["use"], user="bob")
+    answer_ = on_behalf_of(entra, called_with, scope=scope(entra, "offline_access")).json()
+    claims = verified_claims(entra, answer_["access_token"])
     assert (claims["name"], claims["scp"], claims["azp"]) == (
         "Bob Brown",
         "access_as_user",
-        office.daemon.client_id,
+        entra.caller.client_id,
     )
     assert "refresh_token" in answer_
-    everything = on_behalf_of(office, called_with, scope=office.api.default_scope).json()
+    everything = on_behalf_of(entra, called_with, scope=entra.api.default_scope).json()
     assert payload(everything["access_token"])["scp"] == "access_as_user"
 
 
@@ -451,93 +443,93 @@ def test_an_api_exchanges_its_callers_token_for_one_of_another_api(office: Offic
     ],
 )
 def test_an_exchange_entra_would_refuse_is_refused(
-    office: Office, token: dict[str, Any], change: dict[str, Any], number: int
+    entra: Entra, token: dict[str, Any], change: dict[str, Any], number: int
 ) -> None:
-    options = {"audience": office.daemon.client_id, "scopes": ["use"], **token}
-    response = on_behalf_of(office, office.entra.issue_token(office.api, **options), **change)
+    options = {"audience": entra.caller.client_id, "scopes": ["use"], **token}
+    response = on_behalf_of(entra, entra.issue_token(entra.api, **options), **change)
     assert response.json()["error_codes"] == [number]
 
 
-def begin(office: Office, app: AppRegistration) -> dict[str, Any]:
-    form = {"client_id": app.client_id, "scope": scope(office)}
-    return office.web.post(f"/{CONTOSO}/oauth2/v2.0/devicecode", data=form).json()
+def begin(entra: Entra, app: AppRegistration) -> dict[str, Any]:
+    form = {"client_id": app.client_id, "scope": scope(entra)}
+    return entra.http_client.post(f"/{CONTOSO}/oauth2/v2.0/devicecode", data=form).json()
 
 
-def poll(office: Office, app: AppRegistration, code: str) -> dict[str, Any]:
+def poll(entra: Entra, app: AppRegistration, code: str) -> dict[str, Any]:
     form = {
         "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
         "client_id": app.client_id,
         "device_code": code,
     }
-    return office.web.post(f"/{CONTOSO}/oauth2/v2.0/token", data=form).json()
+    return entra.http_client.post(f"/{CONTOSO}/oauth2/v2.0/token", data=form).json()
 
 
-def test_a_device_waits_until_somebody_approves_it(office: Office) -> None:
-    app = office.entra.register_app("Television", public_client=True, identifier_uris=())
-    flow = begin(office, app)
+def test_a_device_waits_until_a_user_approves_it(entra: Entra) -> None:
+    app = entra.register_app("Television", public_client=True, identifier_uris=())
+    flow = begin(entra, app)
     assert list(flow) == ["user_code", "device_code", "verification_uri", "expires_in", "interval", "message"]
-    assert poll(office, app, flow["device_code"])["error"] == "authorization_pending"
-    asked = office.web.get("/devicelogin").text
+    assert poll(entra, app, flow["device_code"])["error"] == "authorization_pending"
+    asked = entra.http_client.get("/devicelogin").text
     assert "The code your device shows" in asked
-    assert "No device shows that code" in office.web.post("/devicelogin", data={"user_code": "XXXX"}).text
-    shown = office.web.post("/devicelogin", data={"user_code": flow["user_code"].lower()})
+    assert (
+        "No device shows that code" in entra.http_client.post("/devicelogin", data={"user_code": "XXXX"}).text
+    )
+    shown = entra.http_client.post("/devicelogin", data={"user_code": flow["user_code"].lower()})
     assert "Television" in shown.text
-    done = pick(office, shown, user=office.entra.find_user("bob").id)
+    done = pick(entra, shown, user=entra.find_user("bob").id)
     assert "You have signed in on your device" in done.text
-    assert payload(poll(office, app, flow["device_code"])["access_token"])["name"] == "Bob Brown"
+    assert payload(poll(entra, app, flow["device_code"])["access_token"])["name"] == "Bob Brown"
 
 
-def test_a_device_can_be_approved_from_python_declined_or_come_too_late(office: Office) -> None:
-    app = office.entra.register_app("Television", public_client=True, identifier_uris=())
-    approved, declined, late = (begin(office, app) for _ in range(3))
-    office.entra.approve_device(approved["user_code"], "bob")
-    assert "access_token" in poll(office, app, approved["device_code"])
-    office.web.post("/devicelogin", data={"user_code": declined["user_code"], "decision": "cancel"})
-    assert poll(office, app, declined["device_code"])["error"] == "authorization_declined"
-    office.entra.advance(901)
-    assert poll(office, app, late["device_code"])["error"] == "expired_token"
-    assert poll(office, app, "nonsense")["error"] == "bad_verification_code"
+def test_a_device_can_be_approved_from_python_declined_or_expire(entra: Entra) -> None:
+    app = entra.register_app("Television", public_client=True, identifier_uris=())
+    approved, declined, late = (begin(entra, app) for _ in range(3))
+    entra.approve_device(approved["user_code"], "bob")
+    assert "access_token" in poll(entra, app, approved["device_code"])
+    entra.http_client.post("/devicelogin", data={"user_code": declined["user_code"], "decision": "cancel"})
+    assert poll(entra, app, declined["device_code"])["error"] == "authorization_declined"
+    entra.advance(901)
+    assert poll(entra, app, late["device_code"])["error"] == "expired_token"
+    assert poll(entra, app, "nonsense")["error"] == "bad_verification_code"
     with pytest.raises(LookupError, match="No device"):
-        office.entra.approve_device("XXXX")
+        entra.approve_device("XXXX")
 
 
 @pytest.mark.parametrize(("path", "version"), [("adminconsent", 1), ("v2.0/adminconsent", 2)])
-def test_an_administrator_grants_what_an_app_is_registered_to_need(
-    office: Office, path: str, version: int
-) -> None:
-    app = office.entra.register_app(
-        "Robot", redirect_uris=[CALLBACK], permissions={office.api: ["Orders.Write", "access_as_user"]}
+def test_admin_consent_grants_the_registered_permissions(entra: Entra, path: str, version: int) -> None:
+    app = entra.register_app(
+        "Robot", redirect_uris=[CALLBACK], permissions={entra.api: ["Orders.Write", "access_as_user"]}
     )
-    secret = office.entra.add_secret(app)
+    secret = entra.add_secret(app)
     query = {
         "client_id": app.client_id,
         "redirect_uri": CALLBACK,
         "state": "9",
-        "scope": office.api.default_scope,
+        "scope": entra.api.default_scope,
     }
-    shown = office.web.get(f"/{CONTOSO}/{path}", params=query)
+    shown = entra.http_client.get(f"/{CONTOSO}/{path}", params=query)
     assert "Orders.Write" in shown.text
-    refused = answer(pick(office, shown, decision="cancel"))
+    refused = answer(pick(entra, shown, decision="cancel"))
     assert refused["error"] == {1: "permission_denied", 2: "consent_required"}[version]
-    granted = answer(pick(office, shown, decision="accept"))
+    granted = answer(pick(entra, shown, decision="accept"))
     assert (granted["admin_consent"], granted["tenant"], granted["state"]) == ("True", CONTOSO, "9")
     assert ("scope" in granted) == (version == 2)
-    token = office.ask(client_id=app.client_id, client_secret=secret.value).json()["access_token"]
-    assert office.verified(token)["roles"] == ["Orders.Write"]
-    silent = authorize(office, app, prompt="none", login_hint="bob")
+    token = request_token(entra, client_id=app.client_id, client_secret=secret.value).json()["access_token"]
+    assert verified_claims(entra, token)["roles"] == ["Orders.Write"]
+    silent = authorize(entra, app, prompt="none", login_hint="bob")
     assert "code" in answer(silent)
 
 
-def test_consent_can_be_automatic_name_scopes_and_bring_an_app_into_another_tenant(office: Office) -> None:
-    suite = office.entra.register_app("Suite", accounts="AzureADMultipleOrgs", redirect_uris=[CALLBACK])
+def test_admin_consent_can_be_automatic_name_scopes_and_add_the_app_to_a_tenant(entra: Entra) -> None:
+    suite = entra.register_app("Suite", accounts="AzureADMultipleOrgs", redirect_uris=[CALLBACK])
     query = {"client_id": suite.client_id, "redirect_uri": CALLBACK, "auto": "1"}
     graph = {"scope": "https://graph.microsoft.com/User.Read"}
     assert (
-        answer(office.web.get(f"/{FABRIKAM}/v2.0/adminconsent", params={**query, **graph}))["tenant"]
+        answer(entra.http_client.get(f"/{FABRIKAM}/v2.0/adminconsent", params={**query, **graph}))["tenant"]
         == FABRIKAM
     )
-    assert office.entra.directory.principal_of(suite.client_id, FABRIKAM)
-    assert [grant.scopes for grant in office.entra.directory.grants.values()] == [("User.Read",)]
+    assert entra.directory.principal_of(suite.client_id, FABRIKAM)
+    assert [grant.scopes for grant in entra.directory.grants.values()] == [("User.Read",)]
 
 
 @pytest.mark.parametrize(
@@ -549,19 +541,19 @@ def test_consent_can_be_automatic_name_scopes_and_bring_an_app_into_another_tena
         ({"tenant": FABRIKAM, "auto": "1"}, 700016),
     ],
 )
-def test_consent_that_cannot_be_given_is_explained_on_a_page(
-    office: Office, web_app: AppRegistration, query: dict[str, str], number: int
+def test_consent_that_is_impossible_is_explained_on_a_page(
+    entra: Entra, web_app: AppRegistration, query: dict[str, str], number: int
 ) -> None:
     tenant = query.pop("tenant", CONTOSO)
     asked = {"client_id": web_app.client_id, "redirect_uri": CALLBACK, **query}
-    response = office.web.get(f"/{tenant}/v2.0/adminconsent", params=asked)
+    response = entra.http_client.get(f"/{tenant}/v2.0/adminconsent", params=asked)
     assert response.status_code == 400
     assert f"AADSTS{number}" in response.text
 
 
-def test_signing_out_leads_back_to_a_known_client_only(office: Office, web_app: AppRegistration) -> None:
+def test_signing_out_redirects_only_to_registered_uris(entra: Entra, web_app: AppRegistration) -> None:
     def leave(**query: str) -> httpx.Response:
-        return office.web.get(f"/{CONTOSO}/oauth2/v2.0/logout", params=query)
+        return entra.http_client.get(f"/{CONTOSO}/oauth2/v2.0/logout", params=query)
 
     assert leave(post_logout_redirect_uri=CALLBACK).headers["location"] == CALLBACK
     assert leave(post_logout_redirect_uri=CALLBACK, state="7").headers["location"] == f"{CALLBACK}?state=7"
@@ -569,18 +561,18 @@ def test_signing_out_leads_back_to_a_known_client_only(office: Office, web_app: 
     assert "You signed out" in leave().text
 
 
-def test_the_front_page_lists_the_directory_and_no_secret(office: Office) -> None:
-    office.entra.new_certificate(office.daemon, description="nightly")
-    shown = office.web.get("/").text
+def test_the_front_page_lists_the_directory_without_secrets(entra: Entra) -> None:
+    entra.new_certificate(entra.caller, description="nightly")
+    shown = entra.http_client.get("/").text
     for text in ("Contoso", "Fabrikam", "Orders.Read", "Alice Adams", "certificate nightly", "wrong-aud"):
         assert text in shown
-    assert office.daemon.client_id in shown
-    assert office.secret.value not in shown
+    assert entra.caller.client_id in shown
+    assert entra.secret.value not in shown
 
 
-def test_the_front_page_says_what_apps_and_people_may_and_where_sign_in_comes_back_to(office: Office) -> None:
-    samples = office.entra.add_samples()
-    shown = re.sub("<[^>]*>", "", office.web.get("/").text)
+def test_the_front_page_lists_permissions_and_redirect_uris(entra: Entra) -> None:
+    samples = entra.add_samples()
+    shown = re.sub("<[^>]*>", "", entra.http_client.get("/").text)
     daemon = shown.partition("Tasks daemon")[2].partition("Tasks page")[0]
     assert "Tasks.Read.All of Tasks API" in daemon
     assert "Tasks.ReadWrite.All" not in daemon
@@ -591,49 +583,54 @@ def test_the_front_page_says_what_apps_and_people_may_and_where_sign_in_comes_ba
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_a_swagger_page_may_be_called_by_either_name_of_this_machine(entra: Emulator, host: str) -> None:
+def test_a_swagger_page_may_use_either_name_of_this_machine(entra: Emulator, host: str) -> None:
     assert f"http://{host}:8000/docs/oauth2-redirect" in entra.add_samples().page.spa_redirect_uris
 
 
-def test_an_error_uri_leads_to_its_explanation(office: Office) -> None:
-    uri = office.ask(client_secret="wrong").json()["error_uri"]
-    assert "AADSTS7000215" in office.web.get(uri).text
+def test_an_error_uri_links_to_its_explanation(entra: Entra) -> None:
+    uri = request_token(entra, client_secret="wrong").json()["error_uri"]
+    assert "AADSTS7000215" in entra.http_client.get(uri).text
     for code in ("", "x", "9" * 5000, "1"):
-        assert "AADSTS700016" in office.web.get("/error", params={"code": code}).text
+        assert "AADSTS700016" in entra.http_client.get("/error", params={"code": code}).text
 
 
-def test_pages_without_jinja_say_what_to_install(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_jinja_is_reported_with_the_install_command(
+    entra: Entra, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from entra_guard.emulator._http import html
 
     def missing() -> Any:
         raise ImportError
 
     monkeypatch.setattr(html, "_environment", missing)
-    response = office.web.get("/")
+    response = entra.http_client.get("/")
     assert response.status_code == 501
     assert 'pip install "entra-guard[emulator]"' in response.text
 
 
-def test_the_v1_endpoints_sign_in_for_a_resource(entra: Emulator, office: Office) -> None:
+def test_the_v1_endpoints_sign_in_for_a_resource(entra: Entra) -> None:
     app = entra.register_app("Old", identifier_uris=(), redirect_uris=[CALLBACK])
     secret = entra.add_secret(app)
-    query = {"client_id": app.client_id, "response_type": "code", "resource": office.api.app_id_uri}
-    shown = office.web.get(f"/{CONTOSO}/oauth2/authorize", params=query)
-    code = answer(pick(office, shown, user=entra.find_user("alice").id))["code"]
+    query = {"client_id": app.client_id, "response_type": "code", "resource": entra.api.app_id_uri}
+    shown = entra.http_client.get(f"/{CONTOSO}/oauth2/authorize", params=query)
+    code = answer(pick(entra, shown, user=entra.find_user("alice").id))["code"]
     form = {"grant_type": "authorization_code", "client_id": app.client_id, "client_secret": secret.value}
-    tokens = office.web.post(
+    tokens = entra.http_client.post(
         f"/{CONTOSO}/oauth2/token", data={**form, "code": code, "redirect_uri": CALLBACK}
     ).json()
-    assert (tokens["resource"], tokens["token_type"]) == (office.api.app_id_uri, "Bearer")
+    assert (tokens["resource"], tokens["token_type"]) == (entra.api.app_id_uri, "Bearer")
     assert payload(tokens["access_token"])["scp"] == "access_as_user"
     assert payload(tokens["id_token"])["ver"] == "1.0"
 
 
-def test_the_samples_are_ready_to_use_and_always_have_the_same_ids(entra: Emulator, office: Office) -> None:
+def test_the_samples_work_and_have_fixed_ids(entra: Entra) -> None:
     samples = entra.add_samples()
     for api in (samples.api, samples.legacy_api):
-        token = office.ask(
-            client_id=samples.daemon.client_id, client_secret=samples.secret.value, scope=api.default_scope
+        token = request_token(
+            entra,
+            client_id=samples.daemon.client_id,
+            client_secret=samples.secret.value,
+            scope=api.default_scope,
         ).json()["access_token"]
         claims = payload(token)
         assert claims["roles"] == ["Tasks.Read.All"]
@@ -642,7 +639,7 @@ def test_the_samples_are_ready_to_use_and_always_have_the_same_ids(entra: Emulat
     wanted = f"{samples.api.app_id_uri}/access_as_user"
     code = entra.sign_in(samples.page, scope=wanted, redirect_uri=uri, code_challenge=CHALLENGE)
     tokens = redeem(
-        office, samples.page, code, origin="http://localhost:8000", redirect_uri=uri, code_verifier=VERIFIER
+        entra, samples.page, code, origin="http://localhost:8000", redirect_uri=uri, code_verifier=VERIFIER
     )
     assert tokens.headers["access-control-allow-origin"] == "http://localhost:8000"
     assert payload(tokens.json()["access_token"])["roles"] == ["Tasks.Read.All"]

@@ -6,14 +6,17 @@ import re
 import threading
 import uuid
 from base64 import b64encode
-from typing import Any
+from typing import Any, TYPE_CHECKING
 from urllib.parse import quote
 
 import jwt
 import pytest
-from emulator_office import Office
+from emulator_requests import request_token, verified_claims
 
 from entra_guard.emulator import CONTOSO, FABRIKAM, GRAPH, Emulator
+
+if TYPE_CHECKING:
+    from entra_guard.testing import Entra
 
 GUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 UNKNOWN = "5f3d0c2e-1111-4222-8333-444455556666"
@@ -23,19 +26,19 @@ def claims(answer: dict[str, Any]) -> dict[str, Any]:
     return jwt.decode(answer["access_token"], options={"verify_signature": False})
 
 
-def test_an_app_token_comes_with_exactly_four_fields(office: Office) -> None:
-    response = office.ask()
+def test_an_app_token_response_has_exactly_four_fields(entra: Entra) -> None:
+    response = request_token(entra)
     assert response.status_code == 200
     assert list(response.json()) == ["token_type", "expires_in", "ext_expires_in", "access_token"]
     assert response.json()["token_type"] == "Bearer"
     assert (response.json()["expires_in"], response.json()["ext_expires_in"]) == (3599, 3599)
     assert response.headers["cache-control"] == "no-store, no-cache"
     assert response.headers["content-type"].startswith("application/json")
-    assert office.verified(response.json()["access_token"])["roles"] == ["Orders.Read"]
+    assert verified_claims(entra, response.json()["access_token"])["roles"] == ["Orders.Read"]
 
 
-def test_the_v1_endpoint_answers_in_strings_and_names_the_resource(office: Office) -> None:
-    answer = office.ask(path="oauth2/token", scope=None, resource=office.api.app_id_uri).json()
+def test_the_v1_endpoint_returns_strings_and_the_resource(entra: Entra) -> None:
+    answer = request_token(entra, path="oauth2/token", scope=None, resource=entra.api.app_id_uri).json()
     assert list(answer) == [
         *(
             "token_type",
@@ -48,62 +51,63 @@ def test_the_v1_endpoint_answers_in_strings_and_names_the_resource(office: Offic
         )
     ]
     assert answer["expires_in"] == "3599"
-    assert answer["resource"] == office.api.app_id_uri
+    assert answer["resource"] == entra.api.app_id_uri
     assert claims(answer)["ver"] == "2.0"
 
 
 @pytest.mark.parametrize(("version", "told"), [(None, "1.0"), (1, "1.0"), (2, "2.0")])
-def test_the_api_decides_the_version_whatever_the_endpoint(office: Office, version: Any, told: str) -> None:
-    office.entra.update_app(office.api, token_version=version)
-    assert claims(office.ask().json())["ver"] == told
+def test_the_api_decides_the_version_whatever_the_endpoint(entra: Entra, version: Any, told: str) -> None:
+    entra.update_app(entra.api, token_version=version)
+    assert claims(request_token(entra).json())["ver"] == told
 
 
 @pytest.mark.parametrize("asked", ["{id}", "api://{id}"])
-def test_a_v1_token_repeats_the_name_it_was_asked_for_by_and_a_v2_token_says_the_client_id(
-    office: Office, asked: str
+def test_a_v1_token_has_the_requested_name_as_audience_and_a_v2_token_the_client_id(
+    entra: Entra, asked: str
 ) -> None:
-    name = asked.format(id=office.api.client_id)
-    assert claims(office.ask(scope=f"{name}/.default").json())["aud"] == office.api.client_id
-    office.entra.update_app(office.api, token_version=1)
-    assert claims(office.ask(scope=f"{name}/.default").json())["aud"] == name
+    name = asked.format(id=entra.api.client_id)
+    assert claims(request_token(entra, scope=f"{name}/.default").json())["aud"] == entra.api.client_id
+    entra.update_app(entra.api, token_version=1)
+    assert claims(request_token(entra, scope=f"{name}/.default").json())["aud"] == name
 
 
-def test_an_app_id_uri_that_ends_in_a_slash_is_asked_for_with_two(office: Office) -> None:
-    office.entra.update_app(office.api, identifier_uris=("https://orders.example/",))
-    assert office.ask(scope="https://orders.example//.default").status_code == 200
+def test_an_app_id_uri_that_ends_in_a_slash_is_requested_with_two(entra: Entra) -> None:
+    entra.update_app(entra.api, identifier_uris=("https://orders.example/",))
+    assert request_token(entra, scope="https://orders.example//.default").status_code == 200
 
 
 @pytest.mark.parametrize("scope", ["https://graph.microsoft.com/.default", f"{GRAPH}/.default", ".default"])
-def test_graph_gets_a_v1_token_nobody_else_can_verify(office: Office, scope: str) -> None:
-    answer = office.ask(scope=scope).json()
+def test_graph_gets_a_v1_token_that_only_graph_can_verify(entra: Entra, scope: str) -> None:
+    answer = request_token(entra, scope=scope).json()
     assert (claims(answer)["ver"], claims(answer)["aud"]) == ("1.0", "https://graph.microsoft.com")
     assert "nonce" in jwt.get_unverified_header(answer["access_token"])
     with pytest.raises(jwt.InvalidSignatureError):
-        office.verified(answer["access_token"], "https://graph.microsoft.com")
+        verified_claims(entra, answer["access_token"], "https://graph.microsoft.com")
 
 
-def test_a_secret_full_of_punctuation_works_in_body_and_basic(office: Office) -> None:
-    secret = office.entra.add_secret(office.daemon, value="+/=&% ~:+/=&% ~:äß").value
-    assert office.ask(client_secret=secret).status_code == 200
-    pair = f"{quote(office.daemon.client_id, safe='')}:{quote(secret, safe='')}"
-    response = office.web.post(
+def test_a_secret_with_punctuation_works_in_body_and_basic_header(entra: Entra) -> None:
+    secret = entra.add_secret(entra.caller, value="+/=&% ~:+/=&% ~:äß").value
+    assert request_token(entra, client_secret=secret).status_code == 200
+    pair = f"{quote(entra.caller.client_id, safe='')}:{quote(secret, safe='')}"
+    response = entra.http_client.post(
         f"/{CONTOSO}/oauth2/v2.0/token",
-        data={"grant_type": "client_credentials", "scope": office.api.default_scope},
+        data={"grant_type": "client_credentials", "scope": entra.api.default_scope},
         headers={"authorization": f"basic {b64encode(pair.encode()).decode()}"},
     )
     assert response.status_code == 200
 
 
-def test_two_secrets_work_side_by_side(office: Office) -> None:
-    second = office.entra.add_secret(office.daemon)
-    assert office.ask().status_code == 200
-    assert office.ask(client_secret=second.value).status_code == 200
+def test_two_secrets_are_valid_at_once(entra: Entra) -> None:
+    second = entra.add_secret(entra.caller)
+    assert request_token(entra).status_code == 200
+    assert request_token(entra, client_secret=second.value).status_code == 200
 
 
-def test_what_real_clients_send_besides_is_no_matter(office: Office) -> None:
+def test_additional_parameters_of_real_clients_are_ignored(entra: Entra) -> None:
     extra = {"client_info": "1", "x-client-SKU": "MSAL.Python", "x-client-Ver": "1.39"}
-    response = office.ask(
-        scope=f"openid {office.api.default_scope} profile offline_access",
+    response = request_token(
+        entra,
+        scope=f"openid {entra.api.default_scope} profile offline_access",
         claims='{"access_token":{"xms_cc":{"values":["cp1"]}}}',
         **extra,
     )
@@ -112,14 +116,14 @@ def test_what_real_clients_send_besides_is_no_matter(office: Office) -> None:
 
 
 @pytest.mark.parametrize("tenant", ["contoso.onmicrosoft.com", CONTOSO.upper(), "organizations"])
-def test_the_tenant_may_be_named_by_domain_id_or_the_clients_home(office: Office, tenant: str) -> None:
-    assert claims(office.ask(tenant=tenant).json())["tid"] == CONTOSO
+def test_the_tenant_may_be_a_domain_an_id_or_an_alias(entra: Entra, tenant: str) -> None:
+    assert claims(request_token(entra, tenant=tenant).json())["tid"] == CONTOSO
 
 
-def test_roles_are_there_only_when_assigned(office: Office) -> None:
-    stranger = office.entra.register_app("Stranger", identifier_uris=())
-    secret = office.entra.add_secret(stranger)
-    answer = office.ask(client_id=stranger.client_id, client_secret=secret.value).json()
+def test_roles_are_present_only_if_assigned(entra: Entra) -> None:
+    stranger = entra.register_app("Stranger", identifier_uris=())
+    secret = entra.add_secret(stranger)
+    answer = request_token(entra, client_id=stranger.client_id, client_secret=secret.value).json()
     assert "roles" not in claims(answer)
 
 
@@ -129,19 +133,12 @@ def test_a_multi_tenant_client_gets_a_token_where_it_was_consented_to(entra: Emu
     )
     client = entra.register_app("Robot", accounts="AzureADMultipleOrgs", identifier_uris=())
     secret = entra.add_secret(client)
-    office = Office(entra, api, client, secret, _web(entra))
-    assert office.ask(tenant=FABRIKAM).json()["error_codes"] == [700016]
+    own = {"client_id": client.client_id, "client_secret": secret.value, "scope": api.default_scope}
+    assert request_token(entra, tenant=FABRIKAM, **own).json()["error_codes"] == [700016]
     entra.grant(client, api, "Use", tenant=FABRIKAM)
-    said = claims(office.ask(tenant=FABRIKAM).json())
-    assert (said["tid"], said["roles"]) == (FABRIKAM, ["Use"])
-    assert said["oid"] != client.service_principal_id
-    office.web.close()
-
-
-def _web(entra: Emulator) -> Any:
-    import httpx
-
-    return httpx.Client(transport=entra.transport, base_url=entra.url)
+    granted = claims(request_token(entra, tenant=FABRIKAM, **own).json())
+    assert (granted["tid"], granted["roles"]) == (FABRIKAM, ["Use"])
+    assert granted["oid"] != client.service_principal_id
 
 
 REFUSALS = [
@@ -177,84 +174,86 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refusal_has_entras_status_error_number_and_words(office: Office, refusal: Any) -> None:
+def test_a_refusal_has_entras_status_error_number_and_text(entra: Entra, refusal: Any) -> None:
     change, status, error, number, words = refusal
-    response = office.ask(**change)
+    response = request_token(entra, **change)
     body = response.json()
     assert (response.status_code, body["error"], body["error_codes"]) == (status, error, [number])
     assert body["error_description"].startswith(f"AADSTS{number}: ")
     assert words in body["error_description"]
 
 
-def test_the_error_body_has_entras_envelope(office: Office) -> None:
-    office.entra.freeze(1_800_000_000)
-    body = office.ask(client_secret="wrong").json()
+def test_the_error_body_has_entras_members(entra: Entra) -> None:
+    entra.freeze(1_800_000_000)
+    body = request_token(entra, client_secret="wrong").json()
     assert list(body) == [
         *("error", "error_description", "error_codes", "timestamp", "trace_id", "correlation_id", "error_uri")
     ]
     end = rf" Trace ID: {GUID} Correlation ID: {GUID} Timestamp: 2027-01-15 08:00:00Z"
     assert re.search(f"{end}$", body["error_description"])
-    assert body["error_uri"] == f"{office.entra.url}/error?code=7000215"
+    assert body["error_uri"] == f"{entra.url}/error?code=7000215"
     assert "wrong" not in body["error_description"]
 
 
 @pytest.mark.parametrize("change", [{"grant_type": "magic"}, {"client_id": "not-a-guid"}])
-def test_errors_without_a_page_have_no_uri(office: Office, change: dict[str, Any]) -> None:
-    assert "error_uri" not in office.ask(**change).json()
+def test_errors_without_a_page_have_no_uri(entra: Entra, change: dict[str, Any]) -> None:
+    assert "error_uri" not in request_token(entra, **change).json()
 
 
 @pytest.mark.parametrize("where", ["headers", "params"])
-def test_the_callers_request_id_comes_back_as_correlation_id(office: Office, where: str) -> None:
+def test_the_clients_request_id_is_returned_as_correlation_id(entra: Entra, where: str) -> None:
     wanted: dict[str, Any] = {where: {"client-request-id": UNKNOWN}}
-    response = office.web.post(f"/{CONTOSO}/oauth2/v2.0/token", data={"grant_type": "magic"}, **wanted)
+    response = entra.http_client.post(f"/{CONTOSO}/oauth2/v2.0/token", data={"grant_type": "magic"}, **wanted)
     assert response.json()["correlation_id"] == UNKNOWN
 
 
-def test_an_expired_secret_is_told_from_a_wrong_one(office: Office) -> None:
-    expired = office.entra.add_secret(office.daemon, expires_in=-1)
-    assert office.ask(client_secret=expired.value).json()["error_codes"] == [7000222]
-    office.entra.advance(3 * 365 * 24 * 3600)
-    assert office.ask().json()["error_codes"] == [7000222]
+def test_an_expired_secret_and_a_wrong_one_have_different_errors(entra: Entra) -> None:
+    expired = entra.add_secret(entra.caller, expires_in=-1)
+    assert request_token(entra, client_secret=expired.value).json()["error_codes"] == [7000222]
+    entra.advance(3 * 365 * 24 * 3600)
+    assert request_token(entra).json()["error_codes"] == [7000222]
 
 
-def test_the_secrets_id_is_not_the_secret(office: Office) -> None:
-    assert office.ask(client_secret=office.secret.key_id).json()["error_codes"] == [7000215]
+def test_the_secrets_id_is_not_the_secret(entra: Entra) -> None:
+    assert request_token(entra, client_secret=entra.secret.key_id).json()["error_codes"] == [7000215]
 
 
-def test_a_public_client_must_not_send_a_secret(office: Office) -> None:
-    public = office.entra.register_app("Desktop", public_client=True, identifier_uris=())
-    assert office.ask(client_id=public.client_id).json()["error_codes"] == [700025]
+def test_a_public_client_must_not_send_a_secret(entra: Entra) -> None:
+    public = entra.register_app("Desktop", public_client=True, identifier_uris=())
+    assert request_token(entra, client_id=public.client_id).json()["error_codes"] == [700025]
 
 
-def test_a_disabled_app_gets_nothing(office: Office) -> None:
-    office.entra.update_app(office.daemon, enabled=False)
-    assert office.ask().json()["error_codes"] == [7000112]
+def test_a_disabled_app_gets_nothing(entra: Entra) -> None:
+    entra.update_app(entra.caller, enabled=False)
+    assert request_token(entra).json()["error_codes"] == [7000112]
 
 
-def test_an_api_that_requires_assignment_refuses_the_unassigned(office: Office) -> None:
-    closed = office.entra.register_app("Closed", app_roles=["Enter"], assignment_required=True)
-    refused = office.ask(scope=closed.default_scope)
+def test_an_api_that_requires_assignment_refuses_the_unassigned(entra: Entra) -> None:
+    closed = entra.register_app("Closed", app_roles=["Enter"], assignment_required=True)
+    refused = request_token(entra, scope=closed.default_scope)
     assert (refused.json()["error"], refused.json()["error_codes"]) == ("invalid_grant", [501051])
-    office.entra.grant(office.daemon, closed, "Enter")
-    assert office.ask(scope=closed.default_scope).status_code == 200
+    entra.grant(entra.caller, closed, "Enter")
+    assert request_token(entra, scope=closed.default_scope).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"=&=&=", b"grant_type"])
-def test_a_body_that_is_no_form_is_refused_like_an_empty_one(office: Office, body: bytes) -> None:
-    response = office.web.post(f"/{CONTOSO}/oauth2/v2.0/token", content=body)
+def test_a_body_that_is_not_a_form_is_refused_like_an_empty_one(entra: Entra, body: bytes) -> None:
+    response = entra.http_client.post(f"/{CONTOSO}/oauth2/v2.0/token", content=body)
     assert response.json()["error_codes"] == [900144]
 
 
-def test_only_post_is_answered(office: Office) -> None:
-    assert office.web.get(f"/{CONTOSO}/oauth2/v2.0/token").status_code == 404
+def test_the_token_endpoint_accepts_only_post(entra: Entra) -> None:
+    assert entra.http_client.get(f"/{CONTOSO}/oauth2/v2.0/token").status_code == 404
 
 
-def test_fifty_at_once_all_get_their_token(office: Office) -> None:
+def test_fifty_concurrent_requests_get_their_tokens(entra: Entra) -> None:
     statuses: list[int] = []
-    threads = [threading.Thread(target=lambda: statuses.append(office.ask().status_code)) for _ in range(50)]
+    threads = [
+        threading.Thread(target=lambda: statuses.append(request_token(entra).status_code)) for _ in range(50)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert statuses == [200] * 50
-    assert office.entra.count("token") == 50
+    assert entra.count("token") == 50

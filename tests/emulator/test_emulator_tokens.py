@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
+from emulator_requests import published_keys, verified_claims
 
 from entra_guard.emulator import CONSUMERS, CONTOSO, FABRIKAM, GRAPH, PRESETS, Emulator
 
 if TYPE_CHECKING:
-    from emulator_office import Office
+    from entra_guard.testing import Entra
 
 
 def payload(token: str) -> dict[str, Any]:
     return jwt.decode(token, options={"verify_signature": False})
 
 
-def test_a_v2_app_token_has_entras_claims_in_entras_order(office: Office) -> None:
-    claims = office.verified(office.entra.issue_token(office.daemon, audience=office.api))
+def test_a_v2_app_token_has_entras_claims_in_entras_order(entra: Entra) -> None:
+    claims = verified_claims(entra, entra.issue_token(entra.caller, audience=entra.api))
     assert list(claims) == [
         *(
             "aud",
@@ -41,46 +42,46 @@ def test_a_v2_app_token_has_entras_claims_in_entras_order(office: Office) -> Non
         ),
         *("ver", "xms_ftd"),
     ]
-    assert claims["aud"] == office.api.client_id
-    assert claims["iss"] == f"{office.entra.url}/{CONTOSO}/v2.0"
-    assert (claims["azp"], claims["azpacr"], claims["ver"]) == (office.daemon.client_id, "1", "2.0")
-    assert claims["oid"] == claims["sub"] == office.daemon.service_principal_id
+    assert claims["aud"] == entra.api.client_id
+    assert claims["iss"] == f"{entra.url}/{CONTOSO}/v2.0"
+    assert (claims["azp"], claims["azpacr"], claims["ver"]) == (entra.caller.client_id, "1", "2.0")
+    assert claims["oid"] == claims["sub"] == entra.caller.service_principal_id
     assert claims["roles"] == ["Orders.Read"]
     assert len(claims["uti"]) == 22
 
 
-def test_a_v1_app_token_has_entras_claims_in_entras_order(office: Office) -> None:
-    office.entra.update_app(office.api, token_version=None)
-    token = office.entra.issue_token(office.daemon, audience=office.api)
-    claims = office.verified(token, office.api.app_id_uri)
+def test_a_v1_app_token_has_entras_claims_in_entras_order(entra: Entra) -> None:
+    entra.update_app(entra.api, token_version=None)
+    token = entra.issue_token(entra.caller, audience=entra.api)
+    claims = verified_claims(entra, token, entra.api.app_id_uri)
     assert list(claims) == [
         *("aud", "iss", "iat", "nbf", "exp", "aio", "appid", "appidacr", "idp", "oid", "rh", "roles", "sub"),
         *("tid", "uti", "ver", "xms_ftd"),
     ]
-    assert claims["iss"] == claims["idp"] == f"{office.entra.url}/{CONTOSO}/"
-    assert (claims["appid"], claims["appidacr"], claims["ver"]) == (office.daemon.client_id, "1", "1.0")
+    assert claims["iss"] == claims["idp"] == f"{entra.url}/{CONTOSO}/"
+    assert (claims["appid"], claims["appidacr"], claims["ver"]) == (entra.caller.client_id, "1", "1.0")
 
 
-def test_only_v1_tokens_have_a_thumbprint_in_the_header(office: Office) -> None:
-    kid = office.entra.signing_key.kid
+def test_only_v1_tokens_have_a_thumbprint_in_the_header(entra: Entra) -> None:
+    kid = entra.signing_key.kid
     headers = [
-        list(jwt.get_unverified_header(office.entra.issue_token(office.api, version=version)).items())
+        list(jwt.get_unverified_header(entra.issue_token(entra.api, version=version)).items())
         for version in (2, 1)
     ]
     usual = [("typ", "JWT"), ("alg", "RS256"), ("kid", kid)]
     assert headers == [usual, [*usual, ("x5t", kid)]]
 
 
-def test_a_token_is_backdated_by_five_minutes_and_lives_an_hour(office: Office) -> None:
-    office.entra.freeze(1_800_000_000)
-    claims = payload(office.entra.issue_token(office.daemon, audience=office.api))
+def test_a_token_is_backdated_by_five_minutes_and_valid_for_one_hour(entra: Entra) -> None:
+    entra.freeze(1_800_000_000)
+    claims = payload(entra.issue_token(entra.caller, audience=entra.api))
     assert (claims["iat"], claims["nbf"], claims["exp"]) == (1_799_999_700, 1_799_999_700, 1_800_003_600)
-    assert payload(office.entra.issue_token(office.daemon, lifetime=30))["exp"] == 1_800_000_030
+    assert payload(entra.issue_token(entra.caller, lifetime=30))["exp"] == 1_800_000_030
 
 
-def test_a_v2_user_token_has_scopes_and_a_pairwise_subject(office: Office) -> None:
-    entra, alice = office.entra, office.entra.find_user("alice")
-    claims = office.verified(entra.issue_token(office.daemon, audience=office.api, user="alice"))
+def test_a_v2_user_token_has_scopes_and_a_pairwise_subject(entra: Entra) -> None:
+    alice = entra.find_user("alice")
+    claims = verified_claims(entra, entra.issue_token(entra.caller, audience=entra.api, user="alice"))
     assert list(claims) == [
         *(
             "aud",
@@ -101,12 +102,12 @@ def test_a_v2_user_token_has_scopes_and_a_pairwise_subject(office: Office) -> No
     assert (claims["scp"], claims["oid"], claims["azpacr"]) == ("access_as_user", alice.id, "0")
     assert (claims["name"], claims["preferred_username"]) == ("Alice Adams", alice.upn)
     assert len(claims["sub"]) == 43
-    assert claims["sub"] != payload(entra.issue_token(office.daemon, user="alice"))["sub"]
+    assert claims["sub"] != payload(entra.issue_token(entra.caller, user="alice"))["sub"]
     assert 3600 <= claims["exp"] - entra.now() + 1 <= 5401
 
 
-def test_a_v1_user_token_has_the_names_v1_tokens_have(office: Office) -> None:
-    token = office.entra.issue_token(office.daemon, audience=office.api, user="alice", version=1)
+def test_a_v1_user_token_has_v1_claim_names(entra: Entra) -> None:
+    token = entra.issue_token(entra.caller, audience=entra.api, user="alice", version=1)
     assert list(payload(token)) == [
         *("aud", "iss", "iat", "nbf", "exp", "acr", "aio", "amr", "appid", "appidacr", "family_name"),
         *("given_name", "ipaddr", "name", "oid", "rh", "scp", "sub", "tid", "unique_name", "upn", "uti"),
@@ -114,55 +115,53 @@ def test_a_v1_user_token_has_the_names_v1_tokens_have(office: Office) -> None:
     ]
 
 
-def test_scopes_asked_for_without_a_user_are_alices(office: Office) -> None:
-    claims = payload(office.entra.issue_token(office.daemon, audience=office.api, scopes=["a", "b"]))
+def test_scopes_without_a_user_are_for_the_first_user(entra: Entra) -> None:
+    claims = payload(entra.issue_token(entra.caller, audience=entra.api, scopes=["a", "b"]))
     assert (claims["scp"], claims["name"]) == ("a b", "Alice Adams")
 
 
-def test_a_users_roles_come_from_the_user_and_their_groups(office: Office) -> None:
-    entra = office.entra
-    entra.assign("alice", office.api, "Orders.Read")
-    entra.assign(entra.add_group("Clerks", "alice"), office.api, "Orders.Write")
-    claims = payload(entra.issue_token(office.daemon, audience=office.api, user="alice"))
+def test_a_users_roles_come_from_the_user_and_their_groups(entra: Entra) -> None:
+    entra.assign("alice", entra.api, "Orders.Read")
+    entra.assign(entra.add_group("Clerks", "alice"), entra.api, "Orders.Write")
+    claims = payload(entra.issue_token(entra.caller, audience=entra.api, user="alice"))
     assert claims["roles"] == ["Orders.Read", "Orders.Write"]
-    assert "roles" not in payload(entra.issue_token(office.daemon, audience=office.api, user="bob"))
+    assert "roles" not in payload(entra.issue_token(entra.caller, audience=entra.api, user="bob"))
 
 
-def test_an_api_gets_groups_and_optional_claims_only_when_it_asks(office: Office) -> None:
-    entra = office.entra
+def test_groups_and_optional_claims_are_present_only_if_registered(entra: Entra) -> None:
     asking = entra.register_app(
         "Asking", optional_claims=["idtyp", "idtyp:include_user_token", "email", "acct"], group_claims=True
     )
     app, user = (
-        payload(entra.issue_token(office.daemon, audience=asking, user=who)) for who in (None, "alice")
+        payload(entra.issue_token(entra.caller, audience=asking, user=who)) for who in (None, "alice")
     )
     assert (app["idtyp"], user["idtyp"], user["acct"]) == ("app", "user", 0)
     assert user["groups"] == [group.id for group in entra.directory.groups.values()]
     assert user["email"] == "alice@contoso.onmicrosoft.com"
-    assert "idtyp" not in payload(entra.issue_token(office.daemon, audience=office.api))
+    assert "idtyp" not in payload(entra.issue_token(entra.caller, audience=entra.api))
 
 
-def test_a_token_for_an_api_nobody_registered_can_be_had(office: Office) -> None:
-    claims = payload(office.entra.issue_token(office.daemon, audience="api://elsewhere", roles=["Any.Role"]))
+def test_a_token_for_an_unregistered_api_can_be_issued(entra: Entra) -> None:
+    claims = payload(entra.issue_token(entra.caller, audience="api://elsewhere", roles=["Any.Role"]))
     assert (claims["aud"], claims["roles"], claims["ver"]) == ("api://elsewhere", ["Any.Role"], "2.0")
 
 
-def test_claims_and_headers_are_laid_over_and_none_takes_one_away(office: Office) -> None:
-    token = office.entra.issue_token(
-        office.api, claims={"oid": None, "scp": "x"}, headers={"kid": None, "typ": "at+jwt"}
+def test_claims_and_headers_are_replaced_and_none_removes_one(entra: Entra) -> None:
+    token = entra.issue_token(
+        entra.api, claims={"oid": None, "scp": "x"}, headers={"kid": None, "typ": "at+jwt"}
     )
     assert "oid" not in payload(token)
     assert payload(token)["scp"] == "x"
     assert jwt.get_unverified_header(token) == {"typ": "at+jwt", "alg": "RS256"}
 
 
-def test_raw_tokens_say_exactly_what_they_were_told(office: Office) -> None:
-    token = office.entra.issue_raw(b'{"alg":"RS256","alg":"none"}', b"\xff not json")
+def test_raw_tokens_have_exactly_the_given_content(entra: Entra) -> None:
+    token = entra.issue_raw(b'{"alg":"RS256","alg":"none"}', b"\xff not json")
     header, body, signature = token.split(".")
     assert base64.urlsafe_b64decode(header + "==") == b'{"alg":"RS256","alg":"none"}'
     assert base64.urlsafe_b64decode(body + "==") == b"\xff not json"
     assert len(signature) == 342
-    assert office.entra.issue_raw({"alg": "x"}, {}, key=lambda _: b"abc").endswith(".YWJj")
+    assert entra.issue_raw({"alg": "x"}, {}, key=lambda _: b"abc").endswith(".YWJj")
 
 
 def test_the_same_seed_and_clock_give_the_same_token() -> None:
@@ -206,29 +205,29 @@ REFUSED = {
 }
 
 
-def test_every_preset_is_in_one_of_the_two_lists() -> None:
+def test_every_preset_is_tested() -> None:
     assert sorted([*VALID, *REFUSED]) == sorted(PRESETS)
     assert all(preset.summary.endswith(".") for preset in PRESETS.values())
 
 
 @pytest.mark.parametrize("preset", VALID)
-def test_these_presets_have_a_good_signature_and_need_a_closer_look(office: Office, preset: str) -> None:
-    token = office.entra.issue_token(office.daemon, audience=office.api, preset=preset)
-    audience = office.api.app_id_uri if preset == "v1" else office.api.client_id
-    assert office.verified(token, audience)
+def test_these_presets_have_a_valid_signature(entra: Entra, preset: str) -> None:
+    token = entra.issue_token(entra.caller, audience=entra.api, preset=preset)
+    audience = entra.api.app_id_uri if preset == "v1" else entra.api.client_id
+    assert verified_claims(entra, token, audience)
 
 
 @pytest.mark.parametrize("preset", REFUSED)
-def test_these_presets_fail_for_the_reason_they_name(office: Office, preset: str) -> None:
-    token = office.entra.issue_token(office.daemon, audience=office.api, preset=preset)
+def test_these_presets_are_refused_by_pyjwt(entra: Entra, preset: str) -> None:
+    token = entra.issue_token(entra.caller, audience=entra.api, preset=preset)
     with pytest.raises(REFUSED[preset]):
-        office.verified(token)
+        verified_claims(entra, token)
 
 
 @pytest.mark.parametrize(
     ("preset", "expected"),
     [
-        ("expired", lambda c, o: c["exp"] < o.entra.now()),
+        ("expired", lambda c, o: c["exp"] < o.now()),
         ("other-tenant", lambda c, _: c["tid"] == FABRIKAM and FABRIKAM in c["iss"]),
         ("iss-tid-mismatch", lambda c, _: c["tid"] == CONTOSO and FABRIKAM in c["iss"]),
         ("wrong-iss", lambda c, _: c["iss"].startswith("https://login.attacker.example/")),
@@ -236,9 +235,9 @@ def test_these_presets_fail_for_the_reason_they_name(office: Office, preset: str
         ("empty-scp", lambda c, _: c["scp"] == ""),
         ("id-token-as-access-token", lambda c, _: "azp" not in c and "scp" not in c and "name" in c),
         ("group-overage", lambda c, _: "groups" not in c and c["_claim_names"] == {"groups": "src1"}),
-        ("guest", lambda c, o: c["idp"] == f"{o.entra.url}/{FABRIKAM}/" and c["acct"] == 1),
+        ("guest", lambda c, o: c["idp"] == f"{o.url}/{FABRIKAM}/" and c["acct"] == 1),
         ("msa-user", lambda c, _: c["tid"] == CONSUMERS and CONSUMERS in c["iss"]),
-        ("cae", lambda c, o: c["xms_cc"] == ["cp1"] and c["exp"] - o.entra.now() > 80_000),
+        ("cae", lambda c, o: c["xms_cc"] == ["cp1"] and c["exp"] - o.now() > 80_000),
         ("duplicate-tid-case", lambda c, _: c["TID"] != c["tid"]),
         ("mtls-bound", lambda c, _: list(c["cnf"]) == ["x5t#S256"]),
         ("dpop-bound", lambda c, _: list(c["cnf"]) == ["jkt"]),
@@ -252,83 +251,79 @@ def test_these_presets_fail_for_the_reason_they_name(office: Office, preset: str
         ("graph-token", lambda c, _: c["aud"] == "https://graph.microsoft.com" and c["ver"] == "1.0"),
     ],
 )
-def test_a_preset_differs_in_what_it_names(office: Office, preset: str, expected: Any) -> None:
-    assert expected(
-        payload(office.entra.issue_token(office.daemon, audience=office.api, preset=preset)), office
-    )
+def test_a_preset_changes_what_its_name_says(entra: Entra, preset: str, expected: Any) -> None:
+    assert expected(payload(entra.issue_token(entra.caller, audience=entra.api, preset=preset)), entra)
 
 
-def test_a_huge_token_is_over_16_kibibytes(office: Office) -> None:
-    assert len(office.entra.issue_token(office.api, preset="huge")) > 16 * 1024
+def test_a_huge_token_is_over_16_kibibytes(entra: Entra) -> None:
+    assert len(entra.issue_token(entra.api, preset="huge")) > 16 * 1024
 
 
 @pytest.mark.parametrize(
     ("preset", "realm"), [("kid-of-consumer-key", "consumers"), ("gov-cloud-key", "us-government")]
 )
-def test_a_token_of_a_foreign_realm_names_that_realms_published_key(
-    office: Office, preset: str, realm: str
-) -> None:
-    kid = jwt.get_unverified_header(office.entra.issue_token(office.api, preset=preset))["kid"]
-    assert {key.realm for key in office.entra.keys if key.kid == kid} == {realm}
+def test_a_token_of_another_realm_has_that_realms_key(entra: Entra, preset: str, realm: str) -> None:
+    kid = jwt.get_unverified_header(entra.issue_token(entra.api, preset=preset))["kid"]
+    assert {key.realm for key in entra.keys if key.kid == kid} == {realm}
 
 
-def test_graph_verifies_its_tokens_by_the_hash_of_the_nonce(office: Office) -> None:
-    token = office.entra.issue_token(office.daemon, audience=GRAPH)
+def test_the_signature_of_a_graph_token_covers_the_hashed_nonce(entra: Entra) -> None:
+    token = entra.issue_token(entra.caller, audience=GRAPH)
     header, body, signature = token.split(".")
     written = json.loads(base64.urlsafe_b64decode(header + "=="))
     nonce = base64.urlsafe_b64encode(hashlib.sha256(written["nonce"].encode()).digest()).rstrip(b"=").decode()
     hashed = json.dumps({**written, "nonce": nonce}, separators=(",", ":")).encode()
     true = ".".join([base64.urlsafe_b64encode(hashed).rstrip(b"=").decode(), body, signature])
-    assert office.verified(true, "https://graph.microsoft.com")["appid"] == office.daemon.client_id
+    assert verified_claims(entra, true, "https://graph.microsoft.com")["appid"] == entra.caller.client_id
     with pytest.raises(jwt.InvalidSignatureError):
-        office.verified(token, "https://graph.microsoft.com")
+        verified_claims(entra, token, "https://graph.microsoft.com")
 
 
-def test_an_unknown_preset_lists_the_known_ones(office: Office) -> None:
+def test_an_unknown_preset_lists_the_known_ones(entra: Entra) -> None:
     with pytest.raises(LookupError, match="Use one of: expired, not-yet-valid"):
-        office.entra.issue_token(office.api, preset="perfect")
+        entra.issue_token(entra.api, preset="perfect")
 
 
-def test_after_a_rotation_new_tokens_have_a_new_key_and_old_ones_still_verify(office: Office) -> None:
-    old = office.entra.issue_token(office.api)
-    new_key = office.entra.rotate_keys()
-    new = office.entra.issue_token(office.api)
+def test_after_a_rotation_new_tokens_have_a_new_key_and_old_ones_still_verify(entra: Entra) -> None:
+    old = entra.issue_token(entra.api)
+    new_key = entra.rotate_keys()
+    new = entra.issue_token(entra.api)
     assert jwt.get_unverified_header(new)["kid"] == new_key.kid
-    assert office.verified(old)
-    assert office.verified(new)
+    assert verified_claims(entra, old)
+    assert verified_claims(entra, new)
 
 
-def test_a_sudden_rotation_leaves_no_old_key(office: Office) -> None:
-    old = office.entra.signing_key.kid
-    new = office.entra.rotate_keys(overlap=False)
-    assert old not in office.published()
-    assert new.kid in office.published()
+def test_a_rotation_without_overlap_removes_old_keys(entra: Entra) -> None:
+    old = entra.signing_key.kid
+    new = entra.rotate_keys(overlap=False)
+    assert old not in published_keys(entra)
+    assert new.kid in published_keys(entra)
 
 
-def test_new_material_under_the_same_kid_breaks_old_tokens(office: Office) -> None:
-    old, kid = office.entra.issue_token(office.api), office.entra.signing_key.kid
-    office.entra.rotate_keys(same_kid=True)
-    assert list(office.published()).count(kid) == 1
-    assert office.verified(office.entra.issue_token(office.api))
+def test_a_new_key_with_the_same_kid_invalidates_old_tokens(entra: Entra) -> None:
+    old, kid = entra.issue_token(entra.api), entra.signing_key.kid
+    entra.rotate_keys(same_kid=True)
+    assert list(published_keys(entra)).count(kid) == 1
+    assert verified_claims(entra, entra.issue_token(entra.api))
     with pytest.raises(jwt.InvalidSignatureError):
-        office.verified(old)
+        verified_claims(entra, old)
 
 
-def test_a_withdrawn_key_is_gone_and_another_signs(office: Office) -> None:
-    kid = office.entra.signing_key.kid
-    office.entra.withdraw_key(kid)
-    assert kid not in office.published()
-    assert office.verified(office.entra.issue_token(office.api))
+def test_after_withdrawing_a_key_the_next_one_signs(entra: Entra) -> None:
+    kid = entra.signing_key.kid
+    entra.withdraw_key(kid)
+    assert kid not in published_keys(entra)
+    assert verified_claims(entra, entra.issue_token(entra.api))
     with pytest.raises(LookupError, match="No published key"):
-        office.entra.withdraw_key(kid)
+        entra.withdraw_key(kid)
     with pytest.raises(ValueError, match="last signing key"):
-        office.entra.withdraw_key(office.entra.signing_key.kid)
+        entra.withdraw_key(entra.signing_key.kid)
 
 
-def test_a_misspelt_keyword_is_answered_with_those_there_are(office: Office) -> None:
+def test_a_misspelt_keyword_gets_a_suggestion(entra: Entra) -> None:
     with pytest.raises(TypeError, match=r"^issue_token\(\) has no argument 'role'\. Did you mean 'roles'\?"):
-        office.entra.issue_token(office.daemon, role="Orders.Read")  # type: ignore[call-arg]
-    order = {"client": office.daemon.client_id, "audiense": office.api.client_id}
-    answer = office.web.post("/_emu/token", json=order)
+        entra.issue_token(entra.caller, role="Orders.Read")  # type: ignore[call-arg]
+    order = {"client": entra.caller.client_id, "audiense": entra.api.client_id}
+    answer = entra.http_client.post("/_emu/token", json=order)
     assert answer.status_code == 400
     assert "Did you mean 'audience'? It has: client, audience, roles, " in answer.json()["error"]

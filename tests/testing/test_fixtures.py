@@ -124,7 +124,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(name)
 
 
-def test_djangos_client_needs_no_application(
+def test_the_django_client_needs_no_application(
     django_site: None, entra: Entra, entra_client: Callable[..., Any]
 ) -> None:
     reader = entra_client(roles=["Orders.Read"])
@@ -132,7 +132,7 @@ def test_djangos_client_needs_no_application(
     assert entra_client().get("/orders").status_code == 403
 
 
-def test_tokens_say_what_is_asked(entra: Entra, entra_token: Callable[..., str]) -> None:
+def test_tokens_have_the_requested_claims(entra: Entra, entra_token: Callable[..., str]) -> None:
     guard = entra.guard()
     assert guard.verify(entra_token()).roles == ("access_as_application",)
     assert guard.verify(entra_token(roles=["A", "B"])).roles == ("A", "B")
@@ -241,12 +241,12 @@ def test_a_project_with_warnings_as_errors_can_use_the_fixtures(tmp_path: Path, 
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_principal_is_made_by_verifying_a_token(entra: Entra) -> None:
+def test_a_principal_results_from_verifying_a_token(entra: Entra) -> None:
     principal = entra.principal(roles=["Orders.Read"], user="alice")
     assert (principal.roles, principal.tenant_id) == (("Orders.Read",), entra.tenant_id)
 
 
-def test_code_below_a_guard_is_tested_without_one(entra: Entra) -> None:
+def test_code_behind_a_guard_can_be_tested_without_one(entra: Entra) -> None:
     read_orders = reads_orders(lambda: current_principal().app_id)
     with acting(entra.principal(roles=["Orders.Read"])):
         assert read_orders() == entra.caller.client_id
@@ -256,7 +256,7 @@ def test_code_below_a_guard_is_tested_without_one(entra: Entra) -> None:
         read_orders()
 
 
-def test_time_passes_for_tokens_and_guard_alike(entra: Entra) -> None:
+def test_advance_moves_time_for_tokens_and_guards(entra: Entra) -> None:
     guard, token = entra.guard(leeway=0), entra.token()
     guard.verify(token)
     entra.advance(3600)
@@ -265,14 +265,14 @@ def test_time_passes_for_tokens_and_guard_alike(entra: Entra) -> None:
     assert guard.verify(entra.token())
 
 
-def test_the_guards_settings_are_those_of_guard(entra: Entra) -> None:
+def test_guard_accepts_every_setting_of_guard(entra: Entra) -> None:
     strict = entra.guard(allowed_clients=[entra.api.client_id])
     with pytest.raises(AccessError, match="client_not_allowed"):
         strict.verify(entra.token())
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_each_test_has_an_entra_of_its_own(entra: Entra, turn: int) -> None:
+def test_each_test_has_a_new_entra(entra: Entra, turn: int) -> None:
     assert not [app for app in entra.directory.apps.values() if app.name == "Left behind"]
     entra.register_app("Left behind")
 
@@ -308,6 +308,6 @@ with Entra() as entra:
     assert python(code).strip() == "('Orders.Read',)"
 
 
-def test_a_name_that_is_not_there_is_missed_as_usual() -> None:
+def test_an_unknown_name_raises_import_error() -> None:
     with pytest.raises(ImportError, match="cannot import name 'Entre'"):
         from entra_guard.testing import Entre  # noqa: F401
