@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sentry_sdk.utils import event_from_exception
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
 _OPTIONS = {
@@ -26,6 +26,15 @@ _OPTIONS = {
     "project_root": None,
 }
 PACKAGES = frozenset({"entra_guard", "httpx", "httpcore", "h11", "anyio", "concurrent", "threading"})
+
+
+def caught(call: Callable[[], Any]) -> BaseException:
+    """Return the error of a call, as the code around it catches it."""
+    try:
+        call()
+    except BaseException as error:  # noqa: BLE001
+        return error
+    raise AssertionError("no error")
 
 
 def sent_to_sentry(error: BaseException) -> str:
@@ -81,7 +90,4 @@ def shown(value: Any, depth: int = 6) -> str:
         return " ".join(shown(part, depth - 1) for pair in value.items() for part in pair)
     if isinstance(value, list | tuple | set | frozenset):
         return " ".join(shown(part, depth - 1) for part in value)
-    if type(value).__name__ == "Request" and hasattr(value, "headers"):
-        content = getattr(value, "_content", b"")
-        return f"{shown(dict(value.headers.items()) if hasattr(value.headers, 'items') else value.headers, depth - 1)} {shown(content, depth - 1)}"
     return value if isinstance(value, str) else repr(value)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
+from entra_guard._common.boundary import public
 from entra_guard.credentials._azure_types import as_access_token, as_access_token_info
 from entra_guard.credentials._base import BaseCredential, CachingCredential, token_options
 from entra_guard.credentials._cache.token import AccessToken, is_bearer, new_token
@@ -36,12 +37,14 @@ class AsyncCredential:
     def __repr__(self) -> str:
         return f"{self.credential!r}.as_async()"
 
+    @public
     async def get_token(
         self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
     ) -> AccessToken:
         """Return a token: see `Credential.aget_token`."""
         return await self.credential.aget_token(*scopes, claims=claims, tenant_id=tenant_id, **options)
 
+    @public
     async def get_token_info(self, *scopes: str, options: Any = None) -> Any:
         """Return a token as azure-core's AccessTokenInfo: see `Credential.get_token_info`."""
         return as_access_token_info(await self.credential.aget_token(*scopes, **token_options(options)))
@@ -132,12 +135,14 @@ class _AzureAsync(BaseCredential):
     def __repr__(self) -> str:
         return f"<{type(self._azure).__name__} of azure-identity's aio>"
 
+    @public
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # noqa: ARG002  # as in BaseCredential
         raise ConfigurationError(
             f"{type(self._azure).__name__} is an async credential: use it with an AsyncClient, or take the "
             "one of the same name from azure.identity"
         )
 
+    @public
     async def aget_token(
         self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
     ) -> AccessToken:

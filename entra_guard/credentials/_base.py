@@ -7,6 +7,7 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from entra_guard._common.boundary import detach, public
 from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
 from entra_guard.credentials._azure_types import as_access_token, as_access_token_info
@@ -70,6 +71,7 @@ class BaseCredential(ABC):
     ) -> AccessToken:
         """Return what `get_token` returns, in a task of asyncio or trio; blocks no event loop."""
 
+    @public
     def get_token_info(self, *scopes: str, options: Any = None) -> Any:
         """Return a token as azure-core's AccessTokenInfo, for clients of the Azure SDK (SupportsTokenInfo).
 
@@ -151,15 +153,20 @@ class CachingCredential(BaseCredential):
                 return as_access_token(token)
         except (KeyError, TypeError):
             pass  # not in the cache, or no valid scopes: checked below
-        request = self._token_request(scopes, claims, tenant_id, options)
-        longest = self._longest_wait(options)
-        pending = self._cache.get_or_start(request)
-        if isinstance(pending, AccessToken):
-            return as_access_token(pending)
         try:
-            return as_access_token(wait(pending, longest))
-        except Exception as error:  # noqa: BLE001  # whatever it was, callers get one kind of error
-            raise self._error_for_caller(request, error, longest) from error.__cause__
+            request = self._token_request(scopes, claims, tenant_id, options)
+            longest = self._longest_wait(options)
+            pending = self._cache.get_or_start(request)
+            if isinstance(pending, AccessToken):
+                return as_access_token(pending)
+            try:
+                return as_access_token(wait(pending, longest))
+            except Exception as error:  # noqa: BLE001  # whatever it was, callers get one kind of error
+                raise self._error_for_caller(request, error, longest) from error.__cause__
+        except BaseException as error:
+            options, request = {}, None  # this frame may stay in the traceback
+            detach(error)
+            raise
 
     async def aget_token(
         self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
@@ -170,15 +177,20 @@ class CachingCredential(BaseCredential):
                 return as_access_token(token)
         except (KeyError, TypeError):
             pass
-        request = self._token_request(scopes, claims, tenant_id, options)
-        longest = self._longest_wait(options)
-        pending = self._cache.get_or_start(request)
-        if isinstance(pending, AccessToken):
-            return as_access_token(pending)
         try:
-            return as_access_token(await wait_async(pending, longest))
-        except Exception as error:  # noqa: BLE001  # whatever it was, callers get one kind of error
-            raise self._error_for_caller(request, error, longest) from error.__cause__
+            request = self._token_request(scopes, claims, tenant_id, options)
+            longest = self._longest_wait(options)
+            pending = self._cache.get_or_start(request)
+            if isinstance(pending, AccessToken):
+                return as_access_token(pending)
+            try:
+                return as_access_token(await wait_async(pending, longest))
+            except Exception as error:  # noqa: BLE001  # whatever it was, callers get one kind of error
+                raise self._error_for_caller(request, error, longest) from error.__cause__
+        except BaseException as error:
+            options, request = {}, None  # this frame may stay in the traceback
+            detach(error)
+            raise
 
     def _longest_wait(self, options: dict[str, Any]) -> float:
         given = options.get("wait")

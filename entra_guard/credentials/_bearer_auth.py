@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from entra_guard._common.boundary import public
 from entra_guard._common.http import is_safe
 from entra_guard._common.logs import get_logger
 from entra_guard.credentials._azure import adapted
@@ -65,6 +66,7 @@ class BearerAuth(_Auth):
         >>> httpx2.AsyncClient(auth=auth)  # doctest: +SKIP
     """
 
+    @public
     def __init__(self, credential: Any, *scopes: str, hosts: Iterable[str] | None = None) -> None:
         check_scopes(scopes)
         self._credential = adapted(credential)
@@ -83,7 +85,11 @@ class BearerAuth(_Auth):
         if claims is None:
             return
         options = {"claims": claims, "rejected": token, **_wait_of(request)}
-        other = self._credential.get_token(*self._scopes, **options).token
+        try:
+            other = self._credential.get_token(*self._scopes, **options).token
+        except BaseException:
+            token, options = "", {}  # this frame stays in the traceback
+            raise
         if other != token and _can_be_sent_again(request):
             yield _with_token(request, other)
 
@@ -98,10 +104,15 @@ class BearerAuth(_Auth):
         if claims is None:
             return
         options = {"claims": claims, "rejected": token, **_wait_of(request)}
-        other = (await self._credential.aget_token(*self._scopes, **options)).token
+        try:
+            other = (await self._credential.aget_token(*self._scopes, **options)).token
+        except BaseException:
+            token, options = "", {}  # as above
+            raise
         if other != token and _can_be_sent_again(request):
             yield _with_token(request, other)
 
+    @public
     def headers_for(self, url: str) -> dict[str, str]:
         """Return the header for one request of a client without `httpx.Auth`, such as those of requests.
 
@@ -126,6 +137,7 @@ class BearerAuth(_Auth):
             return {}
         return {"Authorization": f"Bearer {self._credential.get_token(*self._scopes).token}"}
 
+    @public
     async def aheaders_for(self, url: str) -> dict[str, str]:
         """Return what `headers_for` returns, in an event loop: for aiohttp."""
         if not self._gets_token_elsewhere(url):

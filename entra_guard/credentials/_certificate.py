@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential
 from entra_guard.credentials._certificate_source import CertificateSource, certificate_sources
 from entra_guard.credentials._proofs import ProofRotation
@@ -40,6 +41,7 @@ class CertificateCredential(ApplicationCredential):
         >>> CertificateCredential(tenant_id, client_id, "/etc/orders/identity.pem")  # doctest: +SKIP
     """
 
+    @public
     def __init__(
         self,
         tenant_id: str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from entra_guard._common.boundary import public
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._token_errors import CredentialUnavailableError
@@ -39,6 +40,7 @@ class ChainedCredential(Credential):
         >>> ChainedCredential(EnvironmentCredential(), ManagedIdentityCredential())  # doctest: +SKIP
     """
 
+    @public
     def __init__(self, *credentials: Any) -> None:
         if not credentials:
             raise ConfigurationError("give at least one credential")
@@ -55,6 +57,7 @@ class ChainedCredential(Credential):
         """Return the state to pickle: on another host another credential may be configured."""
         return {**self.__dict__, "_chosen": {}}
 
+    @public
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         errors: list[TokenAcquisitionError] = []
         for credential in self._to_try():
@@ -73,6 +76,7 @@ class ChainedCredential(Credential):
                 return chosen.get_token(*scopes, **options)
         raise self._combined(errors)
 
+    @public
     async def aget_token(self, *scopes: str, **options: Any) -> AccessToken:
         errors: list[TokenAcquisitionError] = []
         for credential in self._to_try():

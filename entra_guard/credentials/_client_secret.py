@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
+from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ApplicationCredential
 from entra_guard.credentials._files import file_stamp, read_line
 from entra_guard.credentials._proofs import ProofRotation, expiry_time
@@ -65,6 +66,7 @@ class ClientSecretCredential(ApplicationCredential):
         <ClientSecretCredential client_id=11112222-... tenant_id=aaaabbbb-...>
     """
 
+    @public
     def __init__(
         self,
         tenant_id: str,

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
+from entra_guard._common.boundary import public
 from entra_guard._common.logs import get_logger
 from entra_guard.credentials._certificate import CertificateCredential
 from entra_guard.credentials._client_secret import ClientSecretCredential
@@ -67,6 +68,7 @@ class EnvironmentCredential(Credential):
         'missing: AZURE_TENANT_ID, AZURE_CLIENT_ID, one of AZURE_CLIENT_SECRET, ...'
     """
 
+    @public
     def __init__(self, environ: Mapping[str, str] = os.environ, **settings: Unpack[Settings]) -> None:
         check_settings(settings)
         self.credential, self.account = _described_by(environ, settings)
@@ -77,9 +79,11 @@ class EnvironmentCredential(Credential):
     def __repr__(self) -> str:
         return f"<EnvironmentCredential {self.account}>"
 
+    @public
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         return self._configured().get_token(*scopes, **options)
 
+    @public
     async def aget_token(self, *scopes: str, **options: Any) -> AccessToken:
         return await self._configured().aget_token(*scopes, **options)
 

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
+from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential
 from entra_guard.credentials._files import file_stamp, read_line
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
@@ -44,6 +45,7 @@ class ClientAssertionCredential(ApplicationCredential):
         ...     lambda: identity.get_token("api://AzureADTokenExchange/.default").token)  # doctest: +SKIP
     """
 
+    @public
     def __init__(
         self, tenant_id: str, client_id: str, func: Callable[[], str], **settings: Unpack[Settings]
     ) -> None:
@@ -94,6 +96,7 @@ class WorkloadIdentityCredential(ApplicationCredential):
         >>> WorkloadIdentityCredential()  # doctest: +SKIP
     """
 
+    @public
     def __init__(
         self,
         tenant_id: str | None = None,

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
+from entra_guard._common.boundary import public
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import Answer, exchange, new_client
 from entra_guard._common.lazy_client import LazyClient
@@ -62,6 +63,7 @@ class ManagedIdentityCredential(CachingCredential, Credential):
         <ManagedIdentityCredential client_id=11112222-... on virtual machine (IMDS)>
     """
 
+    @public
     def __init__(
         self,
         client_id: str | None = None,

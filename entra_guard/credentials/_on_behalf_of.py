@@ -8,6 +8,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ApplicationCredential
 from entra_guard.credentials._azure import AsyncCredential
 from entra_guard.credentials._base import CachingCredential
@@ -43,6 +44,7 @@ class OnBehalfOfCredential(CachingCredential, Credential):
         >>> user.get_token("https://graph.microsoft.com/User.Read")  # doctest: +SKIP
     """
 
+    @public
     def __init__(self, application: Credential | AsyncCredential, user_assertion: str) -> None:
         proving = _application_of(application)
         if not is_bearer(user_assertion):

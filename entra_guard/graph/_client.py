@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
+from entra_guard._common.boundary import public
 from entra_guard._common.http import errors_by_step, new_async_client, new_client
 from entra_guard._common.lazy_client import LazyClient
 from entra_guard._keys.authority import CLOUDS
@@ -68,6 +69,7 @@ class GraphClient:
         ...         print(user["displayName"])
     """
 
+    @public
     def __init__(
         self,
         credential: Any,
@@ -97,6 +99,7 @@ class GraphClient:
 
     # --- one request -----------------------------------------------------------------------------------
 
+    @public
     def get(self, path: str, params: Params = None, headers: Headers = None) -> Any:
         """GET an object, or one page of a collection.
 
@@ -112,30 +115,37 @@ class GraphClient:
         """
         return self._drive(self._asking("GET", path, params, None, headers))
 
+    @public
     async def aget(self, path: str, params: Params = None, headers: Headers = None) -> Any:
         """Do what `get` does."""
         return await self._adrive(self._asking("GET", path, params, None, headers))
 
+    @public
     def post(self, path: str, json: Any = None, headers: Headers = None) -> Any:
         """POST JSON. Raises what `get` does."""
         return self._drive(self._asking("POST", path, None, json, headers))
 
+    @public
     async def apost(self, path: str, json: Any = None, headers: Headers = None) -> Any:
         """Do what `post` does."""
         return await self._adrive(self._asking("POST", path, None, json, headers))
 
+    @public
     def patch(self, path: str, json: Any, headers: Headers = None) -> Any:
         """PATCH an object. Raises what `get` does."""
         return self._drive(self._asking("PATCH", path, None, json, headers))
 
+    @public
     async def apatch(self, path: str, json: Any, headers: Headers = None) -> Any:
         """Do what `patch` does."""
         return await self._adrive(self._asking("PATCH", path, None, json, headers))
 
+    @public
     def delete(self, path: str, headers: Headers = None) -> Any:
         """DELETE an object. Raises what `get` does."""
         return self._drive(self._asking("DELETE", path, None, None, headers))
 
+    @public
     async def adelete(self, path: str, headers: Headers = None) -> Any:
         """Do what `delete` does."""
         return await self._adrive(self._asking("DELETE", path, None, None, headers))
@@ -167,6 +177,7 @@ class GraphClient:
         """Where a collection begins, and the pages seen so far."""
         return self._url(path, params), set()
 
+    @public
     def batch(self, requests: Iterable[BatchRequest]) -> list[BatchAnswer]:
         """Send many requests in few, twenty at a time, and return the answers in the same order.
 
@@ -181,6 +192,7 @@ class GraphClient:
         """
         return self._drive(ask_all(list(requests), f"{self.base_url}/$batch", self._patience))
 
+    @public
     async def abatch(self, requests: Iterable[BatchRequest]) -> list[BatchAnswer]:
         """Do what `batch` does."""
         return await self._adrive(ask_all(list(requests), f"{self.base_url}/$batch", self._patience))
@@ -195,6 +207,7 @@ class GraphClient:
     def _url(self, path: str, params: Params) -> str:
         return url_of(self.base_url, path, params)
 
+    @public
     def _drive(self, conversation: Conversation[T]) -> T:
         said: Said = None
         while True:
@@ -209,6 +222,7 @@ class GraphClient:
             else:
                 said = self._send(step)
 
+    @public
     async def _adrive(self, conversation: Conversation[T]) -> T:
         said: Said = None
         while True:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec.structs import replace
 
+from entra_guard._common.boundary import public
 from entra_guard._common.guid import is_guid
 from entra_guard._common.logs import get_logger
 from entra_guard._common.lru import LRUCache
@@ -101,6 +102,7 @@ class GroupResolver:
         >>> "aaaabbbb-0000-cccc-1111-dddd2222eeee" in groups.groups_of(principal)  # doctest: +SKIP
     """
 
+    @public
     def __init__(
         self,
         credential: Any,
@@ -133,6 +135,7 @@ class GroupResolver:
         self._known: LRUCache[str, _Known] = LRUCache(cache_size)
         self._work: SingleFlight[str, Groups] = SingleFlight(OUTBOUND)
 
+    @public
     def groups_of(self, member: Member) -> Groups:
         """Tell the object ids of a caller's groups: as the token has them, or else as Graph does.
 
@@ -149,6 +152,7 @@ class GroupResolver:
         except (EntraGuardError, TimeoutError) as error:
             return self._in_outage(member, error)
 
+    @public
     async def agroups_of(self, member: Member) -> Groups:
         """Do what `groups_of` does, in a task of asyncio or trio; blocks no event loop."""
         sought = self._seek(member)

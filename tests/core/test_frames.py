@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
-from frame_checks import assert_nothing_secret, reachable_frames
+from frame_checks import assert_nothing_secret, caught, reachable_frames
 
 from entra_guard import AccessError, EntraGuardError, FetchError, Guard, KeySettings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PRESETS = ["expired", "wrong-aud", "forged", "tampered", "unknown-kid", "no-roles", "graph-token"]
 
@@ -21,14 +18,6 @@ PRESETS = ["expired", "wrong-aud", "forged", "tampered", "unknown-kid", "no-role
 def secrets_of(token: str) -> list[str]:
     parts = [part for part in token.split(".") if len(part) > 16]
     return [*parts, *(part[8:40] for part in parts)]
-
-
-def caught(call: Callable[[], Any]) -> BaseException:
-    try:
-        call()
-    except BaseException as error:  # noqa: BLE001
-        return error
-    raise AssertionError("no error")
 
 
 def offline(request: httpx.Request) -> httpx.Response:

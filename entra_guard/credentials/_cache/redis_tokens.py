@@ -11,6 +11,7 @@ import weakref
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from entra_guard._common.boundary import public
 from entra_guard._common.logs import get_logger
 from entra_guard._common.single_flight import SingleFlight, wait
 from entra_guard.credentials._cache.encryption import DecryptionError, TokenCipher
@@ -62,6 +63,7 @@ class RedisTokens:
         >>> ClientSecretCredential(tenant_id, client_id, client_secret, shared=shared)  # doctest: +SKIP
     """
 
+    @public
     def __init__(
         self, client: Any, keys: Iterable[str | bytes] | str | bytes, *, prefix: str = "entra_guard"
     ) -> None:
