@@ -12,7 +12,7 @@ import pybase64
 from entra_guard.errors import AccessError, EntraGuardError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, MutableMapping
+    from collections.abc import Callable, Generator, Iterator, MutableMapping
 
     ToHTTPError = Callable[[AccessError, MutableMapping[str, Any]], AccessError]
     Bound = tuple["Principal", ToHTTPError | None, MutableMapping[str, Any]]
@@ -144,6 +144,38 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
         """The user's name where the token has one, else the application's client id."""
         return str(self.claims.get("name") or self.verified.app_id)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an API may show its caller: no claims but these, and no token.
+
+        Example:
+            >>> principal.as_dict()["roles"]  # doctest: +SKIP
+            ('Orders.Read',)
+        """
+        return {name: getattr(self, name) for name in _SHOWN}
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Iterate over the items of `as_dict`, so that `dict(principal)` works, as FastAPI calls it."""
+        return iter(self.as_dict().items())
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
+        """Let pydantic, and so FastAPI, write a principal as the object that `as_dict` returns.
+
+        It reads none: a caller is authenticated, and never taken from a request's body.
+        """
+        from pydantic_core import core_schema  # noqa: PLC0415  # pydantic calls this
+
+        kinds = {
+            str: core_schema.str_schema(),
+            float: core_schema.float_schema(),
+            tuple: core_schema.tuple_schema([core_schema.str_schema()], variadic_item_index=0),
+            bool: core_schema.nullable_schema(core_schema.bool_schema()),
+        }
+        fields = {name: core_schema.typed_dict_field(kinds[kind]) for name, kind in _SHOWN.items()}
+        shown = core_schema.typed_dict_schema(fields)
+        written = core_schema.plain_serializer_function_ser_schema(cls.as_dict, return_schema=shown)
+        return core_schema.is_instance_schema(cls, serialization=written)
+
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show no more than `repr` where rich prints; msgspec would show all."""
         return [("verified", self.verified)]
@@ -153,6 +185,23 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
             f"Principal(app_id={self.app_id!r}, tenant_id={self.tenant_id!r}, object_id={self.object_id!r}, "
             f"roles={self.roles!r}, scopes={self.scopes!r}, is_app={self.is_app})"
         )
+
+
+_SHOWN: Final[dict[str, type]] = {
+    "tenant_id": str,
+    "object_id": str,
+    "subject": str,
+    "app_id": str,
+    "display_name": str,
+    "roles": tuple,
+    "scopes": tuple,
+    "is_app": bool,
+    "is_guest": bool,
+    "token_version": str,
+    "token_id": str,
+    "expires_at": float,
+}
+"""What a principal shows of itself to a client, and the type of each."""
 
 
 class NoPrincipalError(EntraGuardError, LookupError, RuntimeError):

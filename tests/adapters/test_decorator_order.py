@@ -446,7 +446,10 @@ def test_django_views(bearer: Bearer, caplog: pytest.LogCaptureFixture) -> None:
 def test_django_views_in_asgi(bearer: Bearer) -> None:
     async def statuses() -> list[int]:
         client = AsyncClient(raise_request_exception=False)
-        return [(await client.get(at, headers=bearer())).status_code for at in ("/orders", "/open", "/nested/admin")]
+        return [
+            (await client.get(at, headers=bearer())).status_code
+            for at in ("/orders", "/open", "/nested/admin")
+        ]
 
     assert asyncio.run(statuses()) == [500, 200, 403]
 

@@ -10,6 +10,7 @@ import pytest
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Security, WebSocket
 from fastapi.responses import PlainTextResponse
 from fastapi.security import APIKeyHeader, SecurityScopes
+from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
@@ -399,3 +400,78 @@ def test_of_combined_guards_the_first_ones_login_is_documented(office: Entra) ->
     app.get("/")(lambda: "in")
     scheme = app.openapi()["components"]["securitySchemes"]["EntraBearer"]
     assert list(scheme["flows"]["authorizationCode"]["scopes"]) == [f"api://{office.api.client_id}/.default"]
+
+
+# --- A principal as a response -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def me(guard: Guard) -> TestClient:
+    app, entra = FastAPI(), EntraBearer(guard)
+
+    @app.get("/bare")
+    def bare(caller: Annotated[Principal, Depends(entra)]):  # type: ignore[no-untyped-def]
+        return caller
+
+    @app.get("/annotated")
+    def annotated(caller: Annotated[Principal, Depends(entra)]) -> Principal:
+        return caller
+
+    @app.get("/model", response_model=Principal)
+    async def model(caller: Annotated[Principal, Depends(entra)]) -> Any:
+        return caller
+
+    @app.get("/list")
+    def in_a_list(caller: Annotated[Principal, Depends(entra)]) -> list[Principal]:
+        return [caller]
+
+    @app.get("/field")
+    def in_a_model(caller: Annotated[Principal, Depends(entra)]) -> "Me":
+        return Me(caller=caller)
+
+    return TestClient(app)
+
+
+class Me(BaseModel):
+    caller: Principal
+
+
+@pytest.mark.parametrize("path", ["/bare", "/annotated", "/model", "/list", "/field"])
+def test_a_route_can_return_its_caller(me: TestClient, office: Entra, bearer: Bearer, path: str) -> None:
+    headers = bearer(user="alice", scopes=["Orders.Read"])
+    shown = me.get(path, headers=headers).json()
+    shown = shown[0] if path == "/list" else shown.get("caller", shown)
+    principal = office.guard().verify(headers["Authorization"].removeprefix("Bearer "))
+    assert shown == {
+        "tenant_id": office.tenant_id,
+        "object_id": principal.object_id,
+        "subject": principal.subject,
+        "app_id": office.caller.client_id,
+        "display_name": "Alice Adams",
+        "roles": [],
+        "scopes": ["Orders.Read"],
+        "is_app": False,
+        "is_guest": None,
+        "token_version": "2.0",
+        "token_id": principal.token_id,
+        "expires_at": principal.expires_at,
+    }
+
+
+def test_the_document_describes_a_returned_caller(me: TestClient) -> None:
+    document = me.get("/openapi.json").json()
+    response = document["paths"]["/annotated"]["get"]["responses"]["200"]
+    schema = response["content"]["application/json"]["schema"]
+    assert schema["properties"]["roles"] == {"items": {"type": "string"}, "type": "array", "title": "Roles"}
+    assert set(schema["required"]) == set(schema["properties"])
+
+
+def test_a_caller_is_never_read_from_a_body(guard: Guard, office: Entra, bearer: Bearer) -> None:
+    app = FastAPI(dependencies=[Security(EntraBearer(guard))])
+
+    @app.post("/me")
+    def forged(caller: Principal) -> str:
+        return caller.app_id
+
+    body = dict(office.principal(roles=["Orders.Admin"]))
+    assert TestClient(app).post("/me", headers=bearer(), json=body).status_code == 422
