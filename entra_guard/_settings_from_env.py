@@ -2,48 +2,89 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.arguments import check_names
+from entra_guard._common.audiences import QUOTES, json_strings
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+PREFIX: Final = "ENTRA_GUARD_"
+VARIABLES: Final = tuple(
+    f"{PREFIX}{name}"
+    for name in (
+        "TENANT",
+        "AUDIENCE",
+        "ALLOWED_CLIENTS",
+        "TOKEN_VERSIONS",
+        "AUTHORITY",
+        "LEEWAY",
+        "KEYS_FILE",
+    )
+)
 
 
 def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
     """Read the arguments of `Guard` from ENTRA_GUARD_* variables.
 
     Raises:
-        ConfigurationError: The tenant or the audience is missing, or the leeway is no number.
+        ConfigurationError: The tenant or the audience is missing, a name with the prefix is not known, or a
+            value cannot be meant: quoted, JSON, an empty list, or a leeway that is not a number.
     """
-    tenant = environ.get("ENTRA_GUARD_TENANT") or environ.get("AZURE_TENANT_ID")
-    audience = _list(environ.get("ENTRA_GUARD_AUDIENCE", ""))
+    ours = [name for name in environ if name.upper().startswith(PREFIX)]
+    check_names("the environment", "variable of entra_guard", ours, VARIABLES)
+    tenant = _value(environ, "TENANT") or environ.get("AZURE_TENANT_ID")
+    audience = _list(environ, "AUDIENCE")
     if not tenant:
         raise ConfigurationError("set ENTRA_GUARD_TENANT (or AZURE_TENANT_ID) to the tenant id")
     if not audience:
         raise ConfigurationError(
-            "set ENTRA_GUARD_AUDIENCE to the API's client id; AZURE_CLIENT_ID is not taken for it, "
-            "as on many hosts it is the workload's own identity"
+            "set ENTRA_GUARD_AUDIENCE to the API's client id. AZURE_CLIENT_ID is not used for it: "
+            "on many hosts it is the workload's own identity"
         )
     settings: dict[str, Any] = {"tenant": tenant, "audience": audience}
-    if authority := environ.get("ENTRA_GUARD_AUTHORITY") or environ.get("AZURE_AUTHORITY_HOST"):
+    if authority := _value(environ, "AUTHORITY") or environ.get("AZURE_AUTHORITY_HOST"):
         settings["authority"] = authority
     for variable, name in (("ALLOWED_CLIENTS", "allowed_clients"), ("TOKEN_VERSIONS", "token_versions")):
-        if values := _list(environ.get(f"ENTRA_GUARD_{variable}", "")):
+        values = _list(environ, variable)
+        if values is not None:
             settings[name] = values
-    if leeway := environ.get("ENTRA_GUARD_LEEWAY"):
-        settings["leeway"] = _seconds("ENTRA_GUARD_LEEWAY", leeway)
-    if keys_file := environ.get("ENTRA_GUARD_KEYS_FILE"):
+    if leeway := _value(environ, "LEEWAY"):
+        settings["leeway"] = _seconds(f"{PREFIX}LEEWAY", leeway)
+    if keys_file := _value(environ, "KEYS_FILE"):
         settings["keys_file"] = keys_file
     return settings
 
 
-def _list(text: str) -> list[str]:
-    return text.replace(",", " ").split()
+def _value(environ: Mapping[str, str], name: str) -> str:
+    """Return a variable's value; '' if it is not set."""
+    variable = f"{PREFIX}{name}"
+    text = environ.get(variable, "").strip()
+    if text[:1] in QUOTES and text[:1]:
+        raise ConfigurationError(
+            f"{variable} has quotes around its value (docker --env-file keeps them): use {text.strip(QUOTES)}"
+        )
+    return text
+
+
+def _list(environ: Mapping[str, str], name: str) -> list[str] | None:
+    """Return a variable's values; None if it is not set. An empty list must not mean "accept all"."""
+    variable = f"{PREFIX}{name}"
+    if variable not in environ:
+        return None
+    text = _value(environ, name)
+    if items := json_strings(text):
+        raise ConfigurationError(f"{variable} is a JSON list: use {' '.join(items)}")
+    values = text.replace(",", " ").split()
+    if not values:
+        raise ConfigurationError(f"{variable} is set, but empty: give it a value, or do not set it")
+    return values
 
 
 def _seconds(variable: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ConfigurationError(f"{variable} is a number of seconds") from None
+        raise ConfigurationError(f"{variable} must be a number of seconds, got {text!r}") from None

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.arguments import known_arguments
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_refusal, send_response
-from entra_guard._web.authenticator import RequestAuthenticator, health_answer
+from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_answer
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.decorator_order import RouterCheck
 from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
@@ -80,6 +81,7 @@ class GuardMiddleware:
         >>> app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])  # doctest: +SKIP
     """
 
+    @known_arguments(*SETTING_NAMES)
     def __init__(
         self, app: App, *, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]
     ) -> None:

@@ -21,7 +21,8 @@ from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import get_resolver
 
-from entra_guard._web.authenticator import RequestAuthenticator
+from entra_guard._common.arguments import check_names
+from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator
 from entra_guard._web.cors_check import notice_names
 from entra_guard._web.decorator_order import EndpointCheck
 from entra_guard._web.http_errors import REFUSAL, drf_error, is_about_body, unconverted
@@ -184,7 +185,9 @@ def gate() -> RequestAuthenticator:
     said: object = getattr(settings, "ENTRA_GUARD", None)
     if not isinstance(said, dict) or "guard" not in said:
         raise ConfigurationError('settings.ENTRA_GUARD must be a dict such as {"guard": Guard(...)}')
-    return RequestAuthenticator(**cast("dict[str, Any]", said))
+    entries = cast("dict[str, Any]", said)
+    check_names("settings.ENTRA_GUARD", "entry", entries, ("guard", *SETTING_NAMES))
+    return RequestAuthenticator(**entries)
 
 
 def answer(request: HttpRequest, error: AccessError) -> HttpResponse:

@@ -16,6 +16,7 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
 from entra_guard._combined_guard import CombinedGuard
+from entra_guard._common.arguments import known_arguments
 from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard._web.decorator_order import EndpointCheck, endpoints_of
 from entra_guard._web.http_errors import starlette_error
@@ -61,6 +62,7 @@ class EntraBearer(SecurityBase):
         ... async def orders(caller: Annotated[Principal, Security(entra, scopes=["Orders.Read"])]): ...
     """
 
+    @known_arguments()
     def __init__(
         self,
         guard: Guard | CombinedGuard,
@@ -182,6 +184,7 @@ def acting_as(principal: Principal) -> Callable[..., AsyncIterator[Principal]]:
     return stand_in
 
 
+@known_arguments()
 def document(
     app: FastAPI,
     guard: Guard | CombinedGuard,

@@ -14,7 +14,8 @@ from flask import Flask, Response, current_app, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
-from entra_guard._web.authenticator import AuthenticatorSettings, RequestAuthenticator
+from entra_guard._common.arguments import known_arguments
+from entra_guard._web.authenticator import SETTING_NAMES, AuthenticatorSettings, RequestAuthenticator
 from entra_guard._web.decorator_order import EndpointCheck
 from entra_guard._web.http_errors import werkzeug_error, werkzeug_errors
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
@@ -61,6 +62,7 @@ class EntraGuard:
         ...     return app
     """
 
+    @known_arguments(*FlaskSettings.__annotations__)
     def __init__(
         self,
         app: Flask | None = None,
@@ -72,6 +74,7 @@ class EntraGuard:
         if app is not None:
             self.init_app(app)
 
+    @known_arguments(*FlaskSettings.__annotations__)
     def init_app(
         self,
         app: Flask,
@@ -92,6 +95,7 @@ class EntraGuard:
         init_app(app, guard, **merged)
 
 
+@known_arguments(*SETTING_NAMES)
 def init_app(
     app: Flask,
     guard: Guard | CombinedGuard,

@@ -15,6 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from entra_guard._combined_guard import CombinedGuard
+from entra_guard._common.arguments import (
+    check_callables,
+    check_count,
+    check_flags,
+    known_arguments,
+    parameter_names,
+)
 from entra_guard._common.boundary import detach, public
 from entra_guard._common.clock import wall_clock
 from entra_guard._common.http import new_client
@@ -43,6 +50,9 @@ if TYPE_CHECKING:
     from entra_guard._validation.validate import KeyMismatch
 
 _REMEMBERED: Final = 200_000
+_OF_POLICY: Final = frozenset(
+    {"tenant", "audience", "allowed_clients", "token_versions", "leeway", "algorithms"}
+)
 
 
 class Groups(Protocol):
@@ -99,6 +109,7 @@ class Guard:
     """
 
     @public
+    @known_arguments()
     def __init__(
         self,
         *,
@@ -132,10 +143,10 @@ class Guard:
             guests,
         )
         _check_http(http_client, ssl_context, proxy)
-        if not isinstance(cache_size, int) or cache_size < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError("cache_size is a number of tokens, 0 or more")
-        if not isinstance(keys, KeySettings | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError("keys is a KeySettings")
+        _check_types(keys, keys_file, groups)
+        check_count("cache_size", cache_size)
+        check_flags(strict_startup=strict_startup)
+        check_callables(clock=clock, monotonic=monotonic)
         self.authority: Final = where
         self._groups = groups
         self._tenant_rule = (
@@ -160,6 +171,7 @@ class Guard:
 
     @classmethod
     @public
+    @known_arguments(*(name for name in parameter_names(__init__) if name not in _OF_POLICY))
     def from_policy(cls, policy: Policy, **settings: Any) -> Guard:
         """Build a guard from a policy, with the same settings for authority, keys and HTTP as `Guard`.
 
@@ -181,6 +193,7 @@ class Guard:
 
     @classmethod
     @public
+    @known_arguments(*parameter_names(__init__))
     def from_env(cls, environ: Mapping[str, str] = os.environ, **settings: Any) -> Guard:
         """Build a guard from environment variables.
 
@@ -375,7 +388,18 @@ def _allowed_clients(values: Iterable[str] | None, authority: Authority) -> froz
     return string_set("allowed_clients", values) if is_openid else microsoft_client_ids(values)
 
 
+def _check_types(keys: object, keys_file: object, groups: object) -> None:
+    if not isinstance(keys, KeySettings | None):
+        raise ConfigurationError(f"keys must be a KeySettings, got {type(keys).__name__}")
+    if not isinstance(keys_file, str | Path | None):
+        raise ConfigurationError(f"keys_file must be a path, got {type(keys_file).__name__}")
+    if groups is not None and not hasattr(groups, "add_groups"):
+        raise ConfigurationError(f"groups must be a GroupResolver, got {type(groups).__name__}")
+
+
 def _check_http(client: httpx.Client | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:
+    if ssl_context is not None and not hasattr(ssl_context, "wrap_socket"):
+        raise ConfigurationError(f"ssl_context must be an ssl.SSLContext, got {type(ssl_context).__name__}")
     if client is None:
         return
     if ssl_context is not None or proxy is not None:

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import TYPE_CHECKING, Final
 
+from entra_guard._common.arguments import check_flags, check_seconds
+from entra_guard._common.audiences import accepted_forms, check_audience
 from entra_guard._common.guid import is_guid
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     TenantFunction = Callable[[str], bool] | Callable[[str], Awaitable[bool]]
 
 PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
 """The tenant of all personal Microsoft accounts (Microsoft: access token claims reference)."""
-GRAPH_AUDIENCES: Final = frozenset(
-    {
-        "00000003-0000-0000-c000-000000000000",
-        "https://graph.microsoft.com",
-        "https://graph.microsoft.com/",
-        "https://graph.microsoft.us",
-        "https://dod-graph.microsoft.us",
-        "https://microsoftgraph.chinacloudapi.cn",
-    }
-)
 TOKEN_VERSIONS: Final = frozenset({"1.0", "2.0"})
 _ALGORITHMS: Final = frozenset({"RS256", "PS256"})
 _MAX_LEEWAY: Final = 600.0
 _MAX_KEEP: Final = 60.0
+_IS_IT_SET: Final = "Is the environment variable set?"
 _DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]", re.ASCII)
 
 
@@ -111,9 +104,8 @@ class Tenants:
         """
         if not callable(rule):
             raise ConfigurationError(f"Tenants.where needs a function of a tenant id, got {rule!r}")
-        for name, value, least in (("keep", keep, 0.0), ("timeout", timeout, 0.001)):
-            if not is_seconds(value) or not least <= value <= _MAX_KEEP:
-                raise ConfigurationError(f"{name} must be seconds, at most {_MAX_KEEP:g}, got {value!r}")
+        check_seconds("keep", keep, most=_MAX_KEEP)
+        check_seconds("timeout", timeout, least=0.001, most=_MAX_KEEP)
         reason = _why_open(reason, "where")
         return cls("organizations", reason=reason, rule=rule, keep=keep, timeout=timeout)
 
@@ -125,22 +117,6 @@ class Tenants:
 
 NO_TENANTS: Final = Tenants("")
 """For authorities whose tokens name no tenants: B2C, and any OpenID issuer."""
-
-
-def flag(setting: str, value: object) -> bool:
-    """Return a setting that must be True or False.
-
-    Raises:
-        ConfigurationError: It is something else, such as the text 'false'.
-    """
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{setting} must be True or False, got {value!r}")
-    return value
-
-
-def is_seconds(value: object) -> bool:
-    """Return whether a setting is a finite number, as seconds are."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def is_tenant_name(name: str) -> bool:
@@ -203,24 +179,21 @@ class Policy:
     """All spellings of the audiences that a token may carry."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.tenants, Tenants):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"tenants must be a Tenants, got {self.tenants!r}: see Tenants.only")
+        check_seconds("leeway", self.leeway, most=_MAX_LEEWAY)
         audiences = string_set("audience", self.audiences)
-        if graph := {name for name in audiences if _plain(name) in map(_plain, GRAPH_AUDIENCES)}:
-            raise ConfigurationError(
-                f"audience {min(graph)!r} is Microsoft Graph, whose tokens only Graph can check: "
-                "name this API's client id, and let clients request 'api://<client id>/.default'"
-            )
+        is_entra = self.tenants != NO_TENANTS
+        for name in audiences:
+            check_audience(name, {self.tenants.alias, *self.tenants.ids}, is_entra=is_entra)
         set_ = object.__setattr__
         set_(self, "audiences", audiences)
-        set_(self, "accepted", frozenset(spelling for name in audiences for spelling in _spellings(name)))
+        set_(self, "accepted", frozenset(form for name in audiences for form in accepted_forms(name)))
         set_(self, "token_versions", _choice("token_versions", self.token_versions, TOKEN_VERSIONS))
         set_(self, "algorithms", _choice("algorithms", self.algorithms, _ALGORITHMS))
         if self.allowed_clients is not None:
             set_(self, "allowed_clients", _client_ids(self.allowed_clients, self.tenants))
-        flag("guests", self.guests)
-        if not is_seconds(self.leeway) or not 0 <= self.leeway <= _MAX_LEEWAY:
-            raise ConfigurationError(
-                f"leeway must be seconds, from 0 to {_MAX_LEEWAY:.0f}, got {self.leeway!r}"
-            )
+        check_flags(guests=self.guests)
 
     @property
     def app_id_uri(self) -> str:
@@ -229,32 +202,42 @@ class Policy:
         return name if ":" in name else f"api://{name}"
 
 
-def _plain(audience: str) -> str:
-    return audience.lower().removeprefix("api://").rstrip("/")
-
-
 def string_set(setting: str, values: str | Iterable[str]) -> frozenset[str]:
-    """Take one text or several as a set.
+    """Return one string or several as a set.
 
     Raises:
         ConfigurationError: There is none, or one that cannot be meant.
     """
-    try:
-        names = frozenset([values] if isinstance(values, str) else values)
-    except TypeError:
-        raise ConfigurationError(f"{setting} is a text or several texts") from None
+    if isinstance(values, bytes | Mapping) or (values is not None and not isinstance(values, Iterable)):  # pyright: ignore[reportUnnecessaryIsInstance, reportUnnecessaryComparison]
+        raise ConfigurationError(f"{setting} must be a string or an iterable of strings, got {values!r}")
+    if values is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise ConfigurationError(
+            f"{setting} must be a string or an iterable of strings, got None. {_IS_IT_SET}"
+        )
+    names = [values] if isinstance(values, str) else list(values)
     if not names:
         raise ConfigurationError(f"{setting} is empty: nothing would be accepted")
     for name in names:
-        if not isinstance(name, str) or not name.strip() or name != name.strip() or "*" in name:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"{setting} must be non-empty texts without spaces around and wildcards")
-    return names
+        _check_string(setting, name)
+    return frozenset(names)
+
+
+def _check_string(setting: str, name: object) -> None:
+    if not isinstance(name, str):
+        hint = f" {_IS_IT_SET}" if name is None else ""
+        raise ConfigurationError(f"{setting} must contain only strings, got {name!r}.{hint}")
+    if not name.strip():
+        raise ConfigurationError(f"{setting} contains an empty string. {_IS_IT_SET}")
+    if name != name.strip():
+        raise ConfigurationError(f"{setting} {name!r} has spaces around it: use {name.strip()!r}")
+    if "*" in name:
+        raise ConfigurationError(f"{setting} {name!r}: there are no wildcards. Give each value")
 
 
 def _choice(setting: str, values: Iterable[str], known: frozenset[str]) -> frozenset[str]:
     names = string_set(setting, values)
     if unknown := names - known:
-        raise ConfigurationError(f"{setting} knows {sorted(known)}, not {sorted(unknown)}")
+        raise ConfigurationError(f"{setting} must be of {sorted(known)}, got {sorted(unknown)}")
     return names
 
 
@@ -272,15 +255,5 @@ def microsoft_client_ids(values: Iterable[str]) -> frozenset[str]:
     """
     names = frozenset(name.lower() for name in string_set("allowed_clients", values))
     if wrong := sorted(name for name in names if not is_guid(name)):
-        raise ConfigurationError(f"allowed_clients holds client ids (GUIDs), not {wrong}")
+        raise ConfigurationError(f"allowed_clients must be client ids (GUIDs), got {wrong}")
     return names
-
-
-def _spellings(audience: str) -> set[str]:
-    """An audience as tokens may spell it: v1.0 tokens carry any App ID URI, with or without a last slash."""
-    client_id = _plain(audience)
-    if is_guid(client_id):
-        return {audience, client_id, f"api://{client_id}", f"api://{client_id}/"}
-    if ":" not in audience:
-        return {audience}
-    return {audience, audience.removesuffix("/"), f"{audience.removesuffix('/')}/"}

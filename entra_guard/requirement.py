@@ -15,8 +15,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet
 
+from entra_guard._common.arguments import check_flags
 from entra_guard.errors import ConfigurationError, refusal
-from entra_guard.policy import flag
 from entra_guard.principal import as_http_error, current_principal
 
 # What a challenge can carry (RFC 6749 section 3.3), and Entra allows.
@@ -66,12 +66,13 @@ class Requirement:
         users_only: bool = False,
         guests: bool = True,
     ) -> None:
+        check_flags(app_only=app_only, users_only=users_only, guests=guests)
         set_ = object.__setattr__
         set_(self, "roles", _names("roles", roles))
         set_(self, "scopes", _names("scopes", scopes))
-        set_(self, "app_only", flag("app_only", app_only))
-        set_(self, "users_only", flag("users_only", users_only))
-        set_(self, "guests", flag("guests", guests))
+        set_(self, "app_only", app_only)
+        set_(self, "users_only", users_only)
+        set_(self, "guests", guests)
         set_(self, "challenge_scope", " ".join(self.scopes or self.roles))
         if not (self.roles or self.scopes or app_only or users_only or not guests):
             raise ConfigurationError(
@@ -142,7 +143,7 @@ def _names(setting: str, values: Iterable[str] | str) -> tuple[str, ...]:
             )
         if "://" in name or name.endswith("/.default"):
             raise ConfigurationError(
-                f"{setting} are named as the token has them: 'Orders.Read', not the full 'api://.../Orders.Read'"
+                f"{setting} are named as the token has them: {name.rpartition('/')[2]!r}, not {name!r}"
             )
     return names
 

@@ -6,8 +6,9 @@ from contextvars import Context, copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.arguments import known_arguments
 from entra_guard._web.app_layers import framework_of
-from entra_guard._web.authenticator import RequestAuthenticator, health_answer
+from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_answer
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.decorator_order import RouterCheck
 from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
@@ -62,6 +63,7 @@ class GuardMiddleware:
         >>> app = GuardMiddleware(app, guard=guard, public=["/healthz"])  # doctest: +SKIP
     """
 
+    @known_arguments(*SETTING_NAMES)
     def __init__(
         self, app: WSGIApplication, *, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]
     ) -> None:

@@ -14,6 +14,7 @@ import jwt.algorithms  # noqa: F401  # pyright: ignore[reportUnusedImport]  # th
 from entra_guard._common.proxies import ProxyRoute, given_proxy, proxy_routes
 from entra_guard._common.streams import Backend
 from entra_guard._common.trust import default_context
+from entra_guard._common.version import PRODUCT
 
 if TYPE_CHECKING:
     import ssl
@@ -59,6 +60,7 @@ def make_client(
         routes = proxy_routes()
     context = ssl_context or (None if direct else default_context())
     return httpx.Client(
+        headers={"user-agent": PRODUCT},
         timeout=timeout,
         trust_env=False,
         transport=Transport(context),
@@ -76,6 +78,7 @@ def make_async_client(timeout: tuple[float, float, float, float]) -> httpx.Async
     """
     context = default_context()
     return httpx.AsyncClient(
+        headers={"user-agent": PRODUCT},
         timeout=timeout,
         trust_env=False,
         verify=context,

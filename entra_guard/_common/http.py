@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from entra_guard._common.fork_lock import FORK_LOCK
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
 from entra_guard._common.time_limit import time_left, time_limit
+from entra_guard._common.version import user_agent
 from entra_guard.errors import FetchError
 
 if TYPE_CHECKING:
@@ -162,7 +163,11 @@ def exchange(
             method,
             url,
             data=data,
-            headers={**_PLAIN, **(headers or {})},
+            headers={
+                "user-agent": user_agent(client),
+                **_PLAIN,
+                **(headers or {}),
+            },
             timeout=timeouts(total),
             extensions={"trace": trace},
         )

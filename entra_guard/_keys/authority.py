@@ -99,10 +99,10 @@ class Authority:
             >>> Authority.named("https://contoso.ciamlogin.com/contoso.onmicrosoft.com/v2.0").url
             'https://contoso.ciamlogin.com'
         """
-        text = name.strip() if isinstance(name, str) else name  # pyright: ignore[reportUnnecessaryIsInstance]
+        text = name.strip() if isinstance(name, str) else _checked(name)  # pyright: ignore[reportUnnecessaryIsInstance]
         if cloud := CLOUDS.get(text):
             return cls(cloud.authority, aliases=cloud.aliases)
-        bare_host = isinstance(text, str) and "." in text and ":" not in text  # pyright: ignore[reportUnnecessaryIsInstance]
+        bare_host = "." in text and ":" not in text
         url = _checked(_policy_in_path(f"https://{text}" if bare_host else text))
         host = urlsplit(url).hostname or ""
         for cloud in CLOUDS.values():

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from itertools import product, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from entra_guard._common.audiences import GRAPH_AUDIENCES
 from entra_guard._common.guid import is_guid, is_tenant_id
 from entra_guard._common.utc import utc_text
 from entra_guard._validation.issuer import Issuer, fill
 from entra_guard._validation.openid_claims import OpenIdClaims
-from entra_guard.policy import GRAPH_AUDIENCES, PERSONAL_TENANT, TOKEN_VERSIONS
+from entra_guard.policy import PERSONAL_TENANT, TOKEN_VERSIONS
 
 if TYPE_CHECKING:
     from entra_guard._validation.claims import Claims

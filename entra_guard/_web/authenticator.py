@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from entra_guard._common.arguments import check_flags
 from entra_guard._common.boundary import detach
 from entra_guard._validation.jws import looks_like_jwt, why_wrapped
 from entra_guard._web.public_paths import PublicPaths
@@ -92,6 +93,9 @@ class AuthenticatorSettings(TypedDict, total=False):
     close_at_expiry: bool | None
 
 
+SETTING_NAMES: Final = tuple(AuthenticatorSettings.__annotations__)
+
+
 class RequestAuthenticator:
     """One application's entrance: a guard, the paths that are open, and what every other route asks.
 
@@ -124,6 +128,9 @@ class RequestAuthenticator:
     ) -> None:
         if not hasattr(guard, "averify"):
             raise ConfigurationError(f"guard must be a Guard, not {type(guard).__name__}")
+        check_flags(app_only=app_only, users_only=users_only)
+        if close_at_expiry is not None:
+            check_flags(close_at_expiry=close_at_expiry)
         self.guard: Final = guard
         self.is_public: Final = PublicPaths(public).cover
         """Tells whether a routed, decoded path needs no token."""

@@ -13,6 +13,7 @@ from anyio.lowlevel import RunVar
 from entra_guard._common.boundary import public
 from entra_guard._common.http import errors_by_step, new_async_client, new_client
 from entra_guard._common.lazy_client import LazyClient
+from entra_guard._common.version import user_agent
 from entra_guard._keys.authority import CLOUDS
 from entra_guard.credentials import BearerAuth
 from entra_guard.credentials._azure import adapted
@@ -240,7 +241,8 @@ class GraphClient:
     def _send(self, wanted: Ask) -> Said:
         try:
             with errors_by_step(wanted.url):
-                return self._client().request(**self._arguments(wanted))
+                client = self._client()
+                return client.request(**self._arguments(wanted, client))
         except (FetchError, TokenAcquisitionError) as error:
             return error
 
@@ -248,16 +250,16 @@ class GraphClient:
         try:
             with errors_by_step(wanted.url):
                 client = await self._async_client()
-                return await client.request(**self._arguments(wanted))
+                return await client.request(**self._arguments(wanted, client))
         except (FetchError, TokenAcquisitionError) as error:
             return error
 
-    def _arguments(self, wanted: Ask) -> dict[str, Any]:
+    def _arguments(self, wanted: Ask, client: httpx.Client | httpx.AsyncClient) -> dict[str, Any]:
         return {
             "method": wanted.method,
             "url": wanted.url,
             "json": wanted.json,
-            "headers": {"accept": "application/json", **wanted.headers},
+            "headers": {"accept": "application/json", "user-agent": user_agent(client), **wanted.headers},
             "auth": self._auth,
             "follow_redirects": False,
         }
