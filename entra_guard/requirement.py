@@ -141,7 +141,11 @@ def _names(setting: str, values: Iterable[str] | str) -> tuple[str, ...]:
             raise ConfigurationError(
                 f"{setting} are names in ASCII without spaces and quotes, as in the app registration"
             )
-        if "://" in name or name.endswith("/.default"):
+        if name.endswith(".default"):
+            raise ConfigurationError(
+                f"{setting} {name!r} is what a client requests: name each of {setting} as the token has it"
+            )
+        if "://" in name:
             raise ConfigurationError(
                 f"{setting} are named as the token has them: {name.rpartition('/')[2]!r}, not {name!r}"
             )

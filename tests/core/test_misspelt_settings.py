@@ -101,7 +101,9 @@ def test_an_audience_that_a_token_can_have_is_accepted(audience):
     assert Guard(tenant=TENANT, audience=audience).policy.audiences
 
 
-@pytest.mark.parametrize("audience", ["orders", "My API", "https://api.example/orders", "orders{1}", "<orders>"])
+@pytest.mark.parametrize(
+    "audience", ["orders", "My API", "https://api.example/orders", "orders{1}", "<orders>"]
+)
 def test_other_issuers_choose_audiences_of_any_form(audience):
     guard = Guard(audience=audience, authority=Authority.openid("https://issuer.example"))
     assert guard.policy.accepted >= {audience}
@@ -130,7 +132,7 @@ def test_no_fix_of_a_reason_has_a_placeholder():
 
 
 def test_a_scope_by_its_full_name_is_refused_with_its_short_name():
-    with pytest.raises(ConfigurationError, match="'Orders.Read'"):
+    with pytest.raises(ConfigurationError, match=r"'Orders\.Read'"):
         Requirement(scopes=["api://orders/Orders.Read"])
 
 
@@ -161,7 +163,9 @@ def test_other_variables_are_left_alone():
     assert Guard.from_env(GOOD | {"ENTRA_EMULATOR_PID": "1", "ENTRAGUARD_X": "1", "PATH": "/bin"})
 
 
-@pytest.mark.parametrize("name", ["TENANT", "AUDIENCE", "ALLOWED_CLIENTS", "AUTHORITY", "LEEWAY", "KEYS_FILE"])
+@pytest.mark.parametrize(
+    "name", ["TENANT", "AUDIENCE", "ALLOWED_CLIENTS", "AUTHORITY", "LEEWAY", "KEYS_FILE"]
+)
 @pytest.mark.parametrize("quote", ['"', "'"])
 def test_a_quoted_value_is_refused_by_its_variables_name(name, quote):
     with pytest.raises(ConfigurationError) as caught:
@@ -179,13 +183,15 @@ def test_an_empty_list_is_refused(name, value):
 
 
 def test_a_json_list_is_refused_with_the_right_value():
-    with pytest.raises(ConfigurationError, match=f"ENTRA_GUARD_ALLOWED_CLIENTS is a JSON list: use {API} {TENANT}"):
+    with pytest.raises(
+        ConfigurationError, match=f"ENTRA_GUARD_ALLOWED_CLIENTS is a JSON list: use {API} {TENANT}"
+    ):
         Guard.from_env(GOOD | {"ENTRA_GUARD_ALLOWED_CLIENTS": f'["{API}", "{TENANT}"]'})
 
 
 def test_a_leeway_that_is_not_a_number_is_refused_with_its_value():
     for value in ("one", "1 s", "nan", "inf", "-1"):
-        with pytest.raises(ConfigurationError, match="(?i)leeway"):
+        with pytest.raises(ConfigurationError, match=r"leeway|LEEWAY"):
             Guard.from_env(GOOD | {"ENTRA_GUARD_LEEWAY": value})
 
 
@@ -312,7 +318,12 @@ def _bearer(**more):
         (lambda **more: Guard(audience=API, **more), "tenant_id", "Guard()", "tenant"),
         (lambda **more: Guard(audience=API, **more), "allowed_client", "Guard()", "allowed_clients"),
         (lambda **more: Guard.from_env(GOOD, **more), "tenat", "Guard.from_env()", "tenant"),
-        (lambda **more: Guard.from_policy(_guard().policy, **more), "autority", "Guard.from_policy()", "authority"),
+        (
+            lambda **more: Guard.from_policy(_guard().policy, **more),
+            "autority",
+            "Guard.from_policy()",
+            "authority",
+        ),
         (_asgi, "publik", "GuardMiddleware()", "public"),
         (_asgi, "role", "GuardMiddleware()", "roles"),
         (_wsgi, "user_only", "GuardMiddleware()", "users_only"),
