@@ -1,8 +1,8 @@
-"""Several guards as one, for an API that accepts several issuers. Decides nothing about a token itself.
+"""CombinedGuard: several guards as one, for an API that accepts several issuers.
 
-The token's own, unverified issuer chooses the guard before any signature is looked at, and that guard
-decides alone. Where several guards have one issuer, audience and tenant choose among them. A guard
-whose issuer is not known yet, as it has fetched nothing so far, is asked if nobody else is meant.
+The token's own, unverified issuer selects the guard before any signature is verified, and that guard decides
+alone. If several guards have the same issuer, audience and tenant select among them. A guard that has
+fetched nothing yet does not know its issuer; it is used if no other guard fits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from entra_guard._validation.explain import Explanation
-    from entra_guard.guard import Guard
+    from entra_guard._verifier import IssuerVerifier
     from entra_guard.policy import Policy
     from entra_guard.principal import Principal
 
@@ -29,10 +29,10 @@ class CombinedGuard:
     """Accepts what one of its guards accepts: made by `guard_a | guard_b`.
 
     Args:
-        guards: In the order in which they are asked; the first one refuses tokens of strangers.
+        guards: In the order in which they are tried; the first one refuses tokens of unknown issuers.
 
     Raises:
-        ConfigurationError: One of them is no guard.
+        ConfigurationError: One of them is not a guard.
 
     Example:
         >>> from entra_guard import Guard
@@ -42,43 +42,46 @@ class CombinedGuard:
         >>> guard = ours | partners
     """
 
-    def __init__(self, *guards: Guard) -> None:
+    def __init__(self, *guards: IssuerVerifier) -> None:
         for guard in guards:
             if not hasattr(guard, "issues"):
-                raise ConfigurationError(f"a guard is combined with guards, not with {type(guard).__name__}")
+                raise ConfigurationError(
+                    f"a guard can be combined with guards only, got {type(guard).__name__}. "
+                    "Combine them with |, as in guard_a | guard_b"
+                )
         self.guards = guards
 
-    def __or__(self, other: Guard | CombinedGuard) -> CombinedGuard:
+    def __or__(self, other: IssuerVerifier | CombinedGuard) -> CombinedGuard:
         """Accept what the other accepts, too."""
         return CombinedGuard(*self.guards, *(other.guards if isinstance(other, CombinedGuard) else (other,)))
 
     def verify(self, token: str | bytes) -> Principal:
-        """Let the guard of the token's issuer decide: as `Guard.verify`."""
+        """Verify a token with the guard of its issuer: see `Guard.verify`."""
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
         try:
-            asking = self._asking(raw)
-            guard = next(asking)
+            selection = self._select(raw)
+            guard = next(selection)
             while True:
                 try:
                     return guard.verify(raw)
                 except AccessError as error:
-                    guard = asking.send(error)
+                    guard = selection.send(error)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
             raise
 
     async def averify(self, token: str | bytes) -> Principal:
-        """Do what `verify` does, and block no event loop."""
+        """Do what `verify` does without blocking an event loop."""
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
         try:
-            asking = self._asking(raw)
-            guard = next(asking)
+            selection = self._select(raw)
+            guard = next(selection)
             while True:
                 try:
                     return await guard.averify(raw)
                 except AccessError as error:
-                    guard = asking.send(error)
+                    guard = selection.send(error)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
@@ -86,18 +89,18 @@ class CombinedGuard:
 
     @public
     def explain(self, token: str | bytes) -> Explanation:
-        """Walk a token through the checklist of the guard that refuses or accepts it."""
+        """Check a token against the whole checklist of the guard that accepts or refuses it."""
         raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
-        asked = self.guards[0]
-        asking = self._asking(raw)
+        selected = self.guards[0]
+        selection = self._select(raw)
         with suppress(AccessError):
-            asked = next(asking)
-            while (refusal := _refusal(asked, raw)) is not None:
-                asked = asking.send(refusal)
-        return asked.explain(raw)
+            selected = next(selection)
+            while (refusal := _refusal(selected, raw)) is not None:
+                selected = selection.send(refusal)
+        return selected.explain(raw)
 
     def health(self) -> Health:
-        """Tell how all their keys are: ready while one of them is, 'degraded' unless all are well."""
+        """Return the health of all keys: ready while one of them is, 'degraded' unless all are 'ok'."""
         each = [guard.health() for guard in self.guards]
         states = {health.status for health in each}
         ages = [health.age for health in each if health.age is not None]
@@ -119,28 +122,31 @@ class CombinedGuard:
         return any(guard.needs_event_loop for guard in self.guards)
 
     def seconds_left(self, principal: Principal) -> float:
-        """Seconds until a caller's token passes no more."""
+        """Return for how many seconds a caller's token is still accepted; negative once it is not."""
         return self.guards[0].seconds_left(principal)
 
-    def _asking(self, token: bytes) -> Generator[Guard, AccessError, None]:
-        """Name the guard to ask, and take its refusal; raise the one that counts.
+    def _select(self, token: bytes) -> Generator[IssuerVerifier, AccessError, None]:
+        """Yield the guard to use and receive its refusal; at the end raise the one that counts.
 
-        A conversation, so that `verify` and `averify` differ only in how they wait.
+        As a generator, so that `verify` and `averify` differ only in how they wait.
         """
         claims = _unverified(token)
         fitting = [guard for guard in self.guards if _fits(guard.policy, claims)]
-        refusals: list[tuple[Guard, AccessError]] = []
-        for guard in sorted(fitting, key=lambda guard: guard.issues(claims) is None):  # the sure ones first
+        refusals: list[tuple[IssuerVerifier, AccessError]] = []
+        # Guards that know their issuer come first.
+        for guard in sorted(fitting, key=lambda guard: guard.issues(claims) is None):
             if guard.issues(claims) is not False:
                 refusals += [(guard, (yield guard))]
         if not refusals:
             named = (guard for guard in self.guards if guard.issues(claims))
             refusals.append((guard := next(named, self.guards[0]), (yield guard)))
-        raise _the_one_that_counts(refusals, claims)
+        raise _decisive_refusal(refusals, claims)
 
 
-def _the_one_that_counts(refusals: list[tuple[Guard, AccessError]], claims: OpenIdClaims) -> AccessError:
-    """The refusal of the token's own issuer; else that somebody cannot judge now; else the first."""
+def _decisive_refusal(
+    refusals: list[tuple[IssuerVerifier, AccessError]], claims: OpenIdClaims
+) -> AccessError:
+    """Prefer the matching issuer's error, then KeysUnavailableError, then the first."""
     for guard, error in refusals:
         if guard.issues(claims):
             return error
@@ -148,7 +154,7 @@ def _the_one_that_counts(refusals: list[tuple[Guard, AccessError]], claims: Open
     return next((error for error in errors if isinstance(error, KeysUnavailableError)), errors[0])
 
 
-def _refusal(guard: Guard, token: bytes) -> AccessError | None:
+def _refusal(guard: IssuerVerifier, token: bytes) -> AccessError | None:
     try:
         guard.verify(token)
     except AccessError as error:
@@ -157,14 +163,14 @@ def _refusal(guard: Guard, token: bytes) -> AccessError | None:
 
 
 def _unverified(token: bytes) -> OpenIdClaims:
-    """What a token says of itself; nothing where it is no token, which any guard can tell."""
+    """Return a token's claims without verifying it; none if it is not a token, as any guard reports."""
     with suppress(AccessError):
         return read_routing_claims(jws.decode(jws.split(token)[1]))
     return OpenIdClaims()
 
 
 def _fits(policy: Policy, claims: OpenIdClaims) -> bool:
-    """Whether a policy may be meant: by the audience, and where it lists tenants, by the tenant."""
+    """Return whether the token's audience, and its tenant if tenants are listed, are those of a policy."""
     audiences = {claims.aud} if isinstance(claims.aud, str) else {*claims.aud}
     return not policy.accepted.isdisjoint(audiences) and (
         not policy.tenants.ids or claims.tid in policy.tenants.ids

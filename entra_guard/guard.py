@@ -27,7 +27,7 @@ from entra_guard._common.clock import wall_clock
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
 from entra_guard._keys.authority import Authority
-from entra_guard._keys.fetch import Source
+from entra_guard._keys.documents import Source
 from entra_guard._keys.health import Health, health_of
 from entra_guard._keys.manager import KeyManager
 from entra_guard._keys.refresh_wait import verify_with_newer_keys, verify_with_newer_keys_async
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from entra_guard._validation.openid_claims import AnyClaims
     from entra_guard._validation.validate import KeyMismatch
+    from entra_guard._verifier import IssuerVerifier
 
 _REMEMBERED: Final = 200_000
 _OF_POLICY: Final = frozenset(
@@ -307,7 +308,7 @@ class Guard:
         """Tell how long a caller's token still passes, in seconds; negative once it does no more."""
         return principal.verified.valid_until - self._clock()
 
-    def __or__(self, other: Guard | CombinedGuard) -> CombinedGuard:
+    def __or__(self, other: IssuerVerifier | CombinedGuard) -> CombinedGuard:
         """Combine guards of several issuers: the token's own issuer chooses which one decides.
 
         Example:

@@ -295,7 +295,7 @@ _ALL: Final = (
         503,
         "The signing keys of the token issuer are unavailable at the moment. Try again.",
         "The guard has no usable signing keys of the issuer, and could not fetch them.",
-        "Allow this host to reach the 'url'. 'step' says what failed: DNS, connect, proxy, TLS, HTTP or content. A host without internet access can use a keys_file, written on another host by 'entra-guard keys pull'.",
+        "The facts say what failed ('step', 'detail') and what to change ('detail' or 'advice').",
     ),
 )
 

@@ -109,25 +109,6 @@ def timeouts(seconds: float) -> tuple[float, float, float, float]:
     return min(CONNECT_TIMEOUT, seconds), seconds, seconds, seconds
 
 
-def get_json(client: httpx.Client, url: str, *, limit: int) -> Answer:
-    """GET a JSON object on a connection that is closed afterwards.
-
-    An idle connection in the user's client would be shared with every process that is forked later.
-
-    Args:
-        client: Our own client or the user's.
-        url: Where from; https, or http on this machine.
-        limit: The maximum number of bytes to read.
-
-    Raises:
-        FetchError: Which step failed, and how; `retry_after` in seconds if the server sent it.
-    """
-    answer = exchange(client, "GET", url, limit=limit, headers={"connection": "close"})
-    if answer.status != 200:  # noqa: PLR2004
-        raise FetchError("http", url, f"status {answer.status}", retry_after=retry_after(answer.headers))
-    return answer
-
-
 def exchange(
     client: httpx.Client,
     method: str,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entra_guard._common.lazy_client import LazyClient
-    from entra_guard._keys.fetch import Documents, Source
+    from entra_guard._keys.documents import Documents, Source
     from entra_guard._keys.refresh_thread import Visits
     from entra_guard._keys.settings import KeySettings
     from entra_guard._keys.state import Snapshot

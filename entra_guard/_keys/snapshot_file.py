@@ -18,7 +18,8 @@ import msgspec
 
 from entra_guard._common.logs import get_logger
 from entra_guard._keys.budget import NEVER
-from entra_guard._keys.fetch import Documents, Source, accept
+from entra_guard._keys.documents import Documents, Source
+from entra_guard._keys.fetch import accept
 from entra_guard.errors import EntraGuardError, FetchError
 
 if TYPE_CHECKING:

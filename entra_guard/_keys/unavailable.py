@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from entra_guard.errors import FetchError, KeysUnavailableError
 
 if TYPE_CHECKING:
-    from entra_guard._keys.fetch import Source
+    from entra_guard._keys.documents import Source
     from entra_guard._keys.state import KeyCacheState
 
 _NETWORK: Final = (
@@ -39,8 +39,8 @@ def facts_of(error: Exception | None, source: Source) -> dict[str, object]:
     url = source.configuration_urls["2.0"]
     if isinstance(error, FetchError):
         facts = {"url": error.url, "step": error.step, "detail": error.detail}
-        # Entra's own error names the setting to check.
-        advice = "" if "AADSTS" in error.detail else _ADVICE.get(error.step, _NETWORK)
+        # A known error of Entra names the setting to check.
+        advice = "" if "check `" in error.detail else _ADVICE.get(error.step, _NETWORK)
         return {**facts, "advice": advice} if advice else dict(facts)
     if error is not None:
         return {"url": url, "step": "internal", "detail": str(error) or type(error).__name__}

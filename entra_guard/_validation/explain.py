@@ -137,13 +137,14 @@ def _key_of(header: jws.Header, keys: ActiveKeys) -> SigningKey | None:
 
 
 def _without_issuer(policy: Policy, claims: AnyClaims, now: float, *, is_entra: bool) -> tuple[Step, ...]:
-    """Check what can be checked where no issuer is known: the token's time, version and audience."""
+    """Check what can be checked without keys: all but the issuer, the key and the signature."""
     case = Case(policy, Issuer("", v1="not known", is_entra=is_entra), claims, KeyOrigin(), now)
-    before = [
-        Step(check.name, "open") if check.name == "issuer" else _checked(check, case)
-        for check in PRE_SIGNATURE_CHECKS
-    ]
-    return (*before, *_open("key", "signature", *(check.name for check in POST_SIGNATURE_CHECKS)))
+    unknown = {"issuer", "key origin"} | (set() if policy.tenants.ids else {"tenant"})
+
+    def steps(checks: tuple[Check, ...]) -> list[Step]:
+        return [Step(each.name, "open") if each.name in unknown else _checked(each, case) for each in checks]
+
+    return (*steps(PRE_SIGNATURE_CHECKS), *_open("key", "signature"), *steps(POST_SIGNATURE_CHECKS))
 
 
 def _header(segment: bytes, policy: Policy, rules: ClaimRules | None, steps: list[Step]) -> jws.Header | None:

@@ -15,7 +15,7 @@ from entra_guard._combined_guard import CombinedGuard
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from entra_guard.guard import Guard
+    from entra_guard._verifier import IssuerVerifier
 
 Document = dict[str, Any]
 
@@ -26,12 +26,14 @@ _REFUSALS: Final[Document] = {
 }
 
 
-def first_of(guard: Guard | CombinedGuard) -> Guard:
+def first_of(guard: IssuerVerifier | CombinedGuard) -> IssuerVerifier:
     """The guard whose issuer a page can log in to: the first one, where several are combined."""
     return guard.guards[0] if isinstance(guard, CombinedGuard) else guard
 
 
-def scheme_of(guard: Guard | CombinedGuard, scopes: Iterable[str] = (), description: str = "") -> Document:
+def scheme_of(
+    guard: IssuerVerifier | CombinedGuard, scopes: Iterable[str] = (), description: str = ""
+) -> Document:
     """Write the security scheme: an authorization code with PKCE, or where the issuer's metadata is.
 
     Args:
@@ -51,14 +53,14 @@ def scheme_of(guard: Guard | CombinedGuard, scopes: Iterable[str] = (), descript
     return {"type": "oauth2", "flows": {"authorizationCode": flow}} | common
 
 
-def full_name(guard: Guard | CombinedGuard, scope: str) -> str:
+def full_name(guard: IssuerVerifier | CombinedGuard, scope: str) -> str:
     """Name a scope as Entra's authorize endpoint wants it."""
     return f"{first_of(guard).policy.app_id_uri}/{scope}"
 
 
 def add_security(
     document: Document,
-    guard: Guard | CombinedGuard,
+    guard: IssuerVerifier | CombinedGuard,
     name: str,
     *,
     scopes: Iterable[str],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import httpx
 
     from entra_guard._keys.authority import Authority
-    from entra_guard._keys.fetch import Source
+    from entra_guard._keys.documents import Source
     from entra_guard._keys.snapshot_file import Saved
     from entra_guard._keys.state import Snapshot
 
@@ -74,7 +74,8 @@ def pull(settings: dict[str, Any] | None, *, tenant: str, authority: str, openid
 def show(file: Path) -> None:
     """Show FILE's age, issuers and keys. Exits with 1 where a guard with usual settings would not use it."""
     from entra_guard._keys import snapshot_file  # noqa: PLC0415
-    from entra_guard._keys.fetch import Documents, Source, accept  # noqa: PLC0415
+    from entra_guard._keys.documents import Documents, Source  # noqa: PLC0415
+    from entra_guard._keys.fetch import accept  # noqa: PLC0415
     from entra_guard.policy import TOKEN_VERSIONS  # noqa: PLC0415
 
     saved = snapshot_file.load(file)
@@ -96,7 +97,7 @@ def _saved_authority(saved: Saved) -> Authority:
 
 def _source(tenant: str, authority: str, *, openid: bool) -> Source:
     from entra_guard._keys.authority import Authority  # noqa: PLC0415
-    from entra_guard._keys.fetch import Source  # noqa: PLC0415
+    from entra_guard._keys.documents import Source  # noqa: PLC0415
     from entra_guard.policy import TOKEN_VERSIONS, Tenants  # noqa: PLC0415
 
     where = Authority.openid(authority) if openid else Authority.named(authority)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 import trio
 
 from entra_guard import AccessError, Authority, ConfigurationError, Guard, Tenants
+from entra_guard.asgi import GuardMiddleware
 from entra_guard.emulator import FABRIKAM
 from entra_guard.testing import Entra
 
@@ -125,7 +127,7 @@ def test_any_number_of_guards_can_be_combined(ours: Entra, theirs: Entra) -> Non
 
 def test_what_is_no_guard_is_refused_when_it_is_combined(ours: Entra) -> None:
     for stranger in (None, "https://issuer.example"):
-        with pytest.raises(ConfigurationError, match="combined with guards, not with"):
+        with pytest.raises(ConfigurationError, match="combined with guards only, got"):
             ours.guard() | stranger  # type: ignore[operator]
 
 
@@ -151,3 +153,61 @@ def test_their_health_is_told_as_one(ours: Entra, theirs: Entra) -> None:
 def test_other_openid_issuers_can_be_among_them(ours: Entra) -> None:
     other = Guard(authority=Authority.openid("https://issuer.example"), audience="orders")
     assert (ours.guard() | other).verify(ours.token()).is_app
+
+
+# --- expiry ---
+
+
+def test_a_combined_guard_knows_how_long_a_token_of_each_issuer_is_accepted(
+    verify: Verify, ours: Entra, theirs: Entra
+) -> None:
+    now = ours.now()
+    both = ours.guard(clock=lambda: now, leeway=10) | theirs.guard(clock=lambda: now, leeway=20)
+    for entra, leeway in ((ours, 10), (theirs, 20)):
+        principal = verify(both, entra.token())
+        assert both.seconds_left(principal) == principal.expires_at + leeway - now
+
+
+def test_a_token_that_ends_is_refused_by_a_combined_guard_although_it_is_cached(
+    verify: Verify, ours: Entra, theirs: Entra
+) -> None:
+    now = [ours.now()]
+    both = ours.guard(clock=lambda: now[0], leeway=0) | theirs.guard(clock=lambda: now[0], leeway=0)
+    for entra in (ours, theirs):
+        token = entra.token()
+        ends = verify(both, token).expires_at
+        verify(both, token)
+        before, now[0] = now[0], ends
+        assert reason(verify, both, token) == "expired"
+        now[0] = before
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("first", [True, False], ids=["of the first guard", "of the second guard"])
+def test_a_websocket_behind_a_combined_guard_is_closed_when_its_token_expires(
+    ours: Entra, theirs: Entra, backend: str, first: bool
+) -> None:
+    entra = ours if first else theirs
+    token = entra.token()
+    nearly = entra.guard().verify(token).expires_at - 0.02
+    both = ours.guard(clock=lambda: nearly, leeway=0) | theirs.guard(clock=lambda: nearly, leeway=0)
+    sent: list[dict[str, Any]] = []
+
+    async def endless(_scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    async def main() -> None:
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(dict(message))
+
+        headers = [(b"authorization", f"Bearer {token}".encode())]
+        scope = {"type": "websocket", "path": "/", "headers": headers}
+        with anyio.fail_after(5):
+            await GuardMiddleware(endless, guard=both)(scope, anyio.sleep_forever, send)
+
+    anyio.run(main, backend=backend)
+    assert sent == [
+        {"type": "websocket.accept"},
+        {"type": "websocket.close", "code": 1008, "reason": "expired"},
+    ]

@@ -151,6 +151,29 @@ def test_a_guard_is_read_from_the_environment():
     )
 
 
+def test_a_keys_file_is_read_from_the_environment(office, tmp_path):
+    file = tmp_path / "keys.json"
+    office.guard(keys_file=file, strict_startup=True)
+    environ = {
+        "ENTRA_GUARD_TENANT": office.entra.tenant_id,
+        "ENTRA_GUARD_AUDIENCE": office.api.client_id,
+        "ENTRA_GUARD_AUTHORITY": office.entra.url,
+        "ENTRA_GUARD_KEYS_FILE": str(file),
+    }
+    no_network = httpx.MockTransport(lambda request: httpx.Response(503, request=request))
+    with httpx.Client(transport=no_network) as client:
+        guard = Guard.from_env(environ, http_client=client)
+        assert guard.health().kids == tuple(sorted(key.kid for key in office.entra.keys))
+        assert guard.verify(office.token()).app_id == office.daemon.client_id
+
+
+@pytest.mark.parametrize("leeway", ["a minute", "60s", "-1", "601", "nan", "inf", "1,5"])
+def test_a_leeway_in_the_environment_that_cannot_work_is_refused(leeway):
+    environ = {"ENTRA_GUARD_TENANT": TENANT, "ENTRA_GUARD_AUDIENCE": GUID, "ENTRA_GUARD_LEEWAY": leeway}
+    with pytest.raises(ConfigurationError, match=r"(?i)leeway"):
+        Guard.from_env(environ)
+
+
 def test_a_client_id_in_the_environment_is_never_taken_for_the_audience():
     with pytest.raises(ConfigurationError, match="ENTRA_GUARD_AUDIENCE"):
         Guard.from_env({"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": GUID})

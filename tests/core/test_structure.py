@@ -22,6 +22,7 @@ LAYERS = [
     {"requirement"},
     {"_validation"},
     {"_keys"},
+    {"_verifier"},
     {"_combined_guard", "_settings_from_env", "_tenant_rule"},
     {"guard"},
     {"credentials"},
@@ -40,28 +41,35 @@ def is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
 
 
-def imports_of(path: Path) -> set[str]:
-    """Return the dotted names that a file imports when it runs, also inside of functions."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if is_type_checking(node):
-            node.body = []
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "entra_guard":
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.startswith("entra_guard.")}
-    return found
-
-
 def module_name(path: Path) -> str:
     parts = ("entra_guard", *path.relative_to(ROOT).with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
-IMPORTS = {name: (imports_of(path) & MODULES.keys()) - {name} for name, path in MODULES.items()}
+
+
+def imports_of(name: str, *, types_too: bool = False) -> set[str]:
+    """Return the modules that a module imports, also inside of functions, and also for types if wanted."""
+    path = MODULES[name]
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if is_type_checking(node) and not types_too:
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            parent = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*parent, *filter(None, [node.module])])
+            inner = {f"{base}.{alias.name}" for alias in node.names} & MODULES.keys()
+            found |= inner if len(inner) == len(node.names) else {*inner, base}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return (found & MODULES.keys()) - {name}
+
+
+IMPORTS = {name: imports_of(name) for name in MODULES}
 
 
 def layer_of(name: str) -> int | None:
@@ -84,6 +92,30 @@ def test_a_module_imports_only_from_lower_layers(module):
     allowed |= {PUBLIC_NAMES} if depth > layer_of("guard") else set()
     allowed |= {name for layer in LAYERS[:depth] for name in layer}
     assert {top_of(name) for name in IMPORTS[module]} - allowed == set()
+
+
+def cycles_of(imports: dict[str, set[str]]) -> list[set[str]]:
+    """Return the groups of modules that import each other, directly or indirectly."""
+    reached = {name: set[str]() for name in imports}
+    for name, found in reached.items():
+        to_visit = [*imports[name]]
+        while to_visit:
+            if (module := to_visit.pop()) not in found:
+                found.add(module)
+                to_visit += imports[module]
+    groups = {
+        frozenset(other for other in found if name in reached[other]) for name, found in reached.items()
+    }
+    return [set(group) for group in groups if group]
+
+
+@pytest.mark.parametrize("types_too", [False, True], ids=["when it runs", "for types"])
+def test_there_is_no_import_cycle(types_too):
+    assert cycles_of({name: imports_of(name, types_too=types_too) for name in MODULES}) == []
+
+
+def test_a_cycle_would_be_found():
+    assert cycles_of({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [{"b", "c"}]
 
 
 def test_the_emulator_imports_nothing_of_the_other_folders():

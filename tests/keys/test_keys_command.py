@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from entra_guard import Authority
 from entra_guard._keys import snapshot_file
-from entra_guard._keys.fetch import Documents, Source
+from entra_guard._keys.documents import Documents, Source
 from entra_guard.cli._group import group
 
 if TYPE_CHECKING:

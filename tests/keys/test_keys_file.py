@@ -15,7 +15,7 @@ from keys_office import HOUR, Office, World, settle, visit
 
 from entra_guard import FetchError
 from entra_guard._keys import snapshot_file
-from entra_guard._keys.fetch import Documents
+from entra_guard._keys.documents import Documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable

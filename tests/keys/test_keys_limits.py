@@ -9,7 +9,7 @@ import pytest
 from keys_office import Office, World, settle
 
 from entra_guard import FetchError, Guard
-from entra_guard._common.http import get_json
+from entra_guard._common.http import exchange
 from entra_guard._keys import manager
 from entra_guard._keys.fetch import fetch
 from entra_guard._keys.refresh_policy import Cause, RefreshRequest
@@ -42,7 +42,7 @@ def test_connecting_has_two_seconds_and_each_step_after_it_five() -> None:
         return httpx.Response(200, json={})
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-        get_json(client, URL, limit=100)
+        exchange(client, "GET", URL, limit=100)
     assert asked[0].extensions["timeout"] == {"connect": 2.0, "read": 5.0, "write": 5.0, "pool": 5.0}
 
 
@@ -57,7 +57,7 @@ def test_a_client_that_follows_redirects_does_not_follow_them_here() -> None:
         httpx.Client(transport=httpx.MockTransport(answer), follow_redirects=True) as client,
         pytest.raises(FetchError, match="redirect"),
     ):
-        get_json(client, URL, limit=100)
+        exchange(client, "GET", URL, limit=100)
     assert asked == [URL]
 
 

@@ -1,0 +1,64 @@
+"""Verifier: what adapters need from a guard, or from several guards combined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from entra_guard._keys.authority import Authority
+    from entra_guard._keys.health import Health
+    from entra_guard._validation.explain import Explanation
+    from entra_guard._validation.openid_claims import AnyClaims
+    from entra_guard.policy import Policy
+    from entra_guard.principal import Principal
+
+
+class Verifier(Protocol):
+    """Verifies bearer tokens: a `Guard`, or guards combined with `|`."""
+
+    def verify(self, token: str | bytes) -> Principal:
+        """Return the caller that a token names.
+
+        Raises:
+            AccessError: The token is refused.
+        """
+        ...
+
+    async def averify(self, token: str | bytes) -> Principal:
+        """Do the same without blocking an event loop."""
+        ...
+
+    def explain(self, token: str | bytes) -> Explanation:
+        """Check a token against the whole checklist."""
+        ...
+
+    def health(self) -> Health:
+        """Return the health of the keys."""
+        ...
+
+    def seconds_left(self, principal: Principal) -> float:
+        """Return for how many seconds a caller's token is still accepted."""
+        ...
+
+    @property
+    def needs_event_loop(self) -> bool:
+        """Whether only `averify` works."""
+        ...
+
+
+class IssuerVerifier(Verifier, Protocol):
+    """A verifier of one issuer's tokens, which can be combined with others."""
+
+    @property
+    def policy(self) -> Policy:
+        """What is accepted."""
+        ...
+
+    @property
+    def authority(self) -> Authority:
+        """Where its issuer is."""
+        ...
+
+    def issues(self, claims: AnyClaims) -> bool | None:
+        """Return whether unverified claims name this verifier's issuer; None while that is not known."""
+        ...
