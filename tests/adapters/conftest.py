@@ -35,17 +35,17 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def office() -> Iterator[Entra]:
-    with Entra(seed=7) as entra:
-        yield entra
+def entra() -> Iterator[Entra]:
+    with Entra(seed=7) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
-def guard(office: Entra) -> Guard:
-    return office.guard()
+def guard(entra: Entra) -> Guard:
+    return entra.guard()
 
 
 @pytest.fixture
-def bearer(office: Entra) -> Callable[..., dict[str, str]]:
-    """A header with a token of somebody."""
-    return lambda **who: {"Authorization": f"Bearer {office.token(**who)}"}
+def bearer(entra: Entra) -> Callable[..., dict[str, str]]:
+    """Return a header with a token."""
+    return lambda **who: {"Authorization": f"Bearer {entra.token(**who)}"}

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import bottle
 import falcon
 import falcon.asgi
-from bare_requests import ask_asgi, ask_wsgi
+from adapter_cases import AdapterCase
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
 from django.test import override_settings
 from django.urls import path
 from django.views import View
-from doors import Door
 from fastapi import APIRouter, Depends, FastAPI
 from flask import Blueprint, Flask
 from flask.views import MethodView
 from litestar import Litestar, asgi, route
 from litestar.enums import HttpMethod
 from quart import Quart
+from raw_requests import request_asgi, request_wsgi
 from rest_framework.decorators import api_view
 from rest_framework.response import Response as RestResponse
 from rest_framework.views import APIView
@@ -43,7 +43,7 @@ from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bare_requests import Answer
+    from raw_requests import RawResponse
 
     Record = Callable[[str], None]
 
@@ -122,35 +122,35 @@ def starlette_routes(record: Record) -> list[Any]:
     ]
 
 
-def starlette(guard: Any, record: Record) -> Door:
+def starlette(guard: Any, record: Record) -> AdapterCase:
     app = Starlette(routes=starlette_routes(record))
     app.add_middleware(RecordingAsgi, record=record)
     app.add_middleware(GuardMiddleware, guard=guard)
-    return Door(app, ask_asgi)
+    return AdapterCase(app, request_asgi)
 
 
-def starlette_wrapped(guard: Any, record: Record) -> Door:
+def starlette_wrapped(guard: Any, record: Record) -> AdapterCase:
     app = Starlette(routes=starlette_routes(record))
     app.add_middleware(RecordingAsgi, record=record)
-    return Door(GuardMiddleware(app, guard=guard), ask_asgi)
+    return AdapterCase(GuardMiddleware(app, guard=guard), request_asgi)
 
 
-def starlette_with_cors_deeper_inside(guard: Any, record: Record) -> Door:
+def starlette_with_cors_deeper_inside(guard: Any, record: Record) -> AdapterCase:
     app = Starlette(routes=starlette_routes(record))
     app.add_middleware(CORSMiddleware, allow_origins=["*"])
     app.add_middleware(RecordingAsgi, record=record)
     app.add_middleware(GZipMiddleware)
     app.add_middleware(GuardMiddleware, guard=guard)
-    return Door(app, ask_asgi)
+    return AdapterCase(app, request_asgi)
 
 
-def method_override(guard: Any, record: Record) -> Door:
+def method_override(guard: Any, record: Record) -> AdapterCase:
     app = Starlette(routes=starlette_routes(record))
-    return Door(GuardMiddleware(MethodOverride(app, record), guard=guard), ask_asgi)
+    return AdapterCase(GuardMiddleware(MethodOverride(app, record), guard=guard), request_asgi)
 
 
-def bare_asgi(guard: Any, record: Record) -> Door:
-    return Door(GuardMiddleware(raw_asgi(record), guard=guard), ask_asgi)
+def bare_asgi(guard: Any, record: Record) -> AdapterCase:
+    return AdapterCase(GuardMiddleware(raw_asgi(record), guard=guard), request_asgi)
 
 
 def fastapi_routes(app: FastAPI | APIRouter, record: Record) -> None:
@@ -168,23 +168,23 @@ def fastapi_routes(app: FastAPI | APIRouter, record: Record) -> None:
         return "done"
 
 
-def fastapi(guard: Any, record: Record) -> Door:
+def fastapi(guard: Any, record: Record) -> AdapterCase:
     app, router = FastAPI(), APIRouter()
     fastapi_routes(router, record)
     app.include_router(router)
     app.mount("/mounted", raw_asgi(record))
     app.add_middleware(RecordingAsgi, record=record)
     app.add_middleware(GuardMiddleware, guard=guard)
-    return Door(app, ask_asgi)
+    return AdapterCase(app, request_asgi)
 
 
-def fastapi_dependency(guard: Any, record: Record) -> Door:
+def fastapi_dependency(guard: Any, record: Record) -> AdapterCase:
     app = FastAPI(dependencies=[Depends(EntraBearer(guard))])
     fastapi_routes(app, record)
-    return Door(app, ask_asgi)
+    return AdapterCase(app, request_asgi)
 
 
-def litestar(guard: Any, record: Record) -> Door:
+def litestar(guard: Any, record: Record) -> AdapterCase:
     @route("/function", http_method=[HttpMethod.GET, HttpMethod.OPTIONS, HttpMethod.DELETE], status_code=200)
     async def function() -> str:
         record("function")
@@ -200,10 +200,10 @@ def litestar(guard: Any, record: Record) -> Door:
         openapi_config=None,
         logging_config=None,
     )
-    return Door(GuardMiddleware(app, guard=guard), ask_asgi)
+    return AdapterCase(GuardMiddleware(app, guard=guard), request_asgi)
 
 
-def quart(guard: Any, record: Record) -> Door:
+def quart(guard: Any, record: Record) -> AdapterCase:
     app = Quart(__name__)
     app.asgi_app = GuardMiddleware(app.asgi_app, guard=guard)
 
@@ -216,7 +216,7 @@ def quart(guard: Any, record: Record) -> Door:
         record("function")
         return "done"
 
-    return Door(app, ask_asgi)
+    return AdapterCase(app, request_asgi)
 
 
 class AsyncFalcon:
@@ -235,12 +235,12 @@ class AsyncFalcon:
         self.record("sink")
 
 
-def falcon_asgi(guard: Any, record: Record) -> Door:
+def falcon_asgi(guard: Any, record: Record) -> AdapterCase:
     resource = AsyncFalcon(record)
     app = falcon.asgi.App(middleware=[resource])
     app.add_route("/class", resource)
     app.add_sink(resource.sink, "/")
-    return Door(GuardMiddleware(app, guard=guard), ask_asgi)
+    return AdapterCase(GuardMiddleware(app, guard=guard), request_asgi)
 
 
 # --- WSGI --------------------------------------------------------------------------------------------
@@ -262,33 +262,33 @@ class Falcon:
         self.record("sink")
 
 
-def falcon_wsgi(guard: Any, record: Record) -> Door:
+def falcon_wsgi(guard: Any, record: Record) -> AdapterCase:
     resource = Falcon(record)
     app = falcon.App(middleware=[resource])
     app.add_route("/class", resource)
     app.add_sink(resource.sink, "/")
-    return Door(WsgiGuardMiddleware(app, guard=guard), ask_wsgi)
+    return AdapterCase(WsgiGuardMiddleware(app, guard=guard), request_wsgi)
 
 
-def bare_wsgi(guard: Any, record: Record) -> Door:
-    return Door(WsgiGuardMiddleware(raw_wsgi(record), guard=guard), ask_wsgi)
+def bare_wsgi(guard: Any, record: Record) -> AdapterCase:
+    return AdapterCase(WsgiGuardMiddleware(raw_wsgi(record), guard=guard), request_wsgi)
 
 
-def bottle_app(guard: Any, record: Record) -> Door:
+def bottle_app(guard: Any, record: Record) -> AdapterCase:
     app = bottle.Bottle()
     app.add_hook("before_request", lambda: record("before_request"))
     app.route("/function", ["GET", "OPTIONS", "DELETE"], lambda: record("function") or "done")
     app.mount("/mounted/", raw_wsgi(record))
-    return Door(WsgiGuardMiddleware(app, guard=guard), ask_wsgi)
+    return AdapterCase(WsgiGuardMiddleware(app, guard=guard), request_wsgi)
 
 
-def method_override_in_wsgi(guard: Any, record: Record) -> Door:
+def method_override_in_wsgi(guard: Any, record: Record) -> AdapterCase:
     app = flask_application(record)
-    return Door(WsgiGuardMiddleware(method_override_wsgi(app), guard=guard), ask_wsgi)
+    return AdapterCase(WsgiGuardMiddleware(method_override_wsgi(app), guard=guard), request_wsgi)
 
 
-def flask_in_wsgi_guard(guard: Any, record: Record) -> Door:
-    return Door(WsgiGuardMiddleware(flask_application(record), guard=guard), ask_wsgi)
+def flask_in_wsgi_guard(guard: Any, record: Record) -> AdapterCase:
+    return AdapterCase(WsgiGuardMiddleware(flask_application(record), guard=guard), request_wsgi)
 
 
 # --- Flask -------------------------------------------------------------------------------------------
@@ -322,23 +322,23 @@ def flask_application(record: Record, app: Flask | None = None) -> Flask:
     return app
 
 
-def flask(guard: Any, record: Record) -> Door:
+def flask(guard: Any, record: Record) -> AdapterCase:
     app = Flask(__name__)
     init_app(app, guard)
-    return Door(flask_application(record, app), ask_wsgi)
+    return AdapterCase(flask_application(record, app), request_wsgi)
 
 
-def flask_guarded_last(guard: Any, record: Record) -> Door:
+def flask_guarded_last(guard: Any, record: Record) -> AdapterCase:
     app = flask_application(record)
     init_app(app, guard)
-    return Door(app, ask_wsgi)
+    return AdapterCase(app, request_wsgi)
 
 
-def flask_with_method_override(guard: Any, record: Record) -> Door:
+def flask_with_method_override(guard: Any, record: Record) -> AdapterCase:
     app = flask_application(record)
     app.wsgi_app = method_override_wsgi(app.wsgi_app)  # type: ignore[method-assign]
     init_app(app, guard)
-    return Door(app, ask_wsgi)
+    return AdapterCase(app, request_wsgi)
 
 
 # --- Django ------------------------------------------------------------------------------------------
@@ -417,39 +417,39 @@ INNER = "recording_apps.RecordingDjango"
 
 def _django(
     guard: Any, record: Record, handler: Any, ask: Any, middleware: list[str], prefix: str = ""
-) -> Door:
+) -> AdapterCase:
     settings = {"ENTRA_GUARD": {"guard": guard}, "ROOT_URLCONF": "recording_apps"}
     with override_settings(**settings, MIDDLEWARE=middleware):
         app = handler()
 
-    def asking(app: Any, path: str, authorization: list[bytes], **more: Any) -> Answer:
+    def asking(app: Any, path: str, authorization: list[bytes], **more: Any) -> RawResponse:
         _recorded[:] = [record]
         with override_settings(**settings):
-            answer: Answer = ask(app, path, authorization, **more)
+            answer: RawResponse = ask(app, path, authorization, **more)
         return answer
 
-    return Door(app, asking, prefix)
+    return AdapterCase(app, asking, prefix)
 
 
-def django_wsgi(guard: Any, record: Record) -> Door:
-    return _django(guard, record, WSGIHandler, ask_wsgi, [GUARD, INNER])
+def django_wsgi(guard: Any, record: Record) -> AdapterCase:
+    return _django(guard, record, WSGIHandler, request_wsgi, [GUARD, INNER])
 
 
-def django_asgi(guard: Any, record: Record) -> Door:
-    return _django(guard, record, ASGIHandler, ask_asgi, [GUARD, INNER])
+def django_asgi(guard: Any, record: Record) -> AdapterCase:
+    return _django(guard, record, ASGIHandler, request_asgi, [GUARD, INNER])
 
 
-def django_with_cors_inside(guard: Any, record: Record) -> Door:
+def django_with_cors_inside(guard: Any, record: Record) -> AdapterCase:
     layers = [GUARD, INNER, "django_site.PretendedCorsMiddleware"]
-    return _django(guard, record, WSGIHandler, ask_wsgi, layers)
+    return _django(guard, record, WSGIHandler, request_wsgi, layers)
 
 
-def rest_framework(guard: Any, record: Record) -> Door:
-    return _django(guard, record, WSGIHandler, ask_wsgi, [GUARD, INNER], "/rest")
+def rest_framework(guard: Any, record: Record) -> AdapterCase:
+    return _django(guard, record, WSGIHandler, request_wsgi, [GUARD, INNER], "/rest")
 
 
-def rest_framework_alone(guard: Any, record: Record) -> Door:
-    return _django(guard, record, WSGIHandler, ask_wsgi, [], "/rest")
+def rest_framework_alone(guard: Any, record: Record) -> AdapterCase:
+    return _django(guard, record, WSGIHandler, request_wsgi, [], "/rest")
 
 
 APPS = {

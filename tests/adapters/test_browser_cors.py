@@ -59,23 +59,21 @@ def origin_of(page: Page) -> str:
     return page.url.rstrip("/")
 
 
-def test_a_page_reads_status_challenge_and_reason(page: Page, guard: Guard, office: Entra) -> None:
+def test_a_page_reads_status_challenge_and_reason(page: Page, guard: Guard, entra: Entra) -> None:
     with served(api(guard, origin_of(page), cors_first=True)) as url:
 
         def fetch(token: str = "") -> Any:
             return page.evaluate(FETCH, [f"{url}/orders", token])
 
-        assert fetch(office.token()) == [200, None, office.caller.client_id]
-        status, challenge, problem = fetch(office.token(preset="expired"))
+        assert fetch(entra.token()) == [200, None, entra.caller.client_id]
+        status, challenge, problem = fetch(entra.token(preset="expired"))
         assert (status, problem["reason"]) == (401, "expired")
         assert challenge == 'Bearer error="invalid_token", error_description="The token has expired."'
         assert fetch()[:2] == [401, "Bearer"]
 
 
-def test_in_the_wrong_order_a_page_sees_nothing_but_a_network_error(
-    page: Page, guard: Guard, office: Entra
-) -> None:
+def test_in_the_wrong_order_a_page_sees_only_a_network_error(page: Page, guard: Guard, entra: Entra) -> None:
     with served(api(guard, origin_of(page), cors_first=False)) as url:
-        status, error, _ = page.evaluate(FETCH, [f"{url}/orders", office.token(preset="expired")])
+        status, error, _ = page.evaluate(FETCH, [f"{url}/orders", entra.token(preset="expired")])
         assert (status, error) == (0, "TypeError: Failed to fetch")
-        assert page.evaluate(FETCH, [f"{url}/orders", office.token()])[0] == 200
+        assert page.evaluate(FETCH, [f"{url}/orders", entra.token()])[0] == 200

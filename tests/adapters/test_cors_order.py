@@ -37,7 +37,7 @@ def notices(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     return lambda: [record.getMessage() for record in caplog.records if "CORS handling" in record.msg]
 
 
-def test_the_right_order_is_silent_and_a_page_may_read_the_refusal(guard: Guard, notices: Notices) -> None:
+def test_the_right_order_logs_nothing_and_a_page_may_read_the_refusal(guard: Guard, notices: Notices) -> None:
     app = Starlette(middleware=[CORS, Middleware(GuardMiddleware, guard=guard)])
     answer = TestClient(app).get("/", headers=SPA)
     assert answer.status_code == 401
@@ -46,7 +46,7 @@ def test_the_right_order_is_silent_and_a_page_may_read_the_refusal(guard: Guard,
     assert notices() == []
 
 
-def test_the_wrong_order_is_noticed_once(guard: Guard, notices: Notices) -> None:
+def test_the_wrong_order_is_logged_once(guard: Guard, notices: Notices) -> None:
     layers = [Middleware(GuardMiddleware, guard=guard), Middleware(GZipMiddleware), CORS]
     client = TestClient(Starlette(middleware=layers))
     for _ in range(3):
@@ -55,16 +55,14 @@ def test_the_wrong_order_is_noticed_once(guard: Guard, notices: Notices) -> None
     assert "let requests pass CORSMiddleware first" in notices()[0]
 
 
-def test_a_guard_around_the_whole_application_is_noticed_too(guard: Guard, notices: Notices) -> None:
+def test_a_guard_around_the_whole_application_is_logged_too(guard: Guard, notices: Notices) -> None:
     app = FastAPI()
     app.add_middleware(CORSMiddleware, allow_origins=["*"])
     GuardMiddleware(app, guard=guard)
     assert len(notices()) == 1
 
 
-def test_the_order_of_add_middleware_is_the_reverse_of_the_requests_way(
-    guard: Guard, notices: Notices
-) -> None:
+def test_add_middleware_runs_the_last_added_first(guard: Guard, notices: Notices) -> None:
     app = FastAPI()
     app.add_middleware(GuardMiddleware, guard=guard)
     app.add_middleware(CORSMiddleware, allow_origins=["*"])  # added last, passed first

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import django_site
 import pytest
+from adapter_cases import django_handler
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import AsyncClient, Client, override_settings
-from doors import django_handler
 from rest_framework.test import APIRequestFactory
 from rest_framework.throttling import UserRateThrottle
 
@@ -53,8 +53,8 @@ def get(request: pytest.FixtureRequest, site: None) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("path", ["/orders", "/async/orders"])
-def test_views_know_the_caller(get: Any, office: Entra, bearer: Bearer, path: str) -> None:
-    assert get(path, bearer()).content.decode() == office.caller.client_id
+def test_views_know_the_caller(get: Any, entra: Entra, bearer: Bearer, path: str) -> None:
+    assert get(path, bearer()).content.decode() == entra.caller.client_id
     assert get(path).status_code == 401
     assert get("/healthz").content == b"healthy"
 
@@ -74,15 +74,15 @@ def test_requires_with_djangos_method_decorator(get: Any, bearer: Bearer, path: 
     assert get(path).status_code == 401
 
 
-def test_the_caller_is_known_while_a_body_is_streamed(site: None, office: Entra, bearer: Bearer) -> None:
+def test_the_caller_is_known_while_a_body_is_streamed(site: None, entra: Entra, bearer: Bearer) -> None:
     response = Client(headers=bearer()).get("/stream")
-    assert b"".join(response.streaming_content).decode() == " ".join([office.caller.client_id] * 2)
+    assert b"".join(response.streaming_content).decode() == " ".join([entra.caller.client_id] * 2)
     with pytest.raises(NoPrincipalError):
         current_principal()
 
 
 def test_the_caller_is_known_while_an_async_body_is_streamed(
-    site: None, office: Entra, bearer: Bearer
+    site: None, entra: Entra, bearer: Bearer
 ) -> None:
     async def read() -> bytes:
         response = await AsyncClient().get("/async/stream", headers=bearer())
@@ -91,17 +91,17 @@ def test_the_caller_is_known_while_an_async_body_is_streamed(
             current_principal()
         return body
 
-    assert asyncio.run(read()).decode() == " ".join([office.caller.client_id] * 2)
+    assert asyncio.run(read()).decode() == " ".join([entra.caller.client_id] * 2)
 
 
 @pytest.mark.parametrize(("asked", "body"), [(True, b"1"), (None, b"123")])
 @pytest.mark.parametrize("handler", ["sync", "async"])
 def test_a_streamed_response_ends_with_its_token_when_asked(
-    office: Entra, handler: str, asked: bool | None, body: bytes
+    entra: Entra, handler: str, asked: bool | None, body: bytes
 ) -> None:
-    token = office.token()
-    now, end = [office.now()], office.guard().verify(token).expires_at
-    said = {"guard": office.guard(leeway=0, clock=lambda: now[0]), "close_at_expiry": asked}
+    token = entra.token()
+    now, end = [entra.now()], entra.guard().verify(token).expires_at
+    said = {"guard": entra.guard(leeway=0, clock=lambda: now[0]), "close_at_expiry": asked}
     headers = {"Authorization": f"Bearer {token}"}
 
     async def read() -> bytes:
@@ -131,27 +131,27 @@ AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
     "others", [[], [SESSIONS, AUTHENTICATION]], ids=["without sessions", "with Django's users"]
 )
 @pytest.mark.parametrize("guard_first", [True, False])
-def test_djangos_own_ways_to_ask_for_the_user_find_the_caller_in_any_order(
-    guard: Guard, office: Entra, bearer: Bearer, path: str, others: list[str], guard_first: bool
+def test_djangos_request_user_is_the_caller_in_any_middleware_order(
+    guard: Guard, entra: Entra, bearer: Bearer, path: str, others: list[str], guard_first: bool
 ) -> None:
     names = [*MIDDLEWARE, *others] if guard_first else [*others, *MIDDLEWARE]
     with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=names):
         answer = asyncio.run(AsyncClient().get(path, headers=bearer(user="alice")))
-    assert answer.content.decode() == office.find_user("alice").id
+    assert answer.content.decode() == entra.find_user("alice").id
 
 
-def test_a_caller_is_a_user_with_no_rights_of_djangos(office: Entra) -> None:
-    user = EntraUser(office.principal(scopes=["access_as_user"], user="alice"))
+def test_the_user_has_no_django_permissions(entra: Entra) -> None:
+    user = EntraUser(entra.principal(scopes=["access_as_user"], user="alice"))
     assert (user.is_authenticated, user.is_active) == (True, True)
     assert (user.is_anonymous, user.is_staff, user.is_superuser) == (False, False, False)
     assert not user.has_perm("orders.delete")
     assert not user.has_module_perms("orders")
-    assert user.pk == user.id == user.get_username() == str(user) == office.find_user("alice").id
+    assert user.pk == user.id == user.get_username() == str(user) == entra.find_user("alice").id
     assert user.scopes == ("access_as_user",)
     with pytest.raises(AttributeError):
         _ = user.email
-    assert user == EntraUser(office.principal(user="alice"))
-    assert len({user, EntraUser(office.principal(user="bob"))}) == 2
+    assert user == EntraUser(entra.principal(user="alice"))
+    assert len({user, EntraUser(entra.principal(user="bob"))}) == 2
 
 
 @pytest.mark.parametrize("said", [None, {}, {"public": []}, [], {"guard": None}])
@@ -165,7 +165,7 @@ def test_settings_that_cannot_work_fail_at_start_up(said: Any, handler: Any) -> 
 
 
 @pytest.mark.parametrize(("cors_first", "warned"), [(True, False), (False, True)])
-def test_the_order_of_cors_and_guard_is_noticed(
+def test_the_wrong_order_of_cors_and_guard_is_logged(
     guard: Guard, caplog: pytest.LogCaptureFixture, cors_first: bool, warned: bool
 ) -> None:
     cors = "django_site.PretendedCorsMiddleware"
@@ -188,14 +188,14 @@ def rest(request: pytest.FixtureRequest, guard: Guard) -> Iterator[Callable[...,
         yield lambda path, headers=None: Client(headers=headers).get(f"/rest{path}")
 
 
-def test_api_views_know_the_caller(rest: Any, office: Entra, bearer: Bearer) -> None:
-    alice = office.find_user("alice").id
+def test_api_views_know_the_caller(rest: Any, entra: Entra, bearer: Bearer) -> None:
+    alice = entra.find_user("alice").id
     answer = rest("/orders", bearer(user="alice"))
-    assert answer.json() == {"app": office.caller.client_id, "user": alice, "pk": alice}
+    assert answer.json() == {"app": entra.caller.client_id, "user": alice, "pk": alice}
     assert rest("/healthz").json() == "healthy"
 
 
-def test_permission_classes_ask_for_roles(rest: Any, bearer: Bearer) -> None:
+def test_permission_classes_require_roles(rest: Any, bearer: Bearer) -> None:
     assert rest("/admin").status_code == 401
     refused = rest("/admin", bearer())
     assert refused.status_code == 403
@@ -203,16 +203,16 @@ def test_permission_classes_ask_for_roles(rest: Any, bearer: Bearer) -> None:
     assert rest("/admin", bearer(roles=["Orders.Admin"])).json() == "the admin's"
 
 
-def test_an_async_tenant_rule_needs_the_asgi_handler(office: Entra) -> None:
+def test_an_async_tenant_rule_needs_the_asgi_handler(entra: Entra) -> None:
     async def rule(_tenant: str) -> bool:
         return True
 
-    guard = office.guard(tenant=Tenants.where(rule, "a test"))
+    guard = entra.guard(tenant=Tenants.where(rule, "a test"))
     with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=MIDDLEWARE):
         with pytest.raises(ConfigurationError, match="async"):
             WSGIHandler()
         assert ASGIHandler()
-        request = APIRequestFactory().get("/", headers={"Authorization": f"Bearer {office.token()}"})
+        request = APIRequestFactory().get("/", headers={"Authorization": f"Bearer {entra.token()}"})
         with pytest.raises(ConfigurationError, match="async"):
             EntraAuthentication().authenticate(request)
 
@@ -228,13 +228,13 @@ def test_permission_classes_can_be_combined(rest: Any, bearer: Bearer) -> None:
     assert post(roles=["Orders.Read"]).status_code == 403
 
 
-def test_the_guards_own_settings_hold_for_the_authentication_class(guard: Guard, bearer: Bearer) -> None:
+def test_settings_of_the_guard_apply_to_the_authentication_class(guard: Guard, bearer: Bearer) -> None:
     with override_settings(ENTRA_GUARD={"guard": guard, "roles": ["Orders.Read"]}, MIDDLEWARE=[]):
         assert Client(headers=bearer()).get("/rest/orders").status_code == 403
         assert Client(headers=bearer(roles=["Orders.Read"])).get("/rest/orders").status_code == 200
 
 
-def test_an_exception_handler_of_the_sites_own_sees_status_challenge_and_problem(
+def test_a_custom_exception_handler_gets_status_challenge_and_problem(
     guard: Guard, bearer: Bearer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rest_framework.views import exception_handler
@@ -250,7 +250,7 @@ def test_an_exception_handler_of_the_sites_own_sees_status_challenge_and_problem
 
 
 @pytest.mark.parametrize("foreign", ["a text", {"roles": ["Orders.Admin"]}, object()])
-def test_only_a_principal_is_taken_from_the_request(guard: Guard, bearer: Bearer, foreign: Any) -> None:
+def test_only_a_principal_is_read_from_the_request(guard: Guard, bearer: Bearer, foreign: Any) -> None:
     with override_settings(ENTRA_GUARD={"guard": guard}):
         request = APIRequestFactory().get("/")
         request.principal = foreign
@@ -262,7 +262,7 @@ def test_only_a_principal_is_taken_from_the_request(guard: Guard, bearer: Bearer
     assert isinstance(found[1], Principal)
 
 
-def test_throttles_tell_callers_apart(guard: Guard, bearer: Bearer) -> None:
+def test_throttles_count_each_caller(guard: Guard, bearer: Bearer) -> None:
     view = django_site.Whoami()
     keys = set()
     with override_settings(ENTRA_GUARD={"guard": guard}):
@@ -278,10 +278,10 @@ def test_another_authentication_class_may_take_a_request_without_a_token(guard: 
         assert EntraAuthentication().authenticate(APIRequestFactory().get("/")) is None
 
 
-def test_other_errors_are_answered_as_rest_framework_does(rest: Any, bearer: Bearer) -> None:
+def test_other_errors_are_handled_by_rest_framework(rest: Any, bearer: Bearer) -> None:
     answer = Client(headers=bearer()).post("/rest/orders")
     assert answer.status_code == 405
 
 
-def test_the_handler_is_made_of_the_settings_of_its_time(guard: Guard) -> None:
+def test_the_exception_handler_uses_the_current_settings(guard: Guard) -> None:
     assert django_handler(guard, WSGIHandler)

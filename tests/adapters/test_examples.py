@@ -169,7 +169,7 @@ def test_django(entra: Emulator, api: AppRegistration) -> None:
     assert asked.stdout.strip() == "200|401|Alice Adams|403|200", asked.stderr
 
 
-def test_tests_of_ones_own_application() -> None:
+def test_the_example_of_a_users_tests() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"]
     ran = subprocess.run(
         [*command, "-c", os.devnull, "--rootdir", EXAMPLES, EXAMPLES / "test_own_app.py"],

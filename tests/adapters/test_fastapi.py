@@ -35,37 +35,41 @@ Bearer = Callable[..., dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def entra(guard: Guard) -> EntraBearer:
+def bearer_dependency(guard: Guard) -> EntraBearer:
     return EntraBearer(guard)
 
 
-def orders_app(entra: EntraBearer) -> FastAPI:
+def orders_app(bearer_dependency: EntraBearer) -> FastAPI:
     app = FastAPI()
-    either = entra.requires(Requirement(scopes=["Orders.Read"]), Requirement(roles=["Orders.Read.All"]))
+    either = bearer_dependency.requires(
+        Requirement(scopes=["Orders.Read"]), Requirement(roles=["Orders.Read.All"])
+    )
 
     @app.get("/whoami")
-    async def whoami(caller: Annotated[Principal, Security(entra)]) -> str:
+    async def whoami(caller: Annotated[Principal, Security(bearer_dependency)]) -> str:
         assert caller is current_principal()
         return caller.app_id
 
     @app.get("/whoami-in-a-thread")
-    def whoami_in_a_thread(caller: Annotated[Principal, Depends(entra)]) -> str:
+    def whoami_in_a_thread(caller: Annotated[Principal, Depends(bearer_dependency)]) -> str:
         assert caller is current_principal()
         return caller.app_id
 
     @app.get("/orders")
-    async def orders(caller: Annotated[Principal, Security(entra, scopes=["Orders.Read"])]) -> str:
+    async def orders(
+        caller: Annotated[Principal, Security(bearer_dependency, scopes=["Orders.Read"])],
+    ) -> str:
         return caller.display_name
 
     @app.get("/either")
     async def read_either(caller: Annotated[Principal, Depends(either)]) -> str:
         return caller.app_id
 
-    @app.delete("/orders", dependencies=[Depends(entra.requires(roles=["Orders.Delete"]))])
+    @app.delete("/orders", dependencies=[Depends(bearer_dependency.requires(roles=["Orders.Delete"]))])
     async def delete_orders() -> str:
         return "deleted"
 
-    @app.get("/decorated", dependencies=[Security(entra)])
+    @app.get("/decorated", dependencies=[Security(bearer_dependency)])
     @requires(roles=["Orders.Read.All"])
     async def decorated(limit: int = 10) -> int:
         return limit
@@ -78,18 +82,18 @@ def orders_app(entra: EntraBearer) -> FastAPI:
 
 
 @pytest.fixture(scope="module")
-def client(entra: EntraBearer) -> TestClient:
-    return TestClient(orders_app(entra))
+def client(bearer_dependency: EntraBearer) -> TestClient:
+    return TestClient(orders_app(bearer_dependency))
 
 
 @pytest.mark.parametrize("path", ["/whoami", "/whoami-in-a-thread"])
-def test_a_route_gets_its_caller(client: TestClient, office: Entra, bearer: Bearer, path: str) -> None:
-    assert client.get(path, headers=bearer()).json() == office.caller.client_id
+def test_a_route_gets_its_caller(client: TestClient, entra: Entra, bearer: Bearer, path: str) -> None:
+    assert client.get(path, headers=bearer()).json() == entra.caller.client_id
     assert client.get(path).status_code == 401
     assert client.get("/open").json() == "open"
 
 
-def test_scopes_are_asked_of_users(client: TestClient, bearer: Bearer) -> None:
+def test_security_scopes_are_required_of_users(client: TestClient, bearer: Bearer) -> None:
     reader = bearer(scopes=["Orders.Read"], user="alice")
     assert client.get("/orders", headers=reader).json() == "Alice Adams"
     refused = client.get("/orders", headers=bearer(scopes=["Orders.Write"], user="alice"))
@@ -106,55 +110,59 @@ def test_roles_and_alternatives_are_dependencies_too(client: TestClient, bearer:
         assert client.get("/either", headers=bearer(**who)).status_code == 200
 
 
-def test_requires_works_beneath_the_dependency(entra: EntraBearer, bearer: Bearer) -> None:
-    client = TestClient(orders_app(entra))  # to which nobody was refused yet
+def test_requires_works_below_the_dependency(bearer_dependency: EntraBearer, bearer: Bearer) -> None:
+    client = TestClient(orders_app(bearer_dependency))  # to which nobody was refused yet
     assert client.get("/decorated", headers=bearer()).status_code == 403
     assert client.get("/decorated?limit=5", headers=bearer(roles=["Orders.Read.All"])).json() == 5
 
 
-def test_a_requirement_that_cannot_work_fails_when_it_is_declared(entra: EntraBearer) -> None:
+def test_a_requirement_that_cannot_work_fails_when_it_is_declared(bearer_dependency: EntraBearer) -> None:
     with pytest.raises(ConfigurationError, match="let everybody in"):
-        entra.requires()
+        bearer_dependency.requires()
 
 
-def test_nobody_is_current_after_the_request(client: TestClient, bearer: Bearer) -> None:
+def test_there_is_no_current_principal_after_the_request(client: TestClient, bearer: Bearer) -> None:
     client.get("/whoami", headers=bearer())
     with pytest.raises(NoPrincipalError):
         current_principal()
 
 
-def test_background_tasks_know_the_caller(entra: EntraBearer, office: Entra, bearer: Bearer) -> None:
+def test_background_tasks_know_the_caller(
+    bearer_dependency: EntraBearer, entra: Entra, bearer: Bearer
+) -> None:
     app, seen = FastAPI(), []
 
     async def later(caller: Principal) -> None:
         seen.append(caller.app_id)
 
     @app.post("/jobs")
-    async def jobs(caller: Annotated[Principal, Security(entra)], tasks: BackgroundTasks) -> None:
+    async def jobs(caller: Annotated[Principal, Security(bearer_dependency)], tasks: BackgroundTasks) -> None:
         tasks.add_task(later, caller)
 
     TestClient(app).post("/jobs", headers=bearer())
-    assert seen == [office.caller.client_id]
+    assert seen == [entra.caller.client_id]
 
 
-def test_a_dependency_is_overridden_by_a_principal_of_ones_own(entra: EntraBearer, office: Entra) -> None:
-    app = orders_app(entra)
-    app.dependency_overrides[entra] = lambda: office.principal(scopes=["Orders.Read"], user="bob")
+def test_a_test_can_override_the_dependency_with_a_principal(
+    bearer_dependency: EntraBearer, entra: Entra
+) -> None:
+    app = orders_app(bearer_dependency)
+    app.dependency_overrides[bearer_dependency] = lambda: entra.principal(scopes=["Orders.Read"], user="bob")
     client = TestClient(app)
     assert client.get("/orders").json() == "Bob Brown"
     assert client.get("/either").status_code == 200
     assert client.delete("/orders").json()["reason"] == "missing_role"
 
 
-def test_a_stand_in_acts_as_a_caller_with_a_token_would(entra: EntraBearer, office: Entra) -> None:
+def test_acting_as_behaves_like_a_token(bearer_dependency: EntraBearer, entra: Entra) -> None:
     def client_of(**who: Any) -> TestClient:
-        app = orders_app(entra)
-        app.dependency_overrides[entra] = acting_as(office.principal(**who))
+        app = orders_app(bearer_dependency)
+        app.dependency_overrides[bearer_dependency] = acting_as(entra.principal(**who))
         return TestClient(app)
 
     alice = client_of(scopes=["Orders.Read"], user="alice")
     assert alice.get("/orders").json() == "Alice Adams"
-    assert alice.get("/whoami").json() == alice.get("/whoami-in-a-thread").json() == office.caller.client_id
+    assert alice.get("/whoami").json() == alice.get("/whoami-in-a-thread").json() == entra.caller.client_id
     assert (
         alice.delete("/orders").json()["reason"] == alice.get("/decorated").json()["reason"] == "missing_role"
     )
@@ -180,7 +188,7 @@ def test_without_auto_error_a_missing_token_is_none(guard: Guard, bearer: Bearer
     assert client.get("/", headers={"Authorization": "Basic dTpw"}).status_code == 400
 
 
-def test_without_auto_error_requirements_still_hold(guard: Guard, office: Entra, bearer: Bearer) -> None:
+def test_without_auto_error_requirements_still_hold(guard: Guard, entra: Entra, bearer: Bearer) -> None:
     maybe = EntraBearer(guard, auto_error=False)
     app = FastAPI()
     app.get("/role", dependencies=[Depends(maybe.requires(roles=["Greeter"]))])(lambda: "greeted")
@@ -199,19 +207,19 @@ def test_without_auto_error_requirements_still_hold(guard: Guard, office: Entra,
         assert client.get(path, headers=bearer()).status_code == 403
     assert client.get("/role", headers=bearer(roles=["Greeter"])).json() == "greeted"
     assert client.get("/scope", headers=bearer(scopes=["Greet"], user="alice")).json() == "greeted"
-    assert client.get("/caller", headers=bearer(roles=["Greeter"])).json() == office.caller.client_id
+    assert client.get("/caller", headers=bearer(roles=["Greeter"])).json() == entra.caller.client_id
 
 
-def test_without_auto_error_an_outage_is_still_an_outage(office: Entra, bearer: Bearer) -> None:
-    maybe = EntraBearer(office.guard(), auto_error=False)
+def test_without_auto_error_an_outage_is_still_an_outage(entra: Entra, bearer: Bearer) -> None:
+    maybe = EntraBearer(entra.guard(), auto_error=False)
     app = FastAPI(dependencies=[Security(maybe)])
     app.get("/")(lambda: "anybody")
-    with office.failing("configuration", "500"):
+    with entra.failing("configuration", "500"):
         assert TestClient(app).get("/", headers=bearer()).status_code == 503
         assert TestClient(app).get("/").json() == "anybody"
 
 
-def test_an_exception_handler_of_the_applications_own_wins(guard: Guard, bearer: Bearer) -> None:
+def test_an_exception_handler_of_the_application_wins(guard: Guard, bearer: Bearer) -> None:
     app = orders_app(EntraBearer(guard))
 
     @app.exception_handler(AccessError)
@@ -224,7 +232,7 @@ def test_an_exception_handler_of_the_applications_own_wins(guard: Guard, bearer:
 
 
 @pytest.mark.parametrize("kind", [EntraGuardError, InvalidTokenError])
-def test_so_does_one_for_a_broader_or_narrower_error(guard: Guard, bearer: Bearer, kind: Any) -> None:
+def test_a_handler_for_a_base_or_derived_error_wins(guard: Guard, bearer: Bearer, kind: Any) -> None:
     app = orders_app(EntraBearer(guard))
 
     @app.exception_handler(kind)
@@ -234,7 +242,7 @@ def test_so_does_one_for_a_broader_or_narrower_error(guard: Guard, bearer: Beare
     assert TestClient(app).get("/whoami", headers=bearer(preset="expired")).text == "own: expired"
 
 
-def test_our_answer_can_be_named_as_the_exception_handler(guard: Guard) -> None:
+def test_access_error_handler_can_be_registered(guard: Guard) -> None:
     app = FastAPI(
         exception_handlers={AccessError: access_error_handler}, dependencies=[Security(EntraBearer(guard))]
     )
@@ -242,14 +250,16 @@ def test_our_answer_can_be_named_as_the_exception_handler(guard: Guard) -> None:
     assert TestClient(app).get("/").headers["www-authenticate"] == "Bearer"
 
 
-def test_outside_of_starlettes_handlers_a_refusal_is_an_http_exception(entra: EntraBearer) -> None:
+def test_outside_of_starlettes_handlers_a_refusal_is_an_http_exception(
+    bearer_dependency: EntraBearer,
+) -> None:
     bare = HTTPConnection({"type": "http", "method": "GET", "path": "/", "headers": []})
     with pytest.raises(HTTPException) as caught:
-        asyncio.run(anext(entra(bare, SecurityScopes())))  # type: ignore[arg-type]
+        asyncio.run(anext(bearer_dependency(bare, SecurityScopes())))  # type: ignore[arg-type]
     assert (caught.value.status_code, caught.value.headers["www-authenticate"]) == (401, "Bearer")
 
 
-def test_the_log_tells_a_refusal_once(
+def test_a_refusal_is_logged_once(
     client: TestClient, bearer: Bearer, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "entra_guard"):
@@ -259,12 +269,12 @@ def test_the_log_tells_a_refusal_once(
     ]
 
 
-def test_websocket_routes(entra: EntraBearer, office: Entra, bearer: Bearer) -> None:
+def test_websocket_routes(bearer_dependency: EntraBearer, entra: Entra, bearer: Bearer) -> None:
     app = FastAPI()
 
     @app.websocket("/ws")
     async def talk(
-        websocket: WebSocket, caller: Annotated[Principal, Security(entra, scopes=["Talk"])]
+        websocket: WebSocket, caller: Annotated[Principal, Security(bearer_dependency, scopes=["Talk"])]
     ) -> None:
         await websocket.accept()
         await websocket.send_text(f"{caller.app_id} {current_principal().app_id}")
@@ -272,18 +282,20 @@ def test_websocket_routes(entra: EntraBearer, office: Entra, bearer: Bearer) -> 
 
     client = TestClient(app)
     with client.websocket_connect("/ws", headers=bearer(scopes=["Talk"], user="alice")) as websocket:
-        assert websocket.receive_text() == " ".join([office.caller.client_id] * 2)
+        assert websocket.receive_text() == " ".join([entra.caller.client_id] * 2)
     for headers, status in (({}, 401), (bearer(), 403)):
         with pytest.raises(WebSocketDenialResponse) as caught:
             client.websocket_connect("/ws", headers=headers).__enter__()
         assert caught.value.status_code == status
 
 
-def test_a_refusal_after_a_websocket_was_accepted_closes_it(entra: EntraBearer, bearer: Bearer) -> None:
+def test_a_refusal_after_a_websocket_was_accepted_closes_it(
+    bearer_dependency: EntraBearer, bearer: Bearer
+) -> None:
     app = FastAPI(exception_handlers={AccessError: access_error_handler})
 
     @app.websocket("/ws")
-    async def talk(websocket: WebSocket, _caller: Annotated[Principal, Security(entra)]) -> None:
+    async def talk(websocket: WebSocket, _caller: Annotated[Principal, Security(bearer_dependency)]) -> None:
         await websocket.accept()
         requires(roles=["Admin"])(lambda: None)()
 
@@ -295,11 +307,11 @@ def test_a_refusal_after_a_websocket_was_accepted_closes_it(entra: EntraBearer, 
     assert (caught.value.code, caught.value.reason) == (1008, "missing_role")
 
 
-def test_routers_and_sub_applications_have_policies_of_their_own(office: Entra, bearer: Bearer) -> None:
-    partners = office.register_app("Partners' API", app_roles=["Partner"])
+def test_routers_and_sub_applications_have_policies_of_their_own(entra: Entra, bearer: Bearer) -> None:
+    partners = entra.register_app("Partners' API", app_roles=["Partner"])
     ours, theirs = (
-        EntraBearer(office.guard()),
-        EntraBearer(office.guard(audience=partners.client_id), scheme_name="PartnerBearer"),
+        EntraBearer(entra.guard()),
+        EntraBearer(entra.guard(audience=partners.client_id), scheme_name="PartnerBearer"),
     )
     app, sub = FastAPI(), FastAPI(dependencies=[Security(theirs)])
     reports = APIRouter(prefix="/reports", dependencies=[Depends(ours.requires(roles=["Reports.Read"]))])
@@ -327,15 +339,17 @@ def operations(app: FastAPI) -> dict[str, Any]:
     }
 
 
-def test_openapi_shows_the_scheme_and_what_each_route_asks(entra: EntraBearer, office: Entra) -> None:
-    app = orders_app(entra)
+def test_openapi_shows_the_scheme_and_what_each_route_requires(
+    bearer_dependency: EntraBearer, entra: Entra
+) -> None:
+    app = orders_app(bearer_dependency)
     scheme = app.openapi()["components"]["securitySchemes"]["EntraBearer"]
-    base = f"{office.authority}/oauth2/v2.0"
+    base = f"{entra.authority}/oauth2/v2.0"
     assert scheme["type"] == "oauth2"
     assert scheme["flows"]["authorizationCode"] == {
         "authorizationUrl": f"{base}/authorize",
         "tokenUrl": f"{base}/token",
-        "scopes": {f"api://{office.api.client_id}/.default": ".default"},
+        "scopes": {f"api://{entra.api.client_id}/.default": ".default"},
     }
     shown = operations(app)
     assert shown["get /orders"] == [{"EntraBearer": ["Orders.Read"]}]
@@ -343,10 +357,12 @@ def test_openapi_shows_the_scheme_and_what_each_route_asks(entra: EntraBearer, o
     assert shown["get /open"] is None
 
 
-def test_documented_scopes_have_the_full_names_that_entra_knows(entra: EntraBearer, office: Entra) -> None:
-    app = orders_app(entra)
-    document(app, entra.guard, client_id="docs-client", scopes=["Orders.Write"])
-    uri = f"api://{office.api.client_id}"
+def test_documented_scopes_have_the_full_names_that_entra_knows(
+    bearer_dependency: EntraBearer, entra: Entra
+) -> None:
+    app = orders_app(bearer_dependency)
+    document(app, bearer_dependency.guard, client_id="docs-client", scopes=["Orders.Write"])
+    uri = f"api://{entra.api.client_id}"
     assert operations(app)["get /orders"] == [{"EntraBearer": [f"{uri}/Orders.Read"]}]
     assert operations(app)["get /open"] is None
     assert list(app.openapi()["paths"]["/orders"]["get"]["responses"]) == ["401", "403", "200"]
@@ -360,7 +376,7 @@ def test_documented_scopes_have_the_full_names_that_entra_knows(entra: EntraBear
     }
 
 
-def test_the_middleware_alone_is_documented_when_asked(guard: Guard, office: Entra) -> None:
+def test_document_describes_the_middleware(guard: Guard, entra: Entra) -> None:
     app = FastAPI()
     app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])
     app.get("/orders")(lambda: "orders")
@@ -368,10 +384,10 @@ def test_the_middleware_alone_is_documented_when_asked(guard: Guard, office: Ent
     document(app, guard, scopes=["Orders.Read"], public=["/healthz"])
     assert operations(app) == {"get /orders": [{"EntraBearer": []}], "get /healthz": None}
     flow = app.openapi()["components"]["securitySchemes"]["EntraBearer"]["flows"]["authorizationCode"]
-    assert list(flow["scopes"]) == [f"api://{office.api.client_id}/Orders.Read"]
+    assert list(flow["scopes"]) == [f"api://{entra.api.client_id}/Orders.Read"]
 
 
-def test_behind_the_middleware_a_routes_own_scheme_is_needed_together_with_the_guards(guard: Guard) -> None:
+def test_a_routes_own_scheme_is_required_together_with_the_guards(guard: Guard) -> None:
     app, key = FastAPI(), APIKeyHeader(name="x-key")
     app.get("/orders", dependencies=[Security(key)])(lambda: "orders")
     document(app, guard, public=[])
@@ -394,12 +410,12 @@ def test_an_issuer_that_is_not_entra_is_documented_by_its_metadata() -> None:
     assert scheme["openIdConnectUrl"] == "https://issuer.example/.well-known/openid-configuration"
 
 
-def test_of_combined_guards_the_first_ones_login_is_documented(office: Entra) -> None:
-    both = office.guard() | office.guard(audience="api://other")
+def test_the_login_of_the_first_combined_guard_is_documented(entra: Entra) -> None:
+    both = entra.guard() | entra.guard(audience="api://other")
     app = FastAPI(dependencies=[Security(EntraBearer(both))])
     app.get("/")(lambda: "in")
     scheme = app.openapi()["components"]["securitySchemes"]["EntraBearer"]
-    assert list(scheme["flows"]["authorizationCode"]["scopes"]) == [f"api://{office.api.client_id}/.default"]
+    assert list(scheme["flows"]["authorizationCode"]["scopes"]) == [f"api://{entra.api.client_id}/.default"]
 
 
 # --- A principal as a response -----------------------------------------------------------------------
@@ -407,26 +423,26 @@ def test_of_combined_guards_the_first_ones_login_is_documented(office: Entra) ->
 
 @pytest.fixture(scope="module")
 def me(guard: Guard) -> TestClient:
-    app, entra = FastAPI(), EntraBearer(guard)
+    app, bearer_dependency = FastAPI(), EntraBearer(guard)
 
     @app.get("/bare")
-    def bare(caller: Annotated[Principal, Depends(entra)]):  # type: ignore[no-untyped-def]
+    def bare(caller: Annotated[Principal, Depends(bearer_dependency)]):  # type: ignore[no-untyped-def]
         return caller
 
     @app.get("/annotated")
-    def annotated(caller: Annotated[Principal, Depends(entra)]) -> Principal:
+    def annotated(caller: Annotated[Principal, Depends(bearer_dependency)]) -> Principal:
         return caller
 
     @app.get("/model", response_model=Principal)
-    async def model(caller: Annotated[Principal, Depends(entra)]) -> Any:
+    async def model(caller: Annotated[Principal, Depends(bearer_dependency)]) -> Any:
         return caller
 
     @app.get("/list")
-    def in_a_list(caller: Annotated[Principal, Depends(entra)]) -> list[Principal]:
+    def in_a_list(caller: Annotated[Principal, Depends(bearer_dependency)]) -> list[Principal]:
         return [caller]
 
     @app.get("/field")
-    def in_a_model(caller: Annotated[Principal, Depends(entra)]) -> "Me":
+    def in_a_model(caller: Annotated[Principal, Depends(bearer_dependency)]) -> "Me":
         return Me(caller=caller)
 
     return TestClient(app)
@@ -437,16 +453,16 @@ class Me(BaseModel):
 
 
 @pytest.mark.parametrize("path", ["/bare", "/annotated", "/model", "/list", "/field"])
-def test_a_route_can_return_its_caller(me: TestClient, office: Entra, bearer: Bearer, path: str) -> None:
+def test_a_route_can_return_its_caller(me: TestClient, entra: Entra, bearer: Bearer, path: str) -> None:
     headers = bearer(user="alice", scopes=["Orders.Read"])
     shown = me.get(path, headers=headers).json()
     shown = shown[0] if path == "/list" else shown.get("caller", shown)
-    principal = office.guard().verify(headers["Authorization"].removeprefix("Bearer "))
+    principal = entra.guard().verify(headers["Authorization"].removeprefix("Bearer "))
     assert shown == {
-        "tenant_id": office.tenant_id,
+        "tenant_id": entra.tenant_id,
         "object_id": principal.object_id,
         "subject": principal.subject,
-        "app_id": office.caller.client_id,
+        "app_id": entra.caller.client_id,
         "display_name": "Alice Adams",
         "roles": [],
         "scopes": ["Orders.Read"],
@@ -466,12 +482,12 @@ def test_the_document_describes_a_returned_caller(me: TestClient) -> None:
     assert set(schema["required"]) == set(schema["properties"])
 
 
-def test_a_caller_is_never_read_from_a_body(guard: Guard, office: Entra, bearer: Bearer) -> None:
+def test_a_caller_is_never_read_from_a_body(guard: Guard, entra: Entra, bearer: Bearer) -> None:
     app = FastAPI(dependencies=[Security(EntraBearer(guard))])
 
     @app.post("/me")
     def forged(caller: Principal) -> str:
         return caller.app_id
 
-    body = dict(office.principal(roles=["Orders.Admin"]))
+    body = dict(entra.principal(roles=["Orders.Admin"]))
     assert TestClient(app).post("/me", headers=bearer(), json=body).status_code == 422

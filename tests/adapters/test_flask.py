@@ -60,11 +60,11 @@ def app(request: pytest.FixtureRequest, guard: Guard) -> Flask:
     return made
 
 
-def test_views_know_the_caller(app: Flask, office: Entra, bearer: Bearer) -> None:
-    assert app.test_client().get("/whoami", headers=bearer()).text == office.caller.client_id
+def test_views_know_the_caller(app: Flask, entra: Entra, bearer: Bearer) -> None:
+    assert app.test_client().get("/whoami", headers=bearer()).text == entra.caller.client_id
 
 
-def test_refusals_are_answered_and_not_raised(app: Flask, bearer: Bearer) -> None:
+def test_refusals_become_responses(app: Flask, bearer: Bearer) -> None:
     client = app.test_client()
     assert client.get("/whoami").status_code == 401
     assert client.get("/whoami", headers=bearer(preset="expired")).json["reason"] == "expired"
@@ -73,13 +73,13 @@ def test_refusals_are_answered_and_not_raised(app: Flask, bearer: Bearer) -> Non
     assert refused.headers["www-authenticate"].endswith('scope="Orders.Admin"')
 
 
-def test_async_views_are_guarded_and_know_the_caller(app: Flask, office: Entra, bearer: Bearer) -> None:
+def test_async_views_are_guarded_and_know_the_caller(app: Flask, entra: Entra, bearer: Bearer) -> None:
     client = app.test_client()
     assert client.get("/async", headers=bearer()).status_code == 403
-    assert client.get("/async", headers=bearer(roles=["Orders.Read"])).text == office.caller.client_id
+    assert client.get("/async", headers=bearer(roles=["Orders.Read"])).text == entra.caller.client_id
 
 
-def test_the_guard_comes_before_whatever_else_runs_before_requests(guard: Guard, bearer: Bearer) -> None:
+def test_the_guard_runs_before_all_other_functions(guard: Guard, bearer: Bearer) -> None:
     app, ran = Flask(__name__), []
     app.before_request(lambda: ran.append("before"))
     app.url_value_preprocessor(lambda _endpoint, _values: ran.append("values"))
@@ -94,7 +94,7 @@ def test_the_guard_comes_before_whatever_else_runs_before_requests(guard: Guard,
 
 
 @pytest.mark.parametrize("moment", ["before init_app", "after init_app"])
-def test_an_error_handler_of_the_applications_own_wins(guard: Guard, bearer: Bearer, moment: str) -> None:
+def test_an_error_handler_of_the_application_wins(guard: Guard, bearer: Bearer, moment: str) -> None:
     app = Flask(__name__)
 
     def own(error: AccessError) -> tuple[str, int]:
@@ -111,7 +111,7 @@ def test_an_error_handler_of_the_applications_own_wins(guard: Guard, bearer: Bea
     assert app.test_client().get("/admin", headers=bearer()).text == "own: missing_role"
 
 
-def test_the_log_tells_a_refusal_once_whoever_answers_it(
+def test_a_refusal_is_logged_once_with_any_error_handler(
     guard: Guard, bearer: Bearer, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = application(guard)
@@ -166,26 +166,26 @@ def test_method_views(guard: Guard, bearer: Bearer) -> None:
     assert client.get("/audit", headers=bearer(roles=["Audit.Read"])).text == "audited"
 
 
-def test_one_extension_serves_many_applications(office: Entra, bearer: Bearer) -> None:
-    entra = EntraGuard()
+def test_one_extension_serves_many_applications(entra: Entra, bearer: Bearer) -> None:
+    extension = EntraGuard()
 
     def create_app(**settings: Any) -> Flask:
         app = Flask(__name__)
-        entra.init_app(app, office.guard(), **settings)
+        extension.init_app(app, entra.guard(), **settings)
         app.get("/")(lambda: "in")
         return app
 
     assert create_app().test_client().get("/", headers=bearer()).text == "in"
     strict = create_app(roles=["Orders.Admin"]).test_client()
     assert strict.get("/", headers=bearer()).status_code == 403
-    assert EntraGuard(Flask(__name__), office.guard())
+    assert EntraGuard(Flask(__name__), entra.guard())
 
 
-def test_an_extension_remembers_its_guard_and_settings(office: Entra, bearer: Bearer) -> None:
-    entra = EntraGuard(guard=office.guard(), public=["/"], roles=["Orders.Admin"])
+def test_an_extension_remembers_its_guard_and_settings(entra: Entra, bearer: Bearer) -> None:
+    extension = EntraGuard(guard=entra.guard(), public=["/"], roles=["Orders.Admin"])
     app, other = Flask("one"), Flask("two")
-    entra.init_app(app)
-    entra.init_app(other, public=[])
+    extension.init_app(app)
+    extension.init_app(other, public=[])
     for made in (app, other):
         made.get("/")(lambda: "in")
         made.get("/admin", endpoint="admin")(lambda: "in")
@@ -204,7 +204,7 @@ def test_mistakes_fail_when_the_application_is_built(guard: Guard) -> None:
 
 @pytest.mark.parametrize("keeps_context", [True, False])
 def test_the_caller_is_known_while_a_body_is_streamed(
-    guard: Guard, office: Entra, bearer: Bearer, keeps_context: bool
+    guard: Guard, entra: Entra, bearer: Bearer, keeps_context: bool
 ) -> None:
     app = application(guard)
 
@@ -216,15 +216,17 @@ def test_the_caller_is_known_while_a_body_is_streamed(
 
         return app.response_class(stream_with_context(chunks()) if keeps_context else chunks())
 
-    assert app.test_client().get("/stream", headers=bearer()).text == office.caller.client_id * 2
+    assert app.test_client().get("/stream", headers=bearer()).text == entra.caller.client_id * 2
 
 
 @pytest.mark.parametrize(("asked", "text"), [(True, "12"), (None, "123")])
-def test_a_streamed_body_ends_with_its_token_when_asked(office: Entra, asked: bool | None, text: str) -> None:
-    token = office.token()
-    now, end = [office.now()], office.guard().verify(token).expires_at
+def test_a_streamed_body_ends_with_its_token_with_close_at_expiry(
+    entra: Entra, asked: bool | None, text: str
+) -> None:
+    token = entra.token()
+    now, end = [entra.now()], entra.guard().verify(token).expires_at
     app = Flask(__name__)
-    init_app(app, office.guard(leeway=0, clock=lambda: now[0]), close_at_expiry=asked)
+    init_app(app, entra.guard(leeway=0, clock=lambda: now[0]), close_at_expiry=asked)
 
     @app.get("/")
     def stream() -> Iterator[str]:
@@ -235,7 +237,7 @@ def test_a_streamed_body_ends_with_its_token_when_asked(office: Entra, asked: bo
     assert app.test_client().get("/", headers={"Authorization": f"Bearer {token}"}).text == text
 
 
-def test_nobody_is_known_after_the_request_or_on_a_public_path(guard: Guard, bearer: Bearer) -> None:
+def test_there_is_no_principal_after_the_request_or_on_a_public_path(guard: Guard, bearer: Bearer) -> None:
     app = application(guard)
 
     @app.get("/static/who")
@@ -251,39 +253,39 @@ def test_nobody_is_known_after_the_request_or_on_a_public_path(guard: Guard, bea
         entra_guard.current_principal()
 
 
-def test_the_proxy_outside_of_a_request_is_unbound_as_flasks_own_are() -> None:
+def test_current_principal_is_unbound_outside_of_a_request() -> None:
     assert repr(current_principal) == "<LocalProxy unbound>"
     assert not current_principal
 
 
-def test_a_preserved_context_still_knows_the_caller(guard: Guard, office: Entra, bearer: Bearer) -> None:
+def test_a_preserved_context_still_knows_the_caller(guard: Guard, entra: Entra, bearer: Bearer) -> None:
     with application(guard).test_client() as client:
         client.get("/whoami", headers=bearer())
         assert request.path == "/whoami"
-        assert current_principal.app_id == office.caller.client_id
+        assert current_principal.app_id == entra.caller.client_id
 
 
 def test_a_request_context_made_by_hand_is_guarded_and_cleaned_up(
-    guard: Guard, office: Entra, bearer: Bearer
+    guard: Guard, entra: Entra, bearer: Bearer
 ) -> None:
     app = application(guard)
     with app.test_request_context("/whoami", headers=bearer()):
         app.preprocess_request()
-        assert entra_guard.current_principal().app_id == office.caller.client_id
+        assert entra_guard.current_principal().app_id == entra.caller.client_id
     with pytest.raises(NoPrincipalError):
         entra_guard.current_principal()
     with app.test_request_context("/whoami"), pytest.raises(AccessError, match="missing_token"):
         app.preprocess_request()
 
 
-def test_a_layer_that_is_lost_opens_nothing_and_leaks_nothing(
-    guard: Guard, office: Entra, bearer: Bearer
+def test_a_replaced_wsgi_app_is_still_guarded_and_leaks_no_caller(
+    guard: Guard, entra: Entra, bearer: Bearer
 ) -> None:
     app = application(guard)
     app.wsgi_app = Flask.wsgi_app.__get__(app)  # type: ignore[method-assign]  # somebody put the old one back
     client = app.test_client()
     assert client.get("/whoami").status_code == 401
-    assert client.get("/whoami", headers=bearer()).text == office.caller.client_id
+    assert client.get("/whoami", headers=bearer()).text == entra.caller.client_id
     with pytest.raises(NoPrincipalError):
         entra_guard.current_principal()
 
@@ -306,7 +308,7 @@ def test_behind_a_proxy_with_a_prefix(guard: Guard, bearer: Bearer, order: str) 
     assert client.get("/orders", headers=proxied | bearer()).text == "orders"
 
 
-def test_a_path_that_a_layer_rewrites_is_judged_as_flask_routes_it(guard: Guard) -> None:
+def test_a_rewritten_path_is_checked_as_flask_routes_it(guard: Guard) -> None:
     app = application(guard)
 
     def rewriting(environ: Any, start_response: Any, inner: Any = app.wsgi_app) -> Any:
@@ -317,7 +319,7 @@ def test_a_path_that_a_layer_rewrites_is_judged_as_flask_routes_it(guard: Guard)
     assert app.test_client().get("/healthz").status_code == 401
 
 
-def test_teardown_functions_still_know_the_caller(guard: Guard, office: Entra, bearer: Bearer) -> None:
+def test_teardown_functions_still_know_the_caller(guard: Guard, entra: Entra, bearer: Bearer) -> None:
     app, seen = application(guard), []
 
     @app.teardown_request
@@ -325,4 +327,4 @@ def test_teardown_functions_still_know_the_caller(guard: Guard, office: Entra, b
         seen.append((entra_guard.current_principal().app_id, g.get("entra_guard_bound")))
 
     app.test_client().get("/whoami", headers=bearer())
-    assert seen == [(office.caller.client_id, None)]
+    assert seen == [(entra.caller.client_id, None)]

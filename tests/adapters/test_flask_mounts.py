@@ -93,7 +93,7 @@ def put_around(app: Flask, layer: Any) -> None:
 
 @pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
 @pytest.mark.parametrize("dispatch", DISPATCHERS.values(), ids=DISPATCHERS)
-def test_a_mount_that_is_there_already_is_refused(app: Flask, guard: Guard, wrap: Any, dispatch: Any) -> None:
+def test_an_existing_mount_is_refused(app: Flask, guard: Guard, wrap: Any, dispatch: Any) -> None:
     put_around(app, wrap(dispatch(wrap(app.wsgi_app), Metrics())))
     with pytest.raises(ConfigurationError, match="/metrics") as caught:
         init_app(app, guard)
@@ -134,7 +134,7 @@ def test_a_mount_that_comes_after_the_first_request_is_refused(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_named_mount_is_open_and_the_rest_stays_guarded(
-    app: Flask, guard: Guard, office: Entra, bearer: Bearer, when: str
+    app: Flask, guard: Guard, entra: Entra, bearer: Bearer, when: str
 ) -> None:
     if when == "after":
         EntraGuard(app, guard, mounts=["/metrics"])
@@ -144,7 +144,7 @@ def test_a_named_mount_is_open_and_the_rest_stays_guarded(
     client = app.test_client()
     assert client.get("/metrics").text == client.get("/metrics/deep").text == "metrics"
     assert client.get("/orders").status_code == client.get("/metricsx").status_code == 401
-    assert client.get("/orders", headers=bearer()).text == office.caller.client_id
+    assert client.get("/orders", headers=bearer()).text == entra.caller.client_id
 
 
 def test_guarded_mounts_need_no_name(app: Flask, guard: Guard, bearer: Bearer) -> None:
@@ -169,7 +169,7 @@ def test_an_unguarded_flask_application_is_a_mount_like_any_other(app: Flask, gu
 
 @pytest.mark.parametrize("with_init_app", [True, False])
 def test_the_fix_that_the_error_names_works(
-    app: Flask, guard: Guard, office: Entra, bearer: Bearer, with_init_app: bool
+    app: Flask, guard: Guard, entra: Entra, bearer: Bearer, with_init_app: bool
 ) -> None:
     put_around(app, DispatcherMiddleware(app.wsgi_app, {"/metrics": Metrics()}))
     put_around(app, GuardMiddleware(app.wsgi_app, guard=guard))
@@ -178,7 +178,7 @@ def test_the_fix_that_the_error_names_works(
     client = app.test_client()
     assert client.get("/metrics").status_code == client.get("/orders").status_code == 401
     assert client.get("/metrics", headers=bearer()).text == "metrics"
-    assert client.get("/orders", headers=bearer()).text == office.caller.client_id
+    assert client.get("/orders", headers=bearer()).text == entra.caller.client_id
 
 
 def test_the_application_keeps_its_name_and_kind(guard: Guard) -> None:

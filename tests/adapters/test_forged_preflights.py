@@ -9,7 +9,7 @@ import pytest
 from recording_apps import APPS, PATHS
 
 if TYPE_CHECKING:
-    from doors import Door
+    from adapter_cases import AdapterCase
 
     from entra_guard import Guard
     from entra_guard._combined_guard import CombinedGuard
@@ -42,8 +42,8 @@ HEADERS: dict[str, list[tuple[bytes, bytes]]] = {
 
 
 @pytest.fixture(scope="module", params=["guard", "combined guard"])
-def any_guard(request: pytest.FixtureRequest, guard: Guard, office: Entra) -> Guard | CombinedGuard:
-    return guard if request.param == "guard" else guard | office.guard(audience="api://another")
+def any_guard(request: pytest.FixtureRequest, guard: Guard, entra: Entra) -> Guard | CombinedGuard:
+    return guard if request.param == "guard" else guard | entra.guard(audience="api://another")
 
 
 @pytest.fixture(params=APPS)
@@ -55,9 +55,9 @@ def paths_of(name: str) -> list[str]:
     return [*PATHS, "/automatic", "/mounted/automatic"] if "Flask" in name else PATHS
 
 
-def forged(office: Entra) -> list[tuple[list[bytes], int]]:
+def forged(entra: Entra) -> list[tuple[list[bytes], int]]:
     """Authorization headers that must not pass, with the status that each gets."""
-    tokens = [office.token(preset=preset).encode() for preset in ("forged", "expired")]
+    tokens = [entra.token(preset=preset).encode() for preset in ("forged", "expired")]
     return [
         ([], 401),
         ([b"Basic dXNlcjpwYXNzd29yZA=="], 400),
@@ -67,10 +67,10 @@ def forged(office: Entra) -> list[tuple[list[bytes], int]]:
     ]
 
 
-def test_nothing_runs_for_a_forged_preflight(name: str, any_guard: Any, office: Entra) -> None:
+def test_nothing_runs_for_a_forged_preflight(name: str, any_guard: Any, entra: Entra) -> None:
     ran: list[str] = []
-    app: Door = APPS[name](any_guard, ran.append)
-    for path, what, (authorization, status) in product(paths_of(name), HEADERS, forged(office)):
+    app: AdapterCase = APPS[name](any_guard, ran.append)
+    for path, what, (authorization, status) in product(paths_of(name), HEADERS, forged(entra)):
         answer = app(path, authorization, method="OPTIONS", headers=[*HEADERS[what], OVERRIDE])
         assert ran == [], (path, what, authorization)
         if answers_itself(name, path, HEADERS[what]):
@@ -94,11 +94,11 @@ def is_unguarded(name: str, path: str) -> bool:
     )
 
 
-def test_with_a_token_the_same_applications_run(name: str, any_guard: Any, office: Entra) -> None:
+def test_with_a_token_the_same_applications_run(name: str, any_guard: Any, entra: Entra) -> None:
     """Proves that the other test can fail: what it sends does reach functions that record."""
     ran: list[str] = []
-    app: Door = APPS[name](any_guard, ran.append)
-    token = [b"Bearer " + office.token().encode()]
+    app: AdapterCase = APPS[name](any_guard, ran.append)
+    token = [b"Bearer " + entra.token().encode()]
     headers = [(ORIGIN, SPA), (METHOD, b"GET")]
     for path in ("/function", "/class"):
         app(path, token, method="OPTIONS", headers=headers)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from doors import DOORS, bare_asgi
+from adapter_cases import ADAPTERS, bare_asgi
 from fastapi import FastAPI, Security, WebSocket
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,7 +22,7 @@ from entra_guard.fastapi import EntraBearer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from doors import Door
+    from adapter_cases import AdapterCase
 
     from entra_guard import Guard
     from entra_guard.testing import Entra
@@ -30,57 +30,57 @@ if TYPE_CHECKING:
 few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(scope="module", params=DOORS)
-def door(request: pytest.FixtureRequest, guard: Guard) -> Door:
-    made: Door = DOORS[request.param](guard)
+@pytest.fixture(scope="module", params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest, guard: Guard) -> AdapterCase:
+    made: AdapterCase = ADAPTERS[request.param](guard)
     return made
 
 
-def send(door: Door, path: str, authorization: list[bytes], **more: Any) -> None:
+def send(adapter: AdapterCase, path: str, authorization: list[bytes], **more: Any) -> None:
     """Send a request. Some frameworks fail at such methods with an error of their own."""
     with suppress(Exception):
-        door(path, authorization, **more)
+        adapter(path, authorization, **more)
 
 
 @given(text=hostile_text)
 @few
-def test_the_request_line_is_escaped(door, text):
+def test_the_request_line_is_escaped(adapter, text):
     with collected_logs() as records:
-        send(door, "/" + quote(text), [b"Bearer x"], method=text)
-        send(door, "/orders", [b"Bearer x"], method="GET" + text)
-        send(door, "/orders" + quote(text), [])
+        send(adapter, "/" + quote(text), [b"Bearer x"], method=text)
+        send(adapter, "/orders", [b"Bearer x"], method="GET" + text)
+        send(adapter, "/orders" + quote(text), [])
     assert_clean(records)
 
 
 @given(header=st.binary(max_size=40), text=hostile_text)
 @few
-def test_the_authorization_header_is_escaped(door, header, text):
+def test_the_authorization_header_is_escaped(adapter, header, text):
     with collected_logs() as records:
         for value in (header, b"Bearer " + header, text.encode(), b"Bearer " + text.encode()):
-            send(door, "/orders", [value])
+            send(adapter, "/orders", [value])
     assert_clean(records)
     assert records
 
 
-def forged_tokens(office: Entra, text: str) -> Iterator[bytes]:
+def forged_tokens(entra: Entra, text: str) -> Iterator[bytes]:
     """Return tokens with hostile text in one place, most of them with a signature that is valid."""
     for name in ("iss", "aud", "tid", "ver", "azp", "oid", "uti", "idtyp", "roles", "scp", "sub", text):
-        yield office.token(claims={name: text}).encode()
-    yield office.token(claims={"aud": [text], "roles": [text]}).encode()
-    yield office.token(claims={"idtyp": {text: text}}).encode()
+        yield entra.token(claims={name: text}).encode()
+    yield entra.token(claims={"aud": [text], "roles": [text]}).encode()
+    yield entra.token(claims={"idtyp": {text: text}}).encode()
     for name in ("kid", "alg", "typ", "crit", text):
         header = {"typ": "JWT", "alg": "RS256", "kid": "k"} | {name: text}
-        yield office.issue_raw(header, {"aud": text}).encode()
-    yield office.issue_raw({"typ": "JWT", "alg": "RS256", "kid": "k"}, text.encode()).encode()
+        yield entra.issue_raw(header, {"aud": text}).encode()
+    yield entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": "k"}, text.encode()).encode()
 
 
 @given(text=hostile_text)
 @settings(few, max_examples=2)
-def test_claims_and_token_headers_are_escaped(door, office, text):
+def test_claims_and_token_headers_are_escaped(adapter, entra, text):
     with collected_logs() as records:
-        for token in forged_tokens(office, text):
-            send(door, "/orders", [b"Bearer " + token])
-            send(door, "/admin", [b"Bearer " + token])
+        for token in forged_tokens(entra, text):
+            send(adapter, "/orders", [b"Bearer " + token])
+            send(adapter, "/admin", [b"Bearer " + token])
     assert_clean(records)
     assert records
 
@@ -140,10 +140,10 @@ async def waits(_scope: Any, receive: Any, send: Any) -> None:
 
 @given(text=hostile_text)
 @settings(few, max_examples=5)
-def test_the_path_of_a_stream_that_ends_with_its_token_is_escaped(office, text):
-    token = office.token()
-    almost_over = office.guard().verify(token).expires_at - 0.001
-    app = GuardMiddleware(waits, guard=office.guard(leeway=0, clock=lambda: almost_over))
+def test_the_path_of_a_stream_that_ends_with_its_token_is_escaped(entra, text):
+    token = entra.token()
+    almost_over = entra.guard().verify(token).expires_at - 0.001
+    app = GuardMiddleware(waits, guard=entra.guard(leeway=0, clock=lambda: almost_over))
     with collected_logs() as records:
         asyncio.run(run_websocket(app, "/" + text, f"Bearer {token}".encode()))
     assert_clean(records)
@@ -152,9 +152,9 @@ def test_the_path_of_a_stream_that_ends_with_its_token_is_escaped(office, text):
 
 @given(text=hostile_text)
 @few
-def test_an_explanation_has_one_line_per_step(office, text):
-    for token in forged_tokens(office, text):
-        explanation = office.guard().explain(token)
+def test_an_explanation_has_one_line_per_step(entra, text):
+    for token in forged_tokens(entra, text):
+        explanation = entra.guard().explain(token)
         lines = str(explanation).split("\n")
         assert all(line.isascii() and line.isprintable() for line in lines)
         assert not [line for line in lines if line.startswith(FORGED.strip())]

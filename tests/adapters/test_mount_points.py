@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import falcon.asgi
 import pytest
-from bare_requests import ask_asgi
 from litestar import Litestar, get
 from quart import Quart
+from raw_requests import request_asgi
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -76,16 +76,16 @@ def app(request: pytest.FixtureRequest, guard: Guard) -> Any:
 
 
 @pytest.mark.parametrize("root_path", ROOTS)
-def test_no_spelling_of_a_path_reaches_what_is_not_public(app: Any, root_path: str) -> None:
+def test_no_form_of_a_path_reaches_what_is_not_public(app: Any, root_path: str) -> None:
     for path in PATHS:
         if path.startswith("/"):
-            assert SECRET not in ask_asgi(app, path, [], root_path=root_path).body, path
+            assert SECRET not in request_asgi(app, path, [], root_path=root_path).body, path
 
 
 @pytest.mark.parametrize("root_path", ["", "/api", "/v1/api"])
-def test_what_is_public_stays_so_below_a_mount_point(app: Any, root_path: str) -> None:
+def test_public_paths_work_below_a_mount_point(app: Any, root_path: str) -> None:
     for path in ("/healthz", "/api-docs"):
-        assert b"open" in ask_asgi(app, root_path + path, [], root_path=root_path).body
+        assert b"open" in request_asgi(app, root_path + path, [], root_path=root_path).body
 
 
 class Static:
@@ -99,18 +99,18 @@ def test_falcon_routes_the_whole_path_so_the_whole_path_is_compared(guard: Guard
 
     def status(public: list[str], root_path: str, path: str = "/api/static/orders") -> int:
         app = GuardMiddleware(falcon_app, guard=guard, public=public)
-        return ask_asgi(app, path, [], root_path=root_path).status
+        return request_asgi(app, path, [], root_path=root_path).status
 
     assert status(["/static/*"], "/api") == 401
     assert status(["/api/static/*"], "/api") == status(["/api/static/*"], "") == 200
     mounted = Starlette(
         routes=[Mount("/api", GuardMiddleware(falcon_app, guard=guard, public=["/static/*"]))]
     )
-    assert ask_asgi(mounted, "/api/static/orders", []).status == 401
+    assert request_asgi(mounted, "/api/static/orders", []).status == 401
 
 
-def test_a_prefix_that_a_proxy_has_taken_off_hides_nothing_that_is_public(guard: Guard) -> None:
+def test_public_paths_work_behind_a_proxy_that_removes_a_prefix(guard: Guard) -> None:
     """As with FastAPI(root_path="/v1") behind a proxy that strips '/v1'."""
     app = GuardMiddleware(starlette_app(), guard=guard, public=PUBLIC)
-    assert ask_asgi(app, "/healthz", [], root_path="/v1").status == 200
-    assert ask_asgi(app, "/orders", [], root_path="/v1").status == 401
+    assert request_asgi(app, "/healthz", [], root_path="/v1").status == 200
+    assert request_asgi(app, "/orders", [], root_path="/v1").status == 401

@@ -7,12 +7,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bare_requests import ask_asgi, ask_wsgi
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
 from flask import Flask, request
 from flask_cors import CORS
+from raw_requests import request_asgi, request_wsgi
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
@@ -54,13 +54,13 @@ def fields_of(app: Any, headers: Any = PREFLIGHT, path: str = "/") -> tuple[int,
 
         await app(scope, receive, watched)
 
-    return ask_asgi(watching, path, [], method="OPTIONS", headers=headers).status, fields
+    return request_asgi(watching, path, [], method="OPTIONS", headers=headers).status, fields
 
 
 # --- Starlette's CORSMiddleware, directly inside of the guard -----------------------------------------
 
 
-def test_starlettes_cors_middleware_answers_and_nothing_inside_of_it_runs(guard: Guard) -> None:
+def test_starlettes_cors_middleware_responds_and_nothing_inside_of_it_runs(guard: Guard) -> None:
     ran: list[str] = []
     inner = CORSMiddleware(recording(ran), allow_origins=[SPA], allow_headers=["Authorization"])
     status, fields = fields_of(GuardMiddleware(inner, guard=guard))
@@ -110,7 +110,7 @@ class Wrapper:
 
 
 @pytest.mark.parametrize("kind", [DelegatingCORSMiddleware, Wrapper])
-def test_what_is_like_cors_middleware_sees_no_preflight(guard: Guard, kind: Any) -> None:
+def test_other_cors_middleware_gets_no_preflight(guard: Guard, kind: Any) -> None:
     ran: list[str] = []
     app = GuardMiddleware(kind(recording(ran), allow_origins=[SPA]), guard=guard)
     assert fields_of(app)[0] == 401
@@ -134,13 +134,13 @@ def test_a_websocket_with_the_headers_of_a_preflight_is_refused(guard: Guard) ->
     assert ran == []
 
 
-def test_cors_handling_deeper_inside_answers_no_preflight(guard: Guard) -> None:
+def test_cors_handling_deeper_inside_gets_no_preflight(guard: Guard) -> None:
     app = Starlette(routes=[Route("/", lambda _request: PlainTextResponse("in"))])
     app.add_middleware(CORSMiddleware, allow_origins=[SPA])
     assert fields_of(GuardMiddleware(app, guard=guard))[0] == 401
 
 
-def test_cors_handling_outside_answers_preflights_and_lets_pages_read_refusals(guard: Guard) -> None:
+def test_cors_handling_outside_responds_to_preflights_and_lets_pages_read_refusals(guard: Guard) -> None:
     app = Starlette(routes=[Route("/", lambda _request: PlainTextResponse("in"))])
     app.add_middleware(GuardMiddleware, guard=guard)
     app.add_middleware(CORSMiddleware, allow_origins=[SPA])
@@ -154,7 +154,7 @@ def test_cors_handling_outside_answers_preflights_and_lets_pages_read_refusals(g
     "config", ["plain", "TESTING", "DEBUG", "PROPAGATE_EXCEPTIONS", "TRAP_HTTP_EXCEPTIONS"]
 )
 @pytest.mark.parametrize("order", [1, -1])
-def test_the_guard_answers_for_flask_and_flask_cors_adds_its_headers(
+def test_the_guard_responds_for_flask_and_flask_cors_adds_its_headers(
     guard: Guard, config: str, order: int
 ) -> None:
     app = Flask(__name__)
@@ -185,9 +185,7 @@ def test_no_function_of_a_flask_application_runs_for_a_preflight(guard: Guard) -
 
 
 @pytest.mark.parametrize("how", ["lists OPTIONS", "wants no automatic answer"])
-def test_a_flask_view_that_answers_options_itself_needs_a_token(
-    guard: Guard, office: Entra, how: str
-) -> None:
+def test_a_flask_view_for_options_needs_a_token(guard: Guard, entra: Entra, how: str) -> None:
     app, ran = Flask(__name__), []
     init_app(app, guard)
 
@@ -202,7 +200,7 @@ def test_a_flask_view_that_answers_options_itself_needs_a_token(
     client = app.test_client()
     assert client.options("/", headers=BROWSER).status_code == 401
     assert ran == []
-    authorized = BROWSER | {"Authorization": f"Bearer {office.token()}"}
+    authorized = BROWSER | {"Authorization": f"Bearer {entra.token()}"}
     assert client.options("/", headers=authorized).text == "done"
 
 
@@ -213,12 +211,12 @@ PRETENDED_CORS = "django_site.PretendedCorsMiddleware"
 
 
 @pytest.mark.parametrize("path", ["/orders", "/async/orders", "/careless", "/rest/orders"])
-@pytest.mark.parametrize(("handler", "ask"), [(WSGIHandler, ask_wsgi), (ASGIHandler, ask_asgi)])
+@pytest.mark.parametrize(("handler", "ask"), [(WSGIHandler, request_wsgi), (ASGIHandler, request_asgi)])
 @pytest.mark.parametrize(
     ("middleware", "status"),
     [([GUARD], 401), ([PRETENDED_CORS, GUARD], 200), ([GUARD, PRETENDED_CORS], 401)],
 )
-def test_in_django_cors_handling_before_the_guard_answers_or_none_does(
+def test_in_django_only_cors_handling_before_the_guard_responds(
     guard: Guard, path: str, handler: Any, ask: Any, middleware: list[str], status: int
 ) -> None:
     with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=middleware):
@@ -247,17 +245,17 @@ def starlette_with_the_guard_last(guard: Guard) -> Any:
     [
         (
             starlette_with_the_guard_last,
-            ask_asgi,
+            request_asgi,
             ("app.add_middleware(GuardMiddleware", "app.add_middleware(CORSMiddleware"),
         ),
         (
             lambda guard: GuardMiddleware(recording([]), guard=guard),
-            ask_asgi,
+            request_asgi,
             ("app = GuardMiddleware(app", "app = CORSMiddleware(app"),
         ),
         (
             lambda guard: WsgiGuardMiddleware(lambda *_: [], guard=guard),
-            ask_wsgi,
+            request_wsgi,
             ("app = GuardMiddleware(app", "app = YourCORSMiddleware(app"),
         ),
     ],
@@ -278,5 +276,5 @@ def test_a_request_that_is_not_a_preflight_is_not_reported_as_one(
     guard: Guard, warnings: Callable[[], list[str]]
 ) -> None:
     app = GuardMiddleware(recording([]), guard=guard)
-    assert ask_asgi(app, "/", [], method="GET", headers=PREFLIGHT).status == 401
+    assert request_asgi(app, "/", [], method="GET", headers=PREFLIGHT).status == 401
     assert warnings() == []

@@ -12,7 +12,6 @@ import falcon
 import falcon.asgi
 import litestar
 import pytest
-from bare_requests import ask_asgi, ask_wsgi, environ_of
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
@@ -24,6 +23,7 @@ from flask import Blueprint, Flask
 from litestar import Litestar, get
 from litestar.exceptions import HTTPException as LitestarHTTPException
 from quart import Quart
+from raw_requests import environ_of, request_asgi, request_wsgi
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -42,7 +42,7 @@ from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bare_requests import Answer
+    from raw_requests import RawResponse
 
     from entra_guard import Guard
     from entra_guard.testing import Entra
@@ -55,7 +55,7 @@ class Case:
     """An application with /admin, how it is requested, and whether the body is the guard's own."""
 
     app: Any
-    ask: Callable[..., Answer]
+    ask: Callable[..., RawResponse]
     exact: bool = True
 
 
@@ -102,19 +102,19 @@ def starlette_app(**options: Any) -> Starlette:
 def starlette_added(guard: Guard) -> Case:
     app = starlette_app()
     app.add_middleware(GuardMiddleware, guard=guard)
-    return Case(app, ask_asgi)
+    return Case(app, request_asgi)
 
 
 def starlette_catch_all_inside(guard: Guard) -> Case:
     app = starlette_app(middleware=[Middleware(GuardMiddleware, guard=guard), Middleware(CatchAll)])
-    return Case(app, ask_asgi)
+    return Case(app, request_asgi)
 
 
 def starlette_catch_all_on_a_mount(guard: Guard) -> Case:
     routes = [Mount("/", routes=[Route("/admin", admin)], middleware=[Middleware(CatchAll)])]
     app = Starlette(routes=routes)
     app.add_middleware(GuardMiddleware, guard=guard)
-    return Case(app, ask_asgi)
+    return Case(app, request_asgi)
 
 
 def starlette_http_middleware(guard: Guard) -> Case:
@@ -129,7 +129,7 @@ def starlette_http_middleware(guard: Guard) -> Case:
 
     app.add_middleware(GuardMiddleware, guard=guard)
     app.add_api_route("/admin", needs_admin(lambda: "admin"))
-    return Case(app, ask_asgi)
+    return Case(app, request_asgi)
 
 
 def fastapi_app(**options: Any) -> FastAPI:
@@ -159,7 +159,7 @@ def fastapi_route_class(guard: Guard) -> Case:
     app = FastAPI()
     app.router.route_class = CatchAllRoute
     app.add_api_route("/admin", needs_admin(lambda: "admin"))
-    return Case(GuardMiddleware(app, guard=guard), ask_asgi)
+    return Case(GuardMiddleware(app, guard=guard), request_asgi)
 
 
 def fastapi_dependency(guard: Guard) -> Case:
@@ -173,7 +173,7 @@ def fastapi_dependency(guard: Guard) -> Case:
             return JSONResponse("broken", 500)
 
     app.get("/admin", dependencies=[Security(EntraBearer(guard))])(needs_admin(lambda: "admin"))
-    return Case(app, ask_asgi)
+    return Case(app, request_asgi)
 
 
 def litestar_app(guard: Guard, **options: Any) -> Case:
@@ -183,14 +183,14 @@ def litestar_app(guard: Guard, **options: Any) -> Case:
         return "admin"
 
     app = Litestar([litestar_admin], openapi_config=None, logging_config=None, **options)
-    return Case(GuardMiddleware(app, guard=guard), ask_asgi, exact=False)
+    return Case(GuardMiddleware(app, guard=guard), request_asgi, exact=False)
 
 
 def litestar_catch_all(guard: Guard) -> Case:
     def broken(_request: Any, _error: Exception) -> litestar.Response[str]:
         return litestar.Response("broken", status_code=500)
 
-    return Case(litestar_app(guard, exception_handlers={Exception: broken}).app, ask_asgi)
+    return Case(litestar_app(guard, exception_handlers={Exception: broken}).app, request_asgi)
 
 
 def quart_app(guard: Guard) -> Quart:
@@ -208,7 +208,7 @@ def quart_app(guard: Guard) -> Quart:
 def quart_catch_all(guard: Guard) -> Case:
     app = quart_app(guard)
     app.register_error_handler(Exception, lambda _error: ("broken", 500))
-    return Case(app, ask_asgi)
+    return Case(app, request_asgi)
 
 
 class FalconAdmin:
@@ -231,7 +231,7 @@ def falcon_wsgi(guard: Guard, *, catch_all: bool) -> Case:
     app.add_route("/admin", FalconAdmin())
     if catch_all:
         app.add_error_handler(Exception, broken)
-    return Case(WsgiGuardMiddleware(app, guard=guard), ask_wsgi, exact=False)
+    return Case(WsgiGuardMiddleware(app, guard=guard), request_wsgi, exact=False)
 
 
 def falcon_asgi(guard: Guard, *, catch_all: bool) -> Case:
@@ -242,7 +242,7 @@ def falcon_asgi(guard: Guard, *, catch_all: bool) -> Case:
     app.add_route("/admin", AsyncFalconAdmin())
     if catch_all:
         app.add_error_handler(Exception, broken)
-    return Case(GuardMiddleware(app, guard=guard), ask_asgi, exact=False)
+    return Case(GuardMiddleware(app, guard=guard), request_asgi, exact=False)
 
 
 def flask_app(guard: Guard | None, register: Callable[[Any], None] = lambda _target: None) -> Flask:
@@ -270,13 +270,13 @@ def catch_all(target: Any) -> None:
 def flask_catch_all_on_the_app(guard: Guard) -> Case:
     app = flask_app(guard)
     catch_all(app)
-    return Case(app, ask_wsgi)
+    return Case(app, request_wsgi)
 
 
 def bottle_app(guard: Guard) -> Case:
     app = bottle.Bottle()
     app.route("/admin")(needs_admin(lambda: "admin"))
-    return Case(WsgiGuardMiddleware(app, guard=guard), ask_wsgi)
+    return Case(WsgiGuardMiddleware(app, guard=guard), request_wsgi)
 
 
 def plain_wsgi(guard: Guard, *, lazily: bool) -> Case:
@@ -285,7 +285,7 @@ def plain_wsgi(guard: Guard, *, lazily: bool) -> Case:
         start_response("200 OK", [])
         return [b"admin"]
 
-    return Case(WsgiGuardMiddleware(WsgiCatchAll(application, lazily=lazily), guard=guard), ask_wsgi)
+    return Case(WsgiGuardMiddleware(WsgiCatchAll(application, lazily=lazily), guard=guard), request_wsgi)
 
 
 class DjangoCatchAll:
@@ -312,19 +312,19 @@ def django_app(guard: Guard, handler: Any, *, is_caught: bool) -> Any:
 
 CASES: dict[str, Callable[[Guard], Case]] = {
     "starlette": starlette_added,
-    "around starlette": lambda guard: Case(GuardMiddleware(starlette_app(), guard=guard), ask_asgi),
+    "around starlette": lambda guard: Case(GuardMiddleware(starlette_app(), guard=guard), request_asgi),
     "around starlette in debug mode": lambda guard: Case(
-        GuardMiddleware(starlette_app(debug=True), guard=guard), ask_asgi
+        GuardMiddleware(starlette_app(debug=True), guard=guard), request_asgi
     ),
     "around a middleware around starlette": lambda guard: Case(
-        GuardMiddleware(CatchAll(starlette_app()), guard=guard), ask_asgi
+        GuardMiddleware(CatchAll(starlette_app()), guard=guard), request_asgi
     ),
     "inside of cors": lambda guard: Case(
-        CORSMiddleware(GuardMiddleware(starlette_app(), guard=guard), allow_origins=["*"]), ask_asgi
+        CORSMiddleware(GuardMiddleware(starlette_app(), guard=guard), allow_origins=["*"]), request_asgi
     ),
-    "around fastapi": lambda guard: Case(GuardMiddleware(fastapi_app(), guard=guard), ask_asgi),
+    "around fastapi": lambda guard: Case(GuardMiddleware(fastapi_app(), guard=guard), request_asgi),
     "around a mounted fastapi": lambda guard: Case(
-        GuardMiddleware(Starlette(routes=[Mount("/", fastapi_app())]), guard=guard), ask_asgi
+        GuardMiddleware(Starlette(routes=[Mount("/", fastapi_app())]), guard=guard), request_asgi
     ),
     "starlette, catch-all middleware": starlette_catch_all_inside,
     "starlette, catch-all on a mount": starlette_catch_all_on_a_mount,
@@ -333,31 +333,33 @@ CASES: dict[str, Callable[[Guard], Case]] = {
     "fastapi dependency, catch-all http middleware": fastapi_dependency,
     "litestar": litestar_app,
     "litestar, catch-all": litestar_catch_all,
-    "quart": lambda guard: Case(quart_app(guard), ask_asgi),
+    "quart": lambda guard: Case(quart_app(guard), request_asgi),
     "quart, catch-all": quart_catch_all,
     "falcon": lambda guard: falcon_wsgi(guard, catch_all=False),
     "falcon, catch-all": lambda guard: falcon_wsgi(guard, catch_all=True),
     "falcon asgi": lambda guard: falcon_asgi(guard, catch_all=False),
     "falcon asgi, catch-all": lambda guard: falcon_asgi(guard, catch_all=True),
-    "flask": lambda guard: Case(flask_app(guard), ask_wsgi),
-    "flask, catch-all on the blueprint": lambda guard: Case(flask_app(guard, catch_all), ask_wsgi),
+    "flask": lambda guard: Case(flask_app(guard), request_wsgi),
+    "flask, catch-all on the blueprint": lambda guard: Case(flask_app(guard, catch_all), request_wsgi),
     "flask, catch-all on the app": flask_catch_all_on_the_app,
-    "around flask": lambda guard: Case(WsgiGuardMiddleware(flask_app(None), guard=guard), ask_wsgi),
+    "around flask": lambda guard: Case(WsgiGuardMiddleware(flask_app(None), guard=guard), request_wsgi),
     "around flask, catch-all on the blueprint": lambda guard: Case(
-        WsgiGuardMiddleware(flask_app(None, catch_all), guard=guard), ask_wsgi
+        WsgiGuardMiddleware(flask_app(None, catch_all), guard=guard), request_wsgi
     ),
     "bottle": bottle_app,
     "wsgi, catch-all": lambda guard: plain_wsgi(guard, lazily=False),
     "wsgi, catch-all generator": lambda guard: plain_wsgi(guard, lazily=True),
-    "django": lambda guard: Case(django_app(guard, WSGIHandler, is_caught=False), ask_wsgi),
-    "django, catch-all": lambda guard: Case(django_app(guard, WSGIHandler, is_caught=True), ask_wsgi),
-    "django asgi, catch-all": lambda guard: Case(django_app(guard, ASGIHandler, is_caught=True), ask_asgi),
+    "django": lambda guard: Case(django_app(guard, WSGIHandler, is_caught=False), request_wsgi),
+    "django, catch-all": lambda guard: Case(django_app(guard, WSGIHandler, is_caught=True), request_wsgi),
+    "django asgi, catch-all": lambda guard: Case(
+        django_app(guard, ASGIHandler, is_caught=True), request_asgi
+    ),
 }
 
 
 @pytest.fixture(scope="module")
-def token(office: Entra) -> list[bytes]:
-    return [b"Bearer " + office.token().encode()]
+def token(entra: Entra) -> list[bytes]:
+    return [b"Bearer " + entra.token().encode()]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -379,9 +381,9 @@ def test_a_refusal_of_a_head_request_has_no_body(guard: Guard, token: list[bytes
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_caller_with_the_role_gets_through(guard: Guard, office: Entra, name: str) -> None:
+def test_a_caller_with_the_role_gets_through(guard: Guard, entra: Entra, name: str) -> None:
     case = CASES[name](guard)
-    token = office.token(roles=["Orders.Admin"]).encode()
+    token = entra.token(roles=["Orders.Admin"]).encode()
     assert case.ask(case.app, "/admin", [b"Bearer " + token]).status == 200
 
 
@@ -394,12 +396,12 @@ def test_headers_of_inner_middleware_are_kept(guard: Guard, token: list[bytes]) 
     assert [value for name, value in headers if name == "content-length"] == [str(len(body))]
 
 
-def test_a_500_without_a_refusal_stays_a_500(guard: Guard, office: Entra) -> None:
+def test_a_500_without_a_refusal_stays_a_500(guard: Guard, entra: Entra) -> None:
     async def broken(_request: Any) -> PlainTextResponse:
         raise ZeroDivisionError
 
     app = GuardMiddleware(CatchAll(Starlette(routes=[Route("/admin", broken)])), guard=guard)
-    assert ask_asgi(app, "/admin", [b"Bearer " + office.token().encode()]).status == 500
+    assert request_asgi(app, "/admin", [b"Bearer " + entra.token().encode()]).status == 500
 
 
 class TestHandlersOfTheApplication:
@@ -411,7 +413,7 @@ class TestHandlersOfTheApplication:
             return JSONResponse({"own": error.detail}, error.status_code, error.headers)
 
         app = fastapi_app(exception_handlers={kind: own})
-        answer = ask_asgi(GuardMiddleware(app, guard=guard), "/admin", token)
+        answer = request_asgi(GuardMiddleware(app, guard=guard), "/admin", token)
         assert (answer.status, json.loads(answer.body)) == (
             403,
             {"own": "The caller lacks a role that this operation requires."},
@@ -439,7 +441,7 @@ class TestHandlersOfTheApplication:
         if place == "app":
             app.register_error_handler(kind, own)
         wrapped: Any = app if adapter == "init_app" else WsgiGuardMiddleware(app, guard=guard)
-        answer = ask_wsgi(wrapped, "/admin", token)
+        answer = request_wsgi(wrapped, "/admin", token)
         assert (answer.status, answer.content_type) == (403, "application/json")
         assert json.loads(answer.body) == {
             "code": 403,
@@ -451,7 +453,7 @@ class TestHandlersOfTheApplication:
     def test_flask_for_a_request_without_a_token(self, guard: Guard) -> None:
         app = flask_app(guard)
         app.register_error_handler(WerkzeugHTTPException, lambda error: ({"code": error.code}, error.code))
-        answer = ask_wsgi(app, "/admin", [])
+        answer = request_wsgi(app, "/admin", [])
         assert (answer.status, json.loads(answer.body)) == (401, {"code": 401})
 
     def test_flask_handlers_that_pass_http_errors_on(self, guard: Guard, token: list[bytes]) -> None:
@@ -459,14 +461,14 @@ class TestHandlersOfTheApplication:
             return error if isinstance(error, WerkzeugHTTPException) else ("broken", 500)
 
         app = flask_app(guard, lambda blueprint: blueprint.register_error_handler(Exception, pass_on))
-        assert ask_wsgi(app, "/admin", token).status == 403
+        assert request_wsgi(app, "/admin", token).status == 403
 
     def test_quart(self, guard: Guard, token: list[bytes]) -> None:
         app = quart_app(guard)
         app.register_error_handler(
             WerkzeugHTTPException, lambda error: ({"code": error.code, "reason": error.reason}, error.code)
         )
-        answer = ask_asgi(app, "/admin", token)
+        answer = request_asgi(app, "/admin", token)
         assert (answer.status, json.loads(answer.body)) == (403, {"code": 403, "reason": "missing_role"})
 
     def test_litestar(self, guard: Guard, token: list[bytes]) -> None:
@@ -496,7 +498,7 @@ class TestHandlersOfTheApplication:
             }
             with override_settings(ENTRA_GUARD={"guard": guard}, REST_FRAMEWORK=settings):
                 for path in ("/rest/admin", "/rest/decorated"):
-                    answer = ask_wsgi(app, path, token)
+                    answer = request_wsgi(app, path, token)
                     assert (answer.status, json.loads(answer.body)["reason"]) == (403, "missing_role")
                     assert answer.challenge
 
@@ -522,7 +524,7 @@ def test_a_handler_can_catch_the_refusal_itself(guard: Guard, token: list[bytes]
         raise AssertionError
 
     app = GuardMiddleware(Starlette(routes=[Route("/admin", orders)]), guard=guard)
-    assert ask_asgi(app, "/admin", token).body == b"missing_role missing_role True"
+    assert request_asgi(app, "/admin", token).body == b"missing_role missing_role True"
 
 
 def test_a_converted_refusal_is_pickled_as_the_plain_one(guard: Guard, token: list[bytes]) -> None:
@@ -534,7 +536,7 @@ def test_a_converted_refusal_is_pickled_as_the_plain_one(guard: Guard, token: li
 
     app = flask_app(guard)
     app.register_error_handler(AccessError, own)
-    ask_wsgi(app, "/admin", token)
+    request_wsgi(app, "/admin", token)
     again = pickle.loads(caught[0])
     assert type(again) is InsufficientPermissionError
     assert (again.reason, again.code, again.scope) == ("missing_role", "missing_role", "Orders.Admin")

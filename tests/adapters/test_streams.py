@@ -28,11 +28,11 @@ def run(request: pytest.FixtureRequest) -> Run:
     return trio.run if request.param == "trio" else lambda work: asyncio.run(work())
 
 
-def talk(run: Run, app: Any, office: Entra, kind: str, left: float, **settings: Any) -> list[dict[str, Any]]:
+def talk(run: Run, app: Any, entra: Entra, kind: str, left: float, **settings: Any) -> list[dict[str, Any]]:
     """Open a stream with a token that has so many seconds left, and collect what the guard lets out."""
-    token = office.token()
-    nearly = office.guard().verify(token).expires_at - left
-    guard = office.guard(leeway=0, clock=lambda: nearly)
+    token = entra.token()
+    nearly = entra.guard().verify(token).expires_at - left
+    guard = entra.guard(leeway=0, clock=lambda: nearly)
     sent: list[dict[str, Any]] = []
 
     async def main() -> None:
@@ -66,38 +66,38 @@ async def endless_events(_scope: Any, _receive: Any, send: Any) -> None:
         await anyio.sleep(SOON)
 
 
-def test_a_websocket_is_closed_when_its_token_expires(run: Run, office: Entra) -> None:
-    sent = talk(run, endless_websocket, office, "websocket", SOON)
+def test_a_websocket_is_closed_when_its_token_expires(run: Run, entra: Entra) -> None:
+    sent = talk(run, endless_websocket, entra, "websocket", SOON)
     assert sent == [
         {"type": "websocket.accept"},
         {"type": "websocket.close", "code": 1008, "reason": "expired"},
     ]
 
 
-def test_a_websocket_that_only_sends_is_closed_too(run: Run, office: Entra) -> None:
+def test_a_websocket_that_only_sends_is_closed_too(run: Run, entra: Entra) -> None:
     async def ticker(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         while True:
             await send({"type": "websocket.send", "text": current_principal().app_id})
             await anyio.sleep(SOON / 4)
 
-    sent = talk(run, ticker, office, "websocket", SOON)
-    assert sent[1]["text"] == office.caller.client_id
+    sent = talk(run, ticker, entra, "websocket", SOON)
+    assert sent[1]["text"] == entra.caller.client_id
     assert sent[-1] == {"type": "websocket.close", "code": 1008, "reason": "expired"}
 
 
-def test_a_websocket_is_left_alone_when_asked(run: Run, office: Entra) -> None:
+def test_a_websocket_outlives_its_token_with_close_at_expiry_false(run: Run, entra: Entra) -> None:
     async def patient(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
         await anyio.sleep(SOON * 3)
         await send({"type": "websocket.close"})
 
-    sent = talk(run, patient, office, "websocket", SOON, close_at_expiry=False)
+    sent = talk(run, patient, entra, "websocket", SOON, close_at_expiry=False)
     assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
     assert "code" not in sent[1]
 
 
-def test_what_the_application_does_after_the_close_is_its_own(run: Run, office: Entra) -> None:
+def test_the_application_can_work_after_the_close(run: Run, entra: Entra) -> None:
     done: list[str] = []
 
     async def tidy(_scope: Any, _receive: Any, send: Any) -> None:
@@ -106,20 +106,20 @@ def test_what_the_application_does_after_the_close_is_its_own(run: Run, office: 
         await anyio.sleep(SOON * 3)
         done.append("tidied up")
 
-    sent = talk(run, tidy, office, "websocket", SOON)
+    sent = talk(run, tidy, entra, "websocket", SOON)
     assert len(sent) == 2
     assert done == ["tidied up"]
 
 
-def test_a_streamed_response_is_ended_when_asked(run: Run, office: Entra) -> None:
-    sent = talk(run, endless_events, office, "http", SOON, close_at_expiry=True)
+def test_a_streamed_response_ends_with_its_token_with_close_at_expiry(run: Run, entra: Entra) -> None:
+    sent = talk(run, endless_events, entra, "http", SOON, close_at_expiry=True)
     assert sent[1]["body"] == b"event"
     assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 @pytest.mark.parametrize("close_at_expiry", [None, False])
-def test_a_streamed_response_is_left_alone_by_default(
-    run: Run, office: Entra, close_at_expiry: bool | None
+def test_a_streamed_response_outlives_its_token_by_default(
+    run: Run, entra: Entra, close_at_expiry: bool | None
 ) -> None:
     async def events(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -127,11 +127,11 @@ def test_a_streamed_response_is_left_alone_by_default(
         await anyio.sleep(SOON * 3)
         await send({"type": "http.response.body", "body": b"two"})
 
-    sent = talk(run, events, office, "http", SOON, close_at_expiry=close_at_expiry)
+    sent = talk(run, events, entra, "http", SOON, close_at_expiry=close_at_expiry)
     assert [message.get("body") for message in sent] == [None, b"one", b"two"]
 
 
-def test_a_slow_answer_and_work_after_it_are_no_streams(run: Run, office: Entra) -> None:
+def test_a_slow_response_and_work_after_it_are_not_cut(run: Run, entra: Entra) -> None:
     done: list[str] = []
 
     async def slow(_scope: Any, _receive: Any, send: Any) -> None:
@@ -141,12 +141,12 @@ def test_a_slow_answer_and_work_after_it_are_no_streams(run: Run, office: Entra)
         await anyio.sleep(SOON * 3)
         done.append("background task")
 
-    sent = talk(run, slow, office, "http", SOON, close_at_expiry=True)
+    sent = talk(run, slow, entra, "http", SOON, close_at_expiry=True)
     assert sent[-1]["body"] == b"late"
     assert done == ["background task"]
 
 
-def test_an_application_sees_the_cancellation_and_cleans_up(run: Run, office: Entra) -> None:
+def test_a_cancelled_application_can_clean_up(run: Run, entra: Entra) -> None:
     seen: list[str] = []
 
     async def careful(scope: Any, receive: Any, send: Any) -> None:
@@ -155,30 +155,30 @@ def test_an_application_sees_the_cancellation_and_cleans_up(run: Run, office: En
         finally:
             seen.append("cleaned up")
 
-    talk(run, careful, office, "websocket", SOON)
+    talk(run, careful, entra, "websocket", SOON)
     assert seen == ["cleaned up"]
 
 
-def test_a_stream_without_events_is_ended_too_and_no_late_event_gets_out(run: Run, office: Entra) -> None:
+def test_a_silent_stream_ends_too_and_no_late_event_is_sent(run: Run, entra: Entra) -> None:
     async def idle(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await anyio.sleep(LATE)
         raise AssertionError
 
-    sent = talk(run, idle, office, "http", SOON, close_at_expiry=True)
+    sent = talk(run, idle, entra, "http", SOON, close_at_expiry=True)
     assert sent[1:] == [{"type": "http.response.body", "body": b"", "more_body": False}]
 
 
-def test_a_stream_that_begins_after_its_token_has_ended_says_nothing(run: Run, office: Entra) -> None:
+def test_a_stream_that_begins_after_its_token_expired_is_empty(run: Run, entra: Entra) -> None:
     async def late(_scope: Any, _receive: Any, send: Any) -> None:
         await anyio.sleep(SOON * 3)
         await endless_events(_scope, _receive, send)
 
-    sent = talk(run, late, office, "http", SOON, close_at_expiry=True)
+    sent = talk(run, late, entra, "http", SOON, close_at_expiry=True)
     assert [message.get("body") for message in sent] == [None, b""]
 
 
-def test_a_response_that_declares_its_length_is_no_stream(run: Run, office: Entra) -> None:
+def test_a_response_with_a_content_length_is_not_cut(run: Run, entra: Entra) -> None:
     async def download(_scope: Any, _receive: Any, send: Any) -> None:
         length = [(b"Content-Length", b"2")]
         await send({"type": "http.response.start", "status": 200, "headers": length})
@@ -187,12 +187,12 @@ def test_a_response_that_declares_its_length_is_no_stream(run: Run, office: Entr
         await send({"type": "http.response.body", "body": b"2", "more_body": True})
         await send({"type": "http.response.body"})
 
-    sent = talk(run, download, office, "http", SOON, close_at_expiry=True)
+    sent = talk(run, download, entra, "http", SOON, close_at_expiry=True)
     assert b"".join(message.get("body", b"") for message in sent) == b"12"
     assert len(sent) == 4
 
 
-def test_an_application_that_closes_when_it_is_cancelled_closes_once(run: Run, office: Entra) -> None:
+def test_an_application_that_closes_when_it_is_cancelled_closes_once(run: Run, entra: Entra) -> None:
     async def polite(scope: Any, receive: Any, send: Any) -> None:
         try:
             await endless_websocket(scope, receive, send)
@@ -200,11 +200,11 @@ def test_an_application_that_closes_when_it_is_cancelled_closes_once(run: Run, o
             with anyio.CancelScope(shield=True):
                 await send({"type": "websocket.close", "code": 1001})
 
-    sent = talk(run, polite, office, "websocket", SOON)
+    sent = talk(run, polite, entra, "websocket", SOON)
     assert sent[1:] == [{"type": "websocket.close", "code": 1001}]
 
 
-def test_an_application_that_overlooks_its_cancellation_says_nothing_more(run: Run, office: Entra) -> None:
+def test_an_application_that_ignores_its_cancellation_sends_nothing_more(run: Run, entra: Entra) -> None:
     async def deaf(scope: Any, receive: Any, send: Any) -> None:
         try:
             await endless_websocket(scope, receive, send)
@@ -212,5 +212,5 @@ def test_an_application_that_overlooks_its_cancellation_says_nothing_more(run: R
             with anyio.CancelScope(shield=True):
                 await send({"type": "websocket.send", "text": "one more thing"})
 
-    sent = talk(run, deaf, office, "websocket", SOON)
+    sent = talk(run, deaf, entra, "websocket", SOON)
     assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]

@@ -8,7 +8,7 @@ from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
 import pytest
-from bare_requests import ask_wsgi, environ_of
+from raw_requests import environ_of, request_wsgi
 
 from entra_guard import AccessError, ConfigurationError, current_principal, requires
 from entra_guard.principal import NoPrincipalError
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from entra_guard.testing import Entra
 
 
-def good(office: Entra, **who: Any) -> list[bytes]:
-    return [b"Bearer " + office.token(**who).encode()]
+def good(entra: Entra, **who: Any) -> list[bytes]:
+    return [b"Bearer " + entra.token(**who).encode()]
 
 
 def start(_status: str, _headers: object, _exc_info: object = None) -> Any:
@@ -38,7 +38,7 @@ def nobody_is_current() -> bool:
     return False
 
 
-def test_the_environ_names_the_caller(guard: Guard, office: Entra) -> None:
+def test_the_environ_names_the_caller(guard: Guard, entra: Entra) -> None:
     seen: dict[str, Any] = {}
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -46,13 +46,13 @@ def test_the_environ_names_the_caller(guard: Guard, office: Entra) -> None:
         start_response("200 OK", [])
         return [b""]
 
-    ask_wsgi(GuardMiddleware(app, guard=guard), "/", good(office, user="alice"))
+    request_wsgi(GuardMiddleware(app, guard=guard), "/", good(entra, user="alice"))
     principal = seen["entra_guard.principal"]
-    assert seen["REMOTE_USER"] == principal.object_id == office.find_user("alice").id
+    assert seen["REMOTE_USER"] == principal.object_id == entra.find_user("alice").id
     assert seen["AUTH_TYPE"] == "Bearer"
 
 
-def test_the_caller_is_known_while_a_body_is_streamed_and_closed(guard: Guard, office: Entra) -> None:
+def test_the_caller_is_known_while_a_body_is_streamed_and_closed(guard: Guard, entra: Entra) -> None:
     seen: list[str] = []
 
     class Body:
@@ -68,32 +68,32 @@ def test_the_caller_is_known_while_a_body_is_streamed_and_closed(guard: Guard, o
         start_response("200 OK", [])
         return Body()
 
-    caller = office.caller.client_id
-    answer = ask_wsgi(GuardMiddleware(app, guard=guard), "/", good(office))
+    caller = entra.caller.client_id
+    answer = request_wsgi(GuardMiddleware(app, guard=guard), "/", good(entra))
     assert answer.body.decode() == caller * 2
     assert seen == [f"iter {caller}", f"close {caller}"]
 
 
-def test_requests_that_are_interleaved_on_one_thread_do_not_mix(guard: Guard, office: Entra) -> None:
-    other = office.register_app("Another caller")
-    office.grant(other, office.api, "access_as_application")
+def test_interleaved_requests_on_one_thread_keep_their_callers(guard: Guard, entra: Entra) -> None:
+    other = entra.register_app("Another caller")
+    entra.grant(other, entra.api, "access_as_application")
 
     def app(_environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
         for _ in range(3):
             yield current_principal().app_id.encode()
 
-    door = GuardMiddleware(app, guard=guard)
-    one = iter(door(environ_of("/", good(office)), start))
-    two = iter(door(environ_of("/", good(office, app=other)), start))
+    adapter = GuardMiddleware(app, guard=guard)
+    one = iter(adapter(environ_of("/", good(entra)), start))
+    two = iter(adapter(environ_of("/", good(entra, app=other)), start))
     chunks = [next(body) for body in (one, two, one, two, two, one)]
-    ours, theirs = office.caller.client_id.encode(), other.client_id.encode()
+    ours, theirs = entra.caller.client_id.encode(), other.client_id.encode()
     assert chunks == [ours, theirs, ours, theirs, theirs, ours]
     assert nobody_is_current()
 
 
 @pytest.mark.parametrize("ending", ["read to its end", "closed early", "dropped", "broken"])
-def test_nothing_leaks_into_the_next_request_on_the_thread(guard: Guard, office: Entra, ending: str) -> None:
+def test_nothing_leaks_into_the_next_request_on_the_thread(guard: Guard, entra: Entra, ending: str) -> None:
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
         if environ["PATH_INFO"] == "/public":
@@ -104,8 +104,8 @@ def test_nothing_leaks_into_the_next_request_on_the_thread(guard: Guard, office:
             raise ValueError("halfway")
         yield b"second"
 
-    door = GuardMiddleware(app, guard=guard, public=["/public"])
-    body = iter(door(environ_of("/", good(office)), start))
+    adapter = GuardMiddleware(app, guard=guard, public=["/public"])
+    body = iter(adapter(environ_of("/", good(entra)), start))
     next(body)
     if ending == "read to its end":
         list(body)
@@ -115,10 +115,10 @@ def test_nothing_leaks_into_the_next_request_on_the_thread(guard: Guard, office:
         with pytest.raises(ValueError, match="halfway"):
             next(body)
     del body
-    assert ask_wsgi(door, "/public", []).body == b"nobody"
+    assert request_wsgi(adapter, "/public", []).body == b"nobody"
 
 
-def test_what_an_application_puts_into_its_context_stays_there(guard: Guard, office: Entra) -> None:
+def test_context_variables_of_an_application_last_for_its_request(guard: Guard, entra: Entra) -> None:
     from entra_guard.principal import bind_principal
 
     def app(_environ: Any, start_response: Any) -> list[bytes]:
@@ -126,11 +126,11 @@ def test_what_an_application_puts_into_its_context_stays_there(guard: Guard, off
         start_response("200 OK", [])
         return [b""]
 
-    ask_wsgi(GuardMiddleware(app, guard=guard), "/", good(office))
+    request_wsgi(GuardMiddleware(app, guard=guard), "/", good(entra))
     assert nobody_is_current()
 
 
-def test_a_generator_is_closed_with_its_body(guard: Guard, office: Entra) -> None:
+def test_a_generator_is_closed_with_its_body(guard: Guard, entra: Entra) -> None:
     closed: list[str] = []
 
     def app(_environ: Any, start_response: Any) -> Iterator[bytes]:
@@ -141,17 +141,19 @@ def test_a_generator_is_closed_with_its_body(guard: Guard, office: Entra) -> Non
         finally:
             closed.append(current_principal().app_id)
 
-    body: Any = GuardMiddleware(app, guard=guard)(environ_of("/", good(office)), start)
+    body: Any = GuardMiddleware(app, guard=guard)(environ_of("/", good(entra)), start)
     assert next(iter(body)) == b"first"
     body.close()
-    assert closed == [office.caller.client_id]
+    assert closed == [entra.caller.client_id]
 
 
 @pytest.mark.parametrize(("asked", "chunks"), [(True, 2), (False, 4)])
-def test_a_streamed_body_ends_with_its_token_when_asked(office: Entra, asked: bool, chunks: int) -> None:
-    token = office.token()
-    now, end = [office.now()], office.guard().verify(token).expires_at
-    guard = office.guard(leeway=0, clock=lambda: now[0])
+def test_a_streamed_body_ends_with_its_token_with_close_at_expiry(
+    entra: Entra, asked: bool, chunks: int
+) -> None:
+    token = entra.token()
+    now, end = [entra.now()], entra.guard().verify(token).expires_at
+    guard = entra.guard(leeway=0, clock=lambda: now[0])
     closed: list[bool] = []
 
     def app(_environ: Any, start_response: Any) -> Iterator[bytes]:
@@ -163,14 +165,14 @@ def test_a_streamed_body_ends_with_its_token_when_asked(office: Entra, asked: bo
         finally:
             closed.append(True)
 
-    answer = ask_wsgi(
+    answer = request_wsgi(
         GuardMiddleware(app, guard=guard, close_at_expiry=asked), "/", [b"Bearer " + token.encode()]
     )
     assert (len(answer.body), closed) == (chunks, [True])
 
 
-def test_a_refusal_before_the_first_byte_is_answered_and_a_later_one_is_an_error(
-    guard: Guard, office: Entra
+def test_a_refusal_before_the_first_byte_is_sent_and_a_later_one_is_raised(
+    guard: Guard, entra: Entra
 ) -> None:
     @requires(roles=["Orders.Admin"])
     def refusing() -> None: ...
@@ -185,13 +187,13 @@ def test_a_refusal_before_the_first_byte_is_answered_and_a_later_one_is_an_error
         yield b"something"
         refusing()
 
-    assert ask_wsgi(GuardMiddleware(early, guard=guard), "/", good(office)).status == 403
+    assert request_wsgi(GuardMiddleware(early, guard=guard), "/", good(entra)).status == 403
     with pytest.raises(AccessError, match="missing_role"):
-        ask_wsgi(GuardMiddleware(late, guard=guard), "/", good(office))
+        request_wsgi(GuardMiddleware(late, guard=guard), "/", good(entra))
 
 
-def test_a_body_that_is_at_hand_goes_to_the_server_as_it_is(
-    guard: Guard, office: Entra, tmp_path: Path
+def test_a_complete_body_is_passed_to_the_server_unchanged(
+    guard: Guard, entra: Entra, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(b"a file")
     with (tmp_path / "file").open("rb") as file:
@@ -202,20 +204,20 @@ def test_a_body_that_is_at_hand_goes_to_the_server_as_it_is(
                 start_response("200 OK", [])
                 return body
 
-            environ = environ_of("/", good(office)) | {"wsgi.file_wrapper": FileWrapper}
+            environ = environ_of("/", good(entra)) | {"wsgi.file_wrapper": FileWrapper}
             assert GuardMiddleware(app, guard=guard)(environ, start) is body
 
 
-def test_the_gateway_protocol_is_kept(guard: Guard, office: Entra) -> None:
+def test_the_middleware_conforms_to_pep_3333(guard: Guard, entra: Entra) -> None:
     def app(_environ: Any, start_response: Any) -> Iterator[bytes]:
         write = start_response("200 OK", [("Content-Type", "text/plain")])
         write(b"written ")
         yield b"and streamed"
 
-    door = validator(GuardMiddleware(validator(app), guard=guard))
-    environ = environ_of("/", good(office)) | {"wsgi.input": open("/dev/null", "rb")}  # noqa: PTH123, SIM115
+    adapter = validator(GuardMiddleware(validator(app), guard=guard))
+    environ = environ_of("/", good(entra)) | {"wsgi.input": open("/dev/null", "rb")}  # noqa: PTH123, SIM115
     with environ["wsgi.input"]:
-        body: Any = door(environ, lambda _status, _headers, _exc=None: lambda _data: None)
+        body: Any = adapter(environ, lambda _status, _headers, _exc=None: lambda _data: None)
         assert list(body) == [b"and streamed"]
         body.close()
 
@@ -244,26 +246,26 @@ def test_public_paths_are_those_that_the_application_routes(
 
     statuses: list[str] = []
     environ = environ_of("/", []) | {"SCRIPT_NAME": script_name, "PATH_INFO": path_info}
-    door = GuardMiddleware(app, guard=guard, public=["/healthz", "/café"])
-    door(environ, lambda status, _headers, _exc=None: statuses.append(status))  # type: ignore[arg-type,return-value]
+    adapter = GuardMiddleware(app, guard=guard, public=["/healthz", "/café"])
+    adapter(environ, lambda status, _headers, _exc=None: statuses.append(status))  # type: ignore[arg-type,return-value]
     assert int(statuses[0][:3]) == status
 
 
-def test_the_whole_application_can_ask_for_a_role(guard: Guard, office: Entra) -> None:
+def test_the_whole_application_can_require_a_role(guard: Guard, entra: Entra) -> None:
     def app(_environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
         return [b""]
 
-    door = GuardMiddleware(app, guard=guard, roles=["Orders.Read"])
-    assert ask_wsgi(door, "/", good(office, roles=["Orders.Read"])).status == 200
-    assert ask_wsgi(door, "/", good(office)).challenge == (
+    adapter = GuardMiddleware(app, guard=guard, roles=["Orders.Read"])
+    assert request_wsgi(adapter, "/", good(entra, roles=["Orders.Read"])).status == 200
+    assert request_wsgi(adapter, "/", good(entra)).challenge == (
         'Bearer error="insufficient_scope", '
         'error_description="The caller lacks a role that this operation requires.", scope="Orders.Read"'
     )
 
 
-def test_threads_see_their_own_caller(guard: Guard, office: Entra) -> None:
-    callers = [office.register_app(f"Caller {number}") for number in range(4)]
+def test_threads_see_their_own_caller(guard: Guard, entra: Entra) -> None:
+    callers = [entra.register_app(f"Caller {number}") for number in range(4)]
     barrier = threading.Barrier(4)
     seen: dict[str, bytes] = {}
 
@@ -272,11 +274,11 @@ def test_threads_see_their_own_caller(guard: Guard, office: Entra) -> None:
         barrier.wait()
         yield current_principal().app_id.encode()
 
-    door = GuardMiddleware(app, guard=guard)
+    adapter = GuardMiddleware(app, guard=guard)
 
     def call(client_id: str) -> None:
-        token = good(office, app=client_id, roles=["Orders.Read"])
-        seen[client_id] = ask_wsgi(door, "/", token).body
+        token = good(entra, app=client_id, roles=["Orders.Read"])
+        seen[client_id] = request_wsgi(adapter, "/", token).body
 
     threads = [threading.Thread(target=call, args=(app.client_id,)) for app in callers]
     for thread in threads:
@@ -286,16 +288,16 @@ def test_threads_see_their_own_caller(guard: Guard, office: Entra) -> None:
     assert seen == {app.client_id: app.client_id.encode() for app in callers}
 
 
-def test_a_guard_that_is_none_is_refused_when_the_middleware_is_built() -> None:
+def test_a_guard_of_another_type_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="guard must be a Guard, not NoneType"):
         GuardMiddleware(lambda _e, _s: [], guard=None)  # type: ignore[arg-type]
 
 
-def test_a_health_endpoint_follows_the_keys(office: Entra) -> None:
-    with office.failing("configuration", "500"):
-        answer = ask_wsgi(health_app(office.guard()), "/readyz", [])
+def test_a_health_endpoint_follows_the_keys(entra: Entra) -> None:
+    with entra.failing("configuration", "500"):
+        answer = request_wsgi(health_app(entra.guard()), "/readyz", [])
         assert (answer.status, answer.content_type) == (503, "application/json")
-    fresh = office.guard()
-    fresh.verify(office.token())
-    assert ask_wsgi(health_app(fresh), "/readyz", []).status == 200
-    assert ask_wsgi(health_app(fresh), "/readyz", [], method="HEAD").body == b""
+    fresh = entra.guard()
+    fresh.verify(entra.token())
+    assert request_wsgi(health_app(fresh), "/readyz", []).status == 200
+    assert request_wsgi(health_app(fresh), "/readyz", [], method="HEAD").body == b""

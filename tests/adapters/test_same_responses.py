@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bare_requests import Answer, ask_wsgi
-from doors import DOORS, bare_wsgi
+from adapter_cases import ADAPTERS, bare_wsgi
 from flask import Flask
+from raw_requests import RawResponse, request_wsgi
 
 from entra_guard import AccessError
 from entra_guard.emulator import PRESETS
@@ -17,7 +17,7 @@ from entra_guard.principal import NoPrincipalError
 from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
 
 if TYPE_CHECKING:
-    from doors import Door
+    from adapter_cases import AdapterCase
 
     from entra_guard import Guard
     from entra_guard.testing import Entra
@@ -87,21 +87,21 @@ HOSTILE_TOKENS: dict[str, bytes] = {
 ON_ROUTES = {"fastapi with the dependency", "django rest framework"}  # what has no route is not theirs
 
 
-@pytest.fixture(scope="module", params=DOORS)
-def door(request: pytest.FixtureRequest, guard: Guard) -> Door:
-    made: Door = DOORS[request.param](guard)
+@pytest.fixture(scope="module", params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest, guard: Guard) -> AdapterCase:
+    made: AdapterCase = ADAPTERS[request.param](guard)
     return made
 
 
-@pytest.fixture(scope="module", params=sorted(DOORS.keys() - ON_ROUTES))
-def front_door(request: pytest.FixtureRequest, guard: Guard) -> Door:
-    made: Door = DOORS[request.param](guard)
+@pytest.fixture(scope="module", params=sorted(ADAPTERS.keys() - ON_ROUTES))
+def whole_application(request: pytest.FixtureRequest, guard: Guard) -> AdapterCase:
+    made: AdapterCase = ADAPTERS[request.param](guard)
     return made
 
 
-def expected(error: AccessError) -> Answer:
+def expected(error: AccessError) -> RawResponse:
     headers = error.headers
-    return Answer(
+    return RawResponse(
         error.status,
         headers.get("www-authenticate"),
         "application/problem+json",
@@ -117,34 +117,38 @@ def refusal_of(guard: Guard, token: bytes) -> AccessError:
     return caught.value
 
 
-def test_a_good_token_opens_the_door(door: Door, office: Entra) -> None:
-    answer = door("/orders", [b"Bearer " + office.token().encode()])
+def test_a_valid_token_reaches_the_application(adapter: AdapterCase, entra: Entra) -> None:
+    answer = adapter("/orders", [b"Bearer " + entra.token().encode()])
     assert answer.status == 200
-    assert office.caller.client_id in answer.body.decode()
+    assert entra.caller.client_id in answer.body.decode()
 
 
-def test_everybody_gets_through_to_a_public_path(door: Door) -> None:
-    assert door("/healthz", []).status == 200
+def test_a_public_path_needs_no_token(adapter: AdapterCase) -> None:
+    assert adapter("/healthz", []).status == 200
 
 
 @pytest.mark.parametrize("what", HOSTILE_HEADERS)
-def test_a_hostile_header_gets_the_same_answer_everywhere(door: Door, office: Entra, what: str) -> None:
-    good = office.token().encode()
+def test_a_hostile_header_gets_the_same_response_in_every_adapter(
+    adapter: AdapterCase, entra: Entra, what: str
+) -> None:
+    good = entra.token().encode()
     headers = [value.replace(TOKEN, good) for value in HOSTILE_HEADERS[what]]
     code = "malformed_authorization" if headers else "missing_token"
-    assert door("/orders", headers) == expected(refusal(code))
+    assert adapter("/orders", headers) == expected(refusal(code))
 
 
 @pytest.mark.parametrize("what", WRAPPED_TOKENS)
-def test_what_a_token_is_wrapped_in_is_named(door: Door, office: Entra, what: str) -> None:
+def test_what_a_token_is_wrapped_in_is_named(adapter: AdapterCase, entra: Entra, what: str) -> None:
     header, reason = WRAPPED_TOKENS[what]
-    assert door("/orders", [header.replace(TOKEN, office.token().encode())]) == expected(refusal(reason))
+    assert adapter("/orders", [header.replace(TOKEN, entra.token().encode())]) == expected(refusal(reason))
 
 
 @pytest.mark.parametrize("what", HOSTILE_TOKENS)
-def test_a_hostile_token_gets_the_same_answer_everywhere(door: Door, guard: Guard, what: str) -> None:
+def test_a_hostile_token_gets_the_same_response_in_every_adapter(
+    adapter: AdapterCase, guard: Guard, what: str
+) -> None:
     token = HOSTILE_TOKENS[what]
-    answer = door("/orders", [b"Bearer " + token])
+    answer = adapter("/orders", [b"Bearer " + token])
     assert answer == expected(refusal_of(guard, token))
     assert json.loads(answer.body)["reason"] in {
         "not_a_jwt",
@@ -158,49 +162,49 @@ REFUSED = sorted(PRESETS.keys() - {"v1", "v2", "group-overage", "guest", "cae", 
 
 
 @pytest.mark.parametrize("preset", [name for name in REFUSED if not name.startswith("agent-")])
-def test_a_forged_or_strange_token_gets_the_same_answer_everywhere(
-    door: Door, guard: Guard, office: Entra, preset: str
+def test_a_forged_or_unusual_token_gets_the_same_response_in_every_adapter(
+    adapter: AdapterCase, guard: Guard, entra: Entra, preset: str
 ) -> None:
-    token = office.token(preset=preset).encode()
-    assert door("/orders", [b"Bearer " + token]) == expected(refusal_of(guard, token))
+    token = entra.token(preset=preset).encode()
+    assert adapter("/orders", [b"Bearer " + token]) == expected(refusal_of(guard, token))
 
 
-def test_a_missing_role_gets_the_same_answer_everywhere(door: Door, office: Entra) -> None:
-    answer = door("/admin", [b"Bearer " + office.token(roles=["Orders.Read"]).encode()])
+def test_a_missing_role_gets_the_same_response_in_every_adapter(adapter: AdapterCase, entra: Entra) -> None:
+    answer = adapter("/admin", [b"Bearer " + entra.token(roles=["Orders.Read"]).encode()])
     assert answer == expected(refusal("missing_role", scope="Orders.Admin"))
-    assert door("/admin", [b"Bearer " + office.token(roles=["Orders.Admin"]).encode()]).status == 200
+    assert adapter("/admin", [b"Bearer " + entra.token(roles=["Orders.Admin"]).encode()]).status == 200
 
 
-def test_nobody_learns_which_paths_exist(front_door: Door) -> None:
-    assert front_door("/nowhere", []) == expected(refusal("missing_token"))
+def test_an_unknown_path_gets_the_same_response_without_a_token(whole_application: AdapterCase) -> None:
+    assert whole_application("/nowhere", []) == expected(refusal("missing_token"))
 
 
-def test_a_route_that_is_both_public_and_guarded_is_an_operators_mistake(guard: Guard) -> None:
+def test_requires_on_a_public_path_is_a_server_error(guard: Guard) -> None:
     """Nobody can be told to mend it: it is no refusal, and never opens."""
-    door = WsgiGuardMiddleware(bare_wsgi, guard=guard, public=["/admin"])
+    adapter = WsgiGuardMiddleware(bare_wsgi, guard=guard, public=["/admin"])
     with pytest.raises(NoPrincipalError, match="the path is public"):
-        ask_wsgi(door, "/admin", [])
+        request_wsgi(adapter, "/admin", [])
 
 
-def test_a_head_request_is_refused_without_a_body(front_door: Door) -> None:
-    answer = front_door("/orders", [], method="HEAD")
+def test_a_head_request_is_refused_without_a_body(whole_application: AdapterCase) -> None:
+    answer = whole_application("/orders", [], method="HEAD")
     assert (answer.status, answer.challenge, answer.body) == (401, "Bearer", b"")
 
 
-def test_an_outage_gets_the_same_answer_everywhere(office: Entra) -> None:
-    bearer = b"Bearer " + office.token().encode()
-    with office.failing("configuration", "500"):
-        answers = [make(office.guard())("/orders", [bearer]) for make in DOORS.values()]
+def test_an_outage_gets_the_same_response_in_every_adapter(entra: Entra) -> None:
+    bearer = b"Bearer " + entra.token().encode()
+    with entra.failing("configuration", "500"):
+        answers = [make(entra.guard())("/orders", [bearer]) for make in ADAPTERS.values()]
     assert len(set(answers)) == 1
     assert (answers[0].status, answers[0].challenge) == (503, None)
     assert int(answers[0].retry_after or 0) >= 1
 
 
-def test_a_preflight_without_a_token_is_refused_and_flask_answers_its_own(front_door: Door) -> None:
+def test_a_preflight_without_a_token_is_refused_except_in_flask(whole_application: AdapterCase) -> None:
     preflight: Any = [(b"origin", b"https://spa.example"), (b"access-control-request-method", b"GET")]
-    answer = front_door("/orders", [], method="OPTIONS", headers=preflight)
-    if isinstance(front_door.app, Flask):
+    answer = whole_application("/orders", [], method="OPTIONS", headers=preflight)
+    if isinstance(whole_application.app, Flask):
         assert (answer.status, answer.body) == (200, b"")
     else:
         assert answer == expected(refusal("missing_token"))
-    assert front_door("/orders", [], method="OPTIONS", headers=preflight[:1]).status == 401
+    assert whole_application("/orders", [], method="OPTIONS", headers=preflight[:1]).status == 401

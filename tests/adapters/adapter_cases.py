@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 import falcon.asgi
-from bare_requests import ask_asgi, ask_wsgi
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
@@ -15,6 +14,7 @@ from fastapi import Depends, FastAPI, Security
 from flask import Flask
 from litestar import Litestar, Response, get
 from quart import Quart
+from raw_requests import request_asgi, request_wsgi
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -27,21 +27,21 @@ from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bare_requests import Answer
+    from raw_requests import RawResponse
 
 PUBLIC = ["/healthz", "/async/healthz"]
 needs_admin = requires(roles=["Orders.Admin"])
 
 
 @dataclass(frozen=True)
-class Door:
+class AdapterCase:
     """An application, how it is asked, and under which prefix its routes are."""
 
     app: Any
-    ask: Callable[..., Answer]
+    ask: Callable[..., RawResponse]
     prefix: str = ""
 
-    def __call__(self, path: str, authorization: list[bytes], **more: Any) -> Answer:
+    def __call__(self, path: str, authorization: list[bytes], **more: Any) -> RawResponse:
         return self.ask(self.app, self.prefix + path, authorization, **more)
 
 
@@ -65,7 +65,7 @@ def bare_wsgi(environ: Any, start_response: Any) -> list[bytes]:
     return [principal.app_id.encode() if principal else b""]
 
 
-def starlette_app(guard: Guard) -> Door:
+def starlette_app(guard: Guard) -> AdapterCase:
     def orders(request: Any) -> PlainTextResponse:
         return PlainTextResponse(request.user.app_id)
 
@@ -78,10 +78,10 @@ def starlette_app(guard: Guard) -> Door:
 
     app = Starlette(routes=[Route("/orders", orders), Route("/admin", admin), Route("/healthz", healthz)])
     app.add_middleware(GuardMiddleware, guard=guard, public=PUBLIC)
-    return Door(app, ask_asgi)
+    return AdapterCase(app, request_asgi)
 
 
-def fastapi_middleware(guard: Guard) -> Door:
+def fastapi_middleware(guard: Guard) -> AdapterCase:
     app = FastAPI()
     app.add_middleware(GuardMiddleware, guard=guard, public=PUBLIC)
 
@@ -98,17 +98,17 @@ def fastapi_middleware(guard: Guard) -> Door:
     def healthz() -> str:
         return "healthy"
 
-    return Door(app, ask_asgi)
+    return AdapterCase(app, request_asgi)
 
 
-def fastapi_dependency(guard: Guard) -> Door:
-    app, entra = FastAPI(), EntraBearer(guard)
+def fastapi_dependency(guard: Guard) -> AdapterCase:
+    app, bearer = FastAPI(), EntraBearer(guard)
 
     @app.get("/orders")
-    def orders(caller: Principal = Security(entra)) -> str:  # noqa: B008, FAST002
+    def orders(caller: Principal = Security(bearer)) -> str:  # noqa: B008, FAST002
         return caller.app_id
 
-    @app.get("/admin", dependencies=[Depends(entra.requires(roles=["Orders.Admin"]))])
+    @app.get("/admin", dependencies=[Depends(bearer.requires(roles=["Orders.Admin"]))])
     def admin() -> str:
         return "the admin's"
 
@@ -116,10 +116,10 @@ def fastapi_dependency(guard: Guard) -> Door:
     def healthz() -> str:
         return "healthy"
 
-    return Door(app, ask_asgi)
+    return AdapterCase(app, request_asgi)
 
 
-def litestar_app(guard: Guard) -> Door:
+def litestar_app(guard: Guard) -> AdapterCase:
     @get("/orders", sync_to_thread=False)
     def orders() -> str:
         return current_principal().app_id
@@ -142,10 +142,10 @@ def litestar_app(guard: Guard) -> Door:
         openapi_config=None,
         logging_config=None,
     )
-    return Door(GuardMiddleware(app, guard=guard, public=PUBLIC), ask_asgi)
+    return AdapterCase(GuardMiddleware(app, guard=guard, public=PUBLIC), request_asgi)
 
 
-def quart_app(guard: Guard) -> Door:
+def quart_app(guard: Guard) -> AdapterCase:
     app = Quart(__name__)
     app.asgi_app = GuardMiddleware(app.asgi_app, guard=guard, public=PUBLIC)
 
@@ -166,7 +166,7 @@ def quart_app(guard: Guard) -> Door:
     async def refused(error: AccessError) -> Any:
         return error.body, error.status, error.headers
 
-    return Door(app, ask_asgi)
+    return AdapterCase(app, request_asgi)
 
 
 class FalconOrders:
@@ -185,7 +185,7 @@ class FalconHealth:
         response.text = "healthy"
 
 
-def falcon_wsgi(guard: Guard) -> Door:
+def falcon_wsgi(guard: Guard) -> AdapterCase:
     def refused(_request: Any, response: Any, error: AccessError, _params: Any) -> None:
         response.status = error.status
         response.set_headers(error.headers)
@@ -196,7 +196,7 @@ def falcon_wsgi(guard: Guard) -> Door:
     app.add_route("/admin", FalconAdmin())
     app.add_route("/healthz", FalconHealth())
     app.add_error_handler(AccessError, refused)
-    return Door(WsgiGuardMiddleware(app, guard=guard, public=PUBLIC), ask_wsgi)
+    return AdapterCase(WsgiGuardMiddleware(app, guard=guard, public=PUBLIC), request_wsgi)
 
 
 class AsyncFalconOrders:
@@ -215,7 +215,7 @@ class AsyncFalconHealth:
         response.text = "healthy"
 
 
-def falcon_asgi(guard: Guard) -> Door:
+def falcon_asgi(guard: Guard) -> AdapterCase:
     async def refused(_request: Any, response: Any, error: AccessError, _params: Any) -> None:
         response.status = error.status
         response.set_headers(error.headers)
@@ -226,10 +226,10 @@ def falcon_asgi(guard: Guard) -> Door:
     app.add_route("/admin", AsyncFalconAdmin())
     app.add_route("/healthz", AsyncFalconHealth())
     app.add_error_handler(AccessError, refused)
-    return Door(GuardMiddleware(app, guard=guard, public=PUBLIC), ask_asgi)
+    return AdapterCase(GuardMiddleware(app, guard=guard, public=PUBLIC), request_asgi)
 
 
-def flask_app(guard: Guard) -> Door:
+def flask_app(guard: Guard) -> AdapterCase:
     app = Flask(__name__)
     flask.init_app(app, guard, public=PUBLIC)
 
@@ -246,7 +246,7 @@ def flask_app(guard: Guard) -> Door:
     def healthz() -> str:
         return "healthy"
 
-    return Door(app, ask_wsgi)
+    return AdapterCase(app, request_wsgi)
 
 
 def django_handler(guard: Guard, handler: Any, *, middleware: bool = True) -> Any:
@@ -256,30 +256,30 @@ def django_handler(guard: Guard, handler: Any, *, middleware: bool = True) -> An
         return handler()
 
 
-def django_wsgi(guard: Guard) -> Door:
-    return Door(django_handler(guard, WSGIHandler), ask_wsgi)
+def django_wsgi(guard: Guard) -> AdapterCase:
+    return AdapterCase(django_handler(guard, WSGIHandler), request_wsgi)
 
 
-def django_asgi(guard: Guard) -> Door:
-    return Door(django_handler(guard, ASGIHandler), ask_asgi)
+def django_asgi(guard: Guard) -> AdapterCase:
+    return AdapterCase(django_handler(guard, ASGIHandler), request_asgi)
 
 
-def django_asgi_async_views(guard: Guard) -> Door:
-    return Door(django_handler(guard, ASGIHandler), ask_asgi, "/async")
+def django_asgi_async_views(guard: Guard) -> AdapterCase:
+    return AdapterCase(django_handler(guard, ASGIHandler), request_asgi, "/async")
 
 
-def rest_framework(guard: Guard) -> Door:
+def rest_framework(guard: Guard) -> AdapterCase:
     app = django_handler(guard, WSGIHandler, middleware=False)
 
-    def ask(app: Any, path: str, authorization: list[bytes], **more: Any) -> Answer:
+    def ask(app: Any, path: str, authorization: list[bytes], **more: Any) -> RawResponse:
         with override_settings(ENTRA_GUARD={"guard": guard}):
-            return ask_wsgi(app, path, authorization, **more)
+            return request_wsgi(app, path, authorization, **more)
 
-    return Door(app, ask, "/rest")
+    return AdapterCase(app, ask, "/rest")
 
 
-DOORS = {
-    "asgi": lambda guard: Door(GuardMiddleware(bare_asgi, guard=guard, public=PUBLIC), ask_asgi),
+ADAPTERS = {
+    "asgi": lambda guard: AdapterCase(GuardMiddleware(bare_asgi, guard=guard, public=PUBLIC), request_asgi),
     "starlette": starlette_app,
     "fastapi with the middleware": fastapi_middleware,
     "fastapi with the dependency": fastapi_dependency,
@@ -288,7 +288,9 @@ DOORS = {
     "falcon asgi": falcon_asgi,
     "django asgi": django_asgi,
     "django asgi, async views": django_asgi_async_views,
-    "wsgi": lambda guard: Door(WsgiGuardMiddleware(bare_wsgi, guard=guard, public=PUBLIC), ask_wsgi),
+    "wsgi": lambda guard: AdapterCase(
+        WsgiGuardMiddleware(bare_wsgi, guard=guard, public=PUBLIC), request_wsgi
+    ),
     "flask": flask_app,
     "falcon wsgi": falcon_wsgi,
     "django wsgi": django_wsgi,

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 
 @dataclass(frozen=True)
-class Answer:
+class RawResponse:
     """What a client sees of an answer, as far as the guard decides it."""
 
     status: int
@@ -22,7 +22,7 @@ class Answer:
     body: bytes
 
 
-def ask_asgi(
+def request_asgi(
     app: Any,
     path: str,
     authorization: list[bytes],
@@ -30,7 +30,7 @@ def ask_asgi(
     method: str = "GET",
     headers: Any = (),
     root_path: str = "",
-) -> Answer:
+) -> RawResponse:
     """One HTTP request to an ASGI application."""
     sent: list[dict[str, Any]] = []
 
@@ -53,7 +53,7 @@ def ask_asgi(
     start = next(message for message in sent if message["type"] == "http.response.start")
     body = b"".join(message.get("body", b"") for message in sent)
     fields = {bytes(n).decode().lower(): bytes(v).decode() for n, v in start["headers"]}
-    return _answer(start["status"], fields, body)
+    return _raw_response(start["status"], fields, body)
 
 
 def _scope(path: str, authorization: list[bytes], method: str, headers: Any) -> dict[str, Any]:
@@ -103,9 +103,9 @@ def environ_of(
     return environ
 
 
-def ask_wsgi(
+def request_wsgi(
     app: Any, path: str, authorization: list[bytes], *, method: str = "GET", headers: Any = ()
-) -> Answer:
+) -> RawResponse:
     """One request to a WSGI application, its body read and closed as PEP 3333 has it."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -120,11 +120,11 @@ def ask_wsgi(
         if hasattr(chunks, "close"):
             chunks.close()
     [(status, fields)] = started
-    return _answer(int(status.split()[0]), {n.lower(): v for n, v in fields}, body)
+    return _raw_response(int(status.split()[0]), {n.lower(): v for n, v in fields}, body)
 
 
-def _answer(status: int, headers: dict[str, str], body: bytes) -> Answer:
-    return Answer(
+def _raw_response(status: int, headers: dict[str, str], body: bytes) -> RawResponse:
+    return RawResponse(
         status,
         headers.get("www-authenticate"),
         headers.get("content-type", ""),

@@ -49,13 +49,13 @@ def reason(verify: Verify, guard: CombinedGuard, token: str) -> str:
     return caught.value.reason
 
 
-def test_tokens_of_both_issuers_pass(verify: Verify, ours: Entra, theirs: Entra) -> None:
+def test_tokens_of_both_issuers_are_accepted(verify: Verify, ours: Entra, theirs: Entra) -> None:
     both = ours.guard() | theirs.guard()
-    for entra in (theirs, ours, theirs):
-        assert verify(both, entra.token()).app_id == entra.caller.client_id
+    for issuer in (theirs, ours, theirs):
+        assert verify(both, issuer.token()).app_id == issuer.caller.client_id
 
 
-def test_the_guard_of_the_issuer_decides_alone(verify: Verify, ours: Entra, theirs: Entra) -> None:
+def test_only_the_guard_of_the_issuer_decides(verify: Verify, ours: Entra, theirs: Entra) -> None:
     both = ours.guard() | theirs.guard()
     verify(both, ours.token())
     verify(both, theirs.token())
@@ -66,7 +66,7 @@ def test_the_guard_of_the_issuer_decides_alone(verify: Verify, ours: Entra, thei
     assert (ours.count("keys"), theirs.count("keys")) == (before[0], before[1] + 1)
 
 
-def test_a_key_of_one_issuer_signs_for_no_other(verify: Verify, ours: Entra, theirs: Entra) -> None:
+def test_a_key_of_one_issuer_verifies_no_token_of_another(verify: Verify, ours: Entra, theirs: Entra) -> None:
     both = ours.guard() | theirs.guard()
     theirs.rotate_keys(overlap=False)
     claims = {"iss": f"{ours.authority}/v2.0", "tid": ours.tenant_id, "aud": ours.api.client_id}
@@ -74,7 +74,9 @@ def test_a_key_of_one_issuer_signs_for_no_other(verify: Verify, ours: Entra, the
     assert reason(verify, both, forged) == "unknown_key"
 
 
-def test_strangers_are_refused_by_the_first_guard(verify: Verify, ours: Entra, theirs: Entra) -> None:
+def test_tokens_of_an_unknown_issuer_are_refused_by_the_first_guard(
+    verify: Verify, ours: Entra, theirs: Entra
+) -> None:
     both = ours.guard() | theirs.guard()
     assert reason(verify, both, ours.token(preset="wrong-iss")) == "wrong_issuer"
     assert reason(verify, both, ours.token(preset="other-tenant")) == "wrong_tenant"
@@ -83,14 +85,16 @@ def test_strangers_are_refused_by_the_first_guard(verify: Verify, ours: Entra, t
     assert reason(verify, both, "YQ.YQ.YQ") == "not_a_jwt"
 
 
-def test_junk_reaches_no_partner(verify: Verify, ours: Entra, theirs: Entra) -> None:
+def test_junk_causes_no_fetch(verify: Verify, ours: Entra, theirs: Entra) -> None:
     both = ours.guard() | theirs.guard()
     for token in ("opaque", "a.b.c", "a" * 100_000, ours.token(preset="wrong-aud")):
         reason(verify, both, token)
     assert theirs.count("configuration") == 0
 
 
-def test_a_partner_who_is_down_stops_nobody_else(verify: Verify, ours: Entra, theirs: Entra) -> None:
+def test_an_outage_of_one_issuer_does_not_affect_the_other(
+    verify: Verify, ours: Entra, theirs: Entra
+) -> None:
     both = ours.guard() | theirs.guard()
     with theirs.failing("configuration", "500"):
         assert verify(both, ours.token()).app_id == ours.caller.client_id
@@ -103,7 +107,7 @@ def test_a_partner_who_is_down_stops_nobody_else(verify: Verify, ours: Entra, th
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_guards_of_one_issuer_are_told_apart_by_audience(verify: Verify, ours: Entra, first: int) -> None:
+def test_guards_of_one_issuer_are_selected_by_audience(verify: Verify, ours: Entra, first: int) -> None:
     billing = ours.register_app("Billing", app_roles=["Bills.Read"])
     guards = [ours.guard(), ours.guard(audience=billing.client_id)]
     both = guards[first] | guards[1 - first]
@@ -112,7 +116,7 @@ def test_guards_of_one_issuer_are_told_apart_by_audience(verify: Verify, ours: E
     assert reason(verify, both, ours.token(preset="wrong-aud")) == "wrong_audience"
 
 
-def test_guards_of_one_issuer_are_told_apart_by_tenant(verify: Verify, ours: Entra) -> None:
+def test_guards_of_one_issuer_are_selected_by_tenant(verify: Verify, ours: Entra) -> None:
     other = ours.add_tenant("Litware")
     many = Tenants.only(FABRIKAM, other.id)
     both = ours.guard(tenant=Tenants.only(ours.tenant_id, other.id)) | ours.guard(tenant=many)
@@ -125,13 +129,13 @@ def test_any_number_of_guards_can_be_combined(ours: Entra, theirs: Entra) -> Non
     assert (one | two | three).guards == (one | (two | three)).guards == (one, two, three)
 
 
-def test_what_is_no_guard_is_refused_when_it_is_combined(ours: Entra) -> None:
+def test_only_guards_can_be_combined(ours: Entra) -> None:
     for stranger in (None, "https://issuer.example"):
         with pytest.raises(ConfigurationError, match="combined with guards only, got"):
             ours.guard() | stranger  # type: ignore[operator]
 
 
-def test_an_explanation_comes_from_the_guard_that_decides(ours: Entra, theirs: Entra) -> None:
+def test_explain_uses_the_guard_that_decides(ours: Entra, theirs: Entra) -> None:
     both = ours.guard() | theirs.guard()
     assert both.explain(theirs.token()).accepted
     expired = both.explain(theirs.token(preset="expired"))
@@ -140,7 +144,7 @@ def test_an_explanation_comes_from_the_guard_that_decides(ours: Entra, theirs: E
     assert both.explain("opaque").reason == "not_a_jwt"
 
 
-def test_their_health_is_told_as_one(ours: Entra, theirs: Entra) -> None:
+def test_health_combines_all_guards(ours: Entra, theirs: Entra) -> None:
     both = ours.guard() | theirs.guard()
     both.verify(ours.token())
     both.verify(theirs.token())
@@ -150,7 +154,7 @@ def test_their_health_is_told_as_one(ours: Entra, theirs: Entra) -> None:
     assert health.as_dict()["kids"]
 
 
-def test_other_openid_issuers_can_be_among_them(ours: Entra) -> None:
+def test_an_openid_issuer_can_be_combined_with_entra(ours: Entra) -> None:
     other = Guard(authority=Authority.openid("https://issuer.example"), audience="orders")
     assert (ours.guard() | other).verify(ours.token()).is_app
 
