@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.arguments import known_arguments
+from entra_guard._common.boundary import clear_own_frames
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_refusal, send_response
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_answer
@@ -118,10 +119,16 @@ class GuardMiddleware:
                 await self.app(scope, receive, response.send)
         except AccessError as error:
             if not response.can_refuse:
+                del scope  # this frame stays in the traceback
+                clear_own_frames(error)
                 raise
             if preflight:
                 log_refused_preflight(framework_of(scope.get("app"), self.app) or "asgi")
             await response.refuse(error)
+        except BaseException as error:
+            del scope  # this frame stays in the traceback
+            clear_own_frames(error)
+            raise
         finally:
             if bound is not None:
                 unbind_principal(bound)

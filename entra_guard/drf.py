@@ -50,11 +50,8 @@ class EntraAuthentication(BaseAuthentication):
         """
         principal = getattr(request, "principal", None)
         if not isinstance(principal, Principal):  # and so not set by our middleware
-            values = authorization(request.META)
-            if not values:
-                return None
-            principal = _authenticated(request, values)
-        return EntraUser(principal), principal
+            principal = _authenticated(request)
+        return None if principal is None else (EntraUser(principal), principal)
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
         """The challenge to whoever came without a token."""
@@ -120,11 +117,16 @@ def _access_error(exception: Exception, context: Any) -> AccessError | None:
     return exception if isinstance(exception, AccessError) else None
 
 
-def _authenticated(request: Request, values: list[bytes]) -> Principal:
+def _authenticated(request: Request) -> Principal | None:
+    values = authorization(request.META)
+    if not values:
+        return None
     try:
         return gate().on_threads().authenticate(values)
     except AccessError as error:
         refused = error
+    finally:
+        del values  # this frame stays in the traceback
     raise _refused(request, refused)
 
 

@@ -219,6 +219,14 @@ class AccessError(EntraGuardError):
         parts = [f"{self.reason}: {self._reason.explanation}", facts and f"({facts})", self._reason.fix]
         return " ".join(filter(None, parts))
 
+    def __copy__(self) -> AccessError:
+        """Return a copy with the facts, as it stays in this process."""
+        plain: type[AccessError] = getattr(self, "original", type(self))  # of one in a framework's terms
+        error = plain.__new__(plain)
+        error.args = self.args
+        vars(error).update(vars(self))
+        return error
+
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle without the facts: a pickle leaves this process."""
         more = {"scope": self.scope, "retry_after": self.retry_after, "claims": self.claims}

@@ -82,16 +82,18 @@ class EntraBearer(SecurityBase):
         self, connection: HTTPConnection, required: SecurityScopes
     ) -> AsyncIterator[Principal | None]:
         """Authenticate a request, for FastAPI."""
-        scope = connection.scope
-        self._check_endpoint(scope.get("endpoint"), lambda: endpoints_of(scope.get("app")))
-        principal = await self._authenticated(connection, must_have_token=bool(required.scopes))
-        if principal is None:
-            yield None
-            return
-        with acting(principal, starlette_error, scope):
-            if required.scopes:
-                self._check((_requirement(tuple(required.scopes)),), principal, connection)
-            yield principal
+        try:
+            principal = await self._authenticated(connection, must_have_token=bool(required.scopes))
+            if principal is None:
+                yield None
+                return
+            with acting(principal, starlette_error, connection.scope):
+                if required.scopes:
+                    self._check((_requirement(tuple(required.scopes)),), principal, connection)
+                yield principal
+        except BaseException:
+            del connection  # this frame stays in the traceback, and a connection shows its headers
+            raise
 
     def requires(
         self,
@@ -122,21 +124,33 @@ class EntraBearer(SecurityBase):
             connection: HTTPConnection,
             principal: Principal | None = Security(self, scopes=shown),  # noqa: B008  # FastAPI's way
         ) -> Principal:
-            if principal is None:
-                raise self._refusal(refusal("missing_token"), connection)
-            self._check(needed, principal, connection)
+            try:
+                if principal is None:
+                    raise self._refusal(refusal("missing_token"), connection)  # noqa: TRY301
+                self._check(needed, principal, connection)
+            except BaseException:
+                del connection
+                raise
             return principal
 
         return permitted
 
     async def _authenticated(self, connection: HTTPConnection, *, must_have_token: bool) -> Principal | None:
+        scope = connection.scope
         try:
-            return await self._gate.authenticate_async(authorization(connection.scope))
+            app = scope.get("app")
+            self._check_endpoint(scope.get("endpoint"), lambda: endpoints_of(app))
+            return await self._gate.authenticate_async(authorization(scope))
         except AccessError as error:
             refused = error
+        except BaseException:
+            del connection, scope
+            raise
         if isinstance(refused, MissingTokenError) and not (self.auto_error or must_have_token):
             return None
-        raise self._refusal(refused, connection)
+        refused = self._refusal(refused, connection)
+        del connection, scope
+        raise refused
 
     def _check(
         self, needed: tuple[Requirement, ...], principal: Principal, connection: HTTPConnection
@@ -147,7 +161,9 @@ class EntraBearer(SecurityBase):
             refused = error
         else:
             return
-        raise self._refusal(refused, connection)
+        refused = self._refusal(refused, connection)
+        del connection
+        raise refused
 
     def _refusal(self, error: AccessError, connection: HTTPConnection) -> AccessError:
         """Log a refusal and return it as FastAPI's HTTPException."""

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
 from entra_guard._common.arguments import known_arguments
+from entra_guard._common.boundary import clear_own_frames
 from entra_guard._web.authenticator import SETTING_NAMES, AuthenticatorSettings, RequestAuthenticator
 from entra_guard._web.decorator_order import EndpointCheck
 from entra_guard._web.http_errors import werkzeug_error, werkzeug_errors
@@ -166,7 +167,9 @@ def _admit(gate: RequestAuthenticator) -> None:
     _log(refused)  # here, as a handler of the application's own may respond
     if is_preflight_environ(environ):
         log_refused_preflight("flask")
-    raise werkzeug_error(refused, environ)
+    refused = werkzeug_error(refused, environ)
+    del environ  # this frame stays in the traceback
+    raise refused
 
 
 def _bind(principal: Principal, environ: dict[str, Any]) -> None:
@@ -276,7 +279,11 @@ def _run_before_each_call(app: Flask, check: Callable[[], None]) -> None:
 
     def call(self: Flask, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         check()
-        return base.__call__(self, environ, start_response)
+        try:
+            return base.__call__(self, environ, start_response)
+        except BaseException:
+            del environ  # this frame stays in the traceback
+            raise
 
     names = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
     app.__class__ = type(base.__name__, (base,), {**names, "__call__": call})
@@ -294,7 +301,12 @@ class _OwnContext:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         environ[_OWN_CONTEXT] = True
         self.put_guard_first()
-        return run_in(copy_context(), self._gate, self.app, environ, start_response)
+        try:
+            return run_in(copy_context(), self._gate, self.app, environ, start_response)
+        except BaseException as error:
+            del environ  # this frame stays in the traceback
+            clear_own_frames(error)
+            raise
 
     def put_guard_first(self) -> None:
         """Make the guard the first function that Flask runs, whatever was registered since.

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.arguments import known_arguments
+from entra_guard._common.boundary import clear_own_frames
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_answer
 from entra_guard._web.cors_check import warn_if_cors_inside
@@ -86,7 +87,12 @@ class GuardMiddleware:
         set_environ_identity(principal, environ)
         context = copy_context()
         context.run(bind_principal, principal, self._to_http_error, environ)
-        return run_in(context, self._gate, self.app, environ, start_response)
+        try:
+            return run_in(context, self._gate, self.app, environ, start_response)
+        except BaseException as error:
+            del environ  # this frame stays in the traceback
+            clear_own_frames(error)
+            raise
 
     def _to_http_error(self, error: AccessError, environ: MutableMapping[str, Any]) -> AccessError:
         return converter_for(framework_of(self.app))(error, environ)

@@ -23,6 +23,7 @@ _CLEARED: Final = frozenset(
     | {"azure", "msal", "msal_extensions", "requests", "urllib3", "contextlib"}
 )
 """Packages whose finished frames are emptied. Frames of the user's own functions stay as they are."""
+_OWN: Final = frozenset({"entra_guard"})
 
 
 def detach(error: BaseException) -> None:
@@ -45,7 +46,13 @@ def detach(error: BaseException) -> None:
         if error.__cause__ is None:
             return
     for each in _chain(error):
-        _clear_frames(each)
+        _clear_frames(each, _CLEARED)
+
+
+def clear_own_frames(error: BaseException) -> None:
+    """Empty our frames in an application's error that passes through us: they hold the request's headers."""
+    for each in _chain(error):
+        _clear_frames(each, _OWN)
 
 
 def public(function: F) -> F:
@@ -90,11 +97,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             waiting += each.exceptions
 
 
-def _clear_frames(error: BaseException) -> None:
+def _clear_frames(error: BaseException, packages: frozenset[str]) -> None:
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame
-        if str(frame.f_globals.get("__name__")).partition(".")[0] in _CLEARED:
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in packages:
             with suppress(RuntimeError):  # it still runs
                 frame.clear()
         trace = trace.tb_next
