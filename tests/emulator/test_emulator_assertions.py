@@ -1,4 +1,4 @@
-"""Clients prove themselves by certificate or by another issuer's token, as loosely as Entra lets them."""
+"""Client assertions, by certificate or another issuer's token, are accepted and refused as Entra does."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ SUBJECT = "system:serviceaccount:orders:api"
 
 
 @pytest.fixture(scope="module")
-def _made() -> GeneratedCertificate:
-    """Made once: an RSA key takes its time."""
+def _generated() -> GeneratedCertificate:
+    """Generated once, because an RSA key is slow to generate."""
     entra = Emulator()
     return entra.new_certificate(entra.register_app("Daemon"))
 
 
 @pytest.fixture
-def certificate(entra: Entra, _made: GeneratedCertificate) -> GeneratedCertificate:
-    entra.add_certificate(entra.caller, _made.certificate)
-    return _made
+def certificate(entra: Entra, _generated: GeneratedCertificate) -> GeneratedCertificate:
+    entra.add_certificate(entra.caller, _generated.certificate)
+    return _generated
 
 
 def thumbprint(certificate: GeneratedCertificate, algorithm: str) -> bytes:
@@ -46,7 +46,7 @@ def b64(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
 
-def usual(entra: Entra) -> dict[str, Any]:
+def default_claims(entra: Entra) -> dict[str, Any]:
     client, now = entra.caller.client_id, int(time.time())
     audience = f"{entra.url}/{CONTOSO}/oauth2/v2.0/token"
     return {
@@ -63,15 +63,15 @@ def usual(entra: Entra) -> dict[str, Any]:
 def assertion(
     entra: Entra, certificate: GeneratedCertificate, algorithm: str = "PS256", **changes: Any
 ) -> str:
-    """The usual assertion; claims by name, header members with a leading underscore, None takes away."""
+    """Return an assertion with changes: claims by name, header members with a leading underscore; None removes."""
     header = {"x5t#S256": b64(thumbprint(certificate, "sha256"))}
     header.update({name[1:].replace("_", "#"): value for name, value in changes.items() if name[0] == "_"})
-    claims = {**usual(entra), **{name: value for name, value in changes.items() if name[0] != "_"}}
+    claims = {**default_claims(entra), **{name: value for name, value in changes.items() if name[0] != "_"}}
     claims = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode(claims, certificate.key, algorithm, {k: v for k, v in header.items() if v is not None})
 
 
-def ask(entra: Entra, token: str, **form: Any) -> Any:
+def request_with(entra: Entra, token: str, **form: Any) -> Any:
     fields = {"client_secret": None, "client_assertion_type": JWT_BEARER, "client_assertion": token, **form}
     return request_token(entra, **fields)
 
@@ -84,7 +84,7 @@ def refused(response: Any) -> Any:
 def test_a_certificate_gets_a_token_with_its_azpacr(
     entra: Entra, certificate: GeneratedCertificate, algorithm: str
 ) -> None:
-    response = ask(entra, assertion(entra, certificate, algorithm))
+    response = request_with(entra, assertion(entra, certificate, algorithm))
     assert response.status_code == 200, response.text
     assert verified_claims(entra, response.json()["access_token"])["azpacr"] == "2"
 
@@ -103,20 +103,23 @@ def test_a_thumbprint_may_be_in_any_base64_alphabet(
     entra: Entra, certificate: GeneratedCertificate, spelling: Any, member: str, algorithm: str
 ) -> None:
     names = {"_x5t_S256": None, member: spelling(thumbprint(certificate, algorithm))}
-    assert ask(entra, assertion(entra, certificate, **names)).status_code == 200
+    assert request_with(entra, assertion(entra, certificate, **names)).status_code == 200
 
 
 def test_padded_segments_are_verified_as_they_were_signed(
     entra: Entra, certificate: GeneratedCertificate
 ) -> None:
-    """azure-identity's async certificate credential writes such."""
+    """azure-identity's async certificate credential writes these."""
     header = {"alg": "RS256", "typ": "JWT", "x5t": b64(thumbprint(certificate, "sha1")), "pad": "?"}
-    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in (header, usual(entra))]
+    parts = [
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode()
+        for part in (header, default_claims(entra))
+    ]
     signer = jwt.get_algorithm_by_name("RS256")
     signature = signer.sign(".".join(parts).encode(), signer.prepare_key(certificate.key))
     token = ".".join([*parts, base64.urlsafe_b64encode(signature).decode()])
     assert "=" in token
-    assert ask(entra, token).status_code == 200
+    assert request_with(entra, token).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -135,7 +138,7 @@ def test_padded_segments_are_verified_as_they_were_signed(
 def test_deviations_of_released_clients_are_accepted(
     entra: Entra, certificate: GeneratedCertificate, change: dict[str, Any]
 ) -> None:
-    assert ask(entra, assertion(entra, certificate, **change)).status_code == 200
+    assert request_with(entra, assertion(entra, certificate, **change)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -153,14 +156,14 @@ def test_an_assertion_may_be_for_the_endpoint_or_the_issuer(
 ) -> None:
     for tenant in (CONTOSO, "contoso.onmicrosoft.com"):
         aud = audience.format(entra.url, tenant)
-        assert ask(entra, assertion(entra, certificate, aud=aud)).status_code == 200
+        assert request_with(entra, assertion(entra, certificate, aud=aud)).status_code == 200
 
 
 def test_an_assertion_can_be_reused_and_replaces_the_client_id(
     entra: Entra, certificate: GeneratedCertificate
 ) -> None:
     token = assertion(entra, certificate)
-    assert [ask(entra, token, client_id=None).status_code for _ in range(2)] == [200, 200]
+    assert [request_with(entra, token, client_id=None).status_code for _ in range(2)] == [200, 200]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +187,7 @@ def test_an_assertion_can_be_reused_and_replaces_the_client_id(
 def test_an_invalid_assertion_is_refused(
     entra: Entra, certificate: GeneratedCertificate, change: dict[str, Any], number: int, words: str
 ) -> None:
-    numbers, text = refused(ask(entra, assertion(entra, certificate, **change)))
+    numbers, text = refused(request_with(entra, assertion(entra, certificate, **change)))
     assert numbers == [number]
     assert words in text
 
@@ -194,13 +197,13 @@ def test_another_key_with_the_right_thumbprint_is_refused(
 ) -> None:
     other = entra.new_certificate(entra.api)
     forged = assertion(entra, other, _x5t_S256=b64(thumbprint(certificate, "sha256")))
-    assert refused(ask(entra, forged))[0] == [700027]
-    assert "did not match the expected signature" in refused(ask(entra, forged))[1]
+    assert refused(request_with(entra, forged))[0] == [700027]
+    assert "did not match the expected signature" in refused(request_with(entra, forged))[1]
 
 
 def test_an_expired_certificate_is_reported_with_its_dates(entra: Entra) -> None:
     old = entra.new_certificate(entra.caller, starts_in=-7200, expires_in=-3600)
-    numbers, text = refused(ask(entra, assertion(entra, old)))
+    numbers, text = refused(request_with(entra, assertion(entra, old)))
     assert numbers == [700027]
     assert "The key used is expired" in text
     assert "Found key 'Start=" in text
@@ -210,17 +213,17 @@ def test_an_expired_certificate_is_reported_with_its_dates(entra: Entra) -> None
     "token", ["", "a.b", "a.b.c", "e30.e30.", "bnVsbA.bnVsbA.", "W10.W10.AA", "ä.b.c", "e30.e30.e30.e30"]
 )
 def test_text_that_is_not_a_jwt_is_refused(entra: Entra, token: str) -> None:
-    assert refused(ask(entra, token))[0] in ([50027], [5002738])
+    assert refused(request_with(entra, token))[0] in ([50027], [5002738])
 
 
 def test_elliptic_curves_are_not_supported(entra: Entra) -> None:
-    token = jwt.encode(usual(entra), ec.generate_private_key(ec.SECP256R1()), "ES256")
-    assert refused(ask(entra, token))[0] == [5002738]
-    assert "'ES256' is not a supported signature algorithm" in refused(ask(entra, token))[1]
+    token = jwt.encode(default_claims(entra), ec.generate_private_key(ec.SECP256R1()), "ES256")
+    assert refused(request_with(entra, token))[0] == [5002738]
+    assert "'ES256' is not a supported signature algorithm" in refused(request_with(entra, token))[1]
 
 
 def test_the_assertion_type_is_required(entra: Entra, certificate: GeneratedCertificate) -> None:
-    response = ask(entra, assertion(entra, certificate), client_assertion_type=None)
+    response = request_with(entra, assertion(entra, certificate), client_assertion_type=None)
     assert "client_assertion_type" in refused(response)[1]
 
 
@@ -228,7 +231,7 @@ def test_a_removed_certificate_is_refused(entra: Entra) -> None:
     made = entra.new_certificate(entra.caller)
     key_id = entra.directory.credentials_of(entra.caller.client_id).certificates[0].key_id
     entra.remove_certificate(entra.caller, key_id)
-    assert refused(ask(entra, assertion(entra, made)))[0] == [700027]
+    assert refused(request_with(entra, assertion(entra, made)))[0] == [700027]
     with pytest.raises(LookupError, match="no certificate"):
         entra.remove_certificate(entra.caller, key_id)
 
@@ -257,7 +260,7 @@ def test_no_repr_shows_a_private_key_and_only_the_user_can_read_the_file(
 
 def test_a_token_of_another_issuer_authenticates_an_app(entra: Entra) -> None:
     entra.add_federated_credential(entra.caller, entra.workload_issuer, SUBJECT)
-    response = ask(entra, entra.workload_token(SUBJECT))
+    response = request_with(entra, entra.workload_token(SUBJECT))
     assert response.status_code == 200, response.text
     assert verified_claims(entra, response.json()["access_token"])["azpacr"] == "2"
 
@@ -283,16 +286,20 @@ def test_a_foreign_issuers_keys_can_be_given(entra: Entra, certificate: Generate
     entra.add_federated_credential(
         entra.caller, issuer, "repo:a/b", jwks={"keys": [{**public, "kid": "k1", "alg": "RS256"}]}
     )
-    claims = {**usual(entra), "iss": issuer, "sub": "repo:a/b", "aud": "api://AzureADTokenExchange"}
-    assert ask(entra, jwt.encode(claims, certificate.key, "RS256", {"kid": "k1"})).status_code == 200
-    assert refused(ask(entra, jwt.encode(claims, certificate.key, "RS256", {"kid": "k2"})))[0] == [700027]
+    claims = {**default_claims(entra), "iss": issuer, "sub": "repo:a/b", "aud": "api://AzureADTokenExchange"}
+    assert request_with(entra, jwt.encode(claims, certificate.key, "RS256", {"kid": "k1"})).status_code == 200
+    assert refused(request_with(entra, jwt.encode(claims, certificate.key, "RS256", {"kid": "k2"})))[0] == [
+        700027
+    ]
     entra.add_federated_credential(entra.caller, "https://other.example", "x", name="other")
     unknown = {**claims, "iss": "https://other.example", "sub": "x"}
-    assert refused(ask(entra, jwt.encode(unknown, certificate.key, "RS256", {"kid": "k1"})))[0] == [700027]
+    assert refused(request_with(entra, jwt.encode(unknown, certificate.key, "RS256", {"kid": "k1"})))[0] == [
+        700027
+    ]
 
 
 def test_an_apps_token_for_token_exchange_authenticates_another_app(entra: Entra) -> None:
-    """As a managed identity's does: Entra itself is the issuer, the subject is its object id."""
+    """A managed identity's token: Entra is the issuer, the object id is the subject."""
     helper = entra.register_app("Helper", identifier_uris=())
     secret = entra.add_secret(helper)
     entra.add_federated_credential(entra.caller, f"{entra.authority}/v2.0", helper.service_principal_id)
@@ -302,7 +309,7 @@ def test_an_apps_token_for_token_exchange_authenticates_another_app(entra: Entra
         client_secret=secret.value,
         scope="api://AzureADTokenExchange/.default",
     )
-    assert ask(entra, exchange.json()["access_token"]).status_code == 200
+    assert request_with(entra, exchange.json()["access_token"]).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -318,14 +325,14 @@ def test_issuer_subject_and_audience_must_match_exactly(
 ) -> None:
     entra.add_federated_credential(entra.caller, entra.workload_issuer, SUBJECT)
     token = entra.workload_token(**{"subject": SUBJECT, **options})
-    numbers, text = refused(ask(entra, token))
+    numbers, text = refused(request_with(entra, token))
     assert numbers == [number]
     assert words in text
 
 
 def test_a_token_of_an_unregistered_issuer_is_refused(entra: Entra) -> None:
     entra.add_federated_credential(entra.caller, "https://token.actions.example", SUBJECT)
-    assert refused(ask(entra, entra.workload_token(SUBJECT)))[0] == [700211]
+    assert refused(request_with(entra, entra.workload_token(SUBJECT)))[0] == [700211]
 
 
 def test_an_app_has_at_most_twenty_different_federated_credentials(entra: Emulator) -> None:

@@ -1,4 +1,4 @@
-"""Released client libraries, unmodified, get their tokens and keys from the emulator."""
+"""Released client libraries work unmodified with the emulator."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from emulator_requests import request_token, verified_claims
 from entra_guard.testing import Entra
 
 if TYPE_CHECKING:
-    from entra_guard.emulator import GeneratedCertificate
     from collections.abc import Iterator
     from pathlib import Path
+
+    from entra_guard.emulator import GeneratedCertificate
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def certificate(served: Entra) -> GeneratedCertificate:
 
 @pytest.fixture(autouse=True)
 def _no_foreign_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
-    # requests prefers these variables to what msal is told.
+    # requests prefers these variables to the settings of msal.
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
 

@@ -1,4 +1,4 @@
-"""The public documents are those of Entra, field by field, and lead nowhere else."""
+"""The public documents have Entra's members, and their URLs stay on the emulator's host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that goes wrong at Entra goes wrong here too, on request, in-process as over sockets."""
+"""Faults affect requests in-process and over sockets alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graph answers who may ask, in Graph's words, and turns the directory over to those who may."""
+"""Graph enforces permissions, uses its own errors, and reads and changes the directory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALICE = "alice@contoso.onmicrosoft.com"
 
 
 def call(entra: Entra, method: str, path: str, *, token: str | None = None, **options: Any) -> httpx.Response:
-    """A call with all application permissions, or with the given token."""
+    """Call Graph with all application permissions, or with the given token."""
     bearer = token or entra.issue_token(entra.caller, audience=GRAPH, roles=EVERYTHING)
     return entra.http_client.request(
         method, f"/v1.0{path}", headers={"authorization": f"Bearer {bearer}"}, **options

@@ -1,4 +1,4 @@
-"""Code on Azure gets its tokens without a secret: by the metadata service, App Service's endpoint or Arc's."""
+"""Managed identity endpoints: the metadata service, App Service, Azure Arc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients write is read back as they meant it, and nothing they may write breaks the reader."""
+"""Parsers return what clients encoded, and accept any input without an unexpected error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Entra refuses at registration, the emulator refuses, and says how to do it right."""
+"""Registrations follow Entra's rules, and errors name the fix."""
 
 from __future__ import annotations
 

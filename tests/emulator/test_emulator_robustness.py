@@ -1,4 +1,4 @@
-"""Whatever a client sends, the emulator answers, and says 5xx only when it was told to."""
+"""No input causes a server error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CALLBACK = "https://app.example/cb"
 
 @pytest.fixture(scope="module")
 def known() -> tuple[Emulator, dict[str, list[str]]]:
-    """An emulator with a little of everything, and what in it has names."""
+    """An emulator with some of everything, and values that exist in it."""
     entra = Emulator(seed=1)
     api = entra.register_app("Orders", app_roles=["Read"], scopes=["use"])
     app = entra.register_app("App", redirect_uris=[CALLBACK], accounts="AzureADMultipleOrgs", client_id=None)

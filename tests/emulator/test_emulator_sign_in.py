@@ -1,4 +1,4 @@
-"""People sign in: the page, the code, the tokens, what is refreshed, exchanged and revoked."""
+"""Sign-in: the page, the code, the tokens, refresh, on-behalf-of, device code, admin consent."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def authorize(entra: Entra, app: AppRegistration, *, tenant: str = CONTOSO, **ch
 
 
 def pick(entra: Entra, shown: httpx.Response, **choice: str) -> httpx.Response:
-    """What a browser does when a button of the page is pressed."""
+    """Submit the page's form as a browser does when a button is pressed."""
     assert shown.status_code == 200
     action = re.findall(r'<form method="post" action="([^"]+)"', shown.text)[0]
     hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', shown.text)
@@ -338,7 +338,7 @@ def refresh(
 
 @pytest.fixture
 def desktop(entra: Entra) -> tuple[AppRegistration, str]:
-    """An app without a secret, and a refresh token of alice's."""
+    """A public client and a refresh token of alice."""
     app = entra.register_app("Desktop", identifier_uris=(), public_redirect_uris=["http://localhost"])
     code = entra.sign_in(app, scope=scope(entra, "offline_access"))
     return app, redeem(entra, app, code).json()["refresh_token"]

@@ -1,4 +1,4 @@
-"""The token endpoint answers client credentials as Entra does, to the letter of its errors."""
+"""The client credentials grant responds as Entra does, including its errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import threading
 import uuid
 from base64 import b64encode
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import jwt

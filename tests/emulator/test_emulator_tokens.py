@@ -1,4 +1,4 @@
-"""Tokens are Entra's, claim by claim; and wrong in exactly the way that was asked for."""
+"""Tokens have Entra's claims, and presets change exactly what they name."""
 
 from __future__ import annotations
 

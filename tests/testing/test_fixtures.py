@@ -1,4 +1,4 @@
-"""The fixtures as an application's own tests use them: nothing patched, every framework's own client."""
+"""The fixtures, used as an application's own tests use them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def django_orders(request: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """Django looks here for its URLs, once its settings are made."""
+    """Return Django's URLs; they can be built only after its settings."""
     if name == "urlpatterns":
         from django.urls import path
 
