@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Final
 
-from entra_guard.cli._program import program
+from entra_guard.cli._program import program_name
 
 _EXTRA: Final = frozenset({"click", "rich", "uvicorn", "jinja2"})
 _FIX: Final = 'pip install "entra-guard[cli]"'
@@ -20,7 +20,7 @@ def main() -> None:
     try:
         from entra_guard.cli._group import group  # noqa: PLC0415  # needs click, which may be missing
 
-        group.main(prog_name=program())
+        group.main(prog_name=program_name())
     except ImportError as problem:
         sentence = _sentence(problem)
         if not sentence:

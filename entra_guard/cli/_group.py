@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from entra_guard.cli._program import NAME, program
+from entra_guard.cli._program import NAME, program_name
 from entra_guard.errors import AccessError, ConfigurationError, EntraGuardError, escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CALL: Final = re.compile(rf"\b{NAME} (?=[a-z])")
-VERBS: Final[Mapping[str, tuple[str, str]]] = {
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "demo": ("demo", "Show the whole story: register, get a token, call an API, be refused."),
     "emulator": ("emulator", "Serve the embedded Entra on loopback, to try things on."),
     "explain": ("explain", "Walk a token through the checklist, and say why it is refused."),
@@ -29,26 +29,26 @@ VERBS: Final[Mapping[str, tuple[str, str]]] = {
 """Each verb with the module that has a command of its name, and its line in `--help`."""
 
 
-class VerbGroup(click.Group):
+class LazyGroup(click.Group):
     """Loads a verb's module when the verb is called, so that `--help` and each verb start fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return [verb for verb, (module, _line) in VERBS.items() if find_spec(f"{__package__}.{module}")]
+        return [verb for verb, (module, _line) in COMMANDS.items() if find_spec(f"{__package__}.{module}")]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = import_module(f"{__package__}.{VERBS[cmd_name][0]}")
+        module = import_module(f"{__package__}.{COMMANDS[cmd_name][0]}")
         command: click.Command = copy(getattr(module, cmd_name))
         # The examples in its help are there to be pasted.
-        command.help = _CALL.sub(f"{program()} ", command.help or "")
+        command.help = _CALL.sub(f"{program_name()} ", command.help or "")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without loading them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(verb, VERBS[verb][1]) for verb in self.list_commands(ctx)])
+            formatter.write_dl([(verb, COMMANDS[verb][1]) for verb in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; our own errors become one line on stderr, and no traceback."""
@@ -67,9 +67,9 @@ def _lines(error: EntraGuardError) -> str:
 
 
 @click.command(
-    cls=VerbGroup,
+    cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=f"New here? Run '{program()} demo'. It needs no tenant, no account and no network.",
+    epilog=f"New here? Run '{program_name()} demo'. It needs no tenant, no account and no network.",
 )
 @click.version_option(package_name="entra-guard")
 def group() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 NAME: Final = "entra-guard"
 
 
-def program(*, elsewhere: bool = False) -> str:
+def program_name(*, elsewhere: bool = False) -> str:
     """Write the command as it works when pasted: its name where the shell finds it, else as it was typed.
 
     Args:

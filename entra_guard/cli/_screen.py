@@ -61,7 +61,7 @@ class Screen:
         self.console: Final = found
         self.console.width = width
 
-    def put(self, thing: RenderableType, *, indent: int = 0) -> None:
+    def render(self, thing: RenderableType, *, indent: int = 0) -> None:
         """Show anything rich can show."""
         shown = Padding(thing, (0, 0, 0, indent), expand=False) if indent else thing
         if not self.plain:
@@ -72,29 +72,29 @@ class Screen:
         for line in capture.get().splitlines():
             click.echo(line.rstrip())
 
-    def gap(self) -> None:
+    def blank_line(self) -> None:
         """Leave a line empty."""
         self.console.print()
 
     def title(self, text: str, below: str) -> None:
         """Open the show."""
         if self.plain:
-            self.put(Text(f"{text}\n{below}"))
+            self.render(Text(f"{text}\n{below}"))
             return
         lines = Text.assemble((text, "bold"), "\n", (below, QUIET))
-        self.put(Panel(lines, box=box.ROUNDED, border_style=NAME, padding=(0, 2)))
+        self.render(Panel(lines, box=box.ROUNDED, border_style=NAME, padding=(0, 2)))
 
     def heading(self, text: str) -> None:
         """Begin a section."""
-        self.gap()
+        self.blank_line()
         if self.plain:
-            self.put(Text(f"== {text}"))
+            self.render(Text(f"== {text}"))
         else:
-            self.put(Rule(Text(f"{text} ", "bold cyan"), align="left", style=QUIET))
+            self.render(Rule(Text(f"{text} ", "bold cyan"), align="left", style=QUIET))
 
-    def say(self, text: str, style: str = "", *, indent: int = 0) -> None:
+    def text(self, text: str, style: str = "", *, indent: int = 0) -> None:
         """Show a sentence."""
-        self.put(Text(text, style), indent=indent)
+        self.render(Text(text, style), indent=indent)
 
     def verbatim(self, text: str, style: str = "", *, indent: int = 0) -> None:
         """Show lines that somebody may want to copy: never wrapped by us."""
@@ -108,9 +108,11 @@ class Screen:
             self.verbatim(text, indent=indent)
             return
         shown = Syntax(text, language, theme="ansi_dark", background_color="default", word_wrap=True)
-        self.put(shown, indent=indent)
+        self.render(shown, indent=indent)
 
-    def facts(self, rows: Iterable[tuple[str, str | Text]], *, indent: int = 2, labels: int = 0) -> None:
+    def name_values(
+        self, rows: Iterable[tuple[str, str | Text]], *, indent: int = 2, labels: int = 0
+    ) -> None:
         """Show names with their values below each other.
 
         Args:
@@ -124,7 +126,7 @@ class Screen:
         for name, value in rows:
             if value:
                 grid.add_row(f"{name:{labels}}", value)
-        self.put(grid, indent=indent)
+        self.render(grid, indent=indent)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, indent: int = 2) -> None:
         """Show a table; only its last column is ever broken."""
@@ -137,9 +139,9 @@ class Screen:
         for *first, last in cells:
             breakable = isinstance(last, str) and room > 0
             lines.add_row(*first, "\n".join(_folded(str(last), room)) if breakable else last)
-        self.put(lines, indent=indent)
+        self.render(lines, indent=indent)
 
-    def pairs(self, head: Pair, rows: Sequence[Pair]) -> None:
+    def two_columns(self, head: Pair, rows: Sequence[Pair]) -> None:
         """Show two values after each lead: in two columns, or below each other where these are too narrow.
 
         Args:
@@ -165,7 +167,7 @@ class Screen:
         lines = zip_longest(_folded(row.left, column), _folded(row.right, room), fillvalue="")
         for left, right in lines:
             line = f"{left:{column}}{'':{_GUTTER}}{right}" if right else left
-            self.put(Text.assemble(lead, (line, row.style)))
+            self.render(Text.assemble(lead, (line, row.style)))
             lead = Text(" " * lead.cell_len)
 
     def mark(self, verdict: str) -> Text:

@@ -26,13 +26,13 @@ def read_token() -> str:
         click.UsageError: There is none.
     """
     text = _ask() if sys.stdin.isatty() else sys.stdin.read(_LARGEST)
-    token = unwrapped(text)
+    token = extract_token(text)
     if not token:
         raise click.UsageError("there is no token: give it on standard input, or paste it when asked.")
     return token
 
 
-def unwrapped(text: str) -> str:
+def extract_token(text: str) -> str:
     """Take the token out of what people have: a header, a quoted word, the answer of a token endpoint."""
     token = text.strip()
     if token.startswith("{"):

@@ -47,7 +47,7 @@ def emulator(
         ...
         kill $ENTRA_EMULATOR_PID
     """  # noqa: D301  # click wants the character, not the letters
-    from entra_guard.cli._stopping import wait_for_ctrl_c  # noqa: PLC0415  # so that --help stays fast
+    from entra_guard.cli._signals import wait_for_stop_signal  # noqa: PLC0415  # so that --help stays fast
     from entra_guard.emulator import Emulator  # noqa: PLC0415
 
     entra = Emulator(
@@ -60,7 +60,7 @@ def emulator(
     _start(entra)
     try:
         _tell(entra, entra.add_samples(), form, https=https)
-        wait_for_ctrl_c()
+        wait_for_stop_signal()
     finally:
         entra.stop()
     click.echo("Stopped.", err=True)
@@ -75,16 +75,16 @@ def _start(entra: Emulator) -> None:
 
 
 def _tell(entra: Emulator, samples: Samples, form: Form | None, *, https: bool) -> None:
-    from entra_guard.cli import _started  # noqa: PLC0415
+    from entra_guard.cli import _emulator_output  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
 
     if form is None:
-        _started.show(Screen(), entra, samples, https=https, page=_page(entra))
+        _emulator_output.show(Screen(), entra, samples, https=https, page=_page(entra))
         return
     if form == "env":
-        click.echo(_started.as_shell(_started.variables(entra, samples, https=https)))
+        click.echo(_emulator_output.as_shell(_emulator_output.variables(entra, samples, https=https)))
     else:
-        click.echo(_started.as_json(entra, samples, https=https))
+        click.echo(_emulator_output.as_json(entra, samples, https=https))
     _let_go_of_stdout()
 
 

@@ -41,7 +41,7 @@ def explain(
 
     Exits with 1 if the token is refused, and with 3 if it could not be judged, as there were no keys.
     """  # noqa: D301  # click wants the character, not the letters
-    from entra_guard.cli._findings import fact_rows, reason_rows, show_steps  # noqa: PLC0415  # --help stays fast
+    from entra_guard.cli._explanation_output import fact_rows, reason_rows, show_steps  # noqa: PLC0415  # --help stays fast
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
     from entra_guard.cli._token_input import read_token  # noqa: PLC0415
     from entra_guard.guard import Guard  # noqa: PLC0415
@@ -57,5 +57,5 @@ def explain(
     show_steps(screen, explanation)
     if explanation.accepted:
         return
-    screen.facts(reason_rows(explanation.reason, fact_rows(explanation.reason, explanation.facts))[1:])
+    screen.name_values(reason_rows(explanation.reason, fact_rows(explanation.reason, explanation.facts))[1:])
     raise SystemExit(_UNJUDGED if explanation.reason == "keys_unavailable" else _REFUSED)

@@ -128,7 +128,7 @@ def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
     screen = Screen()
     age, allowed = time.time() - saved.fetched_at, KeySettings().max_stale
     issuer = snapshot.issuer
-    screen.facts(
+    screen.name_values(
         [
             ("file", str(file)),
             ("authority", f"{saved.authority}/{saved.tenant}".rstrip("/")),
@@ -139,18 +139,18 @@ def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
         ]
     )
     rows = [(kid, key.origin.issuer, key.origin.cloud) for kid, key in sorted(snapshot.keys.by_kid.items())]
-    screen.gap()
+    screen.blank_line()
     screen.table(["kid", "signs for the issuer", "cloud"], rows)
     for skipped in (*snapshot.keys.faults, *snapshot.keys.skipped):
-        screen.say(f"skipped {skipped}", indent=2)
+        screen.text(f"skipped {skipped}", indent=2)
     fault = ""
     if age >= allowed:
         fault = f"Older than {_duration(allowed)}: a guard uses it only with a longer max_stale."
     elif age < -CLOCKS_DIFFER:
         fault = f"Of a time {_duration(-age)} ahead, and no guard uses it: compare this host's clock."
     if fault:
-        screen.gap()
-        screen.say(fault, indent=2)
+        screen.blank_line()
+        screen.text(fault, indent=2)
     return not fault
 
 

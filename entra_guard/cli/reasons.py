@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from entra_guard.cli._program import program
-from entra_guard.cli._words import timed, words
+from entra_guard.cli._formatting import format_times_in, format_value
+from entra_guard.cli._program import program_name
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def reasons(code: tuple[str, ...], *, markdown: bool) -> None:
     """
     for name in code:
         if name not in REASONS:
-            raise click.UsageError(f"there is no reason {name!r}; '{program()} reasons' lists all.")
+            raise click.UsageError(f"there is no reason {name!r}; '{program_name()} reasons' lists all.")
     if markdown:
         click.echo(reasons_markdown(code or REASONS))
         return
@@ -46,20 +46,20 @@ def reasons(code: tuple[str, ...], *, markdown: bool) -> None:
 
 
 def _show_reasons(codes: Sequence[str]) -> None:
-    from entra_guard.cli._findings import reason_rows  # noqa: PLC0415  # so that --help stays fast
+    from entra_guard.cli._explanation_output import reason_rows  # noqa: PLC0415  # so that --help stays fast
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
 
     screen = Screen()
     if not codes:
         rows = ((r.name, str(r.status), r.client) for r in REASONS.values())
         screen.table(("reason", "status", "the client is told"), rows, indent=0)
-        screen.gap()
-        screen.say(f"What to do about one: {program()} reasons <reason>")
+        screen.blank_line()
+        screen.text(f"What to do about one: {program_name()} reasons <reason>")
     for code in codes:
         reason = REASONS[code]
         told = [("status", str(reason.status)), ("client is told", reason.client)]
-        screen.facts(reason_rows(code, told), indent=0)
-        screen.gap()
+        screen.name_values(reason_rows(code, told), indent=0)
+        screen.blank_line()
 
 
 def reasons_markdown(codes: Iterable[str] = REASONS) -> str:
@@ -95,7 +95,7 @@ def show_checklist(screen: Screen) -> None:
     rows = checklist_rows()
     width = max(len(name) for name, _expected, _found in rows)
     head = Pair(Text(f"{_COLUMNS[0]:{width}}  ", QUIET), _COLUMNS[1], "found, if not the same", QUIET)
-    screen.pairs(
+    screen.two_columns(
         head,
         [Pair(Text(f"{n:{width}}  "), left, "" if right == _SAME else right) for n, left, right in rows],
     )
@@ -117,7 +117,8 @@ def checklist_rows() -> list[tuple[str, str, str]]:
 def _check_row(check: Check) -> tuple[str, str, str]:
     case = _example()
     expected, found = (
-        _named(timed(text)) for text in (words(check.expected(case), " or "), words(check.found(case)))
+        _named(format_times_in(text))
+        for text in (format_value(check.expected(case), " or "), format_value(check.found(case)))
     )
     return check.name, expected, _SAME if found == expected else found
 

@@ -142,17 +142,17 @@ def _password(file: Path, environ: Mapping[str, str]) -> str | None:
 def _show(found: AccessToken, who: str) -> None:
     import jwt  # noqa: PLC0415
 
+    from entra_guard.cli._formatting import format_time, relative_time, shorten_secret  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
-    from entra_guard.cli._words import away, cut, moment  # noqa: PLC0415
 
     screen = Screen()
-    ends = f"{moment(found.expires_on)}, {away(found.expires_on - time.time())}"
-    screen.facts([("asked as", who), ("token", cut(found.token, _KEPT)), ("ends", ends)])
+    ends = f"{format_time(found.expires_on)}, {relative_time(found.expires_on - time.time())}"
+    screen.name_values([("asked as", who), ("token", shorten_secret(found.token, _KEPT)), ("ends", ends)])
     try:
         header = jwt.get_unverified_header(found.token)
         claims = jwt.decode(found.token, options={"verify_signature": False})
     except jwt.InvalidTokenError:
-        screen.say("It is no JWT: only the API it is for can read it.", indent=2)
+        screen.text("It is no JWT: only the API it is for can read it.", indent=2)
         return
     for name, part in (("header", header), ("claims", claims)):
         screen.heading(name)
@@ -161,10 +161,10 @@ def _show(found: AccessToken, who: str) -> None:
 
 def _shortened(part: Any) -> Any:
     """The same with what is long cut: nobody reads it, and some of it lets in."""
-    from entra_guard.cli._words import cut  # noqa: PLC0415
+    from entra_guard.cli._formatting import shorten_secret  # noqa: PLC0415
 
     if isinstance(part, dict):
         return {name: _shortened(value) for name, value in part.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(part, list):
         return [_shortened(value) for value in part]  # pyright: ignore[reportUnknownVariableType]
-    return cut(part, _KEPT) if isinstance(part, str) and len(part) > _LONGEST else part
+    return shorten_secret(part, _KEPT) if isinstance(part, str) and len(part) > _LONGEST else part

@@ -17,8 +17,8 @@ from cli_processes import PROGRAM, Start
 from click.testing import CliRunner
 
 from entra_guard import Guard
+from entra_guard.cli._emulator_output import show
 from entra_guard.cli._group import group
-from entra_guard.cli._started import show
 from entra_guard.emulator import CONTOSO, Emulator
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from rich.console import Console
 
 from entra_guard import Guard
 from entra_guard._validation.checklist import CHECKLIST
-from entra_guard.cli._findings import show_steps
+from entra_guard.cli._explanation_output import show_steps
 from entra_guard.cli._group import group
 from entra_guard.cli._screen import Screen
-from entra_guard.cli._token_input import unwrapped
+from entra_guard.cli._token_input import extract_token
 from entra_guard.emulator import CONTOSO, Emulator
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def test_what_cannot_be_judged_exits_with_3_and_tells_what_failed(
 
 @pytest.mark.parametrize("wrapped", ["{}", "  {}\n\n", "Bearer {}", "Authorization: Bearer {}", '"{}"'])
 def test_a_token_is_found_in_what_people_paste(wrapped: str) -> None:
-    assert unwrapped(wrapped.format("aa.bb.cc")) == "aa.bb.cc"
+    assert extract_token(wrapped.format("aa.bb.cc")) == "aa.bb.cc"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_token_is_found_in_what_people_paste(wrapped: str) -> None:
     ],
 )
 def test_a_token_is_found_in_the_answer_of_a_token_endpoint(text: str, token: str) -> None:
-    assert unwrapped(text) == token
+    assert extract_token(text) == token
 
 
 @pytest.mark.parametrize("preset", [None, "expired", "forged", "alg-none", "graph-token", "wrong-aud"])

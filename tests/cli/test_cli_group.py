@@ -11,21 +11,21 @@ import pytest
 from click.testing import CliRunner
 
 from entra_guard.cli import main
-from entra_guard.cli._group import VERBS, group
-from entra_guard.cli._program import NAME, program
+from entra_guard.cli._group import COMMANDS, group
+from entra_guard.cli._program import NAME, program_name
 from entra_guard.errors import ConfigurationError, FetchError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERBS_HERE = group.list_commands(click.Context(group))
+AVAILABLE_COMMANDS = group.list_commands(click.Context(group))
 
 
 def test_the_verbs_of_this_package_are_all_there() -> None:
-    assert {"demo", "emulator", "explain", "reasons", "checklist"} <= set(VERBS_HERE)
+    assert {"demo", "emulator", "explain", "reasons", "checklist"} <= set(AVAILABLE_COMMANDS)
 
 
-@pytest.mark.parametrize("verb", VERBS_HERE)
+@pytest.mark.parametrize("verb", AVAILABLE_COMMANDS)
 def test_every_verb_loads_and_explains_itself(verb: str) -> None:
     done = CliRunner().invoke(group, [verb, "--help"])
     assert done.exit_code == 0, done.output
@@ -35,7 +35,7 @@ def test_every_verb_loads_and_explains_itself(verb: str) -> None:
 
 def test_help_lists_every_verb_and_where_to_begin() -> None:
     done = CliRunner().invoke(group, ["--help"])
-    assert [verb for verb in VERBS_HERE if f"  {verb}  " not in done.output] == []
+    assert [verb for verb in AVAILABLE_COMMANDS if f"  {verb}  " not in done.output] == []
     assert "entra-guard demo" in done.output
 
 
@@ -66,10 +66,10 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_calls_itself_as_it_was_called(command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [f"./{NAME}"])
-    assert program() == f"./{NAME}"
-    assert program(elsewhere=True) == f"'{command}'"
+    assert program_name() == f"./{NAME}"
+    assert program_name(elsewhere=True) == f"'{command}'"
     monkeypatch.setattr(sys, "argv", [str(command)])
-    assert program() == f"'{command}'"
+    assert program_name() == f"'{command}'"
 
 
 def test_it_calls_itself_by_its_name_where_the_shell_finds_it(
@@ -77,14 +77,14 @@ def test_it_calls_itself_by_its_name_where_the_shell_finds_it(
 ) -> None:
     monkeypatch.setattr(sys, "argv", [str(command)])
     monkeypatch.setenv("PATH", str(command.parent))
-    assert program() == NAME
-    assert program(elsewhere=True) == f"'{command}'"
+    assert program_name() == NAME
+    assert program_name(elsewhere=True) == f"'{command}'"
 
 
 @pytest.mark.parametrize("typed", [NAME, "-c", "/usr/bin/pytest", ""])
 def test_called_otherwise_it_goes_by_its_name(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [typed])
-    assert program() == program(elsewhere=True) == NAME
+    assert program_name() == program_name(elsewhere=True) == NAME
 
 
 def test_examples_in_help_are_called_as_the_command_was(
@@ -150,4 +150,6 @@ def test_a_mistake_in_the_code_is_not_taken_for_a_missing_extra(monkeypatch: pyt
 
 
 def test_every_verb_has_one_line_that_says_what_it_does() -> None:
-    assert [verb for verb, (_module, line) in VERBS.items() if not line.endswith(".") or len(line) > 75] == []
+    assert [
+        verb for verb, (_module, line) in COMMANDS.items() if not line.endswith(".") or len(line) > 75
+    ] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.cli._words import away, moment, words
+from entra_guard.cli._formatting import format_time, format_value, relative_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,8 +31,8 @@ def claim_rows(claims: Mapping[str, Any], now: float) -> Iterator[tuple[str, str
     """Each claim with its value and its meaning; those for Entra's own use share the last row."""
     for name, value in claims.items():
         if name in _TIMES:
-            yield name, moment(value), f"{_MEANING[name]} {away(value - now)}"
+            yield name, format_time(value), f"{_MEANING[name]} {relative_time(value - now)}"
         elif name in _MEANING:
-            yield name, words(value), _MEANING[name]
+            yield name, format_value(value), _MEANING[name]
     if rest := [name for name in claims if name not in _MEANING]:
         yield "others", ", ".join(rest), "for Entra's own use"

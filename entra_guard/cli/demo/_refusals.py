@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from entra_guard.cli.demo._cast import Cast
+from entra_guard.cli.demo._fixture import DemoFixture
 
 if TYPE_CHECKING:
     import httpx
 
-Token = Callable[[Cast, "httpx.Client"], str]
+Token = Callable[[DemoFixture, "httpx.Client"], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +38,20 @@ class Refusal:
 _INVALID: Final = 'Bearer error="invalid_token"'
 
 
-def _none(_cast: Cast, _client: httpx.Client) -> str:
+def _none(_cast: DemoFixture, _client: httpx.Client) -> str:
     return ""
 
 
-def _asked(scope: Callable[[Cast], str]) -> Token:
+def _asked(scope: Callable[[DemoFixture], str]) -> Token:
     """A token that Entra's token endpoint gives out for another scope."""
-    return lambda cast, client: str(cast.ask(client, scope(cast)).json()["access_token"])
+    return lambda fixture, client: str(fixture.ask(client, scope(fixture)).json()["access_token"])
 
 
 def _preset(word: str) -> Token:
     """A token that no client would get, from the emulator's workshop."""
-    return lambda cast, _client: cast.entra.issue_token(cast.daemon, audience=cast.api, preset=word)
+    return lambda fixture, _client: fixture.entra.issue_token(
+        fixture.daemon, audience=fixture.api, preset=word
+    )
 
 
 REFUSALS: Final = (
@@ -60,14 +62,14 @@ REFUSALS: Final = (
         401,
         "wrong_audience",
         _INVALID,
-        _asked(lambda cast: cast.other.default_scope),
+        _asked(lambda fixture: fixture.other.default_scope),
     ),
     Refusal(
         "Missing role: a good token, but placing an order takes Orders.Write.",
         403,
         "missing_role",
         'Bearer error="insufficient_scope"',
-        _asked(lambda cast: cast.api.default_scope),
+        _asked(lambda fixture: fixture.api.default_scope),
         "POST",
     ),
     Refusal(

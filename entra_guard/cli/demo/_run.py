@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import httpx
 
 from entra_guard import Guard
-from entra_guard.cli._program import program
-from entra_guard.cli._stopping import wait_for_ctrl_c
+from entra_guard.cli._program import program_name
+from entra_guard.cli._signals import wait_for_stop_signal
 from entra_guard.cli.demo._api import orders_api, served
-from entra_guard.cli.demo._cast import register
 from entra_guard.cli.demo._curl import show_commands
+from entra_guard.cli.demo._demo import Demo
+from entra_guard.cli.demo._fixture import register
 from entra_guard.cli.demo._log import operator_log
-from entra_guard.cli.demo._story import Story
 from entra_guard.emulator import Emulator
 
 if TYPE_CHECKING:
@@ -49,22 +49,22 @@ def run(
         log = stack.enter_context(operator_log())
         # A proxy in the environment must not come between processes of this machine.
         client = stack.enter_context(httpx.Client(trust_env=False))
-        cast = register(stack.enter_context(entra or Emulator()))
+        fixture = register(stack.enter_context(entra or Emulator()))
         guard = Guard(
-            tenant=cast.entra.tenant_id,
-            audience=cast.api.client_id,
-            authority=cast.entra.url,
+            tenant=fixture.entra.tenant_id,
+            audience=fixture.api.client_id,
+            authority=fixture.entra.url,
             http_client=client,
         )
         orders_url = stack.enter_context(served(build(guard))) + "/orders"
-        story = Story(screen, cast, guard, orders_url, client, log)
+        story = Demo(screen, fixture, guard, orders_url, client, log)
         good = story.tell()
         story.end(time.perf_counter() - began)
         if good and serve:
-            show_commands(screen, cast, orders_url)
-            log.show = screen.say
-            wait_for_ctrl_c()
-            screen.say("Stopped.")
+            show_commands(screen, fixture, orders_url)
+            log.show = screen.text
+            wait_for_stop_signal()
+            screen.text("Stopped.")
         elif good:
-            screen.say(f"To try it by hand: {program()} demo --serve")
+            screen.text(f"To try it by hand: {program_name()} demo --serve")
     return good

@@ -92,13 +92,13 @@ def show(screen: Screen, entra: Emulator, samples: Samples, *, https: bool, page
     """
     screen.title("Microsoft Entra ID, embedded", "for tests, on this machine only: its keys are public")
     screen.heading("Where")
-    screen.facts(_places(entra, https=https, page=page), labels=_LABELS)
+    screen.name_values(_places(entra, https=https, page=page), labels=_LABELS)
     # Longer than a line of most terminals, and there to be copied whole.
     screen.verbatim(
         f"{'discovery':{_LABELS}}  {entra.authority}/v2.0/.well-known/openid-configuration", indent=2
     )
     screen.heading("Who")
-    screen.facts(_people(entra, samples), labels=_LABELS)
+    screen.name_values(_people(entra, samples), labels=_LABELS)
     screen.heading("Protect an API with it")
     screen.code(
         f'Guard(tenant="{entra.tenant_id}",\n      audience="{samples.api.client_id}",\n'
@@ -107,10 +107,10 @@ def show(screen: Screen, entra: Emulator, samples: Samples, *, https: bool, page
     )
     screen.heading("Get a token for that API")
     screen.verbatim(_curl(entra, samples), indent=2)
-    screen.gap()
+    screen.blank_line()
     if https:
-        screen.say(_FOR_LIBRARIES)
-    screen.say("Ctrl-C ends it.")
+        screen.text(_FOR_LIBRARIES)
+    screen.text("Ctrl-C ends it.")
 
 
 def _places(entra: Emulator, *, https: bool, page: str) -> tuple[tuple[str, str], ...]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
+from entra_guard.cli._formatting import format_duration, format_step, format_times_in, format_value
 from entra_guard.cli._screen import QUIET, Pair
-from entra_guard.cli._words import length, step_words, timed, words
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def show_steps(screen: Screen, explanation: Explanation) -> None:
         "found, if not the same",
         QUIET,
     )
-    screen.pairs(head, [_row(screen, step, width) for step in explanation.steps])
-    screen.say(*_outcome(explanation), indent=2)
+    screen.two_columns(head, [_row(screen, step, width) for step in explanation.steps])
+    screen.text(*_outcome(explanation), indent=2)
 
 
 def _outcome(explanation: Explanation) -> tuple[str, str]:
@@ -48,7 +48,7 @@ def _outcome(explanation: Explanation) -> tuple[str, str]:
 def _row(screen: Screen, step: Step, width: int) -> Pair:
     tone = {"pass": "", "fail": "bold red", "open": QUIET}[step.verdict]
     lead = Text.assemble("  ", screen.mark(step.verdict), (f"{step.name:{width}}  ", tone))
-    return Pair(lead, *step_words(step), tone)
+    return Pair(lead, *format_step(step), tone)
 
 
 def fact_rows(
@@ -68,9 +68,9 @@ def fact_rows(
 def _fact(reason: str, name: str, value: Any) -> tuple[str, str]:
     label = name.removesuffix("_seconds").replace("_", " ")
     if name.endswith("_seconds"):
-        return label, length(value)
-    text = words(value, _BETWEEN.get(name, ", "))
-    return label, timed(text) if name in _IN_STEPS and reason in _ABOUT_TIME else text
+        return label, format_duration(value)
+    text = format_value(value, _BETWEEN.get(name, ", "))
+    return label, format_times_in(text) if name in _IN_STEPS and reason in _ABOUT_TIME else text
 
 
 def reason_rows(code: str, facts: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str | Text]]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-def wait_for_ctrl_c() -> None:
+def wait_for_stop_signal() -> None:
     """Block until SIGINT or SIGTERM, and return for either. Call it in the main thread.
 
     A signal that whoever started us has switched off, as a shell does with SIGINT for what it runs in the

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class DemoFixture:
     """Who plays.
 
     Attributes:
@@ -51,7 +51,7 @@ class Cast:
         return client.post(self.token_url, data=self.form(scope))
 
 
-def register(entra: Emulator) -> Cast:
+def register(entra: Emulator) -> DemoFixture:
     """Do what an administrator does in the Entra admin center."""
     read = AppRole(str(uuid4()), "Orders.Read", ("Application",), "Read orders")
     write = AppRole(str(uuid4()), "Orders.Write", ("Application",), "Place orders")
@@ -61,4 +61,4 @@ def register(entra: Emulator) -> Cast:
     secret = entra.add_secret(daemon, description="nightly report, production")
     entra.grant(daemon, api, "Orders.Read")
     entra.grant(daemon, other, "Invoices.Read")
-    return Cast(entra, api, other, daemon, secret)
+    return DemoFixture(entra, api, other, daemon, secret)

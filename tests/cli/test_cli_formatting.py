@@ -5,14 +5,21 @@ from __future__ import annotations
 import pytest
 
 from entra_guard import Step
-from entra_guard.cli._words import away, cut, moment, step_words, timed, words
+from entra_guard.cli._formatting import (
+    format_step,
+    format_time,
+    format_times_in,
+    format_value,
+    relative_time,
+    shorten_secret,
+)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 40, 1200])
 @pytest.mark.parametrize("keep", [5, 24, 5000])
 def test_at_most_an_eighth_of_a_secret_is_shown(length: int, keep: int) -> None:
     secret = "s" * length
-    shown, _, rest = cut(secret, keep).partition("...")
+    shown, _, rest = shorten_secret(secret, keep).partition("...")
     assert len(shown) <= length / 8
     assert rest == f" ({length} characters)"
 
@@ -29,20 +36,20 @@ def test_at_most_an_eighth_of_a_secret_is_shown(length: int, keep: int) -> None:
     ],
 )
 def test_facts_are_written_without_brackets(value: object, text: str) -> None:
-    assert words(value) == text
+    assert format_value(value) == text
 
 
 @pytest.mark.parametrize(
     "sent", ["a\nok FAKE", "\x1b]0;pwn\x07", "\u202eevil", "\u0430pi", ["x\r"], {"y\n": "z\n"}]
 )
 def test_a_strangers_word_is_one_line_of_plain_ascii(sent: object) -> None:
-    said = words(sent)
+    said = format_value(sent)
     assert said.isascii()
     assert said.isprintable()
 
 
 def test_alternatives_are_joined_as_such() -> None:
-    assert words(["1.0", "2.0"], " or ") == "1.0 or 2.0"
+    assert format_value(["1.0", "2.0"], " or ") == "1.0 or 2.0"
 
 
 @pytest.mark.parametrize(
@@ -56,12 +63,15 @@ def test_alternatives_are_joined_as_such() -> None:
     ],
 )
 def test_a_time_is_told_by_how_far_off_it_is(seconds: float, text: str) -> None:
-    assert away(seconds) == text
+    assert relative_time(seconds) == text
 
 
 def test_times_are_utc() -> None:
-    assert moment(1767268800) == "2026-01-01 12:00:00 UTC"
-    assert timed("nbf <= 2026-01-01T12:00:00Z < exp, 60 s leeway") == "nbf <= 12:00:00 < exp, 60 s leeway"
+    assert format_time(1767268800) == "2026-01-01 12:00:00 UTC"
+    assert (
+        format_times_in("nbf <= 2026-01-01T12:00:00Z < exp, 60 s leeway")
+        == "nbf <= 12:00:00 < exp, 60 s leeway"
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,4 +89,4 @@ def test_times_are_utc() -> None:
     ],
 )
 def test_a_step_says_what_was_expected_and_found(step: Step, shown: tuple[str, str]) -> None:
-    assert step_words(step) == shown
+    assert format_step(step) == shown

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import jwt
 from rich.text import Text
 
-from entra_guard.cli._findings import fact_rows, reason_rows, show_steps
-from entra_guard.cli._words import cut, moment
+from entra_guard.cli._explanation_output import fact_rows, reason_rows, show_steps
+from entra_guard.cli._formatting import format_time, shorten_secret
 from entra_guard.cli.demo._claims import claim_rows
 from entra_guard.cli.demo._refusals import REFUSALS, Refusal
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from entra_guard import Guard
     from entra_guard.cli._screen import Screen
-    from entra_guard.cli.demo._cast import Cast
+    from entra_guard.cli.demo._fixture import DemoFixture
     from entra_guard.cli.demo._log import OperatorLog
 
 _ACCOUNTS: Final = "Accounts in this organizational directory only (Contoso)"
@@ -35,12 +35,12 @@ _TELLING: Final = (
 
 
 @dataclass(slots=True)
-class Story:
+class Demo:
     """Tells it, and counts what is not as it should be.
 
     Attributes:
         screen: Where to.
-        cast: Who plays.
+        fixture: Who plays.
         guard: What the API is protected by.
         orders_url: Where the API is.
         client: What the daemon calls with.
@@ -50,7 +50,7 @@ class Story:
     """
 
     screen: Screen
-    cast: Cast
+    fixture: DemoFixture
     guard: Guard
     orders_url: str
     client: httpx.Client
@@ -62,7 +62,7 @@ class Story:
         """Tell the whole story; returns whether everything was as it should be."""
         self.screen.title(
             "A daemon calls a protected API",
-            f"for real, and on this machine alone\nEntra  {self.cast.entra.url}\nAPI    {self.orders_url}",
+            f"for real, and on this machine alone\nEntra  {self.fixture.entra.url}\nAPI    {self.orders_url}",
         )
         self._registration()
         self._protection()
@@ -76,47 +76,50 @@ class Story:
 
     def end(self, seconds: float) -> None:
         """Say how it went."""
-        self.screen.gap()
+        self.screen.blank_line()
         if self.broken:
             wrong = f"{self.broken} of {self.held} checks of {_CHECKED} failed: see above."
-            self.screen.say(wrong, "bold red")
+            self.screen.text(wrong, "bold red")
             return
-        self.screen.say(f"All {self.held} checks of {_CHECKED} held, in {seconds:.1f} s.", "bold green")
+        self.screen.text(f"All {self.held} checks of {_CHECKED} held, in {seconds:.1f} s.", "bold green")
 
     # --- scenes --------------------------------------------------------------------------------------
 
     def _registration(self) -> None:
-        cast, entra = self.cast, self.cast.entra
+        fixture, entra = self.fixture, self.fixture.entra
         self.screen.heading("1  An administrator registers an API and a client")
         common = (("Supported account types", _ACCOUNTS), ("Directory (tenant) ID", entra.tenant_id))
         self._registered(
-            cast.api.name,
-            ("Application (client) ID", cast.api.client_id),
+            fixture.api.name,
+            ("Application (client) ID", fixture.api.client_id),
             *common,
-            ("Application ID URI", cast.api.app_id_uri),
-            ("App roles", f"{', '.join(role.value for role in cast.api.app_roles)}, for applications"),
+            ("Application ID URI", fixture.api.app_id_uri),
+            ("App roles", f"{', '.join(role.value for role in fixture.api.app_roles)}, for applications"),
         )
-        self.screen.gap()
+        self.screen.blank_line()
         self._registered(
-            cast.daemon.name,
-            ("Application (client) ID", cast.daemon.client_id),
+            fixture.daemon.name,
+            ("Application (client) ID", fixture.daemon.client_id),
             *common,
-            ("Client secret", f"{cut(cast.secret.value, 5)}, shown this once; Entra keeps a hash"),
-            ("Expires", moment(cast.secret.expires)),
+            (
+                "Client secret",
+                f"{shorten_secret(fixture.secret.value, 5)}, shown this once; Entra keeps a hash",
+            ),
+            ("Expires", format_time(fixture.secret.expires)),
             ("API permissions", "Orders.Read of Orders API, granted by an admin"),
         )
 
     def _registered(self, name: str, *rows: tuple[str, str | Text]) -> None:
-        self.screen.facts([("Name", Text(name, "bold")), *rows], labels=_LABELS)
+        self.screen.name_values([("Name", Text(name, "bold")), *rows], labels=_LABELS)
 
     def _protection(self) -> None:
-        api = self.cast.api
+        api = self.fixture.api
         self.screen.heading("2  One line protects the API")
         self.screen.code(
             "app.add_middleware(GuardMiddleware, guard=Guard(\n"
             f'    tenant="{api.tenant_id}",\n'
             f'    audience="{api.client_id}",\n'
-            f'    authority="{self.cast.entra.url}"))  # not needed with the real Entra\n'
+            f'    authority="{self.fixture.entra.url}"))  # not needed with the real Entra\n'
             "\n"
             '@requires(roles=["Orders.Read"])\n'
             "async def list_orders(request): ...",
@@ -126,37 +129,37 @@ class Story:
     def _token(self) -> str:
         self.screen.heading("3  The daemon asks Entra for a token")
         self._show_request()
-        answer = self.cast.ask(self.client, self.cast.api.default_scope)
-        self.screen.gap()
+        answer = self.fixture.ask(self.client, self.fixture.api.default_scope)
+        self.screen.blank_line()
         self._show_status(answer)
         if not self._hold("the token endpoint's status", _OK, answer.status_code):
             self.screen.verbatim(answer.text, indent=2)
             return ""
         content = answer.json()
         token = str(content["access_token"])
-        self.screen.code(json.dumps(content | {"access_token": cut(token, 24)}, indent=2), "json")
+        self.screen.code(json.dumps(content | {"access_token": shorten_secret(token, 24)}, indent=2), "json")
         return token
 
     def _show_request(self) -> None:
-        form = self.cast.form(self.cast.api.default_scope)
-        secret = cut(self.cast.secret.value, 5)
+        form = self.fixture.form(self.fixture.api.default_scope)
+        secret = shorten_secret(self.fixture.secret.value, 5)
         body = urlencode(form | {"client_secret": "***"}, safe="*").replace("***", secret)
-        self.screen.verbatim(f"POST {self.cast.token_url}", "bold", indent=2)
+        self.screen.verbatim(f"POST {self.fixture.token_url}", "bold", indent=2)
         self.screen.verbatim("Content-Type: application/x-www-form-urlencoded", "dim", indent=2)
-        self.screen.gap()
+        self.screen.blank_line()
         self.screen.verbatim(body.replace("&", "\n&"), indent=2)
 
     def _contents(self, token: str) -> None:
         self.screen.heading("4  What the token says")
         header = jwt.get_unverified_header(token)
         claims = jwt.decode(token, options={"verify_signature": False})
-        self.screen.say(f"{'header':8}{json.dumps(header)}", indent=2)
-        self.screen.gap()
+        self.screen.text(f"{'header':8}{json.dumps(header)}", indent=2)
+        self.screen.blank_line()
         self.screen.table(
             ("claim", "means", "value"),
             (
                 (Text(name, "cyan"), Text(meaning, "dim"), value)
-                for name, value, meaning in claim_rows(claims, self.cast.entra.now())
+                for name, value, meaning in claim_rows(claims, self.fixture.entra.now())
             ),
         )
 
@@ -172,7 +175,7 @@ class Story:
         self._show_status(answer)
         self.screen.code(answer.text, "json")
         if self._hold("the API's status", _OK, answer.status_code):
-            self._hold("who the API says called", self.cast.daemon.client_id, answer.json()["called_by"])
+            self._hold("who the API says called", self.fixture.daemon.client_id, answer.json()["called_by"])
 
     def _refusals(self) -> None:
         self.screen.heading("7  What the API refuses, and what its operator is told")
@@ -180,16 +183,16 @@ class Story:
             self._refusal(refusal)
 
     def _refusal(self, due: Refusal) -> None:
-        token = due.token(self.cast, self.client)
+        token = due.token(self.fixture, self.client)
         self.log.take()
         answer = self._send(due.method, token)
         challenge = answer.headers.get("www-authenticate", "")
         details = self.log.take()
-        self.screen.gap()
-        self.screen.put(Text.assemble((f"{answer.status_code}  ", "bold red"), (due.title, "bold")))
+        self.screen.blank_line()
+        self.screen.render(Text.assemble((f"{answer.status_code}  ", "bold red"), (due.title, "bold")))
         reason = details.get("reason", "")
         rows = reason_rows(reason, fact_rows(reason, details, _TELLING)) if reason else []
-        self.screen.facts(
+        self.screen.name_values(
             [("request", f"{due.method} /orders"), ("WWW-Authenticate", challenge), *rows], indent=5
         )
         self._hold(f"{due.reason}: the status", due.status, answer.status_code)
@@ -203,7 +206,7 @@ class Story:
         return self.client.request(method, self.orders_url, headers=headers)
 
     def _show_status(self, answer: httpx.Response) -> None:
-        self.screen.say(
+        self.screen.text(
             f"{answer.status_code} {answer.reason_phrase}",
             "bold green" if answer.is_success else "bold red",
             indent=2,
@@ -216,5 +219,5 @@ class Story:
             return True
         self.broken += 1
         wrong = f"NOT AS IT SHOULD BE: {what}: expected {expected}, found {found}"
-        self.screen.say(wrong, "bold red", indent=2)
+        self.screen.text(wrong, "bold red", indent=2)
         return False
