@@ -1,4 +1,4 @@
-"""The command line's door: it opens where click and rich are installed, and says what to do where not."""
+"""The console script: run the command line, or report which package is missing."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _MISSING: Final = 2
 
 
 def main() -> None:
-    """Run `entra-guard`, the console script. Exits with 2 where a package of the extra `cli` is missing."""
-    # A command says itself what went wrong; the log would say it twice.
+    """Run `entra-guard`. Exits with 2 if a package of the extra `cli` is missing."""
+    # Commands print their errors; the log would repeat them.
     logging.getLogger("entra_guard").addHandler(logging.NullHandler())
     try:
         from entra_guard.cli._group import group  # noqa: PLC0415  # needs click, which may be missing
 
         group.main(prog_name=program_name())
-    except ImportError as problem:
-        sentence = _sentence(problem)
-        if not sentence:
+    except ImportError as error:
+        hint = _install_hint(error)
+        if not hint:
             raise
-        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.write(f"{hint}\n")
         raise SystemExit(_MISSING) from None
 
 
-def _sentence(problem: ImportError) -> str:
-    """What to install, if that is the problem."""
-    package = (problem.name or "").partition(".")[0]
+def _install_hint(error: ImportError) -> str:
+    """Return what to install, if a missing package is the cause; otherwise an empty string."""
+    package = (error.name or "").partition(".")[0]
     if package in _EXTRA:
         return f"This command needs {package}, which is not installed: {_FIX}"
-    return str(problem) if "pip install" in str(problem) else ""
+    return str(error) if "pip install" in str(error) else ""

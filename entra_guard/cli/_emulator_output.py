@@ -1,4 +1,4 @@
-"""What a freshly started emulator has to say: in words, as shell exports, or as JSON."""
+"""What a started emulator prints: a start screen, shell exports, or JSON."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 _LABELS: Final = 16
 _FOR_LIBRARIES: Final = (
-    "azure-identity and MSAL want the https authority, and not to ask Microsoft about it: "
+    "azure-identity and MSAL need the https authority, without a request to Microsoft about it: "
     "disable_instance_discovery=True, in MSAL instance_discovery=False."
 )
 
 
 def base_of(entra: Emulator, *, https: bool) -> str:
-    """The base URL for guard and clients alike: a token's issuer is where the token was asked for."""
+    """Return the base URL for guards and clients alike, because it is part of a token's issuer."""
     return entra.https_url if https else entra.url
 
 
 def variables(entra: Emulator, samples: Samples, *, https: bool) -> dict[str, str]:
-    """The variables that `Guard.from_env`, azure-identity and HTTP clients read."""
+    """Return the environment variables for `Guard.from_env`, azure-identity and HTTP clients."""
     base = base_of(entra, https=https)
     found = {
         "AZURE_AUTHORITY_HOST": base,
@@ -49,12 +49,12 @@ def variables(entra: Emulator, samples: Samples, *, https: bool) -> dict[str, st
 
 
 def as_shell(found: Mapping[str, str]) -> str:
-    """Write variables as a POSIX shell reads them."""
+    """Format environment variables as POSIX shell exports."""
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in found.items())
 
 
 def as_json(entra: Emulator, samples: Samples, *, https: bool) -> str:
-    """Write what a program could ask for."""
+    """Return everything a program needs, as JSON."""
     authority = f"{base_of(entra, https=https)}/{entra.tenant_id}"
     content: dict[str, Any] = {
         "url": entra.url,
@@ -81,25 +81,25 @@ def _api(app: AppRegistration) -> dict[str, str]:
 
 
 def show(screen: Screen, entra: Emulator, samples: Samples, *, https: bool, page: str) -> None:
-    """Show it to a person.
+    """Print the start screen.
 
     Args:
-        screen: Where to.
+        screen: The screen.
         entra: The emulator.
-        samples: What is registered.
+        samples: The registered apps.
         https: Whether https is served.
-        page: The address of its pages, or ''.
+        page: The URL of its pages, or ''.
     """
-    screen.title("Microsoft Entra ID, embedded", "for tests, on this machine only: its keys are public")
-    screen.heading("Where")
-    screen.name_values(_places(entra, https=https, page=page), labels=_LABELS)
-    # Longer than a line of most terminals, and there to be copied whole.
+    screen.title("Microsoft Entra ID, emulated", "for tests, on this machine only")
+    screen.heading("URLs")
+    screen.name_values(_url_rows(entra, https=https, page=page), labels=_LABELS)
+    # Longer than most terminals; not wrapped, so that it can be copied.
     screen.verbatim(
         f"{'discovery':{_LABELS}}  {entra.authority}/v2.0/.well-known/openid-configuration", indent=2
     )
-    screen.heading("Who")
-    screen.name_values(_people(entra, samples), labels=_LABELS)
-    screen.heading("Protect an API with it")
+    screen.heading("Registered")
+    screen.name_values(_directory_rows(entra, samples), labels=_LABELS)
+    screen.heading("Protect an API")
     screen.code(
         f'Guard(tenant="{entra.tenant_id}",\n      audience="{samples.api.client_id}",\n'
         f'      authority="{entra.url}")',
@@ -110,38 +110,38 @@ def show(screen: Screen, entra: Emulator, samples: Samples, *, https: bool, page
     screen.blank_line()
     if https:
         screen.text(_FOR_LIBRARIES)
-    screen.text("Ctrl-C ends it.")
+    screen.text("Press Ctrl-C to stop.")
 
 
-def _places(entra: Emulator, *, https: bool, page: str) -> tuple[tuple[str, str], ...]:
+def _url_rows(entra: Emulator, *, https: bool, page: str) -> tuple[tuple[str, str], ...]:
     return (
         ("authority", entra.authority),
-        ("with https", f"{entra.https_url}/{entra.tenant_id}" if https else ""),
-        ("  to trust", str(entra.combined_ca_bundle) if https else ""),
-        ("in the browser", page),
+        ("https authority", f"{entra.https_url}/{entra.tenant_id}" if https else ""),
+        ("  CA bundle", str(entra.combined_ca_bundle) if https else ""),
+        ("pages", page),
     )
 
 
-def _people(entra: Emulator, samples: Samples) -> tuple[tuple[str, str | Text], ...]:
+def _directory_rows(entra: Emulator, samples: Samples) -> tuple[tuple[str, str | Text], ...]:
     tenant = entra.find_tenant()
     roles = ", ".join(role.value for role in samples.api.app_roles)
     scopes = ", ".join(scope.value for scope in samples.api.scopes)
     held = entra.directory.held_by(samples.daemon.service_principal_id)[samples.api.name]
     return (
-        ("tenant", _named(tenant.id, tenant.name)),
-        ("API", _named(samples.api.client_id, samples.api.name)),
+        ("tenant", _id_and_name(tenant.id, tenant.name)),
+        ("API", _id_and_name(samples.api.client_id, samples.api.name)),
         ("  offers", f"roles {roles}; scope {scopes}"),
-        ("daemon", _named(samples.daemon.client_id, samples.daemon.name)),
+        ("daemon", _id_and_name(samples.daemon.client_id, samples.daemon.name)),
         ("  secret", samples.secret.value),
-        ("  holds", f"role {', '.join(held)}"),
-        ("browser client", _named(samples.page.client_id, samples.page.name)),
-        ("  returns to", "\n".join(samples.page.spa_redirect_uris)),
-        ("API, v1.0 tokens", _named(samples.legacy_api.client_id, samples.legacy_api.name)),
-        ("people", ", ".join(user.display_name for user in entra.directory.users_in(tenant.id))),
+        ("  has", f"role {', '.join(held)}"),
+        ("browser client", _id_and_name(samples.page.client_id, samples.page.name)),
+        ("  redirect URIs", "\n".join(samples.page.spa_redirect_uris)),
+        ("API, v1.0 tokens", _id_and_name(samples.legacy_api.client_id, samples.legacy_api.name)),
+        ("users", ", ".join(user.display_name for user in entra.directory.users_in(tenant.id))),
     )
 
 
-def _named(guid: str, name: str) -> Text:
+def _id_and_name(guid: str, name: str) -> Text:
     return Text.assemble((guid, "bold"), f"  {name}")
 
 

@@ -1,4 +1,4 @@
-"""An explanation of a token, and a reason, on the screen. Judges nothing."""
+"""Show an explanation of a token, and the reason for a refusal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.text import Text
 
 from entra_guard.cli._formatting import format_duration, format_step, format_times_in, format_value
-from entra_guard.cli._screen import QUIET, Pair
+from entra_guard.cli._screen import QUIET, TwoValues
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -24,48 +24,48 @@ _ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
 
 
 def show_steps(screen: Screen, explanation: Explanation) -> None:
-    """Show the checklist as a token went through it, line by line."""
+    """Show the result of every check, line by line."""
     width = max(len(step.name) for step in explanation.steps)
-    head = Pair(
+    head = TwoValues(
         Text(f"{'':{2 + screen.mark_width}}{'step':{width}}  ", QUIET),
         "expected",
-        "found, if not the same",
+        "found, if different",
         QUIET,
     )
-    screen.two_columns(head, [_row(screen, step, width) for step in explanation.steps])
+    screen.two_columns(head, [_step_row(screen, step, width) for step in explanation.steps])
     screen.text(*_outcome(explanation), indent=2)
 
 
 def _outcome(explanation: Explanation) -> tuple[str, str]:
-    """How it ended, and the style to say it in."""
+    """Return the outcome and its style."""
     if explanation.accepted:
         return "accepted", "bold green"
     reason = REASONS[explanation.reason]
-    how = "not judged" if reason.status == HTTPStatus.SERVICE_UNAVAILABLE else "refused"
+    how = "not checked" if reason.status == HTTPStatus.SERVICE_UNAVAILABLE else "refused"
     return f"{how}, {reason.status}: {reason.name}", "bold red"
 
 
-def _row(screen: Screen, step: Step, width: int) -> Pair:
+def _step_row(screen: Screen, step: Step, width: int) -> TwoValues:
     tone = {"pass": "", "fail": "bold red", "open": QUIET}[step.verdict]
     lead = Text.assemble("  ", screen.mark(step.verdict), (f"{step.name:{width}}  ", tone))
-    return Pair(lead, *format_step(step), tone)
+    return TwoValues(lead, *format_step(step), tone)
 
 
 def fact_rows(
     reason: str, facts: Mapping[str, Any], names: Iterable[str] | None = None
 ) -> list[tuple[str, str]]:
-    """The facts of a refusal, in words.
+    """Return the facts of a refusal as rows.
 
     Args:
         reason: The refusal's code.
         facts: Its facts.
-        names: Those to tell, in order; by default all that the checklist does not show anyway.
+        names: The facts to show, in order; by default all that the checklist does not show.
     """
-    told = (name for name in facts if name not in _IN_STEPS) if names is None else names
-    return [_fact(reason, name, facts[name]) for name in told if facts.get(name) or facts.get(name) == 0]
+    shown = (name for name in facts if name not in _IN_STEPS) if names is None else names
+    return [_fact_row(reason, name, facts[name]) for name in shown if facts.get(name) or facts.get(name) == 0]
 
 
-def _fact(reason: str, name: str, value: Any) -> tuple[str, str]:
+def _fact_row(reason: str, name: str, value: Any) -> tuple[str, str]:
     label = name.removesuffix("_seconds").replace("_", " ")
     if name.endswith("_seconds"):
         return label, format_duration(value)
@@ -74,7 +74,7 @@ def _fact(reason: str, name: str, value: Any) -> tuple[str, str]:
 
 
 def reason_rows(code: str, facts: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str | Text]]:
-    """What the operator is told about a refusal: the reason, this case's facts, and what to do."""
+    """Return a refusal as rows for the operator: the reason, the facts of this case, and the fix."""
     reason = REASONS[code]
     return [
         ("reason", Text(code, "bold")),

@@ -1,4 +1,4 @@
-"""`entra-guard` and its verbs, each loaded when it is called for. Does nothing itself."""
+"""`entra-guard` and its commands. A command's module is imported when the command runs."""
 
 from __future__ import annotations
 
@@ -10,48 +10,61 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from entra_guard.cli._formatting import did_you_mean
 from entra_guard.cli._program import NAME, program_name
 from entra_guard.errors import AccessError, ConfigurationError, EntraGuardError, escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_WIDTH: Final = 80
 _CALL: Final = re.compile(rf"\b{NAME} (?=[a-z])")
+# The module of each command, and its line in `--help`.
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
-    "demo": ("demo", "Show the whole story: register, get a token, call an API, be refused."),
-    "emulator": ("emulator", "Serve the embedded Entra on loopback, to try things on."),
-    "explain": ("explain", "Walk a token through the checklist, and say why it is refused."),
-    "token": ("token", "Get a token for another API, and show what it says."),
+    "demo": ("demo", "Register an API, get a token, call the API, and see refusals."),
+    "emulator": ("emulator", "Serve the Entra emulator on this machine."),
+    "explain": ("explain", "Check a token step by step, and see why it is refused."),
+    "token": ("token", "Get a token for another API, and show its claims."),
     "keys": ("keys", "Save an authority's signing keys to a file, or show such a file."),
-    "reasons": ("reasons", "List every reason for a refusal, and what to do about it."),
-    "checklist": ("reasons", "List what every token is checked for."),
+    "reasons": ("reasons", "List every reason for a refusal, with the fix."),
+    "checklist": ("reasons", "List the checks that every token must pass."),
 }
-"""Each verb with the module that has a command of its name, and its line in `--help`."""
 
 
 class LazyGroup(click.Group):
-    """Loads a verb's module when the verb is called, so that `--help` and each verb start fast."""
+    """Import a command's module when it runs, so that `--help` and every command start fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return [verb for verb, (module, _line) in COMMANDS.items() if find_spec(f"{__package__}.{module}")]
+        return [name for name, (module, _) in COMMANDS.items() if find_spec(f"{__package__}.{module}")]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
         module = import_module(f"{__package__}.{COMMANDS[cmd_name][0]}")
         command: click.Command = copy(getattr(module, cmd_name))
-        # The examples in its help are there to be pasted.
+        # The examples in the help can be pasted.
         command.help = _CALL.sub(f"{program_name()} ", command.help or "")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest command for an unknown one."""
+        name = args[0]
+        known = self.list_commands(ctx)
+        if name not in known and not name.startswith("-"):
+            hint = did_you_mean(name, known)
+            ctx.fail(f"There is no command {name!r}.{hint} The commands are: {', '.join(known)}.")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the verbs without loading them."""
+        """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(verb, COMMANDS[verb][1]) for verb in self.list_commands(ctx)])
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; our own errors become one line on stderr, and no traceback."""
+        """Run the command; print our own errors as one line on stderr, without a traceback."""
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
@@ -68,9 +81,9 @@ def _lines(error: EntraGuardError) -> str:
 
 @click.command(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDTH},
     epilog=f"New here? Run '{program_name()} demo'. It needs no tenant, no account and no network.",
 )
 @click.version_option(package_name="entra-guard")
 def group() -> None:
-    """Protect a Python web API with Microsoft Entra ID tokens, and know why a request got a 401."""
+    """Protect a Python web API with Microsoft Entra ID tokens, and see why a request got a 401."""

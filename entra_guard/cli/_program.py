@@ -1,4 +1,4 @@
-"""How this command was called, for telling people to call it again. Calls nothing."""
+"""How this command was called, so that messages show commands that can be pasted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NAME: Final = "entra-guard"
 
 
 def program_name(*, elsewhere: bool = False) -> str:
-    """Write the command as it works when pasted: its name where the shell finds it, else as it was typed.
+    """Return the command as it works when pasted: its name if the shell finds it, otherwise as typed.
 
     Args:
-        elsewhere: In another terminal, whose folder and PATH may be others.
+        elsewhere: For another terminal, which may have another folder and PATH.
     """
     typed = Path(sys.argv[0])
     if typed.stem != NAME or os.sep not in sys.argv[0]:

@@ -1,7 +1,6 @@
-"""What a command shows: laid out with rich where a person looks, plain ASCII lines where a pipe does.
+"""The output of commands: formatted with rich on a terminal, plain ASCII lines in a pipe.
 
-Knows how things look, and nothing of what they mean. Piped output is never wrapped, so that an id, a
-URL or a command can be cut out of it whole.
+Piped output is never wrapped, so that ids, URLs and commands can be extracted.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 _UNWRAPPED: Final = 100_000
 _READABLE: Final = 110
 _GUTTER: Final = 2
-_NARROWEST: Final = 40
+_MIN_COLUMN: Final = 40
 _BETWEEN_WORDS: Final = re.compile(r"(\s+|[^\s/]*/+)")
 GOOD: Final = "green"
 BAD: Final = "red"
@@ -38,8 +37,8 @@ NAME: Final = "cyan"
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Two values after a lead; '' for no second one."""
+class TwoValues:
+    """Two values after a label; '' for no second value."""
 
     lead: Text
     left: str
@@ -48,10 +47,10 @@ class Pair:
 
 
 class Screen:
-    """Writes to standard output.
+    """Write to standard output.
 
     Args:
-        console: Where to; by default standard output as it is now.
+        console: The rich console; by default standard output.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -62,7 +61,7 @@ class Screen:
         self.console.width = width
 
     def render(self, thing: RenderableType, *, indent: int = 0) -> None:
-        """Show anything rich can show."""
+        """Print anything that rich can render."""
         shown = Padding(thing, (0, 0, 0, indent), expand=False) if indent else thing
         if not self.plain:
             self.console.print(shown)
@@ -73,11 +72,11 @@ class Screen:
             click.echo(line.rstrip())
 
     def blank_line(self) -> None:
-        """Leave a line empty."""
+        """Print an empty line."""
         self.console.print()
 
     def title(self, text: str, below: str) -> None:
-        """Open the show."""
+        """Print a title with a line below."""
         if self.plain:
             self.render(Text(f"{text}\n{below}"))
             return
@@ -85,7 +84,7 @@ class Screen:
         self.render(Panel(lines, box=box.ROUNDED, border_style=NAME, padding=(0, 2)))
 
     def heading(self, text: str) -> None:
-        """Begin a section."""
+        """Print the heading of a section."""
         self.blank_line()
         if self.plain:
             self.render(Text(f"== {text}"))
@@ -93,17 +92,17 @@ class Screen:
             self.render(Rule(Text(f"{text} ", "bold cyan"), align="left", style=QUIET))
 
     def text(self, text: str, style: str = "", *, indent: int = 0) -> None:
-        """Show a sentence."""
+        """Print a sentence."""
         self.render(Text(text, style), indent=indent)
 
     def verbatim(self, text: str, style: str = "", *, indent: int = 0) -> None:
-        """Show lines that somebody may want to copy: never wrapped by us."""
+        """Print lines that can be copied: they are not wrapped."""
         for line in text.splitlines():
             shown = Text(f"{'':{indent}}{line}".rstrip(), style)
             self.console.print(shown, soft_wrap=True)
 
     def code(self, text: str, language: str, *, indent: int = 2) -> None:
-        """Show source or JSON, in colours where there are some."""
+        """Print source or JSON, with colours on a terminal."""
         if self.plain:
             self.verbatim(text, indent=indent)
             return
@@ -113,12 +112,12 @@ class Screen:
     def name_values(
         self, rows: Iterable[tuple[str, str | Text]], *, indent: int = 2, labels: int = 0
     ) -> None:
-        """Show names with their values below each other.
+        """Print names with their values, one per line.
 
         Args:
-            rows: Name and value; rows without a value are left out.
+            rows: Names and values; rows without a value are omitted.
             indent: Columns to the left.
-            labels: The least width of the names, to line up with another list.
+            labels: Minimum width of the names, to align them with another list.
         """
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style=QUIET, no_wrap=True)
@@ -129,7 +128,7 @@ class Screen:
         self.render(grid, indent=indent)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, indent: int = 2) -> None:
-        """Show a table; only its last column is ever broken."""
+        """Print a table; only its last column is wrapped."""
         lines = Table(box=None, padding=(0, _GUTTER, 0, 0), pad_edge=False, header_style=QUIET)
         cells = [[*row] for row in rows]
         taken = sum(_GUTTER + max(map(len, column)) for column in [*zip(columns, *cells, strict=True)][:-1])
@@ -141,28 +140,28 @@ class Screen:
             lines.add_row(*first, "\n".join(_folded(str(last), room)) if breakable else last)
         self.render(lines, indent=indent)
 
-    def two_columns(self, head: Pair, rows: Sequence[Pair]) -> None:
-        """Show two values after each lead: in two columns, or below each other where these are too narrow.
+    def two_columns(self, head: TwoValues, rows: Sequence[TwoValues]) -> None:
+        """Print two values after each label: side by side, or below each other on a narrow screen.
 
         Args:
-            head: What stands above them; its second value is also said before one that stands below.
-            rows: Leads are of one width. Without a second value, the first has the whole line.
+            head: The column headings. The second one is repeated before a value that is printed below.
+            rows: The labels have the same width. A row without a second value uses the whole line.
         """
         lead = head.lead.cell_len
         column = max((_widest(row.left) for row in (head, *rows) if row.right), default=0)
         room = self.console.width - lead - column - _GUTTER
-        if room >= _NARROWEST:
+        if room >= _MIN_COLUMN:
             for row in (head, *rows):
-                self._beside(row, column if row.right else column + _GUTTER + room, room)
+                self._side_by_side(row, column if row.right else column + _GUTTER + room, room)
             return
         label = Text(f"{head.right.partition(',')[0]:>{lead - _GUTTER}}{'':{_GUTTER}}", QUIET)
-        for row in (Pair(head.lead, head.left, style=head.style), *rows):
+        for row in (TwoValues(head.lead, head.left, style=head.style), *rows):
             width = self.console.width - lead
-            self._beside(Pair(row.lead, row.left, style=row.style), width, 0)
+            self._side_by_side(TwoValues(row.lead, row.left, style=row.style), width, 0)
             if row.right:
-                self._beside(Pair(label, row.right, style=row.style), width, 0)
+                self._side_by_side(TwoValues(label, row.right, style=row.style), width, 0)
 
-    def _beside(self, row: Pair, column: int, room: int) -> None:
+    def _side_by_side(self, row: TwoValues, column: int, room: int) -> None:
         lead = row.lead
         lines = zip_longest(_folded(row.left, column), _folded(row.right, room), fillvalue="")
         for left, right in lines:
@@ -171,7 +170,7 @@ class Screen:
             lead = Text(" " * lead.cell_len)
 
     def mark(self, verdict: str) -> Text:
-        """Show how a step ended, `mark_width` columns wide: 'pass', 'fail', or 'open' for one not judged."""
+        """Return the mark of a verdict, `mark_width` columns wide: pass, fail, or open (not checked)."""
         plain = {"pass": "ok", "fail": "FAIL", "open": "-"}
         drawn = {"pass": "\N{CHECK MARK}", "fail": "\N{BALLOT X}", "open": "\N{MIDDLE DOT}"}
         style = {"pass": GOOD, "fail": f"bold {BAD}", "open": QUIET}[verdict]
@@ -179,12 +178,12 @@ class Screen:
 
     @property
     def mark_width(self) -> int:
-        """Columns of a mark, with the gap after it."""
+        """The columns of a mark, including the space after it."""
         return 5 if self.plain else 2
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """Break lines between words, and after a slash, so that the parts of a URL stay whole."""
+    """Break lines between words and after slashes, so that the parts of a URL stay whole."""
     folding = TextWrapper(width)
     folding.wordsep_re = _BETWEEN_WORDS
     return [

@@ -1,4 +1,4 @@
-"""Waiting for Ctrl-C, or for a polite kill, and leaving in good order on either."""
+"""Wait for a signal to stop."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ if TYPE_CHECKING:
 
 
 def wait_for_stop_signal() -> None:
-    """Block until SIGINT or SIGTERM, and return for either. Call it in the main thread.
+    """Block until SIGINT or SIGTERM. Call it in the main thread.
 
-    A signal that whoever started us has switched off, as a shell does with SIGINT for what it runs in the
-    background, stays so.
+    A signal that the parent process ignores stays ignored: a shell ignores SIGINT for background processes.
     """
     stop = threading.Event()
 
-    def leave(_signal: int, _frame: FrameType | None) -> None:
+    def request_stop(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    heard = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) is not signal.SIG_IGN]
-    before: dict[signal.Signals, Any] = {which: signal.signal(which, leave) for which in heard}
+    handled = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) is not signal.SIG_IGN]
+    before: dict[signal.Signals, Any] = {which: signal.signal(which, request_stop) for which in handled}
     try:
-        # Not forever at once: Windows delivers signals only between waits.
+        # Windows delivers signals only between waits, so no wait is endless.
         while not stop.wait(0.5):
             pass
     finally:

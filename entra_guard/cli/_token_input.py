@@ -1,4 +1,4 @@
-"""A token from standard input or a hidden prompt, in whatever wrapping it comes. Judges nothing."""
+"""Read a token from standard input or a hidden prompt."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def read_token() -> str:
     """Read a token.
 
     Raises:
-        click.UsageError: There is none.
+        click.UsageError: There is no token.
     """
-    text = _ask() if sys.stdin.isatty() else sys.stdin.read(_LARGEST)
+    text = _prompt_hidden() if sys.stdin.isatty() else sys.stdin.read(_LARGEST)
     token = extract_token(text)
     if not token:
-        raise click.UsageError("there is no token: give it on standard input, or paste it when asked.")
+        raise click.UsageError("there is no token: pass it on standard input, or paste it at the prompt.")
     return token
 
 
@@ -51,18 +51,18 @@ def _from_answer(text: str) -> str:
     return str(answer.get("access_token", "")) or text
 
 
-def _ask() -> str:
-    """Ask without showing. Not with getpass: a terminal's own line holds 4096 bytes, on macOS 1024."""
+def _prompt_hidden() -> str:
+    """Prompt without echo. getpass is limited to the terminal's line: 4096 bytes, on macOS 1024."""
     if find_spec("termios") is None:  # Windows, whose console has no such limit
         return str(click.prompt(_PROMPT.removesuffix(": "), hide_input=True))
-    with _unseen(sys.stdin.fileno()) as terminal:
+    with _without_echo(sys.stdin.fileno()) as terminal:
         click.echo(_PROMPT, nl=False, err=True)
-        text = _line(terminal)
+        text = _read_line(terminal)
     click.echo(err=True)
     return text.decode(errors="replace")
 
 
-def _line(terminal: int) -> bytes:
+def _read_line(terminal: int) -> bytes:
     text = b""
     while len(text) < _LARGEST and not text.endswith(_ENDS):
         piece = os.read(terminal, 4096)
@@ -73,8 +73,8 @@ def _line(terminal: int) -> bytes:
 
 
 @contextmanager
-def _unseen(terminal: int) -> Generator[int]:
-    """Switch the terminal's echo and line buffer off for a while."""
+def _without_echo(terminal: int) -> Generator[int]:
+    """Disable the terminal's echo and line buffer within the block."""
     import termios  # noqa: PLC0415
 
     before = termios.tcgetattr(terminal)

@@ -1,4 +1,4 @@
-"""`entra-guard emulator`: serves the embedded Entra until Ctrl-C."""
+"""`entra-guard emulator`: serve the Entra emulator until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _HTTPS: Final = 8788
 
 
 @click.command()
-@click.option("--port", default=_HTTP, show_default=True, help="Of http; 0 takes a free one.")
-@click.option("--https-port", default=_HTTPS, show_default=True, help="Of https; 0 takes a free one.")
-@click.option("--https/--no-https", default=True, help="MSAL and azure-identity insist on https.")
-@click.option("--seed", type=int, help="Make what else is random the same on every run, too.")
+@click.option("--port", default=_HTTP, show_default=True, help="The http port; 0 selects a free one.")
+@click.option("--https-port", default=_HTTPS, show_default=True, help="The https port; 0 selects a free one.")
+@click.option("--https/--no-https", default=True, help="MSAL and azure-identity require https.")
+@click.option("--seed", type=int, help="Makes all random values the same on every run.")
 @click.option(
     "--state-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where its certificate is kept between runs.  [default: the user's application folder]",
+    help="Folder of its certificate between runs.  [default: the user's application folder]",
 )
-@click.option("--env", "form", flag_value="env", help="Print shell exports, and nothing else.")
-@click.option("--json", "form", flag_value="json", help="Print JSON, and nothing else.")
+@click.option("--env", "form", flag_value="env", help="Print only shell exports.")
+@click.option("--json", "form", flag_value="json", help="Print only JSON.")
 def emulator(
     *, port: int, https_port: int, https: bool, seed: int | None, state_dir: Path | None, form: Form | None
 ) -> None:
-    """Serve the embedded Entra on this machine, with an API, a daemon and people registered.
+    """Serve the Entra emulator on this machine, with an API, a daemon and users.
 
-    Their ids and the daemon's secret are the same on every run; nothing but a certificate is kept between
-    runs. Ctrl-C ends it.
+    Their ids and the daemon's secret are the same on every run. Only a certificate is stored between
+    runs. Press Ctrl-C to stop.
 
-    One line starts it in the background of a script, and sets what Guard.from_env(), azure-identity and
-    HTTP clients read; when the line is done, the emulator answers:
+    In a script, one line starts it in the background and sets the environment variables for
+    Guard.from_env(), azure-identity and HTTP clients. After this line, the emulator accepts requests:
 
     \b
         eval "$(entra-guard emulator --env &)"
@@ -59,7 +59,7 @@ def emulator(
     )
     _start(entra)
     try:
-        _tell(entra, entra.add_samples(), form, https=https)
+        _print_start(entra, entra.add_samples(), form, https=https)
         wait_for_stop_signal()
     finally:
         entra.stop()
@@ -69,38 +69,38 @@ def emulator(
 def _start(entra: Emulator) -> None:
     try:
         entra.start()
-    except OSError as problem:
-        where = f"{problem.filename}: " if problem.filename else ""
-        raise click.ClickException(f"{where}{problem.strerror or problem}") from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise click.ClickException(f"{where}{error.strerror or error}") from None
 
 
-def _tell(entra: Emulator, samples: Samples, form: Form | None, *, https: bool) -> None:
+def _print_start(entra: Emulator, samples: Samples, form: Form | None, *, https: bool) -> None:
     from entra_guard.cli import _emulator_output  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
 
     if form is None:
-        _emulator_output.show(Screen(), entra, samples, https=https, page=_page(entra))
+        _emulator_output.show(Screen(), entra, samples, https=https, page=_pages_url(entra))
         return
     if form == "env":
         click.echo(_emulator_output.as_shell(_emulator_output.variables(entra, samples, https=https)))
     else:
         click.echo(_emulator_output.as_json(entra, samples, https=https))
-    _let_go_of_stdout()
+    _release_stdout()
 
 
-def _page(entra: Emulator) -> str:
-    """The address of the emulator's pages, where it has some."""
+def _pages_url(entra: Emulator) -> str:
+    """Return the URL of the emulator's pages; '' if Jinja2 is not installed."""
     import httpx  # noqa: PLC0415
 
     with httpx.Client(transport=entra.transport) as client:
         return entra.url if client.get(entra.url).is_success else ""
 
 
-def _let_go_of_stdout() -> None:
-    """Close a pipe that somebody reads to its end, such as `$(entra-guard emulator --env &)`."""
+def _release_stdout() -> None:
+    """Close the pipe to a reader that waits for its end, such as `$(entra-guard emulator --env &)`."""
     sys.stdout.flush()
-    with suppress(UnsupportedOperation):  # no real file, in a test
+    with suppress(UnsupportedOperation):  # a test's stdout is not a file
         if not sys.stdout.isatty():
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+            null_device = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null_device, sys.stdout.fileno())
+            os.close(null_device)

@@ -1,4 +1,4 @@
-"""`entra-guard explain`: a token walked through the checklist."""
+"""`entra-guard explain`: check a token step by step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from entra_guard.errors import ConfigurationError
 
 _REFUSED: Final = 1
-_UNJUDGED: Final = 3
+_NO_KEYS: Final = 3
 
 
 @click.command()
@@ -19,7 +19,7 @@ _UNJUDGED: Final = 3
     "--audience",
     metavar="ID",
     multiple=True,
-    help="The API's client id, or an App ID URI; may be given again.  [env: ENTRA_GUARD_AUDIENCE]",
+    help="The API's client id, or an App ID URI; repeatable.  [env: ENTRA_GUARD_AUDIENCE]",
 )
 @click.option(
     "--authority",
@@ -30,16 +30,16 @@ _UNJUDGED: Final = 3
 def explain(
     settings: dict[str, Any] | None, *, tenant: str | None, audience: tuple[str, ...], authority: str | None
 ) -> None:
-    """Tell step by step why an API accepts or refuses a token.
+    """Show step by step why an API accepts or refuses a token.
 
-    The token is read from standard input, or asked for and not shown. It is never taken from the command
-    line, where other users of the machine could read it, and never printed. A whole header line will do,
-    and so will the whole answer of a token endpoint.
+    The token is read from standard input or from a hidden prompt. The command line is not an option,
+    because other users of the machine could read it there. The token is never printed. A whole header
+    line works too, and so does the whole response of a token endpoint.
 
     \b
-        entra-guard explain --tenant <tenant id> --audience <client id> < token.txt
+        entra-guard explain --tenant <id> --audience <id> < token.txt
 
-    Exits with 1 if the token is refused, and with 3 if it could not be judged, as there were no keys.
+    Exits with 1 if the token is refused, and with 3 if the keys were not available.
     """  # noqa: D301  # click wants the character, not the letters
     from entra_guard.cli._explanation_output import fact_rows, reason_rows, show_steps  # noqa: PLC0415  # --help stays fast
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
@@ -51,11 +51,11 @@ def explain(
     try:
         guard = Guard.from_env(environ, **(settings or {}))
     except ConfigurationError as error:
-        raise click.UsageError(f"{error}. Or give --tenant, --audience and --authority.") from None
+        raise click.UsageError(f"{error}. Or use --tenant, --audience and --authority.") from None
     explanation = guard.explain(read_token())
     screen = Screen()
     show_steps(screen, explanation)
     if explanation.accepted:
         return
     screen.name_values(reason_rows(explanation.reason, fact_rows(explanation.reason, explanation.facts))[1:])
-    raise SystemExit(_UNJUDGED if explanation.reason == "keys_unavailable" else _REFUSED)
+    raise SystemExit(_NO_KEYS if explanation.reason == "keys_unavailable" else _REFUSED)

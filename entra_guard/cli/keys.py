@@ -1,4 +1,4 @@
-"""`entra-guard keys`: an authority's signing keys saved to a file, and such a file shown."""
+"""`entra-guard keys`: save an authority's signing keys to a file, and show such a file."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 def keys() -> None:
     """Save an authority's signing keys to a file, or show such a file.
 
-    A guard with keys_file=FILE serves its keys when it starts in an outage, and where no network leads to
-    Entra. It reads the file again when it changes.
+    A guard with keys_file=FILE uses these keys when it starts during an outage or without a network. It
+    reads the file again when it changes.
     """
 
 
@@ -51,13 +51,12 @@ def keys() -> None:
 def pull(settings: dict[str, Any] | None, *, tenant: str, authority: str, openid: bool, file: Path) -> None:
     """Fetch the keys now and save them to FILE.
 
-    The keys pass the same test as in a guard, and FILE is replaced in one step, readable and writable by
-    its owner alone. On the host that uses it, FILE must belong to the service's user or to root, must not
-    be writable by others, and must be younger than the guard's max_stale: a day, unless
-    KeySettings(max_stale=...) says otherwise.
+    The keys pass the same checks as in a guard. FILE is replaced in one step, and only its owner can
+    read and write it. Where a guard uses it, FILE must belong to the service's user or to root, must
+    not be writable by others, and must be newer than the guard's max_stale (by default one day).
 
     \b
-        entra-guard keys pull --tenant <tenant id> keys.json
+        entra-guard keys pull --tenant <id> keys.json
     """  # noqa: D301  # click wants the character, not the letters
     from entra_guard._keys import snapshot_file  # noqa: PLC0415  # --help stays fast
     from entra_guard._keys.fetch import fetch  # noqa: PLC0415
@@ -72,7 +71,7 @@ def pull(settings: dict[str, Any] | None, *, tenant: str, authority: str, openid
 @keys.command()
 @click.argument("file", type=_FILE, envvar="ENTRA_GUARD_KEYS_FILE")
 def show(file: Path) -> None:
-    """Show FILE's age, issuers and keys. Exits with 1 where a guard with usual settings would not use it."""
+    """Show FILE's age, issuers and keys. Exits with 1 if a guard would not use it."""
     from entra_guard._keys import snapshot_file  # noqa: PLC0415
     from entra_guard._keys.documents import Documents, Source  # noqa: PLC0415
     from entra_guard._keys.fetch import accept  # noqa: PLC0415
@@ -106,7 +105,7 @@ def _source(tenant: str, authority: str, *, openid: bool) -> Source:
     if not where.is_entra or tenant in {"organizations", "common", "consumers"}:
         return Source(where, tenant, TOKEN_VERSIONS)
     if not tenant:
-        raise click.UsageError("Whose keys? Give --tenant, or set ENTRA_GUARD_TENANT.")
+        raise click.UsageError("no tenant: use --tenant, or set ENTRA_GUARD_TENANT.")
     return Source(where, Tenants.only(tenant).alias, TOKEN_VERSIONS)
 
 

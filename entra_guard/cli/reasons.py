@@ -1,4 +1,4 @@
-"""`entra-guard reasons` and `entra-guard checklist`: what the code decides by, as tables. Decides nothing."""
+"""`entra-guard reasons` and `entra-guard checklist`: the code's own tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from entra_guard.cli._formatting import format_times_in, format_value
+from entra_guard.cli._formatting import did_you_mean, format_times_in, format_value
 from entra_guard.cli._program import program_name
 from entra_guard.reasons import REASONS
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from entra_guard._validation.checklist import Case, Check
     from entra_guard.cli._screen import Screen
 
-_COLUMNS: Final = ("check", "expected", "found in a good token")
+_COLUMNS: Final = ("check", "expected", "found in a valid token")
 _SAME: Final = "the same"
 _NOON: Final = 1_767_268_800.0
 _TENANT: Final = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
@@ -32,13 +32,16 @@ _AS_MARKDOWN = click.option("--markdown", is_flag=True, help="Print a Markdown t
 @click.argument("code", nargs=-1, metavar="[REASON]...")
 @_AS_MARKDOWN
 def reasons(code: tuple[str, ...], *, markdown: bool) -> None:
-    """List every reason for a refusal: its status, what the client is told, and what to do about it.
+    """List every reason for a refusal: its status, the client's text, and the fix.
 
-    With a REASON such as wrong_audience, tell all about that one.
+    With a REASON such as wrong_audience, show all about that one.
     """
     for name in code:
         if name not in REASONS:
-            raise click.UsageError(f"there is no reason {name!r}; '{program_name()} reasons' lists all.")
+            hint = did_you_mean(name, REASONS)
+            raise click.UsageError(
+                f"there is no reason {name!r}.{hint} '{program_name()} reasons' lists all."
+            )
     if markdown:
         click.echo(reasons_markdown(code or REASONS))
         return
@@ -52,31 +55,31 @@ def _show_reasons(codes: Sequence[str]) -> None:
     screen = Screen()
     if not codes:
         rows = ((r.name, str(r.status), r.client) for r in REASONS.values())
-        screen.table(("reason", "status", "the client is told"), rows, indent=0)
+        screen.table(("reason", "status", "text for the client"), rows, indent=0)
         screen.blank_line()
-        screen.text(f"What to do about one: {program_name()} reasons <reason>")
+        screen.text(f"The fix for one: {program_name()} reasons <reason>")
     for code in codes:
         reason = REASONS[code]
-        told = [("status", str(reason.status)), ("client is told", reason.client)]
-        screen.name_values(reason_rows(code, told), indent=0)
+        facts = [("status", str(reason.status)), ("text for the client", reason.client)]
+        screen.name_values(reason_rows(code, facts), indent=0)
         screen.blank_line()
 
 
 def reasons_markdown(codes: Iterable[str] = REASONS) -> str:
-    """The reasons as a Markdown table, as the README has it."""
+    """Return the reasons as a Markdown table."""
     rows = (
         (f"`{code}`", str(REASONS[code].status), REASONS[code].client, REASONS[code].fix) for code in codes
     )
-    return _markdown(("reason", "status", "the client is told", "what to do"), rows)
+    return _markdown(("reason", "status", "text for the client", "fix"), rows)
 
 
 @click.command()
 @_AS_MARKDOWN
 def checklist(*, markdown: bool) -> None:
-    """List what a token's claims are checked for, in order, with an example of each.
+    """List what a token's claims are checked for, in order, with an example.
 
-    Before it come the form, the header's algorithm and the claims' types; the signature is checked before
-    the key's issuer.
+    The format, the header's algorithm and the claims' types are checked first. The signature is checked
+    before the key's issuer.
     """
     if markdown:
         click.echo(checklist_markdown())
@@ -87,51 +90,51 @@ def checklist(*, markdown: bool) -> None:
 
 
 def show_checklist(screen: Screen) -> None:
-    """Show it on a terminal."""
+    """Show the checklist on a terminal."""
     from rich.text import Text  # noqa: PLC0415
 
-    from entra_guard.cli._screen import QUIET, Pair  # noqa: PLC0415
+    from entra_guard.cli._screen import QUIET, TwoValues  # noqa: PLC0415
 
     rows = checklist_rows()
     width = max(len(name) for name, _expected, _found in rows)
-    head = Pair(Text(f"{_COLUMNS[0]:{width}}  ", QUIET), _COLUMNS[1], "found, if not the same", QUIET)
+    head = TwoValues(Text(f"{_COLUMNS[0]:{width}}  ", QUIET), _COLUMNS[1], "found, if different", QUIET)
     screen.two_columns(
         head,
-        [Pair(Text(f"{n:{width}}  "), left, "" if right == _SAME else right) for n, left, right in rows],
+        [TwoValues(Text(f"{n:{width}}  "), left, "" if right == _SAME else right) for n, left, right in rows],
     )
 
 
 def checklist_markdown() -> str:
-    """The checklist as a Markdown table, as the README has it."""
+    """Return the checklist as a Markdown table."""
     return _markdown(_COLUMNS, checklist_rows())
 
 
 def checklist_rows() -> list[tuple[str, str, str]]:
-    """Each line of the checklist, with what it expects of a good token and finds in it."""
+    """Return each check with the expected and the found value of a valid token."""
     from entra_guard._validation.checklist import POST_SIGNATURE_CHECKS, PRE_SIGNATURE_CHECKS  # noqa: PLC0415
 
-    signature = ("signature", "holds, by the key of the issuer that the header names", "holds")
+    signature = ("signature", "valid, by the key that the header names", "valid")
     return [*map(_check_row, PRE_SIGNATURE_CHECKS), signature, *map(_check_row, POST_SIGNATURE_CHECKS)]
 
 
 def _check_row(check: Check) -> tuple[str, str, str]:
     case = _example()
     expected, found = (
-        _named(format_times_in(text))
+        _with_names(format_times_in(text))
         for text in (format_value(check.expected(case), " or "), format_value(check.found(case)))
     )
     return check.name, expected, _SAME if found == expected else found
 
 
-def _named(text: str) -> str:
-    """Write what stands in a registration by its name in the admin center."""
+def _with_names(text: str) -> str:
+    """Replace ids by their names in the admin center."""
     for guid, name in _NAMES.items():
         text = text.replace(guid, f"{{{name}}}")
     return text
 
 
 def _example() -> Case:
-    """A good token of a daemon, in the tenant of Microsoft's own examples, at noon."""
+    """Return a valid token of a daemon, in the tenant of Microsoft's examples."""
     from entra_guard import Policy, Tenants  # noqa: PLC0415
     from entra_guard._validation.checklist import Case  # noqa: PLC0415
     from entra_guard._validation.claims import Claims  # noqa: PLC0415
@@ -160,11 +163,11 @@ def _example() -> Case:
 
 def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_escape_cell, line))} |" for line in lines)
 
 
-def _cell(text: str) -> str:
-    """Keep Markdown from reading '<access token>' as HTML, '|' as the next cell, and a URL as a link."""
+def _escape_cell(text: str) -> str:
+    """Escape a cell, so that Markdown does not read HTML, a cell border or a link."""
     if "://login" in text:
         return f"`{text}`"
     return text.replace("|", r"\|").replace("<", r"\<")

@@ -1,4 +1,4 @@
-"""`entra-guard token`: a token for another API, decoded and shortened, or whole into a pipe."""
+"""`entra-guard token`: get a token for another API and show it shortened, or write it to a pipe."""
 
 from __future__ import annotations
 
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 _FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
 _LONGEST: Final = 100
 _KEPT: Final = 60
-_PASSWORD: Final = "AZURE_CLIENT_CERTIFICATE_PASSWORD"  # noqa: S105  # a variable's name
+_PASSWORD: Final = "AZURE_CLIENT_CERTIFICATE_PASSWORD"  # noqa: S105  (the name of a variable)
 _OPTIONS: Final = {
     "AZURE_TENANT_ID": "tenant",
     "AZURE_CLIENT_ID": "client_id",
     "AZURE_AUTHORITY_HOST": "authority",
 }
-_PROOFS: Final = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
+_CREDENTIAL_VARIABLES: Final = (
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_FEDERATED_TOKEN_FILE",
+)
 
 
 @click.command()
@@ -36,7 +40,7 @@ _PROOFS: Final = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE
     metavar="SCOPE",
     required=True,
     multiple=True,
-    help="What for: '<Application ID URI>/.default'. May be given again.",
+    help="The scope, such as '<App ID URI>/.default'; repeatable.",
 )
 @click.option("--tenant", metavar="ID", help="Tenant id, or a domain.  [env: AZURE_TENANT_ID]")
 @click.option("--client-id", metavar="ID", help="The app's client id.  [env: AZURE_CLIENT_ID]")
@@ -53,26 +57,24 @@ _PROOFS: Final = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE
     type=_FILE,
     help=f"A PEM or PFX file with certificate and key.  [password in env: {_PASSWORD}]",
 )
-@click.option(
-    "--managed-identity", is_flag=True, help="Ask as this host; with --client-id, as that identity."
-)
+@click.option("--managed-identity", is_flag=True, help="Use this host's identity, or the one of --client-id.")
 @click.option("--claims", metavar="JSON", help="The claims of a claims challenge.")
-@click.option("--raw", is_flag=True, help="Write the token itself, to a pipe or a file only.")
+@click.option("--raw", is_flag=True, help="Write only the token, to a pipe or a file.")
 @click.pass_obj
 def token(
     settings: dict[str, Any] | None, /, *, scope: tuple[str, ...], claims: str | None, raw: bool, **who: Any
 ) -> None:
-    """Get a token for another API, as an app or as this host, and show what it says.
+    """Get a token for another API, as an app or as this host, and show its claims.
 
-    Secrets come from the environment, from a file or from a prompt, and never from the command line,
-    where other users of the machine could read them.
+    Secrets come from the environment, a file or a prompt. The command line is not an option, because
+    other users of the machine could read them there.
 
     \b
         entra-guard token --scope https://graph.microsoft.com/.default
-        entra-guard token --scope api://<client id>/.default --raw | entra-guard explain
+        entra-guard token --scope api://<id>/.default --raw | entra-guard explain
     """  # noqa: D301  # click wants the character, not the letters
     if raw and sys.stdout.isatty():
-        raise click.UsageError("--raw writes the token to a pipe or a file, and this is a terminal.")
+        raise click.UsageError("--raw writes the token to a pipe or a file, but this is a terminal.")
     with _credential(who, settings or {}) as credential:
         found = credential.get_token(*scope, claims=claims)
     if raw:
@@ -82,11 +84,11 @@ def token(
 
 
 def _credential(who: Mapping[str, Any], settings: dict[str, Any]) -> Credential:
-    """The credential that the options and the environment describe; asks for a secret where none is."""
+    """Return the credential for the options and the environment; prompt for a missing secret."""
     from entra_guard.credentials import ManagedIdentityCredential  # noqa: PLC0415  # --help stays fast
 
     if sum(map(bool, (who["secret_file"], who["certificate"], who["managed_identity"]))) > 1:
-        raise click.UsageError("give one of --secret-file, --certificate and --managed-identity.")
+        raise click.UsageError("use only one of --secret-file, --certificate and --managed-identity.")
     if who["managed_identity"]:
         return ManagedIdentityCredential(who["client_id"], **settings)
     given = {name: who[option] for name, option in _OPTIONS.items() if who[option]}
@@ -94,7 +96,9 @@ def _credential(who: Mapping[str, Any], settings: dict[str, Any]) -> Credential:
     missing = [name for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID") if not environ.get(name)]
     if missing:
         options = " and ".join(f"--{_OPTIONS[name].replace('_', '-')}" for name in missing)
-        raise click.UsageError(f"who is asking? Give {options}, or set {' and '.join(missing)}.")
+        raise click.UsageError(
+            f"the client is not configured: use {options}, or set {' and '.join(missing)}."
+        )
     return _application(who, environ, settings)
 
 
@@ -113,15 +117,17 @@ def _application(who: Mapping[str, Any], environ: Mapping[str, str], settings: d
         )
     if who["secret_file"]:
         return ClientSecretCredential(*ids, who["secret_file"], **settings)
-    if any(environ.get(name) for name in _PROOFS):
+    if any(environ.get(name) for name in _CREDENTIAL_VARIABLES):
         return EnvironmentCredential(environ, **settings)
     if not sys.stdin.isatty():
-        raise click.UsageError(f"no proof: set {', '.join(_PROOFS)}, or give --secret-file or --certificate.")
+        raise click.UsageError(
+            f"no credential: set {', '.join(_CREDENTIAL_VARIABLES)}, or use --secret-file or --certificate."
+        )
     return ClientSecretCredential(*ids, click.prompt("Client secret", hide_input=True, err=True), **settings)
 
 
 def _password(file: Path, environ: Mapping[str, str]) -> str | None:
-    """The password of a certificate, from the environment or a prompt; none where it needs none."""
+    """Return the password of a certificate from the environment or a prompt; None if it needs none."""
     from entra_guard.credentials._certificate_formats import (  # noqa: PLC0415
         UnusableCertificateError,
         read_keys_and_certificates,
@@ -147,12 +153,14 @@ def _show(found: AccessToken, who: str) -> None:
 
     screen = Screen()
     ends = f"{format_time(found.expires_on)}, {relative_time(found.expires_on - time.time())}"
-    screen.name_values([("asked as", who), ("token", shorten_secret(found.token, _KEPT)), ("ends", ends)])
+    screen.name_values(
+        [("credential", who), ("token", shorten_secret(found.token, _KEPT)), ("expires", ends)]
+    )
     try:
         header = jwt.get_unverified_header(found.token)
         claims = jwt.decode(found.token, options={"verify_signature": False})
     except jwt.InvalidTokenError:
-        screen.text("It is no JWT: only the API it is for can read it.", indent=2)
+        screen.text("The token is not a JWT: only its API can read it.", indent=2)
         return
     for name, part in (("header", header), ("claims", claims)):
         screen.heading(name)
@@ -160,7 +168,7 @@ def _show(found: AccessToken, who: str) -> None:
 
 
 def _shortened(part: Any) -> Any:
-    """The same with what is long cut: nobody reads it, and some of it lets in."""
+    """Return the same JSON with long strings shortened."""
     from entra_guard.cli._formatting import shorten_secret  # noqa: PLC0415
 
     if isinstance(part, dict):

@@ -1,4 +1,4 @@
-"""Commands run in this process, and as a process of their own."""
+"""Run commands in this process and in separate processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start `entra-guard` as a process; what still runs at the test's end is killed."""
+    """Start `entra-guard` as a process; kill it at the end of the test."""
     started: list[subprocess.Popen[str]] = []
     # A folder of its own for what a user's settings would be.
     environ = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
@@ -45,7 +45,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def terminal() -> tuple[Screen, io.StringIO]:
-    """A screen as a person has it, 100 columns wide, and what was written to it."""
+    """A terminal screen, 100 columns wide, and its output."""
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, color_system=None, width=100, highlight=False)
     return Screen(console), written

@@ -1,4 +1,4 @@
-"""The demo tells the whole story, and fails when anything is not as it should be."""
+"""The demo shows every step, and fails if a result is unexpected."""
 
 from __future__ import annotations
 
@@ -37,42 +37,42 @@ REFUSED = ["missing_token", "expired", "wrong_audience", "missing_role", "bad_si
 
 
 @pytest.fixture(scope="module")
-def told() -> subprocess.CompletedProcess[str]:
-    """The story as a pipe gets it."""
+def done() -> subprocess.CompletedProcess[str]:
+    """The output of a piped demo."""
     return subprocess.run([*PROGRAM, "demo"], capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_piped_it_succeeds_and_nothing_clutters_the_story(told: subprocess.CompletedProcess[str]) -> None:
-    assert told.returncode == 0
-    assert not told.stderr
-    assert "All 22 checks of statuses, challenges and logged reasons held" in told.stdout
+def test_piped_the_demo_succeeds_without_other_output(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 0
+    assert not done.stderr
+    assert "All 22 checks of statuses, challenges and logged reasons passed" in done.stdout
 
 
-def test_piped_it_is_plain_ascii_without_trailing_spaces(told: subprocess.CompletedProcess[str]) -> None:
-    assert told.stdout.isascii()
-    assert "\x1b" not in told.stdout
-    assert [line for line in told.stdout.splitlines() if line != line.rstrip()] == []
+def test_piped_output_is_plain_ascii_without_trailing_spaces(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.stdout.isascii()
+    assert "\x1b" not in done.stdout
+    assert [line for line in done.stdout.splitlines() if line != line.rstrip()] == []
 
 
-def test_piped_no_sentence_and_no_id_is_broken_over_lines(told: subprocess.CompletedProcess[str]) -> None:
-    assert f"/{CONTOSO}/oauth2/v2.0/token\n" in told.stdout
-    assert 'error_description="The token was issued for Microsoft Graph, not for this API."\n' in told.stdout
+def test_piped_output_is_not_wrapped(done: subprocess.CompletedProcess[str]) -> None:
+    assert f"/{CONTOSO}/oauth2/v2.0/token\n" in done.stdout
+    assert 'error_description="The token was issued for Microsoft Graph, not for this API."\n' in done.stdout
 
 
-def test_it_shows_every_refusal_with_status_challenge_and_what_to_do(
-    told: subprocess.CompletedProcess[str],
+def test_every_refusal_is_shown_with_status_challenge_and_fix(
+    done: subprocess.CompletedProcess[str],
 ) -> None:
     assert [due.reason for due in REFUSALS] == REFUSED
     for due in REFUSALS:
-        scene = told.stdout.partition(f"{due.status}  {due.title}")[2].partition("\n\n")[0]
+        scene = done.stdout.partition(f"{due.status}  {due.title}")[2].partition("\n\n")[0]
         assert re.search(f"WWW-Authenticate +{re.escape(due.challenge)}", scene)
         assert re.search(rf"reason +{due.reason}\n", scene)
         assert re.search(r"why +\w", scene)
         assert re.search(r"what to do +\w", scene)
 
 
-def test_it_shows_registration_request_answer_claims_checklist_and_success(
-    told: subprocess.CompletedProcess[str],
+def test_the_demo_shows_registration_request_response_claims_and_checklist(
+    done: subprocess.CompletedProcess[str],
 ) -> None:
     for piece in (
         "Supported account types  Accounts in this organizational directory only",
@@ -83,15 +83,15 @@ def test_it_shows_registration_request_answer_claims_checklist_and_success(
         "ok   signature",
         '"orders":["A-1001","A-1002"]',
     ):
-        assert piece in told.stdout
+        assert piece in done.stdout
 
 
-def test_no_token_and_no_secret_is_shown_whole(told: subprocess.CompletedProcess[str]) -> None:
-    assert not JWT.search(told.stdout)
-    assert re.search(r"client_secret=.{5}\.\.\. \(40 characters\)\n", told.stdout)
+def test_tokens_and_secrets_are_shortened(done: subprocess.CompletedProcess[str]) -> None:
+    assert not JWT.search(done.stdout)
+    assert re.search(r"client_secret=.{5}\.\.\. \(40 characters\)\n", done.stdout)
 
 
-def test_on_a_terminal_no_line_is_wider_than_the_terminal(terminal: tuple[Screen, io.StringIO]) -> None:
+def test_no_line_is_wider_than_the_terminal(terminal: tuple[Screen, io.StringIO]) -> None:
     screen, written = terminal
     assert run(screen)
     lines = written.getvalue().splitlines()
@@ -99,14 +99,14 @@ def test_on_a_terminal_no_line_is_wider_than_the_terminal(terminal: tuple[Screen
     assert any("\N{CHECK MARK} signature" in line for line in lines)
 
 
-def test_it_leaves_the_log_as_it_was(terminal: tuple[Screen, io.StringIO]) -> None:
+def test_the_demo_restores_the_log(terminal: tuple[Screen, io.StringIO]) -> None:
     logger = logging.getLogger("entra_guard")
     before = (logger.level, logger.propagate, list(logger.handlers))
     run(terminal[0])
     assert (logger.level, logger.propagate, list(logger.handlers)) == before
 
 
-def test_it_leaves_no_thread_of_its_servers(terminal: tuple[Screen, io.StringIO]) -> None:
+def test_the_demo_leaves_no_thread(terminal: tuple[Screen, io.StringIO]) -> None:
     run(terminal[0])
     names = {thread.name for thread in threading.enumerate()}
     assert names.isdisjoint({"demo-api", "entra-emulator"})
@@ -140,7 +140,7 @@ def _absent(_guard: Guard) -> Starlette:
 @pytest.mark.parametrize(
     ("build", "complaint"),
     [
-        (_unguarded, "who the API says called: expected"),
+        (_unguarded, "the caller in the API's response: expected"),
         (_unguarded, "missing_token: the status: expected 401, found 200"),
         (_unguarded, "bad_signature: the reason in the log: expected bad_signature, found None"),
         (_asking_no_role, "missing_role: the status: expected 403, found 200"),
@@ -151,21 +151,21 @@ def test_an_api_that_does_not_protect_itself_fails_the_demo(
     build: Callable[[Guard], Starlette], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert not run(Screen(), build=build)
-    said = capsys.readouterr().out
-    assert f"NOT AS IT SHOULD BE: {complaint}" in said
-    assert "checks of statuses, challenges and logged reasons failed" in said
+    output = capsys.readouterr().out
+    assert f"UNEXPECTED: {complaint}" in output
+    assert "checks of statuses, challenges and logged reasons failed" in output
 
 
-def test_an_entra_that_gives_no_token_ends_the_story_early(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_ends_early_without_a_token(capsys: pytest.CaptureFixture[str]) -> None:
     entra = Emulator()
     entra.fail("token", "500")
     assert not run(Screen(), entra=entra)
-    said = capsys.readouterr().out
-    assert "the token endpoint's status: expected 200, found 500" in said
-    assert "What the API refuses" not in said
+    output = capsys.readouterr().out
+    assert "the token endpoint's status: expected 200, found 500" in output
+    assert "What the API refuses" not in output
 
 
-def test_a_broken_demo_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_demo_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     from entra_guard.cli._group import group
 
     monkeypatch.setattr("entra_guard.cli.demo._run.run", lambda _screen, *, serve: serve)
@@ -177,7 +177,7 @@ def test_a_broken_demo_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- left running ----------------------------------------------------------------------------------------
 
 
-def test_left_running_the_printed_commands_work_when_pasted(start: Start, tmp_path: Path) -> None:
+def test_with_serve_the_printed_commands_work_when_pasted(start: Start, tmp_path: Path) -> None:
     demo = start("demo", "--serve")
     pasted = _pasted(_printed_commands(demo), tmp_path)
     demo.send_signal(signal.SIGINT)
@@ -192,9 +192,7 @@ def test_left_running_the_printed_commands_work_when_pasted(start: Start, tmp_pa
     assert (demo.returncode, complaints) == (0, "")
 
 
-def test_left_running_a_misspelt_preset_is_told_with_all_there_are_and_nothing_is_sent(
-    start: Start, tmp_path: Path
-) -> None:
+def test_with_serve_a_misspelt_preset_gets_the_list_and_nothing_is_sent(start: Start, tmp_path: Path) -> None:
     demo = start("demo", "--serve")
     commands = _printed_commands(demo)
     assert '"preset": "expired"' in commands
@@ -231,7 +229,7 @@ def _printed_commands(demo: subprocess.Popen[str]) -> str:
 
 
 def _with_entra_guard(folder: Path) -> Path:
-    """A folder with the command in it, as an environment has it where the package is installed."""
+    """A folder with the command, like the scripts folder of a virtual environment."""
     command = folder / "entra-guard"
     command.write_text(f"#!/bin/sh\nexec '{PROGRAM[0]}' -c '{PROGRAM[2]}' \"$@\"\n")
     command.chmod(command.stat().st_mode | stat.S_IXUSR)

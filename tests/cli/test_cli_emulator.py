@@ -1,4 +1,4 @@
-"""Served from the command line, the emulator tells where it is and who is registered, and ends cleanly."""
+"""`entra-guard emulator` prints its URLs and registrations, and stops cleanly."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ def served(start: Start) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]
     return process, json.loads(process.stdout.read())
 
 
-def test_as_json_it_says_all_a_program_needs_to_get_a_token_that_a_guard_accepts(
+def test_json_output_is_enough_to_get_a_token_that_a_guard_accepts(
     served: tuple[subprocess.Popen[str], dict[str, Any]],
 ) -> None:
-    process, said = served
-    trust = ssl.create_default_context(cafile=said["ca_bundle"])
+    process, output = served
+    trust = ssl.create_default_context(cafile=output["ca_bundle"])
     with httpx.Client(verify=trust) as client:
-        assert client.get(said["discovery_url"]).json()["token_endpoint"] == said["token_url"]
-        form = {"grant_type": "client_credentials", "scope": said["api"]["scope"], **said["daemon"]}
-        token = client.post(said["token_url"], data=form).json()["access_token"]
+        assert client.get(output["discovery_url"]).json()["token_endpoint"] == output["token_url"]
+        form = {"grant_type": "client_credentials", "scope": output["api"]["scope"], **output["daemon"]}
+        token = client.post(output["token_url"], data=form).json()["access_token"]
         guard = Guard(
-            tenant=said["tenant_id"],
-            audience=said["api"]["client_id"],
-            authority=said["https_url"],
+            tenant=output["tenant_id"],
+            audience=output["api"]["client_id"],
+            authority=output["https_url"],
             http_client=client,
         )
         assert guard.verify(token).roles == ("Tasks.Read.All",)
-    assert "http://127.0.0.1:8000/docs/oauth2-redirect" in said["browser"]["redirect_uris"]
-    assert process.pid == said["pid"]
+    assert "http://127.0.0.1:8000/docs/oauth2-redirect" in output["browser"]["redirect_uris"]
+    assert process.pid == output["pid"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop_it_closes_its_port_and_exits_with_0(start: Start, how: signal.Signals) -> None:
+def test_a_stop_signal_closes_the_port_and_exits_with_0(start: Start, how: signal.Signals) -> None:
     process = start("emulator", "--port", "0", "--no-https", "--json")
     assert process.stdout
     url = json.loads(process.stdout.read())["url"]
@@ -70,7 +70,7 @@ def test_asked_to_stop_it_closes_its_port_and_exits_with_0(start: Start, how: si
         httpx.get(url)
 
 
-def test_one_line_of_shell_starts_it_in_the_background_and_sets_the_environment(tmp_path: Path) -> None:
+def test_one_shell_line_starts_it_in_the_background_and_sets_the_environment(tmp_path: Path) -> None:
     bash = needs_program("bash")
     program = f"'{PROGRAM[0]}' -c '{PROGRAM[2]}'"
     script = f"""
@@ -89,18 +89,18 @@ print(Guard.from_env().verify(httpx.post(url, data=form).json()["access_token"])
     assert done.stdout == "('Tasks.Read.All',)\n", done.stderr
 
 
-def test_with_https_the_exports_let_http_clients_trust_it(start: Start) -> None:
+def test_with_https_the_exports_make_http_clients_trust_it(start: Start) -> None:
     process = start("emulator", *ANY_PORT, "--env")
     assert process.stdout
-    said = dict(line.removeprefix("export ").split("=", 1) for line in process.stdout.read().splitlines())
-    assert said["AZURE_AUTHORITY_HOST"] == said["ENTRA_GUARD_AUTHORITY"]
-    assert said["SSL_CERT_FILE"] == said["REQUESTS_CA_BUNDLE"]
-    trust = ssl.create_default_context(cafile=said["SSL_CERT_FILE"])
-    url = f"{said['AZURE_AUTHORITY_HOST']}/{CONTOSO}/v2.0/.well-known/openid-configuration"
+    output = dict(line.removeprefix("export ").split("=", 1) for line in process.stdout.read().splitlines())
+    assert output["AZURE_AUTHORITY_HOST"] == output["ENTRA_GUARD_AUTHORITY"]
+    assert output["SSL_CERT_FILE"] == output["REQUESTS_CA_BUNDLE"]
+    trust = ssl.create_default_context(cafile=output["SSL_CERT_FILE"])
+    url = f"{output['AZURE_AUTHORITY_HOST']}/{CONTOSO}/v2.0/.well-known/openid-configuration"
     assert httpx.get(url, verify=trust).status_code == 200
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = CliRunner().invoke(group, ["emulator", "--port", port, "--state-dir", str(tmp_path)])
@@ -108,7 +108,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
     assert done.output == f"Error: Port {port} on 127.0.0.1 is in use: choose another, or 0 for a free one.\n"
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = str(tmp_path / "file" / "below")
     done = CliRunner().invoke(group, ["emulator", *ANY_PORT, "--state-dir", folder])
@@ -116,30 +116,30 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> 
     assert done.output == f"Error: {folder}: {os.strerror(20)}\n"
 
 
-def test_to_a_person_it_shows_where_it_is_who_is_registered_and_what_to_do(
+def test_the_start_screen_shows_urls_registrations_and_commands(
     terminal: tuple[Screen, io.StringIO],
 ) -> None:
     screen, written = terminal
     with Emulator(https=True) as entra:
         samples = entra.add_samples()
         show(screen, entra, samples, https=True, page=f"{entra.url}/")
-        said = written.getvalue()
+        output = written.getvalue()
         for piece in (
             entra.authority,
             f"{entra.https_url}/{entra.tenant_id}",
             f"{entra.authority}/v2.0/.well-known/openid-configuration",
-            f"in the browser    {entra.url}/",
+            f"pages             {entra.url}/",
             samples.api.client_id,
             samples.daemon.client_id,
             samples.secret.value,
             *samples.page.spa_redirect_uris,
-            "holds           role Tasks.Read.All ",
+            "has             role Tasks.Read.All ",
             "Ctrl-C",
         ):
-            assert piece in said
+            assert piece in output
 
 
-def test_the_command_it_prints_gets_a_token(terminal: tuple[Screen, io.StringIO]) -> None:
+def test_the_printed_command_gets_a_token(terminal: tuple[Screen, io.StringIO]) -> None:
     needs_program("curl")
     screen, written = terminal
     with Emulator() as entra:

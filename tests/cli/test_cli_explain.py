@@ -1,4 +1,4 @@
-"""A token is explained step by step, never shown, and never taken from the command line."""
+"""`entra-guard explain` checks a token step by step and never prints it."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def explain(entra: Emulator, api: str) -> Callable[..., Result]:
     return run
 
 
-def test_a_good_token_is_accepted_and_exits_with_0(explain: Callable[..., Result], good: str) -> None:
+def test_a_valid_token_is_accepted_and_exits_with_0(explain: Callable[..., Result], good: str) -> None:
     done = explain(good)
     assert done.exit_code == 0
     assert done.output.endswith("  accepted\n")
     assert "ok   signature" in done.output
 
 
-def test_a_refused_token_exits_with_1_and_tells_what_to_do(
+def test_a_refused_token_exits_with_1_and_shows_the_fix(
     explain: Callable[..., Result], entra: Emulator, api: str
 ) -> None:
     done = explain(entra.issue_token(api, roles=["Orders.Read"], preset="expired"))
@@ -69,38 +69,38 @@ def test_a_refused_token_exits_with_1_and_tells_what_to_do(
     assert re.search("what to do +The client must request a new token", done.output)
 
 
-def test_a_token_for_another_api_is_told_with_the_scope_to_request(
+def test_a_token_for_another_api_shows_the_scope_to_request(
     explain: Callable[..., Result], entra: Emulator, api: str
 ) -> None:
-    said = explain(entra.issue_token(api, roles=["Orders.Read"], claims={"aud": f"{api}0"})).output
-    assert re.search(rf"nearest +{api}\n", said)
-    assert re.search(rf"request scope +api://{api}/\.default\n", said)
+    output = explain(entra.issue_token(api, roles=["Orders.Read"], claims={"aud": f"{api}0"})).output
+    assert re.search(rf"nearest +{api}\n", output)
+    assert re.search(rf"request scope +api://{api}/\.default\n", output)
 
 
-def test_an_expired_token_is_told_with_how_long_ago(
+def test_an_expired_token_shows_how_long_ago(
     explain: Callable[..., Result], entra: Emulator, api: str
 ) -> None:
-    said = explain(entra.issue_token(api, roles=["Orders.Read"], preset="expired")).output
-    assert re.search(r"expired for +60 min\n", said)
-    assert re.search(r"entra clock ahead by +-?\d s\n", said)
+    output = explain(entra.issue_token(api, roles=["Orders.Read"], preset="expired")).output
+    assert re.search(r"expired for +60 min\n", output)
+    assert re.search(r"entra clock ahead by +-?\d s\n", output)
 
 
 @pytest.mark.parametrize(
     "part", ["iss", "aud", "tid", "ver", "azp", "uti", "kid", "x\x1b]0;pwn\x07\nok FAKE"]
 )
-def test_nothing_in_a_token_writes_to_the_terminal(
+def test_a_token_cannot_write_control_characters_to_the_terminal(
     explain: Callable[..., Result], entra: Emulator, api: str, part: str
 ) -> None:
     evil = {part: "x\x1b]0;pwn\x07\nok FAKE"}
     claims, headers = ({}, evil) if part == "kid" else (evil, {})
-    said = explain(entra.issue_token(api, roles=["Orders.Read"], claims=claims, headers=headers)).output
-    assert [line for line in said.splitlines() if not line.isprintable()] == []
-    assert not re.search("^ok FAKE", said, re.MULTILINE)
+    output = explain(entra.issue_token(api, roles=["Orders.Read"], claims=claims, headers=headers)).output
+    assert [line for line in output.splitlines() if not line.isprintable()] == []
+    assert not re.search("^ok FAKE", output, re.MULTILINE)
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 @pytest.mark.parametrize("preset", ["v2", "wrong-aud", "wrong-iss", "alg-none"])
-def test_on_a_terminal_the_checklist_is_in_line_and_fits(
+def test_on_a_terminal_the_checklist_is_aligned_and_fits(
     entra: Emulator, api: str, preset: str, width: int
 ) -> None:
     token = entra.issue_token(api, roles=["Orders.Read"], preset=preset)
@@ -120,7 +120,7 @@ def test_on_a_terminal_the_checklist_is_in_line_and_fits(
         assert line[columns[0] - 2 : columns[0]] == "  "
 
 
-def test_steps_after_a_failed_one_are_still_judged(
+def test_steps_after_a_failed_one_are_still_checked(
     explain: Callable[..., Result], entra: Emulator, api: str
 ) -> None:
     done = explain(entra.issue_token(api, roles=["Orders.Read"], preset="wrong-iss"))
@@ -128,17 +128,15 @@ def test_steps_after_a_failed_one_are_still_judged(
     assert f"ok   {CHECKLIST[-1].name}" in done.output
 
 
-def test_what_cannot_be_judged_exits_with_3_and_tells_what_failed(
-    explain: Callable[..., Result], good: str
-) -> None:
+def test_missing_keys_exit_with_3_and_show_the_cause(explain: Callable[..., Result], good: str) -> None:
     done = explain(good, transport=httpx.MockTransport(lambda _request: httpx.Response(502)))
     assert done.exit_code == 3
-    assert "not judged, 503: keys_unavailable" in done.output
+    assert "not checked, 503: keys_unavailable" in done.output
     assert "status 502" in done.output
 
 
 @pytest.mark.parametrize("wrapped", ["{}", "  {}\n\n", "Bearer {}", "Authorization: Bearer {}", '"{}"'])
-def test_a_token_is_found_in_what_people_paste(wrapped: str) -> None:
+def test_a_token_is_extracted_from_pasted_text(wrapped: str) -> None:
     assert extract_token(wrapped.format("aa.bb.cc")) == "aa.bb.cc"
 
 
@@ -150,7 +148,7 @@ def test_a_token_is_found_in_what_people_paste(wrapped: str) -> None:
         ("{}", "{}"),
     ],
 )
-def test_a_token_is_found_in_the_answer_of_a_token_endpoint(text: str, token: str) -> None:
+def test_a_token_is_extracted_from_a_token_response(text: str, token: str) -> None:
     assert extract_token(text) == token
 
 
@@ -163,19 +161,19 @@ def test_no_part_of_a_token_is_printed(
     assert [part for part in token.split(".") if part and part in output] == []
 
 
-def test_it_takes_no_token_as_an_argument(explain: Callable[..., Result], good: str) -> None:
+def test_a_token_is_refused_as_an_argument(explain: Callable[..., Result], good: str) -> None:
     done = explain("", good)
     assert done.exit_code == 2
     assert "unexpected extra argument" in done.output
 
 
-def test_without_a_token_it_says_how_to_give_one(explain: Callable[..., Result]) -> None:
+def test_a_missing_token_is_reported_with_the_ways_to_pass_one(explain: Callable[..., Result]) -> None:
     done = explain("\n")
     assert done.exit_code == 2
     assert "there is no token" in done.output
 
 
-def test_the_environment_serves_where_no_option_is_given(entra: Emulator, api: str, good: str) -> None:
+def test_the_environment_is_used_without_options(entra: Emulator, api: str, good: str) -> None:
     environ = {
         "ENTRA_GUARD_TENANT": CONTOSO,
         "ENTRA_GUARD_AUDIENCE": api,
@@ -198,7 +196,7 @@ def test_the_environment_serves_where_no_option_is_given(entra: Emulator, api: s
         (["--tenant", "nonsense", "--audience", "a"], "tenant must be a tenant id"),
     ],
 )
-def test_settings_that_cannot_work_exit_with_2_before_a_token_is_read(
+def test_invalid_settings_exit_with_2_before_a_token_is_read(
     options: list[str], complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ENTRA_GUARD_TENANT", "ENTRA_GUARD_AUDIENCE", "AZURE_TENANT_ID"):
@@ -209,7 +207,7 @@ def test_settings_that_cannot_work_exit_with_2_before_a_token_is_read(
     assert "--audience" in done.output
 
 
-def test_at_a_terminal_a_token_longer_than_its_line_is_asked_for_and_not_shown() -> None:
+def test_a_hidden_prompt_accepts_a_token_longer_than_the_terminals_line() -> None:
     pty = pytest.importorskip("pty")
     with Emulator() as entra:
         api = entra.register_app("Orders API", app_roles=["Orders.Read"])
@@ -224,11 +222,11 @@ def test_at_a_terminal_a_token_longer_than_its_line_is_asked_for_and_not_shown()
         typed = f"{token}\n".encode()
         while typed:
             typed = typed[os.write(ours, typed) :]
-        said, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=20)
         os.set_blocking(ours, False)
         with pytest.raises(BlockingIOError):
             os.read(ours, 1)  # what was typed came back to nobody
         os.close(ours)
         os.close(theirs)
-    assert process.returncode == 0, said
-    assert b"accepted" in said
+    assert process.returncode == 0, output
+    assert b"accepted" in output

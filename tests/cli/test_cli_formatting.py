@@ -1,4 +1,4 @@
-"""Values read as people write them, and nothing secret is shown whole."""
+"""Values are readable on a terminal, and secrets are shortened."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def test_at_most_an_eighth_of_a_secret_is_shown(length: int, keep: int) -> None:
         (401, "401"),
     ],
 )
-def test_facts_are_written_without_brackets(value: object, text: str) -> None:
+def test_facts_are_formatted_without_brackets(value: object, text: str) -> None:
     assert format_value(value) == text
 
 
 @pytest.mark.parametrize(
     "sent", ["a\nok FAKE", "\x1b]0;pwn\x07", "\u202eevil", "\u0430pi", ["x\r"], {"y\n": "z\n"}]
 )
-def test_a_strangers_word_is_one_line_of_plain_ascii(sent: object) -> None:
-    said = format_value(sent)
-    assert said.isascii()
-    assert said.isprintable()
+def test_untrusted_text_is_one_line_of_plain_ascii(sent: object) -> None:
+    output = format_value(sent)
+    assert output.isascii()
+    assert output.isprintable()
 
 
-def test_alternatives_are_joined_as_such() -> None:
+def test_alternatives_are_joined_with_or() -> None:
     assert format_value(["1.0", "2.0"], " or ") == "1.0 or 2.0"
 
 
@@ -62,7 +62,7 @@ def test_alternatives_are_joined_as_such() -> None:
         (86400 * 730, "in 730 days"),
     ],
 )
-def test_a_time_is_told_by_how_far_off_it_is(seconds: float, text: str) -> None:
+def test_times_are_shown_relative_to_now(seconds: float, text: str) -> None:
     assert relative_time(seconds) == text
 
 
@@ -85,8 +85,8 @@ def test_times_are_utc() -> None:
             Step("key origin", "pass", "http://a/v2.0 in b", "http://a/v2.0 in b"),
             ("issuer http://a/v2.0\ncloud b", ""),
         ),
-        (Step("key", "open"), ("not judged", "")),
+        (Step("key", "open"), ("not checked", "")),
     ],
 )
-def test_a_step_says_what_was_expected_and_found(step: Step, shown: tuple[str, str]) -> None:
+def test_a_step_shows_the_expected_and_the_found_value(step: Step, shown: tuple[str, str]) -> None:
     assert format_step(step) == shown

@@ -1,4 +1,4 @@
-"""The command line opens fast, names every verb, and says what to install or change where it cannot work."""
+"""The command line starts fast, lists its commands, and reports what to install or change."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+from cli_processes import PROGRAM
 from click.testing import CliRunner
 
 from entra_guard.cli import main
@@ -21,25 +22,25 @@ if TYPE_CHECKING:
 AVAILABLE_COMMANDS = group.list_commands(click.Context(group))
 
 
-def test_the_verbs_of_this_package_are_all_there() -> None:
+def test_the_commands_are_available() -> None:
     assert {"demo", "emulator", "explain", "reasons", "checklist"} <= set(AVAILABLE_COMMANDS)
 
 
 @pytest.mark.parametrize("verb", AVAILABLE_COMMANDS)
-def test_every_verb_loads_and_explains_itself(verb: str) -> None:
+def test_every_command_has_help(verb: str) -> None:
     done = CliRunner().invoke(group, [verb, "--help"])
     assert done.exit_code == 0, done.output
     assert f" {verb} [OPTIONS]" in done.output
     assert "\\b" not in done.output
 
 
-def test_help_lists_every_verb_and_where_to_begin() -> None:
+def test_help_lists_every_command_and_the_first_one_to_run() -> None:
     done = CliRunner().invoke(group, ["--help"])
     assert [verb for verb in AVAILABLE_COMMANDS if f"  {verb}  " not in done.output] == []
     assert "entra-guard demo" in done.output
 
 
-def test_help_loads_neither_the_emulator_nor_rich_nor_a_server() -> None:
+def test_help_loads_no_emulator_no_rich_and_no_server() -> None:
     program = (
         "import sys\n"
         "from entra_guard.cli import main\n"
@@ -55,7 +56,7 @@ def test_help_loads_neither_the_emulator_nor_rich_nor_a_server() -> None:
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The command in a folder of its own, which is this one and not on the PATH."""
+    """The command in the current folder, which is not on the PATH."""
     found = tmp_path / "a bin" / NAME
     found.parent.mkdir()
     found.touch(mode=0o755)
@@ -64,7 +65,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return found
 
 
-def test_it_calls_itself_as_it_was_called(command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_name_is_as_typed(command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [f"./{NAME}"])
     assert program_name() == f"./{NAME}"
     assert program_name(elsewhere=True) == f"'{command}'"
@@ -72,7 +73,7 @@ def test_it_calls_itself_as_it_was_called(command: Path, monkeypatch: pytest.Mon
     assert program_name() == f"'{command}'"
 
 
-def test_it_calls_itself_by_its_name_where_the_shell_finds_it(
+def test_the_program_name_is_short_if_the_shell_finds_it(
     command: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", [str(command)])
@@ -82,35 +83,65 @@ def test_it_calls_itself_by_its_name_where_the_shell_finds_it(
 
 
 @pytest.mark.parametrize("typed", [NAME, "-c", "/usr/bin/pytest", ""])
-def test_called_otherwise_it_goes_by_its_name(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_name_has_a_default(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [typed])
     assert program_name() == program_name(elsewhere=True) == NAME
 
 
-def test_examples_in_help_are_called_as_the_command_was(
+def test_examples_in_help_have_the_program_name_as_typed(
     command: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", [str(command)])
     for _again in range(2):
-        said = CliRunner().invoke(group, ["explain", "--help"]).output
-        assert f"      '{command}' explain --tenant" in said
-
-
-def test_an_unknown_verb_is_a_mistake() -> None:
-    done = CliRunner().invoke(group, ["explian"])
-    assert done.exit_code == 2
-    assert "explian" in done.output
+        output = CliRunner().invoke(group, ["explain", "--help"]).output
+        assert f"      '{command}' explain --tenant" in output
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("typed", "suggested"), [("explian", "explain"), ("emulater", "emulator"), ("reason", "reasons")]
+)
+def test_a_misspelt_command_gets_a_suggestion(typed: str, suggested: str) -> None:
+    done = CliRunner().invoke(group, [typed])
+    assert done.exit_code == 2
+    assert f"There is no command {typed!r}. Did you mean {suggested!r}?" in done.output
+
+
+def test_an_unknown_command_gets_the_list() -> None:
+    done = CliRunner().invoke(group, ["\x1b[2Jxyz"])
+    assert done.exit_code == 2
+    assert "The commands are: demo, emulator, explain, " in done.output
+    assert "Did you mean" not in done.output
+    assert "\x1b" not in done.output
+
+
+@pytest.mark.parametrize("columns", ["", "80", "200"])
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in AVAILABLE_COMMANDS), ["keys", "pull"], ["keys", "show"]]
+)
+def test_help_has_at_most_80_columns(
+    command: list[str], columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    done = CliRunner().invoke(group, [*command, "--help"], prog_name=NAME)
+    assert done.exit_code == 0
+    assert [line for line in done.output.splitlines() if len(line) > 80] == []
+
+
+def test_piped_help_has_at_most_80_columns() -> None:
+    done = subprocess.run([*PROGRAM, "--help"], capture_output=True, text=True, check=True)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert all(f"  {name} " in done.stdout for name in AVAILABLE_COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "output"),
     [
         (ConfigurationError("audience is empty"), 2, "audience is empty"),
         (FetchError("dns", "https://login.example", "no such host"), 1, "Error: dns: no such host"),
     ],
 )
-def test_an_error_of_ours_is_one_line_without_a_traceback(
-    error: Exception, status: int, said: str, monkeypatch: pytest.MonkeyPatch
+def test_our_own_errors_are_one_line_without_a_traceback(
+    error: Exception, status: int, output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @click.command()
     def failing() -> None:
@@ -119,7 +150,7 @@ def test_an_error_of_ours_is_one_line_without_a_traceback(
     monkeypatch.setattr("entra_guard.cli.reasons.reasons", failing)
     done = CliRunner().invoke(group, ["reasons"])
     assert done.exit_code == status
-    assert said in done.output
+    assert output in done.output
     assert isinstance(done.exception, SystemExit)
 
 
@@ -127,7 +158,7 @@ def test_an_error_of_ours_is_one_line_without_a_traceback(
     ("package", "arguments"),
     [("click", ["--help"]), ("rich", ["reasons"]), ("uvicorn", ["emulator", "--port=0", "--no-https"])],
 )
-def test_a_missing_extra_is_told_with_what_to_install(package: str, arguments: list[str]) -> None:
+def test_a_missing_extra_is_reported_with_the_install_command(package: str, arguments: list[str]) -> None:
     program = (
         "import sys\n"
         f"sys.modules[{package!r}] = None\n"
@@ -142,14 +173,14 @@ def test_a_missing_extra_is_told_with_what_to_install(package: str, arguments: l
     assert "Traceback" not in done.stderr
 
 
-def test_a_mistake_in_the_code_is_not_taken_for_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_error_in_the_code_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["entra-guard", "checklist"])
     monkeypatch.setitem(sys.modules, "entra_guard._validation.checklist", None)
     with pytest.raises(ModuleNotFoundError):
         main()
 
 
-def test_every_verb_has_one_line_that_says_what_it_does() -> None:
+def test_every_command_has_one_line_of_help() -> None:
     assert [
         verb for verb, (_module, line) in COMMANDS.items() if not line.endswith(".") or len(line) > 75
     ] == []

@@ -1,4 +1,4 @@
-"""The reasons and the checklist are printed from the code that decides by them."""
+"""The reasons and the checklist are printed from the code that uses them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def cells(markdown: str) -> list[list[str]]:
 
 def test_the_markdown_of_the_reasons_has_one_row_for_each_in_order() -> None:
     header, rule, *rows = cells(printed("reasons", "--markdown"))
-    assert header == ["reason", "status", "the client is told", "what to do"]
+    assert header == ["reason", "status", "text for the client", "fix"]
     assert rule == ["---"] * 4
     assert [row[0] for row in rows] == [f"`{code}`" for code in REASONS]
     assert [row[1] for row in rows] == [str(reason.status) for reason in REASONS.values()]
@@ -46,36 +46,36 @@ def test_markdown_does_not_read_placeholders_as_html() -> None:
     assert "'Authorization: Bearer \\<access token>'" in reasons_markdown()
 
 
-def test_a_cell_cannot_end_early() -> None:
+def test_cells_are_escaped() -> None:
     for markdown in (reasons_markdown(), checklist_markdown()):
         assert len({len(row) for row in cells(markdown)}) == 1
 
 
-def test_what_is_printed_is_what_the_readme_can_compare_with() -> None:
+def test_the_commands_print_the_same_markdown_as_the_docs() -> None:
     assert printed("reasons", "--markdown") == f"{reasons_markdown()}\n"
     assert printed("checklist", "--markdown") == f"{checklist_markdown()}\n"
 
 
-def test_the_list_of_reasons_has_them_all() -> None:
+def test_the_list_has_every_reason() -> None:
     lines = printed("reasons").splitlines()
     assert [line.split()[0] for line in lines[1:-2]] == list(REASONS)
 
 
 @pytest.mark.parametrize("code", REASONS)
-def test_one_reason_is_told_whole(code: str) -> None:
-    said = printed("reasons", code)
+def test_one_reason_is_shown_completely(code: str) -> None:
+    output = printed("reasons", code)
     reason = REASONS[code]
     for piece in (code, str(reason.status), reason.client, reason.explanation, reason.fix):
-        assert piece in said
+        assert piece in output
 
 
-def test_a_reason_that_does_not_exist_is_a_mistake() -> None:
+def test_an_unknown_reason_gets_a_suggestion() -> None:
     done = CliRunner().invoke(group, ["reasons", "wrong_audiance"])
     assert done.exit_code == 2
-    assert "there is no reason 'wrong_audiance'" in done.output
+    assert "there is no reason 'wrong_audiance'. Did you mean 'wrong_audience'?" in done.output
 
 
-def test_the_checklist_is_the_one_that_decides_with_the_signature_in_its_place() -> None:
+def test_the_checklist_is_the_one_in_use_with_the_signature_in_order() -> None:
     names = [row[0] for row in cells(printed("checklist", "--markdown"))[2:]]
     assert names.pop(names.index("signature")) == "signature"
     assert names == [check.name for check in CHECKLIST]
@@ -84,15 +84,15 @@ def test_the_checklist_is_the_one_that_decides_with_the_signature_in_its_place()
     ]
 
 
-def test_the_example_in_the_checklist_is_a_token_that_passes() -> None:
+def test_the_example_token_of_the_checklist_passes() -> None:
     assert [check.decide(*_example()) for check in CHECKLIST] == [""] * len(CHECKLIST)
 
 
-def test_a_terminal_shows_the_checklist_without_a_line_too_wide(
+def test_the_checklist_fits_a_terminal(
     terminal: tuple[Screen, io.StringIO],
 ) -> None:
     screen, written = terminal
     show_checklist(screen)
-    said = written.getvalue()
-    assert max(map(len, said.splitlines())) <= 100
-    assert [row for row in checklist_rows() if row[1] not in said] == []
+    output = written.getvalue()
+    assert max(map(len, output.splitlines())) <= 100
+    assert [row for row in checklist_rows() if row[1] not in output] == []

@@ -132,16 +132,16 @@ def test_a_token_that_is_no_jwt_is_not_taken_apart(office: Office, run: Run, mon
         return AccessToken("an-opaque-token", int(office.clock.now) + 3600, office.clock.now)
 
     monkeypatch.setattr(ClientSecretCredential, "get_token", opaque)
-    assert "It is no JWT" in run(AZURE_CLIENT_SECRET=office.secret.value).output
+    assert "The token is not a JWT" in run(AZURE_CLIENT_SECRET=office.secret.value).output
 
 
 @pytest.mark.parametrize(
     ("options", "environ", "words"),
     [
-        ([], {"AZURE_TENANT_ID": None}, "Give --tenant, or set AZURE_TENANT_ID"),
-        ([], {"AZURE_CLIENT_ID": None}, "Give --client-id"),
-        ([], {}, "no proof: set AZURE_CLIENT_SECRET"),
-        (["--managed-identity", "--certificate", __file__], {}, "give one of"),
+        ([], {"AZURE_TENANT_ID": None}, "use --tenant, or set AZURE_TENANT_ID"),
+        ([], {"AZURE_CLIENT_ID": None}, "use --client-id"),
+        ([], {}, "no credential: set AZURE_CLIENT_SECRET"),
+        (["--managed-identity", "--certificate", __file__], {}, "use only one of"),
         (["--secret-file", "/nowhere/secret"], {}, "does not exist"),
         (["--client-secret", "hunter2"], {}, "No such option"),
     ],

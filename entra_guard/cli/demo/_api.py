@@ -1,4 +1,4 @@
-"""The protected API of the demo, and uvicorn to serve it on a loopback port."""
+"""The demo's protected API, and uvicorn to serve it on a loopback port."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from entra_guard import Guard
 
 _LOOPBACK: Final = "127.0.0.1"
-_PATIENCE: Final = 10.0
+_TIMEOUT: Final = 10.0
 
 
 @requires(roles=["Orders.Read"])
@@ -39,7 +39,7 @@ async def place_order(_request: Request) -> JSONResponse:
 
 
 def orders_api(guard: Guard) -> ASGIApp:
-    """Build the API; the middleware is what protects it."""
+    """Return the API; the middleware protects it."""
     app = Starlette(
         routes=[
             Route("/orders", list_orders, methods=["GET"]),
@@ -52,7 +52,7 @@ def orders_api(guard: Guard) -> ASGIApp:
 
 @contextmanager
 def served(app: ASGIApp) -> Generator[str]:
-    """Serve an app with uvicorn on a free loopback port, in a thread; gives its URL.
+    """Serve an app with uvicorn on a free loopback port, in a thread; yield its URL.
 
     Raises:
         RuntimeError: uvicorn did not start.
@@ -62,17 +62,17 @@ def served(app: ASGIApp) -> Generator[str]:
     thread = threading.Thread(target=server.run, args=([listener],), name="demo-api", daemon=True)
     thread.start()
     try:
-        _wait_for(server, thread)
+        _wait_until_started(server, thread)
         yield f"http://{_LOOPBACK}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(_PATIENCE)
+        thread.join(_TIMEOUT)
         listener.close()
 
 
-def _wait_for(server: uvicorn.Server, thread: threading.Thread) -> None:
-    until = time.monotonic() + _PATIENCE
+def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
+    until = time.monotonic() + _TIMEOUT
     while not server.started:
         if not thread.is_alive() or time.monotonic() > until:
-            raise RuntimeError("the demo's API did not start")
+            raise RuntimeError("The demo's API did not start within 10 s.")
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""What a token says, for somebody who sees one for the first time. Verifies nothing."""
+"""The claims of the demo's token, with an explanation of each."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _MEANING: Final = {
     "iss": "issued by this tenant",
     "iat": "issued",
     "nbf": "valid since",
-    "exp": "ends",
-    "azp": "asked for by the daemon",
-    "azpacr": "1: it proved itself by a secret",
+    "exp": "expires",
+    "azp": "requested by the daemon",
+    "azpacr": "1: authenticated with a secret",
     "oid": "the daemon in this tenant",
     "roles": "granted by the administrator",
-    "sub": "as oid: no user is signed in",
+    "sub": "same as oid: no user is signed in",
     "tid": "this tenant",
     "uti": "its id in Entra's sign-in log",
-    "ver": "as the API's registration asks",
+    "ver": "as the API's registration requests",
 }
 _TIMES: Final = frozenset({"iat", "nbf", "exp"})
 
 
 def claim_rows(claims: Mapping[str, Any], now: float) -> Iterator[tuple[str, str, str]]:
-    """Each claim with its value and its meaning; those for Entra's own use share the last row."""
+    """Return each claim with its value and meaning; the last row lists claims for Entra's own use."""
     for name, value in claims.items():
         if name in _TIMES:
             yield name, format_time(value), f"{_MEANING[name]} {relative_time(value - now)}"

@@ -1,4 +1,4 @@
-"""The story: seven scenes, each played for real and held against what it should be."""
+"""The demo: seven steps, each executed for real and compared with the expected result."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ _ACCOUNTS: Final = "Accounts in this organizational directory only (Contoso)"
 _LABELS: Final = 23
 _OK: Final = 200
 _CHECKED: Final = "statuses, challenges and logged reasons"
-_TELLING: Final = (
+# The facts that distinguish the cases; ids are only in the log.
+_SHOWN_FACTS: Final = (
     *("expected", "found", "needs", "has", "nearest", "request_scope"),
     *("expired_for_seconds", "early_by_seconds", "entra_clock_ahead_by_seconds"),
 )
-"""The facts that tell one case from others; ids are left to the log."""
 
 
 @dataclass(slots=True)
 class Demo:
-    """Tells it, and counts what is not as it should be.
+    """Run the steps and count unexpected results.
 
     Attributes:
-        screen: Where to.
-        fixture: Who plays.
-        guard: What the API is protected by.
-        orders_url: Where the API is.
-        client: What the daemon calls with.
-        log: What the API's operator reads.
-        held: Answers held against what they should be.
-        broken: Those that were something else.
+        screen: The output.
+        fixture: The registrations.
+        guard: The API's guard.
+        orders_url: The API's URL.
+        client: The daemon's HTTP client.
+        log: The log of the API's operator.
+        checks: Results compared with the expected ones.
+        failures: Results that differ.
     """
 
     screen: Screen
@@ -55,14 +55,14 @@ class Demo:
     orders_url: str
     client: httpx.Client
     log: OperatorLog
-    held: int = 0
-    broken: int = 0
+    checks: int = 0
+    failures: int = 0
 
-    def tell(self) -> bool:
-        """Tell the whole story; returns whether everything was as it should be."""
+    def run(self) -> bool:
+        """Run all steps; return whether every result was as expected."""
         self.screen.title(
             "A daemon calls a protected API",
-            f"for real, and on this machine alone\nEntra  {self.fixture.entra.url}\nAPI    {self.orders_url}",
+            f"real requests, on this machine only\nEntra  {self.fixture.entra.url}\nAPI    {self.orders_url}",
         )
         self._registration()
         self._protection()
@@ -72,18 +72,18 @@ class Demo:
             self._checklist(token)
             self._call(token)
             self._refusals()
-        return not self.broken
+        return not self.failures
 
-    def end(self, seconds: float) -> None:
-        """Say how it went."""
+    def summarize(self, seconds: float) -> None:
+        """Print the summary."""
         self.screen.blank_line()
-        if self.broken:
-            wrong = f"{self.broken} of {self.held} checks of {_CHECKED} failed: see above."
+        if self.failures:
+            wrong = f"{self.failures} of {self.checks} checks of {_CHECKED} failed: see above."
             self.screen.text(wrong, "bold red")
             return
-        self.screen.text(f"All {self.held} checks of {_CHECKED} held, in {seconds:.1f} s.", "bold green")
+        self.screen.text(f"All {self.checks} checks of {_CHECKED} passed, in {seconds:.1f} s.", "bold green")
 
-    # --- scenes --------------------------------------------------------------------------------------
+    # Steps
 
     def _registration(self) -> None:
         fixture, entra = self.fixture, self.fixture.entra
@@ -119,7 +119,7 @@ class Demo:
             "app.add_middleware(GuardMiddleware, guard=Guard(\n"
             f'    tenant="{api.tenant_id}",\n'
             f'    audience="{api.client_id}",\n'
-            f'    authority="{self.fixture.entra.url}"))  # not needed with the real Entra\n'
+            f'    authority="{self.fixture.entra.url}"))  # omit with the real Entra\n'
             "\n"
             '@requires(roles=["Orders.Read"])\n'
             "async def list_orders(request): ...",
@@ -127,15 +127,15 @@ class Demo:
         )
 
     def _token(self) -> str:
-        self.screen.heading("3  The daemon asks Entra for a token")
+        self.screen.heading("3  The daemon requests a token from Entra")
         self._show_request()
-        answer = self.fixture.ask(self.client, self.fixture.api.default_scope)
+        response = self.fixture.request_token(self.client, self.fixture.api.default_scope)
         self.screen.blank_line()
-        self._show_status(answer)
-        if not self._hold("the token endpoint's status", _OK, answer.status_code):
-            self.screen.verbatim(answer.text, indent=2)
+        self._show_status(response)
+        if not self._check("the token endpoint's status", _OK, response.status_code):
+            self.screen.verbatim(response.text, indent=2)
             return ""
-        content = answer.json()
+        content = response.json()
         token = str(content["access_token"])
         self.screen.code(json.dumps(content | {"access_token": shorten_secret(token, 24)}, indent=2), "json")
         return token
@@ -150,7 +150,7 @@ class Demo:
         self.screen.verbatim(body.replace("&", "\n&"), indent=2)
 
     def _contents(self, token: str) -> None:
-        self.screen.heading("4  What the token says")
+        self.screen.heading("4  The token's claims")
         header = jwt.get_unverified_header(token)
         claims = jwt.decode(token, options={"verify_signature": False})
         self.screen.text(f"{'header':8}{json.dumps(header)}", indent=2)
@@ -167,57 +167,61 @@ class Demo:
         self.screen.heading("5  What the guard checks: guard.explain(token)")
         explanation = self.guard.explain(token)
         show_steps(self.screen, explanation)
-        self._hold("the checklist's outcome", "accepted", explanation.reason or "accepted")
+        self._check("the checklist's outcome", "accepted", explanation.reason or "accepted")
 
     def _call(self, token: str) -> None:
         self.screen.heading("6  The daemon calls the API")
-        answer = self._send("GET", token)
-        self._show_status(answer)
-        self.screen.code(answer.text, "json")
-        if self._hold("the API's status", _OK, answer.status_code):
-            self._hold("who the API says called", self.fixture.daemon.client_id, answer.json()["called_by"])
+        response = self._send("GET", token)
+        self._show_status(response)
+        self.screen.code(response.text, "json")
+        if self._check("the API's status", _OK, response.status_code):
+            self._check(
+                "the caller in the API's response",
+                self.fixture.daemon.client_id,
+                response.json()["called_by"],
+            )
 
     def _refusals(self) -> None:
-        self.screen.heading("7  What the API refuses, and what its operator is told")
+        self.screen.heading("7  What the API refuses, and what its operator sees")
         for refusal in REFUSALS:
             self._refusal(refusal)
 
-    def _refusal(self, due: Refusal) -> None:
-        token = due.token(self.fixture, self.client)
+    def _refusal(self, refusal: Refusal) -> None:
+        token = refusal.token(self.fixture, self.client)
         self.log.take()
-        answer = self._send(due.method, token)
-        challenge = answer.headers.get("www-authenticate", "")
+        response = self._send(refusal.method, token)
+        challenge = response.headers.get("www-authenticate", "")
         details = self.log.take()
         self.screen.blank_line()
-        self.screen.render(Text.assemble((f"{answer.status_code}  ", "bold red"), (due.title, "bold")))
+        self.screen.render(Text.assemble((f"{response.status_code}  ", "bold red"), (refusal.title, "bold")))
         reason = details.get("reason", "")
-        rows = reason_rows(reason, fact_rows(reason, details, _TELLING)) if reason else []
+        rows = reason_rows(reason, fact_rows(reason, details, _SHOWN_FACTS)) if reason else []
         self.screen.name_values(
-            [("request", f"{due.method} /orders"), ("WWW-Authenticate", challenge), *rows], indent=5
+            [("request", f"{refusal.method} /orders"), ("WWW-Authenticate", challenge), *rows], indent=5
         )
-        self._hold(f"{due.reason}: the status", due.status, answer.status_code)
-        self._hold(f"{due.reason}: the reason in the log", due.reason, reason or None)
-        self._hold(f"{due.reason}: the challenge", due.challenge, challenge.partition(",")[0])
+        self._check(f"{refusal.reason}: the status", refusal.status, response.status_code)
+        self._check(f"{refusal.reason}: the reason in the log", refusal.reason, reason or None)
+        self._check(f"{refusal.reason}: the challenge", refusal.challenge, challenge.partition(",")[0])
 
-    # --- playing -------------------------------------------------------------------------------------
+    # Helpers
 
     def _send(self, method: str, token: str) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         return self.client.request(method, self.orders_url, headers=headers)
 
-    def _show_status(self, answer: httpx.Response) -> None:
+    def _show_status(self, response: httpx.Response) -> None:
         self.screen.text(
-            f"{answer.status_code} {answer.reason_phrase}",
-            "bold green" if answer.is_success else "bold red",
+            f"{response.status_code} {response.reason_phrase}",
+            "bold green" if response.is_success else "bold red",
             indent=2,
         )
 
-    def _hold(self, what: str, expected: object, found: object) -> bool:
-        """Hold what came against what should have come."""
-        self.held += 1
+    def _check(self, what: str, expected: object, found: object) -> bool:
+        """Compare a result with the expected one."""
+        self.checks += 1
         if found == expected:
             return True
-        self.broken += 1
-        wrong = f"NOT AS IT SHOULD BE: {what}: expected {expected}, found {found}"
+        self.failures += 1
+        wrong = f"UNEXPECTED: {what}: expected {expected}, found {found}"
         self.screen.text(wrong, "bold red", indent=2)
         return False

@@ -1,4 +1,4 @@
-"""Who plays: an Entra with two APIs and a daemon registered. Shows nothing."""
+"""The demo's registrations: two APIs and a daemon."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DemoFixture:
-    """Who plays.
+    """What the demo registered.
 
     Attributes:
-        entra: The embedded Entra, running.
-        api: The API that is protected.
+        entra: The running emulator.
+        api: The protected API.
         other: Another API of the same tenant.
-        daemon: The client, with no user.
+        daemon: The client, without a user.
         secret: Its client secret.
     """
 
@@ -34,11 +34,11 @@ class DemoFixture:
 
     @property
     def token_url(self) -> str:
-        """Entra's token endpoint, v2.0."""
+        """The v2.0 token endpoint."""
         return f"{self.entra.authority}/oauth2/v2.0/token"
 
     def form(self, scope: str) -> dict[str, str]:
-        """The form of a client credentials request (RFC 6749 section 4.4.2)."""
+        """Return the form of a client credentials request (RFC 6749 section 4.4.2)."""
         return {
             "client_id": self.daemon.client_id,
             "scope": scope,
@@ -46,13 +46,13 @@ class DemoFixture:
             "grant_type": "client_credentials",
         }
 
-    def ask(self, client: httpx.Client, scope: str) -> httpx.Response:
-        """Ask the token endpoint for a token, as the daemon."""
+    def request_token(self, client: httpx.Client, scope: str) -> httpx.Response:
+        """Send a token request as the daemon."""
         return client.post(self.token_url, data=self.form(scope))
 
 
 def register(entra: Emulator) -> DemoFixture:
-    """Do what an administrator does in the Entra admin center."""
+    """Register the apps, as an administrator does in the Entra admin center."""
     read = AppRole(str(uuid4()), "Orders.Read", ("Application",), "Read orders")
     write = AppRole(str(uuid4()), "Orders.Write", ("Application",), "Place orders")
     api = entra.register_app("Orders API", app_roles=[read, write])

@@ -1,4 +1,4 @@
-"""What the API's operator reads: the guard's log records, kept for the story, later shown as they come."""
+"""The log of the API's operator: recorded during the demo, printed live with --serve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class OperatorLog(logging.Handler):
-    """Keeps the details of the last refusal; shows lines once it is told how."""
+    """Record the details of the last refusal; print lines once `show` is set."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -19,7 +19,7 @@ class OperatorLog(logging.Handler):
         self._last: dict[str, Any] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record in; called by logging."""
+        """Record a log record; called by logging."""
         details = getattr(record, "entra_guard", None)
         if isinstance(details, dict):
             self._last = details
@@ -27,14 +27,14 @@ class OperatorLog(logging.Handler):
             self.show(record.getMessage())
 
     def take(self) -> dict[str, Any]:
-        """The details of the last refusal since this was last asked."""
+        """Return the details of the last refusal since the previous call."""
         last, self._last = self._last, {}
         return last
 
 
 @contextmanager
 def operator_log() -> Generator[OperatorLog]:
-    """Listen to the guard's log, and keep it off the terminal meanwhile."""
+    """Record the guard's log and keep it off the terminal within the block."""
     logger, handler = logging.getLogger("entra_guard"), OperatorLog()
     before = logger.level, logger.propagate
     logger.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""The stage: starts everything, lets the story be told, and leaves it open to the audience if asked to."""
+"""Start the emulator and the API, run the demo, and keep both running with --serve."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def run(
     entra: Emulator | None = None,
     build: Callable[[Guard], ASGIApp] = orders_api,
 ) -> bool:
-    """Tell the story.
+    """Run the demo.
 
     Args:
-        screen: Where to.
-        serve: Leave everything running until Ctrl-C.
-        entra: The Entra to start; by default a new one.
-        build: Makes the API from its guard.
+        screen: The output.
+        serve: Keep everything running until Ctrl-C.
+        entra: The emulator to start; by default a new one.
+        build: Returns the API for a guard.
 
     Returns:
-        Whether everything was as it should be.
+        Whether every result was as expected.
     """
     began = time.perf_counter()
     with ExitStack() as stack:
         log = stack.enter_context(operator_log())
-        # A proxy in the environment must not come between processes of this machine.
+        # Do not use a proxy of the environment for requests on this machine.
         client = stack.enter_context(httpx.Client(trust_env=False))
         fixture = register(stack.enter_context(entra or Emulator()))
         guard = Guard(
@@ -57,14 +57,14 @@ def run(
             http_client=client,
         )
         orders_url = stack.enter_context(served(build(guard))) + "/orders"
-        story = Demo(screen, fixture, guard, orders_url, client, log)
-        good = story.tell()
-        story.end(time.perf_counter() - began)
-        if good and serve:
+        demo = Demo(screen, fixture, guard, orders_url, client, log)
+        passed = demo.run()
+        demo.summarize(time.perf_counter() - began)
+        if passed and serve:
             show_commands(screen, fixture, orders_url)
             log.show = screen.text
             wait_for_stop_signal()
             screen.text("Stopped.")
-        elif good:
-            screen.text(f"To try it by hand: {program_name()} demo --serve")
-    return good
+        elif passed:
+            screen.text(f"To try it manually: {program_name()} demo --serve")
+    return passed
