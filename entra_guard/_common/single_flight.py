@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 import threading
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-from weakref import WeakSet
 
 import anyio
 
+from entra_guard._common.after_fork import reset_after_fork
 from entra_guard._common.threads import ShutdownError, start_thread
 from entra_guard._common.worker_pool import in_worker
 
@@ -106,10 +105,10 @@ class SingleFlight(Generic[K, T]):
 
     def __init__(self, pool: WorkerPool | None = None) -> None:
         self._pool = pool
-        self.forget()
-        _everywhere.add(self)
+        self.after_fork()
+        reset_after_fork(self)
 
-    def forget(self) -> None:
+    def after_fork(self) -> None:
         """Forget all work, as a forked child must: it has none of its parent's threads."""
         self._lock = threading.Lock()
         self.in_flight: dict[K, Future[T]] = {}
@@ -246,15 +245,3 @@ def _call_soon_threadsafe() -> Callable[[Callable[[], object]], object]:
             call_soon: Callable[[Callable[[], object]], object] = current_token().run_sync_soon
             return call_soon
     return asyncio.get_running_loop().call_soon_threadsafe
-
-
-_everywhere: WeakSet[SingleFlight[Any, Any]] = WeakSet()
-
-
-def _forget_in_child() -> None:
-    for work in list(_everywhere):
-        work.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)

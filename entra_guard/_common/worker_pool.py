@@ -6,13 +6,12 @@ fork or after gevent replaced `threading`.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
-from weakref import WeakSet
 
+from entra_guard._common.after_fork import reset_after_fork
 from entra_guard._common.threads import start_thread
 
 if TYPE_CHECKING:
@@ -46,10 +45,10 @@ class WorkerPool:
     def __init__(self, *, threads: int, per_owner: int) -> None:
         self._threads = threads
         self._per_owner = per_owner
-        self.forget()
-        _pools.add(self)
+        self.after_fork()
+        reset_after_fork(self)
 
-    def forget(self) -> None:
+    def after_fork(self) -> None:
         """Forget all jobs and threads, as a forked child must."""
         self._lock = threading.Lock()  # held for a few instructions only: not while a thread starts
         self._queues: dict[Hashable, deque[Callable[[], None]]] = {}
@@ -123,17 +122,6 @@ class WorkerPool:
         if not self._running[owner]:
             del self._running[owner]
 
-
-_pools: Final[WeakSet[WorkerPool]] = WeakSet()
-
-
-def _forget_in_child() -> None:
-    for pool in list(_pools):
-        pool.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
 
 OUTBOUND: Final = WorkerPool(threads=64, per_owner=32)
 """For requests for tokens and groups. Keys are fetched on other threads: outbound calls cannot delay them."""
