@@ -120,10 +120,15 @@ class CachingCredential(BaseCredential):
         self._cache = cache
         self._tokens = cache.tokens
         self._clock = cache.clock
+        self._monotonic = cache.monotonic
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to pickle or copy: the settings and secrets, with an empty cache."""
-        return {name: value for name, value in self.__dict__.items() if name not in {"_tokens", "_clock"}}
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in {"_tokens", "_clock", "_monotonic"}
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -149,7 +154,12 @@ class CachingCredential(BaseCredential):
     ) -> AccessToken:
         try:
             token = self._tokens.recent[scopes]
-            if self._clock() < token.refresh_on and claims is None and tenant_id is None:
+            if (
+                self._clock() < token.refresh_on
+                and self._monotonic() < token.refresh_by
+                and claims is None
+                and tenant_id is None
+            ):
                 return as_access_token(token)
         except (KeyError, TypeError):
             pass  # not in the cache, or no valid scopes: checked below
@@ -173,7 +183,12 @@ class CachingCredential(BaseCredential):
     ) -> AccessToken:
         try:
             token = self._tokens.recent[scopes]
-            if self._clock() < token.refresh_on and claims is None and tenant_id is None:
+            if (
+                self._clock() < token.refresh_on
+                and self._monotonic() < token.refresh_by
+                and claims is None
+                and tenant_id is None
+            ):
                 return as_access_token(token)
         except (KeyError, TypeError):
             pass

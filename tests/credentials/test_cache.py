@@ -187,6 +187,28 @@ def test_past_half_of_its_life_one_refresh_runs_and_everyone_is_served_the_valid
     assert second.expires_on > first.expires_on
 
 
+def test_clock_that_is_set_back_keeps_no_token_past_its_end(office: Office, get: Get) -> None:
+    credential = office.credential()
+    first = get(credential, office.scope)
+    office.clock.advance(-2 * HOUR)
+    office.monotonic.advance(HOUR / 2 - 10)
+    with office.counting(0):
+        assert get(credential, office.scope) == first
+    office.monotonic.advance(HOUR / 2)
+    with office.counting(1):
+        assert get(credential, office.scope).token != first.token
+
+
+def test_clock_that_is_set_back_delays_no_renewal(office: Office, get: Get) -> None:
+    credential = office.credential()
+    first = get(credential, office.scope)
+    office.clock.advance(-2 * HOUR)
+    office.monotonic.advance(HOUR * 0.75)
+    with office.counting(1):
+        assert get(credential, office.scope) == first  # usable, while a new one is requested
+        settled(credential)
+
+
 def test_a_refresh_does_not_keep_its_caller_waiting(office: Office, get: Get) -> None:
     credential = office.credential()
     first = get(credential, office.scope)

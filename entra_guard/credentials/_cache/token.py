@@ -27,6 +27,7 @@ class AccessToken:
         token: What follows 'Bearer '.
         expires_on: When it ends, in seconds since the epoch.
         refresh_on: When a new one is fetched in the background, in seconds since the epoch.
+        refresh_by: The same in monotonic seconds of this process: it holds if the clock is set back.
 
     Example:
         >>> AccessToken("eyJ...", expires_on=1_800_000_000, refresh_on=1_799_998_200.0)
@@ -36,6 +37,7 @@ class AccessToken:
     token: str = field(repr=False)
     expires_on: int
     refresh_on: float
+    refresh_by: float = field(default=float("inf"), repr=False, compare=False)
     token_type: ClassVar[str] = "Bearer"  # noqa: S105  # the word itself
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Any, Final, TypedDict
@@ -97,7 +97,8 @@ class TokenCache:
         cache_size: The largest number of tokens.
         wait: The most seconds that a caller waits for a new token.
         clock: Seconds since the epoch: a token's lifetime is measured with it.
-        monotonic: Seconds that only increase: pauses after failures are measured with it.
+        monotonic: Seconds that only increase: pauses after failures are measured with it, and lifetimes where
+            the clock was set back.
         jitter: Numbers from 0 to 1.
 
     Raises:
@@ -121,7 +122,7 @@ class TokenCache:
         self.wait: Final = self._options[1]
         self.tokens: LRUCache[Hashable, AccessToken] = LRUCache(cache_size)
         self.clock: Final = clock
-        self._monotonic = monotonic
+        self.monotonic: Final = monotonic
         self._jitter = jitter or _system_random
         self._in_flight: SingleFlight[Hashable, AccessToken] = SingleFlight(OUTBOUND)
         self.after_fork()
@@ -157,14 +158,14 @@ class TokenCache:
         if current is not None and self._seconds_left(current) > 0:
             return current
         if isinstance(pending, Failure):
-            raise repeated(pending, self._monotonic())
+            raise repeated(pending, self.monotonic())
         return pending
 
     def _usable(self, request: TokenRequest) -> AccessToken | None:
         """Return the cached token if it satisfies the request and needs no renewal."""
         token = self.tokens.get(request.key)
         if token is None or request.claims is None:
-            return token if token and self.clock() < token.refresh_on else None
+            return token if token and self._is_fresh(token) else None
         return token if self._seconds_left(token) > 0 and self._satisfies(token, request) else None
 
     def _satisfies(self, token: AccessToken, request: TokenRequest) -> bool:
@@ -173,10 +174,20 @@ class TokenCache:
             answered = self._challenges.get(request.key)
         if answered is None or answered.claims != request.claims or request.rejected is None:
             return False
-        return token.token != request.rejected or self._monotonic() < answered.at + _SAME_CHALLENGE
+        return token.token != request.rejected or self.monotonic() < answered.at + _SAME_CHALLENGE
+
+    def _is_fresh(self, token: AccessToken) -> bool:
+        return self.clock() < token.refresh_on and self.monotonic() < token.refresh_by
 
     def _seconds_left(self, token: AccessToken) -> float:
-        return token.expires_on - SKEW - self.clock()
+        """Return how long a token may be used, by the clock that has moved on further."""
+        by_clock = token.expires_on - self.clock()
+        by_monotonic = token.refresh_by + (token.expires_on - token.refresh_on) - self.monotonic()
+        return min(by_clock, by_monotonic) - SKEW
+
+    def _dated(self, token: AccessToken) -> AccessToken:
+        """Return a token that has just arrived, with its times in monotonic seconds, too."""
+        return replace(token, refresh_by=self.monotonic() + max(0.0, token.refresh_on - self.clock()))
 
     def abandon(self, request: TokenRequest) -> None:
         """Forget a request that does not return: the next caller sends another."""
@@ -192,7 +203,7 @@ class TokenCache:
 
     def _current_failure(self, request: TokenRequest) -> Failure | None:
         """Return the failure whose pause is not over."""
-        now = self._monotonic()
+        now = self.monotonic()
         with self._lock:
             found = [self._failures.get(key) for key in (request.throttle_key, request.flight_key)]
         return next((failure for failure in found if failure is not None and now < failure.until), None)
@@ -204,9 +215,9 @@ class TokenCache:
         proof_version, before = request.proof_version(), self.tokens.get(request.key)
         failure = self._current_failure(request)
         if failure is not None and failure.proof_version in (None, proof_version):
-            raise repeated(failure, self._monotonic())
+            raise repeated(failure, self.monotonic())
         try:
-            token = request.send()
+            token = self._dated(request.send())
         except TokenAcquisitionError as error:
             self._remember_failure(request, proof_version, error)
             raise
@@ -223,7 +234,7 @@ class TokenCache:
         if request.claims is not None:
             self.tokens.put(request.key, token)
             with self._lock:
-                self._challenges[request.key] = _AnsweredChallenge(request.claims, self._monotonic())
+                self._challenges[request.key] = _AnsweredChallenge(request.claims, self.monotonic())
             return token
         now = self.tokens.get(request.key)
         if now is not None and now is not before:
@@ -243,7 +254,7 @@ class TokenCache:
         with self._lock:
             before = self._failures.get(key)
             self._failures[key] = next_failure(
-                error, before, now=self._monotonic(), jitter=self._jitter(), proof_version=version
+                error, before, now=self.monotonic(), jitter=self._jitter(), proof_version=version
             )
         token = self.tokens.get(request.key)
         left = 0.0 if token is None else self._seconds_left(token)
