@@ -237,11 +237,15 @@ def _limit_reads(stream: Any) -> None:
 
 
 @contextmanager
-def errors_by_step(url: str, trace: _Trace | None = None) -> Generator[None]:
-    """Raise the errors of httpx and httpx2 as FetchError, which names the step and the host."""
+def errors_by_step(url: str, trace: _Trace | None = None) -> Generator[_Trace]:
+    """Raise the errors of httpx and httpx2 as FetchError, which names the step and the host.
+
+    Yields:
+        A trace for the extensions of a sync request: `time_limit` applies to the user's clients with it.
+    """
     trace = trace or _Trace(url)
     try:
-        yield
+        yield trace
     except FetchError:
         raise
     except TimeoutError as error:

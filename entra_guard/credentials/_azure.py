@@ -144,10 +144,10 @@ class _AzureAsync(BaseCredential):
 
     @public
     async def aget_token(
-        self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
+        self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **_options: Any
     ) -> AccessToken:
         try:
-            with anyio.fail_after(options.get("wait", DEFAULT_WAIT)):
+            with anyio.fail_after(DEFAULT_WAIT):
                 token = await self._azure.get_token(*scopes, enable_cae=True, **_given(claims, tenant_id))
         except TimeoutError:
             raise TokenAcquisitionError(

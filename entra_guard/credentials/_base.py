@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 from entra_guard._common.boundary import detach, public
 from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
+from entra_guard._common.time_limit import time_left
 from entra_guard.credentials._azure_types import as_access_token, as_access_token_info
 from entra_guard.credentials._cache.token import AccessToken
 from entra_guard.credentials._cache.token_cache import (
     TokenCache,
     TokenRequest,
-    checked_wait,
     unexpected_error,
 )
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
@@ -50,9 +50,8 @@ class BaseCredential(ABC):
             claims: A claims challenge in JSON: the cache is bypassed, and the new token is cached.
             tenant_id: If given, it must be the credential's own tenant, where that is known; a credential of
                 azure-identity is asked for that tenant, and a managed identity ignores it.
-            options: `rejected=` names the token that a challenge was about, `wait=` the most seconds to wait
-                for a new token (never more than the credential's own); others are azure-core's, and change
-                nothing.
+            options: `rejected=` names the token that a challenge was about; others are azure-core's, and
+                change nothing.
 
         Returns:
             An `AccessToken`; where azure-core is loaded, also an `azure.core.credentials.AccessToken`.
@@ -165,7 +164,7 @@ class CachingCredential(BaseCredential):
             pass  # not in the cache, or no valid scopes: checked below
         try:
             request = self._token_request(scopes, claims, tenant_id, options)
-            longest = self._longest_wait(options)
+            longest = time_left(self._cache.wait) or self._cache.wait
             pending = self._cache.get_or_start(request)
             if isinstance(pending, AccessToken):
                 return as_access_token(pending)
@@ -194,7 +193,7 @@ class CachingCredential(BaseCredential):
             pass
         try:
             request = self._token_request(scopes, claims, tenant_id, options)
-            longest = self._longest_wait(options)
+            longest = self._cache.wait
             pending = self._cache.get_or_start(request)
             if isinstance(pending, AccessToken):
                 return as_access_token(pending)
@@ -206,12 +205,6 @@ class CachingCredential(BaseCredential):
             options, request = {}, None  # this frame may stay in the traceback
             detach(error)
             raise
-
-    def _longest_wait(self, options: dict[str, Any]) -> float:
-        given = options.get("wait")
-        if given is None:
-            return self._cache.wait
-        return min(checked_wait(given), self._cache.wait)
 
     def _token_request(
         self, scopes: tuple[str, ...], claims: str | None, tenant_id: str | None, options: dict[str, Any]

@@ -36,8 +36,6 @@ else:
 
 log: Final = get_logger("entra_guard.credentials")
 _UNAUTHORIZED: Final = 401
-# A request extension: the most seconds to wait for a token.
-TOKEN_WAIT: Final = "entra_guard_token_wait"  # noqa: S105  # a name
 _MAX_REPORTED: Final = 100
 
 
@@ -79,16 +77,15 @@ class BearerAuth(_Auth):
         if not self._gets_token(request.url):
             yield request
             return
-        token = self._credential.get_token(*self._scopes, **_wait_of(request)).token
+        token = self._credential.get_token(*self._scopes).token
         response = yield _with_token(request, token)
         claims = _requested_claims(request, response)
         if claims is None:
             return
-        options = {"claims": claims, "rejected": token, **_wait_of(request)}
         try:
-            other = self._credential.get_token(*self._scopes, **options).token
+            other = self._credential.get_token(*self._scopes, claims=claims, rejected=token).token
         except BaseException:
-            token, options = "", {}  # this frame stays in the traceback
+            token = ""  # this frame stays in the traceback
             raise
         if other != token and _can_be_sent_again(request):
             yield _with_token(request, other)
@@ -98,16 +95,15 @@ class BearerAuth(_Auth):
         if not self._gets_token(request.url):
             yield request
             return
-        token = (await self._credential.aget_token(*self._scopes, **_wait_of(request))).token
+        token = (await self._credential.aget_token(*self._scopes)).token
         response = yield _with_token(request, token)
         claims = _requested_claims(request, response)
         if claims is None:
             return
-        options = {"claims": claims, "rejected": token, **_wait_of(request)}
         try:
-            other = (await self._credential.aget_token(*self._scopes, **options)).token
+            other = (await self._credential.aget_token(*self._scopes, claims=claims, rejected=token)).token
         except BaseException:
-            token, options = "", {}  # as above
+            token = ""  # as above
             raise
         if other != token and _can_be_sent_again(request):
             yield _with_token(request, other)
@@ -191,12 +187,6 @@ def _unambiguous(url: str) -> httpx.URL | None:
     except (httpx.InvalidURL, ValueError):
         return None
     return parsed if same else None
-
-
-def _wait_of(request: httpx.Request) -> dict[str, Any]:
-    """Return how long to wait for a token, where the request's sender limits that."""
-    wait = request.extensions.get(TOKEN_WAIT)
-    return {} if wait is None else {"wait": wait}
 
 
 def _with_token(request: httpx.Request, token: str) -> httpx.Request:

@@ -1,4 +1,4 @@
-"""Many requests in few: batches of twenty, their parts told apart and tried again by themselves. No I/O.
+"""Combine requests into batches of twenty, and retry their throttled parts. Does no I/O.
 
 Microsoft: "Combine multiple HTTP requests using JSON batching".
 """
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.http import retry_after
 from entra_guard.graph._errors import GraphError, graph_error
-from entra_guard.graph._retry import PROBLEMS, Ask, Conversation, Pause, ask
+from entra_guard.graph._retry import REQUEST_ERRORS, GraphRequest, Pause, RequestFlow, send_with_retries
 from entra_guard.graph._urls import relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from entra_guard.graph._retry import Patience, Problem
+    from entra_guard.graph._retry import RequestError, RetryPolicy
 
-MOST: Final = 20
+BATCH_SIZE: Final = 20
 _SUCCESS: Final = range(200, 300)
 
 
@@ -28,7 +28,7 @@ def _no_headers() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """A request to send along with others.
+    """A request to send with others.
 
     Attributes:
         method: GET, POST, PATCH, PUT or DELETE.
@@ -44,71 +44,72 @@ class BatchRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchAnswer:
-    """The answer to one request of a batch.
+class BatchResponse:
+    """The response to one request of a batch.
 
     Attributes:
-        status: Its HTTP status; 0 where it has none.
+        status: Its HTTP status; 0 if it has none.
         body: Its JSON, or None.
-        error: The error that it is, or None: a `GraphError`; or what the batch met that it was part of, as a
-            `FetchError` (nobody knows whether Graph acted) or a `TokenAcquisitionError`.
+        error: The error that it is, or None: a `GraphError`; or the error of the batch that it was part of,
+            as a `FetchError` (whether Graph acted is not known) or a `TokenAcquisitionError`.
     """
 
     status: int
     body: Any
-    error: Problem | None = None
+    error: RequestError | None = None
 
     def result(self) -> Any:
-        """The body.
+        """Return the body.
 
         Raises:
             GraphError: Graph refused this request, or the batch that it was part of.
-            FetchError: There was no answer to the batch that it was part of.
-            TokenAcquisitionError: There was no token to ask with.
+            FetchError: There was no response to the batch that it was part of.
+            TokenAcquisitionError: There was no token.
         """
         if self.error is not None:
             raise self.error
         return self.body
 
 
-def ask_all(
-    requests: Sequence[BatchRequest], url: str, patience: Patience
-) -> Conversation[list[BatchAnswer]]:
-    """Send requests twenty at a time, those that were throttled again, and return answers in their order.
+def send_batches(
+    requests: Sequence[BatchRequest], url: str, policy: RetryPolicy
+) -> RequestFlow[list[BatchResponse]]:
+    """Send requests twenty at a time, throttled ones again, and return the responses in the same order.
 
-    A batch that fails as a whole is the answer to its parts alone: the others' answers are not lost with it.
+    If a batch fails as a whole, that is the response to its parts alone: other responses are not lost.
 
     Raises:
         ConfigurationError: A path is a whole URL.
     """
     parts = [_part(str(number), request) for number, request in enumerate(requests)]
-    answers: dict[int, BatchAnswer] = {}
+    responses: dict[int, BatchResponse] = {}
     pending: list[int] = list(range(len(requests)))
     tried = 0
     while pending:
         throttled: dict[int, float] = {}
         tried += 1
-        for start in range(0, len(pending), MOST):
-            sent = pending[start : start + MOST]
+        for start in range(0, len(pending), BATCH_SIZE):
+            sent = pending[start : start + BATCH_SIZE]
+            body = {"requests": [parts[number] for number in sent]}
             try:
-                document = yield from ask(Ask("POST", url, {"requests": [parts[n] for n in sent]}), patience)
-                found = _read(document, sent)
-            except PROBLEMS as error:  # it was tried as often as it may be
-                answers |= {number: BatchAnswer(getattr(error, "status", 0), None, error) for number in sent}
+                document = yield from send_with_retries(GraphRequest("POST", url, body), policy)
+                found = _responses_in(document, sent)
+            except REQUEST_ERRORS as error:  # it was retried already
+                responses |= {n: BatchResponse(getattr(error, "status", 0), None, error) for n in sent}
                 continue
-            answers |= found
-            waits = {number: _wait(requests[number], found[number], patience, tried) for number in sent}
-            throttled |= {number: wait for number, wait in waits.items() if wait is not None}
+            responses |= found
+            delays = {n: _delay(requests[n], found[n], policy, tried) for n in sent}
+            throttled |= {n: delay for n, delay in delays.items() if delay is not None}
         pending = list(throttled)
         if pending:
             yield Pause(max(throttled.values()))
-    return [answers[number] for number in range(len(requests))]
+    return [responses[number] for number in range(len(requests))]
 
 
-def _wait(request: BatchRequest, answer: BatchAnswer, patience: Patience, tried: int) -> float | None:
-    if answer.error is None:
+def _delay(request: BatchRequest, response: BatchResponse, policy: RetryPolicy, tried: int) -> float | None:
+    if response.error is None:
         return None
-    return patience.before_next(request.method.upper(), answer.error, tried)
+    return policy.delay_before_retry(request.method.upper(), response.error, tried)
 
 
 def _part(identifier: str, request: BatchRequest) -> dict[str, Any]:
@@ -119,28 +120,29 @@ def _part(identifier: str, request: BatchRequest) -> dict[str, Any]:
     return part | {"headers": headers, "body": request.json}
 
 
-def _read(document: Any, sent: Sequence[int]) -> dict[int, BatchAnswer]:
-    """The answers by number; Graph sends them in any order, and the order means nothing."""
+def _responses_in(document: Any, sent: Sequence[int]) -> dict[int, BatchResponse]:
+    """Return the responses by number; Graph sends them in any order."""
     listed: Any = document.get("responses") if isinstance(document, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     if not isinstance(listed, list):
-        raise GraphError(0, "no_batch", "the answer is none to a batch")
+        raise GraphError(0, "no_batch", "the response is not one to a batch")
     parts: dict[str, Any] = {str(part.get("id")): part for part in listed if isinstance(part, dict)}  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
-    return {number: _answer(parts.get(str(number))) for number in sent}
+    return {number: _response(parts.get(str(number))) for number in sent}
 
 
-def _answer(part: Any) -> BatchAnswer:
+def _response(part: Any) -> BatchResponse:
     if part is None:
-        return BatchAnswer(
-            0, None, GraphError(0, "no_answer", "the batch came back without an answer to this")
-        )
-    status, body, told = part.get("status"), part.get("body"), part.get("headers")
+        error = GraphError(0, "no_answer", "the batch has no response to this request")
+        return BatchResponse(0, None, error)
+    status, body, given = part.get("status"), part.get("body"), part.get("headers")
     if type(status) is not int:
-        return BatchAnswer(0, body, GraphError(0, "no_status", "the answer to this has no status"))
+        return BatchResponse(
+            0, body, GraphError(0, "no_status", "the response to this request has no status")
+        )
     if status in _SUCCESS:
-        return BatchAnswer(status, body)
-    headers = {str(name).lower(): str(value) for name, value in _items(told)}
-    return BatchAnswer(status, body, graph_error(status, body, headers, retry_after(headers)))
+        return BatchResponse(status, body)
+    headers = {str(name).lower(): str(value) for name, value in _items(given)}
+    return BatchResponse(status, body, graph_error(status, body, headers, retry_after(headers)))
 
 
-def _items(told: Any) -> Iterable[tuple[Any, Any]]:
-    return told.items() if isinstance(told, dict) else ()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+def _items(headers: Any) -> Iterable[tuple[Any, Any]]:
+    return headers.items() if isinstance(headers, dict) else ()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

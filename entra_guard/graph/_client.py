@@ -1,4 +1,4 @@
-"""A thin client of Microsoft Graph: drives the conversations, in threads and in event loops."""
+"""Client of Microsoft Graph: sends requests, and waits between retries, in threads and in event loops."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 from entra_guard._common.boundary import public
-from entra_guard._common.http import errors_by_step, new_async_client, new_client
+from entra_guard._common.http import errors_by_step, is_loopback, new_async_client, new_client
 from entra_guard._common.lazy_client import LazyClient
+from entra_guard._common.time_limit import time_limit
 from entra_guard._common.version import user_agent
 from entra_guard._keys.authority import CLOUDS
 from entra_guard.credentials import BearerAuth
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._chain import members_of
+from entra_guard.credentials._origin import origin_of
 from entra_guard.errors import ConfigurationError, FetchError, TokenAcquisitionError
-from entra_guard.graph._batch import ask_all
-from entra_guard.graph._pages import items_of, next_page
-from entra_guard.graph._retry import Ask, Patience, Pause, ask
-from entra_guard.graph._urls import address_of, checked_version, url_of
+from entra_guard.graph._batch import send_batches
+from entra_guard.graph._pages import PageTrail, items_of
+from entra_guard.graph._retry import GraphRequest, Pause, RetryPolicy, send_with_retries
+from entra_guard.graph._urls import address_of, checked_version, is_raw_value, url_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -31,38 +33,40 @@ if TYPE_CHECKING:
     import httpx
 
     from entra_guard.credentials._base import BaseCredential
-    from entra_guard.graph._batch import BatchAnswer, BatchRequest
-    from entra_guard.graph._retry import Conversation, Said
+    from entra_guard.graph._batch import BatchRequest, BatchResponse
+    from entra_guard.graph._retry import RequestFlow, SendResult
 
-    Params = Mapping[str, str] | None
+    Params = Mapping[str, object] | None
     Headers = Mapping[str, str] | None
 
 T = TypeVar("T")
 
-_STEP_SECONDS: Final = 30.0
-"""Limit of each step of a request, in clients of our own."""
+_STEP_SECONDS: Final = 30.0  # limit of each step of a request, in clients of our own
 
 
 class GraphClient:
     """Calls Microsoft Graph with a credential's tokens; the methods with an `a` do so in an event loop.
 
-    Answers are JSON as Graph sends it, or None where it sends nothing. What Graph throttles is sent again
-    after the time it asks for, a bounded number of times.
+    Methods return JSON as Graph sends it, None if it sends nothing, and bytes for paths that end in
+    `/$value`. A request that Graph throttles is sent again after the time that it asks for.
 
     Args:
         credential: One of `entra_guard.credentials`, or of azure-identity.
         cloud: 'public', 'us-government' or 'china'; by default the credential's own, else public.
         base_url: Another host, as 'https://dod-graph.microsoft.us' or an emulator's.
-        scope: What the tokens are for; by default '<host>/.default'.
+        scope: What the tokens are for; by default '<host>/.default', or the cloud's Graph for an emulator (a
+            host on this machine, or the same one as the credential's authority).
         version: 'v1.0' or 'beta'.
-        http_client: For the plain methods, any `httpx.Client`.
+        http_client: For the methods without an `a`, any `httpx.Client`.
         async_http_client: For the methods with an `a`, any `httpx.AsyncClient`.
-        tries: How often a request is sent at the most.
-        longest_wait: Seconds between tries at the most; if Graph asks for more, the error comes at once.
+        tries: How often a request is sent at most.
+        longest_wait: The most seconds between two tries; if Graph asks for more, its error is raised at once.
+        timeout: The most seconds for one call, with all tries, pauses and the wait for a token; for `iterate`
+            and `batch`, for each page and each twenty requests.
 
     Raises:
-        ConfigurationError: The cloud is unknown or its Graph is, a chain's credentials are of several, or a
-            setting cannot work.
+        ConfigurationError: The cloud or its Graph is unknown, a chain's credentials are of several clouds, or
+            a setting cannot work.
 
     Example:
         >>> with GraphClient(credential) as graph:  # doctest: +SKIP
@@ -83,14 +87,14 @@ class GraphClient:
         async_http_client: httpx.AsyncClient | None = None,
         tries: int = 4,
         longest_wait: float = 30.0,
+        timeout: float = 60.0,
     ) -> None:
-        _check_patience(tries, longest_wait)
+        self._policy = RetryPolicy(tries, longest_wait, timeout)
         ours = adapted(credential)
         address = address_of(_graph_of(cloud or _cloud_of(ours)) if base_url is None else base_url)
         self.base_url: Final = f"{address}/{checked_version(version)}"
         host = address.partition("://")[2]
-        self._auth = BearerAuth(ours, scope or f"{address}/.default", hosts=[host])
-        self._patience = Patience(tries, longest_wait)
+        self._auth = BearerAuth(ours, scope or _default_scope(address, cloud, ours), hosts=[host])
         self._client = LazyClient(http_client, partial(new_client, total=_STEP_SECONDS))
         self._given_async = async_http_client
         self._of_loop: RunVar[httpx.AsyncClient | None] = RunVar(f"entra_guard.graph {id(self)}", None)
@@ -102,164 +106,168 @@ class GraphClient:
 
     @public
     def get(self, path: str, params: Params = None, headers: Headers = None) -> Any:
-        """GET an object, or one page of a collection.
+        """GET an object, one page of a collection, or the bytes of a `/$value`.
 
         Args:
             path: Such as '/users/alice@contoso.com'.
-            params: Such as {"$select": "id,displayName"}.
+            params: Such as {"$select": ["id", "displayName"], "$count": True}.
             headers: More headers, such as {"ConsistencyLevel": "eventual"}.
 
         Raises:
             GraphError: Graph refused.
-            FetchError: There was no answer.
-            TokenAcquisitionError: There was no token to ask with.
+            FetchError: There was no response in time.
+            TokenAcquisitionError: There was no token.
+            ConfigurationError: A parameter has no OData form, or the path is a URL of another host.
         """
-        return self._drive(self._asking("GET", path, params, None, headers))
+        return self._drive(self._flow("GET", path, params, None, headers))
 
     @public
     async def aget(self, path: str, params: Params = None, headers: Headers = None) -> Any:
-        """Do what `get` does."""
-        return await self._adrive(self._asking("GET", path, params, None, headers))
+        """Return what `get` returns."""
+        return await self._adrive(self._flow("GET", path, params, None, headers))
 
     @public
     def post(self, path: str, json: Any = None, headers: Headers = None) -> Any:
         """POST JSON. Raises what `get` does."""
-        return self._drive(self._asking("POST", path, None, json, headers))
+        return self._drive(self._flow("POST", path, None, json, headers))
 
     @public
     async def apost(self, path: str, json: Any = None, headers: Headers = None) -> Any:
-        """Do what `post` does."""
-        return await self._adrive(self._asking("POST", path, None, json, headers))
+        """Return what `post` returns."""
+        return await self._adrive(self._flow("POST", path, None, json, headers))
 
     @public
     def patch(self, path: str, json: Any, headers: Headers = None) -> Any:
         """PATCH an object. Raises what `get` does."""
-        return self._drive(self._asking("PATCH", path, None, json, headers))
+        return self._drive(self._flow("PATCH", path, None, json, headers))
 
     @public
     async def apatch(self, path: str, json: Any, headers: Headers = None) -> Any:
-        """Do what `patch` does."""
-        return await self._adrive(self._asking("PATCH", path, None, json, headers))
+        """Return what `patch` returns."""
+        return await self._adrive(self._flow("PATCH", path, None, json, headers))
 
     @public
     def delete(self, path: str, headers: Headers = None) -> Any:
         """DELETE an object. Raises what `get` does."""
-        return self._drive(self._asking("DELETE", path, None, None, headers))
+        return self._drive(self._flow("DELETE", path, None, None, headers))
 
     @public
     async def adelete(self, path: str, headers: Headers = None) -> Any:
-        """Do what `delete` does."""
-        return await self._adrive(self._asking("DELETE", path, None, None, headers))
+        """Return what `delete` returns."""
+        return await self._adrive(self._flow("DELETE", path, None, None, headers))
 
     # --- many ------------------------------------------------------------------------------------------
 
     def iterate(self, path: str, params: Params = None, headers: Headers = None) -> Iterator[Any]:
-        """Give the items of a collection, page by page as they are wanted.
+        """Yield the items of a collection; each page is requested when it is needed.
 
         Raises:
-            GraphError: Graph refused, the answer is no collection, or its next page is on another host.
+            GraphError: Graph refused, the response is not a collection, or its pages do not end.
         """
-        url, seen = self._first(path, params)
-        while url is not None:
-            page = self._drive(ask(Ask("GET", url, headers=headers or {}), self._patience))
+        url, trail = self._url(path, params), PageTrail()
+        while True:
+            page = self._drive(self._flow("GET", url, None, None, headers))
             yield from items_of(page)
-            url = next_page(page, url, seen)
+            following = trail.next_url(page, url)
+            if following is None:
+                return
+            url = following
 
     async def aiterate(self, path: str, params: Params = None, headers: Headers = None) -> AsyncIterator[Any]:
-        """Do what `iterate` does, with `async for`."""
-        url, seen = self._first(path, params)
-        while url is not None:
-            page = await self._adrive(ask(Ask("GET", url, headers=headers or {}), self._patience))
+        """Yield what `iterate` yields, with `async for`."""
+        url, trail = self._url(path, params), PageTrail()
+        while True:
+            page = await self._adrive(self._flow("GET", url, None, None, headers))
             for item in items_of(page):
                 yield item
-            url = next_page(page, url, seen)
-
-    def _first(self, path: str, params: Params) -> tuple[str | None, set[str]]:
-        """Where a collection begins, and the pages seen so far."""
-        return self._url(path, params), set()
+            following = trail.next_url(page, url)
+            if following is None:
+                return
+            url = following
 
     @public
-    def batch(self, requests: Iterable[BatchRequest]) -> list[BatchAnswer]:
-        """Send many requests in few, twenty at a time, and return the answers in the same order.
+    def batch(self, requests: Iterable[BatchRequest]) -> list[BatchResponse]:
+        """Send requests twenty at a time, and return the responses in the same order.
 
-        Raises nothing that only some of them met: what failed is in the answers, and raised by `result()`.
+        Errors of single requests are in the responses, and raised by their `result()`.
 
         Raises:
             ConfigurationError: A path is a whole URL.
 
         Example:
-            >>> answers = graph.batch(BatchRequest("GET", f"/users/{id}") for id in ids)  # doctest: +SKIP
-            >>> [answer.result()["displayName"] for answer in answers]  # doctest: +SKIP
+            >>> found = graph.batch(BatchRequest("GET", f"/users/{id}") for id in ids)  # doctest: +SKIP
+            >>> [response.result()["displayName"] for response in found]  # doctest: +SKIP
         """
-        return self._drive(ask_all(list(requests), f"{self.base_url}/$batch", self._patience))
+        return self._drive(send_batches(list(requests), f"{self.base_url}/$batch", self._policy))
 
     @public
-    async def abatch(self, requests: Iterable[BatchRequest]) -> list[BatchAnswer]:
-        """Do what `batch` does."""
-        return await self._adrive(ask_all(list(requests), f"{self.base_url}/$batch", self._patience))
+    async def abatch(self, requests: Iterable[BatchRequest]) -> list[BatchResponse]:
+        """Return what `batch` returns."""
+        return await self._adrive(send_batches(list(requests), f"{self.base_url}/$batch", self._policy))
 
-    # --- driving ---------------------------------------------------------------------------------------
+    # --- sending ---------------------------------------------------------------------------------------
 
-    def _asking(
-        self, method: str, path: str, params: Params, json: Any, headers: Headers
-    ) -> Conversation[Any]:
-        return ask(Ask(method, self._url(path, params), json, headers or {}), self._patience)
+    def _flow(self, method: str, path: str, params: Params, json: Any, headers: Headers) -> RequestFlow[Any]:
+        return send_with_retries(
+            GraphRequest(method, self._url(path, params), json, headers or {}), self._policy
+        )
 
     def _url(self, path: str, params: Params) -> str:
         return url_of(self.base_url, path, params)
 
     @public
-    def _drive(self, conversation: Conversation[T]) -> T:
-        said: Said = None
+    def _drive(self, flow: RequestFlow[T]) -> T:
+        result: SendResult = None
         while True:
             try:
-                step = conversation.send(said)
+                step = flow.send(result)
             except StopIteration as end:
-                result: T = end.value
-                return result
+                outcome: T = end.value
+                return outcome
             if isinstance(step, Pause):
                 time.sleep(step.seconds)
-                said = None
+                result = None
             else:
-                said = self._send(step)
+                result = self._send(step)
 
     @public
-    async def _adrive(self, conversation: Conversation[T]) -> T:
-        said: Said = None
+    async def _adrive(self, flow: RequestFlow[T]) -> T:
+        result: SendResult = None
         while True:
             try:
-                step = conversation.send(said)
+                step = flow.send(result)
             except StopIteration as end:
-                result: T = end.value
-                return result
+                outcome: T = end.value
+                return outcome
             if isinstance(step, Pause):
                 await anyio.sleep(step.seconds)
-                said = None
+                result = None
             else:
-                said = await self._asend(step)
+                result = await self._asend(step)
 
-    def _send(self, wanted: Ask) -> Said:
+    def _send(self, request: GraphRequest) -> SendResult:
         try:
-            with errors_by_step(wanted.url):
+            with time_limit(request.timeout), errors_by_step(request.url) as trace:
                 client = self._client()
-                return client.request(**self._arguments(wanted, client))
+                return client.request(**self._arguments(request, client), extensions={"trace": trace})
         except (FetchError, TokenAcquisitionError) as error:
             return error
 
-    async def _asend(self, wanted: Ask) -> Said:
+    async def _asend(self, request: GraphRequest) -> SendResult:
         try:
-            with errors_by_step(wanted.url):
+            with errors_by_step(request.url), anyio.fail_after(request.timeout):
                 client = await self._async_client()
-                return await client.request(**self._arguments(wanted, client))
+                return await client.request(**self._arguments(request, client))
         except (FetchError, TokenAcquisitionError) as error:
             return error
 
-    def _arguments(self, wanted: Ask, client: httpx.Client | httpx.AsyncClient) -> dict[str, Any]:
+    def _arguments(self, request: GraphRequest, client: httpx.Client | httpx.AsyncClient) -> dict[str, Any]:
+        accepted = "*/*" if is_raw_value(request.url) else "application/json"
         return {
-            "method": wanted.method,
-            "url": wanted.url,
-            "json": wanted.json,
-            "headers": {"accept": "application/json", "user-agent": user_agent(client), **wanted.headers},
+            "method": request.method,
+            "url": request.url,
+            "json": request.json,
+            "headers": {"accept": accepted, "user-agent": user_agent(client), **request.headers},
             "auth": self._auth,
             "follow_redirects": False,
         }
@@ -267,24 +275,24 @@ class GraphClient:
     # --- clients ---------------------------------------------------------------------------------------
 
     async def _async_client(self) -> httpx.AsyncClient:
-        """The client of the event loop that is running: its connections belong to that loop."""
+        """Return the client of the running event loop: connections belong to one loop."""
         client = self._given_async or self._of_loop.get()
         if client is not None and not client.is_closed:
             return client
-        # Reading the trusted certificates takes tens of milliseconds, which no event loop has.
+        # Reading the trusted certificates takes tens of milliseconds: too long for an event loop.
         made = await anyio.to_thread.run_sync(partial(new_async_client, total=_STEP_SECONDS))
         client = self._of_loop.get()
-        if client is None or client.is_closed:  # as it is still, unless another task was quicker
+        if client is None or client.is_closed:  # unless another task was faster
             self._of_loop.set(made)
             return made
         return client
 
     def close(self) -> None:
-        """Close the connections of the plain methods."""
+        """Close the connections of the methods without an `a`."""
         self._client.close()
 
     async def aclose(self) -> None:
-        """Close the connections that were made in this event loop, and those of the plain methods."""
+        """Close the connections that were made in this event loop, and those of the other methods."""
         client = self._of_loop.get()
         if client is not None:
             await client.aclose()
@@ -307,27 +315,37 @@ class GraphClient:
         await self.aclose()
 
 
-def _check_patience(tries: object, longest_wait: object) -> None:
-    numbers = type(tries) is int and isinstance(longest_wait, int | float)
-    if not numbers or not (tries >= 1 and 0 <= longest_wait < float("inf")):  # type: ignore[operator]
-        raise ConfigurationError("tries is 1 or more, and longest_wait a number of seconds")
+def _authorities(credential: BaseCredential) -> set[str]:
+    return {each.authority for each in members_of(credential)} - {""}
 
 
 def _cloud_of(credential: BaseCredential) -> str:
-    """The cloud whose authority a credential asks, where that is one of Microsoft's with a known Graph."""
-    authorities = {each.authority for each in members_of(credential)} - {""}
+    """Return the cloud of a credential's authority; 'public' if it is none of Microsoft's."""
+    authorities = _authorities(credential)
     if len(authorities) > 1:
         raise ConfigurationError(
-            f"the credentials of this chain are of several authorities ({', '.join(sorted(authorities))}): "
-            "say which Graph is meant by cloud= or base_url="
+            f"the credentials of this chain have several authorities ({', '.join(sorted(authorities))}): "
+            "select the Graph by cloud= or base_url="
         )
     return next((name for name, cloud in CLOUDS.items() if {cloud.authority} == authorities), "public")
+
+
+def _default_scope(address: str, cloud: str | None, credential: BaseCredential) -> str:
+    """Return the scope for an address: that host's own, or the cloud's Graph if it is an emulator."""
+    authorities = _authorities(credential)
+    hosts = {origin_of(authority).host for authority in authorities}
+    if not is_loopback(address) and origin_of(address).host not in hosts:
+        return f"{address}/.default"
+    named = cloud or next((name for name, each in CLOUDS.items() if each.authority in authorities), "public")
+    return f"{_graph_of(named)}/.default"
 
 
 def _graph_of(name: str) -> str:
     cloud = CLOUDS.get(name)
     if cloud is None:
-        raise ConfigurationError(f"cloud must be one of {', '.join(CLOUDS)}")
+        raise ConfigurationError(f"cloud must be one of {', '.join(CLOUDS)}, got {name!r:.40}")
     if not cloud.graph:
-        raise ConfigurationError(f"the Graph of the cloud {name!r} is not published: give its base_url")
+        raise ConfigurationError(
+            f"the address of the Graph of the cloud {name!r} is not public: give base_url"
+        )
     return cloud.graph

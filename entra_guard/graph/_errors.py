@@ -1,4 +1,4 @@
-"""What Microsoft Graph says when it refuses, read from its answers. Asks nothing."""
+"""Errors of Microsoft Graph, read from its responses. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class GraphError(EntraGuardError):
     """Microsoft Graph refused a request (Microsoft: "Microsoft Graph error responses and resource types").
 
     Attributes:
-        status: The HTTP status; 0 where an answer was understood by nobody.
-        code: Graph's word, such as 'Request_ResourceNotFound'.
-        message: Graph's sentence, which may name what was asked for.
-        request_id: What Microsoft's support asks for.
-        retry_after: Seconds that Graph asked to wait, or None.
+        status: The HTTP status; 0 if a response could not be understood.
+        code: Graph's error code, such as 'Request_ResourceNotFound'.
+        message: Graph's message, which may name what was requested.
+        request_id: The id that Microsoft's support needs.
+        retry_after: Seconds after which Graph allows a retry, or None.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class GraphError(EntraGuardError):
 def graph_error(
     status: int, body: Any, headers: Mapping[str, str], retry_after: float | None = None
 ) -> GraphError:
-    """Read the error in an answer of Graph, of one request or of a part of a batch.
+    """Return the error in a response of Graph, to one request or to a part of a batch.
 
     Args:
         status: The HTTP status.
-        body: The JSON of the answer, or None where it was none.
+        body: The JSON of the response, or None if it was not JSON.
         headers: Its headers, names in lower case.
-        retry_after: Seconds that Graph asked to wait.
+        retry_after: Seconds after which Graph allows a retry.
     """
     error = _object(_object(body).get("error"))
     inner = _object(error.get("innerError") or error.get("innererror"))

@@ -1,22 +1,27 @@
-"""A user's groups, asked of Microsoft Graph where a token has more than it can carry: kept, joined, bounded.
+"""Resolve a user's groups through Microsoft Graph where a token has more than it can carry.
 
+Known groups are returned at once and renewed in the background; each caller's are requested once at a time.
 Microsoft: "Groups overage claim". The URL in such a token is that of a retired API and is never called.
 """
 
 from __future__ import annotations
 
+import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import cachetools
 from msgspec.structs import replace
 
+from entra_guard._common.after_fork import reset_after_fork
 from entra_guard._common.boundary import public
 from entra_guard._common.guid import is_guid
 from entra_guard._common.logs import get_logger
-from entra_guard._common.lru import LRUCache
-from entra_guard._common.single_flight import SingleFlight, wait, wait_async
+from entra_guard._common.single_flight import NoThreadError, SingleFlight, wait, wait_async
+from entra_guard._common.time_limit import time_limit
 from entra_guard._common.worker_pool import OUTBOUND
 from entra_guard.credentials._azure import adapted, needs_event_loop
 from entra_guard.errors import (
@@ -25,12 +30,11 @@ from entra_guard.errors import (
     EntraGuardError,
     FetchError,
     KeysUnavailableError,
-    TokenAcquisitionError,
     refusal,
 )
 from entra_guard.graph._client import GraphClient
-from entra_guard.graph._errors import GraphError
-from entra_guard.graph._pages import items_of, next_page
+from entra_guard.graph._outages import OutageMemory, is_outage, repeated
+from entra_guard.graph._pages import PageTrail, items_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,19 +44,15 @@ if TYPE_CHECKING:
 
 log: Final = get_logger("entra_guard.graph")
 
-_REMEMBERED: Final = 20_000
-_MOST_GROUPS: Final = 11_000
-"""Graph itself answers with no more (Microsoft: "directoryObject: getMemberObjects")."""
-_PATIENCE: Final = 30.0
-_SERVER_ERROR: Final = 500
-_TOO_MANY: Final = 429
+_CACHE_SIZE: Final = 20_000
+_MOST_GROUPS: Final = 11_000  # Graph itself returns no more (Microsoft: "directoryObject: getMemberObjects")
+_FETCH_SECONDS: Final = 30.0  # for all pages and retries of one caller, on a thread of its own
 
 Groups = frozenset[str]
-_Known = tuple[float, Groups]
 
 
 class Member(Protocol):
-    """Whose groups are wanted: a `Principal`, or anything that tells the same."""
+    """Whose groups are requested: a `Principal`, or anything with the same attributes."""
 
     @property
     def tenant_id(self) -> str: ...
@@ -66,8 +66,16 @@ class Member(Protocol):
     def claims(self) -> Mapping[str, Any]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """A caller's groups, and until when they need no renewal, in monotonic seconds."""
+
+    groups: Groups
+    fresh_until: float
+
+
 def has_overage(claims: Mapping[str, Any]) -> bool:
-    """Tell whether a token says that its caller has more groups than it names.
+    """Return whether a token says that its caller has more groups than it names.
 
     Args:
         claims: The claims of a verified token.
@@ -83,19 +91,22 @@ def has_overage(claims: Mapping[str, Any]) -> bool:
 class GroupResolver:
     """The groups of verified callers, with those that their tokens could not carry.
 
-    The credential's application needs GroupMember.Read.All, and User.Read.All for users.
+    The credential's application needs GroupMember.Read.All, and User.Read.All for users. A caller whose
+    groups are known does not wait for Graph: they are used for up to `max_stale` seconds, and renewed in the
+    background when they are older than `refresh`. While Graph is down, other callers fail at once.
 
     Args:
         credential: Of an application in the tenant of the callers.
-        security_enabled_only: Leave distribution lists, directory roles and administrative units out.
-        keep: Seconds for which an answer counts.
-        keep_in_outage: Seconds for which it counts while Graph does not answer.
-        cache_size: How many callers' groups are kept at the most.
-        monotonic: Seconds that only go forward.
+        security_enabled_only: Omit distribution lists, directory roles and administrative units.
+        refresh: Seconds after which known groups are renewed in the background.
+        max_stale: Seconds after which known groups are not used any more.
+        wait: The most seconds that a caller without known groups waits.
+        cache_size: The largest number of callers whose groups are cached.
+        monotonic: Returns seconds that only increase.
         graph: More arguments of `GraphClient`.
 
     Raises:
-        ConfigurationError: A setting that cannot work.
+        ConfigurationError: A setting cannot work.
 
     Example:
         >>> groups = GroupResolver(credential)  # doctest: +SKIP
@@ -108,156 +119,198 @@ class GroupResolver:
         credential: Any,
         *,
         security_enabled_only: bool = False,
-        keep: float = 300.0,
-        keep_in_outage: float = 3600.0,
-        cache_size: int = _REMEMBERED,
+        refresh: float = 300.0,
+        max_stale: float = 3600.0,
+        wait: float = 3.0,
+        cache_size: int = _CACHE_SIZE,
         monotonic: Callable[[], float] = time.monotonic,
         **graph: Any,
     ) -> None:
-        if keep < 0 or keep_in_outage < keep or cache_size < 0:
-            words = (
-                "keep and keep_in_outage are seconds, the second not less; cache_size is a number of callers"
-            )
-            raise ConfigurationError(words)
+        _check_times(refresh, max_stale, wait, cache_size)
         ours = adapted(credential)
         if needs_event_loop(ours):
             raise ConfigurationError(
-                f"{type(credential).__name__} is an async credential, and groups are asked for on a thread: "
-                "take the one of the same name from azure.identity"
+                f"{type(credential).__name__} is an async credential, and groups are requested on a thread: "
+                "use the credential of the same name from azure.identity"
             )
-        self._graph = GraphClient(ours, **graph)
+        self._graph = GraphClient(ours, **{"timeout": _FETCH_SECONDS, **graph})
         tenant = ours.tenant_id
         self._tenant = tenant if is_guid(tenant) else ""
         self._body = {"securityEnabledOnly": security_enabled_only}
-        self._keep = keep
-        self._keep_in_outage = keep_in_outage
+        self._refresh = refresh
+        self._max_stale = max_stale
+        self._wait = wait
+        self._cache_size = cache_size
         self._monotonic = monotonic
-        self._known: LRUCache[str, _Known] = LRUCache(cache_size)
-        self._work: SingleFlight[str, Groups] = SingleFlight(OUTBOUND)
+        self._in_flight: SingleFlight[str, Groups] = SingleFlight(OUTBOUND)
+        self.after_fork()
+        reset_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Start with empty caches and a free lock, as a forked child must."""
+        self._lock = threading.Lock()  # cachetools needs one for reading, too
+        self._known: cachetools.TTLCache[str, _Resolved] = cachetools.TTLCache(
+            self._cache_size, self._max_stale, timer=self._monotonic
+        )
+        self._failures = OutageMemory(self._monotonic)
 
     @public
     def groups_of(self, member: Member) -> Groups:
-        """Tell the object ids of a caller's groups: as the token has them, or else as Graph does.
+        """Return the object ids of a caller's groups: from the token, or else from Graph.
 
         Raises:
             GraphError: Graph refused.
-            FetchError: There was no answer in time.
-            TokenAcquisitionError: There was no token to ask with.
+            FetchError: There was no response in time.
+            TokenAcquisitionError: There was no token.
         """
-        sought = self._seek(member)
-        if isinstance(sought, frozenset):
-            return sought
+        pending = self._get_or_start(member)
+        if isinstance(pending, frozenset):
+            return pending
         try:
-            return wait(sought, _PATIENCE)
-        except (EntraGuardError, TimeoutError) as error:
-            return self._in_outage(member, error)
+            return wait(pending, self._wait)
+        except (TimeoutError, NoThreadError) as error:
+            raise self._not_fetched(member, error) from None
+        except EntraGuardError as error:
+            raise repeated(error) from error.__cause__
 
     @public
     async def agroups_of(self, member: Member) -> Groups:
-        """Do what `groups_of` does, in a task of asyncio or trio; blocks no event loop."""
-        sought = self._seek(member)
-        if isinstance(sought, frozenset):
-            return sought
+        """Return what `groups_of` returns, in a task of asyncio or trio; blocks no event loop."""
+        pending = self._get_or_start(member)
+        if isinstance(pending, frozenset):
+            return pending
         try:
-            return await wait_async(sought, _PATIENCE)
-        except (EntraGuardError, TimeoutError) as error:
-            return self._in_outage(member, error)
+            return await wait_async(pending, self._wait)
+        except (TimeoutError, NoThreadError) as error:
+            raise self._not_fetched(member, error) from None
+        except EntraGuardError as error:
+            raise repeated(error) from error.__cause__
 
     def add_groups(self, principal: Principal) -> Principal:
-        """Give a caller back with all its groups: what a guard that was given `groups=` asks for.
+        """Return a caller with all its groups; a guard with `groups=` calls this.
 
         Raises:
-            InsufficientPermissionError: groups_overage: Graph refuses to tell them.
-            KeysUnavailableError: groups_unavailable: nobody could tell them now.
+            InsufficientPermissionError: groups_overage: Graph refuses to return them.
+            KeysUnavailableError: groups_unavailable: Graph cannot be reached now.
         """
         if not has_overage(principal.claims):
             return principal
         try:
             groups = self.groups_of(principal)
         except EntraGuardError as error:
-            raise _refused(error, principal) from error
+            raise _access_error(error, principal) from error
         return replace(principal, resolved_groups=tuple(sorted(groups)))
 
     async def add_groups_async(self, principal: Principal) -> Principal:
-        """Do what `add_groups` does, and block no event loop."""
+        """Return what `add_groups` returns; blocks no event loop."""
         if not has_overage(principal.claims):
             return principal
         try:
             groups = await self.agroups_of(principal)
         except EntraGuardError as error:
-            raise _refused(error, principal) from error
+            raise _access_error(error, principal) from error
         return replace(principal, resolved_groups=tuple(sorted(groups)))
 
-    def _seek(self, member: Member) -> Groups | Future[Groups]:
-        """The groups at hand, or the work to wait for."""
+    def _get_or_start(self, member: Member) -> Groups | Future[Groups]:
+        """Return the known groups, or the request in flight to wait for.
+
+        Raises:
+            GraphError, FetchError, TokenAcquisitionError: The last request failed, and it is too soon for
+                another one.
+        """
         if not has_overage(member.claims):
             return frozenset(member.groups)
         if self._tenant and self._tenant.lower() != member.tenant_id.lower():
             raise ConfigurationError(
-                f"groups of tenant {member.tenant_id} cannot be asked for with a credential of {self._tenant}"
+                f"groups of tenant {member.tenant_id} cannot be requested with a credential of {self._tenant}"
             )
         if not is_guid(member.object_id):
-            raise ConfigurationError("the caller has no object id to ask groups for")
-        known = self._known.get(_key(member))
-        if known is not None and self._monotonic() < known[0] + self._keep:
-            return known[1]
-        return self._work.start(_key(member), partial(self._ask, _key(member), _path(member)))
+            raise ConfigurationError("the caller has no object id to request groups for")
+        key = _key(member)
+        with self._lock:
+            known, failure = self._known.get(key), self._failures.current(key)
+        if known is not None and (failure is not None or self._monotonic() < known.fresh_until):
+            return known.groups
+        if failure is not None:
+            raise failure
+        pending = self._in_flight.start(key, partial(self._fetch, key, _path(member)))
+        return pending if known is None else known.groups
 
-    def _ask(self, key: str, path: str) -> Groups:
-        """Ask Graph. One at a time per caller, on a thread of its own."""
-        known = self._known.get(key)
-        asked_at = self._monotonic()
-        if known is not None and asked_at < known[0] + self._keep:
-            return known[1]  # somebody else was done while this caller was on its way
-        groups = frozenset(islice(_members(self._graph, path, self._body), _MOST_GROUPS))
-        self._known.put(key, (asked_at, groups))
+    def _fetch(self, key: str, path: str) -> Groups:
+        """Request a caller's groups. One request at a time per caller, on a thread of its own."""
+        with self._lock:
+            known = self._known.get(key)
+        requested_at = self._monotonic()
+        if known is not None and requested_at < known.fresh_until:
+            return known.groups  # another request ended while this one was started
+        try:
+            with time_limit(_FETCH_SECONDS):
+                groups = frozenset(islice(_member_ids(self._graph, path, self._body), _MOST_GROUPS))
+        except EntraGuardError as error:
+            self._remember(key, error)
+            raise
+        with self._lock:
+            self._failures.forget(key)
+            if self._cache_size:
+                self._known[key] = _Resolved(groups, requested_at + self._refresh)
         return groups
 
-    def _in_outage(self, member: Member, error: Exception) -> Groups:
-        """What was known, while it is not too old; or the error."""
-        known = self._known.get(_key(member))
-        recent = known is not None and self._monotonic() < known[0] + self._keep_in_outage
-        if known is not None and recent and _is_outage(error):
-            log.warning("groups of %s not renewed, the ones known stay: %s", member.object_id, error)
-            return known[1]
-        if isinstance(error, TimeoutError):
-            self._work.abandon(_key(member))
-            url = f"{self._graph.base_url}{_path(member)}"
-            raise FetchError("timeout", url, f"no answer in {_PATIENCE:.0f} seconds") from None
-        raise error
+    def _remember(self, key: str, error: EntraGuardError) -> None:
+        """Remember a failure; forget the groups of a caller whom Graph does not know any more."""
+        with self._lock:
+            self._failures.remember(key, error)
+            known = self._known.get(key) if is_outage(error) else self._known.pop(key, None)
+        if known is not None:  # nobody waits for the renewal: nobody else reports it
+            kept = "the known ones are used" if is_outage(error) else "the known ones are forgotten"
+            log.warning("groups of %s not renewed; %s: %s", key.rpartition("/")[2], kept, error)
+
+    def _not_fetched(self, member: Member, error: Exception) -> FetchError:
+        """Return the error for a caller that waited in vain; others fail at once for a while."""
+        timed_out = isinstance(error, TimeoutError)
+        detail = f"no response within {self._wait:g} seconds" if timed_out else str(error)
+        url = f"{self._graph.base_url}{_path(member)}"
+        failure = FetchError("timeout" if timed_out else "connect", url, detail)
+        with self._lock:
+            self._failures.remember(_key(member), failure)
+        return failure
 
     def close(self) -> None:
-        """Close what connections there are."""
+        """Close the connections."""
         self._graph.close()
 
 
-def _members(graph: GraphClient, path: str, body: Mapping[str, Any]) -> Iterator[str]:
-    """The ids in an answer and in the pages after it."""
-    page, url, seen = graph.post(path, body), f"{graph.base_url}{path}", set[str]()
+def _check_times(refresh: object, max_stale: object, wait: object, cache_size: object) -> None:
+    times = {"refresh": refresh, "max_stale": max_stale, "wait": wait}
+    for name, value in times.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value < float("inf"):  # type: ignore[operator]
+            raise ConfigurationError(f"{name} must be a number of seconds, got {value!r}")
+    if max_stale < refresh:  # type: ignore[operator]
+        raise ConfigurationError(
+            f"max_stale must not be less than refresh, got {max_stale!r} and {refresh!r}"
+        )
+    if type(cache_size) is not int or cache_size < 0:
+        raise ConfigurationError(f"cache_size must be a number of callers, 0 or more, got {cache_size!r}")
+
+
+def _member_ids(graph: GraphClient, path: str, body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the ids in a response and in the pages after it."""
+    page, url, trail = graph.post(path, body), f"{graph.base_url}{path}", PageTrail()
     while True:
         yield from (str(identifier) for identifier in items_of(page))
-        following = next_page(page, url, seen)
+        following = trail.next_url(page, url)
         if following is None:
             return
         page, url = graph.get(following), following
 
 
-def _refused(error: EntraGuardError, principal: Principal) -> AccessError:
-    """The answer to a caller whose groups cannot be had; the operator is told why."""
+def _access_error(error: EntraGuardError, principal: Principal) -> AccessError:
+    """Return the refusal of a caller whose groups are not available; its facts say why."""
     facts = {"object_id": principal.object_id, "app_id": principal.app_id, "detail": str(error)}
-    if not _is_outage(error):
+    if not is_outage(error):
         return refusal("groups_overage", facts)
-    wait = getattr(error, "retry_after", None)
-    return KeysUnavailableError("groups_unavailable", facts, retry_after=max(1.0, wait or 0.0))
-
-
-def _is_outage(error: Exception) -> bool:
-    """Whether nobody could tell; a refusal, or a user who is gone, is an answer."""
-    if isinstance(error, GraphError):
-        return error.status >= _SERVER_ERROR or error.status == _TOO_MANY
-    if isinstance(error, ConfigurationError):
-        return False
-    return not isinstance(error, TokenAcquisitionError) or error.retryable
+    delay = getattr(error, "retry_after", None)
+    return KeysUnavailableError("groups_unavailable", facts, retry_after=max(1.0, delay or 0.0))
 
 
 def _key(member: Member) -> str:

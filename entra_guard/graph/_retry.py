@@ -1,19 +1,21 @@
-"""How one talks with Microsoft Graph: requests, pauses and answers as values. Does no I/O and knows no world.
+"""Requests to Microsoft Graph, their retries and time limits, as values. Does no I/O and knows no event loop.
 
-A conversation yields what to send (`Ask`) or how long to wait (`Pause`), receives the answer, and returns
-the result; who drives it sends and sleeps, in whichever world.
+A flow yields what to send (`GraphRequest`) or how long to wait (`Pause`), receives the response, and returns
+the result. The client that drives it sends and sleeps, in a thread or in an event loop.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from entra_guard._common.http import retry_after
-from entra_guard.errors import FetchError, TokenAcquisitionError
+from entra_guard.errors import ConfigurationError, FetchError, TokenAcquisitionError
 from entra_guard.graph._errors import GraphError, graph_error
+from entra_guard.graph._urls import is_raw_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
 _THROTTLED: Final = frozenset({429, 503})
-_MISHAPS: Final = frozenset({500, 502, 504})
+_SERVER_ERRORS: Final = frozenset({500, 502, 504})
 _BROKEN: Final = frozenset({"connect", "http", "timeout"})
 _NO_CONTENT: Final = 204
 _FIRST_ERROR: Final = 400
@@ -33,13 +35,22 @@ def _no_headers() -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """A request to send."""
+class GraphRequest:
+    """A request to send.
+
+    Attributes:
+        method: The HTTP method.
+        url: The whole URL.
+        json: The body, if any.
+        headers: More headers.
+        timeout: Seconds for all of it, the wait for a token included.
+    """
 
     method: str
     url: str
     json: Any = None
     headers: Mapping[str, str] = field(default_factory=_no_headers)
+    timeout: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,88 +61,115 @@ class Pause:
 
 
 T = TypeVar("T")
-Problem = FetchError | TokenAcquisitionError | GraphError
-PROBLEMS: Final = (FetchError, TokenAcquisitionError, GraphError)
-Said: TypeAlias = "httpx.Response | FetchError | TokenAcquisitionError | None"
-"""What came of an `Ask`; nothing comes of a `Pause`."""
-Conversation = Generator[Ask | Pause, Said, T]
+RequestError = FetchError | TokenAcquisitionError | GraphError
+REQUEST_ERRORS: Final = (FetchError, TokenAcquisitionError, GraphError)
+# What came of a `GraphRequest`; None after a `Pause`.
+SendResult: TypeAlias = "httpx.Response | FetchError | TokenAcquisitionError | None"
+RequestFlow = Generator[GraphRequest | Pause, SendResult, T]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to go on when Graph asks for time.
+class RetryPolicy:
+    """How often and how long to retry.
 
     Attributes:
-        tries: How often a request is sent at the most.
-        longest_wait: Seconds between two tries at the most; if Graph asks for more, the error is the answer.
+        tries: How often a request is sent at most.
+        longest_wait: The most seconds between two tries; if Graph asks for more, its error is the result.
+        timeout: The most seconds for one call, with all tries and pauses.
         first_wait: Seconds before the second try, doubled before each one after it: the least to wait, also
-            where Graph asks for no time at all.
-        jitter: Numbers from 0 to 1.
+            if Graph asks for no time at all.
+        jitter: Returns numbers from 0 to 1.
+        clock: Returns seconds that only increase.
+
+    Raises:
+        ConfigurationError: A number cannot work.
     """
 
     tries: int = 4
     longest_wait: float = 30.0
+    timeout: float = 60.0
     first_wait: float = 1.0
     jitter: Callable[[], float] = SystemRandom().random
+    clock: Callable[[], float] = time.monotonic
 
-    def before_next(self, method: str, problem: Problem, tried: int) -> float | None:
-        """Seconds to wait before the next try, or None if there is to be none.
+    def __post_init__(self) -> None:
+        if type(self.tries) is not int or self.tries < 1:
+            raise ConfigurationError(f"tries must be a whole number, 1 or more, got {self.tries!r}")
+        for name, low in (("longest_wait", 0.0), ("timeout", 0.001)):
+            value: object = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not low <= value < float("inf"):  # type: ignore[operator]
+                raise ConfigurationError(f"{name} must be a number of seconds, got {value!r}")
 
-        Graph did not act on what it throttled, so that is sent again whatever it was; after a mishap only
-        what reads (RFC 9110 section 9.2.2).
+    def delay_before_retry(
+        self, method: str, error: RequestError, tried: int, left: float = float("inf")
+    ) -> float | None:
+        """Return the seconds to wait before the next try, or None if there is none.
+
+        Graph did not act on what it throttled, so that is sent again whatever it was; after a server error
+        only what reads (RFC 9110 section 9.2.2).
+
+        Args:
+            method: The HTTP method.
+            error: Why the try failed.
+            tried: How many tries there were.
+            left: Seconds that are left for the call.
         """
-        if tried >= self.tries or not _worth_another(method, problem):
+        if tried >= self.tries or not _is_worth_retrying(method, error):
             return None
-        wait = max(self.first_wait * 2.0 ** (tried - 1) * (0.5 + self.jitter() / 2), problem.retry_after or 0)
-        return wait if wait <= self.longest_wait else None
+        own = self.first_wait * 2.0 ** (tried - 1) * (0.5 + self.jitter() / 2)
+        delay = max(own, error.retry_after or 0)
+        return delay if delay <= self.longest_wait and delay < left else None
 
 
-def _worth_another(method: str, problem: Problem) -> bool:
-    if isinstance(problem, TokenAcquisitionError):
-        return False  # the credential has its own patience
-    if isinstance(problem, FetchError):
-        return method == "GET" and problem.step in _BROKEN
-    return problem.status in _THROTTLED or (method == "GET" and problem.status in _MISHAPS)
+def _is_worth_retrying(method: str, error: RequestError) -> bool:
+    if isinstance(error, TokenAcquisitionError):
+        return False  # the credential has its own retries
+    if isinstance(error, FetchError):
+        return method == "GET" and error.step in _BROKEN
+    return error.status in _THROTTLED or (method == "GET" and error.status in _SERVER_ERRORS)
 
 
-def ask(wanted: Ask, patience: Patience) -> Conversation[Any]:
-    """Send one request, again where that can help, and return the JSON of the answer; None if it has none.
+def send_with_retries(request: GraphRequest, policy: RetryPolicy) -> RequestFlow[Any]:
+    """Send one request, again where that can help, and return the JSON of the response; None if it has none.
 
     Raises:
-        GraphError: Graph refused, or goes on asking for time.
-        FetchError: There was no answer.
-        TokenAcquisitionError: There was no token to ask with.
+        GraphError: Graph refused, or continues to ask for time.
+        FetchError: There was no response in time.
+        TokenAcquisitionError: There was no token.
     """
-    tried = 0
+    tried, end = 0, policy.clock() + policy.timeout
     while True:
-        answer = yield wanted
+        response = yield replace(request, timeout=max(0.001, end - policy.clock()))
         tried += 1
-        outcome = _outcome(wanted, answer)
-        if not isinstance(outcome, PROBLEMS):
+        outcome = _outcome(request, response)
+        if not isinstance(outcome, REQUEST_ERRORS):
             return outcome
-        wait = patience.before_next(wanted.method, outcome, tried)
-        if wait is None:
+        delay = policy.delay_before_retry(request.method, outcome, tried, end - policy.clock())
+        if delay is None:
             raise outcome
-        yield Pause(wait)
+        yield Pause(delay)
 
 
-def _outcome(wanted: Ask, answer: Said) -> Any:
-    """The JSON of an answer, or the error that it is."""
-    if answer is None or isinstance(answer, FetchError | TokenAcquisitionError):
-        return answer or FetchError("http", wanted.url, "no answer")
-    status = answer.status_code
+def _outcome(request: GraphRequest, response: SendResult) -> Any:
+    """Return the content of a response, or the error that it is."""
+    if response is None or isinstance(response, FetchError | TokenAcquisitionError):
+        return response or FetchError("http", request.url, "no response")
+    status = response.status_code
     if status >= _FIRST_ERROR:
-        return graph_error(status, _json(answer), answer.headers, retry_after(answer.headers))
+        return graph_error(status, _json(response), response.headers, retry_after(response.headers))
     if status >= _FIRST_REDIRECT:
-        return FetchError("content", wanted.url, f"a redirect ({status}), which is not followed")
-    if status == _NO_CONTENT or not answer.content:
+        return FetchError("content", request.url, f"a redirect ({status}), which is not followed")
+    if is_raw_value(request.url):
+        return response.content
+    if status == _NO_CONTENT or not response.content:
         return None
-    document = _json(answer)
-    return FetchError("content", wanted.url, "no JSON") if document is None else document
+    document = _json(response)
+    return FetchError("content", request.url, "not JSON") if document is None else document
 
 
-def _json(answer: httpx.Response) -> Any:
+def _json(response: httpx.Response) -> Any:
     try:
-        return answer.json()
+        return response.json()
     except ValueError:
         return None

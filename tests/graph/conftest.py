@@ -33,7 +33,7 @@ class Office:
         }
         settings = {"base_url": self.entra.url, "scope": SCOPE, **clients, **changes}
         graph = GraphClient(self.credential, **settings)
-        graph._patience = replace(graph._patience, first_wait=0.01)  # a test has no seconds
+        graph._policy = replace(graph._policy, first_wait=0.01)  # a test does not wait for seconds
         return graph
 
     def answering(self, handler: Callable[[httpx.Request], httpx.Response], **changes: Any) -> GraphClient:

@@ -19,7 +19,7 @@ from entra_guard.credentials import (
 )
 from entra_guard.errors import ConfigurationError, FetchError
 from entra_guard.graph import BatchRequest, GraphClient, GraphError
-from entra_guard.graph._retry import Ask, Patience, Pause, ask
+from entra_guard.graph._retry import GraphRequest, Pause, RetryPolicy, send_with_retries
 
 if TYPE_CHECKING:
     from conftest import Call, Office
@@ -120,10 +120,10 @@ def test_what_reads_is_sent_again_after_a_mishap_and_what_writes_is_not(office: 
         office.entra.clear_faults()
 
 
-def steps(wanted: Ask, *answers: httpx.Response | FetchError, **patience: Any) -> list[Any]:
+def steps(wanted: GraphRequest, *answers: httpx.Response | FetchError, **patience: Any) -> list[Any]:
     """What a conversation asks for, and how it ends."""
     settings = {"jitter": lambda: 1.0, **patience}
-    talk, said, seen = ask(wanted, Patience(**settings)), list(answers), []
+    talk, said, seen = send_with_retries(wanted, RetryPolicy(**settings)), list(answers), []
     try:
         step = next(talk)
         while True:
@@ -143,7 +143,7 @@ BROKEN = FetchError("http", "https://graph.example", "the exchange broke")
 
 
 def test_pauses_are_graphs_own_or_else_grow() -> None:
-    get = Ask("GET", "https://graph.example")
+    get = GraphRequest("GET", "https://graph.example")
     asked_for = {"retry-after": "7"}
     assert steps(get, answer(429, **asked_for), answer(200)) == ["GET", 7.0, "GET", {"status": 200}]
     assert steps(get, *[answer(503)] * 4) == ["GET", 1.0, "GET", 2.0, "GET", 4.0, "GET", "GraphError"]
@@ -152,13 +152,13 @@ def test_pauses_are_graphs_own_or_else_grow() -> None:
 
 
 def test_being_told_to_come_back_at_once_is_no_leave_to_ask_without_pause() -> None:
-    get, at_once = Ask("GET", "https://graph.example"), {"retry-after": "0"}
+    get, at_once = GraphRequest("GET", "https://graph.example"), {"retry-after": "0"}
     asked = steps(get, *[answer(429, **at_once)] * 4)
     assert asked == ["GET", 1.0, "GET", 2.0, "GET", 4.0, "GET", "GraphError"]
 
 
 def test_only_what_graph_did_not_act_on_is_written_again() -> None:
-    post = Ask("POST", "https://graph.example")
+    post = GraphRequest("POST", "https://graph.example")
     for mishap in (answer(500), answer(504), BROKEN):
         assert steps(post, mishap)[:2] == [
             "POST",
@@ -487,7 +487,7 @@ def test_each_cloud_has_its_graph_and_the_credentials_own_is_the_default() -> No
     ("settings", "words"),
     [
         ({"cloud": "mars"}, "cloud must be one of"),
-        ({"cloud": "france"}, "not published"),
+        ({"cloud": "france"}, "is not public"),
         ({"base_url": "http://graph.example"}, "base_url"),
         ({"base_url": "https://graph.example/v1.0"}, "without a path"),
         ({"base_url": "https://user:hunter2@graph.example"}, "user name, query and"),
@@ -529,7 +529,7 @@ def test_a_chain_is_asked_for_its_cloud() -> None:
     chain = ChainedCredential(EnvironmentCredential({}), ChainedCredential(of("us-government")))
     for credential in (chain, chain.as_async(), of("us-government").as_async()):
         assert GraphClient(credential).base_url == "https://graph.microsoft.us/v1.0"
-    with pytest.raises(ConfigurationError, match="not published"):
+    with pytest.raises(ConfigurationError, match="is not public"):
         GraphClient(ChainedCredential(of("france")))
     mixed = ChainedCredential(of("public"), of("china"))
     with pytest.raises(ConfigurationError, match="several authorities"):

@@ -1,11 +1,18 @@
-"""Groups that a token cannot carry are asked of Graph: once per caller, page by page, and not without end."""
+"""Groups that a token cannot carry come from Graph: one request per caller at a time, bounded in time and size."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import cachetools
 import httpx
 import pytest
 
@@ -101,7 +108,17 @@ def test_a_real_token_of_a_user_in_too_many_groups(office: Office, call: Call, c
     assert call(resolver(office, clock), "groups_of", caller) == groups_of(office, caller)
 
 
-def test_the_answer_is_kept_for_minutes(office: Office, call: Call, clock: Clock, alice: Caller) -> None:
+def until_idle(groups: GroupResolver) -> None:
+    """Wait until no request is in flight."""
+    end = time.monotonic() + 10
+    while groups._in_flight.in_flight:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_known_groups_are_used_for_minutes_and_then_renewed_in_the_background(
+    office: Office, call: Call, clock: Clock, alice: Caller
+) -> None:
     groups = resolver(office, clock)
     first = call(groups, "groups_of", alice)
     office.entra.add_group("Sales", "alice")
@@ -109,6 +126,20 @@ def test_the_answer_is_kept_for_minutes(office: Office, call: Call, clock: Clock
     assert call(groups, "groups_of", alice) == first
     assert office.asked == 1
     clock.now += 2
+    with office.entra.failing("graph", "slow", delay=0.2):
+        assert call(groups, "groups_of", alice) == first  # at once, while Graph is slow
+    until_idle(groups)
+    assert len(call(groups, "groups_of", alice)) == len(first) + 1
+    assert office.asked == 2
+
+
+def test_groups_older_than_an_hour_are_not_used(
+    office: Office, call: Call, clock: Clock, alice: Caller
+) -> None:
+    groups = resolver(office, clock)
+    first = call(groups, "groups_of", alice)
+    office.entra.add_group("Sales", "alice")
+    clock.now += 3600
     assert len(call(groups, "groups_of", alice)) == len(first) + 1
 
 
@@ -123,33 +154,95 @@ def test_fifty_requests_of_one_caller_ask_once(office: Office, clock: Clock, ali
     assert office.asked == 1
 
 
-def test_who_comes_as_another_is_done_is_told_the_same(office: Office, clock: Clock, alice: Caller) -> None:
+def test_a_request_that_starts_after_another_ended_returns_its_groups(
+    office: Office, clock: Clock, alice: Caller
+) -> None:
     groups = resolver(office, clock)
     found = groups.groups_of(alice)
     key = f"{alice.tenant_id}/{alice.object_id}"
-    assert groups._ask(key, f"/users/{alice.object_id}/getMemberObjects") == found
+    assert groups._fetch(key, f"/users/{alice.object_id}/getMemberObjects") == found
     assert office.asked == 1
 
 
-def test_in_an_outage_what_was_known_stays_for_an_hour(
-    office: Office, call: Call, clock: Clock, alice: Caller, caplog: pytest.LogCaptureFixture
+# --- outages -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["503", "429", "dropped", "silent", "html"])
+def test_in_an_outage_known_groups_are_used_at_once(
+    office: Office, call: Call, clock: Clock, alice: Caller, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
     groups = resolver(office, clock)
     first = call(groups, "groups_of", alice)
-    for fault in ("503", "429", "dropped"):
-        clock.now += 600
-        with office.entra.failing("graph", fault):
+    with office.entra.failing("graph", fault):
+        for _ in range(5):
+            clock.now += 600
             assert call(groups, "groups_of", alice) == first
-    assert "the ones known stay" in caplog.text
-    clock.now += 3600
-    with office.entra.failing("graph", "503"), pytest.raises(GraphError):
-        call(groups, "groups_of", alice)
-    with office.entra.failing("graph", "dropped"), pytest.raises(FetchError):
-        call(groups, "groups_of", alice)
+            until_idle(groups)
+        assert "the known ones are used" in caplog.text
+        clock.now += 601
+        with pytest.raises((GraphError, FetchError)):
+            call(groups, "groups_of", alice)
 
 
-def test_a_refusal_is_an_answer_and_no_outage(
+def test_in_an_outage_requests_grow_rare(office: Office, clock: Clock, alice: Caller) -> None:
+    groups = resolver(office, clock)
+    groups.groups_of(alice)
+    clock.now += 301
+    with office.entra.failing("graph", "503"):
+        for _ in range(600):  # ten minutes of a request per second
+            groups.groups_of(alice)
+            until_idle(groups)
+            clock.now += 1
+    assert office.asked <= 1 + 5 + 600 / 30 + 1
+    clock.now += 30
+    groups.groups_of(alice)
+    until_idle(groups)
+    assert groups._failures.current("x") is None
+
+
+def test_in_an_outage_other_callers_fail_at_once_after_the_first(
     office: Office, call: Call, clock: Clock, alice: Caller
+) -> None:
+    groups = resolver(office, clock)
+    users = [office.entra.add_user(f"user{number}") for number in range(20)]
+    with office.entra.failing("graph", "503", retry_after=20):
+        for user in users:
+            with pytest.raises(GraphError, match="503") as caught:
+                call(groups, "groups_of", Caller(user.tenant_id, user.id))
+            assert caught.value.retry_after == pytest.approx(20)
+    assert office.asked == 1
+    clock.now += 21
+    assert call(groups, "groups_of", alice) == groups_of(office, alice)
+
+
+def test_a_caller_without_known_groups_waits_no_longer_than_it_may(
+    office: Office, call: Call, clock: Clock, alice: Caller
+) -> None:
+    released = threading.Event()
+
+    def silent(_request: httpx.Request) -> httpx.Response:
+        released.wait(20)
+        return httpx.Response(200, json={"value": ["late"]})
+
+    client = httpx.Client(transport=httpx.MockTransport(silent))
+    groups = resolver(office, clock, http_client=client, wait=0.1)
+    try:
+        with pytest.raises(FetchError, match="no response within 0.1 seconds"):
+            call(groups, "groups_of", alice)
+        with pytest.raises(FetchError):  # the next one does not wait at all
+            groups._get_or_start(Caller(alice.tenant_id, API))
+    finally:
+        released.set()
+    until_idle(groups)  # the request itself went on: its groups are known now
+    assert call(groups, "groups_of", alice) == {"late"}
+
+
+def test_a_caller_waits_three_seconds_by_default(office: Office, clock: Clock) -> None:
+    assert resolver(office, clock)._wait == 3.0
+
+
+def test_groups_of_a_deleted_user_are_forgotten(
+    office: Office, call: Call, clock: Clock, alice: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
     groups = resolver(office, clock)
     call(groups, "groups_of", alice)
@@ -157,8 +250,101 @@ def test_a_refusal_is_an_answer_and_no_outage(
     directory = office.entra.directory
     others = {key: user for key, user in directory.users.items() if key != alice.object_id}
     office.entra.store.change(directory=replace(directory, users=others))
+    call(groups, "groups_of", alice)  # starts the renewal
+    until_idle(groups)
+    assert "the known ones are forgotten" in caplog.text
+    for _ in range(2):
+        with pytest.raises(GraphError, match="404"):
+            call(groups, "groups_of", alice)
+    assert office.asked == 2
+
+
+def test_a_refusal_of_one_caller_is_not_one_of_others(
+    office: Office, call: Call, clock: Clock, alice: Caller
+) -> None:
+    groups = resolver(office, clock)
+    unknown = Caller(alice.tenant_id, API)
+    for _ in range(2):
+        with pytest.raises(GraphError, match="404"):
+            call(groups, "groups_of", unknown)
+    assert call(groups, "groups_of", alice)
+    assert office.asked == 2
+    clock.now += 11
     with pytest.raises(GraphError, match="404"):
-        call(groups, "groups_of", alice)
+        call(groups, "groups_of", unknown)
+    assert office.asked == 3
+
+
+def test_each_caller_gets_an_error_object_of_its_own(office: Office, clock: Clock, alice: Caller) -> None:
+    office.entra.fail("graph", "503")
+    groups = resolver(office, clock)
+
+    async def herd() -> list[BaseException]:
+        return await asyncio.gather(*(groups.agroups_of(alice) for _ in range(5)), return_exceptions=True)
+
+    assert len({id(error) for error in asyncio.run(herd())}) == 5
+
+
+# --- bounds ------------------------------------------------------------------------------------------
+
+
+class LockedOnly(cachetools.TTLCache):
+    """A cache that fails where it is used without its owner's lock: cachetools is not thread-safe."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        assert self.lock.locked()
+        return super().get(key, default)
+
+    def pop(self, key: Any, default: Any = None) -> Any:
+        assert self.lock.locked()
+        return super().pop(key, default)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        assert self.lock.locked()
+        super().__setitem__(key, value)
+
+
+def test_many_threads_use_the_cache_under_its_lock_alone(office: Office) -> None:
+    def graph(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(404 if request.url.path.count("a") % 2 else 200, json={"value": ["group"]})
+
+    client = httpx.Client(transport=httpx.MockTransport(graph))
+    groups = resolver(office, time.monotonic, http_client=client, refresh=0.0, cache_size=8)
+    groups._known = LockedOnly(8, 3600.0)
+    groups._known.lock = groups._lock
+    ids = [f"{number:08x}-0000-4000-8000-{number * 17:012x}" for number in range(20)]
+
+    def hammer(worker: int) -> None:
+        for number in range(100):
+            with suppress(GraphError):
+                groups.groups_of(Caller(office.entra.tenant_id, ids[(worker + number) % 20]))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(hammer, range(4)))
+    until_idle(groups)
+    assert len(groups._known) <= 8
+
+
+def test_nothing_is_cached_where_nothing_may_be(
+    office: Office, call: Call, clock: Clock, alice: Caller
+) -> None:
+    groups = resolver(office, clock, cache_size=0)
+    for requests in (1, 2):
+        assert call(groups, "groups_of", alice)
+        assert office.asked == requests
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
+def test_a_lock_that_a_thread_holds_at_a_fork_is_free_in_the_child(
+    office: Office, clock: Clock, alice: Caller
+) -> None:
+    groups = resolver(office, clock)
+    with groups._lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork while threads run, which is the point
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if groups._lock.acquire(timeout=5) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_pages_are_followed_and_their_number_is_bounded(
@@ -194,7 +380,7 @@ def test_callers_of_another_tenant_are_not_asked_for(
     office: Office, call: Call, clock: Clock, alice: Caller
 ) -> None:
     stranger = Caller("fab41ca0-1d00-4a11-8b0b-0c0a11ce0002", alice.object_id)
-    with pytest.raises(ConfigurationError, match="cannot be asked for"):
+    with pytest.raises(ConfigurationError, match="cannot be requested"):
         call(resolver(office, clock), "groups_of", stranger)
     with pytest.raises(ConfigurationError, match="no object id"):
         call(resolver(office, clock), "groups_of", Caller(alice.tenant_id, "../me"))
@@ -218,9 +404,18 @@ def test_an_overage_is_recognised(claims: dict[str, Any], answer: bool) -> None:
     assert has_overage(claims) is answer
 
 
-def test_senseless_times_are_a_mistake(office: Office) -> None:
-    for settings in ({"keep": -1}, {"keep": 10, "keep_in_outage": 5}, {"cache_size": -1}):
-        with pytest.raises(ConfigurationError):
+def test_impossible_settings_fail_when_the_resolver_is_built(office: Office) -> None:
+    wrong = [
+        {"refresh": -1},
+        {"refresh": 10, "max_stale": 5},
+        {"max_stale": "3600"},
+        {"wait": float("inf")},
+        {"wait": True},
+        {"cache_size": -1},
+        {"cache_size": 1.5},
+    ]
+    for settings in wrong:
+        with pytest.raises(ConfigurationError, match=next(reversed(settings))):
             GroupResolver(office.credential, **settings)
 
 

@@ -1,0 +1,229 @@
+"""Parameters, paths, raw values and scopes, as OData and Microsoft Graph write them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from entra_guard.credentials import ChainedCredential, ClientSecretCredential
+from entra_guard.errors import ConfigurationError, FetchError
+from entra_guard.graph import BatchRequest, GraphClient
+
+if TYPE_CHECKING:
+    from conftest import Call, Office
+
+BASE = "https://graph.microsoft.com/v1.0"
+IDS = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "11112222-bbbb-3333-cccc-4444dddd5555")
+
+
+class Order(str, enum.Enum):  # noqa: UP042  # its str() is the name, as older code has it
+    NEWEST = "createdDateTime desc"
+
+
+class Size(enum.IntEnum):
+    SMALL = 5
+
+
+def url_of(office: Office, call: Call, method: str, *args: Any) -> str:
+    """Return the URL that reaches Graph."""
+    seen = []
+
+    def graph(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        return httpx.Response(200, json={"value": []})
+
+    call(office.answering(graph), method, *args)
+    [url] = seen
+    return url
+
+
+VALUES = [
+    (["id", "mail"], "id,mail"),
+    (("id", "mail"), "id,mail"),
+    ({"mail", "id"}, "id,mail"),
+    (True, "true"),
+    (False, "false"),
+    (999, "999"),
+    (Size.SMALL, "5"),
+    (1.5, "1.5"),
+    (Decimal("1.50"), "1.50"),
+    (UUID(IDS[0]), IDS[0]),
+    (dt.date(2026, 1, 31), "2026-01-31"),
+    (dt.datetime(2026, 1, 31, 9, 30, tzinfo=dt.UTC), "2026-01-31T09:30:00Z"),
+    (
+        dt.datetime(2026, 1, 31, 9, 30, tzinfo=dt.timezone(dt.timedelta(hours=2))),
+        "2026-01-31T07:30:00Z",
+    ),
+    (Order.NEWEST, "createdDateTime%20desc"),
+    ([True, 1, "a b"], "true,1,a%20b"),
+    ("startswith(mail,'a+b')", "startswith(mail,'a%2Bb')"),
+    ("displayName eq '50% & #1'", "displayName%20eq%20'50%25%20%26%20%231'"),
+    ('"displayName:Zoë"', "%22displayName:Zo%C3%AB%22"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("value", "written"), VALUES)
+@pytest.mark.parametrize("method", ["get", "iterate"])
+def test_parameters_are_written_as_odata_wants_them(
+    office: Office, call: Call, method: str, value: Any, written: str
+) -> None:
+    assert (
+        url_of(office, call, method, "/users", {"$x": value})
+        == f"{BASE}/users?$x={written.replace(':', '%3A')}"
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        (),
+        set(),
+        ["id", None],
+        {"id": 1},
+        b"id",
+        object(),
+        float("nan"),
+        float("inf"),
+        dt.datetime(2026, 1, 31),  # noqa: DTZ001
+        range(2),
+    ],
+)
+def test_values_without_an_odata_form_are_refused_and_not_quoted(
+    office: Office, call: Call, value: Any
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"the query option \$select (is|of)") as caught:
+        call(office.graph(), "get", "/users", {"$select": value})
+    assert "object at" not in str(caught.value)
+    assert office.asked == 0
+
+
+def test_parameters_must_be_a_mapping(office: Office, call: Call) -> None:
+    with pytest.raises(ConfigurationError, match="params must be a mapping"):
+        call(office.graph(), "get", "/users", [("$select", "id")])
+
+
+PATHS = [
+    ("/users/a b@contoso.com", "/users/a%20b@contoso.com"),
+    ("/users/100%@contoso.com", "/users/100%25@contoso.com"),
+    ("/users/100%25@contoso.com", "/users/100%25@contoso.com"),
+    ("/users/c#EXT#@contoso.com", "/users/c%23EXT%23@contoso.com"),
+    ("/users/50%zz", "/users/50%25zz"),
+    ("users/Zoë", "/users/Zo%C3%AB"),
+    ("/users/a\\b", "/users/a%5Cb"),
+    (f"{BASE}/users/c#EXT#@contoso.com", "/users/c%23EXT%23@contoso.com"),
+    (f"{BASE}/users/a b?$select=id", "/users/a%20b?$select=id"),
+]
+
+
+@pytest.mark.parametrize(("path", "written"), PATHS)
+def test_paths_are_encoded_where_urls_need_it(office: Office, call: Call, path: str, written: str) -> None:
+    assert url_of(office, call, "get", path) == f"{BASE}{written}"
+
+
+@pytest.mark.parametrize(("path", "written"), [row for row in PATHS if not row[0].startswith("https:")])
+def test_paths_in_a_batch_are_encoded_alike(office: Office, call: Call, path: str, written: str) -> None:
+    bodies = []
+
+    def graph(request: httpx.Request) -> httpx.Response:
+        bodies.append(request.read().decode())
+        return httpx.Response(200, json={"responses": [{"id": "0", "status": 200, "body": {}}]})
+
+    call(office.answering(graph), "batch", [BatchRequest("GET", path)])
+    assert f'"url":"{written}"' in bodies[0].replace('": "', '":"')
+
+
+# --- $value ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0 a photo", b'{"looks": "like JSON"}', b""])
+@pytest.mark.parametrize("path", ["/me/photo/$value", "/users/a@b.example/photos/48x48/$value?x=1"])
+def test_a_raw_value_is_returned_as_bytes(office: Office, call: Call, path: str, content: bytes) -> None:
+    accepted = []
+
+    def graph(request: httpx.Request) -> httpx.Response:
+        accepted.append(request.headers["accept"])
+        return httpx.Response(200, content=content, headers={"content-type": "image/jpeg"})
+
+    assert call(office.answering(graph), "get", path) == content
+    assert accepted == ["*/*"]
+
+
+def test_any_other_response_must_be_json(office: Office, call: Call) -> None:
+    def graph(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, html="<h1>Sign in</h1>")
+
+    with pytest.raises(FetchError, match="not JSON"):
+        call(office.answering(graph), "get", "/me")
+
+
+def test_a_count_is_a_number(office: Office, call: Call) -> None:
+    def graph(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(
+            200, text="\N{ZERO WIDTH NO-BREAK SPACE}42", headers={"content-type": "text/plain"}
+        )
+
+    assert call(office.answering(graph), "get", "/users/$count") == 42
+
+
+# --- scopes ------------------------------------------------------------------------------------------
+
+
+def scope_of(authority: str, **settings: Any) -> str:
+    credential = ClientSecretCredential(*IDS, "a-secret", authority=authority)
+    [scope] = GraphClient(credential, **settings)._auth._scopes
+    return scope
+
+
+@pytest.mark.parametrize(
+    ("authority", "settings", "scope"),
+    [
+        ("public", {}, "https://graph.microsoft.com/.default"),
+        ("us-government", {}, "https://graph.microsoft.us/.default"),
+        (
+            "us-government",
+            {"base_url": "https://dod-graph.microsoft.us"},
+            "https://dod-graph.microsoft.us/.default",
+        ),
+        (
+            "http://127.0.0.1:8000",
+            {"base_url": "http://127.0.0.1:8000"},
+            "https://graph.microsoft.com/.default",
+        ),
+        ("public", {"base_url": "http://localhost:8000"}, "https://graph.microsoft.com/.default"),
+        ("us-government", {"base_url": "http://[::1]:8000"}, "https://graph.microsoft.us/.default"),
+        (
+            "https://emulator.internal:8443",
+            {"base_url": "https://emulator.internal:8443"},
+            "https://graph.microsoft.com/.default",
+        ),
+        (
+            "https://emulator.internal:8443",
+            {"base_url": "https://emulator.internal:8444", "cloud": "china"},
+            "https://microsoftgraph.chinacloudapi.cn/.default",
+        ),
+        ("public", {"base_url": "http://localhost:1", "scope": "api://x/.default"}, "api://x/.default"),
+    ],
+)
+def test_the_default_scope_is_that_of_the_graph_which_is_meant(
+    authority: str, settings: dict[str, Any], scope: str
+) -> None:
+    assert scope_of(authority, **settings) == scope
+
+
+def test_an_emulator_needs_no_scope(office: Office, call: Call) -> None:
+    assert call(office.graph(scope=None), "get", "/users")["value"]
+
+
+def test_a_chain_of_several_authorities_may_call_an_emulator() -> None:
+    credentials = [ClientSecretCredential(*IDS, "s", authority=name) for name in ("public", "china")]
+    graph = GraphClient(ChainedCredential(*credentials), base_url="http://localhost:8000")
+    assert graph._auth._scopes[0].endswith("/.default")
