@@ -119,7 +119,7 @@ def _client(settings: dict[str, Any] | None) -> AbstractContextManager[httpx.Cli
 
 
 def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
-    """Show a file, and tell whether its age lets a guard with the usual settings use it."""
+    """Show a file, and return whether a guard with default settings would use it."""
     from entra_guard._keys.settings import KeySettings  # noqa: PLC0415
     from entra_guard._keys.snapshot_file import CLOCKS_DIFFER  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
@@ -146,7 +146,7 @@ def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
     if age >= allowed:
         fault = f"Older than {_duration(allowed)}: a guard uses it only with a longer max_stale."
     elif age < -CLOCKS_DIFFER:
-        fault = f"Of a time {_duration(-age)} ahead, and no guard uses it: compare this host's clock."
+        fault = f"Written {_duration(-age)} in the future: no guard uses it. Check this host's clock."
     if fault:
         screen.blank_line()
         screen.text(fault, indent=2)

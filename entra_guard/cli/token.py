@@ -66,7 +66,7 @@ def token(
 ) -> None:
     """Get a token for another API, as an app or as this host, and show its claims.
 
-    Secrets come from the environment, a file or a prompt. The command line is not an option, because
+    Secrets are read from the environment, a file or a prompt. The command line is not an option, because
     other users of the machine could read them there.
 
     \b

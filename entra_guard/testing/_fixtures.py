@@ -45,7 +45,11 @@ def entra_token(entra: Entra, request: pytest.FixtureRequest) -> Callable[..., s
     `@pytest.mark.entra(roles=[...])` sets the defaults.
     """
     defaults = _marked(request)
-    return lambda **token: entra.token(**defaults | token)
+
+    def issue(**token: Any) -> str:
+        return entra.token(**defaults | token)
+
+    return issue
 
 
 @pytest.fixture

@@ -470,9 +470,10 @@ def test_a_device_waits_until_a_user_approves_it(entra: Entra) -> None:
     assert list(flow) == ["user_code", "device_code", "verification_uri", "expires_in", "interval", "message"]
     assert poll(entra, app, flow["device_code"])["error"] == "authorization_pending"
     asked = entra.http_client.get("/devicelogin").text
-    assert "The code your device shows" in asked
+    assert "Code on your device" in asked
     assert (
-        "No device shows that code" in entra.http_client.post("/devicelogin", data={"user_code": "XXXX"}).text
+        "This code is unknown or has expired"
+        in entra.http_client.post("/devicelogin", data={"user_code": "XXXX"}).text
     )
     shown = entra.http_client.post("/devicelogin", data={"user_code": flow["user_code"].lower()})
     assert "Television" in shown.text
@@ -576,7 +577,7 @@ def test_the_front_page_lists_permissions_and_redirect_uris(entra: Entra) -> Non
     daemon = shown.partition("Tasks daemon")[2].partition("Tasks page")[0]
     assert "Tasks.Read.All of Tasks API" in daemon
     assert "Tasks.ReadWrite.All" not in daemon
-    assert "secret sample, begins with wor" in daemon
+    assert "secret sample, starts with wor" in daemon
     page = shown.partition("Tasks page")[2]
     assert [uri for uri in samples.page.spa_redirect_uris if uri not in page] == []
     assert "Tasks.Read.All of Tasks API" in page.partition("Alice Adams")[2].partition("Bob Brown")[0]

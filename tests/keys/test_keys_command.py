@@ -67,7 +67,7 @@ def test_show_says_when_a_file_is_of_the_future(run: Callable[..., Result], file
     file.write_text(json.dumps(saved | {"fetched_at": saved["fetched_at"] + 90_000}))
     shown = run("show", file)
     assert shown.exit_code == 1
-    assert "compare this host's clock" in shown.output
+    assert "Check this host's clock" in shown.output
 
 
 def test_show_knows_an_external_tenant_on_a_domain_of_its_own(

@@ -15,7 +15,7 @@ Found = TypeVar("Found")
 
 
 class Lookup:
-    """Find directory entries, or raise a LookupError that says what is missing."""
+    """Find directory entries, or raise a LookupError that names what is missing."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

@@ -122,7 +122,7 @@ def _page_size(given: str | None) -> int:
 
 
 def _page_start(token: str | None) -> int:
-    """Where a page begins. The token is opaque to clients, and only ever ours."""
+    """Return where a page begins. The token is opaque to clients."""
     if token is None:
         return 0
     try:
@@ -137,7 +137,7 @@ def _next_link(request: Request, query: dict[str, str], start: int) -> str:
 
 
 def _parse_filter(text: str) -> Callable[[Row], bool]:
-    """`property eq 'value'` and `startswith(property,'value')`, joined by `and`."""
+    """Parse `property eq 'value'` and `startswith(property,'value')`, joined by `and`."""
     tests = [_condition(part.strip()) for part in re.split(r"\sand\s", text)] if text else []
     return lambda row: all(test(row) for test in tests)
 

@@ -54,7 +54,7 @@ def my_member_objects(call: Call, _found: Found) -> Any:
 
 
 def member_objects_of_user(call: Call, found: Found) -> Any:
-    """The ids of every group a user is in: what a token with too many groups points to."""
+    """Return the ids of all groups of a user: what a token with too many groups refers to."""
     return _member_objects(call, _find_user(call, found["id"]))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Aadsts:
-    """One error. `page` says whether Entra links an error page."""
+    """One error. If `page` is True, Entra links an error page."""
 
     number: int
     status: int

@@ -37,7 +37,7 @@ class ConsentRequest:
 def admin_consent(service: DirectoryService, request: Request, segment: str, version: int) -> Response:
     """Grant an app everything it is registered to need; at the v2.0 endpoint, the named scopes.
 
-    With `auto=1`, no page asks for a decision.
+    With `auto=1`, the decision needs no page.
 
     Raises:
         EntraError: The client or its redirect URI is not valid.

@@ -88,7 +88,7 @@ class Sessions:
         return replace(self, device_codes={**_live(self.device_codes, now), digest(text): device})
 
     def with_decision(self, key: str, device: DeviceCode) -> Sessions:
-        """Replace a device code after the user's decision; `key` comes from `find_device`."""
+        """Replace a device code after the user's decision; `key` is the one that `find_device` returned."""
         return replace(self, device_codes={**self.device_codes, key: device})
 
     def without_device_code(self, text: str) -> Sessions:

@@ -1,6 +1,6 @@
 """Signing keys: the predefined ones, generated ones for rotation, and the set that is in use.
 
-Predefined keys come from the user's cache folder, because generating an RSA key takes tens of milliseconds.
+Predefined keys are kept in the user's cache folder: generating an RSA key takes tens of milliseconds.
 A rotation always uses a key that the emulator has not used before. These keys are generated once per process
 and shared by its emulators.
 """

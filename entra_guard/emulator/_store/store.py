@@ -65,7 +65,7 @@ def wall_clock() -> float:
 
 
 class Store:
-    """Hold the state, the clock and the identifiers.
+    """Keep the state, the clock and the identifiers.
 
     Args:
         seed: Makes every identifier and secret the same on every run. Signing keys are not affected.

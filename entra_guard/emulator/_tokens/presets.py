@@ -1,7 +1,7 @@
 """Tokens that are forged, expired, misdirected or unusual, by name.
 
 A preset can change the spec before the claims are made, the draft (header, claims, signer) before it is
-signed, and the finished token. Its summary says what is special about the token.
+signed, and the finished token. Its summary describes what is special about the token.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _BAD_SIGNATURE: Final = "Signature validation failed. Signature verification fai
 
 
 class InvalidTokenError(Exception):
-    """The token is not valid; the message says why, in Entra's words."""
+    """The token is not valid; the message is Entra's."""
 
 
 class ExpiredTokenError(InvalidTokenError):
