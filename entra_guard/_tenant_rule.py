@@ -6,7 +6,7 @@ import inspect
 import os
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakSet
 
 import anyio
@@ -202,7 +202,7 @@ class TenantRule:
         return KeysUnavailableError("tenants_unavailable", facts, retry_after=1.0)
 
 
-def is_async_callable(function: object) -> bool:
+def is_async_callable(function: Any) -> bool:
     """Return whether calling an object gives something to await: an async function, or an object of one."""
     while hasattr(function, "func"):  # functools.partial
         function = function.func

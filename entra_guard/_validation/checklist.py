@@ -127,14 +127,14 @@ def _tenant(policy: Policy, _issuer: Issuer, claims: AnyClaims, _key: KeyOrigin,
 def _kind(_policy: Policy, _issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, _now: float) -> str:
     if claims.cnf is not None:
         return "proof_of_possession_required"
-    if isinstance(claims, OpenIdClaims):
+    if type(claims) is OpenIdClaims:
         return "id_token" if claims.why_not_access_token else ""
     app_id = claims.app_id
     if not is_guid(app_id):
         return "invalid_claims" if app_id or claims.scp else "id_token"
     if claims.at_hash is not None or claims.c_hash is not None:
         return "id_token"
-    if _lacks_object_id(claims):
+    if not claims.oid and _lacks_object_id(claims):
         return "no_service_principal"
     return "invalid_claims" if claims.idtyp == "app" and claims.scopes else ""
 

@@ -7,7 +7,7 @@ tokens as JWT), RFC 7519 (types of registered claims), and the documents of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import msgspec
 
@@ -72,6 +72,7 @@ class _Registered(msgspec.Struct, frozen=True):
 _decode_registered: Final = msgspec.json.Decoder(_Registered).decode
 
 
+@final
 class OpenIdClaims(msgspec.Struct, frozen=True):
     """The claims of another issuer's token, under the names that the checklist reads."""
 
@@ -196,7 +197,7 @@ def _string_or_nothing(value: object) -> str:
 
 def _at(claims: Mapping[str, Any], path: ClaimPath) -> object:
     """Return the claim at a path, or None."""
-    value: object = claims
+    value: Any = claims
     for name in path:
         if not isinstance(value, dict):
             return None

@@ -138,19 +138,19 @@ def _one(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _identity(claims: AnyClaims, tenant_id: str, payload: slice, leeway: float) -> Identity:
-    is_app, oid, scopes = claims.is_app, claims.oid, claims.scopes
+    is_app, oid = claims.is_app, claims.oid
     # In Entra a scope is a user's. Other issuers authorise applications by scopes too.
-    counts = not is_app or isinstance(claims, OpenIdClaims)
+    scopes = () if is_app and type(claims) is not OpenIdClaims else _one(claims.scopes)
     return Identity(
         claims.app_id,
         tenant_id or claims.tid,
         oid,
         oid if claims.sub == oid else claims.sub,  # one object instead of two equal ones
         _one(claims.roles),
-        _one(scopes) if counts and scopes else (),
+        scopes,
         "2.0" if claims.ver == "2.0" else claims.ver,
         is_app,
-        claims.is_guest,
+        False if is_app else claims.is_guest,
         claims.exp,
         claims.exp + leeway,
         claims.uti,
