@@ -6,13 +6,19 @@ import asyncio
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from outbound_office import settled, until
 
-from entra_guard.credentials import AccessToken, TokenAcquisitionError
+from entra_guard.credentials import (
+    AccessToken,
+    ClientAssertionCredential,
+    ManagedIdentityCredential,
+    TokenAcquisitionError,
+)
+from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,6 +171,48 @@ def test_waiting_for_a_token_does_not_block_the_event_loop(office: Office) -> No
         return turns
 
     assert asyncio.run(count_turns()) > 20
+
+
+# --- time limits -------------------------------------------------------------------------------------
+
+
+def blocked_credential(office: Office, calls: list[int], released: threading.Event, **settings: Any) -> Any:
+    """A credential whose requests do not return before they are released."""
+
+    def assertion() -> str:
+        calls.append(1)
+        released.wait(20)
+        return "a.b.c"
+
+    ids = office.entra.tenant_id, office.daemon.client_id
+    return ClientAssertionCredential(*ids, assertion, **{**office.settings, **settings})
+
+
+def test_a_caller_waits_no_longer_than_it_may_and_the_next_one_sends_a_new_request(
+    office: Office, get: Get
+) -> None:
+    calls, released = [], threading.Event()
+    credential = blocked_credential(office, calls, released, wait=0.1)
+    try:
+        for number in (1, 2):
+            with pytest.raises(TokenAcquisitionError, match=r"none arrived within 0\.1 seconds") as caught:
+                get(credential, office.scope)
+            assert (caught.value.error, caught.value.retryable) == ("timeout", True)
+            until(lambda number=number: len(calls) == number)
+    finally:
+        released.set()
+    settled(credential)
+
+
+def test_a_caller_waits_thirty_seconds_by_default(office: Office) -> None:
+    assert office.credential()._cache.wait == 30.0
+    assert ManagedIdentityCredential(environ={})._cache.wait == 30.0
+
+
+@pytest.mark.parametrize("wait", [0, -1, float("inf"), float("nan"), "3", True, None])
+def test_a_wait_is_a_number_of_seconds(office: Office, wait: Any) -> None:
+    with pytest.raises(ConfigurationError, match="wait"):
+        office.credential(wait=wait)
 
 
 # --- refreshing --------------------------------------------------------------------------------------

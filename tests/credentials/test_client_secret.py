@@ -18,6 +18,8 @@ from entra_guard.credentials._application import merged_claims
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from outbound_office import Get, Office
 
 TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
@@ -103,6 +105,46 @@ def test_a_secret_may_stand_in_a_file(office: Office, get: Get, tmp_path: Any) -
     assert caught.value.retryable
     file.write_text(f"{office.secret.value}\n")
     assert get(credential, office.scope)
+
+
+FORMS = {
+    "with a line break": lambda text: f"{text}\r\n".encode(),
+    "with a byte order mark": lambda text: f"\ufeff{text}\n".encode(),
+    "in UTF-16": lambda text: f"{text}\r\n".encode("utf-16"),
+    "in UTF-16 of the other order": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+    "in UTF-16 without a mark": lambda text: text.encode("utf-16-le"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_secrets_file_is_read_as_editors_save_it(
+    office: Office, get: Get, tmp_path: Path, form: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(FORMS[form](office.secret.value))
+    assert get(office.credential(client_secret=file), office.scope)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf \n", "is empty"),
+        ("se\u010dret".encode(), "holds characters that are not ASCII"),
+        (b"\xff\x00\xfe", "holds characters that are not ASCII"),
+        (b"AZURE_CLIENT_SECRET=hunter2\nAZURE_TENANT_ID=x\n", "holds several lines or control characters"),
+        (b"hunter2\x00", "holds several lines or control characters"),
+    ],
+)
+def test_an_unusable_secrets_file_is_named_with_its_problem_and_not_quoted(
+    office: Office, get: Get, tmp_path: Path, content: bytes, problem: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(content)
+    with office.counting(0), pytest.raises(TokenAcquisitionError) as caught:
+        get(office.credential(client_secret=file), office.scope)
+    assert f"{file} {problem}; it must hold the client secret alone." in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 # --- authorities -------------------------------------------------------------------------------------

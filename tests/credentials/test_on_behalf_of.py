@@ -12,6 +12,8 @@ from recording import Recording
 
 from entra_guard.credentials import (
     CertificateCredential,
+    ChainedCredential,
+    EnvironmentCredential,
     ManagedIdentityCredential,
     OnBehalfOfCredential,
     TokenAcquisitionError,
@@ -168,6 +170,45 @@ def test_the_users_token_is_in_no_error(
     with pytest.raises(TokenAcquisitionError) as caught:
         get(OnBehalfOfCredential(application, sent), scope(office))
     assert sent not in str(caught.value) + caplog.text
+
+
+def test_an_environment_or_chain_that_describes_an_application_can_act_for_users(
+    office: Office, get: Get, front: AppRegistration
+) -> None:
+    environ = {
+        "AZURE_TENANT_ID": office.entra.tenant_id,
+        "AZURE_CLIENT_ID": front.client_id,
+        "AZURE_CLIENT_SECRET": office.entra.add_secret(front).value,
+    }
+    described = EnvironmentCredential(environ, **office.settings)
+    for application in (
+        described,
+        described.as_async(),
+        ChainedCredential(EnvironmentCredential({}), described),
+        ChainedCredential(described, ManagedIdentityCredential(environ={})),
+    ):
+        user = OnBehalfOfCredential(application, sent_by(office, front, "alice"))
+        assert office.claims(get(user, scope(office)))["azp"] == front.client_id
+        assert (user.tenant_id, user.authority) == (described.tenant_id, described.authority)
+        assert user.health() == described.health()
+
+
+@pytest.mark.parametrize(
+    ("application", "words"),
+    [
+        (EnvironmentCredential({}), "the environment: missing: AZURE_TENANT_ID"),
+        (ManagedIdentityCredential(environ={}), "ManagedIdentityCredential does not prove an application"),
+        (
+            ChainedCredential(EnvironmentCredential({}), ManagedIdentityCredential(environ={})),
+            "ManagedIdentityCredential does not prove",
+        ),
+        (ChainedCredential(EnvironmentCredential({})), "ChainedCredential does not prove an application"),
+        (object(), "object does not prove an application"),
+    ],
+)
+def test_what_does_not_prove_an_application_is_refused_with_the_reason(application: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        OnBehalfOfCredential(application, "a.b.c")
 
 
 def test_only_an_application_can_act_for_users(office: Office) -> None:

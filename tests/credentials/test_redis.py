@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ from entra_guard.credentials import (
     new_key,
 )
 from entra_guard.credentials._cache import redis_tokens, shared_token_cache
+from entra_guard.credentials._cache.token_cache import DEFAULT_WAIT
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -198,39 +200,60 @@ def test_cold_processes_send_one_request_between_them(
     assert found.pop().strip()
 
 
-# --- turns -------------------------------------------------------------------------------------------
+# --- locks -------------------------------------------------------------------------------------------
 
 
-def turn_of(office: Office, shared: redis.Redis) -> str:
-    """The name of the turn for the office's token, as one process after the other takes it."""
+def lock_of(office: Office, shared: redis.Redis) -> str:
+    """Return the name of the lock for the office's token."""
     office.credential(shared=RedisTokens(shared, KEY)).get_token(office.scope)
     [name] = shared.scan_iter()
     shared.flushall()
     return name.decode().replace(":token:", ":lock:")
 
 
-def test_a_process_that_dies_in_its_turn_strands_nobody(
+def test_a_lock_that_is_never_released_does_not_prevent_a_token(
     office: Office, get: Get, shared: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn = turn_of(office, shared)
-    shared.set(turn, "a process that died", px=60_000)
+    lock = lock_of(office, shared)
+    shared.set(lock, "a process that died", px=60_000)
     monkeypatch.setattr(shared_token_cache, "_LONGEST_WAIT", 0.2)
     with office.counting(1):
         assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
-    assert shared.get(turn) == b"a process that died"
+    assert shared.get(lock) == b"a process that died"
 
 
-def test_a_turn_ends_by_itself_and_the_next_in_line_takes_it(
+def test_when_the_process_with_the_lock_dies_one_other_sends_the_request(
+    office: Office, shared: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = lock_of(office, shared)
+    seconds = shared_token_cache.LOCK_SECONDS
+    scale = 0.4 / seconds  # the same proportions, in less time
+    monkeypatch.setattr(shared_token_cache, "LOCK_SECONDS", seconds * scale)
+    monkeypatch.setattr(shared_token_cache, "_LONGEST_WAIT", shared_token_cache._LONGEST_WAIT * scale)
+    processes = [office.credential(shared=RedisTokens(shared, KEY)) for _ in range(12)]
+    shared.set(lock, "a process that died", px=400)
+    with office.counting(1), ThreadPoolExecutor(12) as pool:
+        tokens = set(pool.map(lambda process: process.get_token(office.scope), processes))
+    assert len(tokens) == 1
+    assert shared.get(lock) is None
+
+
+def test_waiting_for_a_lock_outlasts_the_lock_and_fits_into_a_callers_wait() -> None:
+    longest = shared_token_cache._LONGEST_WAIT + shared_token_cache.LOCK_SECONDS
+    assert 2 * shared_token_cache.LOCK_SECONDS < shared_token_cache._LONGEST_WAIT < longest < DEFAULT_WAIT
+
+
+def test_a_lock_ends_by_itself_and_the_next_process_gets_it(
     office: Office, get: Get, shared: redis.Redis
 ) -> None:
-    turn = turn_of(office, shared)
-    shared.set(turn, "a process that died", px=150)
+    lock = lock_of(office, shared)
+    shared.set(lock, "a process that died", px=150)
     with office.counting(1):
         assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
-    assert shared.get(turn) is None
+    assert shared.get(lock) is None
 
 
-def test_a_turn_is_given_back_after_success_and_after_failure(
+def test_a_lock_is_released_after_success_and_after_failure(
     office: Office, get: Get, shared: redis.Redis
 ) -> None:
     get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
@@ -243,7 +266,7 @@ def test_a_turn_is_given_back_after_success_and_after_failure(
     assert list(shared.scan_iter()) == []
 
 
-def test_a_turn_that_ended_is_not_taken_from_the_next_one(shared: redis.Redis) -> None:
+def test_a_lock_is_released_by_its_owner_alone(shared: redis.Redis) -> None:
     tokens = RedisTokens(shared, KEY)
     assert tokens.acquire_lock("name", "one", 60) is True
     assert tokens.acquire_lock("name", "two", 60) is False
@@ -277,12 +300,12 @@ def test_redis_killed_while_a_token_is_asked_for_costs_a_log_line(
     assert len(lines(caplog, "Redis cannot be used")) == 1
 
 
-def test_a_process_waiting_for_its_turn_goes_on_alone_when_redis_dies(
+def test_a_process_that_waits_for_a_lock_continues_alone_when_redis_dies(
     office: Office, get: Get, breakable: RedisServer
 ) -> None:
     client = breakable.client()
-    turn = turn_of(office, client)
-    client.set(turn, "another process", px=60_000)
+    lock = lock_of(office, client)
+    client.set(lock, "another process", px=60_000)
     threading.Timer(0.2, breakable.kill).start()
     with office.counting(1):
         assert get(office.credential(shared=RedisTokens(client, KEY)), office.scope)
@@ -327,7 +350,7 @@ def test_a_name_that_takes_its_time_to_resolve_costs_a_step_once(
     assert len(lines(caplog, "Redis cannot be used")) == 1
 
 
-def test_a_turn_that_never_ends_is_none(office: Office, get: Get, shared: redis.Redis) -> None:
+def test_a_foreign_lock_without_an_end_is_ignored(office: Office, get: Get, shared: redis.Redis) -> None:
     get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
     [entry] = shared.scan_iter()
     shared.delete(entry)
