@@ -1,17 +1,19 @@
-"""The guard before an ASGI application: Starlette, FastAPI, Litestar, Quart, or any other.
+"""ASGI middleware that guards an application: Starlette, FastAPI, Litestar, Quart, Falcon, or any other.
 
-Pure ASGI, and independent of lifespan, which some hosts never send. Translates, decides nothing.
+Pure ASGI, and independent of lifespan events, which some hosts never send.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.authentication import AuthCredentials
+
 from entra_guard._common.arguments import known_arguments
 from entra_guard._common.boundary import clear_own_frames
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_refusal, send_response
-from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_answer
+from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.decorator_order import RouterCheck
 from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
@@ -26,42 +28,23 @@ from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal, unbind_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+    from collections.abc import Awaitable, Mapping
     from typing import Unpack
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from entra_guard._combined_guard import CombinedGuard
     from entra_guard._web.authenticator import AuthenticatorSettings
     from entra_guard.guard import Guard
-    from entra_guard.principal import Principal
-
-    Scope = MutableMapping[str, Any]
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-class Credentials:
-    """What Starlette's own `@requires` looks at: 'authenticated', and the scopes of a signed-in user."""
-
-    __slots__ = ("_principal",)
-
-    def __init__(self, principal: Principal) -> None:
-        self._principal = principal
-
-    @property
-    def scopes(self) -> list[str]:
-        """'authenticated' and the delegated permissions. App roles are asked for with our `requires`."""
-        return ["authenticated", *self._principal.scopes]
 
 
 class GuardMiddleware:
-    """Lets requests with a good token reach the application, and answers all others.
+    """Passes requests with a valid token to the application, and refuses all others.
 
-    Handlers find the `Principal` as `request.user`, and `current_principal()` works anywhere below.
+    Handlers get the `Principal` as `request.user`; `current_principal()` works in every function they call.
 
-    Put CORS handling outside of the guard. A CORS preflight is a request without a token and gets 401,
-    as any other. One exception: where `app` is Starlette's own CORSMiddleware, that middleware answers
+    Put CORS handling outside of the guard. A CORS preflight has no token and gets 401, like any other
+    request. One exception: if `app` is Starlette's own CORSMiddleware, that middleware responds to
     preflights, and nothing inside of it runs.
 
     A refusal by `@requires` is also the HTTPException of Starlette, FastAPI, Litestar, Quart or Falcon:
@@ -69,14 +52,15 @@ class GuardMiddleware:
 
     Args:
         app: The ASGI application.
-        guard: Decides.
-        settings: What every adapter understands, see `RequestAuthenticator`: `public` paths such as
+        guard: Verifies the tokens.
+        settings: The settings of all adapters, see `RequestAuthenticator`: `public` paths such as
             ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only`, `guests` for all others;
-            `close_at_expiry`: None for WebSockets, True for streamed responses too, False for neither.
+            `close_at_expiry`: None ends WebSockets with their token, True streamed responses too, False
+            neither.
 
     Raises:
-        ConfigurationError: A setting that cannot work. On requests: a route's `@requires` is above the
-            route's own decorator and checks nothing.
+        ConfigurationError: A setting is not valid. For requests: the `@requires` of a route is above the
+            route's own decorator, so that it checks nothing.
 
     Example:
         >>> app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])  # doctest: +SKIP
@@ -84,11 +68,11 @@ class GuardMiddleware:
 
     @known_arguments(*SETTING_NAMES)
     def __init__(
-        self, app: App, *, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]
+        self, app: ASGIApp, *, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]
     ) -> None:
         self.app = app
-        self._gate = RequestAuthenticator(guard, **settings)
-        # Falcon routes the path with the mount point in it (ASGI: root_path), and all others without.
+        self._authenticator = RequestAuthenticator(guard, **settings)
+        # Falcon routes the path with the mount point in it (ASGI: root_path), all others without.
         self._routed_path = _whole_path if framework_of(app) == "falcon" else _routed_path
         self._http_error = self._to_http_error  # bound once, not per request
         self._routes = RouterCheck()
@@ -98,7 +82,7 @@ class GuardMiddleware:
         kind = scope["type"]
         if kind != "lifespan" and not self._routes.is_current():
             self._routes.check(scope.get("app"), self.app)
-        if kind == "lifespan" or self._gate.is_public(self._routed_path(scope)):
+        if kind == "lifespan" or self._authenticator.is_public(self._routed_path(scope)):
             await self.app(scope, receive, send)
             return
         preflight = is_preflight(scope)
@@ -108,12 +92,12 @@ class GuardMiddleware:
         response = _Response(scope, send)
         bound = None
         try:
-            principal = await self._gate.authenticate_async(authorization(scope))
+            principal = await self._authenticator.authenticate_async(authorization(scope))
             scope["user"] = principal
-            scope["auth"] = Credentials(principal)
+            scope["auth"] = AuthCredentials(["authenticated", *principal.scopes])  # for Starlette's @requires
             bound = bind_principal(principal, self._http_error, scope)
-            if self._gate.ends[kind]:
-                remaining = self._gate.guard.seconds_left(principal)
+            if self._authenticator.ends[kind]:
+                remaining = self._authenticator.guard.seconds_left(principal)
                 await run_for(remaining, self.app, scope, receive, response.send)
             else:
                 await self.app(scope, receive, response.send)
@@ -142,10 +126,9 @@ _STARLETTE_HANDLERS: Final = "starlette.exception_handlers"  # in the scope once
 
 
 class _Response:
-    """What the application sends, with a 500 that it made of a refusal turned back into the refusal.
+    """Sends what the application sends, except for a 500 that hides a refusal: then sends the refusal.
 
-    A catch-all inside of the application, such as a middleware that responds with 500 to every exception,
-    hides a refusal by `@requires` from us.
+    A middleware inside of the guard that responds with 500 to every exception hides a refusal by `@requires`.
     """
 
     __slots__ = ("_last", "_replaced", "_scope", "_send")
@@ -191,7 +174,7 @@ _REFUSABLE: Final = frozenset({"", "websocket.accept", "websocket.send"})
 
 
 def authorization(scope: Mapping[str, Any]) -> list[bytes]:
-    """The values of all Authorization headers."""
+    """Return the values of all Authorization headers."""
     return [value for name, value in scope["headers"] if name == b"authorization"]
 
 
@@ -201,7 +184,7 @@ def _whole_path(scope: Scope) -> str:
 
 
 def _routed_path(scope: Scope) -> str:
-    """The path below the mount point, as the application's router sees it (ASGI: root_path)."""
+    """Return the path below the mount point, as the application routes it (ASGI: root_path)."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     if root in {"", "/"}:
@@ -214,15 +197,15 @@ def _routed_path(scope: Scope) -> str:
 
 
 _UNCLEAR: Final = "//"
-"""A path that is never public, for one in which frameworks do not agree where the mount point is: some
-route '/static/api/orders' below '/api' as '/orders', others as it stands."""
+"""A path that is never public. It stands for a path with an ambiguous mount point: some frameworks route
+'/static/api/orders' below '/api' as '/orders', others unchanged."""
 
 
-def health_app(guard: Guard | CombinedGuard) -> App:
-    """Make an ASGI application for readiness probes: 200 or 503, and the guard's health as JSON.
+def health_app(guard: Guard | CombinedGuard) -> ASGIApp:
+    """Return an ASGI application for readiness probes: 200 or 503, and the guard's health as JSON.
 
-    Route it where the guard lets everybody in. It tells the issuer and the ids of its public keys, and
-    what failed last; nothing about callers.
+    Route it as a public path. The response has the state and age of the keys, and the step that failed
+    last. It names no host and no caller.
 
     Example:
         >>> Route("/readyz", health_app(guard))  # doctest: +SKIP
@@ -231,14 +214,14 @@ def health_app(guard: Guard | CombinedGuard) -> App:
 
 
 class _Health:
-    """An object and no function: so Starlette's routes take it for an application, and not for a handler."""
+    """An object, because Starlette's `Route` takes a function for a handler with a request argument."""
 
     def __init__(self, guard: Guard | CombinedGuard) -> None:
         self._guard = guard
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            status, headers, body = health_answer(self._guard)
+            status, headers, body = health_response(self._guard)
             head = scope["method"] == "HEAD"
             await send_response(send, "http.response", status, headers, body, head=head)
         elif scope["type"] == "websocket":

@@ -1,13 +1,12 @@
-"""The guard as a Django middleware, sync and async. Translates, decides nothing, writes no user table.
+"""Django middleware that guards a site, sync and async, without a user table.
 
     ENTRA_GUARD = {"guard": Guard.from_env(), "public": ["/healthz"]}
     MIDDLEWARE = ["corsheaders.middleware.CorsMiddleware", "entra_guard.django.GuardMiddleware", ...]
 
-What ENTRA_GUARD understands beside the guard are the words of every adapter: `public`, `roles`,
-`scopes`, `app_only`, `users_only`, `guests`, `close_at_expiry`. The guard goes after CORS handling, as
-it refuses CORS preflights, which carry no token, and before everything that needs the caller. Django's
-own check against cross-site forgery stays what it is: views that only programs POST to are marked
-`csrf_exempt`, as REST framework does for its own.
+ENTRA_GUARD has the guard and the settings of all adapters: `public`, `roles`, `scopes`, `app_only`,
+`users_only`, `guests`, `close_at_expiry`. Put the middleware after CORS handling, because it refuses CORS
+preflights, which have no token, and before everything that needs the caller. Django's CSRF check is
+unchanged: mark views that only programs POST to as `csrf_exempt`, as REST framework does for its views.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from django.urls import get_resolver
 
 from entra_guard._common.arguments import check_names
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator
-from entra_guard._web.cors_check import notice_names
+from entra_guard._web.cors_check import warn_if_cors_among
 from entra_guard._web.decorator_order import EndpointCheck
 from entra_guard._web.http_errors import REFUSAL, drf_error, is_about_body, unconverted
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
@@ -44,9 +43,9 @@ _HIDDEN: Final = 500
 
 
 class EntraUser:
-    """The caller as Django and REST framework ask a user: in no table, and with no permission of Django's.
+    """The caller as a user of Django and REST framework, without a row in a table or Django permissions.
 
-    Whatever else is asked of it, such as `roles`, its `Principal` answers.
+    All other attributes, such as `roles`, are those of its `Principal`.
     """
 
     is_authenticated: Final = True
@@ -60,21 +59,21 @@ class EntraUser:
 
     @property
     def pk(self) -> str:
-        """The object id, for throttling and logs. Key rows by tenant and object id together."""
+        """The object id, for throttling and logs. As a database key, use tenant id and object id."""
         return self.principal.identity
 
     id = pk
 
     def get_username(self) -> str:
-        """The object id: names change, and are not unique."""
+        """Return the object id, because names change and are not unique."""
         return self.principal.identity
 
     def has_perm(self, _perm: str, _obj: object = None) -> bool:
-        """No: Entra's roles and scopes are no permissions of Django's."""
+        """Return False: roles and scopes of Entra are not Django permissions."""
         return False
 
     def has_module_perms(self, _app_label: str) -> bool:
-        """No, as above."""
+        """Return False, as `has_perm` does."""
         return False
 
     def __getattr__(self, name: str) -> Any:
@@ -95,13 +94,14 @@ class EntraUser:
 
 
 class GuardMiddleware:
-    """Lets requests with a good token reach the views, and answers all others.
+    """Passes requests with a valid token to the views, and refuses all others.
 
-    Views find the `Principal` as `request.principal`, and as a user in `request.user`; `@requires` and
-    `current_principal()` work, also while a streamed response is made.
+    Views get the `Principal` as `request.principal`, and as a user in `request.user`. `@requires` and
+    `current_principal()` work, also while a response is streamed.
 
     Raises:
-        ConfigurationError: `settings.ENTRA_GUARD` is missing, or cannot work.
+        ConfigurationError: `settings.ENTRA_GUARD` is missing or not valid. For requests: the `@requires` of
+            a view checks nothing, because the URL pattern has the function without it.
     """
 
     sync_capable: ClassVar[bool] = True
@@ -109,60 +109,64 @@ class GuardMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
-        self._gate = gate()
+        self._authenticator = authenticator()
         self._check_endpoint = EndpointCheck()
         self._is_async = iscoroutinefunction(get_response)  # pyright: ignore[reportDeprecated]  # until 3.14
         if self._is_async:
             markcoroutinefunction(self)
         else:
-            self._gate.on_threads()
+            self._authenticator.on_threads()
         own = f"{type(self).__module__}.{type(self).__qualname__}"
         names = list(settings.MIDDLEWARE)
-        notice_names(names[names.index(own) :] if own in names else ())
+        warn_if_cors_among(names[names.index(own) :] if own in names else ())
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
-            return self._acall(request)
-        if self._gate.is_public(request.path_info):
+            return self._call_async(request)
+        if self._authenticator.is_public(request.path_info):
             return cast("HttpResponseBase", self._get_response(request))
         try:
-            principal = self._gate.authenticate(authorization(request.META))
+            principal = self._authenticator.authenticate(authorization(request.META))
         except AccessError as error:
-            return answer(request, error)
+            return respond(request, error)
         with _acting(request, principal):
             return self._finished(request, principal, self._get_response(request))
 
-    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
-        if self._gate.is_public(request.path_info):
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        if self._authenticator.is_public(request.path_info):
             return cast("HttpResponseBase", await self._get_response(request))
         try:
-            principal = await self._gate.authenticate_async(authorization(request.META))
+            principal = await self._authenticator.authenticate_async(authorization(request.META))
         except AccessError as error:
-            return answer(request, error)
+            return respond(request, error)
         with _acting(request, principal):
             return self._finished(request, principal, await self._get_response(request))
 
     def process_view(self, _request: HttpRequest, view: Any, _args: object, _kwargs: object) -> None:
-        """Raise if the view's `@requires` checks nothing."""
+        """Raise if the URL pattern has a function without its `@requires`.
+
+        Raises:
+            ConfigurationError: The view checks nothing.
+        """
         self._check_endpoint(view, _all_views)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Respond to a refusal that a view raised, as `@requires` does."""
-        return answer(request, exception) if isinstance(exception, AccessError) else None
+        return respond(request, exception) if isinstance(exception, AccessError) else None
 
     def _finished(
         self, request: HttpRequest, principal: Principal, response: HttpResponseBase
     ) -> HttpResponseBase:
-        """Keep the caller known while a body is made. A file is left alone: servers send it their own way.
+        """Keep the caller current while a body is streamed, except for files, which servers send themselves.
 
-        A 500 that a catch-all `process_exception` made of a refusal becomes the refusal again.
+        Respond with the refusal that a `process_exception` for all exceptions turned into a 500.
         """
         if response.status_code == _HIDDEN and REFUSAL in request.META:
             return _replaced(request, response)
         if isinstance(response, StreamingHttpResponse) and not getattr(response, "file_to_stream", None):
             content: Any = response.streaming_content
-            wrap = _achunks if response.is_async else _chunks
-            response.streaming_content = wrap(self._gate, principal, content)
+            wrap = _chunks_async if response.is_async else _chunks
+            response.streaming_content = wrap(self._authenticator, principal, content)
         return response
 
 
@@ -176,22 +180,22 @@ def _all_views() -> list[object]:
     return views
 
 
-def gate() -> RequestAuthenticator:
-    """The application's entrance, as `settings.ENTRA_GUARD` says.
+def authenticator() -> RequestAuthenticator:
+    """Return an authenticator with the settings in `settings.ENTRA_GUARD`.
 
     Raises:
-        ConfigurationError: It is missing, or cannot work.
+        ConfigurationError: The settings are missing or not valid.
     """
-    said: object = getattr(settings, "ENTRA_GUARD", None)
-    if not isinstance(said, dict) or "guard" not in said:
+    configured: object = getattr(settings, "ENTRA_GUARD", None)
+    if not isinstance(configured, dict) or "guard" not in configured:
         raise ConfigurationError('settings.ENTRA_GUARD must be a dict such as {"guard": Guard(...)}')
-    entries = cast("dict[str, Any]", said)
+    entries = cast("dict[str, Any]", configured)
     check_names("settings.ENTRA_GUARD", "entry", entries, ("guard", *SETTING_NAMES))
     return RequestAuthenticator(**entries)
 
 
-def answer(request: HttpRequest, error: AccessError) -> HttpResponse:
-    """Answer a request that must not pass, and tell the operator why."""
+def respond(request: HttpRequest, error: AccessError) -> HttpResponse:
+    """Log a refusal and respond with it."""
     log_refusal(error, request.method or "", request.path)
     if is_preflight_environ(request.META):
         log_refused_preflight("django")
@@ -210,7 +214,7 @@ def _acting(request: Any, principal: Principal) -> Generator[None]:
 
     request.principal = principal
     request.user, request.auser = user, auser
-    # Where Django's AuthenticationMiddleware keeps whom it has found: further in, it finds ours.
+    # Django's AuthenticationMiddleware, if it runs later, returns the user that is cached here.
     request._cached_user = request._acached_user = user  # noqa: SLF001
     with acting(principal, to_http_error, request.META):
         yield
@@ -218,15 +222,17 @@ def _acting(request: Any, principal: Principal) -> Generator[None]:
 
 def _replaced(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
     response.close()
-    refused = answer(request, request.META[REFUSAL])
+    refused = respond(request, request.META[REFUSAL])
     for name, value in response.items():
         if not is_about_body(name.lower().encode()):
             refused[name] = value
     return refused
 
 
-def _chunks(gate: RequestAuthenticator, principal: Principal, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    while not gate.is_over(principal):
+def _chunks(
+    authenticator: RequestAuthenticator, principal: Principal, chunks: Iterator[bytes]
+) -> Iterator[bytes]:
+    while not authenticator.is_over(principal):
         with acting(principal):
             chunk = next(chunks, None)
         if chunk is None:
@@ -234,10 +240,10 @@ def _chunks(gate: RequestAuthenticator, principal: Principal, chunks: Iterator[b
         yield chunk
 
 
-async def _achunks(
-    gate: RequestAuthenticator, principal: Principal, chunks: AsyncIterator[bytes]
+async def _chunks_async(
+    authenticator: RequestAuthenticator, principal: Principal, chunks: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
-    while not gate.is_over(principal):
+    while not authenticator.is_over(principal):
         with acting(principal):
             chunk = await anext(chunks, None)
         if chunk is None:

@@ -1,4 +1,4 @@
-"""The guard in Django REST framework: authentication, permissions, answers. Translates, decides nothing.
+"""Django REST framework: an authentication class, permission classes and an exception handler.
 
     REST_FRAMEWORK = {
         "DEFAULT_AUTHENTICATION_CLASSES": ["entra_guard.drf.EntraAuthentication"],
@@ -6,9 +6,8 @@
         "EXCEPTION_HANDLER": "entra_guard.drf.exception_handler",
     }
 
-The guard is that of `settings.ENTRA_GUARD`, with `entra_guard.django.GuardMiddleware` or without it.
-Without the middleware there are `request.auth` and `needs`; `current_principal()` and `@requires` know
-the caller only behind it.
+The guard is the one in `settings.ENTRA_GUARD`, with or without `entra_guard.django.GuardMiddleware`.
+`current_principal()` and `@requires` need the middleware; without it, use `request.auth` and `needs`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from rest_framework.permissions import BasePermission
 from entra_guard._web.http_errors import drf_error
 from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization
-from entra_guard.django import EntraUser, answer, gate
+from entra_guard.django import EntraUser, authenticator, respond
 from entra_guard.errors import AccessError, refusal
 from entra_guard.principal import Principal
 from entra_guard.requirement import Requirement, alternatives_of, check_any
@@ -39,14 +38,14 @@ if TYPE_CHECKING:
 class EntraAuthentication(BaseAuthentication):
     """Authenticates by bearer token: `request.user` is an `EntraUser`, `request.auth` its `Principal`.
 
-    A request without a token is nobody's; whether it may pass is the permission classes' decision.
+    A request without a token stays anonymous: the permission classes must refuse it.
     """
 
     def authenticate(self, request: Request) -> tuple[EntraUser, Principal] | None:
-        """Decide about a request.
+        """Return the user and the principal of a request, or None if it has no token.
 
         Raises:
-            AccessError: It has a token that is not valid; also a REST framework `APIException`.
+            AccessError: The token is not valid. It is also a REST framework `APIException`.
         """
         principal = getattr(request, "principal", None)
         if not isinstance(principal, Principal):  # and so not set by our middleware
@@ -54,7 +53,7 @@ class EntraAuthentication(BaseAuthentication):
         return None if principal is None else (EntraUser(principal), principal)
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
-        """The challenge to whoever came without a token."""
+        """Return the challenge for a request without a token."""
         return refusal("missing_token").challenge
 
 
@@ -66,19 +65,19 @@ def needs(
     users_only: bool = False,
     guests: bool = True,
 ) -> type[BasePermission]:
-    """Make a permission class: as `entra_guard.requires` does a decorator.
+    """Return a permission class with the same arguments as `entra_guard.requires`.
 
-    Combined with others (`needs(...) | ReadOnly`), the combination decides, and a refusal is REST
-    framework's own 403, as nobody knows which part was meant.
+    It can be combined with others: `needs(...) | ReadOnly`. A refusal of a combination is REST framework's
+    own 403, without the reason of one part.
 
     Raises:
-        ConfigurationError: Nothing is asked for, or nobody could meet it.
+        ConfigurationError: Nothing is required, or no caller could meet it.
 
     Example:
         >>> class Orders(APIView):  # doctest: +SKIP
         ...     permission_classes = [needs(roles=["Orders.Read"])]
     """
-    asked = alternatives_of(
+    required = alternatives_of(
         alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests
     )
 
@@ -87,7 +86,7 @@ def needs(
             if not isinstance(request.auth, Principal):
                 return False
             try:
-                check_any(asked, request.auth)
+                check_any(required, request.auth)
             except AccessError as error:
                 refused = error
             else:
@@ -100,14 +99,14 @@ def needs(
 
 
 def exception_handler(exception: Exception, context: Any) -> HttpResponse | Response | None:
-    """Answer refusals as everywhere else, and leave all other exceptions to REST framework."""
+    """Respond to refusals like all adapters, and leave other exceptions to REST framework."""
     from rest_framework import views  # noqa: PLC0415  # which imports this module, by its settings
 
     error = _access_error(exception, context)
     if error is None:
         return views.exception_handler(exception, context)
     views.set_rollback()
-    return answer(context["request"], error)
+    return respond(context["request"], error)
 
 
 def _access_error(exception: Exception, context: Any) -> AccessError | None:
@@ -122,7 +121,7 @@ def _authenticated(request: Request) -> Principal | None:
     if not values:
         return None
     try:
-        return gate().on_threads().authenticate(values)
+        return authenticator().on_threads().authenticate(values)
     except AccessError as error:
         refused = error
     finally:

@@ -1,10 +1,10 @@
-"""The guard as a FastAPI dependency, and in FastAPI's OpenAPI document. Translates, decides nothing.
+"""FastAPI: the guard as a dependency, and in the OpenAPI document.
 
-For a whole application `asgi.GuardMiddleware` is enough. `EntraBearer` is for routes, routers and
-sub-applications with policies of their own; `document` makes Swagger UI's Authorize button log in.
+`asgi.GuardMiddleware` guards a whole application. `EntraBearer` is for routes, routers and sub-applications
+with different guards; `document` lets people sign in with Swagger UI's Authorize button.
 """
 
-# No annotations from the future here: FastAPI cannot resolve them on an object that is called.
+# Without `from __future__ import annotations`: FastAPI cannot resolve such annotations on a callable object.
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final
@@ -38,10 +38,10 @@ SCHEME: Final = "EntraBearer"
 
 
 class EntraBearer(SecurityBase):
-    """A dependency that gives the caller's `Principal`, and refuses whoever must not pass.
+    """A dependency that returns the caller's `Principal`, and refuses requests without a valid token.
 
-    Inside of it `current_principal()` and `@requires` work, too. Refusals are `AccessError`s: an
-    exception handler of the application's own answers in place of ours.
+    `current_principal()` and `@requires` work in the route. A refusal is an `AccessError` and FastAPI's
+    `HTTPException`: an exception handler of the application for either responds in place of the guard.
 
     It guards the routes that name it and no others: **a route that forgets it is open.** So give it to the
     whole application, `FastAPI(dependencies=[Depends(entra)])`, and name it again where a route needs the
@@ -50,11 +50,16 @@ class EntraBearer(SecurityBase):
     With both, the second check of a token costs a microsecond.
 
     Args:
-        guard: Decides.
-        scheme_name: Its name in the OpenAPI document; two of one application need two names.
-        description: For readers of the document.
-        auto_error: False gives None to a route if the request has no token. A token that is not valid is
-            refused, and so is a request without a token where a route requires scopes or roles.
+        guard: Verifies the tokens.
+        scheme_name: The name of the security scheme in the OpenAPI document; two dependencies with different
+            guards need two names.
+        description: Shown to readers of the document.
+        auto_error: With False a route gets None if the request has no token. A token that is not valid is
+            refused, and so is a request without a token if the route requires scopes or roles.
+
+    Raises:
+        ConfigurationError: A setting is not valid. For requests: the `@requires` of a route is above the
+            route's own decorator, so that it checks nothing.
 
     Example:
         >>> entra = EntraBearer(guard)  # doctest: +SKIP
@@ -72,7 +77,7 @@ class EntraBearer(SecurityBase):
         auto_error: bool = True,
     ) -> None:
         self.guard = guard
-        self._gate = RequestAuthenticator(guard)
+        self._authenticator = RequestAuthenticator(guard)
         self._check_endpoint = EndpointCheck()
         self.scheme_name = scheme_name
         self.auto_error = auto_error
@@ -81,7 +86,7 @@ class EntraBearer(SecurityBase):
     async def __call__(
         self, connection: HTTPConnection, required: SecurityScopes
     ) -> AsyncIterator[Principal | None]:
-        """Authenticate a request, for FastAPI."""
+        """Authenticate a request: FastAPI calls this."""
         try:
             principal = await self._authenticated(connection, must_have_token=bool(required.scopes))
             if principal is None:
@@ -104,7 +109,7 @@ class EntraBearer(SecurityBase):
         users_only: bool = False,
         guests: bool = True,
     ) -> Callable[..., Awaitable[Principal]]:
-        """Make a dependency that requires more of the caller, as `entra_guard.requires` does.
+        """Return a dependency that requires roles, scopes or more, like `entra_guard.requires`.
 
         A request without a token is refused, also with `auto_error=False`.
 
@@ -140,7 +145,7 @@ class EntraBearer(SecurityBase):
         try:
             app = scope.get("app")
             self._check_endpoint(scope.get("endpoint"), lambda: endpoints_of(app))
-            return await self._gate.authenticate_async(authorization(scope))
+            return await self._authenticator.authenticate_async(authorization(scope))
         except AccessError as error:
             refused = error
         except BaseException:
@@ -180,24 +185,24 @@ def _requirement(scopes: tuple[str, ...]) -> Requirement:
 
 
 def acting_as(principal: Principal) -> Callable[..., AsyncIterator[Principal]]:
-    """Make a stand-in for an `EntraBearer` that knows its caller without a token: for tests.
+    """Return a replacement for an `EntraBearer` in tests, with a caller that needs no token.
 
-    The scopes that routes ask for, `@requires` and `current_principal()` hold as for a caller with a token.
+    Required scopes, `@requires` and `current_principal()` work as for a caller with a token.
 
     Args:
-        principal: Who is calling: `entra.principal(roles=[...], user="alice")` with the pytest plugin.
+        principal: The caller, such as `entra.principal(roles=[...], user="alice")` of the pytest plugin.
 
     Example:
         >>> app.dependency_overrides[bearer] = acting_as(principal)  # doctest: +SKIP
     """
 
-    async def stand_in(connection: HTTPConnection, required: SecurityScopes) -> AsyncIterator[Principal]:
+    async def replacement(connection: HTTPConnection, required: SecurityScopes) -> AsyncIterator[Principal]:
         with acting(principal, starlette_error, connection.scope):
             if required.scopes:
                 _requirement(tuple(required.scopes)).check(principal)
             yield principal
 
-    return stand_in
+    return replacement
 
 
 @known_arguments()
@@ -210,23 +215,23 @@ def document(
     public: Iterable[str] | None = None,
     scheme_name: str = SCHEME,
 ) -> None:
-    """Write what the guard asks into the application's OpenAPI, and let Swagger UI log in.
+    """Add the guard to the application's OpenAPI document, and let people sign in with Swagger UI.
 
-    With `EntraBearer`, the scopes of its routes are given their full names. With the middleware, every
-    operation that is not public is shown to need a token.
+    Routes with `EntraBearer` get the full names of their scopes. With the middleware, all operations that
+    are not public are marked as needing a token.
 
     Args:
         app: The application.
         guard: Its guard.
-        client_id: The app registration with which Swagger UI logs in: platform "single-page
-            application", redirect URI '<the API>/docs/oauth2-redirect', and permission for the scopes.
-        scopes: Scopes to offer beside those that routes ask for, named as in tokens.
-        public: Where the middleware guards the application: its public paths, [] if there are none.
-            For the page itself: '/docs', '/docs/oauth2-redirect' and '/openapi.json'.
+        client_id: The app registration that Swagger UI signs in with: platform "single-page application",
+            redirect URI '<the API>/docs/oauth2-redirect', and permission for the scopes.
+        scopes: Scopes to offer in addition to those that routes require, named as in tokens.
+        public: With the middleware: its public paths, [] if there are none. For the page itself these are
+            '/docs', '/docs/oauth2-redirect' and '/openapi.json'.
         scheme_name: The name of the scheme in the document.
 
     Raises:
-        ConfigurationError: A public path that could never match.
+        ConfigurationError: A public path is not valid.
 
     Example:
         >>> app.add_middleware(GuardMiddleware, guard=guard, public=PUBLIC)  # doctest: +SKIP

@@ -1,8 +1,8 @@
-"""The guard in a Flask application, refusing through Flask's own error handlers. Translates, decides nothing.
+"""Guard a Flask application.
 
-Two parts: a function that runs before every request decides, with the path as Flask routes it; a thin
-layer around `app.wsgi_app` gives each request a context of its own, so that the caller stays known
-while a body is streamed and is forgotten with the request.
+It has two parts. A function that runs before each request authenticates it, with the path as Flask routes
+it; refusals go through Flask's error handlers. A layer around `app.wsgi_app` gives each request a separate
+context, so that the caller is known while a body is streamed, and not after the request.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ _OWN_CONTEXT: Final = "entra_guard.own_context"
 
 
 class FlaskSettings(AuthenticatorSettings, total=False):
-    """The settings of every adapter, and those of Flask: see `init_app`."""
+    """The settings of all adapters, and those of Flask: see `init_app`."""
 
     mounts: Iterable[str]
 
 
 class EntraGuard:
-    """The extension, for application factories: made once, and bound to applications later.
+    """The Flask extension, for application factories: created once, and bound to applications later.
 
     Args:
-        app: An application to bind it to at once.
-        guard: Decides; or given to `init_app`.
-        settings: As for the function `init_app`; what its method `init_app` is given wins.
+        app: An application to guard now.
+        guard: Verifies the tokens; it can be passed to `init_app` instead.
+        settings: The settings of the function `init_app`; those of the method `init_app` override them.
 
     Raises:
-        ConfigurationError: A setting that cannot work.
+        ConfigurationError: A setting is not valid.
 
     Example:
         >>> entra = EntraGuard(public=["/healthz"])
@@ -85,12 +85,12 @@ class EntraGuard:
         """Guard an application, as the function `init_app` does.
 
         Raises:
-            ConfigurationError: No guard was given, here or before, or as there.
+            ConfigurationError: There is no guard, or as the function `init_app` does.
         """
         guard = guard or self._guard
         if guard is None:
             raise ConfigurationError(
-                "EntraGuard needs a guard: EntraGuard(app, guard), or init_app(app, guard)"
+                "EntraGuard needs a guard. Use EntraGuard(app, guard), or init_app(app, guard)"
             )
         merged: FlaskSettings = {**self._settings, **settings}
         init_app(app, guard, **merged)
@@ -104,43 +104,46 @@ def init_app(
     mounts: Iterable[str] = (),
     **settings: Unpack[AuthenticatorSettings],
 ) -> None:
-    """Let requests with a good token reach the views, and answer all others.
+    """Pass requests with a valid token to the views, and refuse all others.
 
-    The guard runs before all functions of the application's own that run before requests. A refusal is
-    an `AccessError` and a werkzeug `HTTPException`: an `errorhandler` of the application or a blueprint
-    for either, or for the status, responds in place of ours. An `errorhandler(Exception)` does not.
-    Receivers of Flask's signal `request_started` and the loading of the session come before the guard.
+    The guard runs before all other `before_request` functions and URL value preprocessors. Only receivers
+    of Flask's signal `request_started` and the loading of the session come before it.
 
-    The guard answers a CORS preflight itself, as Flask does for a route that does not list OPTIONS: no
-    view and no function that runs before requests is called, and `after_request` functions such as
-    Flask-CORS's add their headers. A route that lists OPTIONS needs a token for it.
+    A refusal is an `AccessError` and a werkzeug `HTTPException`: an `errorhandler` of the application or a
+    blueprint for either, or for the status, responds in place of the guard. An `errorhandler(Exception)`
+    does not.
 
-    The guard runs inside of Flask. What middleware such as werkzeug's DispatcherMiddleware mounts beside
-    it is not guarded: put `entra_guard.wsgi.GuardMiddleware` around `app.wsgi_app`, or name the prefix in
+    The guard responds to a CORS preflight as Flask does for a route that does not list OPTIONS. No view and
+    no `before_request` function runs; `after_request` functions such as Flask-CORS's add their headers. A
+    route that lists OPTIONS needs a token for it.
+
+    Applications that middleware such as werkzeug's DispatcherMiddleware mounts beside the Flask application
+    are not guarded. Put `entra_guard.wsgi.GuardMiddleware` around `app.wsgi_app`, or name the prefix in
     `mounts` to leave it open.
 
     Args:
         app: The Flask application.
-        guard: Decides.
-        mounts: Prefixes such as '/metrics' that middleware around Flask answers without a token.
-        settings: What every adapter understands, see `RequestAuthenticator`: `public` paths such as
+        guard: Verifies the tokens.
+        mounts: Prefixes such as '/metrics' that stay open, although middleware serves them beside Flask.
+        settings: The settings of all adapters, see `RequestAuthenticator`: `public` paths such as
             ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only`, `guests` for all others;
-            `close_at_expiry`: True to end a streamed body before its first chunk after the token's end.
+            `close_at_expiry`: True to end a streamed body when the token expires.
 
     Raises:
-        ConfigurationError: A setting that cannot work, the application has a guard already, or something
-            is mounted beside it that `mounts` does not name. Where it is mounted later, all requests fail.
+        ConfigurationError: A setting is not valid, the application has a guard already, or an application
+            is mounted beside it that `mounts` does not name. If it is mounted later, all requests fail.
+            For requests: the `@requires` of a view is above the route's decorator and checks nothing.
 
     Example:
         >>> init_app(app, guard, public=["/healthz"])  # doctest: +SKIP
     """
     if "entra_guard" in app.extensions:
-        raise ConfigurationError("this application has its guard already: call init_app once")
-    gate = RequestAuthenticator(guard, **settings).on_threads()
+        raise ConfigurationError("This application has a guard already. Call init_app once.")
+    authenticator = RequestAuthenticator(guard, **settings).on_threads()
     check_mounts = _MountCheck(app, mounts)
     check_mounts()
     app.extensions["entra_guard"] = guard
-    layer = _OwnContext(app, gate)
+    layer = _OwnContext(app, authenticator)
     layer.put_guard_first()
     app.register_error_handler(_PreflightResponse, HTTPException.get_response)  # with TRAP_HTTP_EXCEPTIONS
     app.teardown_request(_forget)
@@ -152,19 +155,19 @@ def init_app(
     _run_before_each_call(app, check_mounts)
 
 
-def _admit(gate: RequestAuthenticator) -> None:
+def _authenticate(authenticator: RequestAuthenticator) -> None:
     environ = request.environ
-    if gate.is_public(request.path):
+    if authenticator.is_public(request.path):
         return
-    _answer_preflight()
+    _respond_to_preflight()
     try:
-        principal = gate.authenticate(authorization(environ))
+        principal = authenticator.authenticate(authorization(environ))
     except AccessError as error:
         refused = error
     else:
         _bind(principal, environ)
         return
-    _log(refused)  # here, as a handler of the application's own may respond
+    _log(refused)  # now, because a handler of the application may respond
     if is_preflight_environ(environ):
         log_refused_preflight("flask")
     refused = werkzeug_error(refused, environ)
@@ -180,26 +183,26 @@ def _bind(principal: Principal, environ: dict[str, Any]) -> None:
 
 
 class _PreflightResponse(HTTPException):
-    """Ends a request with a response, before any other code of the application runs."""
+    """Ends a request with a response before other code of the application runs."""
 
 
-def _answer_preflight() -> None:
-    """Raise the response that Flask itself has for OPTIONS, where the route does not list OPTIONS."""
+def _respond_to_preflight() -> None:
+    """Raise Flask's own response to OPTIONS, if the route does not list OPTIONS."""
     automatic = getattr(request.url_rule, "provide_automatic_options", False)
     if automatic and is_preflight_environ(request.environ):
         raise _PreflightResponse(response=current_app.make_default_options_response())
 
 
 def _forget(_error: BaseException | None = None) -> None:
-    """Where a request has no context of its own, undo its binding with it: `app.test_request_context`."""
+    """Unbind the caller of a request without a separate context, such as `app.test_request_context`."""
     if bound := g.pop("entra_guard_bound", None):
         unbind_principal(bound)
 
 
 def _respond(error: AccessError) -> Any:
-    """Respond to a refusal, by a handler of the application's own if it has one that fits.
+    """Respond to a refusal, with the application's own handler if it has one.
 
-    Flask would choose a blueprint's `errorhandler(Exception)` before any handler of the application.
+    Flask itself would prefer a blueprint's `errorhandler(Exception)` to any handler of the application.
     """
     _log(error)
     own = _own_handler(error)
@@ -209,7 +212,7 @@ def _respond(error: AccessError) -> Any:
 
 
 def _own_handler(error: AccessError) -> Callable[..., Any] | None:
-    """Find a handler as Flask does, except for those of every exception and those of the guard."""
+    """Find a handler as Flask does, without those for all exceptions and those of the guard."""
     spec = current_app.error_handler_spec
     for status in (error.status, None):
         for name in (*request.blueprints, None):
@@ -227,7 +230,7 @@ def _log(error: AccessError) -> None:
 
 
 class _MountCheck:
-    """Refuses middleware around Flask that answers prefixes without a token."""
+    """Refuses middleware around Flask that serves prefixes without a token."""
 
     def __init__(self, app: Flask, mounts: Iterable[str]) -> None:
         self._app = app
@@ -236,10 +239,10 @@ class _MountCheck:
         self._dispatchers: list[object] = []
 
     def __call__(self) -> None:
-        """Look for new middleware, and for new mounts of what was found before.
+        """Check new middleware, and new mounts of the middleware that was found before.
 
         Raises:
-            ConfigurationError: A prefix is open that was not named.
+            ConfigurationError: A prefix is open that `mounts` does not name.
         """
         outermost = self._app.wsgi_app
         if outermost is not self._outermost:
@@ -271,9 +274,9 @@ def _is_guarded(app: object) -> bool:
 def _run_before_each_call(app: Flask, check: Callable[[], None]) -> None:
     """Run a check whenever a server calls the application.
 
-    Only `Flask.__call__` sees every request: middleware that is put around `app.wsgi_app` later does not
-    pass on those that it answers itself. Python looks `__call__` up on the class, so the application gets
-    a class of the same name.
+    Only `Flask.__call__` gets every request: middleware that is put around `app.wsgi_app` later does not
+    pass on the requests that it handles. Python looks `__call__` up on the class, so the application gets
+    a subclass of the same name.
     """
     base = type(app)
 
@@ -290,48 +293,48 @@ def _run_before_each_call(app: Flask, check: Callable[[], None]) -> None:
 
 
 class _OwnContext:
-    """Runs each request, its body included, in a context that ends with it."""
+    """Runs each request, with its body, in a separate context."""
 
-    def __init__(self, app: Flask, gate: RequestAuthenticator) -> None:
+    def __init__(self, app: Flask, authenticator: RequestAuthenticator) -> None:
         self.app: WSGIApplication = app.wsgi_app
         self._flask = app
-        self._gate = gate
+        self._authenticator = authenticator
         self._check_endpoint = EndpointCheck()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         environ[_OWN_CONTEXT] = True
         self.put_guard_first()
         try:
-            return run_in(copy_context(), self._gate, self.app, environ, start_response)
+            return run_in(copy_context(), self._authenticator, self.app, environ, start_response)
         except BaseException as error:
             del environ  # this frame stays in the traceback
             clear_own_frames(error)
             raise
 
     def put_guard_first(self) -> None:
-        """Make the guard the first function that Flask runs, whatever was registered since.
+        """Make the guard the first function that Flask runs, before functions that were registered later.
 
         Flask runs `url_value_preprocessors` before all `before_request` functions.
         """
         preprocessors = self._flask.url_value_preprocessors
         functions = preprocessors[None]
-        if not functions or functions[0] != self._admit:
-            # A new list: a request in another thread may be running through the present one.
-            others = [function for function in functions if function != self._admit]
-            preprocessors[None] = [self._admit, *others]
+        if not functions or functions[0] != self._run_guard:
+            # A new list, because a request in another thread may be iterating over the old one.
+            others = [function for function in functions if function != self._run_guard]
+            preprocessors[None] = [self._run_guard, *others]
 
-    def _admit(self, endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    def _run_guard(self, endpoint: str | None, _values: dict[str, Any] | None) -> None:
         view_functions = current_app.view_functions
         if endpoint in view_functions:
             self._check_endpoint(view_functions[endpoint], view_functions.values)
-        _admit(self._gate)
+        _authenticate(self._authenticator)
 
 
 def _caller() -> Principal:
-    """The caller of Flask's request, which lives longer than its context in `with app.test_client()`."""
+    """Return the caller of Flask's request, also where Flask preserves it: `with app.test_client()`."""
     found = request.environ.get(PRINCIPAL) if has_request_context() else None
     return found or _current()
 
 
 current_principal: Principal = cast("Principal", LocalProxy(_caller))
-"""Who is calling, as Flask has its proxies; raises `NoPrincipalError` where nobody is known."""
+"""The caller, as a proxy like `flask.request`; raises `NoPrincipalError` if there is none."""

@@ -1,4 +1,4 @@
-"""Who is calling: what a verified token says, frozen. Verifies nothing."""
+"""The caller of a request: `Principal`, and the context variable that has the current one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
-    """The part of a verified token that is remembered: small, and nothing the garbage collector walks."""
+    """The cached part of a verified token: small, and not tracked by the garbage collector."""
 
     app_id: str
     tenant_id: str
@@ -37,16 +37,16 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
 
 
 class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
-    """Who is calling, as the verified token says. Never changes; shows no token.
+    """The caller, from a verified token. Immutable, and without the token.
 
-    Key users by (`tenant_id`, `object_id`), and never authorise by a name or mail address
+    Use (`tenant_id`, `object_id`) as the key of a user, and never authorize by a name or mail address
     (Microsoft: "Secure applications and APIs by validating claims").
     """
 
     verified: Identity
     payload: bytes
     resolved_groups: tuple[str, ...] | None = None
-    """Groups that Microsoft Graph told, as the token could not carry them; None where nobody asked."""
+    """Groups resolved through Microsoft Graph; None if not resolved."""
 
     @property
     def app_id(self) -> str:
@@ -65,12 +65,12 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
     @property
     def subject(self) -> str:
-        """The token's 'sub': for users a different one in each application."""
+        """The token's 'sub': a user has a different one in each application."""
         return self.verified.subject
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """App roles, of the application or of the user."""
+        """App roles of the application or the user."""
         return self.verified.roles
 
     @property
@@ -83,7 +83,7 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Object ids of the caller's groups, where the API's registration emits them."""
+        """Object ids of the caller's groups, if the API's registration emits them."""
         if self.resolved_groups is not None:
             return self.resolved_groups
         groups: object = self.claims.get("groups")
@@ -115,37 +115,37 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
 
     @property
     def expires_at(self) -> float:
-        """When the token ends, in seconds since the epoch."""
+        """When the token expires, in seconds since the epoch."""
         return self.verified.expires_at
 
     @property
     def token_id(self) -> str:
-        """The token's 'uti', by which Entra's sign-in log knows it; empty if it has none."""
+        """The token's 'uti', its id in Entra's sign-in log; empty if it has none."""
         return self.verified.token_id
 
     @property
     def claims(self) -> dict[str, Any]:
-        """All claims of the token, parsed anew each time: changing them changes nothing."""
+        """All claims of the token. Each access parses them again, so changes to the dict have no effect."""
         claims: dict[str, Any] = msgspec.json.decode(pybase64.urlsafe_b64decode(self.payload + b"=="))
         return claims
 
     @property
     def is_authenticated(self) -> bool:
-        """True, as Starlette asks it of a user."""
+        """True: part of Starlette's interface of a user."""
         return True
 
     @property
     def identity(self) -> str:
-        """The object id, as Starlette asks it of a user; the subject where there is none."""
+        """The object id, or the subject if there is none: part of Starlette's interface of a user."""
         return self.verified.object_id or self.verified.subject
 
     @property
     def display_name(self) -> str:
-        """The user's name where the token has one, else the application's client id."""
+        """The user's name if the token has one, else the application's client id."""
         return str(self.claims.get("name") or self.verified.app_id)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what an API may show its caller: no claims but these, and no token.
+        """Return what an API may show to its caller: ids, roles and scopes, and no token.
 
         Example:
             >>> principal.as_dict()["roles"]  # doctest: +SKIP
@@ -161,7 +161,7 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
         """Let pydantic, and so FastAPI, write a principal as the object that `as_dict` returns.
 
-        It reads none: a caller is authenticated, and never taken from a request's body.
+        A principal is never read from a request's body.
         """
         from pydantic_core import core_schema  # noqa: PLC0415  # pydantic calls this
 
@@ -177,7 +177,7 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
         return core_schema.is_instance_schema(cls, serialization=written)
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Show no more than `repr` where rich prints; msgspec would show all."""
+        """Show no more than `repr` if rich prints; msgspec would show all fields."""
         return [("verified", self.verified)]
 
     def __repr__(self) -> str:
@@ -205,9 +205,9 @@ _SHOWN: Final[dict[str, type]] = {
 
 
 class NoPrincipalError(EntraGuardError, LookupError, RuntimeError):
-    """`current_principal()` was called where no guarded request is being handled.
+    """`current_principal()` was called outside of a guarded request.
 
-    A RuntimeError too, as Werkzeug's proxies take one for 'unbound'.
+    Also a RuntimeError, by which werkzeug's proxies recognize that they are unbound.
     """
 
 
@@ -218,13 +218,13 @@ def current_principal() -> Principal:
     """Return the caller, anywhere below a guarded request.
 
     Raises:
-        NoPrincipalError: No guarded request is being handled here, or its path is public.
+        NoPrincipalError: This is not called in a guarded request, or its path is public.
     """
     try:
         return _current.get()[0]
     except LookupError:
         raise NoPrincipalError(
-            "no caller is known here: the path is public, no guard stands before it, or the work runs "
+            "There is no current principal: the path is public, the application has no guard, or this runs "
             "in a thread or task that was started before the request"
         ) from None
 
@@ -234,12 +234,12 @@ def bind_principal(
     to_http_error: ToHTTPError | None = None,
     request: MutableMapping[str, Any] | None = None,
 ) -> Token[Bound]:
-    """Make a caller current for a request: adapters do this, and undo it with `unbind_principal`.
+    """Make a principal current for a request. Adapters call this, and `unbind_principal` at the end.
 
     Args:
         principal: The caller.
-        to_http_error: Converts a refusal to an error that the framework responds to by itself.
-        request: The ASGI scope or WSGI environ, for `to_http_error`.
+        to_http_error: Converts a refusal to an HTTP error of the framework.
+        request: The ASGI scope or WSGI environ, an argument of `to_http_error`.
     """
     return _current.set((principal, to_http_error, {} if request is None else request))
 
@@ -264,7 +264,7 @@ def acting(
     to_http_error: ToHTTPError | None = None,
     request: MutableMapping[str, Any] | None = None,
 ) -> Generator[None]:
-    """Make a caller current while the block runs: for adapters, and for tests of code below them.
+    """Make a principal current in a `with` block: for adapters, and for tests of code that they call.
 
     Example:
         >>> def test_orders_of_alice(entra):

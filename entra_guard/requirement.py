@@ -1,7 +1,7 @@
-"""What a route requires of its caller: `Requirement`, and `requires` for sync and async handlers.
+"""Requirements of a route: `Requirement`, and the decorator `requires` for sync and async handlers.
 
-All that is listed is required. What opens a route to two kinds of callers is said as two
-requirements, of which one must hold: `requires(Requirement(scopes=...), Requirement(roles=...))`.
+A caller must meet everything that one requirement names. Several requirements are alternatives:
+`requires(Requirement(scopes=...), Requirement(roles=...))`.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ Handler = TypeVar("Handler", bound="Callable[..., Any]")
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What a caller must have, all of it.
+    """What a caller must have; a caller needs all of it.
 
     Args:
-        roles: App roles, of the application or of the user.
-        scopes: Delegated permissions: only a token that acts for a user can have them.
-        app_only: Refuse tokens that act for a user.
+        roles: App roles of the application or the user.
+        scopes: Delegated permissions: in Entra only a user's token has them.
+        app_only: Refuse tokens of users.
         users_only: Refuse app-only tokens.
         guests: False refuses guest users of the tenant, and users whose token does not say (`is_guest`).
 
     Raises:
-        ConfigurationError: Nothing is required, or nobody could have it.
+        ConfigurationError: Nothing is required, or no caller could meet it.
 
     Example:
         >>> Requirement(roles=["Orders.Read"]).roles
@@ -76,11 +76,13 @@ class Requirement:
         set_(self, "challenge_scope", " ".join(self.scopes or self.roles))
         if not (self.roles or self.scopes or app_only or users_only or not guests):
             raise ConfigurationError(
-                "an empty requirement would let everybody in: name roles or scopes, or leave it away "
-                "if every caller whom the guard accepts may pass"
+                "An empty requirement accepts every caller. Name roles or scopes, or remove the requirement "
+                "if every caller with a valid token is allowed"
             )
         if app_only and (users_only or self.scopes):
-            raise ConfigurationError("nobody can meet app_only together with users_only or scopes")
+            raise ConfigurationError(
+                "No caller can meet app_only together with users_only or scopes. Remove one of them"
+            )
 
     def check(self, principal: Principal) -> None:
         """Return if the caller meets the requirement, else raise.
@@ -160,7 +162,7 @@ def requires(
     users_only: bool = False,
     guests: bool = True,
 ) -> Callable[[Handler], Handler]:
-    """Ask roles, scopes, an application or a user of whoever calls a route. All that is named is required.
+    """Require roles, scopes, or a kind of caller of a route. A caller needs all that is named.
 
     It goes below the route's own decorator. Above it, the framework has registered the function inside,
     and nothing is checked: the adapters find such a route and respond with 500 (`ConfigurationError`).
@@ -169,15 +171,15 @@ def requires(
     both public and restricted.
 
     Args:
-        alternatives: Requirements of which one must hold, in place of the other arguments.
-        roles: App roles, of the application or of the user.
-        scopes: Delegated permissions; only tokens that act for a user have them.
-        app_only: Refuse tokens that act for a user.
+        alternatives: Requirements of which a caller must meet one, instead of the other arguments.
+        roles: App roles of the application or the user.
+        scopes: Delegated permissions; in Entra only a user's token has them.
+        app_only: Refuse tokens of users.
         users_only: Refuse app-only tokens.
         guests: False refuses guest users of the tenant, and users whose token does not say.
 
     Raises:
-        ConfigurationError: Nothing is asked for, or nobody could meet it.
+        ConfigurationError: Nothing is required, or no caller could meet it.
 
     Example:
         >>> @app.get("/orders")  # doctest: +SKIP
@@ -186,17 +188,20 @@ def requires(
         >>> @requires(Requirement(scopes=["Orders.Read"]), Requirement(roles=["Orders.Read.All"]))
         ... def all_orders(): ...
     """
-    asked = alternatives_of(
+    required = alternatives_of(
         alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests
     )
 
     def decorate(handler: Handler) -> Handler:
-        # A partial is what Django's `method_decorator` passes, for each request.
+        # Django's `method_decorator` passes a partial for each request.
         if not inspect.isroutine(handler) and not isinstance(handler, partial):
             raise ConfigurationError(
-                "@requires goes on a function or method, below the route's own decorator"
+                f"@requires decorates a function or method, not {type(handler).__name__}. "
+                "Put it directly above the function, below the route's own decorator"
             )
-        guarded = _async(handler, asked) if inspect.iscoroutinefunction(handler) else _sync(handler, asked)
+        guarded = (
+            _async(handler, required) if inspect.iscoroutinefunction(handler) else _sync(handler, required)
+        )
         decorated.add(handler, guarded)
         return cast("Handler", guarded)
 
@@ -212,17 +217,17 @@ def alternatives_of(
     users_only: bool,
     guests: bool,
 ) -> tuple[Requirement, ...]:
-    """Read what a route asks: alternatives as they are, or the one requirement that is spelt out.
+    """Return the requirements of a route: the given alternatives, or one with the other arguments.
 
     Raises:
-        ConfigurationError: Both, or neither.
+        ConfigurationError: Both are given, or neither.
     """
     if not alternatives:
         required = Requirement(
             roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests
         )
         return (required,)
-    if not all(isinstance(asked, Requirement) for asked in alternatives):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not all(isinstance(alternative, Requirement) for alternative in alternatives):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(
             "requires takes names by keyword: @requires(roles=['Orders.Read']) or @requires(scopes=[...])"
         )
@@ -289,19 +294,19 @@ def unwrapped(function: Any) -> Iterator[Any]:
         function = function.func if isinstance(function, partial) else getattr(function, "__wrapped__", None)
 
 
-def _async(handler: Callable[..., Any], asked: tuple[Requirement, ...]) -> Callable[..., Any]:
+def _async(handler: Callable[..., Any], required: tuple[Requirement, ...]) -> Callable[..., Any]:
     @wraps(handler)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
-        check_any(asked, current_principal())
+        check_any(required, current_principal())
         return await handler(*args, **kwargs)
 
     return guarded
 
 
-def _sync(handler: Callable[..., Any], asked: tuple[Requirement, ...]) -> Callable[..., Any]:
+def _sync(handler: Callable[..., Any], required: tuple[Requirement, ...]) -> Callable[..., Any]:
     @wraps(handler)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        check_any(asked, current_principal())
+        check_any(required, current_principal())
         return handler(*args, **kwargs)
 
     return guarded

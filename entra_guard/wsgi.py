@@ -1,4 +1,4 @@
-"""The guard before a WSGI application: any that PEP 3333 knows. Translates, decides nothing."""
+"""WSGI middleware that guards any application (PEP 3333)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard._common.arguments import known_arguments
 from entra_guard._common.boundary import clear_own_frames
 from entra_guard._web.app_layers import framework_of
-from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_answer
+from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.decorator_order import RouterCheck
 from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
@@ -33,32 +33,32 @@ if TYPE_CHECKING:
     Write = Callable[[bytes], object]
 
 PRINCIPAL: Final = "entra_guard.principal"
-"""Where in the environ the caller is."""
+"""The key of the `Principal` in the environ."""
 
 
 class GuardMiddleware:
-    """Lets requests with a good token reach the application, and answers all others.
+    """Passes requests with a valid token to the application, and refuses all others.
 
-    Below, `environ["entra_guard.principal"]` is the `Principal`, REMOTE_USER its object id, and
-    `current_principal()` works, also while a streamed body is made. Each request runs in a context of
-    its own, so that nothing stays behind on the thread.
+    The application gets the `Principal` as `environ["entra_guard.principal"]`, and its object id as
+    REMOTE_USER. `current_principal()` works too, also while a body is streamed. Each request has a separate
+    context, so that nothing remains on the thread.
 
-    Put CORS handling outside of the guard. A CORS preflight is a request without a token and gets 401,
-    as any other.
+    Put CORS handling outside of the guard. A CORS preflight has no token and gets 401, like any other
+    request.
 
     A refusal by `@requires` is also the HTTP error of Flask or Falcon: handlers for that, or for
     `AccessError`, respond in place of the guard.
 
     Args:
         app: The WSGI application.
-        guard: Decides.
-        settings: What every adapter understands, see `RequestAuthenticator`: `public` paths such as
+        guard: Verifies the tokens.
+        settings: The settings of all adapters, see `RequestAuthenticator`: `public` paths such as
             ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only`, `guests` for all others;
-            `close_at_expiry`: True to end a streamed body before its first chunk after the token's end.
+            `close_at_expiry`: True to end a streamed body when the token expires.
 
     Raises:
-        ConfigurationError: A setting that cannot work. On requests: a route's `@requires` is above the
-            route's own decorator and checks nothing.
+        ConfigurationError: A setting is not valid. For requests: the `@requires` of a route is above the
+            route's own decorator, so that it checks nothing.
 
     Example:
         >>> app = GuardMiddleware(app, guard=guard, public=["/healthz"])  # doctest: +SKIP
@@ -69,17 +69,17 @@ class GuardMiddleware:
         self, app: WSGIApplication, *, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]
     ) -> None:
         self.app = app
-        self._gate = RequestAuthenticator(guard, **settings).on_threads()
+        self._authenticator = RequestAuthenticator(guard, **settings).on_threads()
         self._routes = RouterCheck()
         warn_if_cors_inside(app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if not self._routes.is_current():
             self._routes.check(self.app)
-        if self._gate.is_public(routed_path(environ)):
+        if self._authenticator.is_public(routed_path(environ)):
             return self.app(environ, start_response)
         try:
-            principal = self._gate.authenticate(authorization(environ))
+            principal = self._authenticator.authenticate(authorization(environ))
         except AccessError as error:
             if is_preflight_environ(environ):
                 log_refused_preflight("wsgi")
@@ -88,7 +88,7 @@ class GuardMiddleware:
         context = copy_context()
         context.run(bind_principal, principal, self._to_http_error, environ)
         try:
-            return run_in(context, self._gate, self.app, environ, start_response)
+            return run_in(context, self._authenticator, self.app, environ, start_response)
         except BaseException as error:
             del environ  # this frame stays in the traceback
             clear_own_frames(error)
@@ -99,7 +99,7 @@ class GuardMiddleware:
 
 
 def set_environ_identity(principal: Principal, environ: Environ) -> None:
-    """Tell a caller to all who look at the environ (RFC 3875 sections 4.1.1 and 4.1.11)."""
+    """Store the caller in the environ (RFC 3875 sections 4.1.1 and 4.1.11)."""
     environ[PRINCIPAL] = principal
     environ["REMOTE_USER"] = principal.identity
     environ["AUTH_TYPE"] = "Bearer"
@@ -107,31 +107,32 @@ def set_environ_identity(principal: Principal, environ: Environ) -> None:
 
 def run_in(
     context: Context,
-    gate: RequestAuthenticator,
+    authenticator: RequestAuthenticator,
     app: WSGIApplication,
     environ: Environ,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     """Run an application and its body in a context, and respond to an `AccessError` that leaves either."""
-    response = _Response(gate, environ, start_response)
+    response = _Response(authenticator, environ, start_response)
     try:
         body = context.run(app, environ, response.start)
     except AccessError as error:
         return response.refuse(error)
     if response.hidden:
         return response.replace(context, body)
-    return body if _is_at_hand(body, environ) else _Body(context, body, response)
+    return body if _is_complete(body, environ) else _Body(context, body, response)
 
 
 class _Response:
-    """What the application responds, with a 500 that it made of a refusal turned back into the refusal.
+    """Passes the application's response on, except for a 500 that hides a refusal: then responds with that.
 
-    A catch-all inside of the application, such as a layer that responds with 500 to every exception,
-    hides a refusal by `@requires` from us.
+    A layer inside of the guard that responds with 500 to every exception hides a refusal by `@requires`.
     """
 
-    def __init__(self, gate: RequestAuthenticator, environ: Environ, start_response: StartResponse) -> None:
-        self._gate = gate
+    def __init__(
+        self, authenticator: RequestAuthenticator, environ: Environ, start_response: StartResponse
+    ) -> None:
+        self._authenticator = authenticator
         self._environ = environ
         self._start_response = start_response
         self._started = False
@@ -163,15 +164,15 @@ class _Response:
 
     def is_over(self) -> bool:
         """Return whether the body has outlived the caller's token, and must end."""
-        return self._gate.is_over(self._environ.get(PRINCIPAL))
+        return self._authenticator.is_over(self._environ.get(PRINCIPAL))
 
 
 def _ignore(_data: bytes) -> None:
     """Discard what an application writes for a response that is replaced."""
 
 
-def _is_at_hand(body: Iterable[bytes], environ: Environ) -> bool:
-    """Whether no code of the application runs for the body: a server may then send it its own way."""
+def _is_complete(body: Iterable[bytes], environ: Environ) -> bool:
+    """Return whether iterating over a body runs no code of the application, so it needs no context."""
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(body, (list, tuple)) or (isinstance(wrapper, type) and isinstance(body, wrapper))
 
@@ -223,12 +224,12 @@ def refuse(
 ) -> list[bytes]:
     """Log a refusal and respond with it."""
     log_refusal(error, environ["REQUEST_METHOD"], whole_path(environ))
-    return _answer(
+    return _send_response(
         environ, start_response, error.status, error.headers, error.body, more_headers=more_headers
     )
 
 
-def _answer(
+def _send_response(
     environ: Environ,
     start_response: StartResponse,
     status: int,
@@ -243,16 +244,16 @@ def _answer(
 
 
 def health_app(guard: Guard | CombinedGuard) -> WSGIApplication:
-    """Make a WSGI application for readiness probes: 200 or 503, and the guard's health as JSON.
+    """Return a WSGI application for readiness probes: 200 or 503, and the guard's health as JSON.
 
-    Mount it where the guard lets everybody in. It tells the issuer and the ids of its public keys, and
-    what failed last; nothing about callers.
+    Mount it on a public path. The response has the state and age of the keys, and the step that failed
+    last. It names no host and no caller.
 
     Example:
         >>> app = DispatcherMiddleware(app, {"/readyz": health_app(guard)})  # doctest: +SKIP
     """
 
     def health(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return _answer(environ, start_response, *health_answer(guard))
+        return _send_response(environ, start_response, *health_response(guard))
 
     return health

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.stream_expiry import POLICY_VIOLATION
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+    from collections.abc import Iterable, Mapping
+
+    from starlette.types import Scope, Send
 
     from entra_guard.errors import AccessError
 
-    Scope = MutableMapping[str, Any]
-    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
     RawHeaders = Iterable[tuple[bytes, bytes]]
 
 

@@ -1,4 +1,4 @@
-"""What every adapter asks of a request: is its path open, and who is calling. Knows no framework."""
+"""Authenticate a request: read its bearer token, verify it, check the requirements. Imports no framework."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _SCHEMES: Final = frozenset(
 
 
 def bearer_token(values: Sequence[bytes]) -> bytes:
-    """Take the one token out of the request's Authorization headers (RFC 6750 section 2.1).
+    """Return the token of a request's Authorization headers (RFC 6750 section 2.1).
 
     Args:
         values: The values of all Authorization headers.
 
     Raises:
         MissingTokenError: There is no such header.
-        InvalidRequestError: There is not one header with the scheme Bearer and one token.
+        InvalidRequestError: The headers are not one header with the scheme Bearer and one token.
     """
     if len(values) == 1:
         value = values[0]
@@ -82,7 +82,7 @@ def _shape(value: bytes) -> str:
 
 
 class AuthenticatorSettings(TypedDict, total=False):
-    """What every adapter can be told about an application, in the same words: see `RequestAuthenticator`."""
+    """The settings that all adapters accept; `RequestAuthenticator` explains them."""
 
     public: Iterable[str]
     roles: Iterable[str] | str
@@ -97,18 +97,18 @@ SETTING_NAMES: Final = tuple(AuthenticatorSettings.__annotations__)
 
 
 class RequestAuthenticator:
-    """One application's entrance: a guard, the paths that are open, and what every other route asks.
+    """Authenticates the requests of one application.
 
     Args:
-        guard: Decides.
+        guard: Verifies the tokens.
         public: Paths that need no token, such as ['/healthz', '/static/*'].
-        roles: App roles that every other route asks for, all of them.
-        scopes: Delegated permissions that every other route asks for.
-        app_only: Let applications pass, and no users.
-        users_only: Let users pass, and no applications.
+        roles: App roles that all other paths require; a caller needs each of them.
+        scopes: Delegated permissions that all other paths require.
+        app_only: Accept applications, and refuse users.
+        users_only: Accept users, and refuse applications.
         guests: False refuses guest users of the tenant, and users whose token does not say.
-        close_at_expiry: End a stream that outlives its token: None for WebSockets (closed with 1008),
-            True for streamed responses too, False for neither.
+        close_at_expiry: Which streams end when their token expires: with None WebSockets (closed with
+            1008), with True streamed responses too, with False neither.
 
     Raises:
         ConfigurationError: A setting that cannot work.
@@ -133,10 +133,10 @@ class RequestAuthenticator:
             check_flags(close_at_expiry=close_at_expiry)
         self.guard: Final = guard
         self.is_public: Final = PublicPaths(public).cover
-        """Tells whether a routed, decoded path needs no token."""
+        """Returns whether a routed, decoded path needs no token."""
         self.ends: Final = {"websocket": close_at_expiry is not False, "http": close_at_expiry is True}
         """Whether a stream of this kind ends with its token."""
-        self._asked: Final = (
+        self._required: Final = (
             Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests)
             if roles or scopes or app_only or users_only or not guests
             else None
@@ -156,19 +156,22 @@ class RequestAuthenticator:
         return self
 
     def is_over(self, principal: Principal | None) -> bool:
-        """Tell whether a streamed response has outlived its caller's token, and shall not."""
+        """Return whether a streamed response must end, because its caller's token has expired."""
         return self.ends["http"] and principal is not None and self.guard.seconds_left(principal) <= 0
 
     def authenticate(self, authorization: Sequence[bytes]) -> Principal:
-        """Tell who is calling, from the values of all Authorization headers.
+        """Return the caller of a request.
+
+        Args:
+            authorization: The values of all Authorization headers.
 
         Raises:
-            AccessError: The request must not pass.
+            AccessError: The request has no valid token, or the caller does not meet the requirements.
         """
         try:
             principal = self.guard.verify(bearer_token(authorization))
-            if self._asked is not None:
-                self._asked.check(principal)
+            if self._required is not None:
+                self._required.check(principal)
         except BaseException as error:
             authorization = ()  # this frame may stay in the traceback
             detach(error)
@@ -176,11 +179,11 @@ class RequestAuthenticator:
         return principal
 
     async def authenticate_async(self, authorization: Sequence[bytes]) -> Principal:
-        """Do what `authenticate` does, and block no event loop."""
+        """Do what `authenticate` does, without blocking the event loop."""
         try:
             principal = await self.guard.averify(bearer_token(authorization))
-            if self._asked is not None:
-                self._asked.check(principal)
+            if self._required is not None:
+                self._required.check(principal)
         except BaseException as error:
             authorization = ()  # this frame may stay in the traceback
             detach(error)
@@ -188,7 +191,7 @@ class RequestAuthenticator:
         return principal
 
 
-def health_answer(guard: Guard | CombinedGuard) -> tuple[int, dict[str, str], bytes]:
+def health_response(guard: Guard | CombinedGuard) -> tuple[int, dict[str, str], bytes]:
     """Return the response to a readiness probe: 200 or 503, headers, and a part of the health as JSON.
 
     Probes are public, so the body names no host: not the issuer's, not a proxy's. `guard.health()` has all.

@@ -1,7 +1,7 @@
-"""Notices a guard that stands outside of CORS handling, where a browser cannot read its answers.
+"""Warn if CORS handling is inside of the guard, where browsers cannot read the guard's refusals.
 
-The guard's refusals then carry no Access-Control-Allow-Origin, and a page on another origin sees a
-network error instead of 401 (Fetch standard, section 4.9). Decides nothing; knows names only.
+The refusals then have no Access-Control-Allow-Origin, so a page on another origin gets a network error
+instead of 401 (Fetch standard, section 4.9). CORS handling is recognized by its name.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ log: Final = get_logger("entra_guard")
 _MAX_DEPTH: Final = 50
 
 ADVICE: Final = (
-    "the guard stands outside of CORS handling, so that a browser on another origin cannot read a refusal: "
-    "let requests pass %s first (Starlette and FastAPI: add CORSMiddleware after the guard)"
+    "The guard runs before CORS handling, so that pages on other origins cannot read its refusals. "
+    "Let %s run first. In Starlette and FastAPI, add CORSMiddleware after the guard."
 )
 
 
 def warn_if_cors_inside(app: object) -> None:
-    """Warn if an application that is to be guarded handles CORS itself."""
-    notice_names(_class_names(app))
+    """Warn if an application handles CORS inside of the guard."""
+    warn_if_cors_among(_class_names(app))
 
 
-def notice_names(inside: Iterable[str]) -> None:
-    """Warn if one of the layers inside of the guard, by its name, handles CORS."""
-    for name in inside:
+def warn_if_cors_among(names: Iterable[str]) -> None:
+    """Warn if one of these middleware classes, which run inside of the guard, handles CORS."""
+    for name in names:
         if "cors" in name.lower():
             log.warning(ADVICE, name)
             return

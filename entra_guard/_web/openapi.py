@@ -1,8 +1,8 @@
-"""What a guard asks, written into an OpenAPI document: its security scheme, and the scopes of operations.
+"""Add a guard to an OpenAPI document: its security scheme, and the scopes of each operation.
 
-Entra knows a scope by its full name ('api://<client id>/Orders.Read'), routes by its last part. In the
-document the full name stands in both places, as the OpenAPI Specification has it ("Security
-Requirement Object") and as Swagger UI needs it to offer the scopes of one operation. Knows no framework.
+Entra names a scope in full ('api://<client id>/Orders.Read'); tokens and routes name its last part. The
+document has the full name in the scheme and in the operations, as the OpenAPI Specification requires
+("Security Requirement Object") and as Swagger UI needs it to request the right scopes. Imports no framework.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ Document = dict[str, Any]
 
 _PROBLEM: Final[Document] = {"content": {"application/problem+json": {"schema": {"type": "object"}}}}
 _REFUSALS: Final[Document] = {
-    "401": {"description": "There is no token, or it is not accepted."} | _PROBLEM,
-    "403": {"description": "The token does not permit this."} | _PROBLEM,
+    "401": {"description": "The request has no token, or the token is not valid."} | _PROBLEM,
+    "403": {"description": "The token does not have the required permission."} | _PROBLEM,
 }
 
 
 def first_of(guard: IssuerVerifier | CombinedGuard) -> IssuerVerifier:
-    """The guard whose issuer a page can log in to: the first one, where several are combined."""
+    """Return the guard whose issuer a page can sign in to: the first of a combined guard."""
     return guard.guards[0] if isinstance(guard, CombinedGuard) else guard
 
 
 def scheme_of(
     guard: IssuerVerifier | CombinedGuard, scopes: Iterable[str] = (), description: str = ""
 ) -> Document:
-    """Write the security scheme: an authorization code with PKCE, or where the issuer's metadata is.
+    """Return the security scheme: the authorization code flow, or the URL of the issuer's metadata.
 
     Args:
-        guard: Whose authority people log in to.
-        scopes: What the API offers, named as in tokens; without any, all that was consented to.
-        description: For readers.
+        guard: The guard whose authority people sign in to.
+        scopes: The API's scopes, named as in tokens; without any, '.default' is offered.
+        description: Shown to readers of the document.
     """
     guard = first_of(guard)
     authority, tenant = guard.authority, guard.policy.tenants.alias
@@ -54,7 +54,7 @@ def scheme_of(
 
 
 def full_name(guard: IssuerVerifier | CombinedGuard, scope: str) -> str:
-    """Name a scope as Entra's authorize endpoint wants it."""
+    """Return the full name of a scope, as Entra's authorize endpoint expects it."""
     return f"{first_of(guard).policy.app_id_uri}/{scope}"
 
 
@@ -67,15 +67,15 @@ def add_security(
     is_public: Callable[[str], bool],
     everywhere: bool,
 ) -> Document:
-    """Write a guard into a copy of a document.
+    """Return a copy of a document with the guard's security scheme and requirements.
 
     Args:
-        document: As the framework made it.
+        document: The document that the framework generated.
         guard: The guard.
         name: The name of its security scheme.
-        scopes: Offered in addition to those that operations ask for.
-        is_public: Tells which paths need no token.
-        everywhere: Whether a guard stands before every other operation, whatever the document says.
+        scopes: Offered in addition to those that operations require.
+        is_public: Returns whether a path needs no token.
+        everywhere: Whether all operations that are not public need a token, as behind the middleware.
     """
     document = deepcopy(document)
     offered = dict.fromkeys(scopes)

@@ -1,7 +1,7 @@
-"""Recognize CORS preflights, and let nothing but Starlette's CORSMiddleware answer one without a token.
+"""Recognize CORS preflights. Only Starlette's CORSMiddleware may respond to one without a token.
 
-A preflight carries no token by design (Fetch standard, section 3.2.2), and anybody can send one. An
-application that does not check the method would do its work for it, so no application gets to see one.
+Browsers send preflights without a token (Fetch standard, section 3.2.2), and so can anyone else. An
+application that does not check the method would handle a preflight like any request.
 """
 
 from __future__ import annotations
@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from entra_guard._common.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+    from collections.abc import Mapping
 
     from starlette.middleware.cors import CORSMiddleware
-
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+    from starlette.types import Receive, Send
 
 log: Final = get_logger("entra_guard")
 
@@ -48,10 +44,10 @@ CORS_FIRST: Final = {
     ),
     "wsgi": (
         "app = GuardMiddleware(app, guard=guard)",
-        "app = YourCORSMiddleware(app)  # around the guard: it answers preflights itself",
+        "app = YourCORSMiddleware(app)  # around the guard: it responds to preflights",
     ),
     "flask": (
-        '@app.route("/orders", methods=["GET"])  # without "OPTIONS": the guard answers preflights itself',
+        '@app.route("/orders", methods=["GET"])  # without "OPTIONS": the guard responds to preflights',
         'CORS(app, origins=[...], allow_headers=["Authorization"])  # flask_cors adds the headers',
     ),
     "django": (
@@ -73,7 +69,7 @@ def is_preflight(scope: Mapping[str, Any]) -> bool:
 
 
 def is_preflight_environ(environ: Mapping[str, Any]) -> bool:
-    """Return whether a WSGI request, or one of Django's by its META, is a CORS preflight."""
+    """Return whether a request is a CORS preflight, by its WSGI environ or Django's META."""
     return (
         environ.get("REQUEST_METHOD") == "OPTIONS"
         and "HTTP_ORIGIN" in environ
@@ -93,7 +89,7 @@ def is_cors_middleware(app: object) -> bool:
 async def send_preflight_response(app: object, scope: Any, receive: Receive, send: Send) -> None:
     """Send the response of Starlette's CORSMiddleware to a preflight.
 
-    Only its answer is taken: `__call__` is not used, so that it has no way to the application inside.
+    Only its method for preflights is called, so that the application inside cannot run.
     """
     from starlette.datastructures import Headers  # noqa: PLC0415  # loaded with CORSMiddleware
 

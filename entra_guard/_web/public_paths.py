@@ -1,4 +1,4 @@
-"""Match the paths of an application that need no token. Knows no framework."""
+"""Match the paths of an application that need no token. Imports no framework."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PARAMETERS: Final = "{}<>[]^|"
 class PublicPaths:
     """Paths that need no token.
 
-    Compared with the path that the framework routes: decoded by the server, below the mount point.
-    '/static/*' covers everything below '/static/', and not '/static/' itself. A slash at the end makes a
-    difference, as it may to the application: '/items' does not open '/items/'. A path that is not in its
-    normal form is never public: what a server behind would make of it is not known here.
+    They are compared with the path that the framework routes: decoded by the server, below the mount point.
+    '/static/*' covers everything below '/static/', but not '/static/' itself. '/items' does not cover
+    '/items/', as an application may route them differently. A path that is not in its normal form is never
+    public, because a server behind this one may read it in another way.
 
     An ASGI application below a mount point (`root_path`) must route the path without it, as Starlette,
     FastAPI, Litestar, Quart and Django do. Falcon does not, so there the whole path is compared.
@@ -42,7 +42,7 @@ class PublicPaths:
         self._below: Final = tuple(path.removesuffix("*") for path in below)
 
     def cover(self, path: str) -> bool:
-        """Tell whether a routed, decoded path is public."""
+        """Return whether a routed, decoded path is public."""
         if path in self._whole:
             return True
         below = any(path.startswith(prefix) and path != prefix for prefix in self._below)
@@ -67,7 +67,9 @@ def _checked(pattern: object) -> str:
             f"public path {pattern!r} has a parameter or a pattern. Name the path above it, with '/*'"
         )
     if pattern == "/*":
-        raise ConfigurationError("public=['/*'] would guard nothing: leave the guard away, or name paths")
+        raise ConfigurationError(
+            "public=['/*'] makes every path public. Name the public paths, or remove the guard"
+        )
     return pattern
 
 
@@ -78,7 +80,7 @@ def _above(path: str, character: str) -> str:
 
 
 def _is_normal(path: str) -> bool:
-    """No empty, dot, parameter or still encoded segments, no backslash, no control characters."""
+    """Return whether a path has no empty, dot or encoded segment, backslash or control character."""
     if "//" in path or not path.isprintable() or not set(path).isdisjoint("\\;%?#"):
         return False
     return not any(segment in (".", "..") for segment in path.split("/"))

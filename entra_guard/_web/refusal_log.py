@@ -1,4 +1,4 @@
-"""Write the log line of a refused request. Knows no framework."""
+"""Write the log line of a refused request. Imports no framework."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a WSGI environ, or Django's META, says about a request. Decides nothing."""
+"""Read a request from a WSGI environ or Django's META."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 def authorization(environ: Environ) -> list[bytes]:
-    """The values of all Authorization headers: servers join several with a comma (RFC 9110 section 5.3)."""
+    """Return the Authorization headers; servers join several with a comma (RFC 9110 section 5.3)."""
     value: str | None = environ.get("HTTP_AUTHORIZATION")
     return [] if value is None else [value.encode("latin-1", "replace")]
 
 
 def routed_path(environ: Environ) -> str:
-    """The path below the mount point, decoded as UTF-8 as routers do it (PEP 3333, "Unicode Issues")."""
+    """Return the path below the mount point, decoded as UTF-8 as by routers (PEP 3333, "Unicode Issues")."""
     return _decoded(environ.get("PATH_INFO", "")) or "/"
 
 
 def whole_path(environ: Environ) -> str:
-    """The path with its mount point, for the log."""
+    """Return the path with its mount point, for the log."""
     return _decoded(environ.get("SCRIPT_NAME", "")) + routed_path(environ)
 
 

@@ -52,7 +52,7 @@ def test_the_wrong_order_is_logged_once(guard: Guard, notices: Notices) -> None:
     for _ in range(3):
         assert "access-control-allow-origin" not in client.get("/", headers=SPA).headers
     assert len(notices()) == 1
-    assert "let requests pass CORSMiddleware first" in notices()[0]
+    assert "Let CORSMiddleware run first" in notices()[0]
 
 
 def test_a_guard_around_the_whole_application_is_logged_too(guard: Guard, notices: Notices) -> None:

@@ -175,7 +175,7 @@ def test_the_wrong_order_of_cors_and_guard_is_logged(
         override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=names),
     ):
         WSGIHandler()
-    assert ("outside of CORS handling" in caplog.text) is warned
+    assert ("The guard runs before CORS handling" in caplog.text) is warned
 
 
 # --- REST framework ----------------------------------------------------------------------------------
