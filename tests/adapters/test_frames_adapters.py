@@ -7,14 +7,14 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bare_requests import ask_asgi, ask_wsgi
+from adapter_cases import django_handler
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import got_request_exception
 from django.test import override_settings
-from doors import django_handler
 from fastapi import Depends, FastAPI, Security
 from flask import Flask
 from frame_checks import assert_nothing_secret, caught, reachable_frames, root
+from raw_requests import request_asgi, request_wsgi
 from rest_framework.views import exception_handler as rest_handler
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
@@ -43,21 +43,21 @@ def seen() -> Iterator[list[BaseException]]:
     SEEN.clear()
 
 
-def tokens(office: Entra) -> list[str]:
+def tokens(entra: Entra) -> list[str]:
     return [
-        office.token(preset="expired"),
-        office.token(preset="forged"),
-        f'"{office.token()}"',
-        f"{office.token()} {office.token()}",
-        office.token(roles=["Orders.Read"]),  # lacks the role
+        entra.token(preset="expired"),
+        entra.token(preset="forged"),
+        f'"{entra.token()}"',
+        f"{entra.token()} {entra.token()}",
+        entra.token(roles=["Orders.Read"]),  # lacks the role
     ]
 
 
-def check(office: Entra, door: Any) -> None:
-    for token in tokens(office):
+def check(entra: Entra, send: Any) -> None:
+    for token in tokens(entra):
         SEEN.clear()
         with suppress(AccessError):
-            door(token)
+            send(token)
         assert SEEN, "no error reached the application"
         for error in SEEN:
             assert isinstance(error, AccessError)
@@ -75,7 +75,7 @@ async def record(_request: Any, error: Exception) -> Any:
 
 
 @pytest.mark.parametrize("how", ["security", "dependency", "route"])
-def test_errors_of_fastapis_dependency(office: Entra, guard: Guard, how: str) -> None:
+def test_errors_of_fastapis_dependency(entra: Entra, guard: Guard, how: str) -> None:
     app, entra = FastAPI(exception_handlers={AccessError: record}), EntraBearer(guard)
     dependency = {
         "security": Security(entra, scopes=["Orders.Admin"]),
@@ -88,19 +88,19 @@ def test_errors_of_fastapis_dependency(office: Entra, guard: Guard, how: str) ->
     def orders() -> str:
         return "the admin's"
 
-    check(office, lambda token: ask_asgi(app, "/", [b"Bearer " + token.encode()]))
+    check(entra, lambda token: request_asgi(app, "/", [b"Bearer " + token.encode()]))
 
 
-def test_errors_of_starlette(office: Entra, guard: Guard) -> None:
+def test_errors_of_starlette(entra: Entra, guard: Guard) -> None:
     app = Starlette(routes=[Route("/", admin)], exception_handlers={AccessError: record})
     app.add_middleware(GuardMiddleware, guard=guard)
-    token = office.token(roles=["Orders.Read"])
-    ask_asgi(app, "/", [b"Bearer " + token.encode()])
+    token = entra.token(roles=["Orders.Read"])
+    request_asgi(app, "/", [b"Bearer " + token.encode()])
     assert SEEN
     assert_nothing_secret(SEEN[0], token.split("."))
 
 
-def test_errors_of_flask(office: Entra, guard: Guard) -> None:
+def test_errors_of_flask(entra: Entra, guard: Guard) -> None:
     app = Flask(__name__)
     init_app(app, guard)
 
@@ -114,7 +114,7 @@ def test_errors_of_flask(office: Entra, guard: Guard) -> None:
         SEEN.append(error)
         return "own", 418
 
-    check(office, lambda token: ask_wsgi(app, "/", [b"Bearer " + token.encode()]))
+    check(entra, lambda token: request_wsgi(app, "/", [b"Bearer " + token.encode()]))
 
 
 def recording_handler(exception: Exception, context: Any) -> Any:
@@ -122,7 +122,7 @@ def recording_handler(exception: Exception, context: Any) -> Any:
     return rest_handler(exception, context)
 
 
-def test_errors_of_rest_framework(office: Entra, guard: Guard) -> None:
+def test_errors_of_rest_framework(entra: Entra, guard: Guard) -> None:
     app = django_handler(guard, WSGIHandler, middleware=False)
     rest = {
         "DEFAULT_AUTHENTICATION_CLASSES": ["entra_guard.drf.EntraAuthentication"],
@@ -131,11 +131,11 @@ def test_errors_of_rest_framework(office: Entra, guard: Guard) -> None:
         "UNAUTHENTICATED_USER": None,
     }
 
-    def door(token: str) -> Any:
+    def send(token: str) -> Any:
         with override_settings(ENTRA_GUARD={"guard": guard}, REST_FRAMEWORK=rest):
-            return ask_wsgi(app, "/rest/admin", [b"Bearer " + token.encode()])
+            return request_wsgi(app, "/rest/admin", [b"Bearer " + token.encode()])
 
-    check(office, door)
+    check(entra, send)
 
 
 async def begun(_request: Any) -> StreamingResponse:
@@ -175,29 +175,29 @@ def flask_app(guard: Guard) -> Any:
 @pytest.mark.parametrize(
     ("build", "ask", "path", "kind"),
     [
-        (asgi_app, ask_asgi, "/begun", AccessError),
-        (asgi_app, ask_asgi, "/broken", ZeroDivisionError),
-        (wsgi_app, ask_wsgi, "/begun", AccessError),
-        (wsgi_app, ask_wsgi, "/broken", ZeroDivisionError),
-        (flask_app, ask_wsgi, "/broken", ZeroDivisionError),
+        (asgi_app, request_asgi, "/begun", AccessError),
+        (asgi_app, request_asgi, "/broken", ZeroDivisionError),
+        (wsgi_app, request_wsgi, "/begun", AccessError),
+        (wsgi_app, request_wsgi, "/broken", ZeroDivisionError),
+        (flask_app, request_wsgi, "/broken", ZeroDivisionError),
     ],
 )
 def test_errors_that_reach_the_server(
-    office: Entra, guard: Guard, build: Any, ask: Any, path: str, kind: type[Exception]
+    entra: Entra, guard: Guard, build: Any, ask: Any, path: str, kind: type[Exception]
 ) -> None:
-    token = office.token()
+    token = entra.token()
     error = caught(lambda: ask(build(guard), path, [b"Bearer " + token.encode()]))
     assert isinstance(error, kind)
     assert_nothing_secret(error, token.split("."))
     assert any(root(frame.f_globals["__name__"]) == "entra_guard" for frame in reachable_frames(error))
 
 
-def test_django_signals_no_error_for_a_refusal(office: Entra, guard: Guard) -> None:
+def test_django_signals_no_error_for_a_refusal(entra: Entra, guard: Guard) -> None:
     app = django_handler(guard, WSGIHandler)
     got_request_exception.connect(lambda **_more: SEEN.append(KeyError()), weak=False, dispatch_uid="frames")
     try:
-        for token in tokens(office):
-            assert ask_wsgi(app, "/admin", [b"Bearer " + token.encode()]).status in {400, 401, 403}
+        for token in tokens(entra):
+            assert request_wsgi(app, "/admin", [b"Bearer " + token.encode()]).status in {400, 401, 403}
     finally:
         got_request_exception.disconnect(dispatch_uid="frames")
     assert not SEEN
