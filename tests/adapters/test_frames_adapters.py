@@ -76,11 +76,11 @@ async def record(_request: Any, error: Exception) -> Any:
 
 @pytest.mark.parametrize("how", ["security", "dependency", "route"])
 def test_errors_of_fastapis_dependency(entra: Entra, guard: Guard, how: str) -> None:
-    app, entra = FastAPI(exception_handlers={AccessError: record}), EntraBearer(guard)
+    app, bearer = FastAPI(exception_handlers={AccessError: record}), EntraBearer(guard)
     dependency = {
-        "security": Security(entra, scopes=["Orders.Admin"]),
-        "dependency": Depends(entra.requires(roles=["Orders.Admin"])),
-        "route": Depends(entra),
+        "security": Security(bearer, scopes=["Orders.Admin"]),
+        "dependency": Depends(bearer.requires(roles=["Orders.Admin"])),
+        "route": Depends(bearer),
     }[how]
 
     @app.get("/", dependencies=[dependency])
