@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+# Packages whose finished frames are emptied. Frames of the user's own functions stay as they are.
 _CLEARED: Final = frozenset(
     {"entra_guard", "httpx", "httpcore", "httpx2", "httpcore2", "h11", "h2", "anyio", "jwt", "concurrent"}
     | {"azure", "msal", "msal_extensions", "requests", "urllib3", "contextlib"}
 )
-"""Packages whose finished frames are emptied. Frames of the user's own functions stay as they are."""
 _OWN: Final = frozenset({"entra_guard"})
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+# Seconds between attempts (RFC 8305 section 5 and 8).
 _ATTEMPT_DELAY: Final = 0.25
-"""Seconds between attempts (RFC 8305 section 5 and 8)."""
 _SHORTEST_DELAY: Final = 0.01
 
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, "tuple[object, ...]"]

@@ -14,8 +14,8 @@ import threading
 import time
 from typing import Final
 
+# Seconds. A fork that waited this long goes ahead: a blocked server is worse than a child that may hang.
 _LONGEST_WAIT: Final = 10.0
-"""Seconds. A fork that waited this long goes ahead: a blocked server is worse than a child that may hang."""
 _POLL: Final = 0.001
 
 

@@ -1,4 +1,4 @@
-"""What a GUID looks like in Entra: 36 characters, hyphens, hexadecimal."""
+"""Recognise GUIDs as Entra writes them: 36 characters, hexadecimal with hyphens."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ _LENGTH: Final = 36
 
 
 def is_guid(text: str) -> bool:
-    """Tell whether a text is a GUID, as client ids are."""
-    return len(text) == _LENGTH and _has_the_shape(text)  # what strangers send is not kept at any length
+    """Return whether a text is a GUID, as client ids are."""
+    return len(text) == _LENGTH and _matches(
+        text
+    )  # the length first: the cache must not keep long untrusted texts
 
 
 def is_tenant_id(text: str) -> bool:
-    """Tell whether a text is a tenant id as Entra writes it, in lower case: one tenant has one spelling."""
+    """Return whether a text is a tenant id as Entra writes it, in lower case: one tenant has one spelling."""
     return is_guid(text) and text == text.lower()
 
 
@@ -27,5 +29,5 @@ def find_guid(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _has_the_shape(text: str) -> bool:
+def _matches(text: str) -> bool:
     return _GUID.fullmatch(text) is not None

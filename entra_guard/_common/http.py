@@ -160,8 +160,8 @@ def exchange(
     return Answer(response.status_code, dict(response.headers), _parsed(response, url, body))
 
 
+# Nothing is decompressed here: a kilobyte of compressed zeros would be a megabyte in memory.
 _PLAIN: Final = {"accept": "application/json", "accept-encoding": "identity"}
-"""Nothing is decompressed here: a kilobyte of compressed zeros would be a megabyte in memory."""
 
 
 def _read_body(response: httpx.Response, url: str, limit: int) -> bytes:

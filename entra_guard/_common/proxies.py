@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SCHEMES: Final = ("http", "https", "socks5", "socks5h")
+# This machine is reached directly: plain http is sent there, and a proxy would see all of it.
 _DIRECT: Final = ("http://localhost", "http://*.localhost", "http://127.0.0.1", "http://[::1]")
-"""This machine is reached directly: plain http is sent there, and a proxy would see all of it."""
 
 
 @dataclass(frozen=True, slots=True)

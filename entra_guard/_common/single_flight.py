@@ -29,8 +29,8 @@ from entra_guard._common.worker_pool import WorkerPool
 K = TypeVar("K", bound="Hashable")
 T = TypeVar("T")
 
+# Seconds that a waiter waits for the preparation of work, before its time-out begins.
 _LONGEST_PREPARATION: Final = 10.0
-"""Seconds that a waiter waits for the preparation of work, before its time-out begins."""
 
 
 class NoThreadError(RuntimeError):
@@ -111,8 +111,8 @@ class SingleFlight(Generic[K, T]):
     def after_fork(self) -> None:
         """Forget all work, as a forked child must: it has none of its parent's threads."""
         self._lock = threading.Lock()
+        # What was started and has not ended, by key. Read-only for others.
         self.in_flight: dict[K, Future[T]] = {}
-        """What was started and has not ended, by key. Read-only for others."""
 
     def start(
         self,

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CHUNK: Final = 65536
+# Seconds, where a caller of httpcore set no time-out.
 _NO_LIMIT: Final = 60.0
-"""Seconds, where a caller of httpcore set no time-out."""
 _POKE_SECONDS: Final = 0.5
 _PLAIN_HTTP: Final = (
     "the server speaks plain HTTP on this port: correct the port or the scheme, also that of a proxy's URL"
@@ -111,8 +111,8 @@ class TlsStream(httpcore.NetworkStream):
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         with FORK_LOCK:
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        # The first bytes that arrived; empty if none did.
         self._received = b""
-        """The first bytes that arrived; empty if none did."""
 
     def start(self, timeout: float | None) -> None:
         """Do the handshake.

@@ -1,9 +1,8 @@
-"""Strict JSON objects from strangers: one meaning, or none.
+"""Parse untrusted JSON objects strictly: no duplicate names, no NaN, UTF-8 only.
 
-Ordinary documents take a fast way: what was read and written again gives the same bytes, so no name
-can stand in it twice and nothing in it is open to a second reading. Everything else goes to a slower
-parser, which alone decides: names once, no NaN, UTF-8 (RFC 8259 section 4, RFC 7519 section 4). The
-interpreter's recursion limit bounds the depth of both.
+Most documents are accepted quickly: if parsing and writing again gives the same bytes, no name occurs
+twice and nothing can be read in a second way. A slower parser decides about all others (RFC 8259
+section 4, RFC 7519 section 4). The interpreter's recursion limit bounds the depth of both.
 """
 
 from __future__ import annotations
@@ -17,19 +16,23 @@ _read = msgspec.json.Decoder(dict[str, Any]).decode
 _write = msgspec.json.Encoder().encode
 
 
+# What msgspec raises for bytes that do not fit a type. Its messages name types, and quote no value.
 UNREADABLE = (ValueError, RecursionError, msgspec.MsgspecError)
-"""What msgspec raises for bytes that are not what was asked for; its words name types, and quote no value."""
 
 
 class NotStrictJsonError(ValueError):
-    """The bytes are not one JSON object with a single meaning; the message says why."""
+    """The bytes are not a JSON object that can be read in one way only; the message says why."""
 
 
 def read_object(data: bytes) -> dict[str, Any]:
-    """Read one JSON object.
+    """Parse one JSON object.
 
     Raises:
-        NotStrictJsonError: It is no JSON object, names something twice, or is nested without end.
+        NotStrictJsonError: It is not a JSON object, has a name twice, or is nested too deeply.
+
+    Example:
+        >>> read_object(b'{"iss": "https://issuer.example"}')
+        {'iss': 'https://issuer.example'}
     """
     try:
         value = _read(data)
@@ -54,7 +57,7 @@ def _read_strictly(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         why = type(error).__name__
     if why:
-        raise NotStrictJsonError(f"not JSON ({why})")  # not inside: the other error holds the bytes
+        raise NotStrictJsonError(f"not JSON ({why})")  # outside of `except`: the other error holds the bytes
     if not isinstance(value, dict):
         raise NotStrictJsonError("not a JSON object")
     return cast("dict[str, Any]", value)
@@ -63,16 +66,16 @@ def _read_strictly(data: bytes) -> dict[str, Any]:
 def _finite(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise NotStrictJsonError("a number in it is out of range")
+        raise NotStrictJsonError("a number is out of range")
     return number
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise NotStrictJsonError("a name stands in it twice")
+        raise NotStrictJsonError("a name occurs twice")
     return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise NotStrictJsonError(f"{name} is no JSON number")
+    raise NotStrictJsonError(f"{name} is not a JSON number")

@@ -4,8 +4,8 @@ from typing import Final
 
 __version__ = "0.1.0"  # hatch reads this line, and knows no annotation
 
+# The product token of our requests (RFC 9110 section 10.1.5).
 PRODUCT: Final = f"entra-guard/{__version__}"
-"""The product token of our requests (RFC 9110 section 10.1.5)."""
 
 
 def user_agent(client: object) -> str:

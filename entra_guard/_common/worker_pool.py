@@ -123,5 +123,5 @@ class WorkerPool:
             del self._running[owner]
 
 
+# For requests for tokens and groups. Keys are fetched on other threads: outbound calls cannot delay them.
 OUTBOUND: Final = WorkerPool(threads=64, per_owner=32)
-"""For requests for tokens and groups. Keys are fetched on other threads: outbound calls cannot delay them."""

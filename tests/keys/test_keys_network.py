@@ -1,4 +1,4 @@
-"""Proxies, private CAs and what goes wrong on the way: told by step and host, and never with a secret."""
+"""Proxies, private CAs and network failures: errors name the step and the host, and never a secret."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def secure(office: Office) -> Iterator[Secure]:
         yield Secure(office, entra)
 
 
-# --- a little server and a little proxy ---
+# --- a small server and a small proxy ---
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def head_of(connection: socket.socket) -> str:
 
 
 class Proxy:
-    """Tunnels with CONNECT (RFC 9110 section 9.3.6), and remembers whereto."""
+    """Tunnels with CONNECT (RFC 9110 section 9.3.6), and records the targets."""
 
     def __init__(self, *, refusing: str = "", always_to: str = "") -> None:
         self.asked: list[str] = []
@@ -123,20 +123,20 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
         return
 
 
-# --- ways in ---
+# --- settings ---
 
 
 def test_an_ssl_context_brings_a_private_ca(secure: Secure) -> None:
     assert secure.ask(ssl_context=secure.entra.ssl_context()).status == 200
 
 
-def test_a_client_of_the_users_own_brings_everything(secure: Secure) -> None:
+def test_users_client_is_used_as_it_is(secure: Secure) -> None:
     with httpx.Client(verify=secure.entra.ssl_context()) as client:
         assert secure.ask(http_client=client).status == 200
         assert secure.entra.count("keys") == 1
 
 
-def test_a_client_of_the_users_own_is_left_with_no_idle_connection_that_a_fork_would_share(
+def test_users_client_keeps_no_idle_connection_that_a_fork_would_share(
     secure: Secure,
 ) -> None:
     with httpx.Client(verify=secure.entra.ssl_context()) as client:
@@ -144,19 +144,19 @@ def test_a_client_of_the_users_own_is_left_with_no_idle_connection_that_a_fork_w
         assert client._transport._pool.connections == []  # type: ignore[attr-defined]
 
 
-def test_nor_is_it_where_an_answer_is_refused(secure: Secure) -> None:
+def test_users_client_keeps_no_idle_connection_after_a_refused_response(secure: Secure) -> None:
     with httpx.Client(verify=secure.entra.ssl_context()) as client:
         secure.entra.fail("configuration", "wrong-issuer")
         assert secure.ask(http_client=client).status == 503
         assert client._transport._pool.connections == []  # type: ignore[attr-defined]
 
 
-def test_the_environment_may_name_the_ca(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_names_the_ca(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(secure.entra.ca_bundle))
     assert secure.ask(proxy=None, ssl_context=None, http_client=None).status == 200
 
 
-def test_a_proxy_carries_the_fetches(secure: Secure) -> None:
+def test_proxy_carries_the_fetches(secure: Secure) -> None:
     proxy = Proxy()
     with listening(proxy) as port:
         answer = secure.ask(proxy=f"http://127.0.0.1:{port}", ssl_context=secure.entra.ssl_context())
@@ -164,7 +164,7 @@ def test_a_proxy_carries_the_fetches(secure: Secure) -> None:
     assert set(proxy.asked) == {secure.entra.https_url.removeprefix("https://")}
 
 
-def test_the_environment_may_name_the_proxy(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_names_the_proxy(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = Proxy()
     with listening(proxy) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
@@ -172,7 +172,7 @@ def test_the_environment_may_name_the_proxy(secure: Secure, monkeypatch: pytest.
     assert proxy.asked
 
 
-def test_an_authority_on_this_machine_is_reached_past_the_environments_proxy(
+def test_authority_on_this_machine_is_reached_without_the_environments_proxy(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Emulator() as entra:
@@ -182,7 +182,7 @@ def test_an_authority_on_this_machine_is_reached_past_the_environments_proxy(
         assert World("sync").ask(guard, entra.issue_token(api, roles=["Orders.Read"])).status == 200
 
 
-# --- what goes wrong, and where ---
+# --- failures ---
 
 
 def failure(answer: Answer) -> tuple[str, str]:
@@ -190,14 +190,14 @@ def failure(answer: Answer) -> tuple[str, str]:
     return str(answer.facts["step"]), str(answer.facts["detail"])
 
 
-def test_a_private_ca_that_nobody_told_us_is_a_tls_failure_with_the_way_out(secure: Secure) -> None:
+def test_unknown_private_ca_is_a_tls_failure_with_the_fix(secure: Secure) -> None:
     step, detail = failure(secure.ask(proxy=None, http_client=None, ssl_context=ssl.create_default_context()))
     assert step == "tls"
     assert detail.startswith("127.0.0.1: ")
     assert "ssl_context=" in detail
 
 
-def test_a_certificate_of_another_host_is_a_tls_failure(secure: Secure) -> None:
+def test_certificate_of_another_host_is_a_tls_failure(secure: Secure) -> None:
     here = secure.entra.https_url.removeprefix("https://")
     with listening(Proxy(always_to=here)) as port:
         step, detail = failure(
@@ -218,9 +218,7 @@ def unresolvable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
 
 
-def test_a_host_that_does_not_resolve_is_a_dns_failure(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_host_that_does_not_resolve_is_a_dns_failure(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     unresolvable(monkeypatch)
     guard = office.guard(authority="public", ssl_context=ssl.create_default_context())
     step, detail = failure(World("sync").ask(guard, office.token()))
@@ -228,7 +226,7 @@ def test_a_host_that_does_not_resolve_is_a_dns_failure(
     assert "login.microsoftonline.com does not resolve" in detail
 
 
-def test_a_proxy_that_does_not_resolve_is_the_proxys_failure(
+def test_proxy_that_does_not_resolve_is_a_proxy_failure(
     secure: Secure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unresolvable(monkeypatch)
@@ -243,14 +241,14 @@ def closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_a_proxy_that_is_down_is_the_proxys_failure(secure: Secure) -> None:
+def test_proxy_that_is_down_is_a_proxy_failure(secure: Secure) -> None:
     elsewhere = secure.entra.https_url.replace("127.0.0.1", "localhost")
     step, detail = failure(secure.ask(authority=elsewhere, proxy=f"http://127.0.0.1:{closed_port()}"))
     assert step == "proxy"
     assert detail.startswith("the proxy cannot be reached, proxy='http://127.0.0.1:")
 
 
-def test_a_proxy_that_refuses_is_the_proxys_failure(secure: Secure, caplog: pytest.LogCaptureFixture) -> None:
+def test_proxy_that_refuses_is_a_proxy_failure(secure: Secure, caplog: pytest.LogCaptureFixture) -> None:
     with listening(Proxy(refusing="407 Proxy Authentication Required")) as port:
         answer = secure.ask(proxy=f"http://user:hunter2@127.0.0.1:{port}")
     step, detail = failure(answer)
@@ -259,7 +257,7 @@ def test_a_proxy_that_refuses_is_the_proxys_failure(secure: Secure, caplog: pyte
     assert "hunter2" not in f"{detail} {caplog.text}"
 
 
-def test_a_port_where_nobody_listens_is_a_connect_failure(office: Office) -> None:
+def test_closed_port_is_a_connect_failure(office: Office) -> None:
     authority = f"http://127.0.0.1:{closed_port()}"
     guard = office.guard(authority=authority, ssl_context=ssl.create_default_context())
     step, detail = failure(World("sync").ask(guard, office.token()))
@@ -277,7 +275,7 @@ def test_silence_is_a_timeout_and_names_the_host(office: Office) -> None:
 
 
 def certificates(folder: Path) -> tuple[Path, Path]:
-    """A CA as many companies have one, without key usage and key identifiers, and a server's certificate."""
+    """Make a company's CA without key usage and key identifiers, and a server's certificate."""
     start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 
@@ -301,7 +299,7 @@ def certificates(folder: Path) -> tuple[Path, Path]:
     return folder / "ca.pem", folder / "server.pem"
 
 
-def test_an_old_ca_under_the_strict_rules_of_python_3_13_is_explained(office: Office, tmp_path: Path) -> None:
+def test_old_ca_under_the_strict_rules_of_python_3_13_is_explained(office: Office, tmp_path: Path) -> None:
     ca, server = certificates(tmp_path)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(server)
@@ -324,7 +322,7 @@ def test_an_old_ca_under_the_strict_rules_of_python_3_13_is_explained(office: Of
     assert "VERIFY_X509_STRICT" in detail
 
 
-# --- bounds of an exchange ---
+# --- limits of an exchange ---
 
 
 def answering(body: bytes, *more: str) -> Callable[[socket.socket], None]:
@@ -342,7 +340,7 @@ def fetched(port: int, *, limit: int = 1000, total: float = 5.0) -> FetchError:
     return caught.value
 
 
-def test_a_body_that_drips_in_is_given_up_when_the_time_is_over() -> None:
+def test_body_that_arrives_slowly_ends_in_a_timeout() -> None:
     def drip(connection: socket.socket) -> None:
         head_of(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
@@ -357,7 +355,7 @@ def test_a_body_that_drips_in_is_given_up_when_the_time_is_over() -> None:
 @pytest.mark.parametrize(
     "start", [b"HTTP/1.1 200 OK\r\nX-Header: ", b"HTT", b""], ids=["header", "status", "nothing"]
 )
-def test_a_head_that_drips_in_is_given_up_when_the_time_is_over(start: bytes) -> None:
+def test_head_that_arrives_slowly_ends_in_a_timeout(start: bytes) -> None:
     def drip(connection: socket.socket) -> None:
         head_of(connection)
         connection.sendall(start)
@@ -369,13 +367,13 @@ def test_a_head_that_drips_in_is_given_up_when_the_time_is_over(start: bytes) ->
         assert fetched(port, total=0.3).step == "timeout"
 
 
-def test_a_compressed_body_is_never_unpacked() -> None:
+def test_compressed_body_is_never_decompressed() -> None:
     with listening(answering(gzip.compress(b" " * 10_000_000), "Content-Encoding: gzip")) as port:
         error = fetched(port)
     assert (error.step, "compressed" in error.detail) == ("content", True)
 
 
-def test_no_more_is_read_than_allowed() -> None:
+def test_no_more_bytes_are_read_than_allowed() -> None:
     with listening(answering(b"x" * 10_000_000)) as port:
         assert "more than 1000 bytes" in fetched(port).detail
 
@@ -389,6 +387,6 @@ def test_proxy_that_is_not_a_url_is_refused_without_its_credentials(office: Offi
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_client_of_the_users_own_excludes_settings_for_ours(office: Office) -> None:
+def test_users_client_excludes_settings_for_ours(office: Office) -> None:
     with httpx.Client() as client, pytest.raises(ConfigurationError, match="one or the other"):
         office.guard(http_client=client, proxy="http://proxy.example:8080")

@@ -15,7 +15,7 @@ from entra_guard import Guard, KeySettings
 
 
 def in_child(guard: Guard, token: str) -> None:
-    """Verify what the parent knew, and what only a fetch of the child's own can tell."""
+    """Verify a token whose key the parent had, and one whose key the child must fetch itself."""
     guard.verify(token)
     guard.verify(new_token())
     own = "entra_guard refresh" in [thread.name for thread in threading.enumerate()]
@@ -23,7 +23,7 @@ def in_child(guard: Guard, token: str) -> None:
 
 
 def new_token() -> str:
-    """A token of a key that is newer than the parent's keys."""
+    """Return a token whose key is newer than the parent's keys."""
     control(f"{url}/_emu/keys/rotate", {})
     return str(control(f"{url}/_emu/token", {"client": audience, "roles": ["Orders.Read"]})["access_token"])
 
@@ -39,7 +39,7 @@ given = sys.stdin.read()
 guard = Guard(tenant=tenant, audience=audience, authority=url, keys=KeySettings(wait=20))
 guard.verify(given)
 for _ in range(3):
-    guard._key_manager._lock.acquire()  # as a thread of the parent may hold it in just that moment
+    guard._key_manager._lock.acquire()  # as another thread of the parent may at that moment
     pid = os.fork()
     if pid == 0:
         try:

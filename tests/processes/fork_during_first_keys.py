@@ -1,4 +1,4 @@
-"""A program that forks while its first round of fetching is under way: a preloading server that is probed early.
+"""A program that forks during its first fetch of keys: a preloading server that is probed early.
 
 Arguments: the emulator's URL, the tenant, the audience, and after how many seconds to fork. The token comes on
 standard input.

@@ -1,4 +1,4 @@
-"""One piece of work at a time per key, and any number of waiters in every world."""
+"""One piece of work at a time per key, for any number of waiting threads and tasks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORLDS = ["asyncio", "trio"]
 
 
 class Held:
-    """Work that goes on until it is let go."""
+    """Work that runs until it is released."""
 
     def __init__(self) -> None:
         self.runs = 0
@@ -38,7 +38,7 @@ def work() -> SingleFlight[str, int]:
     return SingleFlight()
 
 
-def test_starting_what_is_under_way_joins_it(work: SingleFlight[str, int]) -> None:
+def test_starting_a_key_in_flight_joins_the_work(work: SingleFlight[str, int]) -> None:
     held = Held()
     futures = [work.start("keys", held) for _ in range(5)]
     held.go.set()
@@ -55,13 +55,13 @@ def test_different_keys_are_different_work(work: SingleFlight[str, int]) -> None
     assert wait(one, 10) == 1
 
 
-def test_what_ended_is_started_anew(work: SingleFlight[str, int]) -> None:
+def test_work_that_ended_is_started_again(work: SingleFlight[str, int]) -> None:
     held = Held()
     held.go.set()
     assert [wait(work.start("keys", held), 10) for _ in range(3)] == [1, 2, 3]
 
 
-def test_a_failure_reaches_every_waiter_and_is_not_kept(work: SingleFlight[str, int]) -> None:
+def test_failure_reaches_every_waiter_and_is_not_kept(work: SingleFlight[str, int]) -> None:
     def fail() -> int:
         raise OSError("no")
 
@@ -70,7 +70,7 @@ def test_a_failure_reaches_every_waiter_and_is_not_kept(work: SingleFlight[str, 
     assert wait(work.start("keys", lambda: 1), 10) == 1
 
 
-def test_work_that_is_abandoned_neither_ends_nor_hides_its_successor(work: SingleFlight[str, int]) -> None:
+def test_abandoned_work_neither_ends_nor_hides_its_successor(work: SingleFlight[str, int]) -> None:
     stuck, fresh = Held(), Held()
     old = work.start("keys", stuck)
     work.abandon("keys")
@@ -82,7 +82,7 @@ def test_work_that_is_abandoned_neither_ends_nor_hides_its_successor(work: Singl
     assert wait(new, 10) == 1
 
 
-def test_where_no_thread_can_be_started_the_work_fails_and_is_let_go(
+def test_work_fails_and_is_forgotten_where_no_thread_can_be_started(
     work: SingleFlight[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_thread: threading.Thread) -> None:
@@ -96,7 +96,7 @@ def test_where_no_thread_can_be_started_the_work_fails_and_is_let_go(
 
 
 @pytest.mark.parametrize("backend", WORLDS)
-def test_tasks_wait_without_holding_their_loop(work: SingleFlight[str, int], backend: str) -> None:
+def test_tasks_wait_without_blocking_their_loop(work: SingleFlight[str, int], backend: str) -> None:
     async def scene() -> list[int]:
         held, outcomes = Held(), []
         future = work.start("keys", held)
@@ -116,9 +116,7 @@ def test_tasks_wait_without_holding_their_loop(work: SingleFlight[str, int], bac
 
 
 @pytest.mark.parametrize("backend", WORLDS)
-def test_a_task_that_has_waited_long_enough_is_told_so_and_the_work_goes_on(
-    work: SingleFlight[str, int], backend: str
-) -> None:
+def test_task_gets_a_timeout_and_the_work_goes_on(work: SingleFlight[str, int], backend: str) -> None:
     held = Held()
     future = work.start("keys", held)
 
@@ -132,13 +130,13 @@ def test_a_task_that_has_waited_long_enough_is_told_so_and_the_work_goes_on(
 
 
 @pytest.mark.parametrize("backend", WORLDS)
-def test_what_is_done_already_is_not_waited_for(work: SingleFlight[str, int], backend: str) -> None:
+def test_finished_work_is_not_waited_for(work: SingleFlight[str, int], backend: str) -> None:
     future = work.start("keys", lambda: 7)
     wait(future, 10)
     assert anyio.run(wait_async, future, 0, backend=backend) == 7
 
 
-def test_a_trio_that_another_thread_is_just_loading_disturbs_no_asyncio_task(
+def test_half_imported_trio_disturbs_no_asyncio_task(
     work: SingleFlight[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half_loaded = types.ModuleType("trio")

@@ -26,7 +26,7 @@ PREFLIGHT = {"origin": "https://spa.example", "access-control-request-method": "
 
 @dataclass(frozen=True)
 class Server:
-    """One way to serve: the command, with {fd} for the socket to serve on, and what is to be seen of it."""
+    """A server: the command, with {fd} for the socket to serve on, and what to expect of it."""
 
     command: str
     workers: int = 1
@@ -109,25 +109,25 @@ def api(entra: Emulator) -> AppRegistration:
     return entra.register_app("Orders API", app_roles=["Orders.Read"])
 
 
-def ask(url: str, token: str) -> httpx.Response:
-    """Ask on a connection of its own, so that any worker may answer."""
+def request(url: str, token: str) -> httpx.Response:
+    """Send a request on a connection of its own, so that any worker may respond."""
     return httpx.get(url, headers={"authorization": f"Bearer {token}"}, timeout=30)
 
 
-def ask_all_workers(url: str, token: str, workers: int) -> set[int]:
-    """Ask until so many processes have answered; every answer must be 200."""
+def request_all_workers(url: str, token: str, workers: int) -> set[int]:
+    """Send requests until `workers` processes have responded; every response must be 200."""
     pids: set[int] = set()
     for _ in range(300):
-        answer = ask(url, token)
-        assert answer.status_code == 200, answer.text
-        pids.add(answer.json()["pid"])
+        response = request(url, token)
+        assert response.status_code == 200, response.text
+        pids.add(response.json()["pid"])
         if len(pids) == workers:
             return pids
-    raise AssertionError(f"only {pids} answered")
+    raise AssertionError(f"only {pids} responded")
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_every_worker_serves_keeps_its_keys_in_an_outage_and_follows_a_rotation(
+def test_every_worker_serves_keeps_keys_in_an_outage_and_follows_a_rotation(
     name: str, entra: Emulator, api: AppRegistration
 ) -> None:
     server = SERVERS[name]
@@ -143,23 +143,25 @@ def test_every_worker_serves_keeps_its_keys_in_an_outage_and_follows_a_rotation(
         environ["FIRST_TOKEN"] = token
     entra.clear_requests()
     with served(server, environ) as url:
-        first = ask(url, token)
+        first = request(url, token)
         assert (first.status_code, first.json()["loop"]) == (200, server.loop)
         assert httpx.options(url, headers=PREFLIGHT, timeout=30).status_code == 401
-        pids = ask_all_workers(url, token, server.workers)
+        pids = request_all_workers(url, token, server.workers)
         assert entra.count("keys") == (1 if server.used_before_fork else server.workers)
 
         entra.rotate_keys(overlap=False)
         assert (
-            ask_all_workers(url, entra.issue_token(api, roles=["Orders.Read"], base_url=base), server.workers)
+            request_all_workers(
+                url, entra.issue_token(api, roles=["Orders.Read"], base_url=base), server.workers
+            )
             == pids
         )
-        assert ask(url, token).json()["reason"] == "unknown_key"
-        assert ask(url, entra.issue_token(api, preset="forged", base_url=base)).status_code == 401
+        assert request(url, token).json()["reason"] == "unknown_key"
+        assert request(url, entra.issue_token(api, preset="forged", base_url=base)).status_code == 401
 
         with entra.failing("all", "503"):
             assert (
-                ask_all_workers(
+                request_all_workers(
                     url, entra.issue_token(api, roles=["Orders.Read"], base_url=base), server.workers
                 )
                 == pids
