@@ -364,8 +364,9 @@ class Guard:
         decided = decide(token, self.policy, keys, now)
         if isinstance(decided, Principal):
             verified_tokens.put(digest, decided.verified)
-            if decided.verified.object_id not in keys.callers:
-                keys.add_known_caller(decided.verified.object_id)
+            caller = decided.verified.object_id or decided.verified.subject
+            if caller not in keys.callers:
+                keys.add_known_caller(caller)
         return decided
 
 

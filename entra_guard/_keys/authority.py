@@ -55,11 +55,16 @@ _METADATA: Final = "/.well-known/openid-configuration"
 _OPENID_PATHS: Final = re.compile(
     r"/realms/[^/]+|/adfs$|/oauth2/(?:default|aus[0-9a-zA-Z]+)$|/application/o/"
 )
-_OPENID_HOSTS: Final = (".auth0.com", ".okta.com", ".oktapreview.com", ".okta-emea.com", ".amazonaws.com")
+_OPENID_HOSTS: Final = (
+    ".auth0.com", ".okta.com", ".oktapreview.com", ".okta-emea.com", ".amazonaws.com", "accounts.google.com",
+    "securetoken.google.com",
+    ".onelogin.com", ".pingone.com", ".pingone.eu", ".zitadel.cloud", ".fusionauth.io",
+)  # fmt: skip
+_B2C_POLICY: Final = re.compile(r"b2c_1a?_\w", re.IGNORECASE)
 # What follows the issuer in the URLs of endpoints and keys that people paste for it.
 _ENDPOINTS: Final = re.compile(
-    r"/\.well-known/.*|/protocol/openid-connect(?:/.*)?|/v1/(?:keys|token|authorize|userinfo)|/oauth/token"
-    r"|/connect/(?:token|authorize|userinfo)|/(?:oauth2|discovery)/(?:v2\.0/)?(?:token|authorize|keys)"
+    r"(?:/\.well-known/.*|/protocol/openid-connect(?:/.*)?|/v1/(?:keys|token|authorize|userinfo)|/oauth/token"
+    r"|/connect/(?:token|authorize|userinfo)|/(?:oauth2|discovery)/(?:v2\.0/)?(?:token|authorize|keys))$"
 )
 
 
@@ -109,7 +114,7 @@ class Authority:
             if host in {urlsplit(cloud.authority).hostname, *cloud.aliases}:
                 found = _with_tenant(cls(cloud.authority, aliases=cloud.aliases), url)
                 return _without_path(found, url)
-        if host.endswith(".b2clogin.com"):
+        if host.endswith(".b2clogin.com") or any(map(_B2C_POLICY.match, _segments(url))):
             return cls.b2c(url)
         if host.endswith(".ciamlogin.com"):
             return cls.external(url)
@@ -275,7 +280,7 @@ def _without_metadata(url: str) -> str:
 
 def _policy_in_path(url: str) -> str:
     """Write B2C's metadata URL with '?p=<policy>' as the one with the policy in its path."""
-    if not isinstance(url, str) or ".b2clogin.com/" not in url.lower() or "?" not in url:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(url, str) or not re.search(r"\?p=b2c_1", url, re.IGNORECASE):  # pyright: ignore[reportUnnecessaryIsInstance]
         return url
     parts = urlsplit(url)
     query, tenant = parse_qs(parts.query), _segments(url)[:1]

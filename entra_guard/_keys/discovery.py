@@ -63,7 +63,11 @@ def read_configuration(
     else:
         _check_tenant(tenant, found)
     if authority.kind == "entra" and host_of(issuer) not in authority.hosts():
-        raise ConfigurationRefusedError(f"its issuer {issuer!r} is on another host than {authority.url}")
+        is_external = (urlsplit(issuer).hostname or "").endswith(".ciamlogin.com")
+        advice = f": use Authority.external({authority.url!r})" if is_external else ""
+        raise ConfigurationRefusedError(
+            f"its issuer {issuer!r} is on another host than {authority.url}{advice}"
+        )
     if host_of(keys_url) not in authority.hosts(issuer):
         raise ConfigurationRefusedError(f"its jwks_uri {keys_url!r} is on another host than {authority.url}")
     return found, keys_url

@@ -141,7 +141,7 @@ class RefreshWait:
 
     def _request(self, mismatch: KeyMismatch) -> RefreshRequest:
         assert mismatch.claims is not None  # noqa: S101  # checked by the caller
-        caller = mismatch.claims.oid
+        caller = mismatch.claims.oid or mismatch.claims.sub  # only Entra has object ids
         cause = Cause.UNKNOWN_KID if _is_unknown(mismatch) else Cause.BAD_SIGNATURE
         is_known = mismatch.keys.is_known_caller(caller)
         return RefreshRequest(cause, mismatch.kid, caller, is_known, self._is_task)

@@ -29,7 +29,7 @@ class ActiveKeys:
         issuer: The issuer.
         by_kid: Its keys.
         verified_tokens: The cache of verified tokens, by their SHA-256 digest.
-        known_callers: Object ids of callers whom earlier keys of this issuer have verified.
+        known_callers: Object ids (or subjects) of callers whom earlier keys of this issuer have verified.
         unusable_kids: Kids that the issuer publishes without a usable key, and why: see `jwks.KeySet`.
     """
 
@@ -96,15 +96,15 @@ class ActiveKeys:
         """Remember a header whose kid the newest keys lack."""
         self.unknown_kids.put(encoded, (kid, until))
 
-    def add_known_caller(self, object_id: str) -> None:
+    def add_known_caller(self, caller: str) -> None:
         """Remember a caller whose token was verified."""
-        if object_id:
-            self.known_callers.put(object_id, True)
+        if caller:
+            self.known_callers.put(caller, True)
             self.callers = self.known_callers.recent
 
-    def is_known_caller(self, object_id: str) -> bool:
+    def is_known_caller(self, caller: str) -> bool:
         """Return whether a token of this caller was verified before."""
-        return bool(self.known_callers.get(object_id))
+        return bool(self.known_callers.get(caller))
 
     def report_unusable(self, kid: str) -> bool:
         """Return whether a token that needs this unusable kid is to be logged: the first one only."""

@@ -44,6 +44,12 @@ METADATA = "/.well-known/openid-configuration"
         (f"{POLICY}{METADATA}", POLICY, "b2c", ""),
         (f"{B2C}/contoso.onmicrosoft.com/v2.0{METADATA}?p=B2C_1_susi", POLICY, "b2c", ""),
         (f"{B2C}/tfp/{TENANT}/b2c_1a_x", f"{B2C}/tfp/{TENANT}/b2c_1a_x/v2.0", "b2c", ""),
+        (
+            "https://login.contoso.com/contoso.onmicrosoft.com/B2C_1A_x",
+            "https://login.contoso.com/contoso.onmicrosoft.com/B2C_1A_x/v2.0",
+            "b2c",
+            "",
+        ),
         ("https://login.example", "https://login.example", "entra", ""),
         ("https://login.example/entra", "https://login.example/entra", "entra", ""),
         (f"https://login.example/entra/{TENANT}/v2.0", "https://login.example/entra", "entra", TENANT),
@@ -76,6 +82,7 @@ def test_an_authority_may_be_written_in_many_ways(written, url, kind, tenant):
         ),
         (f"https://ids.example{METADATA}", "Authority.openid('https://ids.example')"),
         ("https://fs.contoso.com/adfs", "Authority.openid('https://fs.contoso.com/adfs')"),
+        ("https://accounts.google.com", "Authority.openid('https://accounts.google.com')"),
     ],
 )
 def test_another_url_is_refused_with_the_right_value(written, right):
@@ -238,6 +245,17 @@ def test_another_issuer_is_not_b2cs(found):
     document = {"issuer": found, "jwks_uri": f"{B2C}/keys"}
     with pytest.raises(ConfigurationRefusedError, match="issuer"):
         read_configuration(Authority.named(POLICY), "", document, None)
+
+
+def test_a_custom_domain_of_external_id_is_refused_with_the_right_value():
+    document = {
+        "issuer": f"https://{TENANT}.ciamlogin.com/{TENANT}/v2.0",
+        "jwks_uri": "https://login.contoso.com/keys",
+    }
+    with pytest.raises(
+        ConfigurationRefusedError, match=r"Authority\.external\('https://login\.contoso\.com'\)"
+    ):
+        read_configuration(Authority.named("https://login.contoso.com"), TENANT, document, None)
 
 
 def test_the_tenant_id_of_a_b2c_policy_must_be_the_issuers():

@@ -412,3 +412,60 @@ def test_forged_signatures_without_kid_cause_few_fetches_and_no_harm():
     assert {reason_of(guard, token) for token in forged} == {"bad_signature"}
     assert len(issuer.requested) <= fetched + 1
     assert guard.verify(issuer.token(GOOD, kid=None))
+
+
+# --- with other guards, in explain, and without keys -----------------------------------------------------
+
+
+@pytest.mark.parametrize("entra_first", [True, False])
+def test_guards_of_entra_and_of_others_are_combined(office, issuer, entra_first):
+    guards = [office.guard(), issuer.guard()]
+    guard = guards[0] | guards[1] if entra_first else guards[1] | guards[0]
+    odd = {"sub": "ada", "client_id": "web", "scope": ["a"], "ver": 2, "tid": 5, "roles": "r"}
+    for _twice in range(2):
+        assert guard.verify(office.token()).tenant_id
+        assert guard.verify(issuer.token(odd)).scopes == ("a",)
+        assert reason_of(guard, issuer.token(odd | {"typ": "ID"})) == "id_token"
+
+
+def test_explain_reads_the_claims_as_verify_does(issuer):
+    guard = issuer.guard()
+    assert guard.explain(issuer.token(GOOD | {"scope": ["a"]})).accepted
+    for claims in (
+        GOOD | {"typ": "Refresh"},
+        {"sub": "ada", "roles": ["a"]},
+        {"sub": "a", "scope": "a", "iss": "x"},
+    ):
+        token = issuer.token(claims)
+        explanation = guard.explain(token)
+        assert explanation.reason == reason_of(guard, token)
+        assert explanation.reason in {step.reason for step in explanation.steps if step.verdict == "fail"}
+
+
+def test_without_keys_an_explanation_checks_what_it_can(issuer):
+    issuer.document = {}
+    explanation = issuer.guard().explain(issuer.token(GOOD | {"aud": "x", "ver": 2, "scope": ["a"]}))
+    verdicts = {step.name: step.verdict for step in explanation.steps}
+    assert explanation.reason == "keys_unavailable"
+    assert (verdicts["version"], verdicts["audience"], verdicts["issuer"]) == ("pass", "fail", "open")
+
+
+def test_a_known_caller_of_another_issuer_is_known_by_its_subject(issuer):
+    guard = issuer.guard()
+    guard.verify(issuer.token(GOOD))
+    assert guard._key_manager.active_keys.is_known_caller("ada")
+
+
+def test_ambiguous_payloads_are_refused(issuer):
+    import base64
+
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from openid_issuer import private_key
+
+    header, payload, _ = issuer.token(GOOD).split(".")
+    twice = base64.urlsafe_b64decode(payload + "==")[:-1] + b',"scope":"admin"}'
+    signing_input = f"{header}.{base64.urlsafe_b64encode(twice).rstrip(b'=').decode()}"
+    signature = private_key(1).sign(signing_input.encode(), PKCS1v15(), SHA256())
+    token = f"{signing_input}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+    assert reason_of(issuer.guard(), token) == "invalid_claims"
