@@ -4,6 +4,10 @@ Some libraries check classes: msgraph-sdk sends no token unless it is `azure.cor
 and azure-identity's chain continues only after its own CredentialUnavailableError. Imports nothing of azure.
 """
 
+# The base classes are known at run time only, so a type checker cannot see their members.
+# pyright: reportUnknownMemberType=false, reportUnknownParameterType=false, reportInconsistentConstructor=false
+# pyright: reportUnknownArgumentType=false, reportAssignmentType=false
+
 from __future__ import annotations
 
 import sys

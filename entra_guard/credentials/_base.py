@@ -130,7 +130,7 @@ class CachingCredential(BaseCredential):
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        vars(self).update(state)
         self._use(self._cache)
 
     @abstractmethod

@@ -56,7 +56,7 @@ class CertificateCredential(ApplicationCredential):
     ) -> None:
         super().__init__(tenant_id, client_id, **settings)
         sources = certificate_sources(certificate_path, certificate_data)
-        if not isinstance(password, str | bytes | None):
+        if not isinstance(password, str | bytes | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"password must be str or bytes, got {type(password).__name__}")
         if algorithm not in ("PS256", "RS256"):
             raise ConfigurationError(f"algorithm must be 'PS256' or 'RS256', got {algorithm!r:.40}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cryptography import x509
@@ -195,7 +196,7 @@ def _unknown(data: bytes) -> str:
     """Say what data is that is neither PEM nor PFX, without quoting it."""
     if _loads(x509.load_der_x509_certificate, data):
         return "it is a certificate alone (.cer or .der), with no private key: export it as PFX"
-    if _loads(lambda given: load_der_private_key(given, None), data):
+    if _loads(partial(load_der_private_key, password=None), data):
         return "it is a private key alone (DER), without its certificate"
     if _loads(json.loads, data) and data.lstrip().startswith(b"{"):
         return "it is a JSON object: pass the certificate inside it alone (Key Vault calls it 'value')"

@@ -133,7 +133,8 @@ class GroupResolver:
                 f"{type(credential).__name__} is an async credential, and groups are requested on a thread: "
                 "use the credential of the same name from azure.identity"
             )
-        self._graph = GraphClient(ours, **{"timeout": _FETCH_SECONDS, **graph})
+        graph.setdefault("timeout", _FETCH_SECONDS)
+        self._graph = GraphClient(ours, **graph)
         tenant = ours.tenant_id
         self._tenant = tenant if is_guid(tenant) else ""
         self._body = {"securityEnabledOnly": security_enabled_only}
@@ -260,7 +261,7 @@ class GroupResolver:
         with self._lock:
             self._failures.remember(key, error)
             known = self._known.get(key) if is_outage(error) else self._known.pop(key, None)
-        if known is not None:  # nobody waits for the renewal: nobody else reports it
+        if known is not None:  # no caller waits for a renewal, so no caller gets the error
             kept = "the known ones are used" if is_outage(error) else "the known ones are forgotten"
             log.warning("groups of %s not renewed; %s: %s", key.rpartition("/")[2], kept, error)
 

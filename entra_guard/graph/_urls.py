@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from math import isfinite
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import quote
 from uuid import UUID
 
@@ -16,6 +16,9 @@ import httpx
 from entra_guard._common.http import is_safe
 from entra_guard.credentials._origin import Hosts, origin_of
 from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # What may appear in a path as Graph writes them, /applications(appId='...') or /$batch, and in its query.
 _PATH: Final = "/$@(),;:=&'!*+-._~%?"
@@ -120,17 +123,26 @@ def odata_value(name: str, value: object) -> str:
         >>> odata_value("$select", ["id", "mail"]), odata_value("$count", True)
         ('id,mail', 'true')
     """
-    if isinstance(value, list | tuple | set | frozenset) and value:
-        items = sorted(value, key=str) if isinstance(value, set | frozenset) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        return ",".join(odata_value(name, item) for item in items)  # pyright: ignore[reportUnknownVariableType]
+    items = _items(value)
+    if items:
+        return ",".join(odata_value(name, item) for item in items)
     text = _scalar(value)
     if text is None:
-        what = "is empty" if isinstance(value, list | tuple | set | frozenset) else f"is {_kind(value)}"
+        what = f"is {_kind(value)}" if items is None else "is empty"
         raise ConfigurationError(
             f"the query option {name} {what}: give a str, bool, number, UUID, date, datetime with a time "
             "zone, or a list of these, or omit it"
         )
     return text
+
+
+def _items(value: object) -> list[object] | None:
+    """Return the items of a list, tuple or set; None for any other value."""
+    if isinstance(value, list | tuple):
+        return list(cast("Iterable[object]", value))
+    if isinstance(value, set | frozenset):
+        return sorted(cast("Iterable[object]", value), key=str)
+    return None
 
 
 def _scalar(value: object) -> str | None:

@@ -108,7 +108,7 @@ class RedisTokens:
             return None
 
     def put(self, name: str, token: AccessToken, seconds: float) -> None:
-        """Store a token for so many seconds."""
+        """Store a token for a number of seconds."""
         entry, milliseconds = self._entry_name(name), int(seconds * 1000)
         if milliseconds > 0:
             encrypted = self._cipher.encrypt(token, entry)

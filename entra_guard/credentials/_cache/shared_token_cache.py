@@ -44,7 +44,7 @@ class TokenStore(Protocol):
         """Return the token with a name, if there is one that can be decrypted."""
 
     def put(self, name: str, token: AccessToken, seconds: float) -> None:
-        """Store a token for so many seconds, if that is possible."""
+        """Store a token for a number of seconds, if that is possible."""
 
     def acquire_lock(self, name: str, owner: str, seconds: float) -> bool | None:
         """Acquire the lock of a name: True; False if another process holds it; None if that is not known."""
