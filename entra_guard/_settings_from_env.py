@@ -22,6 +22,7 @@ VARIABLES: Final = tuple(
         "AUTHORITY",
         "LEEWAY",
         "KEYS_FILE",
+        "GUESTS",
     )
 )
 
@@ -55,6 +56,10 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
         settings["leeway"] = _seconds(f"{PREFIX}LEEWAY", leeway)
     if keys_file := _value(environ, "KEYS_FILE"):
         settings["keys_file"] = keys_file
+    if guests := _value(environ, "GUESTS").lower():
+        if guests not in {"true", "false"}:
+            raise ConfigurationError(f"{PREFIX}GUESTS must be true or false, got {guests!r}")
+        settings["guests"] = guests == "true"
     return settings
 
 

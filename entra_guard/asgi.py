@@ -80,18 +80,19 @@ class GuardMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        if kind != "lifespan" and not self._routes.is_current():
-            self._routes.check(scope.get("app"), self.app)
-        if kind == "lifespan" or self._authenticator.is_public(self._routed_path(scope)):
-            await self.app(scope, receive, send)
-            return
-        preflight = is_preflight(scope)
-        if preflight and is_cors_middleware(self.app):
-            await send_preflight_response(self.app, scope, receive, send)
-            return
-        response = _Response(scope, send)
-        bound = None
+        response = bound = None
+        preflight = False
         try:
+            if kind != "lifespan" and not self._routes.is_current():
+                self._routes.check(scope.get("app"), self.app)
+            if kind == "lifespan" or self._authenticator.is_public(self._routed_path(scope)):
+                await self.app(scope, receive, send)
+                return
+            preflight = is_preflight(scope)
+            if preflight and is_cors_middleware(self.app):
+                await send_preflight_response(self.app, scope, receive, send)
+                return
+            response = _Response(scope, send)
             principal = await self._authenticator.authenticate_async(authorization(scope))
             scope["user"] = principal
             scope["auth"] = AuthCredentials(["authenticated", *principal.scopes])  # for Starlette's @requires
@@ -102,7 +103,7 @@ class GuardMiddleware:
             else:
                 await self.app(scope, receive, response.send)
         except AccessError as error:
-            if not response.can_refuse:
+            if response is None or not response.can_refuse:
                 del scope  # this frame stays in the traceback
                 clear_own_frames(error)
                 raise

@@ -74,10 +74,18 @@ class GuardMiddleware:
         warn_if_cors_inside(app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if not self._routes.is_current():
-            self._routes.check(self.app)
-        if self._authenticator.is_public(routed_path(environ)):
-            return self.app(environ, start_response)
+        try:
+            if not self._routes.is_current():
+                self._routes.check(self.app)
+            if self._authenticator.is_public(routed_path(environ)):
+                return self.app(environ, start_response)
+            return self._serve(environ, start_response)
+        except BaseException as error:
+            del environ  # this frame stays in the traceback
+            clear_own_frames(error)
+            raise
+
+    def _serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
             principal = self._authenticator.authenticate(authorization(environ))
         except AccessError as error:
@@ -87,12 +95,7 @@ class GuardMiddleware:
         set_environ_identity(principal, environ)
         context = copy_context()
         context.run(bind_principal, principal, self._to_http_error, environ)
-        try:
-            return run_in(context, self._authenticator, self.app, environ, start_response)
-        except BaseException as error:
-            del environ  # this frame stays in the traceback
-            clear_own_frames(error)
-            raise
+        return run_in(context, self._authenticator, self.app, environ, start_response)
 
     def _to_http_error(self, error: AccessError, environ: MutableMapping[str, Any]) -> AccessError:
         return converter_for(framework_of(self.app))(error, environ)

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
-from entra_guard import AccessError, requires
+from entra_guard import AccessError, ConfigurationError, requires
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.errors import refusal
 from entra_guard.fastapi import EntraBearer
@@ -164,6 +164,33 @@ def wsgi_app(guard: Guard) -> Any:
     return WsgiGuardMiddleware(app, guard=guard)
 
 
+def public_asgi_app(guard: Guard) -> Any:
+    return GuardMiddleware(Starlette(routes=[Route("/broken", broken)]), guard=guard, public=["/broken"])
+
+
+def public_wsgi_app(guard: Guard) -> Any:
+    def app(_environ: Any, _start_response: Any) -> Any:
+        raise ZeroDivisionError
+
+    return WsgiGuardMiddleware(app, guard=guard, public=["/broken"])
+
+
+def misplaced_asgi_app(guard: Guard) -> Any:
+    async def orders(_request: Any) -> None:
+        """Registered before `requires` decorates it."""
+
+    app = Starlette(routes=[Route("/broken", orders)])
+    requires(roles=["Orders.Admin"])(orders)
+    return GuardMiddleware(app, guard=guard)
+
+
+def misplaced_wsgi_app(guard: Guard) -> Any:
+    app = Flask(__name__)
+    orders = app.get("/broken")(lambda: "orders")
+    requires(roles=["Orders.Admin"])(orders)
+    return WsgiGuardMiddleware(app, guard=guard)
+
+
 def flask_app(guard: Guard) -> Any:
     app = Flask(__name__)
     app.testing = True  # errors leave the application
@@ -180,6 +207,10 @@ def flask_app(guard: Guard) -> Any:
         (wsgi_app, request_wsgi, "/begun", AccessError),
         (wsgi_app, request_wsgi, "/broken", ZeroDivisionError),
         (flask_app, request_wsgi, "/broken", ZeroDivisionError),
+        (public_asgi_app, request_asgi, "/broken", ZeroDivisionError),
+        (public_wsgi_app, request_wsgi, "/broken", ZeroDivisionError),
+        (misplaced_asgi_app, request_asgi, "/broken", ConfigurationError),
+        (misplaced_wsgi_app, request_wsgi, "/broken", ConfigurationError),
     ],
 )
 def test_errors_that_reach_the_server(

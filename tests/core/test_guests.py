@@ -147,3 +147,15 @@ def test_the_setting_is_a_boolean(office, value):
         office.guard(guests=value)
     with pytest.raises(ConfigurationError, match="guests must be True or False"):
         Requirement(roles=["a"], guests=value)
+
+
+@pytest.mark.parametrize(("text", "guests"), [("true", True), ("False", False), ("", True)])
+def test_the_environment_can_refuse_guests(office, text, guests):
+    environ = {
+        "ENTRA_GUARD_TENANT": office.entra.tenant_id,
+        "ENTRA_GUARD_AUDIENCE": office.api.client_id,
+        "ENTRA_GUARD_GUESTS": text,
+    }
+    assert Guard.from_env(environ).policy.guests is guests
+    with pytest.raises(ConfigurationError, match="ENTRA_GUARD_GUESTS must be true or false"):
+        Guard.from_env(environ | {"ENTRA_GUARD_GUESTS": "no"})
