@@ -63,6 +63,7 @@ Target = Literal[
 ]
 Found = re.Match[str]
 ANY: Final = "*"
+_PUBLIC: Final = "max-age=86400, private"
 _GET_OR_POST: Final = ("GET", "POST")
 _VERSIONS: Final = ("", "/v2.0")
 
@@ -103,7 +104,18 @@ def respond(service: DirectoryService, request: Request) -> Response:
         response = error_response(service.store, request, error)
     except TooManyFieldsError as error:
         response = json_response({"error": str(error)}, 400)
-    return with_cors(service.store, request, route.target, response)
+    return with_cors(service.store, request, route.target, _with_common_headers(service, route, response))
+
+
+def _with_common_headers(service: DirectoryService, route: Route, response: Response) -> Response:
+    """Add the headers that Entra's responses have; Graph's have their own request id.
+
+    Strict-Transport-Security is omitted: a browser would apply it to every port of localhost.
+    """
+    cached = [("Cache-Control", _PUBLIC)] if route.target in {"configuration", "keys"} else []
+    identifier = [] if route.target == "graph" else [("x-ms-request-id", service.store.ids.guid())]
+    names = {name.lower() for name, _ in response.headers}
+    return response.with_headers(*identifier, *(h for h in cached if h[0].lower() not in names))
 
 
 def authority_path(store: Store, request: Request, segment: str) -> AuthorityPath:
@@ -180,6 +192,10 @@ def _token_v2(service: DirectoryService, request: Request, found: Found) -> Resp
     return token_response(service.store, request, _segment(found), 2)
 
 
+def _token_get(_service: DirectoryService, _request: Request, _found: Found) -> Response:
+    raise EntraError(900561, value="POST")
+
+
 def _token_v1(service: DirectoryService, request: Request, found: Found) -> Response:
     return token_response(service.store, request, _segment(found), 1)
 
@@ -244,7 +260,10 @@ ROUTES: Final = (
         lambda _s, request, _f: json_response(workload_configuration(request.base)),
     ),
     Route("GET", f"{WORKLOADS}/keys", "identity", lambda _s, _r, _f: json_response(workload_keys())),
-    Route("GET", IMDS_PATH, "identity", lambda s, request, _: imds_response(s.store, request)),
+    *(
+        Route("GET", path, "identity", lambda s, request, _: imds_response(s.store, request))
+        for path in (IMDS_PATH, f"{IMDS_PATH}/")
+    ),
     Route("GET", APP_SERVICE_PATH, "identity", lambda s, request, _: app_service_response(s.store, request)),
     Route("GET", ARC_PATH, "identity", lambda s, request, _: arc_response(s.store, request)),
     Route("GET", "/{tenant}/v2.0/.well-known/openid-configuration", "configuration", _configuration_v2),
@@ -255,6 +274,7 @@ ROUTES: Final = (
     Route("GET", "/{tenant}/UserRealm/{upn}", "instance", _user_realm),
     Route("POST", "/{tenant}/oauth2/v2.0/token", "token", _token_v2),
     Route("POST", "/{tenant}/oauth2/token", "token", _token_v1),
+    *(Route("GET", f"/{{tenant}}/oauth2{version}/token", "token", _token_get) for version in _VERSIONS),
     *(
         Route(method, f"/{{tenant}}/oauth2{version}/authorize", "authorize", _authorize)
         for method in _GET_OR_POST

@@ -44,9 +44,6 @@ def test_the_v2_configuration_has_entras_fields_in_entras_order(entra: Entra) ->
         "frontchannel_logout_supported",
         "end_session_endpoint",
         "claims_supported",
-        "kerberos_endpoint",
-        "mtls_endpoint_aliases",
-        "tls_client_certificate_bound_access_tokens",
         "tenant_region_scope",
         "cloud_instance_name",
         "cloud_graph_host_name",
@@ -73,9 +70,6 @@ def test_the_v1_configuration_has_entras_fields_in_entras_order(entra: Entra) ->
         "frontchannel_logout_supported",
         "end_session_endpoint",
         "claims_supported",
-        "check_session_iframe",
-        "userinfo_endpoint",
-        "kerberos_endpoint",
         "tenant_region_scope",
         "cloud_instance_name",
         "cloud_graph_host_name",
@@ -217,3 +211,39 @@ def test_an_unknown_path_gets_404(entra: Entra) -> None:
     response = entra.http_client.get("/common/nothing/here")
     assert response.status_code == 404
     assert "/common/nothing/here" in response.json()["error"]
+
+
+@pytest.mark.parametrize("version", ["v2.0/.well-known", ".well-known"])
+def test_every_advertised_endpoint_exists(entra: Entra, version: str) -> None:
+    document = get(entra, f"{entra.url}/common/{version}/openid-configuration")
+    assert document["response_types_supported"] == ["code"]
+    for name, url in document.items():
+        if name.endswith(("_endpoint", "_uri")):
+            statuses = {entra.http_client.request(method, url).status_code for method in ("GET", "POST")}
+            assert statuses != {404}, name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/COMMON/v2.0/.well-known/openid-configuration",
+        "/Common/Discovery/V2.0/Keys",
+        f"/{CONTOSO.upper()}/V2.0/.Well-Known/OpenID-Configuration",
+        "/common/userrealm/alice@contoso.onmicrosoft.com",
+        "/Common/UserRealm/alice@contoso.onmicrosoft.com",
+    ],
+)
+def test_paths_are_compared_without_letter_case(entra: Entra, path: str) -> None:
+    assert entra.http_client.get(path).status_code == 200
+
+
+def test_public_documents_have_cache_control_and_a_request_id(entra: Entra) -> None:
+    for path in ("/common/v2.0/.well-known/openid-configuration", "/common/discovery/keys"):
+        headers = entra.http_client.get(path).headers
+        assert headers["cache-control"] == "max-age=86400, private"
+        assert len(headers["x-ms-request-id"]) == 36
+
+
+def test_no_header_makes_browsers_require_https_on_localhost(entra: Entra) -> None:
+    response = entra.http_client.get("https://localhost/common/discovery/keys")
+    assert "strict-transport-security" not in response.headers

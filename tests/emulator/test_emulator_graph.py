@@ -515,3 +515,8 @@ def test_a_group_overage_is_resolved_through_graph(entra: Emulator) -> None:
     claims = jwt.decode(token, options={"verify_signature": False})
     assert "groups" not in claims
     assert claims["_claim_sources"]["src1"]["endpoint"].endswith(f"/users/{claims['oid']}/getMemberObjects")
+
+
+def test_responses_have_the_odata_version(entra: Entra) -> None:
+    assert call(entra, "GET", "/users").headers["odata-version"] == "4.0"
+    assert entra.http_client.get("/v1.0/users").headers["odata-version"] == "4.0"

@@ -95,6 +95,13 @@ def test_the_metadata_service_returns_azures_errors(
     assert words in response.json()["error_description"]
 
 
+def test_the_metadata_service_accepts_a_trailing_slash(entra: Entra) -> None:
+    entra.add_managed_identity("worker")
+    query = {"api-version": "2018-02-01", "resource": entra.api.app_id_uri}
+    for path in ("/metadata/identity/oauth2/token", "/metadata/identity/oauth2/token/"):
+        assert entra.http_client.get(path, params=query, headers={"Metadata": "true"}).status_code == 200
+
+
 def test_app_service_requires_its_header(entra: Entra) -> None:
     entra.add_managed_identity("worker")
     environment = entra.managed_identity_environment("app-service")

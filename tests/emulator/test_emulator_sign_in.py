@@ -621,7 +621,10 @@ def test_the_v1_endpoints_sign_in_for_a_resource(entra: Entra) -> None:
     ).json()
     assert (tokens["resource"], tokens["token_type"]) == (entra.api.app_id_uri, "Bearer")
     assert payload(tokens["access_token"])["scp"] == "access_as_user"
-    assert payload(tokens["id_token"])["ver"] == "1.0"
+    identity = payload(tokens["id_token"])
+    assert identity["ver"] == "1.0"
+    assert {"unique_name", "upn", "given_name", "family_name", "amr"} <= identity.keys()
+    assert "preferred_username" not in identity
 
 
 def test_the_samples_work_and_have_fixed_ids(entra: Entra) -> None:
@@ -649,3 +652,98 @@ def test_the_samples_work_and_have_fixed_ids(entra: Entra) -> None:
         assert getattr(again, app).client_id == getattr(samples, app).client_id
     assert again.secret.value == samples.secret.value
     assert samples.secret.value not in repr(samples)
+
+
+def test_errors_that_need_a_user_have_a_suberror(entra: Entra, desktop: Any) -> None:
+    app, token = desktop
+    missing = refresh(entra, app, token, scope="https://graph.microsoft.com/User.Read").json()
+    assert (missing["error_codes"], missing["suberror"]) == ([65001], "consent_required")
+    entra.revoke(entra.find_user("alice"))
+    revoked = refresh(entra, app, token).json()
+    assert (revoked["error_codes"], revoked["suberror"]) == ([50173], "bad_token")
+    assert "suberror" not in refresh(entra, app, "nonsense").json()
+
+
+def test_a_redirected_error_has_entras_identifiers(entra: Entra, web_app: AppRegistration) -> None:
+    correlation = "11111111-2222-4333-8444-555555555555"
+    refused = authorize(
+        entra, web_app, prompt="none", login_hint="unknown", **{"client-request-id": correlation}
+    )
+    description = answer(refused)["error_description"]
+    assert f"Trace ID: {description.partition('Trace ID: ')[2][:36]} Correlation ID: " in description
+    assert " Timestamp: " in description
+    assert f"Correlation ID: {correlation} " in description
+    cancelled = answer(pick(entra, authorize(entra, web_app), decision="cancel"))
+    assert cancelled["error_subcode"] == "cancel"
+    assert "error_subcode" not in answer(refused)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "present"),
+    [
+        (("openid",), set()),
+        (("openid", "profile"), {"name", "oid", "preferred_username"}),
+        (("openid", "email"), {"email"}),
+        (("openid", "profile", "email"), {"name", "oid", "preferred_username", "email"}),
+    ],
+)
+def test_claims_of_an_id_token_depend_on_the_scopes(
+    entra: Entra, web_app: AppRegistration, scopes: tuple[str, ...], present: set[str]
+) -> None:
+    secret = entra.add_secret(web_app).value
+    code = entra.sign_in(web_app, scope=scope(entra, *scopes))
+    claims = payload(redeem(entra, web_app, code, client_secret=secret).json()["id_token"])
+    assert {"name", "oid", "preferred_username", "email"} & claims.keys() == present
+    assert {"sub", "tid", "sid", "ver"} <= claims.keys()
+
+
+def test_a_preflight_response_has_each_header_once(entra: Entra, spa: AppRegistration) -> None:
+    """Browsers refuse a response that has Access-Control-Allow-Origin twice."""
+    for path in ("oauth2/v2.0/token", "oauth2/token"):
+        response = entra.http_client.options(
+            f"/{CONTOSO}/{path}",
+            headers={
+                "origin": PAGE.rstrip("/"),
+                "access-control-request-method": "POST",
+                "access-control-request-headers": "content-type",
+            },
+        )
+        assert response.status_code == 204
+        assert response.headers.get_list("access-control-allow-origin") == [PAGE.rstrip("/")]
+        names = [name for name, _ in response.headers.multi_items()]
+        assert len(names) == len({*names})
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://evil.example\\@localhost/cb",
+        "http://localhost\\.evil.example/cb",
+        "http://evil.example@localhost/cb",
+        "http://user:password@localhost/cb",
+        "http:localhost/cb",
+        "http:/localhost/cb",
+        "http:///localhost/cb",
+        "http://localhost:80.evil.example/cb",
+        "http://localhost:/evil.example/../cb",
+        "http://local\thost/cb",
+        "http://localhost/cb\n",
+        " http://localhost/cb",
+        "http://localhost/cb#x",
+        "http://localhost#@evil.example/cb",
+        "http://localhost?@evil.example/cb",
+        "http://localhost%2eevil.example/cb",
+        "http://localhost\u3002evil.example/cb",
+        "http://\uff4c\uff4f\uff43alhost/cb",
+        "https://localhost/cb",
+        "http://localhost/cb?x=1",
+        "http://localhost/CB",
+        "http://localhost.evil.example/cb",
+    ],
+)
+def test_a_uri_that_a_browser_may_read_as_another_host_never_matches(entra: Entra, uri: str) -> None:
+    app = entra.register_app("Local", identifier_uris=(), redirect_uris=["http://localhost/cb"])
+    response = authorize(entra, app, redirect_uri=uri)
+    assert response.status_code == 400
+    assert "location" not in response.headers
+    assert "AADSTS50011" in response.text

@@ -243,7 +243,10 @@ def test_a_body_that_is_not_a_form_is_refused_like_an_empty_one(entra: Entra, bo
 
 
 def test_the_token_endpoint_accepts_only_post(entra: Entra) -> None:
-    assert entra.http_client.get(f"/{CONTOSO}/oauth2/v2.0/token").status_code == 404
+    for path in ("oauth2/v2.0/token", "oauth2/token"):
+        response = entra.http_client.get(f"/{CONTOSO}/{path}")
+        assert (response.status_code, response.json()["error_codes"]) == (405, [900561])
+        assert "The endpoint only accepts POST requests." in response.json()["error_description"]
 
 
 def test_fifty_concurrent_requests_get_their_tokens(entra: Entra) -> None:

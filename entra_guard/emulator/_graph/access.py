@@ -174,6 +174,7 @@ def graph_error_response(store: Store, request: Request, error: GraphRequestErro
 def _graph_headers(store: Store, request: Request) -> tuple[tuple[str, str], ...]:
     identifier = store.ids.guid()
     return (
+        ("OData-Version", "4.0"),
         ("request-id", identifier),
         ("client-request-id", request.header("client-request-id") or identifier),
         (

@@ -438,6 +438,8 @@ _ROWS: Final = (
 )
 
 AADSTS: Final = {row.number: row for row in _ROWS}
+# Clients such as MSAL decide by these whether a user must interact.
+SUBERRORS: Final = {65001: "consent_required", 50173: "bad_token"}
 
 
 class EntraError(Exception):
@@ -452,23 +454,27 @@ class EntraError(Exception):
     def __init__(self, number: int, *, error: str | None = None, **facts: str) -> None:
         self.row = AADSTS[number]
         self.error = error or self.row.error
-        self.extra: dict[str, Any] = {}
         self.text = self.row.text.format(**facts)
         super().__init__(f"AADSTS{number}: {self.text}")
+
+
+def describe_error(error: EntraError, trace: str, correlation: str, timestamp: str) -> str:
+    """Return the `error_description` of an error."""
+    return f"{error} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp}"
 
 
 def error_body(
     error: EntraError, *, base: str, timestamp: str, trace: str, correlation: str
 ) -> dict[str, Any]:
     """Return the JSON of an error response."""
-    description = f"{error} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp}"
     body: dict[str, Any] = {
         "error": error.error,
-        "error_description": description,
+        "error_description": describe_error(error, trace, correlation, timestamp),
         "error_codes": [error.row.number],
         "timestamp": timestamp,
         "trace_id": trace,
         "correlation_id": correlation,
     }
     page = {"error_uri": f"{base}/error?code={error.row.number}"} if error.row.page else {}
-    return {**body, **page, **error.extra}
+    suberror = {"suberror": SUBERRORS[error.row.number]} if error.row.number in SUBERRORS else {}
+    return {**body, **page, **suberror}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.html import form_post_page, page
 from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._oauth.errors import redirect_fields
 from entra_guard.emulator._oauth.redirects import MODES, only_uri, platform_of, redirect
 from entra_guard.emulator._oauth.scopes import DEFAULT, RequestedScopes, parse_scopes
 from entra_guard.emulator._oauth.token_request import ALIASES
@@ -53,10 +54,7 @@ def authorize(service: DirectoryService, request: Request, segment: str) -> Resp
     try:
         return _process(service, request, sign_in)
     except EntraError as error:
-        page_link = {"error_uri": f"{request.base}/error?code={error.row.number}"} if error.row.page else {}
-        return _redirect_to_client(
-            sign_in, {"error": error.error, "error_description": str(error), **page_link}
-        )
+        return _redirect_to_client(sign_in, redirect_fields(service.store, request, error))
 
 
 def parse_sign_in(store: Store, segment: str, fields: dict[str, str]) -> SignIn:

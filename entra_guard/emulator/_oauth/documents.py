@@ -1,6 +1,7 @@
 """The public documents: OpenID configuration, signing keys, instance discovery. Pure functions.
 
-Every URL has the host of the request, so that a client never follows one to a real authority.
+Every URL has the host of the request, so that a client never follows one to a real authority. What the
+emulator does not serve is not advertised: hybrid response types, session checks, mutual TLS, Kerberos.
 """
 
 from __future__ import annotations
@@ -64,12 +65,12 @@ def configuration_v2(at: AuthorityPath, app_id: str | None = None) -> dict[str, 
     """Return the v2.0 OpenID configuration. With an app id, it refers to the keys of that app."""
     return {
         "token_endpoint": f"{at.url}/oauth2/v2.0/token",
-        "token_endpoint_auth_methods_supported": [*_AUTH_METHODS, "self_signed_tls_client_auth"],
+        "token_endpoint_auth_methods_supported": _AUTH_METHODS,
         "jwks_uri": f"{at.url}/discovery/v2.0/keys{_appid_query(app_id)}",
         "response_modes_supported": ["query", "fragment", "form_post"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
-        "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+        "response_types_supported": ["code"],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "issuer": at.issuer,
         "request_uri_parameter_supported": False,
@@ -80,9 +81,6 @@ def configuration_v2(at: AuthorityPath, app_id: str | None = None) -> dict[str, 
         "frontchannel_logout_supported": True,
         "end_session_endpoint": f"{at.url}/oauth2/v2.0/logout",
         "claims_supported": _CLAIMS_V2,
-        "kerberos_endpoint": f"{at.url}/kerberos",
-        "mtls_endpoint_aliases": {"token_endpoint": f"{at.url}/oauth2/v2.0/token"},
-        "tls_client_certificate_bound_access_tokens": True,
         **_cloud_members(at),
     }
 
@@ -97,7 +95,7 @@ def configuration_v1(at: AuthorityPath, app_id: str | None = None) -> dict[str, 
         "response_modes_supported": ["query", "fragment", "form_post"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
-        "response_types_supported": ["code", "id_token", "code id_token", "token id_token", "token"],
+        "response_types_supported": ["code"],
         "scopes_supported": ["openid"],
         "issuer": issuer_v1(at.base, at.tenant_id),
         "microsoft_multi_refresh_token": True,
@@ -107,9 +105,6 @@ def configuration_v1(at: AuthorityPath, app_id: str | None = None) -> dict[str, 
         "frontchannel_logout_supported": True,
         "end_session_endpoint": f"{at.url}/oauth2/logout",
         "claims_supported": _CLAIMS_V1,
-        "check_session_iframe": f"{at.url}/oauth2/checksession",
-        "userinfo_endpoint": f"{at.url}/openid/userinfo",
-        "kerberos_endpoint": f"{at.url}/kerberos",
         **_cloud_members(at),
     }
 

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.html import page
 from entra_guard.emulator._http.messages import Request, Response, json_response
-from entra_guard.emulator._oauth.aadsts import error_body
+from entra_guard.emulator._oauth.aadsts import describe_error, error_body
 
 if TYPE_CHECKING:
     from entra_guard.emulator._oauth.aadsts import EntraError
     from entra_guard.emulator._store.store import Store
 
+_DECLINED: Final = 65004
 UNCACHED: Final = (("Cache-Control", "no-store, no-cache"), ("Pragma", "no-cache"))
 
 
 def error_response(store: Store, request: Request, error: EntraError) -> Response:
     """Return the error as JSON in Entra's format."""
-    timestamp = dt.datetime.fromtimestamp(store.now(), dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     body = error_body(
         error,
         base=request.base,
-        timestamp=timestamp,
+        timestamp=_timestamp(store),
         trace=store.ids.guid(),
         correlation=correlation_id(store, request),
     )
@@ -40,6 +40,19 @@ def error_page(store: Store, request: Request, error: EntraError) -> Response:
         number=error.row.number,
         correlation=correlation_id(store, request),
     )
+
+
+def redirect_fields(store: Store, request: Request, error: EntraError) -> dict[str, str]:
+    """Return the fields of an error that is redirected to the client."""
+    correlation = correlation_id(store, request)
+    description = describe_error(error, store.ids.guid(), correlation, _timestamp(store))
+    subcode = {"error_subcode": "cancel"} if error.row.number == _DECLINED else {}
+    page_link = {"error_uri": f"{request.base}/error?code={error.row.number}"} if error.row.page else {}
+    return {"error": error.error, **subcode, "error_description": description, **page_link}
+
+
+def _timestamp(store: Store) -> str:
+    return dt.datetime.fromtimestamp(store.now(), dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def correlation_id(store: Store, request: Request) -> str:

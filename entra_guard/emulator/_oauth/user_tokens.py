@@ -56,7 +56,7 @@ def user_tokens(
     if "offline_access" in scopes.reserved:
         content["refresh_token"] = _new_refresh_token(request, client, user, scopes, spa=spa, expires=expires)
     if "openid" in scopes.reserved:
-        content["id_token"] = _id_token(request, parties, nonce)
+        content["id_token"] = _id_token(request, parties, scopes, nonce)
     if request.form.get("client_info") == "1":
         content["client_info"] = base64url(compact_json({"uid": user.id, "utid": user.tenant_id}))
     return content if request.version == V2 else with_string_values(content, spec, scopes.resource)
@@ -121,10 +121,12 @@ def _new_refresh_token(
     return text
 
 
-def _id_token(request: TokenRequest, parties: TokenParties, nonce: str) -> str:
+def _id_token(request: TokenRequest, parties: TokenParties, scopes: RequestedScopes, nonce: str) -> str:
     store = request.store
     key = store.state.keys.for_api("", personal=request.tenant.id == CONSUMERS)
     own = replace(parties, resource=parties.client, audience=parties.client.client_id)
     spec = build_spec(store, own, version=2 if request.version == V2 else 1)
     header = {"typ": "JWT", "alg": "RS256", "kid": key.kid}
-    return compact(header, id_claims(spec, store.ids, nonce), signer_of(key))
+    # The v1.0 endpoint has no scopes for claims: its ID tokens always name the user.
+    named = scopes.reserved if request.version == V2 else ("profile",)
+    return compact(header, id_claims(spec, store.ids, nonce, named), signer_of(key))

@@ -14,6 +14,8 @@ from entra_guard.emulator._store.encoding import base64url
 from entra_guard.emulator._tokens.issuers import issuer_v1, issuer_v2
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from entra_guard.emulator._store.directory import User
     from entra_guard.emulator._store.ids import Ids
 
@@ -76,20 +78,25 @@ def access_claims(spec: TokenSpec, ids: Ids) -> dict[str, Any]:
     return {**_first_claims(spec), **dict(sorted(rest.items()))}
 
 
-def id_claims(spec: TokenSpec, ids: Ids, nonce: str | None = None) -> dict[str, Any]:
-    """Return the claims of an ID token, whose audience is the client and which has no permissions."""
-    user = _require_user(spec.user)
+def id_claims(
+    spec: TokenSpec, ids: Ids, nonce: str | None = None, scopes: Container[str] = ("profile", "email")
+) -> dict[str, Any]:
+    """Return the claims of an ID token, whose audience is the client and which has no permissions.
+
+    `profile` adds names and the object id, `email` the mail address.
+    """
+    user, named = _require_user(spec.user), "profile" in scopes
+    names = _names_v1(user) if spec.version == 1 else {"preferred_username": user.upn}
     rest = {
-        "name": user.display_name,
-        "oid": user.id,
-        "preferred_username": user.upn,
         "sub": pairwise(user.id, spec.client_id),
         "tid": spec.tenant_id,
         "ver": "2.0" if spec.version == V2 else "1.0",
+        "sid": ids.guid(),
         **_internal_claims(ids),
+        **({"name": user.display_name, "oid": user.id, **names} if named else {}),
         **({"nonce": nonce} if nonce else {}),
         **({"roles": list(spec.roles)} if spec.roles else {}),
-        **({"email": user.mail} if user.mail else {}),
+        **({"email": user.mail} if user.mail and "email" in scopes else {}),
     }
     return {**_first_claims(spec), "aud": spec.client_id, **dict(sorted(rest.items()))}
 
