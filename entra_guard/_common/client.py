@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import httpcore
 import httpx
@@ -127,7 +127,7 @@ class Transport(httpx.BaseTransport):
             response.status,
             headers=response.headers,
             stream=_Body(response, request),
-            extensions=response.extensions,
+            extensions=cast("Any", response).extensions,
         )
 
     def close(self) -> None:

@@ -112,7 +112,7 @@ class SingleFlight(Generic[K, T]):
         """Forget all work, as a forked child must: it has none of its parent's threads."""
         self._lock = threading.Lock()
         # What was started and has not ended, by key. Read-only for others.
-        self.in_flight: dict[K, Future[T]] = {}
+        self.in_flight: dict[K, _Work[T]] = {}
 
     def start(
         self,
@@ -135,18 +135,16 @@ class SingleFlight(Generic[K, T]):
         """
         exiting = sys.is_finalizing()
         with self._lock:
-            joined = self.in_flight.get(key)
-            if exiting or joined is None:  # finalizing, no other thread runs
-                joined = None
-                work = _Work(function, prepare, partial(self._end, key))
-                self.in_flight[key] = work
-        if joined is not None:
-            if self._pool is not None and in_worker():
-                assert isinstance(joined, _Work)  # noqa: S101  # only `start` fills `in_flight`
-                joined.run()  # if it still waits for a thread of the pool, it may wait for this very one
-            return joined
-        here = exiting or (self._pool is not None and in_worker())
-        begin = work.run if here else partial(self._launch, key, work)
+            work = self.in_flight.get(key)
+            is_new = exiting or work is None  # finalizing, no other thread runs
+            if work is None or exiting:
+                work = self.in_flight[key] = _Work(function, prepare, partial(self._end, key))
+        nested = self._pool is not None and in_worker()
+        if not is_new:
+            if nested:
+                work.run()  # if it still waits for a thread of the pool, it may wait for this very one
+            return work
+        begin = work.run if exiting or nested else partial(self._launch, key, work)
         if launch is None:
             begin()
         else:
@@ -171,7 +169,7 @@ class SingleFlight(Generic[K, T]):
         """
         with self._lock:
             work = self.in_flight.get(key)
-            if isinstance(work, _Work) and work.has_begun:
+            if work is not None and work.has_begun:
                 del self.in_flight[key]
 
     def _end(self, key: K, work: Future[T]) -> None:
