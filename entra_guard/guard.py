@@ -201,7 +201,8 @@ class Guard:
         ENTRA_GUARD_TENANT (else AZURE_TENANT_ID), ENTRA_GUARD_AUDIENCE, and where set
         ENTRA_GUARD_ALLOWED_CLIENTS, ENTRA_GUARD_TOKEN_VERSIONS, ENTRA_GUARD_AUTHORITY (else
         AZURE_AUTHORITY_HOST), ENTRA_GUARD_LEEWAY (seconds), ENTRA_GUARD_KEYS_FILE and
-        ENTRA_GUARD_GUESTS (true or false). Lists are separated by spaces or commas. AZURE_CLIENT_ID is never taken for the audience: on many hosts
+        ENTRA_GUARD_GUESTS (true or false). Lists are separated by spaces or commas.
+        AZURE_CLIENT_ID is never taken for the audience: on many hosts
         it is the workload's own identity.
 
         Args:

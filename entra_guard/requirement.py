@@ -199,10 +199,10 @@ def requires(
                 f"@requires decorates a function or method, not {type(handler).__name__}. "
                 "Put it directly above the function, below the route's own decorator"
             )
-        guarded = (
-            _async(handler, required) if inspect.iscoroutinefunction(handler) else _sync(handler, required)
-        )
-        decorated.add(handler, guarded)
+        function = cast("Callable[..., Any]", handler)
+        is_async = inspect.iscoroutinefunction(function)
+        guarded = _async(function, required) if is_async else _sync(function, required)
+        decorated.add(function, guarded)
         return cast("Handler", guarded)
 
     return decorate

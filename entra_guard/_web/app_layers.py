@@ -38,7 +38,10 @@ def layers_of(*apps: object) -> Iterator[object]:
 
 def framework_of(*apps: object) -> str:
     """Return the name of the framework of the first of these applications that has one; '' if none has."""
-    return next(filter(None, map(framework_of_layer, layers_of(*apps))), "")
+    for layer in layers_of(*apps):
+        if name := framework_of_layer(layer):
+            return name
+    return ""
 
 
 def framework_of_layer(layer: object) -> str:

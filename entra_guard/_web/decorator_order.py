@@ -130,10 +130,14 @@ def _routes_of(*apps: object) -> tuple[list[Sized], list[object]]:
                     continue
                 seen.add(id(table))
                 tables.append(table)
-                for route in list(table.values() if isinstance(table, dict) else table):
+                for route in _routes_in(table):
                     endpoints += _endpoints_of(route)
                     waiting += _applications_of(route)
     return tables, endpoints
+
+
+def _routes_in(table: Any) -> list[Any]:
+    return list(cast("dict[str, Any]", table).values() if isinstance(table, dict) else table)
 
 
 def _tables_of(layer: Any) -> Iterator[Any]:
