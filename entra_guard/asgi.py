@@ -17,25 +17,35 @@ from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, 
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.decorator_order import RouterCheck
 from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
+from entra_guard._web.mcp_sessions import (
+    SESSION_NOT_FOUND,
+    McpSessions,
+    drop_resumption,
+    log_not_found,
+    names_session,
+    wants_events,
+)
 from entra_guard._web.preflight import (
     is_cors_middleware,
     is_preflight,
     log_refused_preflight,
     send_preflight_response,
 )
-from entra_guard._web.stream_expiry import POLICY_VIOLATION, run_for
+from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, run_for
 from entra_guard.errors import AccessError
-from entra_guard.principal import bind_principal, unbind_principal
+from entra_guard.principal import OPENED_SESSION, bind_principal, unbind_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from typing import Unpack
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from entra_guard._combined_guard import CombinedGuard
     from entra_guard._web.authenticator import AuthenticatorSettings
+    from entra_guard._web.mcp_sessions import EventStream
     from entra_guard.guard import Guard
+    from entra_guard.principal import Principal
 
 
 class GuardMiddleware:
@@ -75,6 +85,8 @@ class GuardMiddleware:
         # Falcon routes the path with the mount point in it (ASGI: root_path), all others without.
         self._routed_path = _whole_path if framework_of(app) == "falcon" else _routed_path
         self._http_error = self._to_http_error  # bound once, not per request
+        self._sessions = McpSessions()
+        self._ends_mcp_streams = settings.get("close_at_expiry") is not False
         self._routes = RouterCheck()
         warn_if_cors_inside(app)
 
@@ -92,16 +104,15 @@ class GuardMiddleware:
             if preflight and is_cors_middleware(self.app):
                 await send_preflight_response(self.app, scope, receive, send)
                 return
-            response = _Response(scope, send)
+            response = _Response(scope, send, self._sessions)
             principal = await self._authenticator.authenticate_async(authorization(scope))
             scope["user"] = principal
             scope["auth"] = AuthCredentials(["authenticated", *principal.scopes])  # for Starlette's @requires
             bound = bind_principal(principal, self._http_error, scope)
-            if self._authenticator.ends[kind]:
-                remaining = self._authenticator.guard.seconds_left(principal)
-                await run_for(remaining, self.app, scope, receive, response.send)
+            if kind == "http" and not self._sessions.may_use(scope, principal):
+                await _send_session_not_found(scope, send)
             else:
-                await self.app(scope, receive, response.send)
+                await self._run(scope, receive, response, principal)
         except AccessError as error:
             if response is None or not response.can_refuse:
                 del scope  # this frame stays in the traceback
@@ -115,8 +126,25 @@ class GuardMiddleware:
             clear_own_frames(error)
             raise
         finally:
+            if response is not None:
+                response.end()
             if bound is not None:
                 unbind_principal(bound)
+
+    async def _run(self, scope: Scope, receive: Receive, response: _Response, principal: Principal) -> None:
+        """Run the application, and end its stream with the token where that applies."""
+        applies: Callable[[Message], bool] | None = (
+            always if self._authenticator.ends[scope["type"]] else None
+        )
+        if scope["type"] == "http" and scope["method"] == "GET":
+            drop_resumption(scope)
+            if applies is None and self._ends_mcp_streams and wants_events(scope):
+                applies = response.is_mcp_stream
+        if applies is None:
+            await self.app(scope, receive, response.send)
+        else:
+            remaining = self._authenticator.guard.seconds_left(principal)
+            await run_for(remaining, self.app, scope, receive, response.send, applies=applies)
 
     def _to_http_error(self, error: AccessError, scope: Scope) -> AccessError:
         innermost = "starlette" if _STARLETTE_HANDLERS in scope else framework_of(scope.get("app"), self.app)
@@ -132,22 +160,39 @@ class _Response:
     A middleware inside of the guard that responds with 500 to every exception hides a refusal by `@requires`.
     """
 
-    __slots__ = ("_last", "_replaced", "_scope", "_send")
+    __slots__ = ("_last", "_replaced", "_scope", "_send", "_sessions", "_stream")
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, sessions: McpSessions) -> None:
         self._scope = scope
         self._send = send
+        self._sessions = sessions
+        self._stream: EventStream | None = None
         self._last = ""
         self._replaced = False
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the application."""
         self._last = kind = message["type"]
+        if kind == "http.response.start":
+            self._stream = self._sessions.started(self._scope, message)
+        elif self._stream is not None:
+            self._stream.feed(message)
         if self._replaced or (
             kind == "http.response.start" and message["status"] == _HIDDEN and REFUSAL in self._scope
         ):
             return self._send_instead(message)
         return self._send(message)
+
+    def is_mcp_stream(self, message: Message) -> bool:
+        """Return whether the response is a stream of an MCP session, as of this message."""
+        if self._stream is not None and message["type"] == "http.response.body":
+            self._stream.feed(message)
+        return names_session(self._scope) or OPENED_SESSION in self._scope
+
+    def end(self) -> None:
+        """Forget what belongs to the response, as the request has ended."""
+        if self._stream is not None:
+            self._stream.end()
 
     @property
     def can_refuse(self) -> bool:
@@ -172,6 +217,13 @@ class _Response:
 _HIDDEN: Final = 500
 _REFUSABLE: Final = frozenset({"", "websocket.accept", "websocket.send"})
 """What may have been sent last, so that the client can still be sent a refusal."""
+
+
+async def _send_session_not_found(scope: Scope, send: Send) -> None:
+    log_not_found(scope)
+    headers = {"content-type": "application/json", "cache-control": "no-store"}
+    is_head = scope["method"] == "HEAD"
+    await send_response(send, "http.response", 404, headers, SESSION_NOT_FOUND, head=is_head)
 
 
 def authorization(scope: Mapping[str, Any]) -> list[bytes]:

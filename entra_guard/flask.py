@@ -24,9 +24,9 @@ from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard._web.wsgi_mounts import checked_prefixes, find_dispatchers, normal, prefixes_of
 from entra_guard.errors import AccessError, ConfigurationError
-from entra_guard.principal import Principal, bind_principal, unbind_principal
+from entra_guard.principal import PRINCIPAL, Principal, bind_principal, unbind_principal
 from entra_guard.principal import current_principal as _current
-from entra_guard.wsgi import PRINCIPAL, GuardMiddleware, run_in, set_environ_identity
+from entra_guard.wsgi import GuardMiddleware, run_in, set_environ_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, MutableMapping
 
     ToHTTPError = Callable[[AccessError, MutableMapping[str, Any]], AccessError]
-    Bound = tuple["Principal", ToHTTPError | None, MutableMapping[str, Any]]
+    Bound = tuple["Principal", ToHTTPError | None, MutableMapping[str, Any], object]
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
@@ -213,20 +214,29 @@ class NoPrincipalError(EntraGuardError, LookupError, RuntimeError):
 
 _current: Final[ContextVar[Bound]] = ContextVar("entra_guard.principal")
 
+PRINCIPAL: Final = "entra_guard.principal"
+"""The key in an ASGI scope or WSGI environ under which the caller of the request is."""
+
+OPENED_SESSION: Final = "entra_guard.mcp_session"
+"""The key in the ASGI scope of a request that opened an MCP session: its context outlives the request."""
+
 
 def current_principal() -> Principal:
     """Return the caller, anywhere below a guarded request.
 
+    In a tool, resource or prompt of an MCP server it is the caller whose token came with the message, not
+    the one who opened the session.
+
     Raises:
         NoPrincipalError: This is not called in a guarded request, or its path is public.
     """
-    try:
-        return _current.get()[0]
-    except LookupError:
+    bound = _binding()
+    if bound is None:
         raise NoPrincipalError(
             "There is no current principal: the path is public, the application has no guard, or this runs "
-            "in a thread or task that was started before the request"
-        ) from None
+            "in a thread or task that was started before the request, or in the background of an MCP session"
+        )
+    return bound[0]
 
 
 def bind_principal(
@@ -241,16 +251,52 @@ def bind_principal(
         to_http_error: Converts a refusal to an HTTP error of the framework.
         request: The ASGI scope or WSGI environ, an argument of `to_http_error`.
     """
-    return _current.set((principal, to_http_error, {} if request is None else request))
+    if request is None:
+        request = {}
+    else:
+        request[PRINCIPAL] = principal
+    return _current.set((principal, to_http_error, request, _mcp_message()))
 
 
 def as_http_error(error: AccessError) -> AccessError:
     """Return a refusal as the current framework's HTTP error; outside of a request return it unchanged."""
-    bound = _current.get(None)
+    bound = _binding()
     if bound is None:
         return error
-    _principal, to_http_error, request = bound
+    _principal, to_http_error, request, _message = bound
     return error if to_http_error is None else to_http_error(error, request)
+
+
+def _binding() -> Bound | None:
+    """Return what is bound for the work that runs here. Raises nothing: its frame would show a token."""
+    bound = _current.get(None)
+    message = _mcp_message()
+    if bound is None:
+        return None
+    if message is None or message is bound[3]:
+        return None if OPENED_SESSION in bound[2] else bound
+    return _binding_of_message(message, bound)
+
+
+def _mcp_message() -> Any:
+    """Return the MCP message that is handled here, None if there is none.
+
+    Version 1 of the MCP SDK handles all messages of a session in tasks that inherit the context of the
+    request that opened it, and keeps the message's own request in this variable. Version 2 has no such
+    variable: it runs each message in the context of its own request.
+    """
+    variable = getattr(sys.modules.get("mcp.server.lowlevel.server"), "request_ctx", None)
+    return None if variable is None else variable.get(None)
+
+
+def _binding_of_message(message: Any, bound: Bound) -> Bound | None:
+    """Return the caller of the HTTP request that carried an MCP message; what is bound may be another's."""
+    scope = getattr(getattr(message, "request", None), "scope", None)
+    if scope is None:
+        # The message arrived over a WebSocket, stdio or memory, which have one caller from start to end.
+        return None if bound[2].get("type") == "http" else bound
+    principal = scope.get(PRINCIPAL)
+    return (principal, None, scope, message) if isinstance(principal, Principal) else None
 
 
 def unbind_principal(bound: Token[Bound]) -> None:

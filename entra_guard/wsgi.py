@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextvars import Context, copy_context
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from entra_guard._common.arguments import known_arguments
 from entra_guard._common.boundary import clear_own_frames
@@ -17,7 +17,7 @@ from entra_guard._web.preflight import is_preflight_environ, log_refused_preflig
 from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization, routed_path, whole_path
 from entra_guard.errors import AccessError
-from entra_guard.principal import bind_principal
+from entra_guard.principal import PRINCIPAL, bind_principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     Environ = dict[str, Any]
     Write = Callable[[bytes], object]
-
-PRINCIPAL: Final = "entra_guard.principal"
-"""The key of the `Principal` in the environ."""
 
 
 class GuardMiddleware:

@@ -19,16 +19,16 @@ def needs_program(*names: str) -> str:
     for name in names:
         if path := shutil.which(name):
             return path
-    return _lacking(f"the program {' or '.join(names)}")
+    return lacking(f"the program {' or '.join(names)}")
 
 
 def needs_module(name: str) -> None:
     """Require a Python module that no extra of the package brings."""
     if importlib.util.find_spec(name) is None:
-        _lacking(f"the Python module {name}")
+        lacking(f"the Python module {name}")
 
 
-def _lacking(what: str) -> NoReturn:
+def lacking(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is missing, and CI must have it")
     pytest.skip(f"{what} is not installed here")

@@ -31,10 +31,30 @@ _ENDS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+def always(_message: Message) -> bool:
+    """Return True: every stream ends."""
+    return True
+
+
 async def run_for(
-    seconds: float, app: App, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    seconds: float,
+    app: App,
+    scope: MutableMapping[str, Any],
+    receive: Receive,
+    send: Send,
+    *,
+    applies: Callable[[Message], bool] = always,
 ) -> None:
-    """Run an application, and end the stream it has begun when so many seconds are over."""
+    """Run an application, and end its stream when a time is over.
+
+    Args:
+        seconds: How long a stream may last.
+        app: The application.
+        scope: The request.
+        receive: Receives a message of the client.
+        send: Sends a message to the client.
+        applies: Whether the stream is one that ends, as of a message.
+    """
     end = anyio.current_time() + seconds
     is_open = False
     with anyio.CancelScope() as lifetime:
@@ -44,8 +64,9 @@ async def run_for(
             was_open, is_open = is_open, _is_open(message, is_open)
             is_over = anyio.current_time() >= end
             may_be_whole = is_over and message["type"] == "http.response.start"
-            lifetime.deadline = end if is_open and not may_be_whole else float("inf")
-            if was_open and is_open and is_over:
+            ends = applies(message)
+            lifetime.deadline = end if is_open and ends and not may_be_whole else float("inf")
+            if was_open and is_open and is_over and ends:
                 return  # more of it, from an application that is slow to see its cancellation
             await send(message)
 

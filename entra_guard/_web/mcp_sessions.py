@@ -1,0 +1,237 @@
+"""Bind the sessions of MCP servers to the callers that opened them. Knows no guard and no MCP package.
+
+The MCP SDK binds a session only to users of its own authentication, so behind a guard everybody with a
+valid token could use and delete the sessions of others. A session belongs to the tenant, object and client
+that opened it. For all others it does not exist: 404, as the MCP specification wants for an unknown session
+("Transports", session management).
+
+Two transports have sessions:
+
+- Streamable HTTP: the response that opens a session names it in `Mcp-Session-Id`, and each further request
+  repeats that. Only sessions that were seen here pass. The number kept is limited, and one that was dropped
+  is unknown: its client opens a new one.
+- HTTP with SSE: a GET stream, whose first event names the URL for messages, with `session_id` in it. It
+  lives as long as its stream.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+from uuid import UUID
+
+from cachetools import LRUCache
+
+from entra_guard._common.logs import get_logger
+from entra_guard.errors import printable
+from entra_guard.principal import OPENED_SESSION, PRINCIPAL
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from entra_guard.principal import Principal
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Owner = tuple[str, str, str, str]
+
+log: Final = get_logger("entra_guard")
+
+HEADER: Final = b"mcp-session-id"
+EVENTS: Final = b"text/event-stream"
+LAST_EVENT_ID: Final = b"last-event-id"
+_MOST_SESSIONS: Final = 20_000  # twice what the MCP SDK keeps open
+_MOST_MESSAGE_PATHS: Final = 100
+_LONGEST_FIRST_EVENT: Final = 4096
+
+SESSION_NOT_FOUND: Final = (
+    b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Session not found"}}'
+)
+"""The body of a 404, as the MCP SDK writes it."""
+
+
+def owner_of(principal: Principal) -> Owner:
+    """Return what a caller's sessions belong to: tenant, object, client, and an issuer other than Entra."""
+    verified = principal.verified
+    issuer = str(principal.claims.get("iss") or "")
+    if verified.tenant_id and verified.tenant_id in issuer:
+        issuer = ""  # Entra's v1.0 and v2.0 tokens of one caller have two issuers
+    return (issuer, verified.tenant_id, verified.object_id or verified.subject, verified.app_id)
+
+
+class McpSessions:
+    """The open MCP sessions of one application, and whose they are. Thread-safe."""
+
+    def __init__(self, most: int = _MOST_SESSIONS) -> None:
+        self._lock = Lock()
+        self._owners: LRUCache[bytes, Owner] = LRUCache(most)
+        self._streams: dict[str, Owner] = {}
+        self._message_paths: LRUCache[str, bool] = LRUCache(_MOST_MESSAGE_PATHS)
+
+    def may_use(self, scope: Scope, principal: Principal) -> bool:
+        """Return whether the session that an HTTP request names is the caller's, or it names none."""
+        named = [value for name, value in scope["headers"] if name == HEADER]
+        if named:
+            owner = owner_of(principal)
+            with self._lock:
+                if any(self._owners.get(session) != owner for session in named):
+                    return False
+        return not self._message_paths or self._may_post(scope, principal)
+
+    def started(self, scope: Scope, message: Message) -> EventStream | None:
+        """Record what the start of a response says about sessions.
+
+        Args:
+            scope: The request, with its caller.
+            message: The ASGI message "http.response.start".
+
+        Returns:
+            What watches the body, if it can be a stream that opens a session.
+        """
+        is_events = False
+        for name, value in message.get("headers", ()):
+            lower = name.lower()
+            if lower == HEADER:
+                self._record(scope, bytes(value), message["status"])
+            elif lower == b"content-type" and value.startswith(EVENTS):
+                is_events = True
+        if is_events and scope["method"] == "GET" and not names_session(scope):
+            return EventStream(self, scope)
+        return None
+
+    def _record(self, scope: Scope, session: bytes, status: int) -> None:
+        """Record a session that a response names: it was opened, it goes on, or it has ended."""
+        is_over = scope["method"] == "DELETE" and status < _ERRORS
+        is_named = names_session(scope)
+        with self._lock:
+            if status == _GONE or is_over:
+                self._owners.pop(session, None)
+            elif status < _ERRORS and not is_named and session not in self._owners:
+                self._owners[session] = owner_of(scope[PRINCIPAL])
+        if not is_named:
+            scope[OPENED_SESSION] = True
+
+    def opened_stream(self, endpoint: str, principal: Principal) -> list[str]:
+        """Record a stream by the URL for its messages, and return the names of its session."""
+        url = urlsplit(endpoint)
+        sessions = _session_ids(url.query)
+        with self._lock:
+            self._message_paths[unquote(url.path).rstrip("/")] = True
+            for session in sessions:
+                self._streams.setdefault(session, owner_of(principal))
+        return sessions
+
+    def ended_stream(self, sessions: list[str]) -> None:
+        """Forget the session of a stream that has ended."""
+        with self._lock:
+            for session in sessions:
+                self._streams.pop(session, None)
+
+    def _may_post(self, scope: Scope, principal: Principal) -> bool:
+        query = scope.get("query_string", b"").decode("latin-1")
+        sessions = _session_ids(query) if "session_id" in unquote(query) else []
+        if not sessions:
+            return True
+        is_message_path = self._is_message_path(scope)
+        owner = owner_of(principal)
+        with self._lock:
+            owners = [self._streams.get(session) for session in sessions]
+        return all(found == owner or (found is None and not is_message_path) for found in owners)
+
+    def _is_message_path(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        whole = f"{scope.get('root_path', '')}{path}"
+        with self._lock:
+            known = list(self._message_paths)
+        return any(found == base or found.startswith(f"{base}/") for base in known for found in (path, whole))
+
+
+_ERRORS: Final = 400
+_GONE: Final = 404
+
+
+class EventStream:
+    """The beginning of a GET stream, up to its first event: does it open an MCP session?"""
+
+    __slots__ = ("_buffer", "_last", "_names", "_scope", "_sessions")
+
+    def __init__(self, sessions: McpSessions, scope: Scope) -> None:
+        self._sessions = sessions
+        self._scope = scope
+        self._buffer: bytes | None = b""
+        self._last: Message | None = None
+        self._names: list[str] = []
+
+    def feed(self, message: Message) -> None:
+        """Read a message of the body; the same one twice is read once."""
+        if self._buffer is None or message is self._last:
+            return
+        self._last = message
+        self._buffer += message.get("body", b"")
+        endpoint = _endpoint(self._buffer)
+        if endpoint:
+            self._names = self._sessions.opened_stream(endpoint, self._scope[PRINCIPAL])
+            self._scope[OPENED_SESSION] = True
+        if endpoint is not None or len(self._buffer) > _LONGEST_FIRST_EVENT:
+            self._buffer = None
+
+    def end(self) -> None:
+        """Forget the session, as its stream has ended."""
+        self._sessions.ended_stream(self._names)
+
+
+def _endpoint(events: bytes) -> str | None:
+    """Return the data of a first event 'endpoint', '' for another event, None if more must be read.
+
+    Source: HTML standard, section 9.2.6 (interpreting an event stream).
+    """
+    text = events.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    *blocks, _rest = text.split("\n\n")
+    for block in blocks:
+        fields = dict(line.partition(":")[::2] for line in block.split("\n") if line and line[0] != ":")
+        if fields:
+            return fields.get("data", "").strip() if fields.get("event", "").strip() == "endpoint" else ""
+    return None
+
+
+def _session_ids(query: str) -> list[str]:
+    """Return the session ids in a query string, each in one spelling, as the SDK reads them."""
+    return [_canonical(value) for name, value in parse_qsl(query) if name == "session_id"]
+
+
+def _canonical(session: str) -> str:
+    try:
+        return UUID(hex=session).hex
+    except ValueError:
+        return session
+
+
+def names_session(scope: Scope) -> bool:
+    """Return whether a request names a session of Streamable HTTP."""
+    return any(name == HEADER for name, _value in scope["headers"])
+
+
+def wants_events(scope: Scope) -> bool:
+    """Return whether a request accepts an event stream."""
+    return any(name == b"accept" and EVENTS in value.lower() for name, value in scope["headers"])
+
+
+def drop_resumption(scope: Scope) -> None:
+    """Remove `Last-Event-ID` from a request that names a session.
+
+    The event stores of MCP servers number the streams of all sessions alike, so that a resumed stream could
+    replay the messages of other callers. A server may ignore the header (MCP specification, "Transports").
+    """
+    if names_session(scope):
+        scope["headers"] = [header for header in scope["headers"] if header[0] != LAST_EVENT_ID]
+
+
+def log_not_found(scope: Scope) -> None:
+    """Log that a request named a session that is not its caller's."""
+    log.warning(
+        "404 %s %s: the MCP session is not this caller's, or is not known to this process. A session belongs "
+        "to the tenant, object and client that opened it, and its requests must reach the same process.",
+        printable(scope["method"]),
+        printable(scope["path"]),
+    )
