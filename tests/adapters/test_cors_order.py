@@ -1,4 +1,4 @@
-"""A guard outside of CORS handling is noticed at start-up, once; inside of it, it says nothing."""
+"""A guard outside of CORS handling is logged at start-up, once; inside of it, nothing is logged."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_roles_and_alternatives_are_dependencies_too(client: TestClient, bearer:
 
 
 def test_requires_works_below_the_dependency(bearer_dependency: EntraBearer, bearer: Bearer) -> None:
-    client = TestClient(orders_app(bearer_dependency))  # to which nobody was refused yet
+    client = TestClient(orders_app(bearer_dependency))
     assert client.get("/decorated", headers=bearer()).status_code == 403
     assert client.get("/decorated?limit=5", headers=bearer(roles=["Orders.Read.All"])).json() == 5
 

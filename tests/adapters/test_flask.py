@@ -282,7 +282,7 @@ def test_a_replaced_wsgi_app_is_still_guarded_and_leaks_no_caller(
     guard: Guard, entra: Entra, bearer: Bearer
 ) -> None:
     app = application(guard)
-    app.wsgi_app = Flask.wsgi_app.__get__(app)  # type: ignore[method-assign]  # somebody put the old one back
+    app.wsgi_app = Flask.wsgi_app.__get__(app)  # type: ignore[method-assign]
     client = app.test_client()
     assert client.get("/whoami").status_code == 401
     assert client.get("/whoami", headers=bearer()).text == entra.caller.client_id

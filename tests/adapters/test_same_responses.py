@@ -1,4 +1,4 @@
-"""Every adapter lets the same requests pass, and gives all others the same answer, byte for byte."""
+"""Every adapter accepts the same requests, and refuses all others with the same response, byte for byte."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_an_unknown_path_gets_the_same_response_without_a_token(whole_applicatio
 
 
 def test_requires_on_a_public_path_is_a_server_error(guard: Guard) -> None:
-    """Nobody can be told to mend it: it is no refusal, and never opens."""
+    """The route is both public and restricted: a server error, and it never opens."""
     adapter = WsgiGuardMiddleware(bare_wsgi, guard=guard, public=["/admin"])
     with pytest.raises(NoPrincipalError, match="the path is public"):
         request_wsgi(adapter, "/admin", [])
