@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from entra_guard.reasons import REASONS
 
@@ -88,7 +88,7 @@ class TokenAcquisitionError(EntraGuardError):
     ) -> None:
         super().__init__(f"{message} {hint}".rstrip())
         self.error = error
-        self.codes = tuple(codes)
+        self.codes: tuple[int, ...] = tuple(codes)
         self.correlation_id = correlation_id
         self.retryable = retryable
         self.retry_after = retry_after
@@ -140,13 +140,13 @@ class AccessError(EntraGuardError):
         resource_metadata: str = "",
     ) -> None:
         self._reason = REASONS[reason]
-        self.args = (f"{reason}: {self._reason.client}",)
+        self.args: tuple[Any, ...] = (f"{reason}: {self._reason.client}",)
         self._facts = facts
         if scope or claims or resource_metadata or retry_after is not None:
-            self.scope = scope
+            self.scope: str = scope
             self.retry_after = retry_after
-            self.claims = claims
-            self.resource_metadata = resource_metadata
+            self.claims: str = claims
+            self.resource_metadata: str = resource_metadata
 
     @property
     def facts(self) -> dict[str, object]:

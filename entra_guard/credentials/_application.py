@@ -58,9 +58,9 @@ class ApplicationCredential(CachingCredential, Credential):
                 "11112222-bbbb-3333-cccc-4444dddd5555"
             )
         authority = Authority.named(settings.get("authority", "public"))
-        self.tenant_id = tenant_id
+        self.tenant_id: str = tenant_id
         self.client_id: Final = client_id
-        self.authority = authority.url
+        self.authority: str = authority.url
         self._endpoint = TokenEndpoint(token_url(authority, tenant_id), _client(settings))
         self._declared = _declared_capabilities(settings.get("capabilities", ("cp1",)))
         self._proofs = ProofRotation("proof")

@@ -44,11 +44,13 @@ class ChainedCredential(Credential):
     def __init__(self, *credentials: Any) -> None:
         if not credentials:
             raise ConfigurationError("give at least one credential")
-        self.credentials = tuple(adapted(credential) for credential in credentials)
+        self.credentials: tuple[BaseCredential, ...] = tuple(
+            adapted(credential) for credential in credentials
+        )
         # At most one entry: of several threads that choose at once, the first decides for all.
         self._chosen: dict[str, BaseCredential] = {}
-        self.tenant_id = _only({each.tenant_id for each in self.credentials})
-        self.authority = _only({each.authority for each in self.credentials})
+        self.tenant_id: str = _only({each.tenant_id for each in self.credentials})
+        self.authority: str = _only({each.authority for each in self.credentials})
 
     def __repr__(self) -> str:
         return f"<ChainedCredential {' then '.join(repr(each) for each in self.credentials)}>"

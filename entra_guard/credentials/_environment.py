@@ -71,9 +71,11 @@ class EnvironmentCredential(Credential):
     @public
     def __init__(self, environ: Mapping[str, str] = os.environ, **settings: Unpack[Settings]) -> None:
         check_settings(settings)
-        self.credential, self.account = _described_by(environ, settings)
-        if self.credential is not None:
-            self.tenant_id, self.authority = self.credential.tenant_id, self.credential.authority
+        found, account = _described_by(environ, settings)
+        self.credential: ApplicationCredential | None = found
+        self.account: str = account
+        self.tenant_id: str = found.tenant_id if found is not None else ""
+        self.authority: str = found.authority if found is not None else ""
         log.info("EnvironmentCredential: %s", self.account)
 
     def __repr__(self) -> str:

@@ -50,7 +50,8 @@ class OnBehalfOfCredential(CachingCredential, Credential):
         if not is_bearer(user_assertion):
             raise ConfigurationError("user_assertion must be the token that the user sent, without 'Bearer'")
         super().__init__(proving._user_tokens)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        self.tenant_id, self.authority = proving.tenant_id, proving.authority
+        self.tenant_id: str = proving.tenant_id
+        self.authority: str = proving.authority
         self._application = proving
         self._assertion = user_assertion
         self._digest = sha256(user_assertion.encode()).digest()

@@ -36,13 +36,13 @@ class DirectoryService:
     """
 
     def __init__(self, store: Store) -> None:
-        self.store = store
-        self.lookup = Lookup(store)
-        self.registrations = Registrations(self.lookup)
-        self.consents = Consents(self.lookup)
-        self.credentials = CredentialRegistry(self.lookup)
-        self.identities = ManagedIdentities(self.lookup)
-        self.samples = SampleApps(self.registrations, self.consents, self.credentials)
+        self.store: Store = store
+        self.lookup: Lookup = Lookup(store)
+        self.registrations: Registrations = Registrations(self.lookup)
+        self.consents: Consents = Consents(self.lookup)
+        self.credentials: CredentialRegistry = CredentialRegistry(self.lookup)
+        self.identities: ManagedIdentities = ManagedIdentities(self.lookup)
+        self.samples: SampleApps = SampleApps(self.registrations, self.consents, self.credentials)
 
     @property
     def directory(self) -> Directory:
