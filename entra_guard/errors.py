@@ -124,10 +124,10 @@ class AccessError(EntraGuardError):
     """
 
     oauth_error: ClassVar[str] = ""
-    scope = ""
+    scope: str = ""
     retry_after: float | None = None
-    claims = ""
-    resource_metadata = ""
+    claims: str = ""
+    resource_metadata: str = ""
 
     def __init__(
         self,
@@ -143,10 +143,10 @@ class AccessError(EntraGuardError):
         self.args: tuple[Any, ...] = (f"{reason}: {self._reason.client}",)
         self._facts = facts
         if scope or claims or resource_metadata or retry_after is not None:
-            self.scope: str = scope
+            self.scope = scope
             self.retry_after = retry_after
-            self.claims: str = claims
-            self.resource_metadata: str = resource_metadata
+            self.claims = claims
+            self.resource_metadata = resource_metadata
 
     @property
     def facts(self) -> dict[str, object]:
