@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from entra_guard.credentials._cache.token import AccessToken
 
+AZURE_CORE: Final = "azure.core.credentials"
 _loaded: Final = sys.modules.get
+_classes: Final[dict[object, type[AccessToken]]] = {}  # by azure-core's own class
 
 
 def as_access_token(token: AccessToken) -> AccessToken:
@@ -25,17 +27,22 @@ def as_access_token(token: AccessToken) -> AccessToken:
     azure-core's class is a tuple, which error trackers write out item by item: keep the result in no local
     variable of a frame from which an error can leave.
     """
-    azure = getattr(_loaded("azure.core.credentials"), "AccessToken", None)
-    return (
-        token
-        if azure is None
-        else _access_token_class(azure)(token.token, token.expires_on, token.refresh_on)
+    module = _loaded(AZURE_CORE)
+    if module is None:
+        return token
+    azure = getattr(module, "AccessToken", None)
+    if azure is None:  # another thread imports it
+        return token
+    made: AccessToken = tuple.__new__(
+        _classes.get(azure) or _access_token_class(azure), (token.token, token.expires_on)
     )
+    made.__dict__["refresh_on"] = token.refresh_on
+    return made
 
 
 def as_access_token_info(token: AccessToken) -> Any:
     """Return a token as azure-core's AccessTokenInfo where azure-core has it loaded, else unchanged."""
-    azure = getattr(_loaded("azure.core.credentials"), "AccessTokenInfo", None)
+    azure = getattr(_loaded(AZURE_CORE), "AccessTokenInfo", None)
     return (
         token
         if azure is None
@@ -43,18 +50,9 @@ def as_access_token_info(token: AccessToken) -> Any:
     )
 
 
-@cache
 def _access_token_class(azure: type) -> type[AccessToken]:
     class AzureAccessToken(AccessToken, azure):  # type: ignore[misc]  # a class that is known at run time
         refresh_on = 0.0
-
-        def __new__(cls, token: str, expires_on: int, refresh_on: float) -> Self:
-            made: Self = tuple.__new__(cls, (token, expires_on))
-            made.__dict__["refresh_on"] = refresh_on
-            return made
-
-        def __init__(self, *_fields: object) -> None:
-            """Leave the fields as `__new__` set them."""
 
         def __reduce__(self) -> tuple[Any, ...]:
             return _restored, (self.token, self.expires_on, self.refresh_on)
@@ -64,7 +62,8 @@ def _access_token_class(azure: type) -> type[AccessToken]:
         __hash__ = azure.__hash__
 
     AzureAccessToken.__qualname__ = AzureAccessToken.__name__ = "AccessToken"
-    return AzureAccessToken
+    # Of two threads at once, the first decides: tokens of one library have one class.
+    return _classes.setdefault(azure, AzureAccessToken)
 
 
 def _restored(token: str, expires_on: int, refresh_on: float) -> AccessToken:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from abc import ABC, abstractmethod
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from entra_guard._common.boundary import detach, public
+from entra_guard._common.clock import wall_clock
 from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
 from entra_guard._common.time_limit import time_left
-from entra_guard.credentials._azure_types import as_access_token, as_access_token_info
+from entra_guard.credentials._azure_types import AZURE_CORE, as_access_token, as_access_token_info
 from entra_guard.credentials._cache.token import AccessToken
 from entra_guard.credentials._cache.token_cache import (
     TokenCache,
@@ -119,6 +122,8 @@ class CachingCredential(BaseCredential):
         self._cache = cache
         self._tokens = cache.tokens
         self._clock = cache.clock
+        # The default clock is a function that calls `time.time`: the hot path calls that itself.
+        self._own_clock = None if cache.clock is wall_clock else cache.clock
         self._monotonic = cache.monotonic
 
     def __getstate__(self) -> dict[str, Any]:
@@ -126,7 +131,7 @@ class CachingCredential(BaseCredential):
         return {
             name: value
             for name, value in self.__dict__.items()
-            if name not in {"_tokens", "_clock", "_monotonic"}
+            if name not in {"_tokens", "_clock", "_own_clock", "_monotonic"}
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -154,12 +159,12 @@ class CachingCredential(BaseCredential):
         try:
             token = self._tokens.recent[scopes]
             if (
-                self._clock() < token.refresh_on
+                (self._own_clock or time.time)() < token.refresh_on
                 and self._monotonic() < token.refresh_by
                 and claims is None
                 and tenant_id is None
             ):
-                return as_access_token(token)
+                return as_access_token(token) if AZURE_CORE in sys.modules else token
         except (KeyError, TypeError):
             pass  # not in the cache, or no valid scopes: checked below
         try:
@@ -183,12 +188,12 @@ class CachingCredential(BaseCredential):
         try:
             token = self._tokens.recent[scopes]
             if (
-                self._clock() < token.refresh_on
+                (self._own_clock or time.time)() < token.refresh_on
                 and self._monotonic() < token.refresh_by
                 and claims is None
                 and tenant_id is None
             ):
-                return as_access_token(token)
+                return as_access_token(token) if AZURE_CORE in sys.modules else token
         except (KeyError, TypeError):
             pass
         try:
