@@ -33,9 +33,8 @@ def as_access_token(token: AccessToken) -> AccessToken:
     azure = getattr(module, "AccessToken", None)
     if azure is None:  # another thread imports it
         return token
-    made: AccessToken = tuple.__new__(
-        _classes.get(azure) or _access_token_class(azure), (token.token, token.expires_on)
-    )
+    joined: Any = _classes.get(azure) or _access_token_class(azure)
+    made: AccessToken = tuple.__new__(joined, (token.token, token.expires_on))
     made.__dict__["refresh_on"] = token.refresh_on
     return made
 
