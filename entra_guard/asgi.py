@@ -126,8 +126,6 @@ class GuardMiddleware:
             clear_own_frames(error)
             raise
         finally:
-            if response is not None:
-                response.end()
             if bound is not None:
                 unbind_principal(bound)
 
@@ -140,11 +138,14 @@ class GuardMiddleware:
             drop_resumption(scope)
             if applies is None and self._ends_mcp_streams and wants_events(scope):
                 applies = response.is_mcp_stream
-        if applies is None:
-            await self.app(scope, receive, response.send)
-        else:
-            remaining = self._authenticator.guard.seconds_left(principal)
-            await run_for(remaining, self.app, scope, receive, response.send, applies=applies)
+        try:
+            if applies is None:
+                await self.app(scope, receive, response.send)
+            else:
+                remaining = self._authenticator.guard.seconds_left(principal)
+                await run_for(remaining, self.app, scope, receive, response.send, applies=applies)
+        finally:
+            response.end()
 
     def _to_http_error(self, error: AccessError, scope: Scope) -> AccessError:
         innermost = "starlette" if _STARLETTE_HANDLERS in scope else framework_of(scope.get("app"), self.app)
