@@ -133,7 +133,7 @@ class KeyManager:
                 self._swap(expired)
             self.next_due = min(now + self.settings.refresh / 10, self.state.ends())
             if self._current_round(now) is None and self.state.due(now):
-                self._start(RefreshRound(now))
+                self._start(RefreshRound(self.settings, now))
 
     def refresh(self, request: RefreshRequest, seen: ActiveKeys | None, now: float) -> Wait | Admission:
         """Start a round for a token or join the one in flight, as `refresh_policy` decides.
@@ -165,7 +165,7 @@ class KeyManager:
             if is_recheck:
                 self._rechecked[request.kid] = None
             self.state = after
-            return Wait(self._start(RefreshRound(now, request)))
+            return Wait(self._start(RefreshRound(self.settings, now, request)))
 
     def _join(self, current: RefreshRound, request: RefreshRequest, now: float) -> Wait | Admission:
         admission = refresh_policy.admit(self.state, current, request, now)
@@ -220,7 +220,7 @@ class KeyManager:
         now = self.monotonic()
         with self._changing():
             current = self._current_round(now)
-            future = self._future() if current else self._start(RefreshRound(now))
+            future = self._future() if current else self._start(RefreshRound(self.settings, now))
         try:
             wait(future, _GIVE_UP)
         except Exception as error:
@@ -290,7 +290,9 @@ class KeyManager:
             if after is before:
                 return  # newer keys are cached
             self._documents = documents
-            self._swap(self._note_look_up(before.snapshot, after, round_ or RefreshRound(began)))
+            self._swap(
+                self._note_look_up(before.snapshot, after, round_ or RefreshRound(self.settings, began))
+            )
             if self.active_keys is not None and documents.date is not None:
                 self.active_keys.entra_ahead = documents.date - self._wall()
         if before.failing:

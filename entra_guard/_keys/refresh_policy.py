@@ -41,8 +41,8 @@ An `unknown kid` is one that the cached keys lack, or that is published without 
 | NORMAL  | unknown kid   | waits within bounds (2), others get 503  | starts one       | 401              |
 | any     | bad signature | as an unknown caller, but 401 for 503    | starts one (3)   | 401              |
 
-(1) Up to 8 at once that name the same caller. A forged token may name a known caller, so more of them are
-    treated as unknown callers.
+(1) Up to 4 at once that name the same caller, and half of the bounds (2) for all of them: a forged token may
+    name a known caller. More of them are treated as unknown callers, except that all wait shortly (2).
 (2) `max_waiting_threads` and `max_waiting_tasks`. Beyond them a token waits until the round is half a second
     old: a usual fetch is over by then, and a slow one does not hold the threads.
 (3) One per kid and `max_cooldown`, and only tokens with that kid wait for it: new key material under a known
@@ -59,10 +59,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from entra_guard._keys.settings import KeySettings
     from entra_guard._keys.state import KeyCacheState
 
-PER_CALLER: Final = 8
-"""How many tokens that name the same known caller may wait for one round in addition to all others."""
+PER_CALLER: Final = 4
+"""How many tokens that name the same known caller may wait for one round in places of their own."""
 LIMITED_WAITING: Final = 4
 """How many tokens of unknown callers may wait for one round while a look-up in vain is recent."""
 SHORT_WAIT: Final = 0.5
@@ -115,17 +116,20 @@ class RefreshRound:
     """One fetch in flight, and the tokens that wait for it. Its owner changes it under a lock.
 
     Args:
+        settings: The bounds.
         began: When it began, in monotonic seconds.
         request: The token that started it; None for a refresh in the background.
     """
 
-    __slots__ = ("began", "by_caller", "request", "requested_kids", "tasks", "threads")
+    __slots__ = ("began", "by_caller", "known", "request", "requested_kids", "settings", "unknown")
 
-    def __init__(self, began: float, request: RefreshRequest | None = None) -> None:
+    def __init__(self, settings: KeySettings, began: float, request: RefreshRequest | None = None) -> None:
+        self.settings = settings
         self.began = began
         self.request = request
-        self.threads = 0
-        self.tasks = 0
+        # The numbers of waiting threads (False) and tasks (True): without, and with a place of their caller.
+        self.unknown = {False: 0, True: 0}
+        self.known = {False: 0, True: 0}
         self.by_caller: Counter[str] = Counter()
         self.requested_kids: set[str] = set()
         if request is not None:
@@ -135,17 +139,22 @@ class RefreshRound:
         """Count one more token that waits. Tokens that gave up are still counted: the round ends soon."""
         if len(self.requested_kids) < _MAX_REQUESTED:
             self.requested_kids.add(request.kid)
-        if has_place_of_caller(self, request):
+        if self.has_place_of_caller(request):
             self.by_caller[request.caller] += 1
-        elif request.is_task:
-            self.tasks += 1
+            self.known[request.is_task] += 1
         else:
-            self.threads += 1
+            self.unknown[request.is_task] += 1
 
+    def has_place_of_caller(self, request: RefreshRequest) -> bool:
+        """Return whether one of the places for the token's own caller is free."""
+        if not request.is_trusted or self.by_caller[request.caller] >= PER_CALLER:
+            return False
+        return self.known[request.is_task] < self.bound(request) // 2
 
-def has_place_of_caller(round_: RefreshRound, request: RefreshRequest) -> bool:
-    """Return whether one of the places for the token's own caller is free."""
-    return request.is_trusted and round_.by_caller[request.caller] < PER_CALLER
+    def bound(self, request: RefreshRequest) -> int:
+        """Return how many tokens may wait in the same way as this one, without a place of their caller."""
+        settings = self.settings
+        return settings.max_waiting_tasks if request.is_task else settings.max_waiting_threads
 
 
 def is_recheck_of(round_: RefreshRound | None, request: RefreshRequest) -> bool:
@@ -168,22 +177,20 @@ def admit(state: KeyCacheState, round_: RefreshRound, request: RefreshRequest, n
         request: The token.
         now: Monotonic seconds.
     """
-    if request.cause is Cause.NO_KEYS or has_place_of_caller(round_, request):
+    if request.cause is Cause.NO_KEYS or round_.has_place_of_caller(request):
         return Admission.WAIT
     if state.failing:
         return Admission.REFUSED
-    if is_limited(state, now):
-        has_place = round_.threads + round_.tasks < LIMITED_WAITING
-        return Admission.WAIT if has_place else Admission.REFUSED
-    settings = state.settings
-    waiting, bound = (
-        (round_.tasks, settings.max_waiting_tasks)
-        if request.is_task
-        else (round_.threads, settings.max_waiting_threads)
-    )
-    if waiting < bound:
+    limited = is_limited(state, now)
+    if limited:
+        has_place = sum(round_.unknown.values()) < LIMITED_WAITING
+    else:
+        has_place = round_.unknown[request.is_task] < round_.bound(request)
+    if has_place:
         return Admission.WAIT
-    return Admission.WAIT_SHORTLY if now < round_.began + SHORT_WAIT else Admission.BUSY
+    if now < round_.began + SHORT_WAIT and (request.is_trusted or not limited):
+        return Admission.WAIT_SHORTLY
+    return Admission.REFUSED if limited else Admission.BUSY
 
 
 def start(state: KeyCacheState, request: RefreshRequest, now: float, jitter: float) -> KeyCacheState | None:

@@ -219,14 +219,14 @@ def visit(guard: Guard) -> float:
 def waiting(guard: Guard) -> int:
     """Return how many callers wait for the round in flight, without those of places of their own."""
     current = guard._key_manager._round
-    return 0 if current is None else current.threads + current.tasks
+    return 0 if current is None else sum(current.unknown.values())
 
 
 def await_waiters(guard: Guard, number: int) -> None:
     """Wait until so many callers wait for the round in flight."""
     current = guard._key_manager._round
     assert current is not None
-    until(lambda: current.threads + current.tasks + current.by_caller.total() >= number)
+    until(lambda: sum(current.unknown.values()) + current.by_caller.total() >= number)
 
 
 def in_background(work: Callable[[], Any]) -> Callable[[], Any]:

@@ -103,7 +103,7 @@ def admitted(
     state: KeyCacheState, request: RefreshRequest, *, count: int = 30, now: float = 0.0
 ) -> list[Admission]:
     """Let some tokens ask to wait for a round that began at 0."""
-    round_, answers = RefreshRound(0.0), []
+    round_, answers = RefreshRound(state.settings, 0.0), []
     for _ in range(count):
         answer = admit(state, round_, request, now)
         answers.append(answer)
@@ -129,11 +129,29 @@ def test_after_a_look_up_in_vain_few_unknown_callers_wait() -> None:
 
 
 def test_after_a_look_up_in_vain_a_known_caller_has_places_of_its_own() -> None:
-    round_ = RefreshRound(0.0)
+    round_ = RefreshRound(KeySettings(), 0.0)
     for _ in range(LIMITED_WAITING):
         round_.add(UNKNOWN)
     assert admit(LIMITED, round_, UNKNOWN, 0.0) is Admission.REFUSED
-    assert admit(LIMITED, round_, KNOWN, 0.0) is Admission.WAIT
+    for _ in range(PER_CALLER):
+        assert admit(LIMITED, round_, KNOWN, 0.0) is Admission.WAIT
+        round_.add(KNOWN)
+    assert admit(LIMITED, round_, KNOWN, 0.0) is Admission.WAIT_SHORTLY
+    assert admit(LIMITED, round_, KNOWN, SHORT_WAIT) is Admission.REFUSED
+
+
+@pytest.mark.parametrize("state", [NORMAL, LIMITED, FAILING], ids=["normal", "limited", "failing"])
+def test_a_flood_that_names_many_known_callers_holds_no_more_threads_than_one_half_more(
+    state: KeyCacheState,
+) -> None:
+    bound, waiting = KeySettings().max_waiting_threads, 0
+    round_ = RefreshRound(KeySettings(), 0.0)
+    for number in range(1000):
+        request = replace(KNOWN, caller=f"caller {number}")
+        if admit(state, round_, request, SHORT_WAIT) is Admission.WAIT:
+            round_.add(request)
+            waiting += 1
+    assert waiting <= bound + bound // 2
 
 
 def test_the_limit_ends_with_time_or_with_a_requested_kid() -> None:
@@ -156,13 +174,13 @@ def test_otherwise_tasks_wait_within_a_bound_of_their_own() -> None:
 
 
 def test_a_signature_that_fails_proves_no_caller() -> None:
-    round_ = RefreshRound(0.0)
+    round_ = RefreshRound(KeySettings(), 0.0)
     round_.add(BAD_SIGNATURE)
-    assert (round_.threads, round_.by_caller.total()) == (1, 0)
+    assert (sum(round_.unknown.values()), round_.by_caller.total()) == (1, 0)
 
 
 def test_a_round_remembers_a_bounded_number_of_kids() -> None:
-    round_ = RefreshRound(0.0)
+    round_ = RefreshRound(KeySettings(), 0.0)
     for number in range(10_000):
         round_.add(replace(TASK, kid=f"kid {number}"))
     assert len(round_.requested_kids) <= 256

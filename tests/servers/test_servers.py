@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,13 +77,14 @@ def served(server: Server, environ: dict[str, str]) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     listener.set_inheritable(True)
     command = server.command.format(fd=listener.fileno()).split()
+    errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed below; a pipe would block the server when full
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=HERE,
         env={**os.environ, **environ},
         pass_fds=[listener.fileno()],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=errors,
         text=True,
         start_new_session=True,
     )
@@ -94,7 +96,10 @@ def served(server: Server, environ: dict[str, str]) -> Iterator[str]:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        sys.stderr.write(process.communicate()[1])  # shown where the test fails
+        process.wait(10)
+        errors.seek(0)
+        sys.stderr.write(errors.read())  # shown where the test fails
+        errors.close()
         listener.close()
 
 
