@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from entra_guard.errors import printable
 
@@ -45,7 +45,8 @@ def explain_error(status: int, document: Mapping[str, Any], source: Source) -> s
     """
     error, text = document.get("error"), document.get("error_description")
     if isinstance(error, dict):  # as Graph and B2C write it
-        text = error.get("message") or error.get("code")
+        inner = cast("dict[str, object]", error)
+        text = inner.get("message") or inner.get("code")
         error = None
     words = _TAIL.sub("", text) if isinstance(text, str) else error if isinstance(error, str) else ""
     code = _code(words, document.get("error_codes"))
@@ -59,5 +60,5 @@ def _code(words: str, codes: object) -> str:
     """Return the code in Entra's text, or else the first one of its list."""
     if found := _CODE.search(words):
         return found[0]
-    number = codes[0] if isinstance(codes, list) and codes else None
+    number = cast("list[object]", codes)[0] if isinstance(codes, list) and codes else None
     return f"AADSTS{number}" if isinstance(number, int) else ""

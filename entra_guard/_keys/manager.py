@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from entra_guard._keys.refresh_thread import Visits
     from entra_guard._keys.settings import KeySettings
     from entra_guard._keys.state import Snapshot
+    from entra_guard.principal import Identity
 
 log: Final = get_logger("entra_guard.keys")
 
@@ -369,10 +370,9 @@ class KeyManager:
             unusable,
         ):
             return
+        verified_tokens: LRUCache[bytes, Identity] = LRUCache(self._cache_size)
         if old is not None and all(by_kid.get(kid) is key for kid, key in old.by_kid.items()):
             verified_tokens = old.verified_tokens
-        else:
-            verified_tokens = LRUCache(self._cache_size)
         known = old.known_callers if old is not None and old.issuer == snapshot.issuer else None
         self.active_keys = ActiveKeys(snapshot.issuer, by_kid, verified_tokens, known, unusable)
         issuer = snapshot.issuer.v2
