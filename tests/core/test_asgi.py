@@ -95,44 +95,44 @@ ROUTES = [
 ]
 
 
-def app_of(office, guard=None, **settings):
+def app_of(entra, guard=None, **settings):
     app = Starlette(routes=ROUTES)
     settings.setdefault("public", ["/healthz", "/static/*"])
-    app.add_middleware(GuardMiddleware, guard=guard or office.guard(), **settings)
+    app.add_middleware(GuardMiddleware, guard=guard or entra.guard(), **settings)
     return app
 
 
 @pytest.fixture(scope="module")
-def client(office):
-    return TestClient(app_of(office))
+def client(entra):
+    return TestClient(app_of(entra))
 
 
 def bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_a_good_token_reaches_the_handler_with_its_principal(office, client):
-    answer = client.get("/whoami", headers=bearer(office.token()))
+def test_a_good_token_reaches_the_handler_with_its_principal(entra, client):
+    answer = client.get("/whoami", headers=bearer(entra.token()))
     assert answer.json() == {
-        "app": office.daemon.client_id,
+        "app": entra.caller.client_id,
         "roles": ["Orders.Read"],
         "scopes": ["authenticated"],
     }
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
-def test_the_scheme_is_read_in_any_case(office, client, scheme):
-    assert client.get("/orders", headers={"Authorization": f"{scheme} {office.token()}"}).status_code == 200
+def test_the_scheme_is_read_in_any_case(entra, client, scheme):
+    assert client.get("/orders", headers={"Authorization": f"{scheme} {entra.token()}"}).status_code == 200
 
 
-def test_scopes_of_a_user_satisfy_starlettes_own_requires(office, client):
+def test_scopes_of_a_user_satisfy_starlettes_own_requires(entra, client):
     assert (
         client.get(
-            "/starlettes-own", headers=bearer(office.token(scopes=["Orders.Read"], user="alice"))
+            "/starlettes-own", headers=bearer(entra.token(scopes=["Orders.Read"], user="alice"))
         ).json()
         is True
     )
-    assert client.get("/starlettes-own", headers=bearer(office.token())).status_code == 403
+    assert client.get("/starlettes-own", headers=bearer(entra.token())).status_code == 403
 
 
 ANSWERS = [
@@ -173,18 +173,18 @@ ANSWERS = [
 ]  # fmt: skip
 
 
-def headers_for(office, reason, wishes):
+def headers_for(entra, reason, wishes):
     if reason == "missing_token" or (isinstance(wishes, dict) and "Authorization" in wishes):
         return wishes
-    return bearer(wishes if isinstance(wishes, str) else office.token(**wishes))
+    return bearer(wishes if isinstance(wishes, str) else entra.token(**wishes))
 
 
 @pytest.mark.parametrize(("reason", "path", "wishes", "error"), ANSWERS)
 def test_every_refusal_has_its_status_challenge_body_and_log_line(
-    office, client, caplog, reason, path, wishes, error
+    entra, client, caplog, reason, path, wishes, error
 ):
     caplog.set_level(logging.INFO, "entra_guard")
-    headers = headers_for(office, reason, wishes)
+    headers = headers_for(entra, reason, wishes)
     answer = client.get(path, headers=headers)
     words = REASONS[reason]
     assert answer.status_code == words.status
@@ -209,24 +209,24 @@ def test_every_refusal_has_its_status_challenge_body_and_log_line(
         ("wrong_version", {"token_versions": "2.0"}, {"version": 1}),
     ],
 )
-def test_refusals_that_need_a_policy_of_their_own(office, caplog, reason, settings, wishes):
+def test_refusals_that_need_a_policy_of_their_own(entra, caplog, reason, settings, wishes):
     caplog.set_level(logging.INFO, "entra_guard")
-    client = TestClient(app_of(office, office.guard(**settings)))
-    answer = client.get("/orders", headers=bearer(office.token(**wishes)))
+    client = TestClient(app_of(entra, entra.guard(**settings)))
+    answer = client.get("/orders", headers=bearer(entra.token(**wishes)))
     words = REASONS[reason]
     assert (answer.status_code, answer.json()["reason"]) == (words.status, reason)
     assert f'error_description="{words.client}"' in answer.headers["www-authenticate"]
     assert words.fix in caplog.text
 
 
-def test_the_403_names_the_scope_that_is_needed(office, client):
+def test_the_403_names_the_scope_that_is_needed(entra, client):
     assert (
         'scope="Orders.Write"'
-        in client.get("/write", headers=bearer(office.token())).headers["www-authenticate"]
+        in client.get("/write", headers=bearer(entra.token())).headers["www-authenticate"]
     )
 
 
-def test_an_outage_is_503_with_retry_after_and_no_word_about_the_token(office, caplog):
+def test_an_outage_is_503_with_retry_after_and_no_word_about_the_token(entra, caplog):
     from entra_guard.emulator import Emulator
 
     down = Emulator(seed=8)
@@ -237,11 +237,11 @@ def test_an_outage_is_503_with_retry_after_and_no_word_about_the_token(office, c
 
     guard = Guard(
         tenant=down.tenant_id,
-        audience=office.api.client_id,
+        audience=entra.api.client_id,
         authority=down.url,
         http_client=httpx.Client(transport=down.transport),
     )
-    answer = TestClient(app_of(office, guard)).get("/orders", headers=bearer(office.token()))
+    answer = TestClient(app_of(entra, guard)).get("/orders", headers=bearer(entra.token()))
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
     assert "www-authenticate" not in answer.headers
@@ -283,33 +283,33 @@ def status_of(app, raw_path, root_path=""):
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_a_public_path_needs_no_token(office, path):
-    app = app_of(office, public=["/healthz", "/static/*", "/both", "/both/"])
+def test_a_public_path_needs_no_token(entra, path):
+    app = app_of(entra, public=["/healthz", "/static/*", "/both", "/both/"])
     assert status_of(app, path) in (200, 307)  # Starlette redirects /both/ to /both
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_nothing_that_only_looks_public_is_open(office, path):
-    assert status_of(app_of(office), path) == 401
+def test_nothing_that_only_looks_public_is_open(entra, path):
+    assert status_of(app_of(entra), path) == 401
 
 
-def test_a_slash_at_the_end_opens_nothing_that_was_not_named(office):
-    app = app_of(office, public=["/items", "/ready"])
+def test_a_slash_at_the_end_opens_nothing_that_was_not_named(entra):
+    app = app_of(entra, public=["/items", "/ready"])
     assert status_of(app, "/items/") == 401
-    assert status_of(app_of(office, public=["/items/"]), "/items/") == 200
+    assert status_of(app_of(entra, public=["/items/"]), "/items/") == 200
 
 
-def test_public_paths_are_those_below_the_mount_point(office):
-    outer = Starlette(routes=[Mount("/api", app_of(office)), Mount("/healthz", app_of(office))])
+def test_public_paths_are_those_below_the_mount_point(entra):
+    outer = Starlette(routes=[Mount("/api", app_of(entra)), Mount("/healthz", app_of(entra))])
     assert status_of(outer, "/api/healthz") == 200
     assert status_of(outer, "/api/whoami") == 401
     assert status_of(outer, "/healthz/whoami") == 401
     assert status_of(outer, "/healthz/healthz") == 200
 
 
-def test_a_servers_root_path_is_taken_off(office):
-    assert status_of(app_of(office), "/v1/healthz", root_path="/v1") == 200
-    assert status_of(app_of(office), "/v1x/healthz", root_path="/v1") == 401
+def test_a_servers_root_path_is_taken_off(entra):
+    assert status_of(app_of(entra), "/v1/healthz", root_path="/v1") == 200
+    assert status_of(app_of(entra), "/v1x/healthz", root_path="/v1") == 401
 
 
 @pytest.mark.parametrize(
@@ -338,12 +338,12 @@ def test_a_servers_root_path_is_taken_off(office):
         ["/a/<id>"],
     ],
 )
-def test_a_public_path_that_cannot_work_is_refused_when_the_app_is_built(office, paths):
+def test_a_public_path_that_cannot_work_is_refused_when_the_app_is_built(entra, paths):
     with pytest.raises(ConfigurationError):
-        GuardMiddleware(Starlette(), guard=office.guard(), public=paths)
+        GuardMiddleware(Starlette(), guard=entra.guard(), public=paths)
 
 
-def test_a_preflight_needs_a_token_as_every_request(office, client):
+def test_a_preflight_needs_a_token_as_every_request(entra, client):
     asks = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
     assert client.options("/orders", headers=asks).status_code == 401
     assert client.options("/orders").status_code == 401
@@ -351,9 +351,9 @@ def test_a_preflight_needs_a_token_as_every_request(office, client):
     assert client.post("/orders", headers=asks).status_code == 401
 
 
-def test_a_websocket_with_a_good_token_is_accepted(office, client):
-    with client.websocket_connect("/ws", headers=bearer(office.token())) as websocket:
-        assert websocket.receive_text() == office.daemon.client_id
+def test_a_websocket_with_a_good_token_is_accepted(entra, client):
+    with client.websocket_connect("/ws", headers=bearer(entra.token())) as websocket:
+        assert websocket.receive_text() == entra.caller.client_id
 
 
 def websocket_refusal(app, extensions):
@@ -374,13 +374,13 @@ def websocket_refusal(app, extensions):
     return sent
 
 
-def test_a_refused_websocket_is_closed_before_it_is_accepted(office):
-    (closed,) = websocket_refusal(app_of(office), {})
+def test_a_refused_websocket_is_closed_before_it_is_accepted(entra):
+    (closed,) = websocket_refusal(app_of(entra), {})
     assert closed == {"type": "websocket.close", "code": 1008, "reason": "missing_token"}
 
 
-def test_a_refused_websocket_is_told_why_where_the_server_can(office):
-    start, body = websocket_refusal(app_of(office), {"websocket.http.response": {}})
+def test_a_refused_websocket_is_told_why_where_the_server_can(entra):
+    start, body = websocket_refusal(app_of(entra), {"websocket.http.response": {}})
     assert (start["type"], start["status"]) == ("websocket.http.response.start", 401)
     assert json.loads(body["body"])["reason"] == "missing_token"
 
@@ -391,8 +391,8 @@ def test_a_websocket_client_sees_the_refusal(client):
     assert getattr(caught.value, "status_code", 401) == 401
 
 
-def test_a_refusal_after_a_websocket_was_accepted_closes_it(office, client):
-    stranger = bearer(office.token(roles=["Orders.Write"]))
+def test_a_refusal_after_a_websocket_was_accepted_closes_it(entra, client):
+    stranger = bearer(entra.token(roles=["Orders.Write"]))
     with (
         client.websocket_connect("/ws/checks-late", headers=stranger) as websocket,
         pytest.raises(WebSocketDisconnect) as caught,
@@ -401,8 +401,8 @@ def test_a_refusal_after_a_websocket_was_accepted_closes_it(office, client):
     assert (caught.value.code, caught.value.reason) == (1008, "missing_role")
 
 
-def test_a_refusal_that_comes_too_late_is_the_servers_to_report(office, client):
-    stranger = bearer(office.token(roles=["Orders.Write"]))
+def test_a_refusal_that_comes_too_late_is_the_servers_to_report(entra, client):
+    stranger = bearer(entra.token(roles=["Orders.Write"]))
     with (
         pytest.raises(AccessError, match="missing_role"),
         client.websocket_connect("/ws/closes", headers=stranger) as websocket,
@@ -410,21 +410,21 @@ def test_a_refusal_that_comes_too_late_is_the_servers_to_report(office, client):
         websocket.receive_text()
 
 
-def test_the_whole_application_can_ask_for_a_role(office):
-    client = TestClient(app_of(office, roles=["Orders.Write"]))
-    assert client.get("/whoami", headers=bearer(office.token())).json()["reason"] == "missing_role"
-    assert client.get("/whoami", headers=bearer(office.token(roles=["Orders.Write"]))).status_code == 200
+def test_the_whole_application_can_ask_for_a_role(entra):
+    client = TestClient(app_of(entra, roles=["Orders.Write"]))
+    assert client.get("/whoami", headers=bearer(entra.token())).json()["reason"] == "missing_role"
+    assert client.get("/whoami", headers=bearer(entra.token(roles=["Orders.Write"]))).status_code == 200
     assert client.get("/healthz").status_code == 200
 
 
-def test_nobody_is_current_after_the_request(office, client):
-    client.get("/whoami", headers=bearer(office.token()))
+def test_nobody_is_current_after_the_request(entra, client):
+    client.get("/whoami", headers=bearer(entra.token()))
     with pytest.raises(LookupError):
         current_principal()
 
 
-def test_two_headers_are_no_token(office, client):
-    token = office.token()
+def test_two_headers_are_no_token(entra, client):
+    token = entra.token()
     answer = client.get(
         "/orders", headers=[("Authorization", f"Bearer {token}"), ("Authorization", f"Bearer {token}")]
     )
@@ -432,11 +432,11 @@ def test_two_headers_are_no_token(office, client):
 
 
 @pytest.mark.parametrize("where", ["/orders?access_token={}", "/orders?token={}"])
-def test_a_token_in_the_query_is_not_looked_at(office, client, where):
-    assert client.get(where.format(office.token())).json()["reason"] == "missing_token"
+def test_a_token_in_the_query_is_not_looked_at(entra, client, where):
+    assert client.get(where.format(entra.token())).json()["reason"] == "missing_token"
 
 
-def test_lifespan_passes_through(office):
+def test_lifespan_passes_through(entra):
     began = []
 
     async def lifespan(app):
@@ -446,22 +446,22 @@ def test_lifespan_passes_through(office):
     import contextlib
 
     app = Starlette(routes=ROUTES, lifespan=contextlib.asynccontextmanager(lifespan))
-    app.add_middleware(GuardMiddleware, guard=office.guard())
+    app.add_middleware(GuardMiddleware, guard=entra.guard())
     with TestClient(app):
         assert began
 
 
-def test_of_two_guards_with_one_issuer_either_may_accept_cold_or_warm(office):
-    ours = office.guard(allowed_clients=["11112222-bbbb-3333-cccc-4444dddd5555"])
-    theirs = office.guard(allowed_clients=[office.daemon.client_id])
+def test_of_two_guards_with_one_issuer_either_may_accept_cold_or_warm(entra):
+    ours = entra.guard(allowed_clients=["11112222-bbbb-3333-cccc-4444dddd5555"])
+    theirs = entra.guard(allowed_clients=[entra.caller.client_id])
     for _cold_then_warm in range(2):
         for both in (ours | theirs, theirs | ours):
-            assert both.verify(office.token()).app_id == office.daemon.client_id
+            assert both.verify(entra.token()).app_id == entra.caller.client_id
     with pytest.raises(AccessError, match="expired"):
-        (ours | theirs).verify(office.token(preset="expired"))
+        (ours | theirs).verify(entra.token(preset="expired"))
 
 
 @pytest.mark.parametrize("pattern", ["/static*", "/static/*.css", "/static/**"])
-def test_a_misplaced_star_is_refused_with_the_pattern_that_works(office, pattern):
+def test_a_misplaced_star_is_refused_with_the_pattern_that_works(entra, pattern):
     with pytest.raises(ConfigurationError, match=re.escape("such as '/static/*'")):
-        GuardMiddleware(Starlette(), guard=office.guard(), public=[pattern])
+        GuardMiddleware(Starlette(), guard=entra.guard(), public=[pattern])

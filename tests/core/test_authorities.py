@@ -22,14 +22,14 @@ API = "11112222-bbbb-3333-cccc-4444dddd5555"
 class Elsewhere:
     """An authority on a host of its own, with one key."""
 
-    def __init__(self, office, documents, cloud="", key_issuer=""):
-        self.office = office
+    def __init__(self, entra, documents, cloud="", key_issuer=""):
+        self.entra = entra
         self.documents = documents
         self.asked = []
-        self.kid = jwt.get_unverified_header(office.token())["kid"]
+        self.kid = jwt.get_unverified_header(entra.token())["kid"]
         keys = (
-            httpx.Client(transport=office.entra.transport)
-            .get(f"{office.entra.url}/common/discovery/v2.0/keys")
+            httpx.Client(transport=entra.transport)
+            .get(f"{entra.url}/common/discovery/v2.0/keys")
             .json()["keys"]
         )
         key = {
@@ -63,18 +63,18 @@ class Elsewhere:
             "azp": CLIENT, "tid": TENANT, "ver": "2.0", "roles": ["Orders.Read"],
         }  # fmt: skip
         claims = {name: value for name, value in (good | claims).items() if value is not None}
-        return self.office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": self.kid}, claims)
+        return self.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": self.kid}, claims)
 
 
 def configuration(base, issuer, host, **more):
     return {base: {"issuer": issuer, "jwks_uri": f"{host}/discovery/keys"} | more}
 
 
-def test_external_id_has_its_issuer_on_another_host(office):
+def test_external_id_has_its_issuer_on_another_host(entra):
     issuer = f"https://{TENANT}.ciamlogin.com/{TENANT}/v2.0"
     host = "https://contoso.ciamlogin.com"
     asked = f"{host}/{TENANT}/v2.0/.well-known/openid-configuration"
-    there = Elsewhere(office, configuration(asked, issuer, f"https://{TENANT}.ciamlogin.com"))
+    there = Elsewhere(entra, configuration(asked, issuer, f"https://{TENANT}.ciamlogin.com"))
     guard = there.guard(tenant=TENANT, authority=host)
     assert guard.verify(there.token(issuer)).tenant_id == TENANT
     for strange in ({"tid": API}, {"ver": "1.0", "iss": None}, {"ver": "1.0"}, {"tid": None}):
@@ -86,11 +86,11 @@ def test_external_id_has_its_issuer_on_another_host(office):
 
 
 @pytest.mark.parametrize("suffix", ["", "/v2.0", "/v2.0/"])
-def test_a_b2c_policy_has_tokens_of_version_1_without_a_tenant(office, suffix):
+def test_a_b2c_policy_has_tokens_of_version_1_without_a_tenant(entra, suffix):
     policy = "https://contoso.b2clogin.com/contoso.onmicrosoft.com/b2c_1_signin"
     issuer = f"https://contoso.b2clogin.com/{TENANT}/v2.0/"
     there = Elsewhere(
-        office, configuration(f"{policy}/v2.0/.well-known/openid-configuration", issuer, f"{policy}/v2.0")
+        entra, configuration(f"{policy}/v2.0/.well-known/openid-configuration", issuer, f"{policy}/v2.0")
     )
     guard = there.guard(authority=policy + suffix)
     principal = guard.verify(
@@ -99,10 +99,10 @@ def test_a_b2c_policy_has_tokens_of_version_1_without_a_tenant(office, suffix):
     assert (principal.scopes, principal.is_app, principal.identity) == (("read", "write"), False, "ada")
 
 
-def test_an_openid_issuer_may_keep_its_keys_on_another_host(office):
+def test_an_openid_issuer_may_keep_its_keys_on_another_host(entra):
     issuer = "https://issuer.example/"
     there = Elsewhere(
-        office, configuration(f"{issuer}.well-known/openid-configuration", issuer, "https://keys.example")
+        entra, configuration(f"{issuer}.well-known/openid-configuration", issuer, "https://keys.example")
     )
     guard = there.guard(authority=Authority.openid(issuer))
     token = there.token(issuer, aud=["other", API], ver=None, tid=None, oid=None, roles=None, scope="a b")
@@ -111,24 +111,24 @@ def test_an_openid_issuer_may_keep_its_keys_on_another_host(office):
         guard.verify(there.token("https://other.example/", ver=None, scope="a"))
 
 
-def test_an_issuer_that_means_any_tenant_is_not_an_openid_issuer(office):
+def test_an_issuer_that_means_any_tenant_is_not_an_openid_issuer(entra):
     url = "https://login.example/common/v2.0"
     documents = configuration(
         f"{url}/.well-known/openid-configuration",
         "https://login.example/{tenantid}/v2.0",
         "https://login.example",
     )
-    there = Elsewhere(office, documents)
+    there = Elsewhere(entra, documents)
     guard = there.guard(authority=Authority.openid(url))
     with pytest.raises(AccessError) as caught:
         guard.verify(there.token(f"https://login.example/{TENANT}/v2.0"))
     assert "any tenant" in str(caught.value.facts["detail"])
 
 
-def test_a_domain_of_external_ids_own_is_named_as_such(office):
+def test_a_domain_of_external_ids_own_is_named_as_such(entra):
     issuer, host = f"https://{TENANT}.ciamlogin.com/{TENANT}/v2.0", "https://login.contoso.com"
     asked = f"{host}/{TENANT}/v2.0/.well-known/openid-configuration"
-    there = Elsewhere(office, configuration(asked, issuer, host))
+    there = Elsewhere(entra, configuration(asked, issuer, host))
     assert there.guard(tenant=TENANT, authority=Authority.external(host)).verify(there.token(issuer))
 
 
@@ -139,7 +139,7 @@ def test_a_domain_of_external_ids_own_is_named_as_such(office):
         ("china", "https://login.partner.microsoftonline.cn"),
     ],
 )
-def test_a_national_cloud_is_named(office, cloud, host):
+def test_a_national_cloud_is_named(entra, cloud, host):
     issuer = f"{host}/{TENANT}/v2.0"
     documents = configuration(
         f"{host}/{TENANT}/v2.0/.well-known/openid-configuration", issuer, host, cloud_instance_name=cloud
@@ -147,7 +147,7 @@ def test_a_national_cloud_is_named(office, cloud, host):
     documents |= configuration(
         f"{host}/{TENANT}/.well-known/openid-configuration", f"https://sts.example/{TENANT}/", host
     )
-    there = Elsewhere(office, documents, cloud=cloud, key_issuer=issuer)
+    there = Elsewhere(entra, documents, cloud=cloud, key_issuer=issuer)
     guard = there.guard(tenant=TENANT, authority=cloud)
     assert guard.verify(there.token(issuer)).app_id == CLIENT
     v1 = there.token(f"https://sts.example/{TENANT}/", ver="1.0", azp=None, appid=CLIENT)
@@ -197,9 +197,9 @@ def test_a_national_cloud_is_named(office, cloud, host):
         ({"jwks_uri": "https://login.microsoftonline.com/keys"}, "issuer"),
     ],
 )
-def test_a_configuration_that_is_not_the_authoritys_is_never_used(office, document, words):
+def test_a_configuration_that_is_not_the_authoritys_is_never_used(entra, document, words):
     base = f"https://login.microsoftonline.com/{TENANT}/v2.0/.well-known/openid-configuration"
-    there = Elsewhere(office, {base: document})
+    there = Elsewhere(entra, {base: document})
     guard = there.guard(tenant=TENANT, token_versions="2.0")
     with pytest.raises(AccessError) as caught:
         guard.verify(there.token(f"https://login.microsoftonline.com/{TENANT}/v2.0"))
@@ -208,11 +208,11 @@ def test_a_configuration_that_is_not_the_authoritys_is_never_used(office, docume
     assert not [url for url in there.asked if "evil" in url or url.startswith("http:")]
 
 
-def test_a_template_in_the_token_itself_is_no_issuer(office):
+def test_a_template_in_the_token_itself_is_no_issuer(entra):
     base = "https://login.microsoftonline.com"
     template = f"{base}/{{tenantid}}/v2.0"
     documents = configuration(f"{base}/organizations/v2.0/.well-known/openid-configuration", template, base)
-    there = Elsewhere(office, documents, key_issuer=template)
+    there = Elsewhere(entra, documents, key_issuer=template)
     guard = there.guard(tenant=Tenants.organizations("a test"), token_versions="2.0")
     assert guard.verify(there.token(f"{base}/{TENANT}/v2.0")).tenant_id == TENANT
     for claims in (

@@ -126,29 +126,29 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("_what", "wishes", "settings", "reason"), REFUSED, ids=[row[0] for row in REFUSED])
-def test_a_token_is_refused_because(office, verify, _what, wishes, settings, reason):
+def test_a_token_is_refused_because(entra, verify, _what, wishes, settings, reason):
     with pytest.raises(AccessError) as caught:
-        verify(office.guard(**settings), office.token(**wishes))
+        verify(entra.guard(**settings), entra.token(**wishes))
     assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("claim", ["iat", "nbf", "exp"])
 @pytest.mark.parametrize("value", [None, "1795595325", True, [], -1])
-def test_a_time_that_is_not_a_number_is_refused(office, claim, value):
-    kid = jwt.get_unverified_header(office.token())["kid"]
-    good = jwt.decode(office.token(), options={"verify_signature": False})
-    token = office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, good | {claim: value})
+def test_a_time_that_is_not_a_number_is_refused(entra, claim, value):
+    kid = jwt.get_unverified_header(entra.token())["kid"]
+    good = jwt.decode(entra.token(), options={"verify_signature": False})
+    token = entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, good | {claim: value})
     with pytest.raises(AccessError) as caught:
-        office.guard().verify(token)
+        entra.guard().verify(token)
     assert caught.value.reason == "invalid_claims"
 
 
 @pytest.mark.parametrize(
     ("scp", "scopes"), [("a b", ("a", "b")), (" a  b ", ("a", "b")), ("a\tb\u00a0c", ("a\tb\u00a0c",))]
 )
-def test_scp_is_split_at_spaces_only(office, scp, scopes):
-    token = office.token(scopes=["Orders.Read"], user="alice", claims={"scp": scp})
-    assert office.guard().verify(token).scopes == scopes
+def test_scp_is_split_at_spaces_only(entra, scp, scopes):
+    token = entra.token(scopes=["Orders.Read"], user="alice", claims={"scp": scp})
+    assert entra.guard().verify(token).scopes == scopes
 
 
 ACCEPTED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -176,20 +176,20 @@ ACCEPTED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("_what", "wishes", "settings"), ACCEPTED, ids=[row[0] for row in ACCEPTED])
-def test_a_token_passes(office, verify, _what, wishes, settings):
-    principal = verify(office.guard(**_named(office, settings)), office.token(**_named(office, wishes)))
+def test_a_token_passes(entra, verify, _what, wishes, settings):
+    principal = verify(entra.guard(**_named(entra, settings)), entra.token(**_named(entra, wishes)))
     assert principal.app_id
     assert principal.tenant_id == principal.claims["tid"]
 
 
-def _named(office, value):
-    """Put the ids of this office in the place of their names."""
+def _named(entra, value):
+    """Put the ids of this entra in the place of their names."""
     if isinstance(value, dict):
-        return {name: _named(office, inner) for name, inner in value.items()}
+        return {name: _named(entra, inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_named(office, inner) for inner in value]
+        return [_named(entra, inner) for inner in value]
     if isinstance(value, str) and "{" in value:
-        return value.format(api=office.api.client_id, daemon=office.daemon.client_id)
+        return value.format(api=entra.api.client_id, daemon=entra.caller.client_id)
     return value
 
 
@@ -203,8 +203,8 @@ def test_every_reason_of_the_checklist_is_in_this_table():
 
 
 @pytest.mark.parametrize(("_what", "wishes", "settings", "reason"), REFUSED, ids=[row[0] for row in REFUSED])
-def test_explain_names_the_reason_that_verify_gives_and_walks_on(office, _what, wishes, settings, reason):
-    explanation = office.guard(**settings).explain(office.token(**wishes))
+def test_explain_names_the_reason_that_verify_gives_and_walks_on(entra, _what, wishes, settings, reason):
+    explanation = entra.guard(**settings).explain(entra.token(**wishes))
     assert explanation.reason == reason
     assert not explanation.accepted
     failed = [step.reason for step in explanation.steps if step.verdict == "fail"]
@@ -215,8 +215,8 @@ def test_explain_names_the_reason_that_verify_gives_and_walks_on(office, _what, 
     ]
 
 
-def test_explain_passes_every_step_of_a_good_token(office):
-    explanation = office.guard().explain(office.token())
+def test_explain_passes_every_step_of_a_good_token(entra):
+    explanation = entra.guard().explain(entra.token())
     assert explanation.accepted
     assert {step.verdict for step in explanation.steps} == {"pass"}
     assert str(explanation).endswith("accepted")
@@ -225,15 +225,15 @@ def test_explain_passes_every_step_of_a_good_token(office):
 @pytest.mark.parametrize(
     "token", ["", ".", "..", "a.b.c", "\u263a.\u263a.\u263a", "x" * 20_000, "e30.e30.e30", "a" * 5]
 )
-def test_explain_never_raises_for_a_bad_token(office, token):
-    explanation = office.guard().explain(token)
+def test_explain_never_raises_for_a_bad_token(entra, token):
+    explanation = entra.guard().explain(token)
     assert not explanation.accepted
     assert str(explanation)
 
 
-def test_explain_tells_what_else_is_wrong_past_the_first_failure(office):
-    token = office.token(preset="expired", claims={"aud": GUID})
-    failed = {step.name for step in office.guard().explain(token).steps if step.verdict == "fail"}
+def test_explain_tells_what_else_is_wrong_past_the_first_failure(entra):
+    token = entra.token(preset="expired", claims={"aud": GUID})
+    failed = {step.name for step in entra.guard().explain(token).steps if step.verdict == "fail"}
     assert failed == {"lifetime", "audience"}
 
 
@@ -246,34 +246,34 @@ def test_explain_tells_what_else_is_wrong_past_the_first_failure(office):
         ("Bearer {}", "not_a_jwt"),
     ],
 )
-def test_what_a_token_is_wrapped_in_is_named(office, verify, token, reason):
+def test_what_a_token_is_wrapped_in_is_named(entra, verify, token, reason):
     with pytest.raises(AccessError) as caught:
-        verify(office.guard(), token.format(office.token()))
+        verify(entra.guard(), token.format(entra.token()))
     assert caught.value.reason == reason
-    assert office.guard().explain(token.format(office.token())).reason == reason
+    assert entra.guard().explain(token.format(entra.token())).reason == reason
 
 
-def test_bearer_in_front_of_a_token_is_named(office):
+def test_bearer_in_front_of_a_token_is_named(entra):
     with pytest.raises(AccessError) as caught:
-        office.guard().verify(f"Bearer {office.token()}")
+        entra.guard().verify(f"Bearer {entra.token()}")
     assert caught.value.facts["found"] == "the word Bearer in front of the token"
 
 
-def test_times_are_reported_as_people_read_them(office):
+def test_times_are_reported_as_people_read_them(entra):
     soon = {"claims": {"iat": int(time.time()) + 7200}}
     for wishes in ({"preset": "expired"}, {"preset": "not-yet-valid"}, soon):
         with pytest.raises(AccessError) as caught:
-            office.guard().verify(office.token(**wishes))
+            entra.guard().verify(entra.token(**wishes))
         assert not re.search(r"\b\d{10}\b", caught.value.report())
         assert re.search(r"exp[^,]* \\?\"?20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", caught.value.report())
-        assert not re.search(r"\b\d{10}\b", str(office.guard().explain(office.token(**wishes))))
+        assert not re.search(r"\b\d{10}\b", str(entra.guard().explain(entra.token(**wishes))))
 
 
-def test_a_wrong_audience_is_told_with_the_scope_to_request(office):
+def test_a_wrong_audience_is_told_with_the_scope_to_request(entra):
     with pytest.raises(AccessError) as caught:
-        office.guard().verify(office.token(version=1, claims={"aud": f"api:/{office.api.client_id}"}))
-    assert caught.value.facts["nearest"] == f"api://{office.api.client_id}"
-    assert caught.value.facts["request_scope"] == f"api://{office.api.client_id}/.default"
+        entra.guard().verify(entra.token(version=1, claims={"aud": f"api:/{entra.api.client_id}"}))
+    assert caught.value.facts["nearest"] == f"api://{entra.api.client_id}"
+    assert caught.value.facts["request_scope"] == f"api://{entra.api.client_id}/.default"
 
 
 @pytest.mark.parametrize(
@@ -291,15 +291,15 @@ def test_a_wrong_audience_is_told_with_the_scope_to_request(office):
         ("api://{id}" + "/" * 10_000, "api://{id}"),
     ],
 )
-def test_the_nearest_audience_is_named(office, found, nearest):
-    name = office.api.client_id
+def test_the_nearest_audience_is_named(entra, found, nearest):
+    name = entra.api.client_id
     for aud in (found.format(id=name), ["api://another", found.format(id=name)]):
         with pytest.raises(AccessError) as caught:
-            office.guard().verify(office.token(claims={"aud": aud}))
+            entra.guard().verify(entra.token(claims={"aud": aud}))
         assert caught.value.facts.get("nearest", "") == nearest.format(id=name)
 
 
-def test_an_audience_list_costs_a_bounded_number_of_comparisons(office, monkeypatch):
+def test_an_audience_list_costs_a_bounded_number_of_comparisons(entra, monkeypatch):
     from entra_guard._validation import checklist
 
     compared = []
@@ -307,9 +307,9 @@ def test_an_audience_list_costs_a_bounded_number_of_comparisons(office, monkeypa
     monkeypatch.setattr(
         checklist, "_common_length", lambda *pair: compared.append(max(map(len, pair))) or count(*pair)
     )
-    near = [f"api://{office.api.client_id[:-8]}{number:08d}" for number in range(200)]
+    near = [f"api://{entra.api.client_id[:-8]}{number:08d}" for number in range(200)]
     with pytest.raises(AccessError) as caught:
-        office.guard().verify(office.token(claims={"aud": near}))
+        entra.guard().verify(entra.token(claims={"aud": near}))
     assert caught.value.facts["nearest"] == ""
     assert len(compared) <= 100
     assert max(compared) <= 200
@@ -350,13 +350,11 @@ def dated(moment):
     return stamp
 
 
-def test_without_keys_what_needs_none_is_judged_all_the_same(office):
+def test_without_keys_what_needs_none_is_judged_all_the_same(entra):
     import httpx
 
     client = httpx.Client(transport=httpx.MockTransport(lambda _request: httpx.Response(500)))
-    explanation = office.guard(http_client=client).explain(
-        office.token(preset="expired", claims={"aud": GUID})
-    )
+    explanation = entra.guard(http_client=client).explain(entra.token(preset="expired", claims={"aud": GUID}))
     verdicts = {step.name: step.verdict for step in explanation.steps}
     assert explanation.reason == "keys_unavailable"
     assert (verdicts["lifetime"], verdicts["version"], verdicts["audience"]) == ("fail", "pass", "fail")

@@ -151,20 +151,20 @@ def test_a_guard_is_read_from_the_environment():
     )
 
 
-def test_a_keys_file_is_read_from_the_environment(office, tmp_path):
+def test_a_keys_file_is_read_from_the_environment(entra, tmp_path):
     file = tmp_path / "keys.json"
-    office.guard(keys_file=file, strict_startup=True)
+    entra.guard(keys_file=file, strict_startup=True)
     environ = {
-        "ENTRA_GUARD_TENANT": office.entra.tenant_id,
-        "ENTRA_GUARD_AUDIENCE": office.api.client_id,
-        "ENTRA_GUARD_AUTHORITY": office.entra.url,
+        "ENTRA_GUARD_TENANT": entra.tenant_id,
+        "ENTRA_GUARD_AUDIENCE": entra.api.client_id,
+        "ENTRA_GUARD_AUTHORITY": entra.url,
         "ENTRA_GUARD_KEYS_FILE": str(file),
     }
     no_network = httpx.MockTransport(lambda request: httpx.Response(503, request=request))
     with httpx.Client(transport=no_network) as client:
         guard = Guard.from_env(environ, http_client=client)
-        assert guard.health().kids == tuple(sorted(key.kid for key in office.entra.keys))
-        assert guard.verify(office.token()).app_id == office.daemon.client_id
+        assert guard.health().kids == tuple(sorted(key.kid for key in entra.keys))
+        assert guard.verify(entra.token()).app_id == entra.caller.client_id
 
 
 @pytest.mark.parametrize("leeway", ["a minute", "60s", "-1", "601", "nan", "inf", "1,5"])
@@ -184,15 +184,15 @@ def test_a_guard_is_built_from_a_policy():
     assert Guard.from_policy(policy, authority="china").policy == policy
 
 
-def test_a_tenant_may_be_named_by_its_domain(office, verify):
-    guard = office.guard(tenant="contoso.onmicrosoft.com")
-    assert verify(guard, office.token()).tenant_id == office.entra.tenant_id
+def test_a_tenant_may_be_named_by_its_domain(entra, verify):
+    guard = entra.guard(tenant="contoso.onmicrosoft.com")
+    assert verify(guard, entra.token()).tenant_id == entra.tenant_id
 
 
-def test_strict_startup_fails_where_the_guard_is_built(office):
+def test_strict_startup_fails_where_the_guard_is_built(entra):
     from entra_guard import FetchError
 
     client = httpx.Client(transport=httpx.MockTransport(lambda _request: httpx.Response(500)))
     with pytest.raises(FetchError, match="status 500"):
-        office.guard(http_client=client, strict_startup=True)
-    assert office.guard(strict_startup=True).health().status == "ok"
+        entra.guard(http_client=client, strict_startup=True)
+    assert entra.guard(strict_startup=True).health().status == "ok"

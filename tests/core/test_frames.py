@@ -32,17 +32,17 @@ def invalid(_request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, content=b"<html>")
 
 
-def guards(office: Any) -> dict[str, Guard]:
+def guards(entra: Any) -> dict[str, Guard]:
     def failing(handler: Any) -> Guard:
         client = httpx.Client(transport=httpx.MockTransport(handler))
-        return office.guard(http_client=client, keys=KeySettings(wait=0.5))
+        return entra.guard(http_client=client, keys=KeySettings(wait=0.5))
 
     return {
-        "with keys": office.guard(),
+        "with keys": entra.guard(),
         "offline": failing(offline),
         "broken": failing(broken),
         "invalid": failing(invalid),
-        "combined": office.guard() | office.guard(allowed_clients=[office.api.client_id]),
+        "combined": entra.guard() | entra.guard(allowed_clients=[entra.api.client_id]),
         "combined, offline": failing(offline) | failing(invalid),
     }
 
@@ -59,10 +59,10 @@ def verify(request):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", [str, str.encode])
-def test_a_refusal_reaches_no_frame_with_the_token(office, verify, name, kind):
-    guard = guards(office)[name]
+def test_a_refusal_reaches_no_frame_with_the_token(entra, verify, name, kind):
+    guard = guards(entra)[name]
     for preset in PRESETS if name in {"with keys", "combined"} else ["expired"]:
-        token = office.token(preset=preset, **({} if preset != "no-roles" else {"roles": []}))
+        token = entra.token(preset=preset, **({} if preset != "no-roles" else {"roles": []}))
         error = caught(lambda token=token: verify(guard, kind(token)))
         assert isinstance(error, AccessError)
         assert_nothing_secret(error, secrets_of(token))
@@ -70,24 +70,24 @@ def test_a_refusal_reaches_no_frame_with_the_token(office, verify, name, kind):
         assert error.__context__ is None
 
 
-def test_a_refusal_has_a_fresh_traceback(office):
-    error = caught(lambda: office.guard().verify(office.token(preset="expired")))
+def test_a_refusal_has_a_fresh_traceback(entra):
+    error = caught(lambda: entra.guard().verify(entra.token(preset="expired")))
     names = [frame.f_globals["__name__"] for frame in reachable_frames(error)]
     assert [name for name in names if name.startswith("entra_guard")] in ([], ["entra_guard.guard"])
 
 
 @pytest.mark.parametrize("token", [None, 5, ["a-token-in-a-list"], b"\xff" * 40, "\ud800-a-token"])
-def test_what_is_not_a_token_at_all_is_not_kept_either(office, verify, token):
-    error = caught(lambda: verify(office.guard(), token))
+def test_what_is_not_a_token_at_all_is_not_kept_either(entra, verify, token):
+    error = caught(lambda: verify(entra.guard(), token))
     assert_nothing_secret(error, ["a-token-in-a-list", "\ud800-a-token", "\xff" * 40])
 
 
-def test_a_bug_below_keeps_its_lines_and_no_token(office, verify, monkeypatch):
+def test_a_bug_below_keeps_its_lines_and_no_token(entra, verify, monkeypatch):
     def fails(*_args: Any) -> None:
         raise ZeroDivisionError
 
-    guard, token = office.guard(), office.token()
-    guard.verify(office.token(roles=["Orders.Read", "warm"]))
+    guard, token = entra.guard(), entra.token()
+    guard.verify(entra.token(roles=["Orders.Read", "warm"]))
     monkeypatch.setattr("entra_guard.guard.decide", fails)
     error = caught(lambda: verify(guard, token))
     assert isinstance(error, ZeroDivisionError)
@@ -95,26 +95,26 @@ def test_a_bug_below_keeps_its_lines_and_no_token(office, verify, monkeypatch):
     assert "_decide" in [frame.f_code.co_name for frame in reachable_frames(error)]
 
 
-def test_an_error_inside_of_the_callers_except_block_stays_apart_from_it(office):
-    token = office.token(preset="expired")
+def test_an_error_inside_of_the_callers_except_block_stays_apart_from_it(entra):
+    token = entra.token(preset="expired")
     try:
         raise KeyError("of the caller")  # noqa: TRY301
     except KeyError:
-        error = caught(lambda: office.guard().verify(token))
+        error = caught(lambda: entra.guard().verify(token))
     assert_nothing_secret(error, secrets_of(token))
 
 
 @pytest.mark.parametrize("handler", [offline, broken, invalid])
-def test_strict_startup_reaches_no_frame_with_a_proxys_password(office, handler, monkeypatch):
+def test_strict_startup_reaches_no_frame_with_a_proxys_password(entra, handler, monkeypatch):
     monkeypatch.setattr(
         "entra_guard.guard.new_client",
         lambda **_settings: httpx.Client(transport=httpx.MockTransport(handler)),
     )
     error = caught(
         lambda: Guard(
-            tenant=office.entra.tenant_id,
-            audience=office.api.client_id,
-            authority=office.entra.url,
+            tenant=entra.tenant_id,
+            audience=entra.api.client_id,
+            authority=entra.url,
             proxy="http://user:the-proxys-password@proxy.example:8080",
             strict_startup=True,
         )
@@ -130,13 +130,13 @@ def test_a_wrong_setting_reaches_no_frame_with_the_environment():
     assert_nothing_secret(error, ["a-secret-of-the-app"])
 
 
-def test_explain_reaches_no_frame_with_the_token(office, monkeypatch):
+def test_explain_reaches_no_frame_with_the_token(entra, monkeypatch):
     def fails(*_args: Any) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("entra_guard.guard.walk", fails)
-    token = office.token()
-    error = caught(lambda: office.guard().explain(token))
+    token = entra.token()
+    error = caught(lambda: entra.guard().explain(token))
     assert_nothing_secret(error, secrets_of(token))
 
 

@@ -17,8 +17,8 @@ from entra_guard.reasons import REASONS
 ELSEWHERE = "f4b81ca4-77d5-4c5a-8d4f-0123456789ab"
 
 
-def user_token(office, **claims):
-    return office.token(user="alice", scopes=["Orders.Read"], claims=claims)
+def user_token(entra, **claims):
+    return entra.token(user="alice", scopes=["Orders.Read"], claims=claims)
 
 
 @pytest.mark.parametrize(
@@ -42,26 +42,26 @@ def user_token(office, **claims):
         ({"acct": 1, "idp": "https://sts.windows.net/{tenant}/"}, True),
     ],
 )
-def test_a_token_says_whether_its_user_is_a_guest(office, claims, is_guest):
-    tenant = office.entra.tenant_id
+def test_a_token_says_whether_its_user_is_a_guest(entra, claims, is_guest):
+    tenant = entra.tenant_id
     named = {
         name: value.replace("{tenant}", tenant).replace("{TENANT}", tenant.upper())
         if isinstance(value, str)
         else value
         for name, value in claims.items()
     }
-    assert office.guard().verify(user_token(office, **named)).is_guest is is_guest
+    assert entra.guard().verify(user_token(entra, **named)).is_guest is is_guest
 
 
-def test_the_emulators_guests_are_guests(office):
-    preset = office.token(preset="guest", user="alice", scopes=["Orders.Read"])
-    assert office.guard().verify(preset).is_guest is True
+def test_the_emulators_guests_are_guests(entra):
+    preset = entra.token(preset="guest", user="alice", scopes=["Orders.Read"])
+    assert entra.guard().verify(preset).is_guest is True
 
 
-def test_applications_and_personal_accounts_are_not_guests(office):
-    assert office.guard().verify(office.token(claims={"idp": "live.com"})).is_guest is False
-    personal = office.token(preset="msa-user")
-    principal = office.guard(tenant=Tenants.everyone("a test")).verify(personal)
+def test_applications_and_personal_accounts_are_not_guests(entra):
+    assert entra.guard().verify(entra.token(claims={"idp": "live.com"})).is_guest is False
+    personal = entra.token(preset="msa-user")
+    principal = entra.guard(tenant=Tenants.everyone("a test")).verify(personal)
     assert (principal.tenant_id, principal.is_guest) == (PERSONAL_TENANT, False)
 
 
@@ -70,25 +70,25 @@ def test_other_issuers_have_no_guests():
 
 
 @pytest.mark.parametrize("claims", [{}, {"acct": 1}, {"idp": f"https://sts.windows.net/{ELSEWHERE}/"}])
-def test_a_guard_refuses_guests_and_users_who_may_be_guests(office, claims):
+def test_a_guard_refuses_guests_and_users_who_may_be_guests(entra, claims):
     with pytest.raises(AccessError) as caught:
-        office.guard(guests=False).verify(user_token(office, **claims))
+        entra.guard(guests=False).verify(user_token(entra, **claims))
     assert (caught.value.reason, caught.value.status) == ("guest_not_allowed", 403)
     assert "'acct'" in caught.value.report()
 
 
-def test_a_guard_without_guests_accepts_members_and_applications(office):
-    guard = office.guard(guests=False)
-    assert guard.verify(user_token(office, acct=0)).is_guest is False
-    assert guard.verify(office.token()).is_app
+def test_a_guard_without_guests_accepts_members_and_applications(entra):
+    guard = entra.guard(guests=False)
+    assert guard.verify(user_token(entra, acct=0)).is_guest is False
+    assert guard.verify(entra.token()).is_app
 
 
-def test_guests_pass_by_default(office):
-    assert office.guard().verify(user_token(office, acct=1)).is_guest
+def test_guests_pass_by_default(entra):
+    assert entra.guard().verify(user_token(entra, acct=1)).is_guest
 
 
-def test_explain_says_what_it_found(office):
-    explanation = office.guard(guests=False).explain(user_token(office))
+def test_explain_says_what_it_found(entra):
+    explanation = entra.guard(guests=False).explain(user_token(entra))
     [step] = [step for step in explanation.steps if step.name == "guest"]
     assert (step.verdict, step.expected, step.found) == (
         "fail",
@@ -97,21 +97,18 @@ def test_explain_says_what_it_found(office):
     )
 
 
-def test_a_policy_keeps_the_setting(office):
-    assert (
-        Guard.from_policy(office.guard(guests=False).policy, authority=office.entra.url).policy.guests
-        is False
-    )
+def test_a_policy_keeps_the_setting(entra):
+    assert Guard.from_policy(entra.guard(guests=False).policy, authority=entra.url).policy.guests is False
 
 
-def test_a_requirement_refuses_guests(office):
+def test_a_requirement_refuses_guests(entra):
     members = Requirement(guests=False)
-    verify = office.guard().verify
-    members.check(verify(user_token(office, acct=0)))
-    members.check(verify(office.token()))
+    verify = entra.guard().verify
+    members.check(verify(user_token(entra, acct=0)))
+    members.check(verify(entra.token()))
     for claims in ({}, {"acct": 1}):
         with pytest.raises(AccessError, match="guest_not_allowed"):
-            members.check(verify(user_token(office, **claims)))
+            members.check(verify(user_token(entra, **claims)))
 
 
 def test_no_other_requirement_is_needed_beside_guests():
@@ -121,17 +118,17 @@ def test_no_other_requirement_is_needed_beside_guests():
 
 
 @pytest.mark.parametrize("where", ["middleware", "route"])
-def test_an_application_or_a_route_refuses_guests(office, where):
+def test_an_application_or_a_route_refuses_guests(entra, where):
     async def orders(_request):
         return PlainTextResponse("orders")
 
     endpoint = requires(guests=False)(orders) if where == "route" else orders
     app = Starlette(routes=[Route("/", endpoint)])
     settings = {"guests": False} if where == "middleware" else {}
-    app.add_middleware(GuardMiddleware, guard=office.guard(), **settings)
+    app.add_middleware(GuardMiddleware, guard=entra.guard(), **settings)
     client = TestClient(app)
     statuses = [
-        client.get("/", headers={"Authorization": f"Bearer {user_token(office, **claims)}"}).status_code
+        client.get("/", headers={"Authorization": f"Bearer {user_token(entra, **claims)}"}).status_code
         for claims in ({"acct": 0}, {"acct": 1}, {})
     ]
     assert statuses == [200, 403, 403]
@@ -142,9 +139,9 @@ def test_the_client_is_told_a_constant_sentence():
 
 
 @pytest.mark.parametrize("value", ["false", 0, None])
-def test_the_setting_is_a_boolean(office, value):
+def test_the_setting_is_a_boolean(entra, value):
     with pytest.raises(ConfigurationError, match="guests must be True or False"):
-        office.guard(guests=value)
+        entra.guard(guests=value)
     with pytest.raises(ConfigurationError, match="guests must be True or False"):
         Requirement(roles=["a"], guests=value)
 

@@ -109,15 +109,15 @@ def test_other_issuers_choose_audiences_of_any_form(audience):
     assert guard.policy.accepted >= {audience}
 
 
-def test_the_advice_for_a_scope_is_real(office):
-    for audience in (office.api.client_id, f"api://{office.api.client_id}", f"api://{office.api.client_id}/"):
+def test_the_advice_for_a_scope_is_real(entra):
+    for audience in (entra.api.client_id, f"api://{entra.api.client_id}", f"api://{entra.api.client_id}/"):
         guard = Guard(
-            tenant=office.entra.tenant_id,
+            tenant=entra.tenant_id,
             audience=audience,
-            authority=office.entra.url,
-            http_client=httpx.Client(transport=office.entra.transport),
+            authority=entra.url,
+            http_client=httpx.Client(transport=entra.transport),
         )
-        facts = guard.explain(office.token(claims={"aud": API})).facts
+        facts = guard.explain(entra.token(claims={"aud": API})).facts
         expected = f"{audience if audience.startswith('api') else f'api://{audience}'}/.default"
         assert facts["request_scope"] == expected
         assert str(facts["request_scope"]).count(".default") == 1
@@ -351,17 +351,15 @@ def test_a_keyword_like_no_other_gets_the_list():
 # --- how requests name themselves ------------------------------------------------------------------------
 
 
-def test_requests_name_the_package_and_its_version(office):
+def test_requests_name_the_package_and_its_version(entra):
     agents = []
 
     def note(request: httpx.Request) -> None:
         agents.append(request.headers["user-agent"])
 
     for headers in ({}, {"user-agent": "contoso/1.0"}):
-        client = httpx.Client(
-            transport=office.entra.transport, headers=headers, event_hooks={"request": [note]}
-        )
-        office.guard(http_client=client).verify(office.token())
+        client = httpx.Client(transport=entra.transport, headers=headers, event_hooks={"request": [note]})
+        entra.guard(http_client=client).verify(entra.token())
     ours = f"entra-guard/{entra_guard.__version__}"
     assert set(agents) == {ours, f"contoso/1.0 {ours}"}
 

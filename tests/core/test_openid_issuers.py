@@ -382,8 +382,8 @@ def test_two_different_kids_never_match():
     assert reason_of(issuer.guard(), issuer.token(GOOD, kid="k2")) == "unknown_key"
 
 
-def test_entra_and_b2c_have_kids(office):
-    assert reason_of(office.guard(), office.token(headers={"kid": None})) == "algorithm_not_allowed"
+def test_entra_and_b2c_have_kids(entra):
+    assert reason_of(entra.guard(), entra.token(headers={"kid": None})) == "algorithm_not_allowed"
     issuer = b2c()
     guard = issuer.guard(API, authority=issuer.configuration)
     claims = {"aud": API, "azp": CLIENT, "sub": "x", "scp": "a"}
@@ -418,12 +418,12 @@ def test_forged_signatures_without_kid_cause_few_fetches_and_no_harm():
 
 
 @pytest.mark.parametrize("entra_first", [True, False])
-def test_guards_of_entra_and_of_others_are_combined(office, issuer, entra_first):
-    guards = [office.guard(), issuer.guard()]
+def test_guards_of_entra_and_of_others_are_combined(entra, issuer, entra_first):
+    guards = [entra.guard(), issuer.guard()]
     guard = guards[0] | guards[1] if entra_first else guards[1] | guards[0]
     odd = {"sub": "ada", "client_id": "web", "scope": ["a"], "ver": 2, "tid": 5, "roles": "r"}
     for _twice in range(2):
-        assert guard.verify(office.token()).tenant_id
+        assert guard.verify(entra.token()).tenant_id
         assert guard.verify(issuer.token(odd)).scopes == ("a",)
         assert reason_of(guard, issuer.token(odd | {"typ": "ID"})) == "id_token"
 

@@ -71,7 +71,7 @@ headers = st.fixed_dictionaries(
 )
 
 
-def second_opinion(office, guard, token: str) -> bool:
+def second_opinion(entra, guard, token: str) -> bool:
     """What PyJWT says of the signature and the standard claims, with all the guard knows of the issuer."""
     serving = guard._key_manager.active_keys
     try:
@@ -98,38 +98,38 @@ def verdict(guard, token: str) -> tuple[str, Principal | None]:
         return error.reason, None
 
 
-def compare(office, guard, token: str) -> None:
+def compare(entra, guard, token: str) -> None:
     reason, principal = verdict(guard, token)
     if principal is not None:
-        assert second_opinion(office, guard, token)
+        assert second_opinion(entra, guard, token)
         assert principal.claims == jwt.decode(token, options={"verify_signature": False})
-    elif reason == "wrong_audience" and second_opinion(office, guard, token):
+    elif reason == "wrong_audience" and second_opinion(entra, guard, token):
         assert isinstance(jwt.decode(token, options={"verify_signature": False})["aud"], list)
     else:
-        assert reason in STRICTER or not second_opinion(office, guard, token), reason
+        assert reason in STRICTER or not second_opinion(entra, guard, token), reason
 
 
 @pytest.fixture(scope="module")
-def guard(office):
-    guard = office.guard()
-    guard.verify(office.token())
+def guard(entra):
+    guard = entra.guard()
+    guard.verify(entra.token())
     return guard
 
 
 @settings(max_examples=400, deadline=None)
 @given(changes=changes, extra=headers)
-def test_agrees_on_signed_tokens_with_any_claims_and_headers(office, guard, changes, extra):
-    compare(office, guard, office.token(claims=changes, headers=extra))
+def test_agrees_on_signed_tokens_with_any_claims_and_headers(entra, guard, changes, extra):
+    compare(entra, guard, entra.token(claims=changes, headers=extra))
 
 
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
-def test_agrees_on_tokens_with_characters_changed(office, guard, data):
-    token = office.token()
+def test_agrees_on_tokens_with_characters_changed(entra, guard, data):
+    token = entra.token()
     position = data.draw(st.integers(0, len(token) - 1))
     put = data.draw(st.text(alphabet="ABCxyz019-_=+/. \n\u00e9", max_size=2))
     drop = data.draw(st.integers(0, 2))
-    compare(office, guard, token[:position] + put + token[position + drop :])
+    compare(entra, guard, token[:position] + put + token[position + drop :])
 
 
 @settings(max_examples=200, deadline=None)
@@ -147,9 +147,9 @@ def test_agrees_on_tokens_with_characters_changed(office, guard, data):
         ),
     )
 )
-def test_agrees_on_signed_payloads_of_any_bytes(office, guard, payload):
-    kid = jwt.get_unverified_header(office.token())["kid"]
-    compare(office, guard, office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, payload))
+def test_agrees_on_signed_payloads_of_any_bytes(entra, guard, payload):
+    kid = jwt.get_unverified_header(entra.token())["kid"]
+    compare(entra, guard, entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, payload))
 
 
 @settings(max_examples=200, deadline=None)
@@ -159,15 +159,15 @@ def test_agrees_on_signed_payloads_of_any_bytes(office, guard, payload):
         st.from_regex(r"[A-Za-z0-9_-]{0,20}(\.[A-Za-z0-9_-]{0,20}){0,4}", fullmatch=True),
     )
 )
-def test_nothing_but_an_access_error_ever_comes_of_any_text(office, guard, text):
+def test_nothing_but_an_access_error_ever_comes_of_any_text(entra, guard, text):
     with pytest.raises(AccessError):
         guard.verify(text)
     assert not guard.explain(text).accepted
 
 
-def test_one_signed_token_has_one_spelling(office, guard):
+def test_one_signed_token_has_one_spelling(entra, guard):
     """Sixteen last characters decode to the same signature; only the canonical one passes."""
-    token = office.token()
+    token = entra.token()
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     wanted = base64.urlsafe_b64decode(token.rpartition(".")[2] + "==")
     spellings = [token[:-1] + last for last in alphabet]
@@ -187,36 +187,36 @@ def test_one_signed_token_has_one_spelling(office, guard):
         b'{"unknown":1,"unknown":2,"exp":%d}',
     ],
 )
-def test_a_name_that_stands_twice_is_refused_even_when_it_is_signed(office, guard, twice):
-    kid = jwt.get_unverified_header(office.token())["kid"]
-    good = jwt.decode(office.token(), options={"verify_signature": False})
+def test_a_name_that_stands_twice_is_refused_even_when_it_is_signed(entra, guard, twice):
+    kid = jwt.get_unverified_header(entra.token())["kid"]
+    good = jwt.decode(entra.token(), options={"verify_signature": False})
     rest = json.dumps({name: value for name, value in good.items() if name != "exp"}).encode()
     payload = rest[:-1] + b"," + twice[1:] % good["exp"]
     with pytest.raises(AccessError) as caught:
-        guard.verify(office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, payload))
+        guard.verify(entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, payload))
     assert caught.value.reason == "invalid_claims"
 
 
-def test_a_header_name_that_stands_twice_is_refused(office, guard):
-    token = office.token()
+def test_a_header_name_that_stands_twice_is_refused(entra, guard):
+    token = entra.token()
     header = base64.urlsafe_b64decode(token.partition(".")[0] + "==")
     doubled = header[:-1] + b',"typ":"JWT"}'
-    signed = office.entra.issue_raw(doubled, jwt.decode(token, options={"verify_signature": False}))
+    signed = entra.issue_raw(doubled, jwt.decode(token, options={"verify_signature": False}))
     with pytest.raises(AccessError) as caught:
         guard.verify(signed)
     assert caught.value.reason == "not_a_jwt"
 
 
-def test_a_pss_signature_without_its_leading_zeros_is_refused(office):
+def test_a_pss_signature_without_its_leading_zeros_is_refused(entra):
     """OpenSSL takes it, RFC 8017 section 8.1.2 does not; and what is remembered must fit every later token."""
-    guard = office.guard(algorithms=["RS256", "PS256"])
-    kid = jwt.get_unverified_header(office.token())["kid"]
+    guard = entra.guard(algorithms=["RS256", "PS256"])
+    kid = jwt.get_unverified_header(entra.token())["kid"]
     header, claims = (
         {"typ": "JWT", "alg": "PS256", "kid": kid},
-        jwt.decode(office.token(), options={"verify_signature": False}),
+        jwt.decode(entra.token(), options={"verify_signature": False}),
     )
     for number in range(3000):
-        token = office.entra.issue_raw(header, claims | {"uti": str(number)}, algorithm="PS256")
+        token = entra.issue_raw(header, claims | {"uti": str(number)}, algorithm="PS256")
         signing_input, _, signature = token.rpartition(".")
         raw = base64.urlsafe_b64decode(signature + "==")
         if raw[0] == 0:
@@ -229,18 +229,18 @@ def test_a_pss_signature_without_its_leading_zeros_is_refused(office):
         assert guard.verify(token).claims["uti"] == str(number)
 
 
-def test_a_principal_of_odd_claims_can_be_asked_for_all_of_them(office, guard):
-    kid = jwt.get_unverified_header(office.token())["kid"]
-    good = jwt.decode(office.token(), options={"verify_signature": False})
+def test_a_principal_of_odd_claims_can_be_asked_for_all_of_them(entra, guard):
+    kid = jwt.get_unverified_header(entra.token())["kid"]
+    good = jwt.decode(entra.token(), options={"verify_signature": False})
     for groups in (5, True, "abc", {"a": 1}, None):
         principal = guard.verify(
-            office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, good | {"groups": groups})
+            entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, good | {"groups": groups})
         )
         assert principal.groups == ()
         assert principal.claims["groups"] == groups
         assert principal.display_name
     huge = json.dumps(good).encode()[:-1] + b',"x":1e400}'
     assert (
-        verdict(guard, office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, huge))[0]
+        verdict(guard, entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, huge))[0]
         == "invalid_claims"
     )

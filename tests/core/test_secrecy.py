@@ -48,18 +48,18 @@ def everything_logged(caplog):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_nothing_leaks_on_the_way_through_the_middleware(office, everything_logged, preset):
-    token = office.token(preset=preset, scopes=["Orders.Read"], user="alice")
+def test_nothing_leaks_on_the_way_through_the_middleware(entra, everything_logged, preset):
+    token = entra.token(preset=preset, scopes=["Orders.Read"], user="alice")
     app = Starlette()
-    app.add_middleware(GuardMiddleware, guard=office.guard())
+    app.add_middleware(GuardMiddleware, guard=entra.guard())
     answer = TestClient(app).get(f"/orders/{preset}", headers={"Authorization": f"Bearer {token}"})
     assert not leaks(everything_logged(), token)
     assert not leaks(f"{answer.headers} {answer.text}", token)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_nothing_leaks_from_errors_explanations_and_principals(office, preset):
-    guard, token = office.guard(), office.token(preset=preset, scopes=["Orders.Read"], user="alice")
+def test_nothing_leaks_from_errors_explanations_and_principals(entra, preset):
+    guard, token = entra.guard(), entra.token(preset=preset, scopes=["Orders.Read"], user="alice")
     explanation = guard.explain(token)
     from rich.pretty import pretty_repr
 
@@ -76,27 +76,27 @@ def test_nothing_leaks_from_errors_explanations_and_principals(office, preset):
 @pytest.mark.parametrize(
     "header", ["{}", "Basic {}", "Token {}", "Bearer {} {}", "{} Bearer", "Bearer{}", "Bearer {},"]
 )
-def test_a_token_in_the_wrong_place_of_the_header_is_not_logged(office, everything_logged, header):
-    token = office.token()
+def test_a_token_in_the_wrong_place_of_the_header_is_not_logged(entra, everything_logged, header):
+    token = entra.token()
     app = Starlette()
-    app.add_middleware(GuardMiddleware, guard=office.guard())
+    app.add_middleware(GuardMiddleware, guard=entra.guard())
     answer = TestClient(app).get("/", headers={"Authorization": header.format(token, token)})
     assert answer.status_code == 400
     assert not leaks(everything_logged(), token)
 
 
-def test_a_stranger_cannot_write_log_lines(office, everything_logged):
+def test_a_stranger_cannot_write_log_lines(entra, everything_logged):
     kid = "x\nWARNING:root:all is well"
     app = Starlette()
-    app.add_middleware(GuardMiddleware, guard=office.guard())
-    TestClient(app).get("/", headers={"Authorization": f"Bearer {office.token(headers={'kid': kid})}"})
+    app.add_middleware(GuardMiddleware, guard=entra.guard())
+    TestClient(app).get("/", headers={"Authorization": f"Bearer {entra.token(headers={'kid': kid})}"})
     TestClient(app).get("/%0aWARNING:root:all%20is%20well", headers={})
     assert "\nWARNING:root" not in "\n".join(
         line.split(" {'name'")[0] for line in everything_logged().split("\n")
     )
 
 
-def test_claims_show_no_names_however_they_are_printed(office):
+def test_claims_show_no_names_however_they_are_printed(entra):
     from rich.pretty import pretty_repr
 
     from entra_guard._validation.claims import read_claims
@@ -105,10 +105,10 @@ def test_claims_show_no_names_however_they_are_printed(office):
     assert "lice" not in repr(claims) + pretty_repr(claims)
 
 
-def test_bytes_that_are_no_text_are_not_kept_by_the_error(office):
+def test_bytes_that_are_no_text_are_not_kept_by_the_error(entra):
     with pytest.raises(AccessError) as caught:
-        office.guard().verify(
-            office.entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": "k"}, b'{"aud":"Alice\xff"}')
+        entra.guard().verify(
+            entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": "k"}, b'{"aud":"Alice\xff"}')
         )
     error = caught.value
     while error is not None:
@@ -117,20 +117,20 @@ def test_bytes_that_are_no_text_are_not_kept_by_the_error(office):
 
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "ver", "azp", "tid"])
-def test_a_stranger_writes_no_lines_into_an_explanation(office, claim):
+def test_a_stranger_writes_no_lines_into_an_explanation(entra, claim):
     forged = "x\x1b]0;owned\x07\nok   signature  found holds\naccepted"
-    shown = str(office.guard().explain(office.token(claims={claim: forged})))
+    shown = str(entra.guard().explain(entra.token(claims={claim: forged})))
     assert "\x1b" not in shown
     assert "accepted" not in shown.split("\n")
 
 
-def test_what_strangers_send_is_not_kept(office):
+def test_what_strangers_send_is_not_kept(entra):
     import tracemalloc
 
-    guard = office.guard()
-    guard.verify(office.token())
+    guard = entra.guard()
+    guard.verify(entra.token())
     junk = [
-        office.entra.issue_raw(
+        entra.issue_raw(
             {"typ": "JWT", "alg": "RS256", "kid": "k"},
             {"ver": "2.0", "exp": 9999999999, "tid": f"{n}" * 4000},
         )
@@ -145,9 +145,9 @@ def test_what_strangers_send_is_not_kept(office):
     assert kept < 100_000
 
 
-def test_text_repr_args_and_pickles_of_a_refusal_carry_the_clients_sentence_only(office):
+def test_text_repr_args_and_pickles_of_a_refusal_carry_the_clients_sentence_only(entra):
     with pytest.raises(AccessError) as caught:
-        office.guard().verify(office.token(claims={"aud": FOREIGN}))
+        entra.guard().verify(entra.token(claims={"aud": FOREIGN}))
     error = caught.value
     again = pickle.loads(pickle.dumps(error))
     sentence = "wrong_audience: The token was issued for another API."
@@ -182,10 +182,10 @@ def test_a_fetch_error_survives_pickling():
     assert (str(again), vars(again)) == (str(error), vars(error))
 
 
-def test_the_log_gets_the_report_with_the_facts(office, caplog):
+def test_the_log_gets_the_report_with_the_facts(entra, caplog):
     app = Starlette()
-    app.add_middleware(GuardMiddleware, guard=office.guard())
-    token = office.token(claims={"aud": FOREIGN})
+    app.add_middleware(GuardMiddleware, guard=entra.guard())
+    token = entra.token(claims={"aud": FOREIGN})
     TestClient(app).get("/orders", headers={"Authorization": f"Bearer {token}"})
     assert FOREIGN in caplog.text
-    assert office.api.client_id in caplog.text
+    assert entra.api.client_id in caplog.text

@@ -75,11 +75,11 @@ def run(verify_kind):
 
 
 @pytest.fixture
-def guard_of(office, kind):
+def guard_of(entra, kind):
     def build(rule: Rule, *, keep: float = 60.0, timeout: float = 3.0, **settings):
         function = rule if kind == "function" else rule.in_loop
         tenants = Tenants.where(function, "a test", keep=keep, timeout=timeout)
-        return office.guard(tenant=tenants, **settings)
+        return entra.guard(tenant=tenants, **settings)
 
     return build
 
@@ -92,11 +92,11 @@ def reason(run, guard, token) -> str:
     return ""
 
 
-def test_the_rule_decides_with_the_tenant_id_only(office, run, guard_of):
+def test_the_rule_decides_with_the_tenant_id_only(entra, run, guard_of):
     rule = Rule()
-    assert run(guard_of(rule), office.token()).tenant_id == HOME
+    assert run(guard_of(rule), entra.token()).tenant_id == HOME
     assert rule.calls == [HOME]
-    assert reason(run, guard_of(Rule(answer=False)), office.token()) == "wrong_tenant"
+    assert reason(run, guard_of(Rule(answer=False)), entra.token()) == "wrong_tenant"
 
 
 @pytest.mark.parametrize(
@@ -113,26 +113,26 @@ def test_the_rule_decides_with_the_tenant_id_only(office, run, guard_of):
         "wrong-iss",
     ],
 )
-def test_the_rule_is_not_called_for_a_token_that_is_refused_anyway(office, run, guard_of, preset):
+def test_the_rule_is_not_called_for_a_token_that_is_refused_anyway(entra, run, guard_of, preset):
     rule = Rule()
-    assert reason(run, guard_of(rule), office.token(preset=preset))
+    assert reason(run, guard_of(rule), entra.token(preset=preset))
     assert rule.calls == []
 
 
 @pytest.mark.parametrize("answer", [True, False])
-def test_an_answer_is_kept_for_60_seconds_and_ends_then(office, run, guard_of, answer):
+def test_an_answer_is_kept_for_60_seconds_and_ends_then(entra, run, guard_of, answer):
     rule, clock = Rule(answer), Clock()
     guard = guard_of(rule, monotonic=clock)
     expected = "" if answer else "wrong_tenant"
     for seconds, calls in ((0, 1), (59.9, 1), (60.0, 2), (119.9, 2), (120.1, 3)):
         clock.now = 1000.0 + seconds
-        assert reason(run, guard, office.token()) == expected
+        assert reason(run, guard, entra.token()) == expected
         assert len(rule.calls) == calls
 
 
-def test_a_removed_tenant_ends_for_cached_tokens_too(office, run, guard_of):
+def test_a_removed_tenant_ends_for_cached_tokens_too(entra, run, guard_of):
     rule, clock = Rule(), Clock()
-    guard, token = guard_of(rule, monotonic=clock, keep=10), office.token()
+    guard, token = guard_of(rule, monotonic=clock, keep=10), entra.token()
     assert reason(run, guard, token) == ""
     rule.answer = False
     clock.now += 9
@@ -144,9 +144,9 @@ def test_a_removed_tenant_ends_for_cached_tokens_too(office, run, guard_of):
     assert reason(run, guard, token) == ""
 
 
-def test_without_keeping_every_request_calls_the_rule(office, run, guard_of):
+def test_without_keeping_every_request_calls_the_rule(entra, run, guard_of):
     rule = Rule()
-    guard, token = guard_of(rule, keep=0), office.token()
+    guard, token = guard_of(rule, keep=0), entra.token()
     for calls in (1, 2, 3):
         assert reason(run, guard, token) == ""
         assert len(rule.calls) == calls
@@ -155,9 +155,9 @@ def test_without_keeping_every_request_calls_the_rule(office, run, guard_of):
 @pytest.mark.parametrize(
     "fault", [ValueError("db"), TimeoutError(), OSError(), None, 1, "yes", [HOME]], ids=repr
 )
-def test_an_error_is_503_and_never_an_old_yes(office, run, guard_of, fault):
+def test_an_error_is_503_and_never_an_old_yes(entra, run, guard_of, fault):
     rule, clock = Rule(), Clock()
-    guard, token = guard_of(rule, monotonic=clock), office.token()
+    guard, token = guard_of(rule, monotonic=clock), entra.token()
     assert reason(run, guard, token) == ""
     rule.answer = fault
     assert reason(run, guard, token) == ""  # within its 60 s, the answer holds
@@ -171,12 +171,12 @@ def test_an_error_is_503_and_never_an_old_yes(office, run, guard_of, fault):
     assert reason(run, guard, token) == ""
 
 
-def test_a_rule_that_ends_its_thread_is_503(office):
-    guard = office.guard(tenant=Tenants.where(Rule(SystemExit(1)), "a test"))
-    assert reason_of(guard, office.token()) == "tenants_unavailable"
+def test_a_rule_that_ends_its_thread_is_503(entra):
+    guard = entra.guard(tenant=Tenants.where(Rule(SystemExit(1)), "a test"))
+    assert reason_of(guard, entra.token()) == "tenants_unavailable"
 
 
-def test_a_rule_that_does_not_return_is_503_in_time(office, run, kind):
+def test_a_rule_that_does_not_return_is_503_in_time(entra, run, kind):
     release = threading.Event()
 
     def hangs(_tenant):
@@ -188,13 +188,13 @@ def test_a_rule_that_does_not_return_is_503_in_time(office, run, kind):
         return True
 
     tenants = Tenants.where(hangs if kind == "function" else hangs_in_loop, "a test", timeout=0.05)
-    guard = office.guard(tenant=tenants)
-    run_reason = [reason(run, guard, office.token()) for _ in range(2)]
+    guard = entra.guard(tenant=tenants)
+    run_reason = [reason(run, guard, entra.token()) for _ in range(2)]
     release.set()
     assert run_reason == ["tenants_unavailable"] * 2
 
 
-def test_a_late_answer_counts_from_its_beginning(office):
+def test_a_late_answer_counts_from_its_beginning(entra):
     clock = Clock()
 
     def slow(_tenant):
@@ -202,16 +202,14 @@ def test_a_late_answer_counts_from_its_beginning(office):
         return True
 
     calls = []
-    guard = office.guard(
-        tenant=Tenants.where(lambda t: calls.append(t) or slow(t), "a test"), monotonic=clock
-    )
-    token = office.token()
+    guard = entra.guard(tenant=Tenants.where(lambda t: calls.append(t) or slow(t), "a test"), monotonic=clock)
+    token = entra.token()
     assert guard.verify(token)
     assert guard.verify(token)
     assert len(calls) == 2
 
 
-def test_threads_of_one_tenant_share_one_call(office):
+def test_threads_of_one_tenant_share_one_call(entra):
     started, release = threading.Semaphore(0), threading.Event()
     running, most = 0, 0
     lock = threading.Lock()
@@ -227,8 +225,8 @@ def test_threads_of_one_tenant_share_one_call(office):
             running -= 1
         return True
 
-    guard = office.guard(tenant=Tenants.where(rule, "a test", timeout=30))
-    tokens = [office.token() for _ in range(12)]
+    guard = entra.guard(tenant=Tenants.where(rule, "a test", timeout=30))
+    tokens = [entra.token() for _ in range(12)]
     with ThreadPoolExecutor(12) as callers:
         outcomes = [callers.submit(guard.verify, token) for token in tokens]
         assert started.acquire(timeout=10)
@@ -239,27 +237,27 @@ def test_threads_of_one_tenant_share_one_call(office):
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_tasks_of_one_tenant_share_one_call(office, backend):
+def test_tasks_of_one_tenant_share_one_call(entra, backend):
     rule = Rule()
 
     async def slow(tenant_id):
         await anyio.sleep(0.01)
         return rule(tenant_id)
 
-    guard = office.guard(tenant=Tenants.where(slow, "a test"))
+    guard = entra.guard(tenant=Tenants.where(slow, "a test"))
     guard._key_manager.load_now()
 
     async def all_at_once():
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
-                tasks.start_soon(guard.averify, office.token())
+                tasks.start_soon(guard.averify, entra.token())
 
     anyio.run(all_at_once, backend=backend)
     assert len(rule.calls) == 1
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_cancelled_caller_leaves_the_others_their_answer(office, backend):
+def test_a_cancelled_caller_leaves_the_others_their_answer(entra, backend):
     calls = []
 
     async def rule(tenant_id):
@@ -267,18 +265,18 @@ def test_a_cancelled_caller_leaves_the_others_their_answer(office, backend):
         await anyio.sleep(0.05)
         return True
 
-    guard = office.guard(tenant=Tenants.where(rule, "a test"))
+    guard = entra.guard(tenant=Tenants.where(rule, "a test"))
     guard._key_manager.load_now()
     found = []
 
     async def second():
-        found.append(await guard.averify(office.token()))
+        found.append(await guard.averify(entra.token()))
 
     async def main():
         async with anyio.create_task_group() as tasks:
             with anyio.move_on_after(0.01):
                 tasks.start_soon(second_later)
-                await guard.averify(office.token())
+                await guard.averify(entra.token())
 
     async def second_later():
         await anyio.sleep(0.005)
@@ -289,17 +287,17 @@ def test_a_cancelled_caller_leaves_the_others_their_answer(office, backend):
     assert len(calls) == 2
 
 
-def test_event_loops_of_several_threads_share_answers(office):
+def test_event_loops_of_several_threads_share_answers(entra):
     rule = Rule()
-    guard = office.guard(tenant=Tenants.where(rule.in_loop, "a test"))
+    guard = entra.guard(tenant=Tenants.where(rule.in_loop, "a test"))
     guard._key_manager.load_now()
     with ThreadPoolExecutor(4) as threads:
-        done = list(threads.map(lambda _n: asyncio.run(guard.averify(office.token())), range(8)))
+        done = list(threads.map(lambda _n: asyncio.run(guard.averify(entra.token())), range(8)))
     assert len(done) == 8
     assert len(rule.calls) <= 4
 
 
-def test_calls_of_many_tenants_are_bounded(office):
+def test_calls_of_many_tenants_are_bounded(entra):
     from entra_guard._tenant_rule import TenantRule
 
     release = threading.Event()
@@ -323,7 +321,7 @@ def test_answers_are_bounded():
     assert len(rule._answers) == _REMEMBERED
 
 
-def test_a_call_that_never_ends_is_replaced_after_a_minute(office):
+def test_a_call_that_never_ends_is_replaced_after_a_minute(entra):
     from entra_guard._tenant_rule import TenantRule
 
     clock, release = Clock(), threading.Event()
@@ -352,25 +350,25 @@ class AsyncCallable:
 @pytest.mark.parametrize(
     "rule", [async_rule, AsyncCallable(), functools.partial(async_rule)], ids=["def", "object", "partial"]
 )
-def test_an_async_rule_needs_an_event_loop(office, rule):
+def test_an_async_rule_needs_an_event_loop(entra, rule):
     from entra_guard import flask, wsgi
     from entra_guard.asgi import GuardMiddleware
 
-    guard = office.guard(tenant=Tenants.where(rule, "a test"))
+    guard = entra.guard(tenant=Tenants.where(rule, "a test"))
     with pytest.raises(ConfigurationError, match="async"):
-        guard.verify(office.token())
-    for combined in (guard, guard | office.guard(), office.guard() | guard):
+        guard.verify(entra.token())
+    for combined in (guard, guard | entra.guard(), entra.guard() | guard):
         with pytest.raises(ConfigurationError, match="async"):
             wsgi.GuardMiddleware(lambda _environ, _start: [], guard=combined)
         with pytest.raises(ConfigurationError, match="async"):
             flask.init_app(__import__("flask").Flask("x"), combined)
     assert GuardMiddleware(lambda *_: None, guard=guard)
-    assert asyncio.run(guard.averify(office.token()))
+    assert asyncio.run(guard.averify(entra.token()))
 
 
-def test_a_function_that_returns_a_coroutine_is_not_a_yes(office):
-    guard = office.guard(tenant=Tenants.where(lambda tenant: async_rule(tenant), "a test"))  # noqa: PLW0108
-    assert reason_of(guard, office.token()) == "tenants_unavailable"
+def test_a_function_that_returns_a_coroutine_is_not_a_yes(entra):
+    guard = entra.guard(tenant=Tenants.where(lambda tenant: async_rule(tenant), "a test"))  # noqa: PLW0108
+    assert reason_of(guard, entra.token()) == "tenants_unavailable"
 
 
 @pytest.mark.parametrize(
@@ -406,8 +404,8 @@ def test_a_rule_that_cannot_work_is_refused(build):
         (async_rule, "open", ""),
     ],
 )
-def test_explain_shows_the_rule(office, rule, verdict, reason):
-    explanation = office.guard(tenant=Tenants.where(rule, "a test")).explain(office.token())
+def test_explain_shows_the_rule(entra, rule, verdict, reason):
+    explanation = entra.guard(tenant=Tenants.where(rule, "a test")).explain(entra.token())
     step = explanation.steps[-1]
     assert (step.name, step.verdict, step.reason) == ("tenant rule", verdict, reason)
     assert explanation.reason == reason
