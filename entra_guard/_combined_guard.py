@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from entra_guard._common.boundary import detach, public
+from entra_guard._common.encoding import as_bytes
 from entra_guard._keys.health import Health
 from entra_guard._validation import jws
 from entra_guard._validation.openid_claims import OpenIdClaims, read_routing_claims
@@ -57,7 +58,7 @@ class CombinedGuard:
 
     def verify(self, token: str | bytes) -> Principal:
         """Verify a token with the guard of its issuer: see `Guard.verify`."""
-        raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
+        raw = as_bytes(token)
         try:
             selection = self._select(raw)
             guard = next(selection)
@@ -73,7 +74,7 @@ class CombinedGuard:
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does without blocking an event loop."""
-        raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
+        raw = as_bytes(token)
         try:
             selection = self._select(raw)
             guard = next(selection)
@@ -90,7 +91,7 @@ class CombinedGuard:
     @public
     def explain(self, token: str | bytes) -> Explanation:
         """Check a token against the whole checklist of the guard that accepts or refuses it."""
-        raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
+        raw = as_bytes(token)
         selected = self.guards[0]
         selection = self._select(raw)
         with suppress(AccessError):

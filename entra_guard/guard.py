@@ -24,6 +24,7 @@ from entra_guard._common.arguments import (
 )
 from entra_guard._common.boundary import detach, public
 from entra_guard._common.clock import wall_clock
+from entra_guard._common.encoding import as_bytes
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
 from entra_guard._keys.authority import Authority
@@ -238,7 +239,7 @@ class Guard:
             >>> entra.guard().verify(entra.token(roles=["Orders.Read"])).roles
             ('Orders.Read',)
         """
-        raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
+        raw = token if isinstance(token, bytes) else as_bytes(token)
         try:
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
@@ -251,7 +252,7 @@ class Guard:
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does, in a task of asyncio or trio; blocks no event loop."""
-        raw = token.encode("utf-8", "replace") if isinstance(token, str) else token
+        raw = token if isinstance(token, bytes) else as_bytes(token)
         try:
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
@@ -272,7 +273,7 @@ class Guard:
             >>> entra.guard().explain(entra.token(preset="expired")).reason
             'expired'
         """
-        raw, reason, facts, principal = _bytes(token), "", dict[str, object](), None
+        raw, reason, facts, principal = as_bytes(token), "", dict[str, object](), None
         try:
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
@@ -411,8 +412,3 @@ def _check_http(client: httpx.Client | None, ssl_context: ssl.SSLContext | None,
         raise ConfigurationError(
             "http_client is an httpx.Client; keys are fetched on a thread, so not an AsyncClient"
         )
-
-
-def _bytes(token: str | bytes) -> bytes:
-    """A token as bytes; whatever is not ASCII stays what it is not: base64url."""
-    return token.encode("utf-8", "replace") if isinstance(token, str) else token

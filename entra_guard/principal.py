@@ -8,8 +8,8 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
-import pybase64
 
+from entra_guard._common.encoding import from_base64url
 from entra_guard.errors import AccessError, EntraGuardError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     @property
     def claims(self) -> dict[str, Any]:
         """All claims of the token. Each access parses them again, so changes to the dict have no effect."""
-        claims: dict[str, Any] = msgspec.json.decode(pybase64.urlsafe_b64decode(self.payload + b"=="))
+        claims: dict[str, Any] = msgspec.json.decode(from_base64url(self.payload))
         return claims
 
     @property

@@ -7,7 +7,7 @@ nothing usable for the issuer is left: then the cached keys are the better choic
 
 from __future__ import annotations
 
-from base64 import b64decode, urlsafe_b64decode
+from base64 import b64decode
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from entra_guard._common.encoding import from_base64url
 from entra_guard._validation.issuer import fill
 from entra_guard.errors import printable
 
@@ -173,7 +174,7 @@ def _collect_private(members: Mapping[str, object], kid: str, collected: _Collec
         collected.skip(kid, why, fault=True)
         return
     with suppress(ValueError):  # n is not base64
-        collected.published.add(int.from_bytes(urlsafe_b64decode(f"{members.get('n')}==")))
+        collected.published.add(int.from_bytes(from_base64url(str(members.get("n")))))
     collected.drop(kid, why)
 
 

@@ -6,11 +6,11 @@ Malformed challenges are skipped: they are untrusted, and only request something
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.request import parse_http_list
 
+from entra_guard._common.encoding import from_base64url
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ def requested_claims(headers: Iterable[str]) -> str | None:
 def _decoded_claims(encoded: str) -> str | None:
     """Return claims decoded from base64 of JSON, in either alphabet, padded or not."""
     try:
-        padded = encoded.translate({ord("+"): "-", ord("/"): "_"}) + "=" * (-len(encoded) % 4)
-        claims = urlsafe_b64decode(padded)
+        claims = from_base64url(encoded.translate({ord("+"): "-", ord("/"): "_"}))
         return claims.decode() if are_claims(claims) else None
     except ValueError:
         return None

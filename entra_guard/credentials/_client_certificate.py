@@ -7,7 +7,7 @@ certificate credentials").
 from __future__ import annotations
 
 import uuid
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
+from entra_guard._common.encoding import to_base64url
 from entra_guard.credentials._certificate_formats import UnusableCertificateError, read_keys_and_certificates
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ class ClientCertificate:
     def _headers(self, algorithm: Algorithm, *, send_chain: bool) -> dict[str, Any]:
         own = self.certificate
         if algorithm == "PS256":
-            headers: dict[str, Any] = {"x5t#S256": _base64url(own.fingerprint(hashes.SHA256()))}
+            headers: dict[str, Any] = {"x5t#S256": to_base64url(own.fingerprint(hashes.SHA256()))}
         else:
-            headers = {"x5t": _base64url(own.fingerprint(hashes.SHA1()))}  # noqa: S303  # a name, no proof
+            headers = {"x5t": to_base64url(own.fingerprint(hashes.SHA1()))}  # noqa: S303  # a name, no proof
         if send_chain:
             chain = (own, *self.above)
             headers["x5c"] = [b64encode(each.public_bytes(Encoding.DER)).decode() for each in chain]
@@ -158,7 +159,3 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
-
-
-def _base64url(digest: bytes) -> str:
-    return urlsafe_b64encode(digest).rstrip(b"=").decode()
