@@ -147,10 +147,10 @@ def test_the_setting_is_a_boolean(entra, value):
 
 
 @pytest.mark.parametrize(("text", "guests"), [("true", True), ("False", False), ("", True)])
-def test_the_environment_can_refuse_guests(office, text, guests):
+def test_the_environment_can_refuse_guests(entra, text, guests):
     environ = {
-        "ENTRA_GUARD_TENANT": office.entra.tenant_id,
-        "ENTRA_GUARD_AUDIENCE": office.api.client_id,
+        "ENTRA_GUARD_TENANT": entra.tenant_id,
+        "ENTRA_GUARD_AUDIENCE": entra.api.client_id,
         "ENTRA_GUARD_GUESTS": text,
     }
     assert Guard.from_env(environ).policy.guests is guests
