@@ -285,7 +285,8 @@ def _mcp_message() -> Any:
     request that opened it, and keeps the message's own request in this variable. Version 2 has no such
     variable: it runs each message in the context of its own request.
     """
-    variable = getattr(sys.modules.get("mcp.server.lowlevel.server"), "request_ctx", None)
+    module = sys.modules.get("mcp.server.lowlevel.server")
+    variable = None if module is None else getattr(module, "request_ctx", None)
     return None if variable is None else variable.get(None)
 
 

@@ -209,12 +209,18 @@ def _canonical(session: str) -> str:
 
 def names_session(scope: Scope) -> bool:
     """Return whether a request names a session of Streamable HTTP."""
-    return any(name == HEADER for name, _value in scope["headers"])
+    for name, _value in scope["headers"]:  # noqa: SIM110  # for every GET, and a generator costs twice as much
+        if name == HEADER:
+            return True
+    return False
 
 
 def wants_events(scope: Scope) -> bool:
     """Return whether a request accepts an event stream."""
-    return any(name == b"accept" and EVENTS in value.lower() for name, value in scope["headers"])
+    for name, value in scope["headers"]:  # noqa: SIM110  # as above
+        if name == b"accept" and EVENTS in value.lower():
+            return True
+    return False
 
 
 def drop_resumption(scope: Scope) -> None:
