@@ -520,3 +520,36 @@ def test_a_group_overage_is_resolved_through_graph(entra: Emulator) -> None:
 def test_responses_have_the_odata_version(entra: Entra) -> None:
     assert call(entra, "GET", "/users").headers["odata-version"] == "4.0"
     assert entra.http_client.get("/v1.0/users").headers["odata-version"] == "4.0"
+
+
+def test_permissions_of_graph_have_microsofts_ids(entra: Entra) -> None:
+    shown = call(entra, "GET", f"/servicePrincipals(appId='{GRAPH}')").json()
+    roles = {role["value"]: role["id"] for role in shown["appRoles"]}
+    scopes = {scope["value"]: scope["id"] for scope in shown["oauth2PermissionScopes"]}
+    assert roles["User.Read.All"] == "df021288-bdef-4463-88db-98f22de89214"
+    assert scopes["User.Read"] == "e1fe6dd8-ba31-4d61-89e7-88639da4683d"
+    assert len({*roles.values(), *scopes.values()}) == len(roles) + len(scopes)
+
+
+@pytest.mark.parametrize(
+    ("api", "permission", "words"),
+    [
+        (GRAPH, "570282fd-fa5c-430d-a7fd-fc8dc98a9dca", "Microsoft Graph has no permission '570282fd-"),
+        ("11111111-2222-4333-8444-555555555555", "x", "there is no API '11111111-"),
+    ],
+)
+def test_an_unknown_permission_is_refused_and_not_dropped(
+    entra: Entra, api: str, permission: str, words: str
+) -> None:
+    access = [{"resourceAppId": api, "resourceAccess": [{"id": permission, "type": "Scope"}]}]
+    body = {"displayName": "Robot", "requiredResourceAccess": access}
+    response = call(entra, "POST", "/applications", json=body)
+    assert response.status_code == 400
+    assert words in response.json()["error"]["message"]
+
+
+def test_required_permissions_are_returned_with_their_ids(entra: Entra) -> None:
+    read = "e1fe6dd8-ba31-4d61-89e7-88639da4683d"
+    access = [{"resourceAppId": GRAPH, "resourceAccess": [{"id": read, "type": "Scope"}]}]
+    body = {"displayName": "Robot", "requiredResourceAccess": access}
+    assert call(entra, "POST", "/applications", json=body).json()["requiredResourceAccess"] == access

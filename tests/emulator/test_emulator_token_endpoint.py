@@ -260,3 +260,17 @@ def test_fifty_concurrent_requests_get_their_tokens(entra: Entra) -> None:
         thread.join()
     assert statuses == [200] * 50
     assert entra.count("token") == 50
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "https://management.azure.com",
+        "https://vault.azure.net",
+        "https://storage.azure.com",
+        "https://graph.microsoft.com",
+    ],
+)
+def test_azure_sdk_clients_get_tokens_for_azures_apis(entra: Entra, resource: str) -> None:
+    granted = claims(request_token(entra, scope=f"{resource}/.default").json())
+    assert granted["aud"] == resource

@@ -251,8 +251,18 @@ def _parse_scope(row: Row) -> Scope:
 
 
 def _parse_required(call: Call, row: Row) -> tuple[str, tuple[str, ...]]:
-    api = call.store.directory.apps[str(row["resourceAppId"])]
-    wanted = {access["id"] for access in row["resourceAccess"]}
-    roles = [role.value for role in api.app_roles if role.id in wanted]
-    scopes = [scope.value for scope in api.scopes if scope.id in wanted]
-    return api.client_id, tuple(dict.fromkeys([*roles, *scopes]))
+    """Return an API and the values of its permissions.
+
+    Raises:
+        GraphRequestError: The API or a permission id is unknown.
+    """
+    api = call.store.directory.apps.get(str(row["resourceAppId"]))
+    if api is None:
+        raise bad_request(f"requiredResourceAccess: there is no API '{row['resourceAppId']}'.")
+    values = {role.id: role.value for role in api.app_roles}
+    values |= {scope.id: scope.value for scope in api.scopes}
+    wanted = [str(access["id"]) for access in row["resourceAccess"]]
+    for identifier in wanted:
+        if identifier not in values:
+            raise bad_request(f"requiredResourceAccess: {api.name} has no permission '{identifier}'.")
+    return api.client_id, tuple(dict.fromkeys(values[identifier] for identifier in wanted))

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from entra_guard.emulator._store.directory import (
-    AZURE,
     CONSUMERS,
     CONTOSO,
     FABRIKAM,
-    GRAPH,
-    TOKEN_EXCHANGE,
-    AppRegistration,
-    AppRole,
     Directory,
     Group,
-    Scope,
     ServicePrincipal,
     Tenant,
     User,
     upsert,
 )
+from entra_guard.emulator._store.first_party import FIRST_PARTY, fixed_guid
 
 
 def first_directory() -> Directory:
@@ -37,7 +30,7 @@ def first_directory() -> Directory:
         _person("ca402", FABRIKAM, "Carol Clark", "carol@fabrikam.onmicrosoft.com"),
         _person("da5e", CONSUMERS, "Dave Davis", "dave@outlook.example"),
     )
-    engineers = Group(_fixed_guid("e55"), CONTOSO, "Engineers", (users[0].id,))
+    engineers = Group(fixed_guid("e55"), CONTOSO, "Engineers", (users[0].id,))
     directory = Directory(
         tenants={t.id: t for t in tenants},
         apps={app.client_id: app for app in FIRST_PARTY},
@@ -62,79 +55,4 @@ def _person(
 ) -> User:
     given, _, surname = name.partition(" ")
     upn = f"{mail.replace('@', '_')}#EXT#@contoso.onmicrosoft.com" if home else mail
-    return User(_fixed_guid(word), tenant_id, upn, name, given, surname, mail, job, home or tenant_id)
-
-
-def _fixed_guid(word: str) -> str:
-    return f"00000000-0000-4000-8000-{word:0>12}"
-
-
-def _roles(*values: str) -> tuple[AppRole, ...]:
-    return tuple(AppRole(_fixed_guid(f"{n + 1:x}a0"), v, ("Application",), v) for n, v in enumerate(values))
-
-
-def _scopes(*values: str) -> tuple[Scope, ...]:
-    return tuple(Scope(_fixed_guid(f"{n + 1:x}d0"), v) for n, v in enumerate(values))
-
-
-_GRAPH_ROLES: Final = (
-    "User.Read.All",
-    "User.ReadWrite.All",
-    "Directory.Read.All",
-    "Directory.ReadWrite.All",
-    "Group.Read.All",
-    "GroupMember.Read.All",
-    "Organization.Read.All",
-    "Application.Read.All",
-    "Application.ReadWrite.All",
-    "Application.ReadWrite.OwnedBy",
-    "AppRoleAssignment.ReadWrite.All",
-    "DelegatedPermissionGrant.ReadWrite.All",
-)
-_GRAPH_SCOPES: Final = (
-    "User.Read",
-    "User.ReadBasic.All",
-    "User.Read.All",
-    "Directory.Read.All",
-    "Group.Read.All",
-    "GroupMember.Read.All",
-    "Organization.Read.All",
-    "Application.Read.All",
-    "Application.ReadWrite.All",
-    "AppRoleAssignment.ReadWrite.All",
-    "openid",
-    "profile",
-    "email",
-    "offline_access",
-)
-# The client ids are Microsoft's. The ids of roles and scopes are not.
-FIRST_PARTY: Final = (
-    AppRegistration(
-        GRAPH,
-        _fixed_guid("64a94"),
-        "",
-        "Microsoft Graph",
-        "AzureADMultipleOrgs",
-        identifier_uris=("https://graph.microsoft.com",),
-        app_roles=_roles(*_GRAPH_ROLES),
-        scopes=_scopes(*_GRAPH_SCOPES),
-    ),
-    AppRegistration(
-        AZURE,
-        _fixed_guid("a2043"),
-        "",
-        "Windows Azure Service Management API",
-        "AzureADMultipleOrgs",
-        identifier_uris=("https://management.azure.com", "https://management.core.windows.net"),
-        scopes=_scopes("user_impersonation"),
-    ),
-    AppRegistration(
-        TOKEN_EXCHANGE,
-        _fixed_guid("70e5c"),
-        "",
-        "AAD Token Exchange",
-        "AzureADMultipleOrgs",
-        identifier_uris=("api://AzureADTokenExchange",),
-        token_version=2,
-    ),
-)
+    return User(fixed_guid(word), tenant_id, upn, name, given, surname, mail, job, home or tenant_id)
