@@ -37,9 +37,14 @@ def caught(call: Callable[[], Any]) -> BaseException:
     raise AssertionError("no error")
 
 
+def event_of(error: BaseException) -> Any:
+    """Return what Sentry makes of an error."""
+    return event_from_exception((type(error), error, error.__traceback__), client_options=_OPTIONS)[0]
+
+
 def sent_to_sentry(error: BaseException) -> str:
     """Return the event of an error as JSON, without the frames of tests and of web frameworks."""
-    event, _hint = event_from_exception((type(error), error, error.__traceback__), client_options=_OPTIONS)
+    event = event_of(error)
     for value in event["exception"]["values"]:
         frames = value.get("stacktrace", {}).get("frames", [])
         value["stacktrace"] = [frame for frame in frames if root(frame["module"]) in PACKAGES]

@@ -96,7 +96,6 @@ class Transport(httpx.BaseTransport):
     """
 
     def __init__(self, ssl_context: ssl.SSLContext | None, proxy: ProxyRoute | None = None) -> None:
-        self._process = os.getpid()
         self._proxy = proxy
         self._pool = httpcore.ConnectionPool(
             ssl_context=ssl_context,
@@ -106,6 +105,7 @@ class Transport(httpx.BaseTransport):
             keepalive_expiry=_IDLE_SECONDS,
             network_backend=Backend(),
         )
+        self._process = os.getpid()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the response's body is read later."""

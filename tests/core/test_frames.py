@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from frame_checks import assert_nothing_secret, caught, reachable_frames
+from frame_checks import assert_nothing_secret, caught, event_of, reachable_frames
 
 from entra_guard import AccessError, EntraGuardError, FetchError, Guard, KeySettings
 
@@ -149,3 +151,23 @@ def test_this_test_finds_a_token_in_a_frame():
     error = caught(lambda: holds("-"))
     with pytest.raises(AssertionError):
         assert_nothing_secret(error, [base64.b64encode(b"something that is secret").decode()])
+
+
+def test_the_documented_scrubber_removes_the_frameworks_variables(office):
+    page = Path(__file__).parents[2] / "docs" / "security.md"
+    [block] = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    names = {}
+    exec(compile(block, page.name, "exec"), names)
+
+    def framework(scope, environ):
+        raise ValueError(len(scope) + len(environ))
+
+    token = office.token()
+    headers = {"headers": [(b"authorization", token.encode())]}
+    error = caught(lambda: framework(headers, {"HTTP_AUTHORIZATION": token}))
+    event = event_of(error)
+    assert token in str(event)
+    names["scrubber"].scrub_event(event)
+    frames = event["exception"]["values"][0]["stacktrace"]["frames"]
+    assert all("Filtered" in str(frames[-1]["vars"][name]) for name in ("scope", "environ"))
+    assert token.split(".")[2] not in str(frames[-1])
