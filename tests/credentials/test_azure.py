@@ -197,7 +197,7 @@ def test_an_async_credential_in_a_sync_client_is_refused_in_words(daemon: dict[s
         CLIENTS["httpx.Client"](auth, "GET", "http://127.0.0.1:9/")
 
 
-def test_what_azure_identity_says_is_passed_on(daemon: dict[str, Any], scope: str) -> None:
+def test_errors_of_azure_identity_are_passed_on(daemon: dict[str, Any], scope: str) -> None:
     wrong = {**daemon, "client_secret": "not-the-secret-at-all"}
     with azure.identity.ClientSecretCredential(**wrong) as credential:
         auth = BearerAuth(credential, scope)
@@ -225,7 +225,7 @@ class Foreign:
         return AzuresToken(token, int(time.time()) + 3600)
 
 
-def test_a_tenant_that_is_asked_for_is_passed_on_and_its_token_kept_apart() -> None:
+def test_a_requested_tenant_is_passed_on_and_its_token_cached_apart() -> None:
     foreign = Foreign("home", "away")
     chain = ChainedCredential(foreign)
     for _ in range(2):
@@ -234,7 +234,7 @@ def test_a_tenant_that_is_asked_for_is_passed_on_and_its_token_kept_apart() -> N
     assert foreign.tenants == [None, "other"]
 
 
-def test_what_is_no_token_is_put_on_no_request(api: Api) -> None:
+def test_a_malformed_token_is_put_on_no_request(api: Api) -> None:
     auth = BearerAuth(Foreign("tok\r\nX: injected"), "s")
     with pytest.raises(TokenAcquisitionError, match="no bearer token") as caught:
         CLIENTS["httpx.Client"](auth, "GET", api.url)
@@ -256,6 +256,6 @@ def test_where_azures_credential_is_unavailable_a_chain_goes_on() -> None:
         ChainedCredential(Foreign(refused), Foreign("token")).get_token("s")
 
 
-def test_azures_credentials_may_stand_in_a_chain(daemon: dict[str, Any], scope: str) -> None:
+def test_azures_credentials_may_be_in_a_chain(daemon: dict[str, Any], scope: str) -> None:
     with azure.identity.ClientSecretCredential(**daemon) as credential:
         assert ChainedCredential(EnvironmentCredential({}), credential).get_token(scope)

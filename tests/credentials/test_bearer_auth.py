@@ -73,7 +73,7 @@ def test_requests_carry_the_token_and_share_it(office: Office, api: Api, send: S
     assert [seen.authorization for seen in api.seen] == [f"Bearer {token}"] * 2
 
 
-def test_no_token_travels_in_the_clear(office: Office, send: Send) -> None:
+def test_no_token_is_sent_unencrypted(office: Office, send: Send) -> None:
     auth = office.credential().auth(office.scope)
     with office.counting(0), pytest.raises(ConfigurationError, match="sent over https only"):
         send(auth, "GET", "http://orders.example/")
@@ -165,7 +165,7 @@ def test_a_second_challenge_is_the_callers_to_see(office: Office, api: Api, send
     assert len(api.seen) == 2
 
 
-def test_an_api_that_is_content_with_no_token_costs_no_token_request_for_each_of_its_own(
+def test_an_api_that_rejects_every_token_causes_one_token_request(
     office: Office, api: Api, send: Send
 ) -> None:
     auth = office.credential().auth(office.scope)
@@ -178,7 +178,7 @@ def test_an_api_that_is_content_with_no_token_costs_no_token_request_for_each_of
         send(auth, "GET", api.url)
 
 
-def test_where_no_new_token_can_be_had_the_error_says_why(office: Office, api: Api, send: Send) -> None:
+def test_a_challenge_without_a_new_token_raises_the_reason(office: Office, api: Api, send: Send) -> None:
     auth = office.credential().auth(office.scope)
     send(auth, "GET", api.url)
     api.answers.append((401, CHALLENGE))
@@ -325,7 +325,7 @@ def test_other_libraries_take_three_lines(office: Office, api: Api, send_otherwi
 
 
 @OTHERS
-def test_no_other_library_takes_the_token_along_to_another_host(
+def test_no_other_library_sends_the_token_to_another_host(
     office: Office, api: Api, send_otherwise: Send
 ) -> None:
     auth = office.credential().auth(office.scope, hosts=[f"127.0.0.1:{api.port}"])
@@ -357,7 +357,7 @@ def test_no_other_library_gets_a_token_without_hosts_or_over_http(
         "",
     ],
 )
-def test_a_url_that_may_be_read_otherwise_gets_no_token(office: Office, url: str) -> None:
+def test_an_ambiguous_url_gets_no_token(office: Office, url: str) -> None:
     auth = office.credential().auth(office.scope, hosts=["graph.microsoft.com", "elsewhere.example:444"])
     assert auth.headers_for(url) == {}
 
@@ -410,6 +410,6 @@ def test_hosts_must_be_names(office: Office, hosts: list[str]) -> None:
         office.credential().auth(office.scope, hosts=hosts)
 
 
-def test_what_gets_no_tokens_is_no_credential(office: Office) -> None:
+def test_an_object_without_get_token_is_not_a_credential(office: Office) -> None:
     with pytest.raises(ConfigurationError, match="not a credential"):
         BearerAuth("a token", office.scope)

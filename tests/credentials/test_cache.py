@@ -58,7 +58,7 @@ def test_ten_thousand_tokens_are_kept_and_found(office: Office) -> None:
     assert found == [str(number) for number in range(10_000)]
 
 
-def test_the_number_of_tokens_kept_is_bounded(office: Office) -> None:
+def test_the_number_of_cached_tokens_is_bounded(office: Office) -> None:
     credential = office.credential(cache_size=10)
     for scope in office.apis(25):
         credential.get_token(scope)
@@ -130,7 +130,7 @@ def test_callers_for_different_scopes_do_not_wait_for_each_other(office: Office)
     waiting.join()
 
 
-def test_a_cancelled_waiter_cancels_nobody(office: Office) -> None:
+def test_a_cancelled_waiter_cancels_no_other_one(office: Office) -> None:
     office.entra.fail("token", "slow", delay=0.1)
     credential = office.credential()
 
@@ -146,7 +146,7 @@ def test_a_cancelled_waiter_cancels_nobody(office: Office) -> None:
     assert served == [credential.get_token(office.scope)] * 2
 
 
-def test_a_loop_that_ends_while_it_waits_strands_nobody(office: Office) -> None:
+def test_a_loop_that_ends_while_it_waits_does_not_stop_other_callers(office: Office) -> None:
     office.entra.fail("token", "slow", delay=0.1)
     credential = office.credential()
 
@@ -308,7 +308,7 @@ def test_when_the_authority_fails_and_there_is_no_token_the_error_says_try_again
 
 
 @pytest.mark.parametrize("fault", ["dropped", "500", "503", "temporarily_unavailable"])
-def test_a_broken_connection_and_a_servers_mishap_are_tried_once_more_at_once(
+def test_a_broken_connection_and_a_server_error_are_retried_once_at_once(
     office: Office, get: Get, fault: str
 ) -> None:
     office.entra.fail_next("token", fault)
@@ -377,7 +377,7 @@ def test_retry_after_is_obeyed_by_the_background_refresh_too(office: Office, get
 
 
 @pytest.mark.parametrize("status", ["429", "503"])
-def test_being_told_to_come_back_at_once_is_no_leave_to_ask_without_end(
+def test_a_retry_after_of_zero_does_not_allow_requests_without_end(
     office: Office, get: Get, status: str
 ) -> None:
     credential = office.credential()
@@ -390,7 +390,7 @@ def test_being_told_to_come_back_at_once_is_no_leave_to_ask_without_end(
     assert get(credential, office.scope)
 
 
-def test_pauses_grow_where_the_server_asks_for_none(office: Office) -> None:
+def test_pauses_grow_without_a_retry_after(office: Office) -> None:
     office.entra.fail("token", "429", retry_after=0)
     credential = office.credential()
     for _ in range(9):
@@ -400,7 +400,7 @@ def test_pauses_grow_where_the_server_asks_for_none(office: Office) -> None:
     assert office.posts <= 5  # in the seconds 0, 1, 2, 4 and 8 at the most
 
 
-def test_a_proxys_page_that_asks_for_time_gets_it(office: Office, get: Get) -> None:
+def test_the_retry_after_of_a_proxys_page_is_obeyed(office: Office, get: Get) -> None:
     requests = []
 
     def proxy(request: httpx.Request) -> httpx.Response:  # Entra itself answers in JSON
@@ -415,7 +415,7 @@ def test_a_proxys_page_that_asks_for_time_gets_it(office: Office, get: Get) -> N
     assert len(requests) == 1
 
 
-def test_the_authority_says_when_to_renew(office: Office, get: Get) -> None:
+def test_refresh_in_decides_when_to_renew(office: Office, get: Get) -> None:
     class RefreshIn(httpx.BaseTransport):
         """The emulator's answer with the one field that it leaves out and Entra sometimes sends."""
 

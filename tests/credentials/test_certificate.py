@@ -348,7 +348,7 @@ def test_a_refusal_is_forgotten_when_the_file_changes(
     assert get(refused, office.scope)
 
 
-def test_a_file_half_written_does_no_harm(
+def test_a_file_half_written_keeps_the_previous_certificate(
     office: Office, get: Get, made: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = made.write(tmp_path / "daemon.pem")

@@ -48,7 +48,7 @@ def run(office: Office, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
-def test_the_environments_app_gets_a_token_and_sees_what_it_says(office: Office, run: Run) -> None:
+def test_the_environments_app_gets_a_token_and_shows_its_claims(office: Office, run: Run) -> None:
     done = run(AZURE_CLIENT_SECRET=office.secret.value)
     assert done.exit_code == 0, done.output
     assert '"alg": "RS256"' in done.output
@@ -86,7 +86,7 @@ def test_a_certificate_may_prove_the_app(office: Office, run: Run, tmp_path: Pat
     assert '"azpacr": "2"' in done.output
 
 
-def test_the_host_may_ask_as_itself(office: Office, run: Run) -> None:
+def test_the_host_may_use_its_managed_identity(office: Office, run: Run) -> None:
     identity = office.entra.add_managed_identity("vm", system_assigned=True)
     done = run("--managed-identity", **office.entra.managed_identity_environment())
     assert done.exit_code == 0, done.output
@@ -125,7 +125,7 @@ def test_a_refusal_is_one_line_with_its_hint(run: Run) -> None:
     assert "Traceback" not in done.output
 
 
-def test_a_token_that_is_no_jwt_is_not_taken_apart(office: Office, run: Run, monkeypatch: Any) -> None:
+def test_a_token_that_is_not_a_jwt_is_not_parsed(office: Office, run: Run, monkeypatch: Any) -> None:
     from entra_guard.credentials import AccessToken, ClientSecretCredential
 
     def opaque(*_args: object, **_more: object) -> AccessToken:
@@ -146,7 +146,7 @@ def test_a_token_that_is_no_jwt_is_not_taken_apart(office: Office, run: Run, mon
         (["--client-secret", "hunter2"], {}, "No such option"),
     ],
 )
-def test_what_is_missing_or_wrong_is_said(
+def test_missing_and_wrong_options_are_reported(
     run: Run, options: list[str], environ: dict[str, Any], words: str
 ) -> None:
     done = run(*options, **environ)
@@ -198,7 +198,7 @@ def test_raw_is_refused_on_a_terminal(office: Office) -> None:
     assert office.posts == 0
 
 
-def test_a_secret_is_asked_for_and_not_shown(office: Office) -> None:
+def test_a_secret_is_prompted_for_and_not_shown(office: Office) -> None:
     with office.entra:
         code, shown = on_a_terminal(office.entra, office, typed=office.secret.value)
     assert code == 0, shown

@@ -32,9 +32,7 @@ def recording(office: Office) -> Recording:
     return Recording(office.entra.transport)
 
 
-def test_one_form_goes_to_the_authority_and_to_nobody_else(
-    office: Office, get: Get, recording: Recording
-) -> None:
+def test_one_form_is_sent_to_the_authority_alone(office: Office, get: Get, recording: Recording) -> None:
     credential = office.credential(http_client=httpx.Client(transport=recording))
     get(credential, office.scope)
     office.advance(3000)
@@ -70,9 +68,7 @@ def test_claims_bypass_the_cache_and_are_merged_with_what_the_app_can_do(
     assert json.loads(recording.forms[1]["claims"]) == {"access_token": {**challenge["access_token"], **CP1}}
 
 
-def test_an_app_that_answers_no_challenges_declares_nothing(
-    office: Office, get: Get, recording: Recording
-) -> None:
+def test_an_app_without_capabilities_declares_nothing(office: Office, get: Get, recording: Recording) -> None:
     get(office.credential(http_client=httpx.Client(transport=recording), capabilities=()), office.scope)
     assert "claims" not in recording.forms[0]
 
@@ -88,7 +84,7 @@ def test_claims_must_be_a_challenges(office: Office, get: Get, claims: str) -> N
         get(office.credential(), office.scope, claims=claims)
 
 
-def test_another_tenants_token_is_refused_and_the_own_ones_is_served(office: Office, get: Get) -> None:
+def test_only_the_credentials_own_tenant_may_be_requested(office: Office, get: Get) -> None:
     credential = office.credential()
     token = get(credential, office.scope)
     assert get(credential, office.scope, tenant_id=office.entra.tenant_id.upper()) == token
@@ -97,7 +93,7 @@ def test_another_tenants_token_is_refused_and_the_own_ones_is_served(office: Off
     assert caught.value.error == "wrong_tenant"
 
 
-def test_a_secret_may_stand_in_a_file(office: Office, get: Get, tmp_path: Any) -> None:
+def test_a_secret_may_be_in_a_file(office: Office, get: Get, tmp_path: Any) -> None:
     file = tmp_path / "secret"
     credential = office.credential(client_secret=file)
     with office.counting(0), pytest.raises(TokenAcquisitionError, match="cannot be read from") as caught:

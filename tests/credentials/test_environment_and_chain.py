@@ -81,7 +81,7 @@ def test_the_first_proof_counts_and_the_account_names_the_others(application: di
     assert account.endswith("; not used: AZURE_CLIENT_CERTIFICATE_PATH, AZURE_FEDERATED_TOKEN_FILE")
 
 
-def test_an_empty_environment_tells_what_is_missing_when_it_is_asked(get: Get) -> None:
+def test_an_empty_environment_reports_the_missing_variables(get: Get) -> None:
     credential = EnvironmentCredential({"AZURE_TENANT_ID": "contoso.onmicrosoft.com"})
     with pytest.raises(TokenAcquisitionError) as caught:
         get(credential, "api://orders/.default")
@@ -141,7 +141,7 @@ def test_the_first_that_gets_a_token_is_used(office: Office, get: Get) -> None:
     assert office.claims(get(chain, office.scope))["azp"] == office.daemon.client_id
 
 
-def test_each_of_them_says_why_it_has_none(office: Office, get: Get) -> None:
+def test_the_error_of_a_chain_quotes_each_credential(office: Office, get: Get) -> None:
     office.entra.fail("identity", "refused")
     environ = office.entra.managed_identity_environment("virtual-machine")
     chain = ChainedCredential(
@@ -219,7 +219,7 @@ def test_the_first_of_several_callers_decides_for_all(office: Office, other: Any
     assert office.claims(chain.get_token(office.scope))["azp"] == office.daemon.client_id
 
 
-def test_a_chain_tells_what_its_members_agree_on(office: Office, other: Any) -> None:
+def test_a_chain_has_the_tenant_and_authority_that_its_members_share(office: Office, other: Any) -> None:
     ids = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", office.daemon.client_id)
     china = ClientSecretCredential(*ids, "a-secret", authority="china")
     agreeing = ChainedCredential(EnvironmentCredential({}), office.credential(), ChainedCredential(other))
@@ -246,7 +246,7 @@ def test_an_empty_chain_is_a_mistake() -> None:
         ChainedCredential()
 
 
-def test_a_workload_identity_may_stand_in_a_chain_that_is_closed_as_one(office: Office) -> None:
+def test_a_workload_identity_may_be_in_a_chain_that_is_closed_as_one(office: Office) -> None:
     environ = {
         "AZURE_TENANT_ID": office.entra.tenant_id,
         "AZURE_CLIENT_ID": office.daemon.client_id,

@@ -87,7 +87,7 @@ def test_a_token_file_that_cannot_be_read_may_be_there_later(
     assert caught.value.retryable
 
 
-def test_a_function_is_asked_for_an_assertion_at_every_exchange(office: Office, get: Get) -> None:
+def test_a_function_is_called_for_each_request(office: Office, get: Get) -> None:
     office.entra.add_federated_credential(office.daemon, office.entra.workload_issuer, SUBJECT)
     asked = []
 
@@ -105,7 +105,7 @@ def test_a_function_is_asked_for_an_assertion_at_every_exchange(office: Office, 
     assert len(asked) == 2
 
 
-def test_a_managed_identity_stands_for_an_applications_secret(office: Office, get: Get) -> None:
+def test_a_managed_identity_replaces_an_applications_secret(office: Office, get: Get) -> None:
     entra = office.entra
     identity = entra.add_managed_identity("vm", system_assigned=True)
     issuer = f"{entra.url}/{entra.tenant_id}/v2.0"
@@ -146,7 +146,7 @@ def test_a_function_that_fails_does_not_take_a_valid_token_away(office: Office, 
 
 
 @pytest.mark.parametrize("given", ["", None])
-def test_a_function_that_gives_nothing_is_told_so(office: Office, get: Get, given: Any) -> None:
+def test_a_function_that_returns_no_string_is_reported(office: Office, get: Get, given: Any) -> None:
     credential = ClientAssertionCredential(
         office.entra.tenant_id, office.daemon.client_id, lambda: given, **office.settings
     )

@@ -44,7 +44,7 @@ def asked(office: Office) -> int:
     return office.entra.count("identity")
 
 
-def test_a_host_has_an_identity_of_its_own(office: Office, get: Get, environ: dict[str, str]) -> None:
+def test_a_host_has_a_system_assigned_identity(office: Office, get: Get, environ: dict[str, str]) -> None:
     identity = office.entra.add_managed_identity("host", system_assigned=True)
     office.entra.add_managed_identity("another")
     token = get(credential(office, environ), office.scope)
@@ -54,7 +54,7 @@ def test_a_host_has_an_identity_of_its_own(office: Office, get: Get, environ: di
     assert token.expires_on == pytest.approx(office.clock.now + 24 * 3600, abs=2)
 
 
-def test_the_token_is_kept_and_asked_for_once(office: Office, get: Get, environ: dict[str, str]) -> None:
+def test_the_token_is_cached_and_requested_once(office: Office, get: Get, environ: dict[str, str]) -> None:
     office.entra.add_managed_identity("host", system_assigned=True)
     host = credential(office, environ)
     get(host, office.scope)
@@ -80,9 +80,7 @@ def test_a_user_assigned_identity_is_named_by_any_of_its_ids(
         assert office.claims(token)["azp"] == wanted.client_id
 
 
-def test_where_there_is_no_such_identity_the_host_says_so(
-    office: Office, get: Get, environ: dict[str, str]
-) -> None:
+def test_an_unknown_identity_is_the_hosts_error(office: Office, get: Get, environ: dict[str, str]) -> None:
     with pytest.raises(TokenAcquisitionError, match=r"(?i)identity.*not found|No User Assigned") as caught:
         get(credential(office, environ, CLIENT), office.scope)
     assert not caught.value.retryable
@@ -90,7 +88,7 @@ def test_where_there_is_no_such_identity_the_host_says_so(
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503", "silent", "dropped", "html"])
-def test_a_mishap_of_the_endpoint_may_pass(
+def test_a_server_error_of_the_endpoint_is_retryable(
     office: Office, get: Get, environ: dict[str, str], fault: str
 ) -> None:
     office.entra.add_managed_identity("host", system_assigned=True)
@@ -127,7 +125,7 @@ def questions(office: Office, environ: dict[str, str], **identity: str) -> list[
     return recording.requests
 
 
-def test_a_virtual_machine_is_asked_with_its_header(office: Office) -> None:
+def test_a_virtual_machine_gets_its_header(office: Office) -> None:
     identity = office.entra.add_managed_identity("orders")
     environ = office.entra.managed_identity_environment("virtual-machine")
     [request] = questions(office, environ, resource_id=identity.resource_path)
@@ -139,7 +137,7 @@ def test_a_virtual_machine_is_asked_with_its_header(office: Office) -> None:
     }
 
 
-def test_app_service_is_asked_with_its_header(office: Office) -> None:
+def test_app_service_gets_its_header(office: Office) -> None:
     identity = office.entra.add_managed_identity("orders")
     environ = office.entra.managed_identity_environment("app-service")
     [request] = questions(office, environ, resource_id=identity.resource_path)
@@ -158,9 +156,7 @@ def arc(office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     return office.entra.managed_identity_environment("arc", folder=tmp_path)
 
 
-def test_arc_is_asked_twice_the_second_time_with_its_key(
-    office: Office, arc: dict[str, str], tmp_path: Path
-) -> None:
+def test_arc_gets_a_second_request_with_its_key(office: Office, arc: dict[str, str], tmp_path: Path) -> None:
     first, second = questions(office, arc)
     [key] = tmp_path.glob("*.key")
     assert "authorization" not in first.headers
@@ -198,13 +194,13 @@ def test_an_arc_agent_too_old_to_know_the_identity_is_found_out(
         get(credential(office, arc, object_id=identity.principal_id), office.scope)
 
 
-def test_without_a_sign_of_another_host_the_metadata_service_of_a_machine_is_asked() -> None:
+def test_without_other_variables_the_metadata_service_is_called() -> None:
     host = ManagedIdentityCredential(environ={})._host
     assert host.url == "http://169.254.169.254/metadata/identity/oauth2/token"
     assert not ManagedIdentityCredential(environ={})._client()._trust_env
 
 
-def test_on_no_host_of_azure_it_says_so_at_once(office: Office, get: Get) -> None:
+def test_outside_of_azure_the_error_says_so_at_once(office: Office, get: Get) -> None:
     office.entra.fail("identity", "refused")
     environ = office.entra.managed_identity_environment("virtual-machine")
     with pytest.raises(TokenAcquisitionError, match="This is not a host of Azure") as caught:

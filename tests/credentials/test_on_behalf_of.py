@@ -89,7 +89,7 @@ def test_fifty_requests_of_one_user_exchange_once(
         list(pool.map(lambda _: OnBehalfOfCredential(application, sent).get_token(scope(office)), range(50)))
 
 
-def test_the_users_token_is_kept_nowhere(office: Office, front: AppRegistration, application: Any) -> None:
+def test_the_users_token_is_not_stored(office: Office, front: AppRegistration, application: Any) -> None:
     sent = sent_by(office, front, "alice")
     user = OnBehalfOfCredential(application, sent)
     user.get_token(scope(office))
@@ -151,7 +151,7 @@ def test_a_refusal_of_one_user_keeps_no_other_waiting(
         assert get(OnBehalfOfCredential(application, sent_by(office, front, "alice")), scope(office))
 
 
-def test_when_the_authority_asks_for_time_no_other_user_asks_either(
+def test_a_retry_after_for_one_user_stops_requests_for_all_users_of_the_scope(
     office: Office, get: Get, front: AppRegistration, application: Any
 ) -> None:
     with office.entra.failing("token", "429", retry_after=60), office.counting(1):

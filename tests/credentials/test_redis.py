@@ -67,7 +67,7 @@ def lines(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", [redis.Redis, redis.asyncio.Redis], ids=["sync", "async"])
-def test_what_one_process_asked_for_the_next_one_finds(
+def test_a_token_of_one_process_is_found_by_the_next_one(
     office: Office, get: Get, server: RedisServer, shared: redis.Redis, kind: Any
 ) -> None:
     def process() -> AccessToken:
@@ -93,7 +93,7 @@ def test_each_token_has_an_entry_of_its_own_that_ends_with_it(
         assert shared.pttl(name) / 1000 == pytest.approx(left, abs=2)
 
 
-def test_entries_tell_nothing_to_who_reads_redis(office: Office, shared: redis.Redis) -> None:
+def test_entries_reveal_nothing_to_readers_of_redis(office: Office, shared: redis.Redis) -> None:
     token = office.credential(shared=RedisTokens(shared, KEY)).get_token(office.scope)
     [name] = shared.scan_iter()
     value = shared.get(name)
@@ -123,7 +123,7 @@ def test_applications_scopes_and_users_share_nothing_with_each_other(
     assert len(found) == len(credentials)
 
 
-def test_a_claims_challenge_goes_past_what_is_kept_and_replaces_it(
+def test_a_claims_challenge_bypasses_the_shared_token_and_replaces_it(
     office: Office, get: Get, shared: redis.Redis
 ) -> None:
     first = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
@@ -134,7 +134,7 @@ def test_a_claims_challenge_goes_past_what_is_kept_and_replaces_it(
     assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope) == second
 
 
-def test_a_challenge_is_never_answered_with_the_rejected_token_that_is_kept(
+def test_a_challenge_never_gets_the_rejected_token_from_redis(
     office: Office, get: Get, shared: redis.Redis
 ) -> None:
     credential = office.credential(shared=RedisTokens(shared, KEY))
@@ -289,7 +289,7 @@ def test_redis_being_down_costs_a_log_line(
     assert len(lines(caplog, "Redis cannot be used")) == 1
 
 
-def test_redis_killed_while_a_token_is_asked_for_costs_a_log_line(
+def test_redis_killed_during_a_token_request_costs_a_log_line(
     office: Office, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     office.entra.fail("token", "slow", delay=0.3)
@@ -374,7 +374,9 @@ def test_redis_is_used_again_when_it_is_back(
         get(office.credential(shared=tokens), office.scope)
 
 
-def test_redis_lost_its_memory_and_nobody_notices(office: Office, get: Get, shared: redis.Redis) -> None:
+def test_tokens_are_requested_again_after_redis_lost_its_data(
+    office: Office, get: Get, shared: redis.Redis
+) -> None:
     credential = office.credential(shared=RedisTokens(shared, KEY))
     get(credential, office.scope)
     shared.flushall()
@@ -426,9 +428,7 @@ def test_an_entry_put_where_another_belongs_is_passed_over(
     assert office.claims(found)["aud"] == office.claims(wanted)["aud"]
 
 
-def test_an_entry_that_was_kept_too_long_is_passed_over(
-    office: Office, get: Get, shared: redis.Redis
-) -> None:
+def test_an_entry_that_has_expired_is_ignored(office: Office, get: Get, shared: redis.Redis) -> None:
     get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
     [name] = shared.scan_iter()
     shared.persist(name)
@@ -453,7 +453,7 @@ def test_where_entra_fails_a_valid_token_is_found_even_by_a_process_just_started
         get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
 
 
-def test_who_is_refused_gets_no_token_of_others(office: Office, get: Get, shared: redis.Redis) -> None:
+def test_a_refused_credential_gets_no_token_of_others(office: Office, get: Get, shared: redis.Redis) -> None:
     get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
     office.advance(2700)
     revoked = office.credential(client_secret="not-the-secret-at-all", shared=RedisTokens(shared, KEY))
@@ -495,7 +495,7 @@ def test_a_bad_key_fails_when_it_is_given(keys: Any) -> None:
 
 
 @pytest.mark.parametrize("client", [None, "redis://localhost", object()])
-def test_what_is_no_client_fails_when_it_is_given(client: Any) -> None:
+def test_an_object_that_is_not_a_client_is_refused(client: Any) -> None:
     with pytest.raises(ConfigurationError, match="client"):
         RedisTokens(client, KEY)
 

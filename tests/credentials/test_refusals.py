@@ -28,7 +28,7 @@ def refusal(office: Office, get: Get, **changes: Any) -> TokenAcquisitionError:
     return caught.value
 
 
-def test_the_error_carries_what_the_authority_said(office: Office, get: Get) -> None:
+def test_the_error_has_the_authoritys_details(office: Office, get: Get) -> None:
     error = refusal(office, get, client_secret="not-the-secret-at-all")
     assert error.error == "invalid_client"
     assert error.codes == (7000215,)
@@ -98,12 +98,12 @@ def test_real_mistakes_get_the_hint_that_helps(office: Office, get: Get) -> None
 
 
 @pytest.mark.parametrize("code", [code for code in AADSTS if AADSTS[code].status in {429, 503}])
-def test_what_may_pass_by_itself_is_retryable(office: Office, get: Get, code: int) -> None:
+def test_temporary_refusals_are_retryable(office: Office, get: Get, code: int) -> None:
     office.entra.fail("token", f"AADSTS{code}")
     assert refusal(office, get).retryable
 
 
-def test_no_answer_says_which_step_failed(office: Office, get: Get) -> None:
+def test_without_a_response_the_error_names_the_step_that_failed(office: Office, get: Get) -> None:
     steps = {}
     for fault in ("refused", "silent", "html", "500"):
         with office.entra.failing("token", fault):
@@ -158,7 +158,7 @@ def test_a_secret_is_found_however_it_is_spelt(echo: str) -> None:
     assert redact(f"got {echo}!", ["S3cr+t/Value~x"]).endswith("(secret)!")
 
 
-def test_an_error_code_that_is_the_secret_is_none() -> None:
+def test_an_error_code_that_is_the_secret_is_dropped() -> None:
     answer = Answer(400, {}, {"error": "S3cretValue", "error_description": "no"})
     assert error_from_response(answer, secrets=["S3cretValue"]).error == "http_400"
 
@@ -180,7 +180,7 @@ def test_no_error_leads_to_the_request_with_its_secret() -> None:
 
 
 @pytest.mark.parametrize(("status", "retryable"), [(401, False), (403, False), (429, True), (502, True)])
-def test_a_proxys_page_tells_by_its_status_whether_another_try_can_help(status: int, retryable: bool) -> None:
+def test_a_proxys_page_is_retryable_by_its_status(status: int, retryable: bool) -> None:
     page = httpx.MockTransport(lambda _request: httpx.Response(status, html="<h1>no</h1>"))
     ids = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "11112222-bbbb-3333-cccc-4444dddd5555")
     with pytest.raises(TokenAcquisitionError, match=f"status {status}") as caught:
@@ -188,7 +188,7 @@ def test_a_proxys_page_tells_by_its_status_whether_another_try_can_help(status: 
     assert caught.value.retryable is retryable
 
 
-def test_no_representation_of_an_answer_shows_its_token() -> None:
+def test_no_representation_of_a_response_shows_its_token() -> None:
     assert "eyJ" not in repr(Answer(200, {}, {"access_token": "eyJ.a.b"}))
 
 

@@ -15,11 +15,11 @@ NOW = 1_800_000_000.0
 ANSWER = {"token_type": "Bearer", "expires_in": 3600, "ext_expires_in": 3600, "access_token": "aaa.bbb.ccc"}
 
 
-def test_a_token_lives_from_when_it_was_asked_for_and_is_renewed_at_half_of_its_life() -> None:
+def test_a_lifetime_begins_with_the_request_and_half_of_it_triggers_renewal() -> None:
     assert read_token(ANSWER, NOW) == AccessToken("aaa.bbb.ccc", int(NOW) + 3600, NOW + 1800)
 
 
-def test_the_authority_says_when_to_renew() -> None:
+def test_refresh_in_decides_when_to_renew() -> None:
     assert read_token({**ANSWER, "refresh_in": 600}, NOW).refresh_on == NOW + 600
 
 
@@ -40,7 +40,7 @@ def test_a_life_may_be_written_as_a_text_or_as_a_moment(life: dict[str, Any]) ->
     assert read_token({**ANSWER, **life}, NOW).expires_on == NOW + 3600
 
 
-def test_a_token_without_a_life_is_kept_for_ten_minutes() -> None:
+def test_a_token_without_a_lifetime_is_cached_for_ten_minutes() -> None:
     assert read_token({"access_token": "aaa"}, NOW).expires_on == NOW + 600
 
 

@@ -59,12 +59,12 @@ def test_an_error_carries_graphs_code_message_and_request_id(office: Office, cal
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-def test_what_an_app_may_not_do_graph_says(office: Office, call: Call) -> None:
+def test_a_missing_permission_is_graphs_error(office: Office, call: Call) -> None:
     with pytest.raises(GraphError, match="403 Authorization_RequestDenied"):
         call(office.graph(), "get", "/organization")
 
 
-def test_without_a_token_graph_is_not_asked(office: Office, call: Call) -> None:
+def test_without_a_token_graph_is_not_called(office: Office, call: Call) -> None:
     office.entra.fail("token", "AADSTS7000222")
     with pytest.raises(TokenAcquisitionError):
         call(office.graph(), "get", "/users")
@@ -98,9 +98,7 @@ def test_the_number_of_tries_is_bounded(office: Office, call: Call) -> None:
     assert office.asked == 3
 
 
-def test_when_graph_asks_for_more_time_than_anyone_has_the_error_comes_at_once(
-    office: Office, call: Call
-) -> None:
+def test_a_long_retry_after_of_graph_is_an_error_at_once(office: Office, call: Call) -> None:
     office.entra.fail("graph", "429", retry_after=300)
     with pytest.raises(GraphError) as caught:
         call(office.graph(longest_wait=30), "get", "/users")
@@ -108,7 +106,7 @@ def test_when_graph_asks_for_more_time_than_anyone_has_the_error_comes_at_once(
     assert office.asked == 1
 
 
-def test_what_reads_is_sent_again_after_a_mishap_and_what_writes_is_not(office: Office, call: Call) -> None:
+def test_after_a_server_error_reads_are_retried_and_writes_are_not(office: Office, call: Call) -> None:
     graph = office.graph(longest_wait=0.0, tries=2)
     for fault in ("500", "dropped"):
         office.entra.fail("graph", fault)
@@ -142,7 +140,7 @@ def answer(status: int, **headers: str) -> httpx.Response:
 BROKEN = FetchError("http", "https://graph.example", "the exchange broke")
 
 
-def test_pauses_are_graphs_own_or_else_grow() -> None:
+def test_pauses_are_graphs_own_or_grow() -> None:
     get = GraphRequest("GET", "https://graph.example")
     asked_for = {"retry-after": "7"}
     assert steps(get, answer(429, **asked_for), answer(200)) == ["GET", 7.0, "GET", {"status": 200}]
@@ -151,13 +149,13 @@ def test_pauses_are_graphs_own_or_else_grow() -> None:
     assert steps(get, answer(429, **{"retry-after": "31"})) == ["GET", "GraphError"]
 
 
-def test_being_told_to_come_back_at_once_is_no_leave_to_ask_without_pause() -> None:
+def test_a_retry_after_of_zero_does_not_allow_requests_without_pause() -> None:
     get, at_once = GraphRequest("GET", "https://graph.example"), {"retry-after": "0"}
     asked = steps(get, *[answer(429, **at_once)] * 4)
     assert asked == ["GET", 1.0, "GET", 2.0, "GET", 4.0, "GET", "GraphError"]
 
 
-def test_only_what_graph_did_not_act_on_is_written_again() -> None:
+def test_only_throttled_writes_are_retried() -> None:
     post = GraphRequest("POST", "https://graph.example")
     for mishap in (answer(500), answer(504), BROKEN):
         assert steps(post, mishap)[:2] == [
@@ -276,7 +274,7 @@ def test_the_next_page_is_on_the_same_host_and_another_page(office: Office, call
     assert asked == ["graph.microsoft.com"]
 
 
-def test_the_usual_port_may_stand_in_the_next_pages_url(office: Office, call: Call) -> None:
+def test_the_default_port_may_be_in_the_next_pages_url(office: Office, call: Call) -> None:
     def paging(request: httpx.Request) -> httpx.Response:
         if request.url.params.get("page"):
             return httpx.Response(200, json={"value": [2]})
@@ -307,7 +305,7 @@ def test_pages_do_not_go_round_in_circles(office: Office, call: Call) -> None:
     assert asked == ["1", "2"]
 
 
-def test_a_single_object_is_no_collection(office: Office, call: Call) -> None:
+def test_a_single_object_is_not_a_collection(office: Office, call: Call) -> None:
     with pytest.raises(GraphError, match=r"use get\(\)"):
         call(office.graph(), "iterate", "/users/alice@contoso.onmicrosoft.com")
 
@@ -322,7 +320,7 @@ def test_requests_go_twenty_at_a_time_and_the_answers_keep_their_order(office: O
     assert office.asked == 3
 
 
-def test_one_refusal_in_a_batch_spoils_no_other(office: Office, call: Call) -> None:
+def test_one_refusal_in_a_batch_does_not_affect_the_others(office: Office, call: Call) -> None:
     requests = [
         BatchRequest("GET", "/users/alice@contoso.onmicrosoft.com"),
         BatchRequest("GET", "/users/nobody"),
@@ -337,7 +335,7 @@ def test_one_refusal_in_a_batch_spoils_no_other(office: Office, call: Call) -> N
     assert made.result()["displayName"] == "Orders"
 
 
-def test_an_empty_batch_asks_nothing(office: Office, call: Call) -> None:
+def test_an_empty_batch_sends_no_request(office: Office, call: Call) -> None:
     assert call(office.graph(), "batch", []) == []
     assert office.asked == 0
 
@@ -385,7 +383,7 @@ CREATED = {"status": 201, "body": {}}
 
 
 @pytest.mark.parametrize("fault", [500, 401])
-def test_what_was_answered_is_not_lost_with_a_later_batch(office: Office, call: Call, fault: int) -> None:
+def test_responses_are_not_lost_with_a_later_batch(office: Office, call: Call, fault: int) -> None:
     requests = [BatchRequest("POST", "/users", {"n": number}) for number in range(45)]
     graph = office.answering(batches(CREATED, fault, CREATED))
     statuses = [answer.status for answer in call(graph, "batch", requests)]
@@ -438,7 +436,7 @@ def test_a_batch_that_fails_whole_is_sent_as_often_as_any_request(office: Office
         ({"status": 404, "headers": {"Retry-After": None}, "body": "x"}, 404, "http_404"),
     ],
 )
-def test_an_odd_answer_in_a_batch_is_no_success(
+def test_a_malformed_response_in_a_batch_is_an_error(
     office: Office, call: Call, part: dict[str, Any], status: int, code: str
 ) -> None:
     [answer] = call(office.answering(batches(part)), "batch", [BatchRequest("GET", "/users")])
@@ -513,7 +511,7 @@ def test_mistakes_fail_when_the_client_is_built(settings: dict[str, Any], words:
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_usual_port_in_an_address_is_no_other_host(office: Office, call: Call) -> None:
+def test_the_default_port_in_an_address_is_the_same_host(office: Office, call: Call) -> None:
     graph = office.answering(
         lambda request: httpx.Response(200, json=[request.headers["authorization"][:7]]),
         base_url="https://Graph.Microsoft.com:443/",
@@ -522,7 +520,7 @@ def test_the_usual_port_in_an_address_is_no_other_host(office: Office, call: Cal
     assert call(graph, "get", "/users") == ["Bearer "]
 
 
-def test_a_chain_is_asked_for_its_cloud() -> None:
+def test_a_chain_selects_the_cloud_of_its_members() -> None:
     def of(cloud: str) -> ClientSecretCredential:
         return ClientSecretCredential(*IDS, "a-secret", authority=cloud)
 
@@ -537,7 +535,7 @@ def test_a_chain_is_asked_for_its_cloud() -> None:
     assert GraphClient(mixed, cloud="china").base_url == "https://microsoftgraph.chinacloudapi.cn/v1.0"
 
 
-def test_a_url_of_another_host_is_no_path(office: Office, call: Call) -> None:
+def test_a_url_of_another_host_is_refused(office: Office, call: Call) -> None:
     with pytest.raises(ConfigurationError, match="the URL is not below"):
         call(office.graph(), "get", "https://elsewhere.example/v1.0/users")
     assert office.asked == 0
@@ -588,7 +586,7 @@ def test_a_client_is_made_off_the_event_loop_and_once(office: Office, monkeypatc
     assert threading.current_thread() not in made
 
 
-def test_this_machine_is_asked_through_no_proxy_of_the_environment(office: Office, monkeypatch: Any) -> None:
+def test_this_machine_is_called_without_the_environments_proxy(office: Office, monkeypatch: Any) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)

@@ -88,7 +88,7 @@ def test_groups_come_from_the_token_where_it_has_them(
     assert office.asked == 0
 
 
-def test_where_it_has_too_many_graph_is_asked(
+def test_groups_come_from_graph_where_the_token_has_too_many(
     office: Office, call: Call, clock: Clock, alice: Caller
 ) -> None:
     office.entra.add_group("Sales", "alice")
@@ -143,7 +143,7 @@ def test_groups_older_than_an_hour_are_not_used(
     assert len(call(groups, "groups_of", alice)) == len(first) + 1
 
 
-def test_fifty_requests_of_one_caller_ask_once(office: Office, clock: Clock, alice: Caller) -> None:
+def test_fifty_requests_of_one_caller_cause_one_call(office: Office, clock: Clock, alice: Caller) -> None:
     office.entra.fail("graph", "slow", delay=0.1)
     groups = resolver(office, clock)
 
@@ -368,7 +368,7 @@ def test_pages_are_followed_and_their_number_is_bounded(
     assert pages == 3
 
 
-def test_the_number_of_callers_kept_is_bounded(office: Office, clock: Clock) -> None:
+def test_the_number_of_cached_callers_is_bounded(office: Office, clock: Clock) -> None:
     groups = resolver(office, clock, cache_size=4)
     for number in range(10):
         user = office.entra.add_user(f"user{number}")
@@ -376,7 +376,7 @@ def test_the_number_of_callers_kept_is_bounded(office: Office, clock: Clock) -> 
     assert len(groups._known) <= 4
 
 
-def test_callers_of_another_tenant_are_not_asked_for(
+def test_callers_of_another_tenant_are_refused(
     office: Office, call: Call, clock: Clock, alice: Caller
 ) -> None:
     stranger = Caller("fab41ca0-1d00-4a11-8b0b-0c0a11ce0002", alice.object_id)
@@ -448,7 +448,7 @@ def world(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def test_a_guard_that_is_asked_to_knows_all_groups_of_a_caller(
+def test_a_guard_with_groups_has_all_groups_of_a_caller(
     office: Office, world: str, clock: Clock, token: str, alice: Caller
 ) -> None:
     guarding = guard(office, resolver(office, clock))
@@ -459,12 +459,12 @@ def test_a_guard_that_is_asked_to_knows_all_groups_of_a_caller(
     assert office.asked == 1
 
 
-def test_a_guard_that_is_not_asked_to_asks_nobody(office: Office, world: str, token: str) -> None:
+def test_a_guard_without_groups_sends_no_request(office: Office, world: str, token: str) -> None:
     assert verify(guard(office, None), token, world).groups == ()
     assert office.asked == 0
 
 
-def test_callers_whose_groups_are_in_the_token_cost_no_call_to_graph(
+def test_callers_with_groups_in_the_token_cause_no_call_to_graph(
     office: Office, world: str, clock: Clock
 ) -> None:
     api = office.entra.register_app("Orders", scopes=["Orders.Read"], client_id=API, group_claims=True)
@@ -474,7 +474,7 @@ def test_callers_whose_groups_are_in_the_token_cost_no_call_to_graph(
     assert office.asked == 0
 
 
-def test_where_graph_cannot_tell_the_caller_is_asked_to_come_again(
+def test_while_graph_is_down_the_caller_gets_a_503(
     office: Office, world: str, clock: Clock, token: str
 ) -> None:
     office.entra.fail("graph", "503", retry_after=20)
@@ -486,7 +486,7 @@ def test_where_graph_cannot_tell_the_caller_is_asked_to_come_again(
     assert "503" in str(error.facts["detail"])
 
 
-def test_where_graph_refuses_the_caller_is_refused_and_the_operator_told_why(
+def test_a_refusal_of_graph_is_one_of_the_caller_with_facts_for_the_operator(
     office: Office, world: str, clock: Clock, token: str
 ) -> None:
     app = office.entra.register_app("Unprivileged")
