@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import Final
 
+from entra_guard._common.boundary import clear_own_frames
 from entra_guard.cli._program import program_name
 
 _EXTRA: Final = frozenset({"click", "rich", "uvicorn", "jinja2"})
@@ -27,6 +28,9 @@ def main() -> None:
             raise
         sys.stderr.write(f"{hint}\n")
         raise SystemExit(_MISSING) from None
+    except BaseException as error:
+        clear_own_frames(error)  # they hold the environment
+        raise
 
 
 def _install_hint(error: ImportError) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from entra_guard.errors import escape
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -130,14 +132,17 @@ def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
     screen.name_values(
         [
             ("file", str(file)),
-            ("authority", f"{saved.authority}/{saved.tenant}".rstrip("/")),
+            ("authority", escape(f"{saved.authority}/{saved.tenant}").rstrip("/")),
             ("age", _duration(age)),
-            ("issuer", issuer.v2),
-            ("issuer, v1.0", issuer.v1),
-            ("cloud", issuer.cloud),
+            ("issuer", escape(issuer.v2)),
+            ("issuer, v1.0", escape(issuer.v1)),
+            ("cloud", escape(issuer.cloud)),
         ]
     )
-    rows = [(kid, key.origin.issuer, key.origin.cloud) for kid, key in sorted(snapshot.keys.by_kid.items())]
+    rows = [
+        (escape(kid), escape(key.origin.issuer), escape(key.origin.cloud))
+        for kid, key in sorted(snapshot.keys.by_kid.items())
+    ]
     screen.blank_line()
     screen.table(["kid", "signs for the issuer", "cloud"], rows)
     for skipped in (*snapshot.keys.faults, *snapshot.keys.skipped):

@@ -133,3 +133,17 @@ def test_show_refuses_what_a_guard_would_refuse(
     file.write_text("{}")
     assert "is corrupt" in run("show", file).output
     assert run("show", tmp_path / "none.json").exit_code == 1
+
+
+def test_nothing_of_a_key_set_controls_the_terminal(run: Callable[..., Result], file: Path) -> None:
+    saved = json.loads(file.read_text())
+    for key in saved["keys"]["keys"][:1]:
+        key["kid"] = "kid\x1b[2J\u202e\nforged line"
+    saved["keys"]["keys"].append({"kty": "oct", "k": "x", "kid": "other\x1b]0;x\x07"})
+    file.write_text(json.dumps(saved))
+    shown = run("show", file)
+    assert "kid\\x1b[2J" in shown.output
+    for line in shown.output.splitlines():
+        assert line.isascii(), line
+        assert line.isprintable(), line
+        assert not line.startswith("forged"), line
