@@ -227,7 +227,7 @@ def test_a_caller_without_known_groups_waits_no_longer_than_it_may(
     client = httpx.Client(transport=httpx.MockTransport(silent))
     groups = resolver(office, clock, http_client=client, wait=0.1)
     try:
-        with pytest.raises(FetchError, match="no response within 0.1 seconds"):
+        with pytest.raises(FetchError, match=r"no response within 0\.1 seconds"):
             call(groups, "groups_of", alice)
         with pytest.raises(FetchError):  # the next one does not wait at all
             groups._get_or_start(Caller(alice.tenant_id, API))
