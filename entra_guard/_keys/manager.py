@@ -136,6 +136,16 @@ class KeyManager:
             if self._current_round(now) is None and self.state.due(now):
                 self._start(RefreshRound(self.settings, now))
 
+    @property
+    def has_round(self) -> bool:
+        """Whether a round is in flight; without the lock, and so perhaps no longer."""
+        return bool(self._work.in_flight)
+
+    def was_rechecked(self, kid: str) -> bool:
+        """Return whether new material under this kid was looked up so recently that it is not done again."""
+        with self._lock:
+            return kid in self._rechecked
+
     def refresh(self, request: RefreshRequest, seen: ActiveKeys | None, now: float) -> Wait | Admission:
         """Start a round for a token or join the one in flight, as `refresh_policy` decides.
 
@@ -144,9 +154,6 @@ class KeyManager:
             seen: The keys it was checked with. If others are there by now, there is nothing to wait for.
             now: Monotonic seconds.
         """
-        is_unknown = request.cause is Cause.UNKNOWN_KID
-        if is_unknown and not self._work.in_flight and now < self._may_start_at(request, now):
-            return Admission.REFUSED  # a flood ends here, without the lock
         with self._changing():
             if self.active_keys is not seen:
                 return Wait(_ended())

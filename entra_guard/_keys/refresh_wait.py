@@ -112,7 +112,7 @@ class RefreshWait:
             self._check_seen_before(mismatch, now)
             return None
         admission = None
-        if self._may_wait_again():
+        if self._may_wait_again() and not self._is_flood(mismatch, now):
             admission = self._keys.refresh(self._request(mismatch), mismatch.keys, now)
             if not isinstance(admission, Admission):
                 self._rounds += 1
@@ -138,6 +138,20 @@ class RefreshWait:
         if self._rounds == 1:
             return not (self.failed or self._keys.state.answered_since(self._since))
         return self._rounds == 0
+
+    def _is_flood(self, mismatch: KeyMismatch, now: float) -> bool:
+        """Return at little cost whether the token can neither start a round nor find one to join."""
+        keys = self._keys
+        if keys.has_round:
+            return False
+        if not _is_unknown(mismatch):
+            return keys.was_rechecked(mismatch.kid)
+        state, claims = keys.state, mismatch.claims
+        if claims is None or now >= state.general.available_at:
+            return False
+        if not mismatch.keys.is_known_caller(claims.oid):
+            return True
+        return now < state.for_known_callers.available_at(claims.oid, state.settings, now)
 
     def _request(self, mismatch: KeyMismatch) -> RefreshRequest:
         assert mismatch.claims is not None  # noqa: S101  # checked by the caller
