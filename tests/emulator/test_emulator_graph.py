@@ -553,3 +553,23 @@ def test_required_permissions_are_returned_with_their_ids(entra: Entra) -> None:
     access = [{"resourceAppId": GRAPH, "resourceAccess": [{"id": read, "type": "Scope"}]}]
     body = {"displayName": "Robot", "requiredResourceAccess": access}
     assert call(entra, "POST", "/applications", json=body).json()["requiredResourceAccess"] == access
+
+
+def test_registration_errors_use_graphs_names(entra: Entra) -> None:
+    body = {"displayName": "Robot", "signInAudience": "PersonalMicrosoftAccount"}
+    message = call(entra, "POST", "/applications", json=body).json()["error"]["message"]
+    assert "use api.requestedAccessTokenVersion=2" in message
+    assert "token_version" not in message
+    body = {"displayName": "Robot", "signInAudience": "Everyone"}
+    message = call(entra, "POST", "/applications", json=body).json()["error"]["message"]
+    assert message.startswith("signInAudience='Everyone' is not valid")
+
+
+def test_tokens_for_graph_have_graphs_own_claims(entra: Entra) -> None:
+    claims = jwt.decode(app_token(entra), options={"verify_signature": False})
+    assert claims["app_displayname"] == entra.caller.name
+    assert (claims["idtyp"], claims["tenant_region_scope"]) == ("app", "EU")
+    assert {"wids", "xms_tcdt"} <= claims.keys()
+    assert jwt.decode(user_token(entra, "User.Read"), options={"verify_signature": False})["idtyp"] == "user"
+    other = jwt.decode(entra.token(), options={"verify_signature": False})
+    assert not {"app_displayname", "wids", "idtyp"} & other.keys()

@@ -43,6 +43,15 @@ READ: Final = (
 )
 WRITE: Final = ("Application.ReadWrite.All", "Application.ReadWrite.OwnedBy")
 TWO_YEARS: Final = 2 * 365 * 24 * 3600.0
+# Graph's names for Python's, in error messages.
+_GRAPH_NAMES: Final = {
+    "token_version": "api.requestedAccessTokenVersion",
+    "accounts": "signInAudience",
+    "app_roles": "appRoles",
+    "allowed_member_types": "allowedMemberTypes",
+    "identifier_uris": "identifierUris",
+}
+_PYTHON_NAME: Final = re.compile(rf"\b({'|'.join(_GRAPH_NAMES)})(?=[=.,: ])")
 _CHANGEABLE: Final = (
     *("name", "accounts", "identifier_uris", "app_roles", "scopes", "token_version", "redirect_uris"),
     *("spa_redirect_uris", "public_redirect_uris", "public_client", "optional_claims", "group_claims"),
@@ -184,7 +193,8 @@ def _as_graph_error(act: Any) -> Any:
     try:
         return act()
     except (RegistrationError, LookupError, ValueError, TypeError) as error:
-        raise bad_request(str(error.args[0] if error.args else error)) from None
+        text = str(error.args[0] if error.args else error)
+        raise bad_request(_PYTHON_NAME.sub(lambda found: _GRAPH_NAMES[found[0]], text)) from None
 
 
 def _parse_time(text: Any) -> float:

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from entra_guard.emulator._store.directory import V2
+from entra_guard.emulator._store.directory import GRAPH, V2
 from entra_guard.emulator._store.encoding import base64url
 from entra_guard.emulator._tokens.issuers import issuer_v1, issuer_v2
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # Seconds by which `iat` and `nbf` are before the issue time, as in real app-only tokens.
 BACKDATED: Final = 300
 APP_LIFETIME: Final = 3600
+# The role template that Entra puts into tokens of apps and users without a directory role.
+_DEFAULT_DIRECTORY_ROLE: Final = "0997a1d0-0d1d-4acb-b408-d5ca73121e90"
+# 2020-01-01, as in Graph's organization.
+_TENANT_CREATED: Final = 1577836800
 # With more groups, the token has a reference to Graph instead of the list.
 MAX_GROUPS: Final = 200
 
@@ -39,6 +43,8 @@ class TokenSpec:
         lifetime: Seconds.
         client_auth: How the client authenticated, the claim `azpacr`.
         identity: Azure resource id of a managed identity.
+        client_name: The client's display name, which tokens for Graph have.
+        region: The tenant's region, which tokens for Graph have.
     """
 
     base: str
@@ -58,6 +64,8 @@ class TokenSpec:
     optional: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     identity: str = ""
+    client_name: str = ""
+    region: str = ""
 
     @property
     def issuer(self) -> str:
@@ -72,6 +80,7 @@ def access_claims(spec: TokenSpec, ids: Ids) -> dict[str, Any]:
         **_client_claims(spec),
         **_internal_claims(ids),
         **who,
+        **_graph_claims(spec),
         **_capabilities(spec),
         "tid": spec.tenant_id,
     }
@@ -124,6 +133,19 @@ def _internal_claims(ids: Ids) -> dict[str, Any]:
         "rh": f"1.A{ids.text(33)}.",
         "uti": ids.uti(),
         "xms_ftd": ids.text(66),
+    }
+
+
+def _graph_claims(spec: TokenSpec) -> dict[str, Any]:
+    """Return the claims that only tokens for Microsoft Graph have."""
+    if spec.resource_id != GRAPH:
+        return {}
+    return {
+        "app_displayname": spec.client_name,
+        "idtyp": "user" if spec.user else "app",
+        "tenant_region_scope": spec.region,
+        "wids": [_DEFAULT_DIRECTORY_ROLE],
+        "xms_tcdt": _TENANT_CREATED,
     }
 
 

@@ -67,6 +67,8 @@ def build_spec(
         groups=store.directory.group_ids_of(parties.user.id) if parties.user and api.group_claims else (),
         optional=api.optional_claims,
         identity=identity,
+        client_name=parties.client.name,
+        region=parties.tenant.region,
         capabilities=parties.capabilities
         if "xms_cc" in api.optional_claims or api.client_id == GRAPH
         else (),
