@@ -45,6 +45,10 @@ class ClientSecret:
         expiry_time(self.expires_on)
 
 
+# The generated constructor, whose frames would hold the secret if it is refused.
+ClientSecret.__init__ = public(ClientSecret.__init__)  # type: ignore[method-assign]
+
+
 class ClientSecretCredential(ApplicationCredential):
     """An application with a client secret.
 

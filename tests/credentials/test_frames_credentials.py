@@ -19,6 +19,7 @@ from entra_guard.credentials import (
     CertificateCredential,
     ChainedCredential,
     ClientAssertionCredential,
+    ClientSecret,
     ClientSecretCredential,
     EnvironmentCredential,
     ManagedIdentityCredential,
@@ -229,7 +230,6 @@ def test_a_refused_connection_holds_no_secret(get, certificate, tmp_path):
         ((["a"],), {}),
         ((SCOPE,), {"claims": "{"}),
         ((SCOPE,), {"tenant_id": CLIENT}),
-        ((SCOPE,), {"wait": "x"}),
     ],
 )
 def test_a_wrong_argument_holds_no_secret(get, certificate, tmp_path, scopes, options):
@@ -243,6 +243,13 @@ WRONG: dict[str, Callable[[], Any]] = {
     "tenant": lambda: ClientSecretCredential("a b", CLIENT, SECRET),
     "client id": lambda: ClientSecretCredential(TENANT, "a b", SECRET),
     "secret": lambda: ClientSecretCredential(TENANT, CLIENT, f"{SECRET}\n"),
+    "several secrets": lambda: ClientSecretCredential(TENANT, CLIENT, [SECRET, f"{SECRET}\n"]),
+    "secret with an expiry": lambda: ClientSecret(SECRET, expires_on="soon"),
+    "secret with an expiry and a line break": lambda: ClientSecret(f"{SECRET}\n", expires_on="2030-01-31"),
+    "certificate as a path": lambda: CertificateCredential(TENANT, CLIENT, f"-----BEGIN {SECRET}"),
+    "certificate that is none": lambda: CertificateCredential(
+        TENANT, CLIENT, certificate_data=[f"-----BEGIN PRIVATE KEY-----\n{SECRET}"], password=PASSWORD
+    ),
     "setting": lambda: ClientSecretCredential(TENANT, CLIENT, SECRET, autority="public"),  # type: ignore[call-arg]
     "proxy": lambda: ClientSecretCredential(TENANT, CLIENT, SECRET, proxy=f"user:{PASSWORD}@proxy"),
     "argument": lambda: ClientSecretCredential(TENANT, CLIENT, SECRET, "too many"),  # type: ignore[call-arg]
