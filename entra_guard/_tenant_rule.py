@@ -55,7 +55,7 @@ class _TooManyCallsError(Exception):
 class TenantRule:
     """Decides about tenants by the function of `Tenants.where`: one call per tenant at a time.
 
-    An error is not an answer: it is kept for nobody, and older answers end at their time all the same.
+    Errors are not cached, and do not extend the life of an older answer.
 
     Args:
         tenants: With a rule, for how long its answers are kept, and how long it may take.

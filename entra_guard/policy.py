@@ -1,4 +1,4 @@
-"""What an API accepts: whose tokens, for which audience. Settings that cannot work are refused here."""
+"""What an API accepts: tokens of which tenants, for which audience. Refuses settings that cannot work."""
 
 from __future__ import annotations
 
@@ -151,13 +151,13 @@ class Policy:
     """What an API accepts. Built by `Guard(...)`, or by hand for `Guard.from_policy`.
 
     Args:
-        tenants: Whose tokens.
-        audiences: The API's client id and App ID URIs. A client id also stands for 'api://<client id>'.
+        tenants: The tenants whose tokens are accepted.
+        audiences: The API's client id and App ID URIs. A client id also means 'api://<client id>'.
         allowed_clients: Client ids of the only applications that may call; None for any. Entra's are GUIDs;
             those of another OpenID issuer have any form and are compared exactly.
         token_versions: '1.0', '2.0' or both, as the API's registration says.
         leeway: Seconds of clock difference allowed on both ends of a lifetime, at most 600.
-        algorithms: 'RS256', and 'PS256' where asked for.
+        algorithms: 'RS256', 'PS256' or both.
         guests: False refuses guest users of the tenant, and users whose token does not say.
 
     Raises:
@@ -176,7 +176,7 @@ class Policy:
     algorithms: frozenset[str] = frozenset({"RS256"})
     guests: bool = True
     accepted: frozenset[str] = field(init=False, repr=False)
-    """All spellings of the audiences that a token may carry."""
+    """The audiences in all forms that a token may have."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.tenants, Tenants):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -197,7 +197,7 @@ class Policy:
 
     @property
     def app_id_uri(self) -> str:
-        """The App ID URI by which clients name this API's scopes: 'api://...', where there is a choice."""
+        """The App ID URI in the names of this API's scopes; one with 'api://' if there are several."""
         name = min(self.audiences, key=lambda audience: (not audience.startswith("api://"), audience))
         return name if ":" in name else f"api://{name}"
 

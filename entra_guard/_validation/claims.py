@@ -17,7 +17,7 @@ from entra_guard._common.strict_json import UNREADABLE, NotStrictJsonError, read
 from entra_guard.errors import refusal
 from entra_guard.policy import PERSONAL_TENANT
 
-# From 1970 to the year 10000, in seconds: no lifetime lies elsewhere, whoever wrote it.
+# From 1970 to the year 10000, in seconds.
 _IN_REASON: Final = msgspec.Meta(ge=0, le=253_402_300_800)
 NumericDate = Annotated[int, _IN_REASON] | Annotated[float, _IN_REASON]
 StringTuple = tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Who issues tokens: the issuer templates of one authority, pinned from its metadata. Fetches nothing."""
+"""The issuer templates of one authority, pinned from its metadata. Fetches nothing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Issuer:
     """The issuers of an authority's tokens, as its OpenID configuration names them.
 
     Attributes:
-        v2: The issuer of v2.0 tokens, with '{tenantid}' where any tenant may stand.
+        v2: The issuer of v2.0 tokens, with '{tenantid}' in place of any tenant.
         v1: The same for v1.0 tokens; empty where there are none.
         cloud: The configuration's cloud_instance_name; empty if it names none.
-        tenant_id: The one tenant that the issuer stands for, or empty.
+        tenant_id: The one tenant of the issuer, or empty.
         is_entra: False for other OpenID issuers, whose tokens have no tid and no ver.
         rules: Where such an issuer puts client, scopes and roles.
     """
@@ -36,7 +36,7 @@ class Issuer:
         return not self.is_entra and not self.rules.is_b2c
 
     def of_token(self, version: str, tenant_id: str) -> str:
-        """The issuer that a token of this version and tenant must name."""
+        """Return the issuer that a token of this version and tenant must name."""
         template = self.v1 if version == "1.0" and self.is_entra else self.v2
         return template if self.tenant_id else fill(template, tenant_id)
 

@@ -1,7 +1,7 @@
-"""A compact JWS taken apart, strictly, and one signature verified. Knows no claims and no policy.
+"""Split a compact JWS strictly, and verify one signature. Knows no claims and no policy.
 
-RFC 7515 sections 5.2 and 7.1. Base64url is accepted in its one canonical spelling only: without
-this, one signed token has many spellings, and each would be remembered for itself.
+RFC 7515 sections 5.2 and 7.1. Base64url is accepted only in its canonical form: otherwise one signed
+token would have many spellings, and each would be cached.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _read = msgspec.json.Decoder(Header).decode
 
 
 def split(token: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Take a compact JWS apart into header, payload, signature and signing input, still encoded.
+    """Split a compact JWS into header, payload, signature and signing input, still encoded.
 
     Raises:
         InvalidTokenError: token_too_large, or not_a_jwt.
@@ -119,8 +119,7 @@ def decode(segment: bytes) -> bytes:
 def read_header(segment: bytes, algorithms: frozenset[str], *, kid_is_optional: bool = False) -> Header:
     """Read a header segment and refuse what must not be verified.
 
-    A name that stands in it twice is not noticed here: before anything is granted, `refuse_ambiguous_header`
-    must have had its say.
+    Does not detect duplicate names; call `refuse_ambiguous_header` before accepting the token.
 
     Raises:
         InvalidTokenError: not_a_jwt, algorithm_not_allowed, or id_token for a type that is not an access
@@ -145,7 +144,7 @@ def read_header(segment: bytes, algorithms: frozenset[str], *, kid_is_optional: 
 
 
 def refuse_ambiguous_header(segment: bytes) -> None:
-    """Refuse a header that another reader could read in another way: a name in it twice.
+    """Refuse a header that another parser could read differently: one with a duplicate name.
 
     Raises:
         InvalidTokenError: not_a_jwt.
@@ -170,7 +169,7 @@ def _not_allowed(header: Header, algorithms: frozenset[str]) -> AccessError:
 def signature_holds(key: SigningKey, alg: str, signing_input: bytes, signature: bytes) -> bool:
     """Verify one RSA signature over bytes (RFC 7518 sections 3.3 and 3.5, RFC 8017 section 8)."""
     if len(signature) != key.signature_bytes or (key.alg and key.alg != alg):
-        return False  # OpenSSL would take a PSS signature without its leading zeros
+        return False  # OpenSSL accepts a PSS signature without its leading zeros
     try:
         key.public_key.verify(signature, signing_input, _PADDINGS[alg], _DIGEST)
     except InvalidSignature:

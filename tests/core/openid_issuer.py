@@ -1,4 +1,4 @@
-"""An OpenID issuer that is not Entra, on a host of its own: its documents, its keys and its tokens.
+"""An OpenID issuer that is not Entra, on its own host: its documents, its keys and its tokens.
 
 Auth0, Okta, B2C and their like cannot run on loopback. A transport answers for their hosts; the keys, the
 signatures and everything in the guard are real.

@@ -173,18 +173,18 @@ ANSWERS = [
 ]  # fmt: skip
 
 
-def headers_for(entra, reason, wishes):
-    if reason == "missing_token" or (isinstance(wishes, dict) and "Authorization" in wishes):
-        return wishes
-    return bearer(wishes if isinstance(wishes, str) else entra.token(**wishes))
+def headers_for(entra, reason, token_options):
+    if reason == "missing_token" or (isinstance(token_options, dict) and "Authorization" in token_options):
+        return token_options
+    return bearer(token_options if isinstance(token_options, str) else entra.token(**token_options))
 
 
-@pytest.mark.parametrize(("reason", "path", "wishes", "error"), ANSWERS)
+@pytest.mark.parametrize(("reason", "path", "token_options", "error"), ANSWERS)
 def test_every_refusal_has_its_status_challenge_body_and_log_line(
-    entra, client, caplog, reason, path, wishes, error
+    entra, client, caplog, reason, path, token_options, error
 ):
     caplog.set_level(logging.INFO, "entra_guard")
-    headers = headers_for(entra, reason, wishes)
+    headers = headers_for(entra, reason, token_options)
     answer = client.get(path, headers=headers)
     words = REASONS[reason]
     assert answer.status_code == words.status
@@ -203,16 +203,16 @@ def test_every_refusal_has_its_status_challenge_body_and_log_line(
 
 
 @pytest.mark.parametrize(
-    ("reason", "settings", "wishes"),
+    ("reason", "settings", "token_options"),
     [
         ("client_not_allowed", {"allowed_clients": ["11112222-bbbb-3333-cccc-4444dddd5555"]}, {}),
         ("wrong_version", {"token_versions": "2.0"}, {"version": 1}),
     ],
 )
-def test_refusals_that_need_a_policy_of_their_own(entra, caplog, reason, settings, wishes):
+def test_refusals_that_need_a_policy_of_their_own(entra, caplog, reason, settings, token_options):
     caplog.set_level(logging.INFO, "entra_guard")
     client = TestClient(app_of(entra, entra.guard(**settings)))
-    answer = client.get("/orders", headers=bearer(entra.token(**wishes)))
+    answer = client.get("/orders", headers=bearer(entra.token(**token_options)))
     words = REASONS[reason]
     assert (answer.status_code, answer.json()["reason"]) == (words.status, reason)
     assert f'error_description="{words.client}"' in answer.headers["www-authenticate"]
@@ -289,11 +289,11 @@ def test_a_public_path_needs_no_token(entra, path):
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_nothing_that_only_looks_public_is_open(entra, path):
+def test_a_path_that_only_looks_public_needs_a_token(entra, path):
     assert status_of(app_of(entra), path) == 401
 
 
-def test_a_slash_at_the_end_opens_nothing_that_was_not_named(entra):
+def test_a_trailing_slash_makes_no_other_path_public(entra):
     app = app_of(entra, public=["/items", "/ready"])
     assert status_of(app, "/items/") == 401
     assert status_of(app_of(entra, public=["/items/"]), "/items/") == 200
@@ -307,7 +307,7 @@ def test_public_paths_are_those_below_the_mount_point(entra):
     assert status_of(outer, "/healthz/healthz") == 200
 
 
-def test_a_servers_root_path_is_taken_off(entra):
+def test_a_servers_root_path_is_removed(entra):
     assert status_of(app_of(entra), "/v1/healthz", root_path="/v1") == 200
     assert status_of(app_of(entra), "/v1x/healthz", root_path="/v1") == 401
 
@@ -379,7 +379,7 @@ def test_a_refused_websocket_is_closed_before_it_is_accepted(entra):
     assert closed == {"type": "websocket.close", "code": 1008, "reason": "missing_token"}
 
 
-def test_a_refused_websocket_is_told_why_where_the_server_can(entra):
+def test_a_refused_websocket_gets_the_reason_if_the_server_supports_it(entra):
     start, body = websocket_refusal(app_of(entra), {"websocket.http.response": {}})
     assert (start["type"], start["status"]) == ("websocket.http.response.start", 401)
     assert json.loads(body["body"])["reason"] == "missing_token"
@@ -392,38 +392,38 @@ def test_a_websocket_client_sees_the_refusal(client):
 
 
 def test_a_refusal_after_a_websocket_was_accepted_closes_it(entra, client):
-    stranger = bearer(entra.token(roles=["Orders.Write"]))
+    unauthorized = bearer(entra.token(roles=["Orders.Write"]))
     with (
-        client.websocket_connect("/ws/checks-late", headers=stranger) as websocket,
+        client.websocket_connect("/ws/checks-late", headers=unauthorized) as websocket,
         pytest.raises(WebSocketDisconnect) as caught,
     ):
         websocket.receive_text()
     assert (caught.value.code, caught.value.reason) == (1008, "missing_role")
 
 
-def test_a_refusal_that_comes_too_late_is_the_servers_to_report(entra, client):
-    stranger = bearer(entra.token(roles=["Orders.Write"]))
+def test_a_refusal_after_the_response_began_is_raised_to_the_server(entra, client):
+    unauthorized = bearer(entra.token(roles=["Orders.Write"]))
     with (
         pytest.raises(AccessError, match="missing_role"),
-        client.websocket_connect("/ws/closes", headers=stranger) as websocket,
+        client.websocket_connect("/ws/closes", headers=unauthorized) as websocket,
     ):
         websocket.receive_text()
 
 
-def test_the_whole_application_can_ask_for_a_role(entra):
+def test_the_whole_application_can_require_a_role(entra):
     client = TestClient(app_of(entra, roles=["Orders.Write"]))
     assert client.get("/whoami", headers=bearer(entra.token())).json()["reason"] == "missing_role"
     assert client.get("/whoami", headers=bearer(entra.token(roles=["Orders.Write"]))).status_code == 200
     assert client.get("/healthz").status_code == 200
 
 
-def test_nobody_is_current_after_the_request(entra, client):
+def test_no_principal_is_current_after_the_request(entra, client):
     client.get("/whoami", headers=bearer(entra.token()))
     with pytest.raises(LookupError):
         current_principal()
 
 
-def test_two_headers_are_no_token(entra, client):
+def test_two_authorization_headers_are_refused(entra, client):
     token = entra.token()
     answer = client.get(
         "/orders", headers=[("Authorization", f"Bearer {token}"), ("Authorization", f"Bearer {token}")]
@@ -432,7 +432,7 @@ def test_two_headers_are_no_token(entra, client):
 
 
 @pytest.mark.parametrize("where", ["/orders?access_token={}", "/orders?token={}"])
-def test_a_token_in_the_query_is_not_looked_at(entra, client, where):
+def test_a_token_in_the_query_is_ignored(entra, client, where):
     assert client.get(where.format(entra.token())).json()["reason"] == "missing_token"
 
 

@@ -1,7 +1,7 @@
 """Issuers that are not the public cloud's: External ID, B2C, national clouds, any OpenID provider.
 
-A transport stands in for their hosts, which nobody here can reach: it answers with documents of their
-shape and with the embedded Entra's keys.
+A transport replaces their hosts, which tests cannot reach: it returns documents of their form and the
+embedded Entra's keys.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ API = "11112222-bbbb-3333-cccc-4444dddd5555"
 
 
 class Elsewhere:
-    """An authority on a host of its own, with one key."""
+    """An authority on another host, with one key."""
 
     def __init__(self, entra, documents, cloud="", key_issuer=""):
         self.entra = entra
@@ -125,7 +125,7 @@ def test_an_issuer_that_means_any_tenant_is_not_an_openid_issuer(entra):
     assert "any tenant" in str(caught.value.facts["detail"])
 
 
-def test_a_domain_of_external_ids_own_is_named_as_such(entra):
+def test_external_id_works_with_a_custom_domain(entra):
     issuer, host = f"https://{TENANT}.ciamlogin.com/{TENANT}/v2.0", "https://login.contoso.com"
     asked = f"{host}/{TENANT}/v2.0/.well-known/openid-configuration"
     there = Elsewhere(entra, configuration(asked, issuer, host))
@@ -139,7 +139,7 @@ def test_a_domain_of_external_ids_own_is_named_as_such(entra):
         ("china", "https://login.partner.microsoftonline.cn"),
     ],
 )
-def test_a_national_cloud_is_named(entra, cloud, host):
+def test_a_national_cloud_is_used_by_its_name(entra, cloud, host):
     issuer = f"{host}/{TENANT}/v2.0"
     documents = configuration(
         f"{host}/{TENANT}/v2.0/.well-known/openid-configuration", issuer, host, cloud_instance_name=cloud
@@ -197,7 +197,7 @@ def test_a_national_cloud_is_named(entra, cloud, host):
         ({"jwks_uri": "https://login.microsoftonline.com/keys"}, "issuer"),
     ],
 )
-def test_a_configuration_that_is_not_the_authoritys_is_never_used(entra, document, words):
+def test_a_configuration_of_another_authority_is_never_used(entra, document, words):
     base = f"https://login.microsoftonline.com/{TENANT}/v2.0/.well-known/openid-configuration"
     there = Elsewhere(entra, {base: document})
     guard = there.guard(tenant=TENANT, token_versions="2.0")
@@ -208,7 +208,7 @@ def test_a_configuration_that_is_not_the_authoritys_is_never_used(entra, documen
     assert not [url for url in there.asked if "evil" in url or url.startswith("http:")]
 
 
-def test_a_template_in_the_token_itself_is_no_issuer(entra):
+def test_an_issuer_template_in_a_token_is_refused(entra):
     base = "https://login.microsoftonline.com"
     template = f"{base}/{{tenantid}}/v2.0"
     documents = configuration(f"{base}/organizations/v2.0/.well-known/openid-configuration", template, base)

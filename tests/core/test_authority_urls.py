@@ -274,7 +274,7 @@ def test_the_tenant_id_of_a_b2c_policy_must_be_the_issuers():
         "a:b@keys.example", "@keys.example", "localhost:443",
     ],
 )  # fmt: skip
-def test_a_remote_issuer_sends_nobody_to_this_machine(host):
+def test_a_remote_issuers_keys_are_never_on_this_machine(host):
     for authority, tenant, issuer in (
         (Authority.openid("https://idp.example"), "", "https://idp.example"),
         (Authority.named("https://idp.example"), TENANT, f"https://idp.example/{TENANT}/v2.0"),

@@ -110,12 +110,12 @@ def test_a_guard_that_cannot_work_is_not_built(settings, words):
         lambda: Policy(Tenants.personal(), frozenset()),
     ],
 )
-def test_no_value_stands_for_nothing_or_for_everything(build):
+def test_a_value_that_would_mean_none_or_all_is_refused(build):
     with pytest.raises(ConfigurationError):
         build()
 
 
-def test_a_client_id_stands_for_its_app_id_uri_too():
+def test_a_client_id_also_means_its_app_id_uri():
     assert Guard(tenant=TENANT, audience=GUID).policy.accepted == {GUID, f"api://{GUID}", f"api://{GUID}/"}
     for spelling in (f"api://{GUID}", f"api://{GUID}/", f"api://{GUID.upper()}", GUID.upper()):
         assert Guard(tenant=TENANT, audience=spelling).policy.accepted >= {GUID, f"api://{GUID}", spelling}
@@ -174,7 +174,7 @@ def test_a_leeway_in_the_environment_that_cannot_work_is_refused(leeway):
         Guard.from_env(environ)
 
 
-def test_a_client_id_in_the_environment_is_never_taken_for_the_audience():
+def test_azure_client_id_is_never_used_as_the_audience():
     with pytest.raises(ConfigurationError, match="ENTRA_GUARD_AUDIENCE"):
         Guard.from_env({"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": GUID})
 
@@ -184,12 +184,12 @@ def test_a_guard_is_built_from_a_policy():
     assert Guard.from_policy(policy, authority="china").policy == policy
 
 
-def test_a_tenant_may_be_named_by_its_domain(entra, verify):
+def test_a_tenant_may_be_given_by_its_domain(entra, verify):
     guard = entra.guard(tenant="contoso.onmicrosoft.com")
     assert verify(guard, entra.token()).tenant_id == entra.tenant_id
 
 
-def test_strict_startup_fails_where_the_guard_is_built(entra):
+def test_strict_startup_fails_when_the_guard_is_built(entra):
     from entra_guard import FetchError
 
     client = httpx.Client(transport=httpx.MockTransport(lambda _request: httpx.Response(500)))

@@ -1,4 +1,4 @@
-"""The examples in the docstrings run as they stand, with the package's public names at hand."""
+"""The examples in the docstrings run, with the package's public names imported."""
 
 from __future__ import annotations
 

@@ -261,7 +261,7 @@ KINDS: list[tuple[str, dict[str, Any], str, bool | None]] = [
 
 
 @pytest.mark.parametrize(("_what", "claims", "typ", "is_app"), KINDS, ids=[row[0] for row in KINDS])
-def test_user_and_application_are_told_apart_only_where_the_token_says_it(issuer, _what, claims, typ, is_app):
+def test_a_caller_is_a_user_or_an_application_only_if_the_token_says_so(issuer, _what, claims, typ, is_app):
     caller = accepted(issuer, claims, typ=typ)
     assert caller.is_app is is_app
     users, apps = Requirement(users_only=True), Requirement(app_only=True)
@@ -318,7 +318,7 @@ def test_a_rule_decides_what_the_known_shapes_do_not(issuer, rule, is_app):
     assert accepted(issuer, GOOD | {"kind": "robot"}, authority=authority).is_app is is_app
 
 
-def test_a_client_taken_from_sub_makes_nobody_an_application(issuer):
+def test_a_client_id_read_from_sub_does_not_make_a_user_an_application(issuer):
     authority = Authority.openid(ISSUER, client_claim="sub")
     caller = accepted(issuer, {"sub": "ada", "scope": "a"}, authority=authority)
     assert (caller.app_id, caller.is_app) == ("ada", None)

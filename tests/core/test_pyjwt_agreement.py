@@ -72,7 +72,7 @@ headers = st.fixed_dictionaries(
 
 
 def second_opinion(entra, guard, token: str) -> bool:
-    """What PyJWT says of the signature and the standard claims, with all the guard knows of the issuer."""
+    """Return whether PyJWT accepts the signature and the standard claims, with the guard's keys and issuer."""
     serving = guard._key_manager.active_keys
     try:
         kid = jwt.get_unverified_header(token).get("kid")
@@ -159,7 +159,7 @@ def test_agrees_on_signed_payloads_of_any_bytes(entra, guard, payload):
         st.from_regex(r"[A-Za-z0-9_-]{0,20}(\.[A-Za-z0-9_-]{0,20}){0,4}", fullmatch=True),
     )
 )
-def test_nothing_but_an_access_error_ever_comes_of_any_text(entra, guard, text):
+def test_any_text_raises_only_an_access_error(entra, guard, text):
     with pytest.raises(AccessError):
         guard.verify(text)
     assert not guard.explain(text).accepted
@@ -187,7 +187,7 @@ def test_one_signed_token_has_one_spelling(entra, guard):
         b'{"unknown":1,"unknown":2,"exp":%d}',
     ],
 )
-def test_a_name_that_stands_twice_is_refused_even_when_it_is_signed(entra, guard, twice):
+def test_a_duplicate_claim_is_refused_even_if_signed(entra, guard, twice):
     kid = jwt.get_unverified_header(entra.token())["kid"]
     good = jwt.decode(entra.token(), options={"verify_signature": False})
     rest = json.dumps({name: value for name, value in good.items() if name != "exp"}).encode()
@@ -197,7 +197,7 @@ def test_a_name_that_stands_twice_is_refused_even_when_it_is_signed(entra, guard
     assert caught.value.reason == "invalid_claims"
 
 
-def test_a_header_name_that_stands_twice_is_refused(entra, guard):
+def test_a_duplicate_header_member_is_refused(entra, guard):
     token = entra.token()
     header = base64.urlsafe_b64decode(token.partition(".")[0] + "==")
     doubled = header[:-1] + b',"typ":"JWT"}'
@@ -229,7 +229,7 @@ def test_a_pss_signature_without_its_leading_zeros_is_refused(entra):
         assert guard.verify(token).claims["uti"] == str(number)
 
 
-def test_a_principal_of_odd_claims_can_be_asked_for_all_of_them(entra, guard):
+def test_a_principal_returns_claims_of_any_type(entra, guard):
     kid = jwt.get_unverified_header(entra.token())["kid"]
     good = jwt.decode(entra.token(), options={"verify_signature": False})
     for groups in (5, True, "abc", {"a": 1}, None):

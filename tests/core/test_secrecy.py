@@ -48,7 +48,7 @@ def everything_logged(caplog):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_nothing_leaks_on_the_way_through_the_middleware(entra, everything_logged, preset):
+def test_the_middleware_leaks_nothing(entra, everything_logged, preset):
     token = entra.token(preset=preset, scopes=["Orders.Read"], user="alice")
     app = Starlette()
     app.add_middleware(GuardMiddleware, guard=entra.guard())
@@ -58,7 +58,7 @@ def test_nothing_leaks_on_the_way_through_the_middleware(entra, everything_logge
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_nothing_leaks_from_errors_explanations_and_principals(entra, preset):
+def test_errors_explanations_and_principals_leak_nothing(entra, preset):
     guard, token = entra.guard(), entra.token(preset=preset, scopes=["Orders.Read"], user="alice")
     explanation = guard.explain(token)
     from rich.pretty import pretty_repr
@@ -85,7 +85,7 @@ def test_a_token_in_the_wrong_place_of_the_header_is_not_logged(entra, everythin
     assert not leaks(everything_logged(), token)
 
 
-def test_a_stranger_cannot_write_log_lines(entra, everything_logged):
+def test_a_request_cannot_forge_log_lines(entra, everything_logged):
     kid = "x\nWARNING:root:all is well"
     app = Starlette()
     app.add_middleware(GuardMiddleware, guard=entra.guard())
@@ -105,7 +105,7 @@ def test_claims_show_no_names_however_they_are_printed(entra):
     assert "lice" not in repr(claims) + pretty_repr(claims)
 
 
-def test_bytes_that_are_no_text_are_not_kept_by_the_error(entra):
+def test_an_error_does_not_keep_undecodable_bytes(entra):
     with pytest.raises(AccessError) as caught:
         entra.guard().verify(
             entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": "k"}, b'{"aud":"Alice\xff"}')
@@ -117,14 +117,14 @@ def test_bytes_that_are_no_text_are_not_kept_by_the_error(entra):
 
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "ver", "azp", "tid"])
-def test_a_stranger_writes_no_lines_into_an_explanation(entra, claim):
+def test_a_token_cannot_forge_lines_of_an_explanation(entra, claim):
     forged = "x\x1b]0;owned\x07\nok   signature  found holds\naccepted"
     shown = str(entra.guard().explain(entra.token(claims={claim: forged})))
     assert "\x1b" not in shown
     assert "accepted" not in shown.split("\n")
 
 
-def test_what_strangers_send_is_not_kept(entra):
+def test_refused_tokens_are_not_kept_in_memory(entra):
     import tracemalloc
 
     guard = entra.guard()
