@@ -153,7 +153,7 @@ def test_this_test_finds_a_token_in_a_frame():
         assert_nothing_secret(error, [base64.b64encode(b"something that is secret").decode()])
 
 
-def test_the_documented_scrubber_removes_the_frameworks_variables(office):
+def test_the_documented_scrubber_removes_the_frameworks_variables(entra):
     page = Path(__file__).parents[2] / "docs" / "security.md"
     [block] = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
     names = {}
@@ -162,7 +162,7 @@ def test_the_documented_scrubber_removes_the_frameworks_variables(office):
     def framework(scope, environ):
         raise ValueError(len(scope) + len(environ))
 
-    token = office.token()
+    token = entra.token()
     headers = {"headers": [(b"authorization", token.encode())]}
     error = caught(lambda: framework(headers, {"HTTP_AUTHORIZATION": token}))
     event = event_of(error)
