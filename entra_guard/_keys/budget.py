@@ -61,14 +61,20 @@ class KnownCallersBudget:
 
     def available_at(self, caller: str, settings: KeySettings, now: float) -> float:
         """Return when this caller's token may cause a refresh; NEVER for at once."""
-        uses = self._recent(settings, now)
-        own = [use for use in uses if use.caller == caller]
-        waits = [use.again_at for use in own]
-        if len(own) >= _PER_CALLER:
-            waits.append(own[-_PER_CALLER].at + settings.max_cooldown)
-        if len(uses) >= _ALL_CALLERS:
-            waits.append(uses[-_ALL_CALLERS].at + settings.max_cooldown)
-        return max(waits, default=NEVER)
+        end, own, total = NEVER, 0, 0
+        for use in reversed(self.uses):  # the latest first
+            ends = use.at + settings.max_cooldown
+            is_recent = now < ends
+            total += is_recent
+            if use.caller == caller:
+                own += is_recent
+                end = max(end, use.again_at)
+                if own == _PER_CALLER:
+                    end = max(end, ends)
+            if total == _ALL_CALLERS:
+                end = max(end, ends)
+                break
+        return end
 
     def consume(self, caller: str, settings: KeySettings, now: float, jitter: float) -> KnownCallersBudget:
         """Return the budget after a refresh for this caller."""
