@@ -6,6 +6,7 @@ import inspect
 import os
 import threading
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakSet
 
@@ -204,9 +205,9 @@ class TenantRule:
 
 def is_async_callable(function: Any) -> bool:
     """Return whether calling an object gives something to await: an async function, or an object of one."""
-    while hasattr(function, "func"):  # functools.partial
+    while isinstance(function, partial):
         function = function.func
-    call = getattr(type(function), "__call__", None)  # noqa: B004  # not whether it can be called
+    call = getattr(cast("object", type(function)), "__call__", None)  # noqa: B004  # not whether it can be called
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 

@@ -139,7 +139,7 @@ def _key_of(header: jws.Header, keys: ActiveKeys) -> SigningKey | None:
 def _without_issuer(policy: Policy, claims: AnyClaims, now: float, *, is_entra: bool) -> tuple[Step, ...]:
     """Check what can be checked without keys: all but the issuer, the key and the signature."""
     case = Case(policy, Issuer("", v1="not known", is_entra=is_entra), claims, KeyOrigin(), now)
-    unknown = {"issuer", "key origin"} | (set() if policy.tenants.ids else {"tenant"})
+    unknown = {"issuer", "key origin"} | (set[str]() if policy.tenants.ids else {"tenant"})
 
     def steps(checks: tuple[Check, ...]) -> list[Step]:
         return [Step(each.name, "open") if each.name in unknown else _checked(each, case) for each in checks]

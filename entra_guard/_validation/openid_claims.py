@@ -201,7 +201,7 @@ def _at(claims: Mapping[str, Any], path: ClaimPath) -> object:
     for name in path:
         if not isinstance(value, dict):
             return None
-        value = value.get(name)
+        value = cast("dict[str, Any]", value).get(name)
     return value
 
 
