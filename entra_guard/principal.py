@@ -239,6 +239,12 @@ def current_principal() -> Principal:
     return bound[0]
 
 
+def current_request() -> tuple[Principal, MutableMapping[str, Any]] | None:
+    """Return the caller and the ASGI scope or WSGI environ of its request; None outside of a request."""
+    bound = _binding()
+    return None if bound is None else (bound[0], bound[2])
+
+
 def bind_principal(
     principal: Principal,
     to_http_error: ToHTTPError | None = None,

@@ -202,6 +202,7 @@ def requires(
         function = cast("Callable[..., Any]", handler)
         is_async = inspect.iscoroutinefunction(function)
         guarded = _async(function, required) if is_async else _sync(function, required)
+        vars(guarded)[_REQUIRED] = required
         decorated.add(function, guarded)
         return cast("Handler", guarded)
 
@@ -281,6 +282,13 @@ class _Decorated:
 
 
 decorated: Final = _Decorated()
+_REQUIRED: Final = "__entra_guard_required__"
+
+
+def requirements_of(function: object) -> list[tuple[Requirement, ...]]:
+    """Return what `requires` on a function requires: all items, of each item one alternative."""
+    found = [getattr(each, "__dict__", {}).get(_REQUIRED) for each in unwrapped(function)]
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def unwrapped(function: Any) -> Iterator[Any]:

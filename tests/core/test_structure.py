@@ -29,7 +29,7 @@ LAYERS = [
     {"graph"},
     {"_web"},
     {"asgi", "wsgi"},
-    {"fastapi", "flask", "django"},
+    {"fastapi", "flask", "django", "mcp"},
     {"drf"},
     {"testing", "cli"},
 ]

@@ -1,0 +1,118 @@
+"""The metadata of a protected resource (RFC 9728), and challenges with its URL. Knows no MCP package."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from entra_guard._combined_guard import CombinedGuard
+from entra_guard._common.logs import get_logger
+from entra_guard._web.openapi import full_name
+from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from entra_guard._verifier import IssuerVerifier
+
+log: Final = get_logger("entra_guard")
+
+WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
+_CONFIGURATION: Final = "/.well-known/openid-configuration"
+
+
+class ResourceMetadata:
+    """What an MCP client reads to find the authorization server and the scopes.
+
+    Args:
+        guard: Its issuers are the authorization servers.
+        url: The URL of the MCP endpoint, as clients use it.
+        scopes: Scopes of the API: 'access_as_user', or in full.
+        name: The server's name, for people.
+
+    Raises:
+        ConfigurationError: The URL is not one that clients can use.
+    """
+
+    def __init__(
+        self, guard: IssuerVerifier | CombinedGuard, url: str, scopes: Iterable[str] = (), name: str = ""
+    ) -> None:
+        parts = urlsplit(_checked(url))
+        self.path: Final = parts.path
+        self.paths: Final = frozenset({WELL_KNOWN, f"{WELL_KNOWN}{parts.path.rstrip('/')}"})
+        self.url: Final = f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path.rstrip('/')}"
+        self._guard = guard
+        self.scopes: Final = tuple(dict.fromkeys(self.full(scope) for scope in scopes))
+        document: dict[str, Any] = {
+            "resource": url,
+            "authorization_servers": [_issuer(one) for one in _guards(guard)],
+            "scopes_supported": list(self.scopes),
+            "bearer_methods_supported": ["header"],
+            "resource_name": name,
+        }
+        self.body: Final = json.dumps({key: value for key, value in document.items() if value}).encode()
+        _warn_of_other_resource(guard, url)
+
+    def full(self, scope: str) -> str:
+        """Return the full name of a scope: Entra takes a short one for Microsoft Graph's (AADSTS1002012)."""
+        return scope if "://" in scope else full_name(self._guard, scope)
+
+    def challenge(self, value: str, status: int) -> str:
+        """Return a Bearer challenge with the URL of this metadata and the scopes that help."""
+        missing: list[str] = []
+        if "resource_metadata=" not in value:
+            missing.append(f'resource_metadata="{self.url}"')
+        if self.scopes and status in _HELPED_BY_SCOPES and 'scope="' not in value:
+            missing.append(f'scope="{" ".join(self.scopes)}"')
+        separator = "," if "=" in value else ""
+        return f"{value}{separator} {', '.join(missing)}" if missing else value
+
+
+_HELPED_BY_SCOPES: Final = frozenset({401, 403})
+
+
+def _guards(guard: IssuerVerifier | CombinedGuard) -> tuple[IssuerVerifier, ...]:
+    return guard.guards if isinstance(guard, CombinedGuard) else (guard,)
+
+
+def _issuer(guard: IssuerVerifier) -> str:
+    """Return the v2.0 issuer: the URL below which a client finds the OpenID configuration."""
+    urls = guard.authority.configuration_urls(guard.policy.tenants.alias, frozenset({"2.0"}))
+    return urls["2.0"].removesuffix(_CONFIGURATION)
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url) if isinstance(url, str) and url.isascii() else urlsplit("")  # pyright: ignore[reportUnnecessaryIsInstance]
+    is_clean = not (parts.query or parts.fragment or parts.username) and not set(url) & set('"\\ <>')
+    if is_clean and parts.hostname and (parts.scheme == "https" or _is_loopback(parts.hostname)):
+        return url
+    raise ConfigurationError(
+        f"url must be the https URL of the MCP endpoint that clients use, such as "
+        f"'https://tasks.example/mcp', without query and fragment, got {url!r}"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _warn_of_other_resource(guard: IssuerVerifier | CombinedGuard, url: str) -> None:
+    """Log it where the App ID URIs are known and the resource is none of them.
+
+    MCP clients send the resource to Entra, which compares it with the App ID URIs of the API, exactly.
+    """
+    for one in _guards(guard):
+        uris = sorted(uri for uri in one.policy.audiences if uri.startswith("https://"))
+        if uris and url not in uris:
+            log.warning(
+                "MCP clients that send resource=%s get AADSTS9010010 from Entra: the App ID URIs are %s. "
+                "Add exactly this URL, trailing slash included, to the App ID URIs (identifierUris) of the "
+                "API's registration and to audience, or change url.",
+                url,
+                uris,
+            )

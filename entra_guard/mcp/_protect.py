@@ -1,0 +1,124 @@
+"""`protect`: an MCP server behind a guard, with the discovery that MCP clients need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard._web.asgi_response import send_response
+from entra_guard.asgi import GuardMiddleware
+from entra_guard.errors import ConfigurationError
+from entra_guard.mcp._metadata import ResourceMetadata
+from entra_guard.mcp._servers import app_of, hide_forbidden, is_server
+from entra_guard.mcp._tool_check import ToolCheck
+from entra_guard.requirement import Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard.guard import Guard
+
+_METADATA_HEADERS: Final = {
+    "content-type": "application/json",
+    "cache-control": "public, max-age=3600",
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "GET, HEAD, OPTIONS",
+    "access-control-allow-headers": "*",
+}
+
+
+def protect(
+    server: Any,
+    guard: Guard | CombinedGuard,
+    *,
+    url: str,
+    scopes: Iterable[str] = (),
+    name: str = "",
+    hide: bool = False,
+    public: Iterable[str] = (),
+    close_at_expiry: bool | None = None,
+) -> ASGIApp:
+    """Return an MCP server as an ASGI application that only callers with a valid token can use.
+
+    Each message is checked against the token of the request that carries it, and a session belongs to the
+    tenant, object and client that opened it. `current_principal()` and `@requires` work in tools, resources
+    and prompts. A call of a tool whose requirement the caller does not meet gets 403 with the scopes needed.
+
+    Args:
+        server: An `MCPServer` or `FastMCP` of the MCP SDK, a `FastMCP` of fastmcp, or any ASGI application.
+        guard: The guard of the API.
+        url: The URL of the MCP endpoint, as clients use it. Its path is where the server is.
+        scopes: Scopes that a signed-in user's token must have, and that clients are told to request:
+            'access_as_user', or 'api://.../access_as_user'. Applications need app roles instead.
+        name: The server's name in the metadata.
+        hide: List only the tools, resources and prompts that the caller may use.
+        public: Paths that need no token, such as ['/healthz'].
+        close_at_expiry: None ends GET streams with their token, True all streams, False none.
+
+    Raises:
+        ConfigurationError: A setting that cannot work.
+
+    Example:
+        >>> app = protect(server, guard, url="https://tasks.example/mcp", scopes=["access_as_user"])
+        ... # doctest: +SKIP
+    """
+    names = (scopes,) if isinstance(scopes, str) else tuple(scopes)
+    metadata = ResourceMetadata(guard, url, names, name or str(getattr(server, "name", "")))
+    if hide and not is_server(server):
+        raise ConfigurationError(
+            f"hide=True needs the MCP server, got {type(server).__name__}: pass the server, not its ASGI app"
+        )
+    app = app_of(server, url)
+    if hide:
+        hide_forbidden(server)
+    required = (
+        (Requirement(app_only=True), Requirement(scopes=[scope.rpartition("/")[2] for scope in names]))
+        if names
+        else ()
+    )
+    checked = ToolCheck(app, server if is_server(server) else None, metadata, required)
+    guarded = GuardMiddleware(checked, guard=guard, public=public, close_at_expiry=close_at_expiry)
+    return _Discoverable(guarded, metadata)
+
+
+class _Discoverable:
+    """Serves the metadata of the resource, and adds its URL to challenges."""
+
+    def __init__(self, app: ASGIApp, metadata: ResourceMetadata) -> None:
+        self.app = app
+        self._metadata = metadata
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if scope["path"] in self._metadata.paths and scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+                await self._send_metadata(scope["method"], send)
+                return
+            send = self._with_challenge(send)
+        await self.app(scope, receive, send)
+
+    async def _send_metadata(self, method: str, send: Send) -> None:
+        is_preflight = method == "OPTIONS"
+        status, body = (204, b"") if is_preflight else (200, self._metadata.body)
+        await send_response(send, "http.response", status, _METADATA_HEADERS, body, head=method == "HEAD")
+
+    def _with_challenge(self, send: Send) -> Send:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= _REFUSED:
+                headers = [
+                    (name, self._challenge(value, message["status"]))
+                    if name.lower() == b"www-authenticate"
+                    else (name, value)
+                    for name, value in message.get("headers", ())
+                ]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        return sending
+
+    def _challenge(self, value: bytes, status: int) -> bytes:
+        return self._metadata.challenge(value.decode("latin-1"), status).encode("latin-1")
+
+
+_REFUSED: Final = 400

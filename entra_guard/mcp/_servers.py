@@ -1,0 +1,109 @@
+"""Make the ASGI application of an MCP server, and hide what a caller may not use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from entra_guard.errors import ConfigurationError
+from entra_guard.mcp._requirements import is_visible
+from entra_guard.principal import NoPrincipalError, current_principal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
+
+    from entra_guard.principal import Principal
+
+_LISTS: Final = (
+    ("_tool_manager", "list_tools"),
+    ("_prompt_manager", "list_prompts"),
+    ("_resource_manager", "list_resources"),
+    ("_resource_manager", "list_templates"),
+)
+
+
+def is_server(server: Any) -> bool:
+    """Return whether an object is a server of the MCP SDK or of fastmcp, and not an ASGI application."""
+    return hasattr(server, "http_app") or hasattr(server, "streamable_http_app")
+
+
+def app_of(server: Any, url: str) -> ASGIApp:
+    """Return the ASGI application of a server, with its endpoint at the path of a URL.
+
+    Raises:
+        ConfigurationError: It is neither an MCP server nor an ASGI application.
+    """
+    path = urlsplit(url).path or "/"
+    if hasattr(server, "http_app"):
+        made: ASGIApp = server.http_app(path=path)
+        return made
+    if hasattr(server, "streamable_http_app"):
+        return _sdk_app(server, path, urlsplit(url).netloc)
+    if callable(server):
+        given: ASGIApp = server
+        return given
+    raise ConfigurationError(
+        f"server must be an MCPServer or FastMCP, or an ASGI application, got {type(server).__name__}"
+    )
+
+
+def _sdk_app(server: Any, path: str, host: str) -> ASGIApp:
+    from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415
+
+    settings = getattr(server, "settings", None)
+    first_line = hasattr(settings, "streamable_http_path")  # SDK 1.x
+    security = settings.transport_security if settings is not None and first_line else None
+    security = security or TransportSecuritySettings(
+        allowed_hosts=["127.0.0.1:*", "localhost:*", "[::1]:*"],
+        allowed_origins=["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"],
+    )
+    security = security.model_copy(
+        update={
+            "allowed_hosts": [*security.allowed_hosts, host],
+            "allowed_origins": [*security.allowed_origins, f"https://{host}"],
+        }
+    )
+    more: dict[str, Any] = {"streamable_http_path": path, "transport_security": security}
+    if settings is not None and first_line:
+        settings.streamable_http_path, settings.transport_security = path, security
+        more = {}
+    app: ASGIApp = server.streamable_http_app(**more)
+    return app
+
+
+def hide_forbidden(server: Any) -> None:
+    """Let a server list only the tools, resources and prompts that the caller may use."""
+    if hasattr(server, "http_app"):
+        server.add_middleware(_fastmcp_filter())
+        return
+    for manager, name in _LISTS:
+        holder = getattr(server, manager)
+        setattr(holder, name, _filtering(getattr(holder, name)))
+
+
+def _filtering(listed: Callable[[], list[Any]]) -> Callable[[], list[Any]]:
+    def visible() -> list[Any]:
+        caller = _caller()
+        return [component for component in listed() if is_visible(component, caller)]
+
+    return visible
+
+
+def _fastmcp_filter() -> Any:
+    from fastmcp.server.middleware import Middleware  # noqa: PLC0415
+
+    async def visible(_self: Any, context: Any, call_next: Any) -> list[Any]:
+        caller = _caller()
+        return [component for component in await call_next(context) if is_visible(component, caller)]
+
+    names = ("on_list_tools", "on_list_prompts", "on_list_resources", "on_list_resource_templates")
+    return type("HideForbidden", (Middleware,), dict.fromkeys(names, visible))()
+
+
+def _caller() -> Principal | None:
+    try:
+        return current_principal()
+    except NoPrincipalError:
+        return None

@@ -1,0 +1,94 @@
+"""Refuse the call of a protected tool with 403 before the server's response starts. Knows no guard.
+
+The MCP specification lets a client request more scopes after a 403 with `insufficient_scope` (step-up). A
+tool runs when the response may have started, so the parsed body of the request is checked first: the same
+body that the server executes, never `Mcp-*` headers. `@requires` checks the caller again when the tool runs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from entra_guard.errors import AccessError
+from entra_guard.mcp._requirements import requirements_for
+from entra_guard.principal import PRINCIPAL, current_principal
+from entra_guard.requirement import check_any
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from entra_guard.mcp._metadata import ResourceMetadata
+    from entra_guard.requirement import Requirement
+
+_LONGEST_BODY: Final = 4 * 1024 * 1024  # the limit of the MCP SDK
+
+
+class ToolCheck:
+    """An ASGI application that checks the messages of a request before the MCP server gets them."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        server: Any,
+        metadata: ResourceMetadata,
+        required: tuple[Requirement, ...],
+    ) -> None:
+        self.app = app
+        self._server = server
+        self._metadata = metadata
+        self._required = required
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and PRINCIPAL in scope:  # not on a public path
+            if self._required:
+                self._check([self._required])
+            if scope["method"] == "POST" and self._server is not None:
+                body, receive = await _read(receive)
+                for method, params in _messages(body):
+                    self._check(await requirements_for(self._server, method, params))
+        await self.app(scope, receive, send)
+
+    def _check(self, all_required: list[tuple[Requirement, ...]]) -> None:
+        for alternatives in all_required:
+            try:
+                check_any(alternatives, current_principal())
+            except AccessError as error:
+                scopes = next((one.scopes for one in alternatives if one.scopes), ())
+                full = (*self._metadata.scopes, *map(self._metadata.full, scopes))
+                error.scope = " ".join(dict.fromkeys(full))
+                error.resource_metadata = self._metadata.url
+                raise
+
+
+async def _read(receive: Receive) -> tuple[bytes, Receive]:
+    """Read the body of a request, and return it with a `receive` that repeats it."""
+    messages: list[Message] = []
+    size = 0
+    while size <= _LONGEST_BODY:
+        message = await receive()
+        messages.append(message)
+        size += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body"):
+            break
+    body = b"".join(message.get("body", b"") for message in messages) if size <= _LONGEST_BODY else b""
+
+    async def again() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return body, again
+
+
+def _messages(body: bytes) -> list[tuple[str, Any]]:
+    """Return the method and parameters of each JSON-RPC message in a body, batches included."""
+    try:
+        parsed: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return []  # the server refuses it
+    batch = cast("list[object]", parsed) if isinstance(parsed, list) else [parsed]
+    found: list[tuple[str, Any]] = []
+    for message in batch:
+        if isinstance(message, dict):
+            members = cast("dict[str, Any]", message)
+            found.append((str(members.get("method")), members.get("params")))
+    return found

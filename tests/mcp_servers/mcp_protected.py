@@ -1,0 +1,95 @@
+"""The MCP servers of an environment behind `protect`: `/sdk/mcp` and `/fastmcp/mcp`, each with its metadata."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import fastmcp
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.settings import AuthSettings
+from mcp_apps import SdkServer, filled, guard
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from entra_guard import requires
+from entra_guard.credentials import ClientSecretCredential
+from entra_guard.mcp import GuardTokenVerifier, on_behalf_of, protect
+from entra_guard.mcp._servers import app_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+credential = ClientSecretCredential(
+    os.environ["ENTRA_GUARD_TENANT"],
+    os.environ["ENTRA_GUARD_AUDIENCE"],
+    os.environ["API_SECRET"],
+    authority=os.environ["ENTRA_GUARD_AUTHORITY"],
+)
+
+
+@requires(scopes=["Tasks.Admin"])
+def administer() -> str:
+    """Return what needs another scope."""
+    return "the secret"
+
+
+async def next_api() -> str:
+    """Return how the next API's token begins."""
+    token = await on_behalf_of(credential).aget_token(os.environ["NEXT_SCOPE"])
+    return token.token[:2]
+
+
+def protected(name: str, server: Any) -> Any:
+    for tool in (administer, next_api):
+        server.tool()(tool)
+    url = f"https://tasks.example/{name}/mcp"
+    settings = {"scopes": ["access_as_user"], "hide": True, "name": "Tasks", "public": [f"/{name}/public"]}
+    return protect(filled(server), guard, url=url, **settings)
+
+
+apps = {
+    "sdk": protected("sdk", SdkServer("tasks", log_level="CRITICAL")),
+    "fastmcp": protected("fastmcp", fastmcp.FastMCP("tasks")),
+}
+
+
+def client() -> str:
+    """Return what the SDK knows of its caller."""
+    token = get_access_token()
+    return f"{token.client_id} {token.subject}"
+
+
+verified = SdkServer(
+    "tasks",
+    log_level="CRITICAL",
+    token_verifier=GuardTokenVerifier(guard),
+    auth=AuthSettings(
+        issuer_url="https://login.example",
+        resource_server_url="https://tasks.example/verified/mcp",
+        required_scopes=["access_as_user"],
+    ),
+)
+verified.tool()(client)
+apps["verified"] = app_of(verified, "https://tasks.example/verified/mcp")
+
+
+async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+    name = next((name for name in apps if f"/{name}/" in scope["path"]), "sdk")
+    await apps[name](scope, receive, send)
+
+
+def innermost(app: Any) -> Any:
+    return app if hasattr(app, "router") else innermost(app.app)
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for app in map(innermost, apps.values()):
+            await stack.enter_async_context(app.router.lifespan_context(app))
+        yield
+
+
+app = Starlette(routes=[Mount("/", dispatch)], lifespan=lifespan)
