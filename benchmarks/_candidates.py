@@ -53,7 +53,7 @@ class Candidate:
         raise NotImplementedError
 
     def age(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Let time pass, in seconds."""
         raise NotImplementedError
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
 PATIENCE: Final = 8.0
-"""Seconds after which a scene ends, whoever still waits."""
+"""Seconds after which a scene ends, with or without waiting callers."""
 _TICK: Final = 0.005
 
 
@@ -58,7 +58,7 @@ class Stage:
         ]
 
     async def warm(self, *, then: float) -> None:
-        """Fetch the keys, and let so many seconds pass."""
+        """Fetch the keys, and let time pass, in seconds."""
         assert (await self.ask(self.good(1)[0]))[0] == 200, self.candidate.name
         self.candidate.age(then)
         self.entra.clear_requests()

@@ -256,7 +256,7 @@ class InsufficientPermissionError(AccessError):
 
 
 class KeysUnavailableError(AccessError):
-    """The token cannot be validated, because no signing keys are available: 503, and no challenge."""
+    """The token cannot be validated, because no signing keys are available: 503 without a challenge."""
 
     @property
     def challenge(self) -> str:

@@ -64,7 +64,7 @@ class Groups(Protocol):
         """The caller with its groups.
 
         Raises:
-            AccessError: They cannot be had.
+            AccessError: They are unavailable.
         """
         ...
 

@@ -146,7 +146,7 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
         return str(self.claims.get("name") or self.verified.app_id)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what an API may show to its caller: ids, roles and scopes, and no token.
+        """Return what an API may show to its caller: ids, roles and scopes, without the token.
 
         Example:
             >>> principal.as_dict()["roles"]  # doctest: +SKIP

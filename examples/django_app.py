@@ -1,4 +1,4 @@
-"""A Django site in one file: a view for whoever may come, one for a role, one for everybody.
+"""A Django site in one file: a view for every valid caller, one for a role, one that is public.
 
 Set ENTRA_GUARD_TENANT and ENTRA_GUARD_AUDIENCE, then: python django_app.py runserver
 """

@@ -14,7 +14,9 @@ from entra_guard import Guard, Tenants, requires
 from entra_guard.asgi import GuardMiddleware
 
 guard = Guard(
-    tenant=Tenants.organizations("sold to any organization: whoever has no subscription is told so below"),
+    tenant=Tenants.organizations(
+        "sold to any organization: tenants without a subscription are refused below"
+    ),
     audience=os.environ["ENTRA_GUARD_AUDIENCE"],
     authority=os.environ.get("ENTRA_GUARD_AUTHORITY", "public"),
 )

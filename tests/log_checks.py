@@ -1,4 +1,4 @@
-"""Collect what the package logs, and check that no line of it can have been written by somebody else."""
+"""Collect what the package logs, and check that no line of it was written by a client."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ CLOUDS: Final[Mapping[str, Cloud]] = {
 
 _ALIASES: Final = frozenset({"common", "organizations", "consumers"})
 _METADATA: Final = "/.well-known/openid-configuration"
-# Paths and hosts of products that are OpenID issuers, and no Entra.
+# Paths and hosts of products that are OpenID issuers other than Entra.
 _OPENID_PATHS: Final = re.compile(
     r"/realms/[^/]+|/adfs$|/oauth2/(?:default|aus[0-9a-zA-Z]+)$|/application/o/"
 )

@@ -7,10 +7,10 @@ either the first token of a new key, which must be accepted, or a forged one, wh
 Before the key is fetched, the two look the same. So a guard has to fetch for unknown kids, and yet
 
 - a flood of forged kids must not become a flood of requests to Entra (Microsoft: at most one refresh per
-  five minutes for unknown kids). Hence the budgets: `budget.RefreshBudget`, and `budget.KnownCallersBudget`
+  five minutes for unknown kids). So the budgets: `budget.RefreshBudget`, and `budget.KnownCallersBudget`
   for callers whom a flood must not lock out;
-- a flood must not hold the threads of a threaded server. Hence the bounds on waiting;
-- valid tokens must not be refused. Hence the bounds are wide until there is evidence of a flood, and a token
+- a flood must not hold the threads of a threaded server. So the bounds on waiting;
+- valid tokens must not be refused. So the bounds are wide until there is evidence of a flood, and a token
   beyond them gets 503 with Retry-After: 401 would be a statement about the token.
 
 Evidence of a flood is a look-up in vain: a refresh for a kid that the new keys lack, too. From then on few

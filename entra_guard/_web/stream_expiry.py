@@ -1,7 +1,7 @@
 """An ASGI stream that ends with its token: a WebSocket, or a streamed response. Knows no guard.
 
 The application is cancelled, so that one which only sends ends too, and then the stream is closed.
-What is no stream is left alone: a slow answer, or work after the last byte.
+Other responses are not ended: a slow answer, or work after the last byte.
 """
 
 from __future__ import annotations

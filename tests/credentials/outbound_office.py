@@ -71,7 +71,7 @@ class Office:
         self.monotonic.advance(seconds)
 
     def apis(self, number: int) -> list[str]:
-        """Scopes of so many more APIs."""
+        """Return the scopes of more APIs."""
         return [self.entra.register_app(f"API {n}").default_scope for n in range(number)]
 
     def claims(self, token: AccessToken) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Office:
 
     @contextmanager
     def counting(self, expected: int) -> Iterator[None]:
-        """Within the block exactly so many token requests are sent."""
+        """Check how many token requests the block sends."""
         before = self.posts
         yield
         assert self.posts - before == expected
@@ -93,10 +93,10 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     """Wait until something is so; fails if it never is."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it never came to pass"
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.005)
 
 
 def settled(credential: Any) -> None:
-    """Wait until a credential has nothing under way."""
+    """Wait until a credential has no request in flight."""
     until(lambda: credential._cache.idle)

@@ -317,7 +317,7 @@ def test_a_changed_file_is_picked_up(office: Office, get: Get, made: Any, tmp_pa
     assert get(rotated, office.scope)
 
 
-def test_a_file_that_does_not_change_is_read_once_more_at_the_most(
+def test_a_file_that_does_not_change_is_read_at_most_once_more(
     office: Office, get: Get, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from entra_guard.credentials import _certificate_source

@@ -234,7 +234,7 @@ def test_two_requests_that_fail_at_once_skip_no_proof() -> None:
     assert proofs.accepted(1) == ""
 
 
-def test_a_pickled_rotation_begins_anew() -> None:
+def test_a_pickled_rotation_starts_with_the_first() -> None:
     proofs = ProofRotation("certificate", [1.0, None])
     proofs.failed(0, [700027])
     twin = pickle.loads(pickle.dumps(proofs))

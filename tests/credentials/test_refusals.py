@@ -113,7 +113,7 @@ def test_without_a_response_the_error_names_the_step_that_failed(office: Office,
     assert steps == {"refused": "connect", "silent": "timeout", "html": "content", "500": "http"}
 
 
-def test_a_certificate_that_cannot_be_trusted_will_not_mend_itself() -> None:
+def test_a_certificate_that_cannot_be_trusted_is_not_retryable() -> None:
     from entra_guard.credentials._token_errors import error_from_fetch
     from entra_guard.errors import FetchError
 

@@ -202,7 +202,7 @@ def until(holds: Callable[[], object]) -> None:
 
 
 def settle(guard: Guard) -> None:
-    """Wait until no round of fetching is under way."""
+    """Wait until no fetch is in flight."""
     deadline = time.monotonic() + 10
     while guard._key_manager._work.in_flight:
         assert time.monotonic() < deadline, "a round does not end"
@@ -223,7 +223,7 @@ def waiting(guard: Guard) -> int:
 
 
 def await_waiters(guard: Guard, number: int) -> None:
-    """Wait until so many callers wait for the round in flight."""
+    """Wait until a number of callers wait for the fetch in flight."""
     current = guard._key_manager._round
     assert current is not None
     until(lambda: sum(current.unknown.values()) + current.by_caller.total() >= number)

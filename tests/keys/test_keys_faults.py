@@ -146,7 +146,7 @@ def test_retry_after_of_entra_is_obeyed_and_told_to_callers(office: Office, worl
     assert world.ask(guard, office.token()).status == 200
 
 
-def test_strict_startup_fails_where_keys_cannot_be_had(office: Office) -> None:
+def test_strict_startup_fails_where_keys_are_unavailable(office: Office) -> None:
     office.entra.fail("all", "500")
     with pytest.raises(FetchError, match="status 500"):
         office.guard(strict_startup=True)
@@ -162,7 +162,7 @@ def test_a_broken_exchange_is_tried_once_more_at_once(office: Office, world: Wor
 
 
 @pytest.mark.parametrize(("target", "how"), POISON)
-def test_poison_never_replaces_the_keys_at_hand_and_is_counted_and_logged(
+def test_invalid_answers_never_replace_the_cached_keys_and_is_counted_and_logged(
     office: Office, world: World, target: str, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     guard = office.warm_guard()
@@ -275,7 +275,7 @@ def test_fifty_callers_who_come_before_any_key_cost_one_fetch(office: Office, wo
     assert (office.entra.count("configuration"), office.fetches) == (2, 1)
 
 
-def test_a_refresh_that_was_under_way_before_the_rotation_does_not_cost_the_new_key_its_first_request(
+def test_a_refresh_that_was_in_flight_before_the_rotation_does_not_cost_the_new_key_its_first_request(
     office: Office, world: World
 ) -> None:
     guard = office.warm_guard()
@@ -365,7 +365,7 @@ def test_while_a_flood_waits_for_its_fetch_other_callers_do_not(office: Office, 
     assert office.fetches == 1
 
 
-def test_a_sudden_rotation_in_a_flood_of_strangers_lands_with_the_first_familiar_caller(
+def test_a_sudden_rotation_in_a_flood_of_unknown_callers_reaches_the_first_familiar_caller(
     office: Office, world: World
 ) -> None:
     guard = office.warm_guard()
@@ -507,7 +507,9 @@ def test_a_flood_of_unknown_kids_leaves_what_is_kept_bounded(office: Office, wor
         max_size=40,
     )
 )
-def test_whatever_strangers_send_the_fetches_stay_within_the_budget(steps: list[tuple[int, str]]) -> None:
+def test_whatever_unknown_callers_send_the_fetches_stay_within_the_budget(
+    steps: list[tuple[int, str]],
+) -> None:
     office = Office()
     guard = office.warm_guard()
     tokens = {
@@ -552,7 +554,7 @@ def test_a_round_that_does_not_end_is_given_up_and_its_late_answer_discarded(
     assert world.ask(guard, office.token()).status == 200
 
 
-def test_a_caller_who_is_cancelled_strands_nobody(office: Office) -> None:
+def test_a_caller_who_is_cancelled_does_not_block_others(office: Office) -> None:
     async def scene() -> list[int]:
         served = []
 
@@ -575,7 +577,7 @@ def test_a_caller_who_is_cancelled_strands_nobody(office: Office) -> None:
         assert anyio.run(scene, backend=backend) == [200, 200]
 
 
-def test_a_thread_that_gives_up_strands_nobody(office: Office) -> None:
+def test_a_thread_that_gives_up_does_not_block_others(office: Office) -> None:
     office.gate.hold(1)
     guard = office.guard()
     guard._key_manager.settings = KeySettings(wait=0.0)
@@ -621,7 +623,7 @@ def test_threads_and_several_event_loops_at_once_all_get_503_when_there_are_no_k
     assert everywhere_at_once(office.guard(), [office.token() for _ in range(12)]) == [503] * 24
 
 
-def test_a_loop_that_has_ended_while_its_task_waited_harms_nobody(office: Office) -> None:
+def test_a_loop_that_has_ended_while_its_task_waited_does_not_affect_others(office: Office) -> None:
     office.gate.hold(1)
     guard = office.guard(wait=0.01)
     for name in ("asyncio", "trio"):

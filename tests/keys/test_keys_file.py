@@ -139,7 +139,7 @@ def test_a_spoilt_file_is_refused_with_a_line_in_the_log_and_the_network_has_the
     assert world.ask(guard, office.token()).status == 200
 
 
-def test_a_file_that_was_refused_serves_once_its_rights_are_mended(
+def test_a_file_that_was_refused_serves_once_its_rights_are_fixed(
     office: Office, world: World, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.chmod(0o666)
@@ -218,7 +218,7 @@ def test_a_file_does_not_choose_where_keys_are_fetched_from(office: Office, file
     assert [seen.path for seen in office.entra.requests if "elsewhere" in seen.path] == []
 
 
-def test_the_issuer_of_a_file_binds_nobody_once_the_network_speaks(
+def test_the_issuer_of_a_file_is_not_pinned_once_the_network_speaks(
     office: Office, world: World, tmp_path: Path
 ) -> None:
     path, contoso = tmp_path / "keys.json", office.entra.find_tenant()

@@ -1,4 +1,4 @@
-"""How long, how much and how often at the most: limits that show only where somebody goes beyond them."""
+"""The longest, largest and most frequent: limits that only excessive use shows."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def silent(_request: httpx.Request) -> httpx.Response:
     ],
     ids=["refused", "silent", "503", "429 with Retry-After", "HTML"],
 )
-def test_only_what_a_second_try_may_mend_is_tried_again(
+def test_only_errors_that_a_retry_may_fix_are_retried(
     office: Office, answer: Callable[[httpx.Request], httpx.Response], times: int
 ) -> None:
     asked: list[str] = []

@@ -264,7 +264,7 @@ def test_the_general_budget_holds_in_every_period_however_a_flood_is_timed(
     steps=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 12)), min_size=1, max_size=120),
     jitter=st.sampled_from([0.0, 0.5, 1.0]),
 )
-def test_the_budget_for_known_callers_holds_in_every_period_whoever_a_flood_names(
+def test_the_budget_for_known_callers_holds_in_every_period_for_all_callers_that_a_flood_names(
     settings: KeySettings, steps: list[tuple[int, int]], jitter: float
 ) -> None:
     budget, now, used = KnownCallersBudget(), 0.0, []

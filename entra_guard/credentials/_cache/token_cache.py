@@ -78,7 +78,7 @@ class TokenRequest:
 
     @property
     def throttle_key(self) -> Hashable:
-        """What a Retry-After applies to: all requests for these scopes, and no others."""
+        """What a Retry-After applies to: all requests for these scopes."""
         return "throttled", self.scopes
 
 
