@@ -168,12 +168,13 @@ class EventStream:
         if self._buffer is None or message is self._last:
             return
         self._last = message
-        self._buffer += message.get("body", b"")
-        endpoint = _endpoint(self._buffer)
+        received: bytes = self._buffer + message.get("body", b"")
+        self._buffer = received
+        endpoint = _endpoint(received)
         if endpoint:
             self._names = self._sessions.opened_stream(endpoint, self._scope[PRINCIPAL])
             self._scope[OPENED_SESSION] = True
-        if endpoint is not None or len(self._buffer) > _LONGEST_FIRST_EVENT:
+        if endpoint is not None or len(received) > _LONGEST_FIRST_EVENT:
             self._buffer = None
 
     def end(self) -> None:
@@ -189,7 +190,8 @@ def _endpoint(events: bytes) -> str | None:
     text = events.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     *blocks, _rest = text.split("\n\n")
     for block in blocks:
-        fields = dict(line.partition(":")[::2] for line in block.split("\n") if line and line[0] != ":")
+        lines = [line.partition(":") for line in block.split("\n") if line and line[0] != ":"]
+        fields = {name: value for name, _colon, value in lines}
         if fields:
             return fields.get("data", "").strip() if fields.get("event", "").strip() == "endpoint" else ""
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from entra_guard.errors import ConfigurationError
@@ -42,8 +42,7 @@ def app_of(server: Any, url: str) -> ASGIApp:
     if hasattr(server, "streamable_http_app"):
         return _sdk_app(server, path, urlsplit(url).netloc)
     if callable(server):
-        given: ASGIApp = server
-        return given
+        return cast("ASGIApp", server)
     raise ConfigurationError(
         f"server must be an MCPServer or FastMCP, or an ASGI application, got {type(server).__name__}"
     )
