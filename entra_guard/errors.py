@@ -221,8 +221,10 @@ class AccessError(EntraGuardError):
 
     def __copy__(self) -> AccessError:
         """Return a copy with the facts, as it stays in this process."""
-        plain: type[AccessError] = getattr(self, "original", type(self))  # of one in a framework's terms
-        error = plain.__new__(plain)
+        plain = cast(
+            "type[AccessError]", getattr(self, "original", type(self))
+        )  # without the framework's class
+        error: AccessError = Exception.__new__(plain)
         error.args = self.args
         vars(error).update(vars(self))
         return error

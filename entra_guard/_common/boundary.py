@@ -94,7 +94,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         yield each
         waiting += [each.__cause__, each.__context__]
         if isinstance(each, BaseExceptionGroup):
-            waiting += each.exceptions
+            waiting += cast("BaseExceptionGroup[BaseException]", each).exceptions
 
 
 def _clear_frames(error: BaseException, packages: frozenset[str]) -> None:
