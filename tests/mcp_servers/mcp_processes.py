@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
+EXAMPLES = ROOT / "examples"
 LINES = ("mcp1", "mcp2")
 
 
@@ -53,7 +54,7 @@ def python_of(line: str) -> Path:
 def environment(entra: Registered, **more: str) -> dict[str, str]:
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE), str(EXAMPLES)]),
         "ENTRA_GUARD_TENANT": entra.emulator.tenant_id,
         "ENTRA_GUARD_AUDIENCE": entra.api.client_id,
         "ENTRA_GUARD_AUTHORITY": entra.emulator.url,
@@ -69,9 +70,19 @@ class Server(NamedTuple):
     log: list[str]
 
 
-def serve(line: str, module: str, entra: Registered, **more: str) -> Iterator[Server]:
+def run(line: str, program: Path, entra: Registered, **more: str) -> str:
+    """Run a program in an SDK line's environment, and return what it prints."""
+    command = [python_of(line), "-W", "ignore", str(program)]
+    done = subprocess.run(
+        command, env=environment(entra, **more), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+def serve(line: str, module: str, entra: Registered, port: int = 0, **more: str) -> Iterator[Server]:
     """Run an application in an SDK line's environment, on a free port."""
-    command = [python_of(line), "-W", "ignore", "-m", "uvicorn", f"{module}:app", "--port", "0"]
+    command = [python_of(line), "-W", "ignore", "-m", "uvicorn", f"{module}:app", "--port", str(port)]
     process = subprocess.Popen(
         command, cwd=HERE, env=environment(entra, **more), stderr=subprocess.PIPE, text=True
     )
