@@ -101,3 +101,11 @@ def test_nothing_committed_names_this_machine_or_a_package_registry():
         text = (ROOT / name).read_text(errors="ignore")
         assert not [registry for registry in registries if registry in text], name
         assert not re.search(r"(?<![\w.])/(work|farm)/", text), name
+
+
+def test_the_picture_of_the_demo_shows_what_the_demo_prints():
+    picture = runpy.run_path(str(ROOT / "docs" / "demo_picture.py"))
+    drawn = picture["text_of"]((ROOT / "docs" / "demo.svg").read_text())
+    printed = picture["shown"](picture["demo_lines"]())
+    words = ["".join("".join(lines).split()) for lines in (drawn, printed)]
+    assert words[0] == words[1], "run: python docs/demo_picture.py"
