@@ -1,8 +1,8 @@
-"""Guard: decides whether a bearer token may pass, and says why not. Knows no request and no framework.
+"""Guard: verifies bearer tokens, and says why it refuses one. Knows no request and no framework.
 
-The decision itself is synchronous and waits for nothing; only where keys must be fetched do `verify`
-and `averify` differ, in how they wait. Cheap comes before costly, and nothing unverified reaches the
-network unless its issuer, tenant, audience and lifetime are check_unverified.
+The decision is synchronous and waits for nothing. If newer keys are needed, `verify` and `averify` differ in
+how they wait for them. Cheap checks come before costly ones, and no token causes a request to the issuer
+unless its issuer, tenant, audience and lifetime are acceptable.
 """
 
 from __future__ import annotations
@@ -58,23 +58,23 @@ _OF_POLICY: Final = frozenset(
 
 
 class Groups(Protocol):
-    """Completes a verified caller with groups; see `entra_guard.graph.GroupResolver`."""
+    """Adds groups to a verified caller; see `entra_guard.graph.GroupResolver`."""
 
     def add_groups(self, principal: Principal) -> Principal:
-        """The caller with its groups.
+        """Return the caller with its groups.
 
         Raises:
-            AccessError: They are unavailable.
+            AccessError: The groups are not available.
         """
         ...
 
     async def add_groups_async(self, principal: Principal) -> Principal:
-        """Do what `add_groups` does, and block no event loop."""
+        """Do what `add_groups` does without blocking an event loop."""
         ...
 
 
 class Guard:
-    """Decides about bearer tokens of Microsoft Entra ID.
+    """Verifies bearer tokens of Microsoft Entra ID.
 
     Args:
         tenant: A tenant id, a verified domain, or `Tenants` for more than one.
@@ -82,22 +82,22 @@ class Guard:
         allowed_clients: Client ids of the only applications that may call; such clients need no role.
         token_versions: '1.0', '2.0' or both.
         leeway: Seconds of clock difference allowed.
-        algorithms: 'RS256'; name 'PS256' too where a token issuer signs so.
+        algorithms: 'RS256'; add 'PS256' if the issuer signs with it.
         guests: False refuses guest users of the tenant, and users whose token does not say whether they are
             guests: add the optional claim 'acct' in the API's registration.
         authority: A cloud ('public', 'us-government', 'china', 'france', 'germany', 'singapore') or
             the URL of an authority: External ID, a B2C policy, the emulator; or `Authority.openid(url)`.
-        keys: How signing keys are kept, in seconds.
+        keys: How signing keys are cached and refreshed.
         keys_file: A snapshot of the keys on disk: for restarts in an outage, and hosts without egress.
         http_client: Any `httpx.Client`: a private CA, a proxy or a test transport is one argument. Its
             connections are not for forks: build the guard after the fork, or leave the client to it.
         ssl_context: For the client that the guard makes itself.
         proxy: URL of a proxy, for the client that the guard makes itself.
-        cache_size: The most verified tokens to cache_size, each at about 500 bytes.
-        strict_startup: Fetch the keys now, and fail here if that fails.
-        groups: Looks up the groups that a token cannot carry: an `entra_guard.graph.GroupResolver`.
+        cache_size: The maximum number of verified tokens to cache, each at about 500 bytes.
+        strict_startup: Fetch the keys now, and raise if that fails.
+        groups: Resolves groups that a token cannot carry: an `entra_guard.graph.GroupResolver`.
         clock: Seconds since the epoch.
-        monotonic: Seconds that only go forward.
+        monotonic: Seconds that only increase.
 
     Raises:
         ConfigurationError: A setting that cannot work.
@@ -223,15 +223,15 @@ class Guard:
     # --- deciding ------------------------------------------------------------------------------------
 
     def verify(self, token: str | bytes) -> Principal:
-        """Decide about a token, and tell who is calling.
+        """Verify a token, and return the caller.
 
         Args:
             token: The compact JWS, without 'Bearer'.
 
         Raises:
-            InvalidTokenError: It must not pass.
-            InsufficientPermissionError: It is good, and permits nothing here.
-            KeysUnavailableError: It cannot be judged now.
+            InvalidTokenError: The token is not accepted.
+            InsufficientPermissionError: The token is valid, but has no permission for this API.
+            KeysUnavailableError: The token cannot be verified now.
 
         Example:
             >>> from entra_guard.testing import Entra
@@ -251,7 +251,7 @@ class Guard:
             raise
 
     async def averify(self, token: str | bytes) -> Principal:
-        """Do what `verify` does, in a task of asyncio or trio; blocks no event loop."""
+        """Do what `verify` does in a task of asyncio or trio, without blocking its event loop."""
         raw = token if isinstance(token, bytes) else as_bytes(token)
         try:
             decided = self._decide(raw)
@@ -265,7 +265,7 @@ class Guard:
 
     @public
     def explain(self, token: str | bytes) -> Explanation:
-        """Walk a token through the whole checklist, past the first failure; never raises for a bad token.
+        """Check a token against the whole checklist, past the first failure; never raise for a bad token.
 
         Example:
             >>> from entra_guard.testing import Entra
@@ -295,7 +295,7 @@ class Guard:
         )
 
     def health(self) -> Health:
-        """Tell how the keys are, for readiness probes. The first call starts the background refresh."""
+        """Return the health of the keys, for readiness probes; the first call starts the refresh."""
         now = self._monotonic()
         if now >= self._key_manager.next_due:
             self._key_manager.run_due_tasks(now)
@@ -307,11 +307,11 @@ class Guard:
         return self._tenant_rule is not None and self._tenant_rule.is_async
 
     def seconds_left(self, principal: Principal) -> float:
-        """Tell how long a caller's token still passes, in seconds; negative once it does no more."""
+        """Return for how many seconds a caller's token is still accepted; negative once it is not."""
         return principal.verified.valid_until - self._clock()
 
     def __or__(self, other: IssuerVerifier | CombinedGuard) -> CombinedGuard:
-        """Combine guards of several issuers: the token's own issuer chooses which one decides.
+        """Combine guards of several issuers: the token's own issuer selects the guard that decides.
 
         Example:
             >>> guard = Guard(tenant="contoso.com", audience="api://orders") | partners  # doctest: +SKIP
@@ -319,7 +319,7 @@ class Guard:
         return CombinedGuard(self) | other
 
     def issues(self, claims: AnyClaims) -> bool | None:
-        """Tell whether unverified claims name this guard's issuer; None while that is not known."""
+        """Return whether unverified claims name this guard's issuer; None while that is not known."""
         keys = self._key_manager.active_keys
         return None if keys is None else claims.iss == keys.issuer.of_token(claims.ver, claims.tid)
 

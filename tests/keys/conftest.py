@@ -1,23 +1,23 @@
-"""A fresh office for each test, and the worlds a guard is asked in."""
+"""A fresh Entra for each test, and the kinds of callers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from keys_office import Office, World
+from keys_entra import Callers, KeysEntra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def office() -> Iterator[Office]:
-    office = Office()
-    yield office
-    office.close()
+def entra() -> Iterator[KeysEntra]:
+    entra = KeysEntra()
+    yield entra
+    entra.tear_down()
 
 
 @pytest.fixture(params=["sync", "asyncio", "trio"])
-def world(request: pytest.FixtureRequest) -> World:
-    return World(request.param)
+def callers(request: pytest.FixtureRequest) -> Callers:
+    return Callers(request.param)

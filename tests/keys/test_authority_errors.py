@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from keys_office import settle
+from keys_entra import settle
 
 from entra_guard import Authority, FetchError, Guard
 from entra_guard._keys.authority_errors import explain_error
 from entra_guard._keys.documents import Source
 
 if TYPE_CHECKING:
-    from keys_office import Office, World
+    from keys_entra import Callers, KeysEntra
 
 WORDS = "Entra knows no tenant contso.com (AADSTS90002): check `tenant`"
 CLOUD = "https://login.microsoftonline.com"
@@ -22,11 +22,11 @@ SOURCE = Source(Authority.named("public"), "contso.com", frozenset({"1.0", "2.0"
 
 
 def test_a_wrong_tenant_is_named_with_the_setting_to_check(
-    office: Office, world: World, caplog: pytest.LogCaptureFixture
+    entra: KeysEntra, callers: Callers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    guard = office.guard(tenant="contso.com")
+    guard = entra.guard(tenant="contso.com")
     with caplog.at_level(logging.WARNING, "entra_guard.keys"):
-        answer = world.ask(guard, office.token())
+        answer = callers.verify(guard, entra.token())
     assert (answer.status, answer.reason, answer.facts["step"]) == (503, "keys_unavailable", "http")
     assert WORDS in str(answer.facts["detail"])
     assert WORDS in caplog.text
@@ -34,29 +34,29 @@ def test_a_wrong_tenant_is_named_with_the_setting_to_check(
     settle(guard)
 
 
-def test_a_wrong_tenant_gets_no_advice_about_the_network(office: Office) -> None:
-    guard = office.guard(tenant="contso.com")
-    explanation = str(guard.explain(office.token()))
+def test_a_wrong_tenant_gets_no_advice_about_the_network(entra: KeysEntra) -> None:
+    guard = entra.guard(tenant="contso.com")
+    explanation = str(guard.explain(entra.token()))
     assert WORDS in explanation
     for word in ("DNS", "firewall", "proxy", "Let this host"):
         assert word not in explanation
 
 
-def test_strict_startup_fails_with_what_entra_says(office: Office) -> None:
+def test_strict_startup_fails_with_what_entra_says(entra: KeysEntra) -> None:
     with pytest.raises(FetchError, match="AADSTS90002") as caught:
-        office.guard(tenant="contso.com", strict_startup=True)
+        entra.guard(tenant="contso.com", strict_startup=True)
     assert WORDS in str(caught.value)
 
 
-def test_an_error_that_is_final_is_not_retried_at_once(office: Office) -> None:
+def test_an_error_that_is_final_is_not_retried_at_once(entra: KeysEntra) -> None:
     with pytest.raises(FetchError):
-        office.guard(tenant="contso.com", strict_startup=True)
-    assert len(office.entra.requests) == 1
+        entra.guard(tenant="contso.com", strict_startup=True)
+    assert len(entra.requests) == 1
 
 
-def test_a_network_fault_gets_advice_about_the_network(office: Office, world: World) -> None:
-    office.entra.fail("all", "refused")
-    answer = world.ask(office.guard(), office.token())
+def test_a_network_fault_gets_advice_about_the_network(entra: KeysEntra, callers: Callers) -> None:
+    entra.fail("all", "refused")
+    answer = callers.verify(entra.guard(), entra.token())
     assert "Let this host reach the URL" in str(answer.facts["advice"])
 
 
@@ -68,9 +68,11 @@ def test_a_network_fault_gets_advice_about_the_network(office: Office, world: Wo
         ("mtls-bound", "kind of token", "proof_of_possession_required"),
     ],
 )
-def test_explain_checks_what_it_can_without_keys(office: Office, preset: str, name: str, reason: str) -> None:
-    guard = office.guard(tenant="contso.com")
-    steps = {step.name: step for step in guard.explain(office.token(preset=preset)).steps}
+def test_explain_checks_what_it_can_without_keys(
+    entra: KeysEntra, preset: str, name: str, reason: str
+) -> None:
+    guard = entra.guard(tenant="contso.com")
+    steps = {step.name: step for step in guard.explain(entra.token(preset=preset)).steps}
     assert (steps[name].verdict, steps[name].reason) == ("fail", reason)
     assert [name for name, step in steps.items() if step.verdict == "open"] == [
         "issuer",
@@ -81,9 +83,9 @@ def test_explain_checks_what_it_can_without_keys(office: Office, preset: str, na
     ]
 
 
-def test_explain_checks_permissions_without_keys(office: Office) -> None:
-    guard = office.guard(tenant="contso.com")
-    token = office.entra.issue_token(office.daemon, audience=office.api, roles=[])
+def test_explain_checks_permissions_without_keys(entra: KeysEntra) -> None:
+    guard = entra.guard(tenant="contso.com")
+    token = entra.issue_token(entra.caller, audience=entra.api, roles=[])
     steps = {step.name: step for step in guard.explain(token).steps}
     assert steps["permission"].reason == "no_permissions"
 
@@ -133,20 +135,20 @@ def test_what_an_error_response_says_is_escaped() -> None:
     assert said.isprintable()
 
 
-def test_a_later_error_of_the_key_url_is_explained_too(office: Office, world: World) -> None:
+def test_a_later_error_of_the_key_url_is_explained_too(entra: KeysEntra, callers: Callers) -> None:
     class NoKeys(httpx.BaseTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             if "keys" in request.url.path:
                 return httpx.Response(400, json={"error": "invalid_request", "error_codes": [90002]})
-            return office.entra.transport.handle_request(request)
+            return entra.transport.handle_request(request)
 
     with httpx.Client(transport=NoKeys()) as client:
-        answer = world.ask(office.guard(http_client=client), office.token())
+        answer = callers.verify(entra.guard(http_client=client), entra.token())
     assert "(AADSTS90002)" in str(answer.facts["detail"])
 
 
-def test_a_combined_guard_reports_the_tenant_that_entra_does_not_know(office: Office) -> None:
-    guard: Any = office.warm_guard() | office.guard(tenant="contso.com")
+def test_a_combined_guard_reports_the_tenant_that_entra_does_not_know(entra: KeysEntra) -> None:
+    guard: Any = entra.warm_guard() | entra.guard(tenant="contso.com")
     assert isinstance(guard.guards[1], Guard)
     guard.guards[1].health()
     settle(guard.guards[1])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from httpx._utils import get_environment_proxies  # what ours must agree with
-from keys_office import Office, World
+from keys_entra import Callers, KeysEntra
 from test_keys_network import Proxy, failure, head_of, listening
 
 from entra_guard import ConfigurationError, FetchError, Guard
@@ -274,11 +274,11 @@ def test_plain_http_on_a_tls_port_is_reported_as_such(serve: Callable[[socket.so
     assert "plain HTTP" in caught.value.detail
 
 
-def test_plain_http_on_a_tls_port_is_reported_as_such_by_a_guard(office: Office) -> None:
-    with Emulator() as entra:
-        url = entra.url.replace("http:", "https:")
-        guard = office.guard(authority=url, ssl_context=ssl.create_default_context())
-        step, detail = failure(World("sync").ask(guard, office.token()))
+def test_plain_http_on_a_tls_port_is_reported_as_such_by_a_guard(entra: KeysEntra) -> None:
+    with Emulator() as served:
+        url = served.url.replace("http:", "https:")
+        guard = entra.guard(authority=url, ssl_context=ssl.create_default_context())
+        step, detail = failure(Callers("sync").verify(guard, entra.token()))
     assert step == "tls"
     assert "plain HTTP" in detail
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
-from keys_office import visit
+from keys_entra import visit
 
 from entra_guard._validation.issuer import Issuer
 from entra_guard._validation.jwks import KeysRefusedError, read_keys
@@ -25,7 +25,7 @@ from entra_guard._validation.jwks import KeysRefusedError, read_keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from keys_office import Office, World
+    from keys_entra import Callers, KeysEntra
 
 ISSUER = Issuer(v2="https://login.example.com/v2.0", cloud="microsoftonline.com")
 OTHER_ISSUER = Issuer(v2="https://issuer.example", is_entra=False)
@@ -267,12 +267,12 @@ def test_a_key_that_did_not_change_stays_the_same_object() -> None:
 class Edited(httpx.BaseTransport):
     """The emulator, with its key set edited on the way."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, entra: KeysEntra) -> None:
+        self._entra = entra
         self.edit: Callable[[list[Any]], list[Any]] = lambda keys: keys
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        response = self._office.entra.transport.handle_request(request)
+        response = self._entra.transport.handle_request(request)
         response.read()
         document = response.json()
         if "keys" in document:
@@ -296,48 +296,48 @@ EDITS: dict[str, Callable[[list[Any]], list[Any]]] = {
 
 @pytest.mark.parametrize("how", EDITS)
 def test_a_token_whose_key_is_published_but_unusable_gets_503_and_one_warning(
-    office: Office, world: World, how: str, caplog: pytest.LogCaptureFixture
+    entra: KeysEntra, callers: Callers, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    transport = Edited(office)
+    transport = Edited(entra)
     with httpx.Client(transport=transport) as client:
-        guard = office.warm_guard(http_client=client)
-        token = office.token()
+        guard = entra.warm_guard(http_client=client)
+        token = entra.token()
         transport.edit = EDITS[how]
-        office.clock.pass_(7200)
+        entra.monotonic.advance(7200)
         visit(guard)
         with caplog.at_level(logging.WARNING, "entra_guard.keys"):
-            answers = [world.ask(guard, token) for _ in range(3)]
+            answers = [callers.verify(guard, token) for _ in range(3)]
         assert {(answer.status, answer.reason) for answer in answers} == {(503, "keys_unavailable")}
         assert all(answer.retry_after and answer.retry_after >= 1 for answer in answers)
-        assert all(answer.facts["kid"] == office.entra.signing_key.kid for answer in answers)
+        assert all(answer.facts["kid"] == entra.signing_key.kid for answer in answers)
         assert caplog.text.count("is published but cannot be used") == 1
         assert guard.health().ready
         transport.edit = lambda keys: keys
-        office.clock.pass_(7200)
+        entra.monotonic.advance(7200)
         visit(guard)
-        assert world.ask(guard, token).status == 200
+        assert callers.verify(guard, token).status == 200
 
 
 def test_an_entry_that_should_not_be_in_a_key_set_is_a_warning(
-    office: Office, caplog: pytest.LogCaptureFixture
+    entra: KeysEntra, caplog: pytest.LogCaptureFixture
 ) -> None:
-    office.entra.fail("keys", "private-key")
+    entra.fail("keys", "private-key")
     with caplog.at_level(logging.WARNING, "entra_guard.keys"):
-        office.guard(strict_startup=True)
+        entra.guard(strict_startup=True)
     assert "publishes private or symmetric key material" in caplog.text
 
 
 def test_a_withdrawn_key_in_its_grace_ends_at_once_when_it_is_published_in_an_unusable_form(
-    office: Office, world: World
+    entra: KeysEntra, callers: Callers
 ) -> None:
-    transport = Edited(office)
+    transport = Edited(entra)
     with httpx.Client(transport=transport) as client:
-        guard = office.warm_guard(http_client=client, retired_key_grace=3600.0)
-        token = office.token()
+        guard = entra.warm_guard(http_client=client, retired_key_grace=3600.0)
+        token = entra.token()
         transport.edit = EDITS["private"]
-        office.clock.pass_(7200)
+        entra.monotonic.advance(7200)
         visit(guard)
-        assert world.ask(guard, token).status == 503
+        assert callers.verify(guard, token).status == 503
 
 
 # --- keys without a kid ---

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from keys_office import Office, World
+    from keys_entra import Callers, KeysEntra
 
 
 @pytest.fixture
-def run(office: Office) -> Callable[..., Result]:
+def run(entra: KeysEntra) -> Callable[..., Result]:
     def command(*arguments: object, **variables: str) -> Result:
-        with httpx.Client(transport=office.entra.transport) as client:
+        with httpx.Client(transport=entra.transport) as client:
             words = ["keys", *map(str, arguments)]
             return CliRunner().invoke(group, words, env=variables, obj={"http_client": client})
 
@@ -33,22 +33,22 @@ def run(office: Office) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def file(office: Office, run: Callable[..., Result], tmp_path: Path) -> Path:
+def file(entra: KeysEntra, run: Callable[..., Result], tmp_path: Path) -> Path:
     path = tmp_path / "keys.json"
-    pulled = run("pull", "--tenant", office.entra.tenant_id, "--authority", office.entra.url, path)
+    pulled = run("pull", "--tenant", entra.tenant_id, "--authority", entra.url, path)
     assert pulled.exit_code == 0, pulled.output
     return path
 
 
-def test_a_pulled_file_serves_a_guard_without_egress(office: Office, world: World, file: Path) -> None:
-    office.entra.fail("all", "refused")
-    assert world.ask(office.guard(keys_file=file), office.token()).status == 200
+def test_a_pulled_file_serves_a_guard_without_egress(entra: KeysEntra, callers: Callers, file: Path) -> None:
+    entra.fail("all", "refused")
+    assert callers.verify(entra.guard(keys_file=file), entra.token()).status == 200
 
 
-def test_show_tells_age_issuers_and_kids(office: Office, run: Callable[..., Result], file: Path) -> None:
+def test_show_tells_age_issuers_and_kids(entra: KeysEntra, run: Callable[..., Result], file: Path) -> None:
     shown = run("show", file)
     assert shown.exit_code == 0
-    for fact in ("0 seconds", office.entra.tenant_id, "v2.0", *(key.kid for key in office.entra.keys)):
+    for fact in ("0 seconds", entra.tenant_id, "v2.0", *(key.kid for key in entra.keys)):
         assert fact in shown.output
     assert "Older than" not in shown.output
 
@@ -71,11 +71,11 @@ def test_show_says_when_a_file_is_of_the_future(run: Callable[..., Result], file
 
 
 def test_show_knows_an_external_tenant_on_a_domain_of_its_own(
-    run: Callable[..., Result], office: Office, tmp_path: Path
+    run: Callable[..., Result], entra: KeysEntra, tmp_path: Path
 ) -> None:
-    path, host, tenant = tmp_path / "keys.json", "https://login.contoso.example", office.entra.tenant_id
-    with httpx.Client(transport=office.entra.transport) as client:
-        keys = client.get(f"{office.entra.url}/{tenant}/discovery/v2.0/keys").json()["keys"]
+    path, host, tenant = tmp_path / "keys.json", "https://login.contoso.example", entra.tenant_id
+    with httpx.Client(transport=entra.transport) as client:
+        keys = client.get(f"{entra.url}/{tenant}/discovery/v2.0/keys").json()["keys"]
     plain = [{name: key[name] for name in ("kty", "use", "kid", "n", "e")} for key in keys]
     v2 = {"issuer": f"https://{tenant}.ciamlogin.com/{tenant}/v2.0", "jwks_uri": f"{host}/{tenant}/keys"}
     source = Source(Authority.external(host), tenant, frozenset({"2.0"}))
@@ -86,11 +86,11 @@ def test_show_knows_an_external_tenant_on_a_domain_of_its_own(
 
 
 def test_tenant_authority_and_file_may_come_from_the_environment(
-    office: Office, run: Callable[..., Result], tmp_path: Path
+    entra: KeysEntra, run: Callable[..., Result], tmp_path: Path
 ) -> None:
     where = {
-        "ENTRA_GUARD_TENANT": office.entra.tenant_id,
-        "ENTRA_GUARD_AUTHORITY": office.entra.url,
+        "ENTRA_GUARD_TENANT": entra.tenant_id,
+        "ENTRA_GUARD_AUTHORITY": entra.url,
         "ENTRA_GUARD_KEYS_FILE": str(tmp_path / "from-env.json"),
     }
     assert run("pull", **where).exit_code == 0
@@ -98,10 +98,10 @@ def test_tenant_authority_and_file_may_come_from_the_environment(
 
 
 def test_keys_of_all_organizations_are_pulled_by_their_name(
-    office: Office, run: Callable[..., Result], tmp_path: Path
+    entra: KeysEntra, run: Callable[..., Result], tmp_path: Path
 ) -> None:
     path = tmp_path / "keys.json"
-    assert run("pull", "--tenant", "organizations", "--authority", office.entra.url, path).exit_code == 0
+    assert run("pull", "--tenant", "organizations", "--authority", entra.url, path).exit_code == 0
     assert "{tenantid}" in run("show", path).output
 
 
@@ -109,11 +109,11 @@ def test_keys_of_all_organizations_are_pulled_by_their_name(
     ("how", "words"), [("refused", "connect:"), ("html", "content:"), ("500", "status 500")]
 )
 def test_a_pull_that_fails_says_at_which_step_and_leaves_the_file_as_it_was(
-    office: Office, run: Callable[..., Result], file: Path, how: str, words: str
+    entra: KeysEntra, run: Callable[..., Result], file: Path, how: str, words: str
 ) -> None:
     before = file.read_bytes()
-    office.entra.fail("all", how)
-    pulled = run("pull", "--tenant", office.entra.tenant_id, "--authority", office.entra.url, file)
+    entra.fail("all", how)
+    pulled = run("pull", "--tenant", entra.tenant_id, "--authority", entra.url, file)
     assert (pulled.exit_code, words in pulled.output) == (1, True)
     assert file.read_bytes() == before
 

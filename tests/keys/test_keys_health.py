@@ -7,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from keys_office import HOUR, Office, World, settle, until, visit
+from keys_entra import HOUR, Callers, KeysEntra, settle, until, visit
 
 if TYPE_CHECKING:
     import pytest
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 # --- health ---
 
 
-def test_asking_for_health_waits_for_nothing(office: Office) -> None:
-    office.gate.hold(99)
-    health = office.guard().health()
+def test_asking_for_health_waits_for_nothing(entra: KeysEntra) -> None:
+    entra.responses.hold(99)
+    health = entra.guard().health()
     assert (health.status, health.ready, health.age, health.kids, health.issuer) == (
         "unavailable",
         False,
@@ -28,26 +28,26 @@ def test_asking_for_health_waits_for_nothing(office: Office) -> None:
     )
 
 
-def test_an_instance_that_is_only_probed_becomes_ready(office: Office) -> None:
-    guard = office.guard()
+def test_an_instance_that_is_only_probed_becomes_ready(entra: KeysEntra) -> None:
+    guard = entra.guard()
     until(lambda: guard.health().ready)
     assert guard.health().status == "ok"
 
 
-def test_health_is_ok_with_fresh_keys(office: Office) -> None:
-    guard = office.warm_guard()
-    office.clock.pass_(100)
+def test_health_is_ok_with_fresh_keys(entra: KeysEntra) -> None:
+    guard = entra.warm_guard()
+    entra.monotonic.advance(100)
     health = guard.health()
     assert (health.status, health.ready, health.age, health.generation) == ("ok", True, 100, 1)
     assert (health.failures, health.refused, health.last_error, health.next_attempt) == (0, 0, "", 3500)
-    assert health.kids == tuple(sorted(key.kid for key in office.entra.keys))
-    assert health.issuer == f"{office.entra.url}/{office.entra.tenant_id}/v2.0"
+    assert health.kids == tuple(sorted(key.kid for key in entra.keys))
+    assert health.issuer == f"{entra.url}/{entra.tenant_id}/v2.0"
 
 
-def test_health_is_degraded_while_refreshes_fail_and_says_what_failed(office: Office) -> None:
-    guard = office.warm_guard()
-    office.entra.fail("keys", "500")
-    office.clock.pass_(2 * HOUR)
+def test_health_is_degraded_while_refreshes_fail_and_says_what_failed(entra: KeysEntra) -> None:
+    guard = entra.warm_guard()
+    entra.fail("keys", "500")
+    entra.monotonic.advance(2 * HOUR)
     visit(guard)
     health = guard.health()
     assert (health.status, health.ready, health.failures, health.refused) == ("degraded", True, 1, 0)
@@ -56,54 +56,54 @@ def test_health_is_degraded_while_refreshes_fail_and_says_what_failed(office: Of
     assert health.age == 2 * HOUR
 
 
-def test_health_counts_answers_that_were_refused(office: Office) -> None:
-    guard = office.warm_guard()
-    office.entra.fail("keys", "empty")
+def test_health_counts_answers_that_were_refused(entra: KeysEntra) -> None:
+    guard = entra.warm_guard()
+    entra.fail("keys", "empty")
     for _ in range(3):
-        office.clock.pass_(HOUR + 1)
+        entra.monotonic.advance(HOUR + 1)
         visit(guard)
     assert (guard.health().failures, guard.health().refused) == (3, 3)
-    office.entra.clear_faults()
-    office.clock.pass_(10)
+    entra.clear_faults()
+    entra.monotonic.advance(10)
     visit(guard)
     assert (guard.health().failures, guard.health().refused, guard.health().last_error) == (0, 3, "")
 
 
-def test_health_is_unavailable_once_the_keys_are_too_old(office: Office) -> None:
-    guard = office.warm_guard()
-    office.entra.fail("all", "silent")
-    office.clock.pass_(24 * HOUR)
+def test_health_is_unavailable_once_the_keys_are_too_old(entra: KeysEntra) -> None:
+    guard = entra.warm_guard()
+    entra.fail("all", "silent")
+    entra.monotonic.advance(24 * HOUR)
     health = guard.health()
     settle(guard)
     assert (health.status, health.ready, health.age) == ("unavailable", False, None)
 
 
-def test_health_goes_into_json(office: Office) -> None:
-    fresh, warm = office.guard(), office.warm_guard()
+def test_health_goes_into_json(entra: KeysEntra) -> None:
+    fresh, warm = entra.guard(), entra.warm_guard()
     for health in (fresh.health(), warm.health()):
         assert json.loads(json.dumps(health.as_dict(), allow_nan=False))["status"] == health.status
 
 
-def test_probing_does_not_add_fetches(office: Office) -> None:
-    guard = office.warm_guard()
+def test_probing_does_not_add_fetches(entra: KeysEntra) -> None:
+    guard = entra.warm_guard()
     for _ in range(1000):
         guard.health()
-        office.clock.pass_(3)
+        entra.monotonic.advance(3)
     settle(guard)
-    assert office.fetches == 0
+    assert entra.key_requests == 0
 
 
 # --- the log ---
 
 
 def test_an_outage_of_hours_is_one_warning_and_a_change_of_its_cause_another(
-    office: Office, caplog: pytest.LogCaptureFixture
+    entra: KeysEntra, caplog: pytest.LogCaptureFixture
 ) -> None:
-    guard = office.warm_guard()
+    guard = entra.warm_guard()
     for how in ("500", "silent"):
-        office.entra.fail("keys", how)
+        entra.fail("keys", how)
         for _ in range(5):
-            office.clock.pass_(HOUR + 1)
+            entra.monotonic.advance(HOUR + 1)
             visit(guard)
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 2
@@ -111,9 +111,9 @@ def test_an_outage_of_hours_is_one_warning_and_a_change_of_its_cause_another(
     assert "ReadTimeout" in warnings[1]
 
 
-def test_what_is_logged_is_logged_with_no_lock_held(office: Office) -> None:
-    guard = office.warm_guard()
-    office.entra.fail("all", "500")
+def test_what_is_logged_is_logged_with_no_lock_held(entra: KeysEntra) -> None:
+    guard = entra.warm_guard()
+    entra.fail("all", "500")
     held = []
 
     class Curious(logging.Handler):
@@ -124,7 +124,7 @@ def test_what_is_logged_is_logged_with_no_lock_held(office: Office) -> None:
     logging.getLogger("entra_guard.keys").addHandler(curious)
     try:
         for _ in range(30):
-            office.clock.pass_(HOUR)
+            entra.monotonic.advance(HOUR)
             visit(guard)
     finally:
         logging.getLogger("entra_guard.keys").removeHandler(curious)
@@ -135,28 +135,28 @@ def test_what_is_logged_is_logged_with_no_lock_held(office: Office) -> None:
 # --- the background ---
 
 
-def test_keys_come_without_traffic_even_when_the_first_attempt_fails(office: Office) -> None:
-    office.entra.fail_next("configuration", "500", times=2)
-    guard = office.guard(monotonic=time.monotonic)
+def test_keys_come_without_traffic_even_when_the_first_attempt_fails(entra: KeysEntra) -> None:
+    entra.fail_next("configuration", "500", times=2)
+    guard = entra.guard(monotonic=time.monotonic)
     guard.health()
     until(lambda: guard._key_manager.state.snapshot is not None)
-    assert len(office.entra.requests) == 2 + 3
+    assert len(entra.requests) == 2 + 3
 
 
-def test_the_next_visit_is_when_the_refresh_is_due_or_the_keys_end(office: Office) -> None:
-    guard = office.warm_guard()
+def test_the_next_visit_is_when_the_refresh_is_due_or_the_keys_end(entra: KeysEntra) -> None:
+    guard = entra.warm_guard()
     assert visit(guard) == 3600
-    office.entra.fail("all", "500", retry_after=3600)
-    office.clock.pass_(23.5 * HOUR)
+    entra.fail("all", "500", retry_after=3600)
+    entra.monotonic.advance(23.5 * HOUR)
     assert visit(guard) == 0.5 * HOUR
 
 
-def test_a_retired_key_ends_in_the_background_too(office: Office, world: World) -> None:
-    guard = office.warm_guard(retired_key_grace=60.0)
-    old = office.token()
-    office.entra.rotate_keys(overlap=False)
-    assert world.ask(guard, office.token()).status == 200
-    assert world.ask(guard, old).status == 200
+def test_a_retired_key_ends_in_the_background_too(entra: KeysEntra, callers: Callers) -> None:
+    guard = entra.warm_guard(retired_key_grace=60.0)
+    old = entra.token()
+    entra.rotate_keys(overlap=False)
+    assert callers.verify(guard, entra.token()).status == 200
+    assert callers.verify(guard, old).status == 200
     assert visit(guard) == 60
-    office.clock.pass_(60)
-    assert world.ask(guard, old).reason == "unknown_key"
+    entra.monotonic.advance(60)
+    assert callers.verify(guard, old).reason == "unknown_key"

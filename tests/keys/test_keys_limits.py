@@ -1,4 +1,4 @@
-"""The longest, largest and most frequent: limits that only excessive use shows."""
+"""Limits of time, size and frequency."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from keys_office import Office, World, settle
+from keys_entra import Callers, KeysEntra, settle
 
 from entra_guard import FetchError, Guard
 from entra_guard._common.http import exchange
@@ -25,11 +25,11 @@ URL = "https://login.example.com/keys"
 # --- time ---
 
 
-def test_a_request_waits_three_seconds_at_most_in_all_its_rounds_together(office: Office) -> None:
-    refresh = RefreshWait(office.warm_guard(wait=3.0)._key_manager, is_task=False)
+def test_a_request_waits_three_seconds_at_most_in_all_its_rounds_together(entra: KeysEntra) -> None:
+    refresh = RefreshWait(entra.warm_guard(wait=3.0)._key_manager, is_task=False)
     left = []
     for seconds in (0.0, 2.0, 1.0, 7.0):
-        office.clock.pass_(seconds)
+        entra.monotonic.advance(seconds)
         left.append(refresh.seconds_left())
     assert left == [3.0, 1.0, 0.0, 0.0]
 
@@ -81,7 +81,7 @@ def silent(_request: httpx.Request) -> httpx.Response:
     ids=["refused", "silent", "503", "429 with Retry-After", "HTML"],
 )
 def test_only_errors_that_a_retry_may_fix_are_retried(
-    office: Office, answer: Callable[[httpx.Request], httpx.Response], times: int
+    entra: KeysEntra, answer: Callable[[httpx.Request], httpx.Response], times: int
 ) -> None:
     asked: list[str] = []
 
@@ -93,23 +93,25 @@ def test_only_errors_that_a_retry_may_fix_are_retried(
         httpx.Client(transport=httpx.MockTransport(counted)) as client,
         pytest.raises(FetchError),
     ):
-        fetch(client, office.guard()._key_manager.source, old=None, known=None, now=0.0)
+        fetch(client, entra.guard()._key_manager.source, old=None, known=None, now=0.0)
     assert len(asked) == times
 
 
 def test_strict_startup_waits_no_longer_than_a_round_may_take(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    entra: KeysEntra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manager, "_GIVE_UP", 0.05)
-    office.gate.hold(1)
+    entra.responses.hold(1)
     with pytest.raises(FetchError, match="not done in time"):
-        office.guard(strict_startup=True)
-    office.gate.release()
+        entra.guard(strict_startup=True)
+    entra.responses.release()
 
 
-def test_what_is_already_answered_shares_no_lock_with_another_fork(office: Office) -> None:
-    keys = office.warm_guard()._key_manager
-    one, other = (keys.refresh(RefreshRequest(Cause.NO_KEYS), None, office.clock()).future for _ in range(2))
+def test_what_is_already_answered_shares_no_lock_with_another_fork(entra: KeysEntra) -> None:
+    keys = entra.warm_guard()._key_manager
+    one, other = (
+        keys.refresh(RefreshRequest(Cause.NO_KEYS), None, entra.monotonic()).future for _ in range(2)
+    )
     assert one is not other
     assert one.done()
 
@@ -117,52 +119,52 @@ def test_what_is_already_answered_shares_no_lock_with_another_fork(office: Offic
 # --- what callers are told ---
 
 
-def test_who_waited_in_vain_for_a_new_key_is_told_503_though_no_round_has_failed_yet(
-    office: Office, world: World
+def test_a_token_that_waited_in_vain_for_a_new_key_gets_503_before_a_round_has_failed(
+    entra: KeysEntra, callers: Callers
 ) -> None:
-    guard = office.warm_guard(wait=0.05)
-    office.entra.rotate_keys(overlap=False)
-    office.gate.hold(1)
-    assert world.ask(guard, office.token()).reason == "keys_unavailable"
+    guard = entra.warm_guard(wait=0.05)
+    entra.rotate_keys(overlap=False)
+    entra.responses.hold(1)
+    assert callers.verify(guard, entra.token()).reason == "keys_unavailable"
     assert not guard._key_manager.state.failing
-    office.gate.release()
+    entra.responses.release()
 
 
-def test_who_brings_a_new_key_within_a_back_off_is_told_503_without_a_wait(
-    office: Office, world: World
+def test_a_token_of_a_new_key_gets_503_without_a_wait_within_a_back_off(
+    entra: KeysEntra, callers: Callers
 ) -> None:
-    guard = office.warm_guard()
-    office.entra.rotate_keys(overlap=False)
-    office.entra.fail("all", "500", retry_after=60)
+    guard = entra.warm_guard()
+    entra.rotate_keys(overlap=False)
+    entra.fail("all", "500", retry_after=60)
     with pytest.raises(FetchError):
         guard._key_manager.fetch_now()
-    office.entra.clear_requests()
-    assert world.ask(guard, office.token()).reason == "keys_unavailable"
-    assert not office.entra.requests
+    entra.clear_requests()
+    assert callers.verify(guard, entra.token()).reason == "keys_unavailable"
+    assert not entra.requests
 
 
-def test_within_a_back_off_a_forged_signature_causes_no_attempt(office: Office, world: World) -> None:
-    guard = office.warm_guard()
-    office.entra.fail("all", "500", retry_after=60)
+def test_within_a_back_off_a_forged_signature_causes_no_attempt(entra: KeysEntra, callers: Callers) -> None:
+    guard = entra.warm_guard()
+    entra.fail("all", "500", retry_after=60)
     with pytest.raises(FetchError):
         guard._key_manager.fetch_now()
-    office.entra.clear_requests()
-    assert world.ask(guard, office.token(preset="forged")).reason == "bad_signature"
+    entra.clear_requests()
+    assert callers.verify(guard, entra.token(preset="forged")).reason == "bad_signature"
     settle(guard)
-    assert not office.entra.requests
+    assert not entra.requests
 
 
-def test_a_round_that_fails_and_finds_a_new_file_has_not_failed(office: Office, tmp_path: Path) -> None:
-    office.warm_guard(keys_file=tmp_path / "brought.json")
-    office.entra.fail("all", "refused")
-    guard = office.guard(keys_file=tmp_path / "later.json")
+def test_a_round_that_fails_and_finds_a_new_file_has_not_failed(entra: KeysEntra, tmp_path: Path) -> None:
+    entra.warm_guard(keys_file=tmp_path / "brought.json")
+    entra.fail("all", "refused")
+    guard = entra.guard(keys_file=tmp_path / "later.json")
     (tmp_path / "brought.json").rename(tmp_path / "later.json")
     guard._key_manager.fetch_now()
     assert guard.health().kids
 
 
-def test_a_guard_knows_how_far_the_clock_of_entra_is_ahead(office: Office) -> None:
-    guard = office.warm_guard(clock=lambda: office.entra.now() - 40)
+def test_a_guard_knows_how_far_the_clock_of_entra_is_ahead(entra: KeysEntra) -> None:
+    guard = entra.warm_guard(clock=lambda: entra.now() - 40)
     serving = guard._key_manager.active_keys
     assert serving is not None
     assert serving.entra_ahead == pytest.approx(40, abs=3)
@@ -184,19 +186,19 @@ def padded(document: dict[str, Any], size: int) -> bytes:
 
 @pytest.mark.parametrize(("which", "limit"), [("configuration", 64 * 1024), ("keys", 256 * 1024)])
 def test_a_document_is_read_up_to_its_limit_and_not_a_byte_further(
-    office: Office, which: str, limit: int
+    entra: KeysEntra, which: str, limit: int
 ) -> None:
-    tenant, url = office.entra.tenant_id, office.entra.url
+    tenant, url = entra.tenant_id, entra.url
     size = {"configuration": 0, "keys": 0}
 
     def answer(request: httpx.Request) -> httpx.Response:
         document = "configuration" if "openid-configuration" in str(request.url) else "keys"
-        response = office.entra.transport.handle_request(request)
+        response = entra.transport.handle_request(request)
         response.read()
         return httpx.Response(200, content=padded(response.json(), size[document]))
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-        source = office.guard(tenant=tenant, authority=url)._key_manager.source
+        source = entra.guard(tenant=tenant, authority=url)._key_manager.source
         size[which] = limit
         assert fetch(client, source, old=None, known=None, now=0.0)
         size[which] = limit + 1

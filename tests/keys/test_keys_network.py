@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from keys_office import Answer, Office, World
+from keys_entra import Callers, KeysEntra, Outcome
 
 from entra_guard import ConfigurationError, FetchError, Guard
 from entra_guard._common.http import exchange
@@ -31,24 +31,24 @@ ONCE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 class Secure:
-    """An office whose Entra is served over https with a CA of its own."""
+    """A guard's view of an Entra that is served over https with a CA of its own."""
 
-    def __init__(self, office: Office, entra: Emulator) -> None:
-        self.office = office
+    def __init__(self, entra: KeysEntra) -> None:
         self.entra = entra
-        api = entra.register_app("Orders API", app_roles=["Orders.Read"])
-        office.entra, office.api = entra, api
-        self.token = entra.issue_token(api, roles=["Orders.Read"], base_url=entra.https_url)
+        self.token = entra.token(base_url=entra.https_url)
 
-    def ask(self, **settings: object) -> Answer:
+    def verify(self, **settings: object) -> Outcome:
         settings.setdefault("authority", self.entra.https_url)
-        return World("sync").ask(self.office.guard(**settings), self.token)
+        return Callers("sync").verify(self.entra.guard(**settings), self.token)
 
 
 @pytest.fixture
-def secure(office: Office) -> Iterator[Secure]:
-    with Emulator(seed=5, https=True) as entra:
-        yield Secure(office, entra)
+def secure() -> Iterator[Secure]:
+    entra = KeysEntra(https=True)
+    entra.start()
+    yield Secure(entra)
+    entra.stop()
+    entra.tear_down()
 
 
 # --- a small server and a small proxy ---
@@ -127,12 +127,12 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 def test_an_ssl_context_brings_a_private_ca(secure: Secure) -> None:
-    assert secure.ask(ssl_context=secure.entra.ssl_context()).status == 200
+    assert secure.verify(ssl_context=secure.entra.ssl_context()).status == 200
 
 
 def test_users_client_is_used_as_it_is(secure: Secure) -> None:
     with httpx.Client(verify=secure.entra.ssl_context()) as client:
-        assert secure.ask(http_client=client).status == 200
+        assert secure.verify(http_client=client).status == 200
         assert secure.entra.count("keys") == 1
 
 
@@ -140,26 +140,26 @@ def test_users_client_keeps_no_idle_connection_that_a_fork_would_share(
     secure: Secure,
 ) -> None:
     with httpx.Client(verify=secure.entra.ssl_context()) as client:
-        assert secure.ask(http_client=client).status == 200
+        assert secure.verify(http_client=client).status == 200
         assert client._transport._pool.connections == []  # type: ignore[attr-defined]
 
 
 def test_users_client_keeps_no_idle_connection_after_a_refused_response(secure: Secure) -> None:
     with httpx.Client(verify=secure.entra.ssl_context()) as client:
         secure.entra.fail("configuration", "wrong-issuer")
-        assert secure.ask(http_client=client).status == 503
+        assert secure.verify(http_client=client).status == 503
         assert client._transport._pool.connections == []  # type: ignore[attr-defined]
 
 
 def test_environment_names_the_ca(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(secure.entra.ca_bundle))
-    assert secure.ask(proxy=None, ssl_context=None, http_client=None).status == 200
+    assert secure.verify(proxy=None, ssl_context=None, http_client=None).status == 200
 
 
 def test_proxy_carries_the_fetches(secure: Secure) -> None:
     proxy = Proxy()
     with listening(proxy) as port:
-        answer = secure.ask(proxy=f"http://127.0.0.1:{port}", ssl_context=secure.entra.ssl_context())
+        answer = secure.verify(proxy=f"http://127.0.0.1:{port}", ssl_context=secure.entra.ssl_context())
     assert answer.status == 200
     assert set(proxy.asked) == {secure.entra.https_url.removeprefix("https://")}
 
@@ -168,30 +168,32 @@ def test_environment_names_the_proxy(secure: Secure, monkeypatch: pytest.MonkeyP
     proxy = Proxy()
     with listening(proxy) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-        assert secure.ask(ssl_context=secure.entra.ssl_context()).status == 200
+        assert secure.verify(ssl_context=secure.entra.ssl_context()).status == 200
     assert proxy.asked
 
 
 def test_authority_on_this_machine_is_reached_without_the_environments_proxy(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with Emulator() as entra:
         api = entra.register_app("Orders API", app_roles=["Orders.Read"])
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
         guard = Guard(tenant=entra.tenant_id, audience=api.client_id, authority=entra.url)
-        assert World("sync").ask(guard, entra.issue_token(api, roles=["Orders.Read"])).status == 200
+        assert Callers("sync").verify(guard, entra.issue_token(api, roles=["Orders.Read"])).status == 200
 
 
 # --- failures ---
 
 
-def failure(answer: Answer) -> tuple[str, str]:
+def failure(answer: Outcome) -> tuple[str, str]:
     assert (answer.status, answer.reason) == (503, "keys_unavailable")
     return str(answer.facts["step"]), str(answer.facts["detail"])
 
 
 def test_unknown_private_ca_is_a_tls_failure_with_the_fix(secure: Secure) -> None:
-    step, detail = failure(secure.ask(proxy=None, http_client=None, ssl_context=ssl.create_default_context()))
+    step, detail = failure(
+        secure.verify(proxy=None, http_client=None, ssl_context=ssl.create_default_context())
+    )
     assert step == "tls"
     assert detail.startswith("127.0.0.1: ")
     assert "ssl_context=" in detail
@@ -201,7 +203,7 @@ def test_certificate_of_another_host_is_a_tls_failure(secure: Secure) -> None:
     here = secure.entra.https_url.removeprefix("https://")
     with listening(Proxy(always_to=here)) as port:
         step, detail = failure(
-            secure.ask(
+            secure.verify(
                 authority="public",
                 proxy=f"http://127.0.0.1:{port}",
                 ssl_context=secure.entra.ssl_context(),
@@ -218,10 +220,12 @@ def unresolvable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
 
 
-def test_host_that_does_not_resolve_is_a_dns_failure(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_that_does_not_resolve_is_a_dns_failure(
+    entra: KeysEntra, monkeypatch: pytest.MonkeyPatch
+) -> None:
     unresolvable(monkeypatch)
-    guard = office.guard(authority="public", ssl_context=ssl.create_default_context())
-    step, detail = failure(World("sync").ask(guard, office.token()))
+    guard = entra.guard(authority="public", ssl_context=ssl.create_default_context())
+    step, detail = failure(Callers("sync").verify(guard, entra.token()))
     assert step == "dns"
     assert "login.microsoftonline.com does not resolve" in detail
 
@@ -230,7 +234,7 @@ def test_proxy_that_does_not_resolve_is_a_proxy_failure(
     secure: Secure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unresolvable(monkeypatch)
-    step, detail = failure(secure.ask(proxy="http://user:hunter2@proxy.example:8080"))
+    step, detail = failure(secure.verify(proxy="http://user:hunter2@proxy.example:8080"))
     assert step == "proxy"
     assert "proxy.example does not resolve" in detail
     assert "hunter2" not in detail
@@ -243,31 +247,31 @@ def closed_port() -> int:
 
 def test_proxy_that_is_down_is_a_proxy_failure(secure: Secure) -> None:
     elsewhere = secure.entra.https_url.replace("127.0.0.1", "localhost")
-    step, detail = failure(secure.ask(authority=elsewhere, proxy=f"http://127.0.0.1:{closed_port()}"))
+    step, detail = failure(secure.verify(authority=elsewhere, proxy=f"http://127.0.0.1:{closed_port()}"))
     assert step == "proxy"
     assert detail.startswith("the proxy cannot be reached, proxy='http://127.0.0.1:")
 
 
 def test_proxy_that_refuses_is_a_proxy_failure(secure: Secure, caplog: pytest.LogCaptureFixture) -> None:
     with listening(Proxy(refusing="407 Proxy Authentication Required")) as port:
-        answer = secure.ask(proxy=f"http://user:hunter2@127.0.0.1:{port}")
+        answer = secure.verify(proxy=f"http://user:hunter2@127.0.0.1:{port}")
     step, detail = failure(answer)
     assert step == "proxy"
     assert "407" in detail
     assert "hunter2" not in f"{detail} {caplog.text}"
 
 
-def test_closed_port_is_a_connect_failure(office: Office) -> None:
+def test_closed_port_is_a_connect_failure(entra: KeysEntra) -> None:
     authority = f"http://127.0.0.1:{closed_port()}"
-    guard = office.guard(authority=authority, ssl_context=ssl.create_default_context())
-    step, detail = failure(World("sync").ask(guard, office.token()))
+    guard = entra.guard(authority=authority, ssl_context=ssl.create_default_context())
+    step, detail = failure(Callers("sync").verify(guard, entra.token()))
     assert step == "connect"
     assert detail.startswith("127.0.0.1: ")
 
 
-def test_silence_is_a_timeout_and_names_the_host(office: Office) -> None:
-    office.entra.fail("all", "silent")
-    step, detail = failure(World("sync").ask(office.guard(), office.token()))
+def test_silence_is_a_timeout_and_names_the_host(entra: KeysEntra) -> None:
+    entra.fail("all", "silent")
+    step, detail = failure(Callers("sync").verify(entra.guard(), entra.token()))
     assert (step, "entra.localhost" in detail) == ("timeout", True)
 
 
@@ -299,21 +303,21 @@ def certificates(folder: Path) -> tuple[Path, Path]:
     return folder / "ca.pem", folder / "server.pem"
 
 
-def test_old_ca_under_the_strict_rules_of_python_3_13_is_explained(office: Office, tmp_path: Path) -> None:
+def test_old_ca_under_the_strict_rules_of_python_3_13_is_explained(entra: KeysEntra, tmp_path: Path) -> None:
     ca, server = certificates(tmp_path)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(server)
-    emulator = LoopbackServer(office.entra.app, tls=serving)
+    emulator = LoopbackServer(entra.app, tls=serving)
     emulator.start()
     url = str(emulator.https_url).replace("127.0.0.1", "localhost")
-    token = office.token(base_url=url)
+    token = entra.token(base_url=url)
     strict = ssl.create_default_context(cafile=str(ca))
     strict.verify_flags |= ssl.VERIFY_X509_STRICT
     lenient = ssl.create_default_context(cafile=str(ca))
     lenient.verify_flags &= ~ssl.VERIFY_X509_STRICT
     try:
-        step, detail = failure(World("sync").ask(office.guard(authority=url, ssl_context=strict), token))
-        assert World("sync").ask(office.guard(authority=url, ssl_context=lenient), token).status == 200
+        step, detail = failure(Callers("sync").verify(entra.guard(authority=url, ssl_context=strict), token))
+        assert Callers("sync").verify(entra.guard(authority=url, ssl_context=lenient), token).status == 200
     finally:
         emulator.stop()
     assert step == "tls"
@@ -379,14 +383,14 @@ def test_no_more_bytes_are_read_than_allowed() -> None:
 
 
 @pytest.mark.parametrize("proxy", ["proxy.example:8080", "ftp://proxy.example", "user:hunter2@proxy:1"])
-def test_proxy_that_is_not_a_url_is_refused_without_its_credentials(office: Office, proxy: str) -> None:
+def test_proxy_that_is_not_a_url_is_refused_without_its_credentials(entra: KeysEntra, proxy: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        office.guard(proxy=proxy)
+        entra.guard(proxy=proxy)
     assert "proxy=" in str(caught.value)
     assert "http://proxy.example:8080" in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 
-def test_users_client_excludes_settings_for_ours(office: Office) -> None:
+def test_users_client_excludes_settings_for_ours(entra: KeysEntra) -> None:
     with httpx.Client() as client, pytest.raises(ConfigurationError, match="one or the other"):
-        office.guard(http_client=client, proxy="http://proxy.example:8080")
+        entra.guard(http_client=client, proxy="http://proxy.example:8080")

@@ -8,7 +8,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
-from keys_office import Office, settle, until
+from keys_entra import KeysEntra, settle, until
 
 from entra_guard._keys import refresh_thread
 from entra_guard._keys.refresh_thread import RefreshThread
@@ -50,9 +50,9 @@ def test_many_tasks_share_one_thread() -> None:
     assert len({thread for task in tasks for thread in task.threads}) == 1
 
 
-def test_many_guards_cost_one_thread(office: Office) -> None:
+def test_many_guards_cost_one_thread(entra: KeysEntra) -> None:
     before = set(refresh_threads())
-    guards = [office.guard() for _ in range(20)]
+    guards = [entra.guard() for _ in range(20)]
     for guard in guards:
         guard.health()
         settle(guard)
@@ -145,11 +145,11 @@ def test_a_process_without_another_thread_retries_at_the_next_call(
     until(lambda: task.threads)
 
 
-def test_a_guard_is_collected_although_it_is_refreshed(office: Office) -> None:
-    guard = office.warm_guard()
+def test_a_guard_is_collected_although_it_is_refreshed(entra: KeysEntra) -> None:
+    guard = entra.warm_guard()
     gone = weakref.ref(guard._key_manager)
     settle(guard)
-    office.guards.clear()
+    entra.guards.clear()
     del guard
 
     def collected() -> bool:
@@ -159,11 +159,11 @@ def test_a_guard_is_collected_although_it_is_refreshed(office: Office) -> None:
     until(collected)
 
 
-def test_keys_that_end_sooner_are_dropped_in_time(office: Office) -> None:
+def test_keys_that_end_sooner_are_dropped_in_time(entra: KeysEntra) -> None:
     """The thread may be sleeping past the new end of the keys."""
-    guard = office.warm_guard(retired_key_grace=1.0, monotonic=time.monotonic)
-    office.entra.rotate_keys(overlap=False)
-    guard.verify(office.token())
-    assert len(guard.health().kids) > len(office.entra.keys)
+    guard = entra.warm_guard(retired_key_grace=1.0, monotonic=time.monotonic)
+    entra.rotate_keys(overlap=False)
+    guard.verify(entra.token())
+    assert len(guard.health().kids) > len(entra.keys)
     keys = guard._key_manager
-    until(lambda: keys.active_keys is not None and len(keys.active_keys.by_kid) == len(office.entra.keys))
+    until(lambda: keys.active_keys is not None and len(keys.active_keys.by_kid) == len(entra.keys))

@@ -1,4 +1,4 @@
-"""An embedded Entra that can be broken, clocks that can be set, and the worlds a guard is asked in."""
+"""An Entra for tests of keys: responses can be held, clocks can be set, and callers are threads or tasks."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ import anyio
 import httpx
 
 from entra_guard import AccessError, Guard, KeySettings
-from entra_guard.emulator import Emulator
+from entra_guard.testing import Entra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from entra_guard.emulator import AppRegistration
+
 HOUR = 3600.0
 
 
-class Clock:
-    """Monotonic seconds that stand still until they are moved."""
+class ManualClock:
+    """Monotonic seconds that change only when they are advanced."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -29,12 +31,12 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def pass_(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += seconds
 
 
-class RequestAuthenticator(httpx.BaseTransport):
-    """A way to the emulator on which answers can be held back, without any time passing."""
+class HeldResponses(httpx.BaseTransport):
+    """A transport to the emulator that can hold back responses, without any time passing."""
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
         self._inner = inner
@@ -43,7 +45,7 @@ class RequestAuthenticator(httpx.BaseTransport):
         self._arrived = threading.Semaphore(0)
 
     def hold(self, requests: int) -> None:
-        """Answer the next so many requests as of now, and keep the answers until `release`."""
+        """Handle the next requests now, and hold their responses until `release`."""
         self._released.clear()
         self._to_hold = requests
 
@@ -51,7 +53,7 @@ class RequestAuthenticator(httpx.BaseTransport):
         self._to_hold = 0
         self._released.set()
 
-    def await_arrival(self) -> None:
+    def wait_for_request(self) -> None:
         """Wait until a request is being held."""
         assert self._arrived.acquire(timeout=10), "no request came"
 
@@ -65,8 +67,8 @@ class RequestAuthenticator(httpx.BaseTransport):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a caller got."""
+class Outcome:
+    """What a caller receives."""
 
     status: int
     reason: str = ""
@@ -74,56 +76,56 @@ class Answer:
     facts: dict[str, object] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, error: AccessError | None) -> Answer:
+    def of(cls, error: AccessError | None) -> Outcome:
         if error is None:
             return cls(200)
         return cls(error.status, error.reason, error.retry_after, error.facts)
 
 
 @dataclass(frozen=True)
-class World:
-    """How callers come: on threads, or as tasks of one event loop."""
+class Callers:
+    """Callers on threads, or as tasks of one event loop."""
 
     name: str
 
-    def ask(self, guard: Guard, token: str) -> Answer:
-        """One caller."""
-        return self.ask_all(guard, [token])[0]
+    def verify(self, guard: Guard, token: str) -> Outcome:
+        """Verify a token."""
+        return self.verify_all(guard, [token])[0]
 
-    def ask_all(self, guard: Guard, tokens: Iterable[str]) -> list[Answer]:
-        """One caller for each token, all at once; their answers in the same order."""
+    def verify_all(self, guard: Guard, tokens: Iterable[str]) -> list[Outcome]:
+        """Verify each token with a caller of its own, all at once; return the outcomes in the same order."""
         tokens = list(tokens)
         if self.name == "sync" and len(tokens) == 1:
-            return [_ask(guard, tokens[0])]
+            return [_verify(guard, tokens[0])]
         if self.name == "sync":
             barrier = threading.Barrier(len(tokens))
             with ThreadPoolExecutor(len(tokens)) as callers:
-                return list(callers.map(lambda token: (barrier.wait(), _ask(guard, token))[1], tokens))
-        return anyio.run(_aask_all, guard, tokens, backend=self.name)
+                return list(callers.map(lambda token: (barrier.wait(), _verify(guard, token))[1], tokens))
+        return anyio.run(_verify_all_async, guard, tokens, backend=self.name)
 
 
-def _ask(guard: Guard, token: str) -> Answer:
+def _verify(guard: Guard, token: str) -> Outcome:
     try:
         guard.verify(token)
     except AccessError as error:
-        return Answer.of(error)
-    return Answer.of(None)
+        return Outcome.of(error)
+    return Outcome.of(None)
 
 
-async def _aask_all(guard: Guard, tokens: list[str]) -> list[Answer]:
-    answers: dict[int, Answer] = {}
+async def _verify_all_async(guard: Guard, tokens: list[str]) -> list[Outcome]:
+    answers: dict[int, Outcome] = {}
 
-    async def ask(number: int, token: str) -> None:
+    async def verify(number: int, token: str) -> None:
         try:
             await guard.averify(token)
         except AccessError as error:
-            answers[number] = Answer.of(error)
+            answers[number] = Outcome.of(error)
         else:
-            answers[number] = Answer.of(None)
+            answers[number] = Outcome.of(None)
 
     async with anyio.create_task_group() as callers:
         for number, token in enumerate(tokens):
-            callers.start_soon(ask, number, token)
+            callers.start_soon(verify, number, token)
     return [answers[number] for number in range(len(tokens))]
 
 
@@ -134,59 +136,62 @@ class NoVisits:
         pass
 
 
-class Office:
-    """An Orders API before which guards stand, a daemon that calls it, and a stranger who would like to."""
+class KeysEntra(Entra):
+    """An Entra whose responses can be held, guards with a clock that can be set, and a stranger.
 
-    def __init__(self) -> None:
-        self.entra = Emulator(seed=7)
-        self.api = self.entra.register_app("Orders API", app_roles=["Orders.Read"])
-        self.daemon = self.entra.register_app("Daemon")
-        self.stranger = self.entra.register_app("Stranger")
-        self.clock = Clock()
-        self.gate = RequestAuthenticator(self.entra.transport)
+    Args:
+        https: Serve https too, on a real socket.
+    """
+
+    def __init__(self, *, https: bool = False) -> None:
+        super().__init__(seed=7, app_roles=["Orders.Read"], https=https)
+        self.stranger = self.register_app("Stranger")
+        self.monotonic = ManualClock()
+        self.responses = HeldResponses(self.transport)
         self.guards: list[Guard] = []
         self._clients: list[httpx.Client] = []
 
     def guard(self, **settings: Any) -> Guard:
-        settings.setdefault("monotonic", self.clock)
-        settings.setdefault("wait", 20.0)  # a busy machine is no reason to fail
-        settings.setdefault("tenant", self.entra.tenant_id)
+        settings.setdefault("monotonic", self.monotonic)
+        settings.setdefault("wait", 20.0)  # a busy machine is not a reason to fail
+        settings.setdefault("tenant", self.tenant_id)
         keys = {name: settings.pop(name) for name in KeySettings.__slots__ if name in settings}
         if not {"http_client", "ssl_context", "proxy"} & settings.keys():
-            settings["http_client"] = httpx.Client(transport=self.gate)
+            settings["http_client"] = httpx.Client(transport=self.responses)
             self._clients.append(settings["http_client"])
-        settings.setdefault("authority", self.entra.url)
+        settings.setdefault("authority", self.url)
         guard = Guard(audience=self.api.client_id, keys=KeySettings(**keys), **settings)
         guard._key_manager._jitter = lambda: 0.5
-        if settings["monotonic"] is self.clock:  # the refresh thread would follow the real time
+        if settings["monotonic"] is self.monotonic:  # the refresh thread would follow the real time
             guard._key_manager._visits = NoVisits()  # type: ignore[assignment]
         self.guards.append(guard)
         return guard
 
     def warm_guard(self, **settings: Any) -> Guard:
-        """A guard that has verified the daemon's token, with nothing counted yet."""
+        """Return a guard that has verified the caller's token, with nothing counted yet."""
         guard = self.guard(**settings)
-        assert _ask(guard, self.token()).status == 200
+        assert _verify(guard, self.token()).status == 200
         settle(guard)
-        self.entra.clear_requests()
+        self.clear_requests()
         return guard
 
     def token(self, **wishes: Any) -> str:
-        return self.entra.issue_token(self.daemon, audience=self.api, roles=["Orders.Read"], **wishes)
+        return super().token(**{"roles": ["Orders.Read"], **wishes})
+
+    def token_of(self, caller: AppRegistration) -> str:
+        return self.token(app=caller)
 
     def forged_kid(self, kid: str) -> str:
-        """A stranger's token that is check_unverified in all but its kid."""
-        return self.entra.issue_token(
-            self.stranger, audience=self.api, roles=["Orders.Read"], headers={"kid": kid}
-        )
+        """Return a token of a stranger that is valid in all but its kid."""
+        return self.token(app=self.stranger, headers={"kid": kid})
 
     @property
-    def fetches(self) -> int:
-        """How often the keys were asked for."""
-        return self.entra.count("keys")
+    def key_requests(self) -> int:
+        """How often the keys were requested."""
+        return self.count("keys")
 
-    def close(self) -> None:
-        self.gate.release()
+    def tear_down(self) -> None:
+        self.responses.release()
         for guard in self.guards:
             settle(guard)
         for client in self._clients:
@@ -194,7 +199,7 @@ class Office:
 
 
 def until(holds: Callable[[], object]) -> None:
-    """Wait for what happens on another thread."""
+    """Wait for something that happens on another thread."""
     deadline = time.monotonic() + 10
     while not holds():
         assert time.monotonic() < deadline
@@ -202,7 +207,7 @@ def until(holds: Callable[[], object]) -> None:
 
 
 def settle(guard: Guard) -> None:
-    """Wait until no fetch is in flight."""
+    """Wait until no round is in flight."""
     deadline = time.monotonic() + 10
     while guard._key_manager._work.in_flight:
         assert time.monotonic() < deadline, "a round does not end"
@@ -222,8 +227,8 @@ def waiting(guard: Guard) -> int:
     return 0 if current is None else sum(current.unknown.values())
 
 
-def await_waiters(guard: Guard, number: int) -> None:
-    """Wait until a number of callers wait for the fetch in flight."""
+def wait_for_waiters(guard: Guard, number: int) -> None:
+    """Wait until so many callers wait for the round in flight."""
     current = guard._key_manager._round
     assert current is not None
     until(lambda: sum(current.unknown.values()) + current.by_caller.total() >= number)
