@@ -274,7 +274,8 @@ def test_plain_http_on_a_tls_port_is_reported_as_such(serve: Callable[[socket.so
     assert "plain HTTP" in caught.value.detail
 
 
-def test_plain_http_on_a_tls_port_is_reported_as_such_by_a_guard(entra: KeysEntra) -> None:
+def test_plain_http_on_a_tls_port_is_reported_as_such_by_a_guard() -> None:
+    entra = KeysEntra()
     with Emulator() as served:
         url = served.url.replace("http:", "https:")
         guard = entra.guard(authority=url, ssl_context=ssl.create_default_context())
