@@ -241,8 +241,10 @@ def budget(soak: Soak, seconds: float) -> float:
     in_background = (
         seconds / (0.9 * SETTINGS.refresh) + 1 + soak.tally.failures
     )  # one attempt follows each failure
-    for_unknown_kids = 2 * (seconds / SETTINGS.max_cooldown + 2 + doublings)  # strangers', and the reserve
-    after_each_new_key = 2 * (1 + doublings) * soak.tally.rotations  # which starts the cooldowns over
+    general = seconds / SETTINGS.max_cooldown + 2 + doublings
+    for_known_callers = 8 * (seconds / SETTINGS.max_cooldown + 1)
+    for_unknown_kids = general + for_known_callers
+    after_each_new_key = (1 + doublings + 8) * soak.tally.rotations  # which makes both budgets new
     for_suspects = (
         seconds / SETTINGS.max_cooldown + 1 + soak.tally.rotations
     )  # the forged kid changes with the key
