@@ -81,7 +81,7 @@ class EntraBearer(SecurityBase):
         self._check_endpoint = EndpointCheck()
         self.scheme_name = scheme_name
         self.auto_error = auto_error
-        self.model = SecurityModel(**scheme_of(guard, description=description))
+        self.model: SecurityModel = SecurityModel(**scheme_of(guard, description=description))
 
     async def __call__(
         self, connection: HTTPConnection, required: SecurityScopes

@@ -247,7 +247,7 @@ class _Decorated:
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: int = 0
         """Changes when a function is decorated for the first time."""
         self._lock = Lock()
         self._results: WeakKeyDictionary[object, WeakSet[object]] = WeakKeyDictionary()
