@@ -32,6 +32,7 @@ from entra_guard._web.preflight import (
     send_preflight_response,
 )
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, run_for
+from entra_guard._web.websocket_token import take_token
 from entra_guard.errors import AccessError
 from entra_guard.principal import OPENED_SESSION, bind_principal, unbind_principal
 
@@ -63,6 +64,8 @@ class GuardMiddleware:
     Args:
         app: The ASGI application.
         guard: Verifies the tokens.
+        subprotocol: Accept the token of a WebSocket in `Sec-WebSocket-Protocol`, as browsers can send it:
+            `authorization.bearer.<token>`, or `bearer` and `<token>`.
         settings: The settings of all adapters, see `RequestAuthenticator`: `public` paths such as
             ['/healthz', '/static/*']; `roles`, `scopes`, `app_only`, `users_only`, `guests` for all others;
             `close_at_expiry`: None ends WebSockets with their token, True streamed responses too, False
@@ -78,9 +81,15 @@ class GuardMiddleware:
 
     @known_arguments(*SETTING_NAMES)
     def __init__(
-        self, app: ASGIApp, *, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]
+        self,
+        app: ASGIApp,
+        *,
+        guard: Guard | CombinedGuard,
+        subprotocol: bool = False,
+        **settings: Unpack[AuthenticatorSettings],
     ) -> None:
         self.app = app
+        self._subprotocol = subprotocol
         self._authenticator = RequestAuthenticator(guard, **settings)
         # Falcon routes the path with the mount point in it (ASGI: root_path), all others without.
         self._routed_path = _whole_path if framework_of(app) == "falcon" else _routed_path
@@ -105,7 +114,7 @@ class GuardMiddleware:
                 await send_preflight_response(self.app, scope, receive, send)
                 return
             response = _Response(scope, send, self._sessions)
-            principal = await self._authenticator.authenticate_async(authorization(scope))
+            principal = await self._authenticator.authenticate_async(self._credentials(scope, response))
             scope["user"] = principal
             scope["auth"] = AuthCredentials(["authenticated", *principal.scopes])  # for Starlette's @requires
             bound = bind_principal(principal, self._http_error, scope)
@@ -128,6 +137,13 @@ class GuardMiddleware:
         finally:
             if bound is not None:
                 unbind_principal(bound)
+
+    def _credentials(self, scope: Scope, response: _Response) -> list[bytes]:
+        values = authorization(scope)
+        if self._subprotocol and scope["type"] == "websocket":
+            tokens, response.subprotocol = take_token(scope)
+            values += tokens
+        return values
 
     async def _run(self, scope: Scope, receive: Receive, response: _Response, principal: Principal) -> None:
         """Run the application, and end its stream with the token where that applies."""
@@ -161,7 +177,7 @@ class _Response:
     A middleware inside of the guard that responds with 500 to every exception hides a refusal by `@requires`.
     """
 
-    __slots__ = ("_last", "_replaced", "_scope", "_send", "_sessions", "_stream")
+    __slots__ = ("_last", "_replaced", "_scope", "_send", "_sessions", "_stream", "subprotocol")
 
     def __init__(self, scope: Scope, send: Send, sessions: McpSessions) -> None:
         self._scope = scope
@@ -170,6 +186,7 @@ class _Response:
         self._stream: EventStream | None = None
         self._last = ""
         self._replaced = False
+        self.subprotocol = ""  # to select if the application selects none
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the application."""
@@ -178,6 +195,8 @@ class _Response:
             self._stream = self._sessions.started(self._scope, message)
         elif self._stream is not None:
             self._stream.feed(message)
+        elif self.subprotocol and kind == "websocket.accept" and not message.get("subprotocol"):
+            message = {**message, "subprotocol": self.subprotocol}
         if self._replaced or (
             kind == "http.response.start" and message["status"] == _HIDDEN and REFUSAL in self._scope
         ):

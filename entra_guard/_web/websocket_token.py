@@ -1,0 +1,52 @@
+"""Read a token from the subprotocols of a WebSocket: browsers cannot set its headers. Knows no guard.
+
+A page offers `authorization.bearer.<token>`, or the two names `bearer` and `<token>`, with the subprotocols
+that the application speaks:
+
+    new WebSocket(url, ["orders.v1", "authorization.bearer." + token])
+
+The application sees the others only. A JWT is a valid subprotocol name (RFC 6455 section 4.1, RFC 9110
+section 5.6.2). A browser closes a connection for which no offered name is selected (WHATWG "WebSockets").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+_HEADER: Final = b"sec-websocket-protocol"
+_PREFIX: Final = "authorization.bearer."
+_PAIR: Final = "bearer"
+
+
+def take_token(scope: Scope) -> tuple[list[bytes], str]:
+    """Remove the tokens from the subprotocols of a WebSocket request.
+
+    Returns:
+        Values as of Authorization headers, and the subprotocol to select if the application selects none.
+    """
+    tokens: list[str] = []
+    others: list[str] = []
+    selected = ""
+    offered = iter(scope.get("subprotocols") or ())
+    for name in offered:
+        if name.lower().startswith(_PREFIX):
+            tokens.append(name[len(_PREFIX) :])
+        elif name.lower() == _PAIR:
+            tokens.append(next(offered, ""))
+            selected = name
+        else:
+            others.append(name)
+    if tokens:
+        _set_subprotocols(scope, others)
+    return [b"Bearer " + token.encode("latin-1", "replace") for token in tokens], selected
+
+
+def _set_subprotocols(scope: Scope, names: list[str]) -> None:
+    scope["subprotocols"] = names
+    headers = [header for header in scope["headers"] if header[0].lower() != _HEADER]
+    if names:
+        headers.append((_HEADER, ", ".join(names).encode("latin-1", "replace")))
+    scope["headers"] = headers

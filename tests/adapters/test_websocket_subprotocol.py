@@ -1,0 +1,113 @@
+"""The token of a WebSocket in its subprotocols, as a browser sends it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvicorn
+from browsing import chromium
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from entra_guard.asgi import GuardMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from entra_guard import Guard
+    from entra_guard.testing import Entra
+
+CONNECT = """([url, names]) => new Promise(done => {
+    const socket = new WebSocket(url, names);
+    socket.onmessage = event => done([socket.protocol, event.data]);
+    socket.onclose = event => done(["closed", ""]);
+})"""
+
+
+async def orders(websocket: WebSocket) -> None:
+    offered = websocket.scope["subprotocols"]
+    await websocket.accept(subprotocol="orders.v1" if "orders.v1" in offered else None)
+    seen = [*offered, *(value for name, value in websocket.headers.items() if "protocol" in name)]
+    await websocket.send_text(f"{websocket.user.object_id} {seen}")
+    await websocket.close()
+
+
+def app(guard: Guard, **settings: Any) -> Starlette:
+    return Starlette(
+        routes=[
+            Route("/page", lambda _request: HTMLResponse("<title>A page</title>")),
+            WebSocketRoute("/orders", orders),
+        ],
+        middleware=[Middleware(GuardMiddleware, guard=guard, public=["/page"], **settings)],
+    )
+
+
+def answer(guard: Guard, names: list[str], headers: Any = None, **settings: Any) -> tuple[str | None, str]:
+    client = TestClient(app(guard, **{"subprotocol": True} | settings))
+    with client.websocket_connect("/orders", subprotocols=names, headers=headers or {}) as connection:
+        return connection.accepted_subprotocol, connection.receive_text()
+
+
+def test_the_token_is_read_and_the_application_s_subprotocol_selected(guard: Guard, entra: Entra) -> None:
+    token, object_id = entra.token(), entra.principal().object_id
+    expected = ("orders.v1", f"{object_id} ['orders.v1', 'orders.v1']")
+    assert answer(guard, ["orders.v1", f"authorization.bearer.{token}"]) == expected
+    assert answer(guard, ["bearer", token, "orders.v1"]) == expected
+
+
+def test_the_pair_selects_bearer_if_the_application_selects_nothing(guard: Guard, entra: Entra) -> None:
+    assert answer(guard, ["bearer", entra.token()])[0] == "bearer"
+
+
+def test_the_token_itself_is_never_selected(guard: Guard, entra: Entra) -> None:
+    assert answer(guard, [f"authorization.bearer.{entra.token()}"])[0] is None
+
+
+@pytest.mark.parametrize("kind", ["off", "expired", "two", "empty", "header too", "no name before it"])
+def test_everything_else_is_refused(guard: Guard, entra: Entra, kind: str, caplog: Any) -> None:
+    token = entra.token(preset="expired") if kind == "expired" else entra.token()
+    name = f"authorization.bearer.{token}"
+    names = {"two": [name, name], "empty": ["bearer"], "no name before it": [token]}.get(kind, [name])
+    headers = {"Authorization": f"Bearer {token}"} if kind == "header too" else None
+    with pytest.raises(WebSocketDisconnect):
+        answer(guard, names, headers, subprotocol=kind != "off")
+    assert token not in caplog.text
+
+
+@contextmanager
+def served_with_websockets(application: Any) -> Iterator[str]:
+    config = uvicorn.Config(application, port=0, log_level="error", ws="websockets-sansio")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def test_a_page_in_a_browser_connects(guard: Guard, entra: Entra) -> None:
+    with served_with_websockets(app(guard, subprotocol=True)) as url, chromium() as browser:
+        page = browser.new_page()
+        page.goto(f"{url}/page")
+        address = f"{url.replace('http', 'ws', 1)}/orders"
+        object_id, token = entra.principal().object_id, entra.token()
+
+        def connect(*names: str) -> Any:
+            return page.evaluate(CONNECT, [address, names])
+
+        name = f"authorization.bearer.{token}"
+        assert connect("orders.v1", name) == ["orders.v1", f"{object_id} ['orders.v1', 'orders.v1']"]
+        assert connect("bearer", token)[0] == "bearer"
+        assert connect("orders.v1", f"{name}x") == ["closed", ""]
+        assert connect("orders.v1") == ["closed", ""]
