@@ -5,6 +5,7 @@ roles and scopes of one route, `current_principal` tells who is calling. `entra_
 tokens for the other direction, and `entra_guard.emulator` is an Entra to try it all on.
 """
 
+from entra_guard._common.agent import Agent
 from entra_guard._common.version import __version__
 from entra_guard._keys.authority import Authority
 from entra_guard._keys.health import Health
@@ -24,6 +25,7 @@ from entra_guard.requirement import Requirement, requires
 
 __all__ = [
     "AccessError",
+    "Agent",
     "Authority",
     "ConfigurationError",
     "EntraGuardError",

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
+from entra_guard._common.agent import agent_of
 from entra_guard._common.encoding import from_base64url
 from entra_guard.errors import AccessError, EntraGuardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, MutableMapping
+
+    from entra_guard._common.agent import Agent
 
     ToHTTPError = Callable[[AccessError, MutableMapping[str, Any]], AccessError]
     Bound = tuple["Principal", ToHTTPError | None, MutableMapping[str, Any], object]
@@ -113,6 +116,11 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
         or by an 'idp' that names another tenant. An application is not a guest.
         """
         return self.verified.is_guest
+
+    @property
+    def agent(self) -> Agent | None:
+        """The AI agent that calls (Entra Agent ID), None if the token is not an agent's."""
+        return agent_of(self.claims, is_app=self.is_app)
 
     @property
     def expires_at(self) -> float:

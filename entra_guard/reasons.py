@@ -270,6 +270,20 @@ _ALL: Final = (
         "Add the optional claim 'acct' to the access token in the API's registration (Token configuration): it tells members from guests. Or accept guests with guests=True.",
     ),
     Reason(
+        "agent_not_allowed",
+        403,
+        "AI agents may not call this operation.",
+        "The token is an AI agent's (Entra Agent ID), and agents=False, or users_only and the agent's own user account.",
+        "Call as a person or another application. Or accept agents with agents=True.",
+    ),
+    Reason(
+        "agent_required",
+        403,
+        "Only AI agents may call this operation.",
+        "The operation is for AI agents (agents='only'), and the token is not an agent's.",
+        "Call with a token of an agent identity (Entra Agent ID).",
+    ),
+    Reason(
         "groups_overage",
         403,
         "The caller has more groups than a token can contain.",

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from entra_guard._common.arguments import check_flags
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from entra_guard.errors import AccessError
     from entra_guard.principal import Principal
 
+Agents = bool | Literal["only"] | None
+
 Handler = TypeVar("Handler", bound="Callable[..., Any]")
 
 
@@ -41,6 +43,9 @@ class Requirement:
         app_only: Refuse tokens of users.
         users_only: Refuse app-only tokens.
         guests: False refuses guest users of the tenant, and users whose token does not say (`is_guest`).
+        agents: False refuses AI agents (Entra Agent ID), 'only' refuses all others. By default agents are
+            callers like others, except that `users_only` refuses an agent's own user account, as no person
+            acts there. True accepts those too.
 
     Raises:
         ConfigurationError: Nothing is required, or no caller could meet it.
@@ -55,6 +60,7 @@ class Requirement:
     app_only: bool = False
     users_only: bool = False
     guests: bool = True
+    agents: Agents = None
     challenge_scope: str = field(init=False, repr=False)
 
     def __init__(
@@ -65,16 +71,20 @@ class Requirement:
         app_only: bool = False,
         users_only: bool = False,
         guests: bool = True,
+        agents: Agents = None,
     ) -> None:
         check_flags(app_only=app_only, users_only=users_only, guests=guests)
+        if agents is not None and agents is not True and agents is not False and agents != "only":
+            raise ConfigurationError(f"agents must be True, False or 'only', got {agents!r}")
         set_ = object.__setattr__
         set_(self, "roles", _names("roles", roles))
         set_(self, "scopes", _names("scopes", scopes))
         set_(self, "app_only", app_only)
         set_(self, "users_only", users_only)
         set_(self, "guests", guests)
+        set_(self, "agents", agents)
         set_(self, "challenge_scope", " ".join(self.scopes or self.roles))
-        if not (self.roles or self.scopes or app_only or users_only or not guests):
+        if not (self.roles or self.scopes or app_only or users_only or not guests or restricts(agents)):
             raise ConfigurationError(
                 "An empty requirement accepts every caller. Name roles or scopes, or remove the requirement "
                 "if every caller with a valid token is allowed"
@@ -89,20 +99,15 @@ class Requirement:
 
         Raises:
             InsufficientPermissionError: app_token_required, user_token_required, caller_kind_unknown,
-                guest_not_allowed, missing_scope, missing_role.
+                guest_not_allowed, agent_not_allowed, agent_required, missing_scope, missing_role.
         """
         check_any((self,), principal)
 
     def refusal_of(self, principal: Principal) -> AccessError | None:
         """Return why the caller does not meet the requirement, or None."""
-        if (self.app_only or self.users_only) and principal.is_app is None:
-            return self._refusal("caller_kind_unknown", principal, [], [])
-        if self.app_only and not principal.is_app:
-            return self._refusal("app_token_required", principal, [], [])
-        if self.users_only and principal.is_app:
-            return self._refusal("user_token_required", principal, [], [])
-        if not self.guests and principal.is_guest is not False:
-            return self._refusal("guest_not_allowed", principal, [], [])
+        reason = self._kind_reason(principal) or self._agent_reason(principal)
+        if reason:
+            return self._refusal(reason, principal, [], [])
         for code, needed, has in (
             ("missing_scope", self.scopes, principal.scopes),
             ("missing_role", self.roles, principal.roles),
@@ -111,6 +116,26 @@ class Requirement:
                 if name not in has:
                     return self._refusal(code, principal, needed, has)
         return None
+
+    def _kind_reason(self, principal: Principal) -> str:
+        """Return why an application, a user or a guest is refused; '' if the caller is not."""
+        if (self.app_only or self.users_only) and principal.is_app is None:
+            return "caller_kind_unknown"
+        if self.app_only and not principal.is_app:
+            return "app_token_required"
+        if self.users_only and principal.is_app:
+            return "user_token_required"
+        return "guest_not_allowed" if not self.guests and principal.is_guest is not False else ""
+
+    def _agent_reason(self, principal: Principal) -> str:
+        """Return why an agent is refused, or a caller that is not one; '' if the caller is not."""
+        if self.agents is True or (self.agents is None and not self.users_only):
+            return ""
+        agent = principal.agent
+        if agent is None:
+            return "agent_required" if self.agents == "only" else ""
+        is_refused = self.agents is False or (self.agents is None and agent.kind == "agent_user")
+        return "agent_not_allowed" if is_refused else ""
 
     def _refusal(
         self, code: str, principal: Principal, needs: Iterable[str], has: Iterable[str]
@@ -123,6 +148,11 @@ class Requirement:
             "is_guest": principal.is_guest,
         }
         return refusal(code, facts, scope=self.challenge_scope)
+
+
+def restricts(agents: Agents) -> bool:
+    """Return whether a setting of `agents` refuses anyone by itself."""
+    return agents is False or agents == "only"
 
 
 def check_any(requirements: Iterable[Requirement], principal: Principal) -> None:
@@ -161,6 +191,7 @@ def requires(
     app_only: bool = False,
     users_only: bool = False,
     guests: bool = True,
+    agents: Agents = None,
 ) -> Callable[[Handler], Handler]:
     """Require roles, scopes, or a kind of caller of a route. A caller needs all that is named.
 
@@ -177,6 +208,7 @@ def requires(
         app_only: Refuse tokens of users.
         users_only: Refuse app-only tokens.
         guests: False refuses guest users of the tenant, and users whose token does not say.
+        agents: False refuses AI agents, 'only' refuses all others; see `Requirement`.
 
     Raises:
         ConfigurationError: Nothing is required, or no caller could meet it.
@@ -189,7 +221,13 @@ def requires(
         ... def all_orders(): ...
     """
     required = alternatives_of(
-        alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests
+        alternatives,
+        roles=roles,
+        scopes=scopes,
+        app_only=app_only,
+        users_only=users_only,
+        guests=guests,
+        agents=agents,
     )
 
     def decorate(handler: Handler) -> Handler:
@@ -217,6 +255,7 @@ def alternatives_of(
     app_only: bool,
     users_only: bool,
     guests: bool,
+    agents: Agents = None,
 ) -> tuple[Requirement, ...]:
     """Return the requirements of a route: the given alternatives, or one with the other arguments.
 
@@ -225,16 +264,21 @@ def alternatives_of(
     """
     if not alternatives:
         required = Requirement(
-            roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests
+            roles=roles,
+            scopes=scopes,
+            app_only=app_only,
+            users_only=users_only,
+            guests=guests,
+            agents=agents,
         )
         return (required,)
     if not all(isinstance(alternative, Requirement) for alternative in alternatives):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(
             "requires takes names by keyword: @requires(roles=['Orders.Read']) or @requires(scopes=[...])"
         )
-    if roles or scopes or app_only or users_only or not guests:
+    if roles or scopes or app_only or users_only or not guests or agents is not None:
         raise ConfigurationError(
-            "give alternatives, or roles, scopes, app_only, users_only and guests, not both"
+            "give alternatives, or roles, scopes, app_only, users_only, guests and agents, not both"
         )
     return alternatives
 

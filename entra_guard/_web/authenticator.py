@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from entra_guard.errors import AccessError
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
+    from entra_guard.requirement import Agents
 
 _NO_TOKENS: Final = frozenset({b"null", b"undefined", b"none", b"nil", b"[object object]"})
 _LONGEST_NO_TOKEN: Final = max(map(len, _NO_TOKENS))
@@ -90,6 +91,7 @@ class AuthenticatorSettings(TypedDict, total=False):
     app_only: bool
     users_only: bool
     guests: bool
+    agents: Agents
     close_at_expiry: bool | None
 
 
@@ -107,6 +109,7 @@ class RequestAuthenticator:
         app_only: Accept applications, and refuse users.
         users_only: Accept users, and refuse applications.
         guests: False refuses guest users of the tenant, and users whose token does not say.
+        agents: False refuses AI agents, 'only' refuses all others; see `Requirement`.
         close_at_expiry: Which streams end when their token expires: with None WebSockets (closed with
             1008), with True streamed responses too, with False neither.
 
@@ -124,6 +127,7 @@ class RequestAuthenticator:
         app_only: bool = False,
         users_only: bool = False,
         guests: bool = True,
+        agents: Agents = None,
         close_at_expiry: bool | None = None,
     ) -> None:
         if not hasattr(guard, "averify"):
@@ -137,8 +141,15 @@ class RequestAuthenticator:
         self.ends: Final = {"websocket": close_at_expiry is not False, "http": close_at_expiry is True}
         """Whether a stream of this kind ends with its token."""
         self._required: Final = (
-            Requirement(roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests)
-            if roles or scopes or app_only or users_only or not guests
+            Requirement(
+                roles=roles,
+                scopes=scopes,
+                app_only=app_only,
+                users_only=users_only,
+                guests=guests,
+                agents=agents,
+            )
+            if roles or scopes or app_only or users_only or not guests or agents not in {None, True}
             else None
         )
 

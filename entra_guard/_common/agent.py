@@ -1,0 +1,66 @@
+"""What a token's claims say about an AI agent (Microsoft Entra Agent ID). Pure.
+
+Source: Microsoft, "Token claims reference for agent identities", "Validate agent tokens in a downstream API".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AgentKind = Literal["autonomous", "for_user", "agent_user"]
+
+_AGENT_IDENTITY: Final = 11
+_AGENT_USER: Final = 13
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """An AI agent that calls.
+
+    Attributes:
+        id: The client id of the agent.
+        blueprint: The client id of the blueprint that it was made from. For logs; do not authorize by it.
+        kind: 'autonomous' (in its own name), 'for_user' (with a signed-in user's permissions) or 'agent_user'
+            (with a user account of the agent itself).
+        on_behalf_of: The object id of the user for whom it acts; '' unless the kind is 'for_user'.
+    """
+
+    id: str
+    blueprint: str
+    kind: AgentKind
+    on_behalf_of: str
+
+
+def agent_of(claims: Mapping[str, Any], *, is_app: bool | None) -> Agent | None:
+    """Return the agent that a token was issued to, None if it is not an agent's.
+
+    Any one of the marks makes it an agent's token, so that a missing mark does not hide an agent. Unknown
+    numbers are ignored; a list with anything but numbers is ignored as a whole.
+    """
+    actor, subject = _facets(claims.get("xms_act_fct")), _facets(claims.get("xms_sub_fct"))
+    blueprint = claims.get("xms_par_app_azp")
+    blueprint = blueprint if isinstance(blueprint, str) else ""
+    if not blueprint and _AGENT_IDENTITY not in actor and not subject & {_AGENT_IDENTITY, _AGENT_USER}:
+        return None
+    kind: AgentKind = "for_user"
+    if _AGENT_USER in subject:
+        kind = "agent_user"
+    elif is_app or _AGENT_IDENTITY in subject:
+        kind = "autonomous"
+    user = str(claims.get("oid") or "") if kind == "for_user" else ""
+    return Agent(str(claims.get("azp") or claims.get("appid") or ""), blueprint, kind, user)
+
+
+def _facets(value: object) -> frozenset[int]:
+    """Return the integers of a claim such as '3 11'."""
+    parts = value.split() if isinstance(value, str) else []
+    if not all(part.isascii() and part.isdigit() and len(part) < _MOST_DIGITS for part in parts):
+        return frozenset()
+    return frozenset(map(int, parts))
+
+
+_MOST_DIGITS: Final = 10
