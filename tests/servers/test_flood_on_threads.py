@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from test_servers import Server, ask, served
+from test_servers import Server, request, served
 
 from entra_guard.emulator import Emulator
 
@@ -78,10 +78,10 @@ def test_callers_with_cached_keys_are_served_while_200_forged_kids_wait_for_a_sl
             "ENTRA_GUARD_AUTHORITY": entra.url,
         }
         with served(SERVER, environ) as url:
-            assert ask(url, token).status_code == 200
+            assert request(url, token).status_code == 200
             with entra.failing("keys", "slow", delay=4):
                 flood = Flood(url, tokens)
-                statuses = {ask(url, token).status_code for _ in range(20)}
+                statuses = {request(url, token).status_code for _ in range(20)}
                 pending = flood.pending
                 flood.wait()
     assert statuses == {200}
