@@ -1,4 +1,4 @@
-"""Fixtures for credentials: an office in its own time, and both worlds through one name."""
+"""Fixtures for credentials: an Entra with its own clock, and one function for sync, asyncio and trio."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 import trio
-from outbound_office import Clock, Get, Office, until
-
-from entra_guard.emulator import Emulator
+from outbound_entra import Get, OutboundEntra, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,18 +17,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def office() -> Iterator[Office]:
-    clock = Clock()
-    entra = Emulator(clock=clock)
-    api = entra.register_app("Orders", app_roles=["Orders.Read"], scopes=["access_as_user"])
-    daemon = entra.register_app("Daemon")
-    entra.grant(daemon, api, "Orders.Read")
-    with httpx.Client(transport=entra.transport) as web:
-        yield Office(entra, clock, Clock(0.0), api, daemon, entra.add_secret(daemon), web)
-        until(_nothing_runs)  # what a test leaves in the background must not log in the next one
+def entra() -> Iterator[OutboundEntra]:
+    entra = OutboundEntra()
+    with entra.http_client:
+        yield entra
+        wait_until(_no_worker_runs)  # a background request must not log during the next test
 
 
-def _nothing_runs() -> bool:
+def _no_worker_runs() -> bool:
     return not any(thread.name == "entra_guard worker" for thread in threading.enumerate())
 
 
@@ -52,5 +45,5 @@ def _trio(credential: Credential, *scopes: str, **options: Any) -> AccessToken:
 
 @pytest.fixture(params=[_sync, _asyncio, _trio], ids=["sync", "asyncio", "trio"])
 def get(request: pytest.FixtureRequest) -> Get:
-    """Gets a token from a credential, in each world."""
+    """Get a token from a credential: synchronously, on asyncio and on trio."""
     return request.param

@@ -35,7 +35,7 @@ from entra_guard.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from outbound_office import Office
+    from outbound_entra import OutboundEntra
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def api() -> Iterator[Api]:
 # --- ours in Azure's ---------------------------------------------------------------------------------
 
 
-def test_every_credential_is_a_token_credential(office: Office) -> None:
-    credential = office.credential()
+def test_every_credential_is_a_token_credential(entra: OutboundEntra) -> None:
+    credential = entra.credential()
     for each in (
         credential,
         OnBehalfOfCredential(credential, "a.b.c"),
@@ -76,40 +76,40 @@ async def asend(credential: Any, scope: str, url: str, times: int = 1) -> list[i
         return [answer.http_response.status_code for answer in await asyncio.gather(*sent)]
 
 
-def test_an_azure_client_takes_our_credential_and_its_cache(office: Office, api: Api) -> None:
-    credential = office.credential()
-    with office.counting(1):
-        assert send(credential, office.scope, api.url) == 200
-        assert send(credential, office.scope, api.url) == 200
-    assert api.seen[0].authorization == f"Bearer {credential.get_token(office.scope).token}"
+def test_an_azure_client_takes_our_credential_and_its_cache(entra: OutboundEntra, api: Api) -> None:
+    credential = entra.credential()
+    with entra.expect_token_requests(1):
+        assert send(credential, entra.scope, api.url) == 200
+        assert send(credential, entra.scope, api.url) == 200
+    assert api.seen[0].authorization == f"Bearer {credential.get_token(entra.scope).token}"
 
 
-def test_an_azure_async_client_takes_it_too(office: Office, api: Api) -> None:
-    credential = office.credential()
-    with office.counting(1):
-        assert asyncio.run(asend(credential.as_async(), office.scope, api.url, times=3)) == [200] * 3
-    assert api.seen[0].authorization == f"Bearer {credential.get_token(office.scope).token}"
+def test_an_azure_async_client_takes_it_too(entra: OutboundEntra, api: Api) -> None:
+    credential = entra.credential()
+    with entra.expect_token_requests(1):
+        assert asyncio.run(asend(credential.as_async(), entra.scope, api.url, times=3)) == [200] * 3
+    assert api.seen[0].authorization == f"Bearer {credential.get_token(entra.scope).token}"
 
 
-def test_an_azure_client_gets_its_claims_challenge_answered(office: Office, api: Api) -> None:
+def test_an_azure_client_gets_its_claims_challenge_answered(entra: OutboundEntra, api: Api) -> None:
     api.answers.append((401, CHALLENGE))
-    with office.counting(2):
-        assert send(office.credential(), office.scope, api.url) == 200
+    with entra.expect_token_requests(2):
+        assert send(entra.credential(), entra.scope, api.url) == 200
     assert api.seen[0].authorization != api.seen[1].authorization
 
 
-def test_azures_own_names_for_options_change_nothing(office: Office) -> None:
-    credential = office.credential()
-    with office.counting(1):
-        for options in ({}, {"enable_cae": True}, {"tenant_id": office.entra.tenant_id}, {"whatever": 1}):
-            assert credential.get_token(office.scope, **options)
+def test_azures_own_names_for_options_change_nothing(entra: OutboundEntra) -> None:
+    credential = entra.credential()
+    with entra.expect_token_requests(1):
+        for options in ({}, {"enable_cae": True}, {"tenant_id": entra.tenant_id}, {"whatever": 1}):
+            assert credential.get_token(entra.scope, **options)
 
 
-def test_an_async_credential_can_be_closed_and_used_on(office: Office) -> None:
+def test_an_async_credential_can_be_closed_and_used_on(entra: OutboundEntra) -> None:
     async def use() -> None:
-        async with office.credential().as_async() as credential:
-            await credential.get_token(office.scope)
-        await credential.get_token(office.scope)
+        async with entra.credential().as_async() as credential:
+            await credential.get_token(entra.scope)
+        await credential.get_token(entra.scope)
 
     asyncio.run(use())
 
@@ -118,55 +118,55 @@ def test_an_async_credential_can_be_closed_and_used_on(office: Office) -> None:
 
 
 @pytest.fixture(scope="module")
-def entra() -> Iterator[Emulator]:
+def https_entra() -> Iterator[Emulator]:
     """An emulator over https, which azure-identity insists on."""
-    with Emulator(https=True) as entra:
-        yield entra
+    with Emulator(https=True) as https_entra:
+        yield https_entra
 
 
 @pytest.fixture
-def daemon(entra: Emulator) -> dict[str, Any]:
+def daemon(https_entra: Emulator) -> dict[str, Any]:
     """The arguments of an azure-identity credential for a new application."""
-    app = entra.register_app("Daemon")
+    app = https_entra.register_app("Daemon")
     return {
-        "tenant_id": entra.tenant_id,
+        "tenant_id": https_entra.tenant_id,
         "client_id": app.client_id,
-        "client_secret": entra.add_secret(app).value,
-        "authority": entra.https_url,
+        "client_secret": https_entra.add_secret(app).value,
+        "authority": https_entra.https_url,
         "disable_instance_discovery": True,
-        "connection_verify": str(entra.ca_bundle),
+        "connection_verify": str(https_entra.ca_bundle),
     }
 
 
 @pytest.fixture
-def scope(entra: Emulator) -> str:
-    return entra.register_app("Orders").default_scope
+def scope(https_entra: Emulator) -> str:
+    return https_entra.register_app("Orders").default_scope
 
 
 def test_an_azure_identity_credential_authorizes_requests_of_every_client(
-    entra: Emulator, daemon: dict[str, Any], scope: str, api: Api
+    https_entra: Emulator, daemon: dict[str, Any], scope: str, api: Api
 ) -> None:
     with azure.identity.ClientSecretCredential(**daemon) as credential:
-        before = entra.count("token")
+        before = https_entra.count("token")
         auth = BearerAuth(credential, scope)
         for send in CLIENTS.values():
             assert send(auth, "GET", api.url).status_code == 200
-        assert entra.count("token") == before + 1
+        assert https_entra.count("token") == before + 1
         assert api.seen[0].authorization == f"Bearer {credential.get_token(scope, enable_cae=True).token}"
     assert len({seen.authorization for seen in api.seen}) == 1
 
 
 def test_fifty_cold_callers_of_an_azure_identity_credential_send_one_request_through_ours(
-    entra: Emulator, daemon: dict[str, Any], scope: str, api: Api
+    https_entra: Emulator, daemon: dict[str, Any], scope: str, api: Api
 ) -> None:
     async def herd(credential: Any) -> list[int]:
         async with httpx.AsyncClient(auth=BearerAuth(credential, scope), verify=False) as client:
             return [r.status_code for r in await asyncio.gather(*(client.get(api.url) for _ in range(50)))]
 
     with azure.identity.ClientSecretCredential(**daemon) as credential:
-        before = entra.count("token")
+        before = https_entra.count("token")
         assert asyncio.run(herd(credential)) == [200] * 50
-        assert entra.count("token") == before + 1
+        assert https_entra.count("token") == before + 1
 
 
 def test_an_azure_identity_credential_answers_a_claims_challenge(
@@ -179,7 +179,7 @@ def test_an_azure_identity_credential_answers_a_claims_challenge(
 
 
 def test_an_async_azure_identity_credential_authorizes_async_requests(
-    entra: Emulator, daemon: dict[str, Any], scope: str, api: Api
+    https_entra: Emulator, daemon: dict[str, Any], scope: str, api: Api
 ) -> None:
     async def call() -> int:
         async with azure.identity.aio.ClientSecretCredential(**daemon) as credential:

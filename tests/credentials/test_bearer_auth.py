@@ -18,7 +18,7 @@ from entra_guard.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from outbound_office import Office
+    from outbound_entra import OutboundEntra
 
     Send = Callable[..., Any]
 
@@ -64,23 +64,23 @@ def send(request: pytest.FixtureRequest) -> Send:
     return request.param
 
 
-def test_requests_carry_the_token_and_share_it(office: Office, api: Api, send: Send) -> None:
-    credential = office.credential()
-    with office.counting(1):
+def test_requests_carry_the_token_and_share_it(entra: OutboundEntra, api: Api, send: Send) -> None:
+    credential = entra.credential()
+    with entra.expect_token_requests(1):
         for _ in range(2):
-            assert send(credential.auth(office.scope), "GET", f"{api.url}/orders").status_code == 200
-    token = credential.get_token(office.scope).token
+            assert send(credential.auth(entra.scope), "GET", f"{api.url}/orders").status_code == 200
+    token = credential.get_token(entra.scope).token
     assert [seen.authorization for seen in api.seen] == [f"Bearer {token}"] * 2
 
 
-def test_no_token_is_sent_unencrypted(office: Office, send: Send) -> None:
-    auth = office.credential().auth(office.scope)
-    with office.counting(0), pytest.raises(ConfigurationError, match="sent over https only"):
+def test_no_token_is_sent_unencrypted(entra: OutboundEntra, send: Send) -> None:
+    auth = entra.credential().auth(entra.scope)
+    with entra.expect_token_requests(0), pytest.raises(ConfigurationError, match="sent over https only"):
         send(auth, "GET", "http://orders.example/")
 
 
-def test_only_named_hosts_get_a_token(office: Office, api: Api, send: Send) -> None:
-    auth = office.credential().auth(office.scope, hosts=[f"127.0.0.1:{api.port}"])
+def test_only_named_hosts_get_a_token(entra: OutboundEntra, api: Api, send: Send) -> None:
+    auth = entra.credential().auth(entra.scope, hosts=[f"127.0.0.1:{api.port}"])
     send(auth, "GET", f"{api.elsewhere}/")
     send(auth, "GET", f"{api.url}/")
     assert [(seen.host.partition(":")[0], seen.authorization is not None) for seen in api.seen] == [
@@ -90,9 +90,9 @@ def test_only_named_hosts_get_a_token(office: Office, api: Api, send: Send) -> N
 
 
 def test_a_host_without_a_token_is_logged_once_with_the_setting(
-    office: Office, api: Api, send: Send, caplog: pytest.LogCaptureFixture
+    entra: OutboundEntra, api: Api, send: Send, caplog: pytest.LogCaptureFixture
 ) -> None:
-    auth = office.credential().auth(office.scope, hosts=["orders.example", f"127.0.0.1:{api.port}"])
+    auth = entra.credential().auth(entra.scope, hosts=["orders.example", f"127.0.0.1:{api.port}"])
     with caplog.at_level("WARNING", "entra_guard.credentials"):
         for _ in range(3):
             send(auth, "GET", f"{api.elsewhere}/")
@@ -105,29 +105,31 @@ def test_a_host_without_a_token_is_logged_once_with_the_setting(
     )
 
 
-def test_many_hosts_do_not_flood_the_log(office: Office, caplog: pytest.LogCaptureFixture) -> None:
-    auth = office.credential().auth(office.scope, hosts=["orders.example"])
+def test_many_hosts_do_not_flood_the_log(entra: OutboundEntra, caplog: pytest.LogCaptureFixture) -> None:
+    auth = entra.credential().auth(entra.scope, hosts=["orders.example"])
     with caplog.at_level("WARNING", "entra_guard.credentials"):
         for number in range(300):
             assert auth.headers_for(f"https://host-{number}.example/") == {}
     assert len(caplog.records) == 100
 
 
-def test_the_token_does_not_follow_a_redirect_to_another_host(office: Office, api: Api, send: Send) -> None:
+def test_the_token_does_not_follow_a_redirect_to_another_host(
+    entra: OutboundEntra, api: Api, send: Send
+) -> None:
     api.answers.append((302, {"location": f"{api.elsewhere}/there"}))
-    response = send(office.credential().auth(office.scope), "GET", api.url, follow_redirects=True)
+    response = send(entra.credential().auth(entra.scope), "GET", api.url, follow_redirects=True)
     assert response.status_code == 200
     assert [seen.authorization is not None for seen in api.seen] == [True, False]
 
 
-def test_the_token_request_is_in_no_responses_history(office: Office, api: Api, send: Send) -> None:
-    response = send(office.credential().auth(office.scope), "GET", api.url)
+def test_the_token_request_is_in_no_responses_history(entra: OutboundEntra, api: Api, send: Send) -> None:
+    response = send(entra.credential().auth(entra.scope), "GET", api.url)
     assert response.history == []
-    assert office.posts == 1
+    assert entra.token_requests == 1
 
 
-def test_without_a_token_no_request_is_sent(office: Office, api: Api, send: Send) -> None:
-    auth = office.credential(client_secret="not-the-secret-at-all").auth(office.scope)
+def test_without_a_token_no_request_is_sent(entra: OutboundEntra, api: Api, send: Send) -> None:
+    auth = entra.credential(client_secret="not-the-secret-at-all").auth(entra.scope)
     with pytest.raises(TokenAcquisitionError):
         send(auth, "GET", api.url)
     assert api.seen == []
@@ -136,12 +138,14 @@ def test_without_a_token_no_request_is_sent(office: Office, api: Api, send: Send
 # --- claims challenges -------------------------------------------------------------------------------
 
 
-def test_a_claims_challenge_is_answered_once_with_a_new_token(office: Office, api: Api, send: Send) -> None:
-    credential = office.credential()
-    revoked = credential.get_token(office.scope)
+def test_a_claims_challenge_is_answered_once_with_a_new_token(
+    entra: OutboundEntra, api: Api, send: Send
+) -> None:
+    credential = entra.credential()
+    revoked = credential.get_token(entra.scope)
     api.answers.append((401, CHALLENGE))
-    with office.counting(1):
-        response = send(credential.auth(office.scope), "POST", api.url, json={"order": 1})
+    with entra.expect_token_requests(1):
+        response = send(credential.auth(entra.scope), "POST", api.url, json={"order": 1})
     assert response.status_code == 200
     first, second = api.seen
     assert first.authorization == f"Bearer {revoked.token}"
@@ -149,40 +153,42 @@ def test_a_claims_challenge_is_answered_once_with_a_new_token(office: Office, ap
     assert first.body == second.body == b'{"order":1}'
 
 
-def test_the_new_token_takes_the_place_of_the_revoked_one(office: Office, api: Api, send: Send) -> None:
-    credential = office.credential()
+def test_the_new_token_takes_the_place_of_the_revoked_one(entra: OutboundEntra, api: Api, send: Send) -> None:
+    credential = entra.credential()
     api.answers.append((401, CHALLENGE))
-    send(credential.auth(office.scope), "GET", api.url)
-    with office.counting(0):
-        send(credential.auth(office.scope), "GET", api.url)
+    send(credential.auth(entra.scope), "GET", api.url)
+    with entra.expect_token_requests(0):
+        send(credential.auth(entra.scope), "GET", api.url)
     assert api.seen[2].authorization == api.seen[1].authorization
 
 
-def test_a_second_challenge_is_the_callers_to_see(office: Office, api: Api, send: Send) -> None:
+def test_a_second_challenge_is_the_callers_to_see(entra: OutboundEntra, api: Api, send: Send) -> None:
     api.answers += [(401, CHALLENGE), (401, CHALLENGE)]
-    response = send(office.credential().auth(office.scope), "GET", api.url)
+    response = send(entra.credential().auth(entra.scope), "GET", api.url)
     assert response.status_code == 401
     assert len(api.seen) == 2
 
 
 def test_an_api_that_rejects_every_token_causes_one_token_request(
-    office: Office, api: Api, send: Send
+    entra: OutboundEntra, api: Api, send: Send
 ) -> None:
-    auth = office.credential().auth(office.scope)
+    auth = entra.credential().auth(entra.scope)
     api.answers += [(401, CHALLENGE)] * 30
-    with office.counting(2):
+    with entra.expect_token_requests(2):
         assert {send(auth, "GET", api.url).status_code for _ in range(10)} == {401}
     assert len(api.seen) == 11  # what was just rejected is not sent once more either
-    office.advance(30)
-    with office.counting(1):
+    entra.advance(30)
+    with entra.expect_token_requests(1):
         send(auth, "GET", api.url)
 
 
-def test_a_challenge_without_a_new_token_raises_the_reason(office: Office, api: Api, send: Send) -> None:
-    auth = office.credential().auth(office.scope)
+def test_a_challenge_without_a_new_token_raises_the_reason(
+    entra: OutboundEntra, api: Api, send: Send
+) -> None:
+    auth = entra.credential().auth(entra.scope)
     send(auth, "GET", api.url)
     api.answers.append((401, CHALLENGE))
-    with office.entra.failing("token", "AADSTS53003"), pytest.raises(TokenAcquisitionError, match="53003"):
+    with entra.failing("token", "AADSTS53003"), pytest.raises(TokenAcquisitionError, match="53003"):
         send(auth, "GET", api.url)
 
 
@@ -190,12 +196,12 @@ def test_a_challenge_without_a_new_token_raises_the_reason(office: Office, api: 
     "body", [{"content": iter([b"x"])}, {"files": {"f": b"x"}}], ids=["stream", "multipart"]
 )
 def test_a_body_that_cannot_be_sent_twice_leaves_the_401(
-    office: Office, api: Api, body: dict[str, Any]
+    entra: OutboundEntra, api: Api, body: dict[str, Any]
 ) -> None:
     api.answers.append((401, CHALLENGE))
-    answer = CLIENTS["httpx.Client"](office.credential().auth(office.scope), "POST", api.url, **body)
+    answer = CLIENTS["httpx.Client"](entra.credential().auth(entra.scope), "POST", api.url, **body)
     assert answer.status_code == 401
-    assert office.posts == 2
+    assert entra.token_requests == 2
 
 
 GRAPHS_CHALLENGES = (
@@ -219,10 +225,10 @@ GRAPHS_CHALLENGES = (
     ids=["in one header", "in several headers", "without quotes", "after a broken one"],
 )
 def test_the_challenge_is_found_among_several(
-    office: Office, api: Api, send: Send, challenges: str | list[str]
+    entra: OutboundEntra, api: Api, send: Send, challenges: str | list[str]
 ) -> None:
     api.answers.append((401, {"www-authenticate": challenges}))
-    assert send(office.credential().auth(office.scope), "GET", api.url).status_code == 200
+    assert send(entra.credential().auth(entra.scope), "GET", api.url).status_code == 200
     assert len(api.seen) == 2
 
 
@@ -239,46 +245,46 @@ def test_the_challenge_is_found_among_several(
     ],
 )
 def test_any_other_401_is_the_callers_to_see(
-    office: Office, api: Api, send: Send, headers: dict[str, str]
+    entra: OutboundEntra, api: Api, send: Send, headers: dict[str, str]
 ) -> None:
     api.answers.append((401, headers))
-    assert send(office.credential().auth(office.scope), "GET", api.url).status_code == 401
+    assert send(entra.credential().auth(entra.scope), "GET", api.url).status_code == 401
     assert len(api.seen) == 1
-    assert office.posts == 1
+    assert entra.token_requests == 1
 
 
 def test_a_challenge_of_a_host_that_was_redirected_to_is_not_answered(
-    office: Office, api: Api, send: Send
+    entra: OutboundEntra, api: Api, send: Send
 ) -> None:
     api.answers += [(302, {"location": f"{api.elsewhere}/there"}), (401, CHALLENGE)]
-    response = send(office.credential().auth(office.scope), "GET", api.url, follow_redirects=True)
+    response = send(entra.credential().auth(entra.scope), "GET", api.url, follow_redirects=True)
     assert response.status_code == 401
-    assert office.posts == 1
+    assert entra.token_requests == 1
 
 
-def test_many_requests_challenged_at_once_send_one_token_request(office: Office, api: Api) -> None:
-    credential = office.credential()
-    revoked = credential.get_token(office.scope).token
+def test_many_requests_challenged_at_once_send_one_token_request(entra: OutboundEntra, api: Api) -> None:
+    credential = entra.credential()
+    revoked = credential.get_token(entra.scope).token
 
     def challenge_the_revoked(seen: Seen) -> Any:
         return (401, CHALLENGE) if seen.authorization == f"Bearer {revoked}" else (200, {})
 
     async def herd() -> list[int]:
-        async with httpx.AsyncClient(auth=credential.auth(office.scope), verify=False) as client:
+        async with httpx.AsyncClient(auth=credential.auth(entra.scope), verify=False) as client:
             return [r.status_code for r in await asyncio.gather(*(client.get(api.url) for _ in range(20)))]
 
     api.answers = [challenge_the_revoked] * 40
-    with office.counting(1):
+    with entra.expect_token_requests(1):
         assert asyncio.run(herd()) == [200] * 20
 
 
 def test_a_body_that_was_streamed_is_not_sent_twice_and_the_next_request_has_the_new_token(
-    office: Office, api: Api
+    entra: OutboundEntra, api: Api
 ) -> None:
-    credential = office.credential()
-    revoked = credential.get_token(office.scope)
+    credential = entra.credential()
+    revoked = credential.get_token(entra.scope)
     api.answers.append((401, CHALLENGE))
-    with httpx.Client(auth=credential.auth(office.scope), verify=False) as client:
+    with httpx.Client(auth=credential.auth(entra.scope), verify=False) as client:
         response = client.post(api.url, content=iter([b"or", b"der"]), headers={"content-length": "5"})
         assert response.status_code == 401
         client.get(api.url)
@@ -318,17 +324,17 @@ OTHERS = pytest.mark.parametrize("send_otherwise", [_requests, _aiohttp])
 
 
 @OTHERS
-def test_other_libraries_take_three_lines(office: Office, api: Api, send_otherwise: Send) -> None:
-    credential = office.credential()
-    assert send_otherwise(credential.auth(office.scope, hosts=[f"127.0.0.1:{api.port}"]), api.url) == 200
-    assert api.seen[0].authorization == f"Bearer {credential.get_token(office.scope).token}"
+def test_other_libraries_take_three_lines(entra: OutboundEntra, api: Api, send_otherwise: Send) -> None:
+    credential = entra.credential()
+    assert send_otherwise(credential.auth(entra.scope, hosts=[f"127.0.0.1:{api.port}"]), api.url) == 200
+    assert api.seen[0].authorization == f"Bearer {credential.get_token(entra.scope).token}"
 
 
 @OTHERS
 def test_no_other_library_sends_the_token_to_another_host(
-    office: Office, api: Api, send_otherwise: Send
+    entra: OutboundEntra, api: Api, send_otherwise: Send
 ) -> None:
-    auth = office.credential().auth(office.scope, hosts=[f"127.0.0.1:{api.port}"])
+    auth = entra.credential().auth(entra.scope, hosts=[f"127.0.0.1:{api.port}"])
     api.answers += [(302, {"location": f"{api.elsewhere}/there"}), (302, {"location": f"{api.elsewhere}/x"})]
     assert send_otherwise(auth, api.url) == 200
     assert [seen.authorization is not None for seen in api.seen] == [True, False, False]
@@ -336,14 +342,14 @@ def test_no_other_library_sends_the_token_to_another_host(
 
 @OTHERS
 def test_no_other_library_gets_a_token_without_hosts_or_over_http(
-    office: Office, api: Api, send_otherwise: Send
+    entra: OutboundEntra, api: Api, send_otherwise: Send
 ) -> None:
-    credential = office.credential()
-    with office.counting(0):
+    credential = entra.credential()
+    with entra.expect_token_requests(0):
         with pytest.raises(ConfigurationError, match="give the hosts"):
-            send_otherwise(credential.auth(office.scope), api.url)
+            send_otherwise(credential.auth(entra.scope), api.url)
         with pytest.raises(ConfigurationError, match="sent over https only"):
-            send_otherwise(credential.auth(office.scope, hosts=["orders.example"]), "http://orders.example/")
+            send_otherwise(credential.auth(entra.scope, hosts=["orders.example"]), "http://orders.example/")
     assert api.seen == []
 
 
@@ -357,8 +363,8 @@ def test_no_other_library_gets_a_token_without_hosts_or_over_http(
         "",
     ],
 )
-def test_an_ambiguous_url_gets_no_token(office: Office, url: str) -> None:
-    auth = office.credential().auth(office.scope, hosts=["graph.microsoft.com", "elsewhere.example:444"])
+def test_an_ambiguous_url_gets_no_token(entra: OutboundEntra, url: str) -> None:
+    auth = entra.credential().auth(entra.scope, hosts=["graph.microsoft.com", "elsewhere.example:444"])
     assert auth.headers_for(url) == {}
 
 
@@ -366,9 +372,9 @@ def test_an_ambiguous_url_gets_no_token(office: Office, url: str) -> None:
 
 
 @pytest.mark.parametrize("scopes", [(), ("",), ([],), (["https://graph.microsoft.com/.default"],)])
-def test_scopes_must_be_names(office: Office, scopes: tuple[Any, ...]) -> None:
+def test_scopes_must_be_names(entra: OutboundEntra, scopes: tuple[Any, ...]) -> None:
     with pytest.raises(ConfigurationError, match="scope"):
-        office.credential().auth(*scopes)
+        entra.credential().auth(*scopes)
 
 
 @pytest.mark.parametrize(
@@ -382,8 +388,8 @@ def test_scopes_must_be_names(office: Office, scopes: tuple[Any, ...]) -> None:
         ("[::1]:8080", "http://[::1]:8080/"),
     ],
 )
-def test_a_host_is_the_same_however_it_is_written(office: Office, host: str, url: str) -> None:
-    auth = office.credential().auth(office.scope, hosts=[host])
+def test_a_host_is_the_same_however_it_is_written(entra: OutboundEntra, host: str, url: str) -> None:
+    auth = entra.credential().auth(entra.scope, hosts=[host])
     request = next(auth.sync_auth_flow(httpx.Request("GET", url)))
     assert "authorization" in request.headers
 
@@ -405,11 +411,11 @@ def test_a_host_is_the_same_however_it_is_written(office: Office, host: str, url
         ["graph.microsoft.com\\x"],
     ],
 )
-def test_hosts_must_be_names(office: Office, hosts: list[str]) -> None:
+def test_hosts_must_be_names(entra: OutboundEntra, hosts: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="hosts"):
-        office.credential().auth(office.scope, hosts=hosts)
+        entra.credential().auth(entra.scope, hosts=hosts)
 
 
-def test_an_object_without_get_token_is_not_a_credential(office: Office) -> None:
+def test_an_object_without_get_token_is_not_a_credential(entra: OutboundEntra) -> None:
     with pytest.raises(ConfigurationError, match="not a credential"):
-        BearerAuth("a token", office.scope)
+        BearerAuth("a token", entra.scope)

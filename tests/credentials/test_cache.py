@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from outbound_office import settled, until
+from outbound_entra import claims_of, wait_until, wait_until_idle
 
 from entra_guard.credentials import (
     AccessToken,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from outbound_office import Get, Office
+    from outbound_entra import Get, OutboundEntra
 
     from entra_guard.credentials import Credential
 
@@ -32,51 +32,51 @@ HERD = 50
 HOUR = 3600
 
 
-def test_a_token_is_fetched_once_and_then_served_from_memory(office: Office, get: Get) -> None:
-    credential = office.credential()
-    with office.counting(1):
-        tokens = {get(credential, office.scope).token for _ in range(5)}
+def test_a_token_is_fetched_once_and_then_served_from_memory(entra: OutboundEntra, get: Get) -> None:
+    credential = entra.credential()
+    with entra.expect_token_requests(1):
+        tokens = {get(credential, entra.scope).token for _ in range(5)}
     assert len(tokens) == 1
 
 
-def test_each_scope_has_its_own_token(office: Office, get: Get) -> None:
-    credential = office.credential()
-    first, second = office.apis(2)
-    with office.counting(2):
+def test_each_scope_has_its_own_token(entra: OutboundEntra, get: Get) -> None:
+    credential = entra.credential()
+    first, second = entra.scopes_of_new_apis(2)
+    with entra.expect_token_requests(2):
         for _ in range(2):
-            audiences = [office.claims(get(credential, scope))["aud"] for scope in (first, second)]
+            audiences = [claims_of(get(credential, scope))["aud"] for scope in (first, second)]
     assert [f"api://{audience}/.default" for audience in audiences] == [first, second]
 
 
-def test_ten_thousand_tokens_are_kept_and_found(office: Office) -> None:
-    credential = office.credential()
-    times = {"expires_on": int(office.clock.now + HOUR), "refresh_on": office.clock.now + HOUR / 2}
+def test_ten_thousand_tokens_are_kept_and_found(entra: OutboundEntra) -> None:
+    credential = entra.credential()
+    times = {"expires_on": int(entra.clock.now + HOUR), "refresh_on": entra.clock.now + HOUR / 2}
     for number in range(10_000):
         credential._tokens.put((f"api://{number}/.default",), AccessToken(str(number), **times))
-    with office.counting(0):
+    with entra.expect_token_requests(0):
         found = [credential.get_token(f"api://{number}/.default").token for number in range(10_000)]
     assert found == [str(number) for number in range(10_000)]
 
 
-def test_the_number_of_cached_tokens_is_bounded(office: Office) -> None:
-    credential = office.credential(cache_size=10)
-    for scope in office.apis(25):
+def test_the_number_of_cached_tokens_is_bounded(entra: OutboundEntra) -> None:
+    credential = entra.credential(cache_size=10)
+    for scope in entra.scopes_of_new_apis(25):
         credential.get_token(scope)
     assert len(credential._tokens) <= 10
 
 
 def test_a_token_moves_on_with_time_and_is_used_until_thirty_seconds_before_its_end(
-    office: Office, get: Get
+    entra: OutboundEntra, get: Get
 ) -> None:
-    credential = office.credential()
-    first = get(credential, office.scope)
-    office.entra.fail("token", "503")
-    office.advance(first.expires_on - office.clock.now - 31)
-    assert get(credential, office.scope) == first
-    settled(credential)
-    office.entra.clear_faults()
-    office.advance(2)
-    assert get(credential, office.scope) != first
+    credential = entra.credential()
+    first = get(credential, entra.scope)
+    entra.fail("token", "503")
+    entra.advance(first.expires_on - entra.clock.now - 31)
+    assert get(credential, entra.scope) == first
+    wait_until_idle(credential)
+    entra.clear_faults()
+    entra.advance(2)
+    assert get(credential, entra.scope) != first
 
 
 # --- joining -----------------------------------------------------------------------------------------
@@ -109,62 +109,62 @@ def _both_worlds_at_once(credential: Credential, scope: str) -> list[AccessToken
 
 @pytest.mark.parametrize("herd", [_threads, _tasks, _several_loops, _both_worlds_at_once])
 def test_fifty_cold_callers_send_one_request(
-    office: Office, herd: Callable[[Credential, str], list[AccessToken]]
+    entra: OutboundEntra, herd: Callable[[Credential, str], list[AccessToken]]
 ) -> None:
-    office.entra.fail("token", "slow", delay=0.1)
-    with office.counting(1):
-        tokens = herd(office.credential(), office.scope)
+    entra.fail("token", "slow", delay=0.1)
+    with entra.expect_token_requests(1):
+        tokens = herd(entra.credential(), entra.scope)
     assert len(tokens) == HERD
     assert len(set(tokens)) == 1
 
 
-def test_callers_for_different_scopes_do_not_wait_for_each_other(office: Office) -> None:
-    slow, quick = office.apis(2)
-    office.entra.fail_next("token", "slow", delay=0.5)
-    credential = office.credential()
+def test_callers_for_different_scopes_do_not_wait_for_each_other(entra: OutboundEntra) -> None:
+    slow, quick = entra.scopes_of_new_apis(2)
+    entra.fail_next("token", "slow", delay=0.5)
+    credential = entra.credential()
     waiting = threading.Thread(target=credential.get_token, args=(slow,))
     waiting.start()
-    office.until_posts(1)
+    entra.wait_for_token_requests(1)
     credential.get_token(quick)
     assert waiting.is_alive()
     waiting.join()
 
 
-def test_a_cancelled_waiter_cancels_no_other_one(office: Office) -> None:
-    office.entra.fail("token", "slow", delay=0.1)
-    credential = office.credential()
+def test_a_cancelled_waiter_cancels_no_other_one(entra: OutboundEntra) -> None:
+    entra.fail("token", "slow", delay=0.1)
+    credential = entra.credential()
 
     async def herd() -> list[AccessToken | BaseException]:
-        tasks = [asyncio.create_task(credential.aget_token(office.scope)) for _ in range(3)]
+        tasks = [asyncio.create_task(credential.aget_token(entra.scope)) for _ in range(3)]
         await asyncio.sleep(0.02)
         tasks[0].cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
-    with office.counting(1):
+    with entra.expect_token_requests(1):
         cancelled, *served = asyncio.run(herd())
     assert isinstance(cancelled, asyncio.CancelledError)
-    assert served == [credential.get_token(office.scope)] * 2
+    assert served == [credential.get_token(entra.scope)] * 2
 
 
-def test_a_loop_that_ends_while_it_waits_does_not_stop_other_callers(office: Office) -> None:
-    office.entra.fail("token", "slow", delay=0.1)
-    credential = office.credential()
+def test_a_loop_that_ends_while_it_waits_does_not_stop_other_callers(entra: OutboundEntra) -> None:
+    entra.fail("token", "slow", delay=0.1)
+    credential = entra.credential()
 
     async def impatient() -> None:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(credential.aget_token(office.scope), 0.02)
+            await asyncio.wait_for(credential.aget_token(entra.scope), 0.02)
 
-    with office.counting(1):
+    with entra.expect_token_requests(1):
         asyncio.run(impatient())
-        credential.get_token(office.scope)
+        credential.get_token(entra.scope)
 
 
-def test_waiting_for_a_token_does_not_block_the_event_loop(office: Office) -> None:
-    office.entra.fail("token", "slow", delay=0.2)
-    credential = office.credential()
+def test_waiting_for_a_token_does_not_block_the_event_loop(entra: OutboundEntra) -> None:
+    entra.fail("token", "slow", delay=0.2)
+    credential = entra.credential()
 
     async def count_turns() -> int:
-        turns, task = 0, asyncio.create_task(credential.aget_token(office.scope))
+        turns, task = 0, asyncio.create_task(credential.aget_token(entra.scope))
         while not task.done():
             turns += 1
             await asyncio.sleep(0.001)
@@ -176,7 +176,9 @@ def test_waiting_for_a_token_does_not_block_the_event_loop(office: Office) -> No
 # --- time limits -------------------------------------------------------------------------------------
 
 
-def blocked_credential(office: Office, calls: list[int], released: threading.Event, **settings: Any) -> Any:
+def blocked_credential(
+    entra: OutboundEntra, calls: list[int], released: threading.Event, **settings: Any
+) -> Any:
     """A credential whose requests do not return before they are released."""
 
     def assertion() -> str:
@@ -184,162 +186,162 @@ def blocked_credential(office: Office, calls: list[int], released: threading.Eve
         released.wait(20)
         return "a.b.c"
 
-    ids = office.entra.tenant_id, office.daemon.client_id
-    return ClientAssertionCredential(*ids, assertion, **{**office.settings, **settings})
+    ids = entra.tenant_id, entra.caller.client_id
+    return ClientAssertionCredential(*ids, assertion, **{**entra.credential_settings, **settings})
 
 
 def test_a_caller_waits_no_longer_than_it_may_and_the_next_one_sends_a_new_request(
-    office: Office, get: Get
+    entra: OutboundEntra, get: Get
 ) -> None:
     calls, released = [], threading.Event()
-    credential = blocked_credential(office, calls, released, wait=0.1)
+    credential = blocked_credential(entra, calls, released, wait=0.1)
     try:
         for number in (1, 2):
             with pytest.raises(TokenAcquisitionError, match=r"none arrived within 0\.1 seconds") as caught:
-                get(credential, office.scope)
+                get(credential, entra.scope)
             assert (caught.value.error, caught.value.retryable) == ("timeout", True)
-            until(lambda number=number: len(calls) == number)
+            wait_until(lambda number=number: len(calls) == number)
     finally:
         released.set()
-    settled(credential)
+    wait_until_idle(credential)
 
 
-def test_a_caller_waits_thirty_seconds_by_default(office: Office) -> None:
-    assert office.credential()._cache.wait == 30.0
+def test_a_caller_waits_thirty_seconds_by_default(entra: OutboundEntra) -> None:
+    assert entra.credential()._cache.wait == 30.0
     assert ManagedIdentityCredential(environ={})._cache.wait == 30.0
 
 
 @pytest.mark.parametrize("wait", [0, -1, float("inf"), float("nan"), "3", True, None])
-def test_a_wait_is_a_number_of_seconds(office: Office, wait: Any) -> None:
+def test_a_wait_is_a_number_of_seconds(entra: OutboundEntra, wait: Any) -> None:
     with pytest.raises(ConfigurationError, match="wait"):
-        office.credential(wait=wait)
+        entra.credential(wait=wait)
 
 
 # --- refreshing --------------------------------------------------------------------------------------
 
 
 def test_past_half_of_its_life_one_refresh_runs_and_everyone_is_served_the_valid_token(
-    office: Office, get: Get
+    entra: OutboundEntra, get: Get
 ) -> None:
-    credential = office.credential()
-    first = get(credential, office.scope)
-    office.advance(HOUR / 2 - 10)
-    with office.counting(0):
-        assert get(credential, office.scope) == first
-    office.advance(20)
-    office.entra.fail_next("token", "slow", delay=0.1)
-    with office.counting(1):
-        served = [get(credential, office.scope) for _ in range(HERD)]
+    credential = entra.credential()
+    first = get(credential, entra.scope)
+    entra.advance(HOUR / 2 - 10)
+    with entra.expect_token_requests(0):
+        assert get(credential, entra.scope) == first
+    entra.advance(20)
+    entra.fail_next("token", "slow", delay=0.1)
+    with entra.expect_token_requests(1):
+        served = [get(credential, entra.scope) for _ in range(HERD)]
         assert served[0] == first  # at once, although the refresh takes longer
         assert len(set(served)) <= 2  # on a slow machine the last ones get the new token
-        settled(credential)
-        second = get(credential, office.scope)
+        wait_until_idle(credential)
+        second = get(credential, entra.scope)
     assert second.expires_on > first.expires_on
 
 
-def test_clock_that_is_set_back_keeps_no_token_past_its_end(office: Office, get: Get) -> None:
-    credential = office.credential()
-    first = get(credential, office.scope)
-    office.clock.advance(-2 * HOUR)
-    office.monotonic.advance(HOUR / 2 - 10)
-    with office.counting(0):
-        assert get(credential, office.scope) == first
-    office.monotonic.advance(HOUR / 2)
-    with office.counting(1):
-        assert get(credential, office.scope).token != first.token
+def test_clock_that_is_set_back_keeps_no_token_past_its_end(entra: OutboundEntra, get: Get) -> None:
+    credential = entra.credential()
+    first = get(credential, entra.scope)
+    entra.clock.advance(-2 * HOUR)
+    entra.monotonic.advance(HOUR / 2 - 10)
+    with entra.expect_token_requests(0):
+        assert get(credential, entra.scope) == first
+    entra.monotonic.advance(HOUR / 2)
+    with entra.expect_token_requests(1):
+        assert get(credential, entra.scope).token != first.token
 
 
-def test_clock_that_is_set_back_delays_no_renewal(office: Office, get: Get) -> None:
-    credential = office.credential()
-    first = get(credential, office.scope)
-    office.clock.advance(-2 * HOUR)
-    office.monotonic.advance(HOUR * 0.75)
-    with office.counting(1):
-        assert get(credential, office.scope) == first  # usable, while a new one is requested
-        settled(credential)
+def test_clock_that_is_set_back_delays_no_renewal(entra: OutboundEntra, get: Get) -> None:
+    credential = entra.credential()
+    first = get(credential, entra.scope)
+    entra.clock.advance(-2 * HOUR)
+    entra.monotonic.advance(HOUR * 0.75)
+    with entra.expect_token_requests(1):
+        assert get(credential, entra.scope) == first  # usable, while a new one is requested
+        wait_until_idle(credential)
 
 
-def test_a_refresh_does_not_keep_its_caller_waiting(office: Office, get: Get) -> None:
-    credential = office.credential()
-    first = get(credential, office.scope)
-    office.advance(HOUR * 0.75)
-    before = office.posts
-    office.entra.fail_next("token", "slow", delay=0.3)
-    assert get(credential, office.scope) == first
+def test_a_refresh_does_not_keep_its_caller_waiting(entra: OutboundEntra, get: Get) -> None:
+    credential = entra.credential()
+    first = get(credential, entra.scope)
+    entra.advance(HOUR * 0.75)
+    before = entra.token_requests
+    entra.fail_next("token", "slow", delay=0.3)
+    assert get(credential, entra.scope) == first
     assert not credential._cache.idle
-    office.until_posts(before + 1)
+    entra.wait_for_token_requests(before + 1)
 
 
-def test_callers_of_an_expired_token_wait_for_the_new_one(office: Office, get: Get) -> None:
-    credential = office.credential()
-    first = get(credential, office.scope)
-    office.advance(2 * HOUR)
-    with office.counting(1):
-        assert get(credential, office.scope).expires_on > first.expires_on
+def test_callers_of_an_expired_token_wait_for_the_new_one(entra: OutboundEntra, get: Get) -> None:
+    credential = entra.credential()
+    first = get(credential, entra.scope)
+    entra.advance(2 * HOUR)
+    with entra.expect_token_requests(1):
+        assert get(credential, entra.scope).expires_on > first.expires_on
 
 
 BROKEN = ["429", "500", "503", "dropped", "partial", "html", "truncated", "oversize", "redirect", "silent"]
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_when_the_authority_fails_a_valid_token_is_served(office: Office, get: Get, fault: str) -> None:
-    credential = office.credential()
-    first = get(credential, office.scope)
-    office.advance(HOUR * 0.75)
-    with office.entra.failing("token", fault):
-        assert get(credential, office.scope) == first
-        settled(credential)
-        assert get(credential, office.scope) == first
-    office.advance(60)
-    get(credential, office.scope)
-    until(lambda: get(credential, office.scope) != first)
+def test_when_the_authority_fails_a_valid_token_is_served(entra: OutboundEntra, get: Get, fault: str) -> None:
+    credential = entra.credential()
+    first = get(credential, entra.scope)
+    entra.advance(HOUR * 0.75)
+    with entra.failing("token", fault):
+        assert get(credential, entra.scope) == first
+        wait_until_idle(credential)
+        assert get(credential, entra.scope) == first
+    entra.advance(60)
+    get(credential, entra.scope)
+    wait_until(lambda: get(credential, entra.scope) != first)
 
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_when_the_authority_fails_and_there_is_no_token_the_error_says_try_again(
-    office: Office, get: Get, fault: str
+    entra: OutboundEntra, get: Get, fault: str
 ) -> None:
-    credential = office.credential()
-    with office.entra.failing("token", fault), pytest.raises(TokenAcquisitionError) as caught:
-        get(credential, office.scope)
+    credential = entra.credential()
+    with entra.failing("token", fault), pytest.raises(TokenAcquisitionError) as caught:
+        get(credential, entra.scope)
     assert caught.value.retryable
-    office.advance(60)
-    assert get(credential, office.scope)
+    entra.advance(60)
+    assert get(credential, entra.scope)
 
 
 @pytest.mark.parametrize("fault", ["dropped", "500", "503", "temporarily_unavailable"])
 def test_a_broken_connection_and_a_server_error_are_retried_once_at_once(
-    office: Office, get: Get, fault: str
+    entra: OutboundEntra, get: Get, fault: str
 ) -> None:
-    office.entra.fail_next("token", fault)
-    with office.counting(2):
-        assert get(office.credential(), office.scope)
+    entra.fail_next("token", fault)
+    with entra.expect_token_requests(2):
+        assert get(entra.credential(), entra.scope)
 
 
-def test_during_an_outage_not_every_caller_sends_a_request(office: Office, get: Get) -> None:
-    office.entra.fail("token", "500")
-    credential = office.credential()
-    with office.counting(2):  # the second is the one more try
+def test_during_an_outage_not_every_caller_sends_a_request(entra: OutboundEntra, get: Get) -> None:
+    entra.fail("token", "500")
+    credential = entra.credential()
+    with entra.expect_token_requests(2):  # the second is the one more try
         for _ in range(HERD):
             with pytest.raises(TokenAcquisitionError):
-                get(credential, office.scope)
+                get(credential, entra.scope)
 
 
-def test_pauses_grow_while_an_outage_lasts_and_end_with_it(office: Office) -> None:
-    office.entra.fail("token", "silent")
-    credential = office.credential()
+def test_pauses_grow_while_an_outage_lasts_and_end_with_it(entra: OutboundEntra) -> None:
+    entra.fail("token", "silent")
+    credential = entra.credential()
     pauses = []
     for _ in range(8):
         for _again in range(2):
             with pytest.raises(TokenAcquisitionError) as caught:
-                credential.get_token(office.scope)
+                credential.get_token(entra.scope)
         pauses.append(caught.value.retry_after)
-        office.advance(pauses[-1])
+        entra.advance(pauses[-1])
     assert 0.5 <= pauses[0] <= 1.0
     assert 15.0 <= pauses[-1] <= 30.0
-    office.entra.clear_faults()
-    credential.get_token(office.scope)
-    assert credential._cache._failures.get((office.scope,)) is None
+    entra.clear_faults()
+    credential.get_token(entra.scope)
+    assert credential._cache._failures.get((entra.scope,)) is None
 
 
 # --- Retry-After -------------------------------------------------------------------------------------
@@ -347,128 +349,128 @@ def test_pauses_grow_while_an_outage_lasts_and_end_with_it(office: Office) -> No
 
 @pytest.mark.parametrize("status", ["429", "503"])
 def test_retry_after_is_obeyed_without_sleeping_in_the_callers_request(
-    office: Office, get: Get, status: str
+    entra: OutboundEntra, get: Get, status: str
 ) -> None:
-    credential = office.credential()
-    office.entra.fail_next("token", status, retry_after=60)
-    with office.counting(1):
+    credential = entra.credential()
+    entra.fail_next("token", status, retry_after=60)
+    with entra.expect_token_requests(1):
         with pytest.raises(TokenAcquisitionError) as caught:
-            get(credential, office.scope)
+            get(credential, entra.scope)
         assert caught.value.retry_after == 60
-        office.advance(59)
+        entra.advance(59)
         with pytest.raises(TokenAcquisitionError) as caught:
-            get(credential, office.scope)
+            get(credential, entra.scope)
         assert caught.value.retry_after == pytest.approx(1)
-    office.advance(1)
-    with office.counting(1):
-        assert get(credential, office.scope)
+    entra.advance(1)
+    with entra.expect_token_requests(1):
+        assert get(credential, entra.scope)
 
 
-def test_retry_after_is_obeyed_by_the_background_refresh_too(office: Office, get: Get) -> None:
-    credential = office.credential()
-    first = get(credential, office.scope)
-    office.advance(HOUR * 0.75)
-    office.entra.fail_next("token", "429", retry_after=120)
-    with office.counting(1):
-        get(credential, office.scope)
-        settled(credential)
-        office.advance(119)
-        assert get(credential, office.scope) == first
+def test_retry_after_is_obeyed_by_the_background_refresh_too(entra: OutboundEntra, get: Get) -> None:
+    credential = entra.credential()
+    first = get(credential, entra.scope)
+    entra.advance(HOUR * 0.75)
+    entra.fail_next("token", "429", retry_after=120)
+    with entra.expect_token_requests(1):
+        get(credential, entra.scope)
+        wait_until_idle(credential)
+        entra.advance(119)
+        assert get(credential, entra.scope) == first
 
 
 @pytest.mark.parametrize("status", ["429", "503"])
 def test_a_retry_after_of_zero_does_not_allow_requests_without_end(
-    office: Office, get: Get, status: str
+    entra: OutboundEntra, get: Get, status: str
 ) -> None:
-    credential = office.credential()
-    with office.entra.failing("token", status, retry_after=0), office.counting(1):
+    credential = entra.credential()
+    with entra.failing("token", status, retry_after=0), entra.expect_token_requests(1):
         for _ in range(HERD):
             with pytest.raises(TokenAcquisitionError) as caught:
-                get(credential, office.scope)
+                get(credential, entra.scope)
     assert caught.value.retry_after >= 1
-    office.advance(1)
-    assert get(credential, office.scope)
+    entra.advance(1)
+    assert get(credential, entra.scope)
 
 
-def test_pauses_grow_without_a_retry_after(office: Office) -> None:
-    office.entra.fail("token", "429", retry_after=0)
-    credential = office.credential()
+def test_pauses_grow_without_a_retry_after(entra: OutboundEntra) -> None:
+    entra.fail("token", "429", retry_after=0)
+    credential = entra.credential()
     for _ in range(9):
         with pytest.raises(TokenAcquisitionError):
-            credential.get_token(office.scope)
-        office.advance(1.0)
-    assert office.posts <= 5  # in the seconds 0, 1, 2, 4 and 8 at the most
+            credential.get_token(entra.scope)
+        entra.advance(1.0)
+    assert entra.token_requests <= 5  # in the seconds 0, 1, 2, 4 and 8 at the most
 
 
-def test_the_retry_after_of_a_proxys_page_is_obeyed(office: Office, get: Get) -> None:
+def test_the_retry_after_of_a_proxys_page_is_obeyed(entra: OutboundEntra, get: Get) -> None:
     requests = []
 
     def proxy(request: httpx.Request) -> httpx.Response:  # Entra itself answers in JSON
         requests.append(request)
         return httpx.Response(503, headers={"retry-after": "7"}, html="<h1>busy</h1>")
 
-    credential = office.credential(http_client=httpx.Client(transport=httpx.MockTransport(proxy)))
+    credential = entra.credential(http_client=httpx.Client(transport=httpx.MockTransport(proxy)))
     for _ in range(2):
         with pytest.raises(TokenAcquisitionError) as caught:
-            get(credential, office.scope)
+            get(credential, entra.scope)
         assert caught.value.retry_after == 7
     assert len(requests) == 1
 
 
-def test_refresh_in_decides_when_to_renew(office: Office, get: Get) -> None:
+def test_refresh_in_decides_when_to_renew(entra: OutboundEntra, get: Get) -> None:
     class RefreshIn(httpx.BaseTransport):
         """The emulator's answer with the one field that it leaves out and Entra sometimes sends."""
 
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            answer = office.entra.transport.handle_request(request)
+            answer = entra.transport.handle_request(request)
             return httpx.Response(answer.status_code, json={**json.loads(answer.read()), "refresh_in": 600})
 
-    credential = office.credential(http_client=httpx.Client(transport=RefreshIn()))
-    first = get(credential, office.scope)
-    office.advance(599)
-    with office.counting(0):
-        assert get(credential, office.scope) == first
-    office.advance(2)
-    with office.counting(1):
-        assert get(credential, office.scope) == first
-        settled(credential)
-        assert get(credential, office.scope) != first
+    credential = entra.credential(http_client=httpx.Client(transport=RefreshIn()))
+    first = get(credential, entra.scope)
+    entra.advance(599)
+    with entra.expect_token_requests(0):
+        assert get(credential, entra.scope) == first
+    entra.advance(2)
+    with entra.expect_token_requests(1):
+        assert get(credential, entra.scope) == first
+        wait_until_idle(credential)
+        assert get(credential, entra.scope) != first
 
 
 # --- refusals ----------------------------------------------------------------------------------------
 
 
-def test_a_wrong_secret_is_remembered_for_seconds(office: Office, get: Get) -> None:
-    credential = office.credential(client_secret="not-the-secret-at-all")
-    with office.counting(1):
+def test_a_wrong_secret_is_remembered_for_seconds(entra: OutboundEntra, get: Get) -> None:
+    credential = entra.credential(client_secret="not-the-secret-at-all")
+    with entra.expect_token_requests(1):
         for _ in range(5):
             with pytest.raises(TokenAcquisitionError, match="7000215") as caught:
-                get(credential, office.scope)
+                get(credential, entra.scope)
     assert not caught.value.retryable
-    office.advance(11)
-    with office.counting(1), pytest.raises(TokenAcquisitionError):
-        get(credential, office.scope)
+    entra.advance(11)
+    with entra.expect_token_requests(1), pytest.raises(TokenAcquisitionError):
+        get(credential, entra.scope)
 
 
 def test_a_refusal_is_forgotten_when_the_secrets_file_changes(
-    office: Office, get: Get, tmp_path: Path
+    entra: OutboundEntra, get: Get, tmp_path: Path
 ) -> None:
     file = tmp_path / "secret"
     file.write_text("not-the-secret-at-all")
-    credential = office.credential(client_secret=file)
+    credential = entra.credential(client_secret=file)
     with pytest.raises(TokenAcquisitionError, match="7000215"):
-        get(credential, office.scope)
-    file.write_text(f"{office.secret.value}\n")
-    assert get(credential, office.scope)
+        get(credential, entra.scope)
+    file.write_text(f"{entra.secret.value}\n")
+    assert get(credential, entra.scope)
 
 
-def test_each_caller_gets_an_error_object_of_its_own(office: Office) -> None:
-    office.entra.fail("token", "slow", delay=0.1)
-    credential = office.credential(client_secret="not-the-secret-at-all")
+def test_each_caller_gets_an_error_object_of_its_own(entra: OutboundEntra) -> None:
+    entra.fail("token", "slow", delay=0.1)
+    credential = entra.credential(client_secret="not-the-secret-at-all")
 
     async def herd() -> list[AccessToken | BaseException]:
         return await asyncio.gather(
-            *(credential.aget_token(office.scope) for _ in range(3)), return_exceptions=True
+            *(credential.aget_token(entra.scope) for _ in range(3)), return_exceptions=True
         )
 
     errors = asyncio.run(herd())

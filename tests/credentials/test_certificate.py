@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
+from outbound_entra import claims_of
 from recording import Recording
 
 from entra_guard.credentials import CertificateCredential, TokenAcquisitionError
@@ -24,9 +25,8 @@ from entra_guard.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from outbound_office import Get, Office
+    from outbound_entra import Get, OutboundEntra
 
-    from entra_guard.emulator import Emulator
 
 PASSWORD = "correct horse battery staple"
 DAY = 24 * 3600.0
@@ -62,9 +62,9 @@ def self_signed(key: Any) -> bytes:
     return pem(certificate("somebody", key, "somebody", key))
 
 
-def credential(office: Office, *args: Any, **changes: Any) -> CertificateCredential:
-    settings = {**office.settings, **changes}
-    return CertificateCredential(office.entra.tenant_id, office.daemon.client_id, *args, **settings)
+def credential(entra: OutboundEntra, *args: Any, **changes: Any) -> CertificateCredential:
+    settings = {**entra.credential_settings, **changes}
+    return CertificateCredential(entra.tenant_id, entra.caller.client_id, *args, **settings)
 
 
 def private_key(pem: bytes) -> rsa.RSAPrivateKey:
@@ -89,15 +89,17 @@ def pfx(made: Any, password: str | None = None) -> bytes:
 
 
 @pytest.fixture
-def made(office: Office) -> Any:
+def made(entra: OutboundEntra) -> Any:
     """A certificate that the application's registration knows."""
-    return office.entra.new_certificate(office.daemon)
+    return entra.new_certificate(entra.caller)
 
 
 # --- forms -------------------------------------------------------------------------------------------
 
 
-def test_every_form_of_certificate_gets_a_token(office: Office, get: Get, made: Any, tmp_path: Path) -> None:
+def test_every_form_of_certificate_gets_a_token(
+    entra: OutboundEntra, get: Get, made: Any, tmp_path: Path
+) -> None:
     forms: dict[str, tuple[bytes, str | bytes | None]] = {
         "key first": (made.key + made.certificate, None),
         "certificate first": (made.certificate + made.key, None),
@@ -108,26 +110,26 @@ def test_every_form_of_certificate_gets_a_token(office: Office, get: Get, made: 
     for name, (data, password) in forms.items():
         file = tmp_path / name
         file.write_bytes(data)
-        assert get(credential(office, file, password=password), office.scope), name
-        assert get(credential(office, certificate_data=data, password=password), office.scope), name
+        assert get(credential(entra, file, password=password), entra.scope), name
+        assert get(credential(entra, certificate_data=data, password=password), entra.scope), name
 
 
-def test_the_token_says_that_a_certificate_proved_the_app(office: Office, get: Get, made: Any) -> None:
-    token = get(credential(office, certificate_data=made.pem), office.scope)
-    assert office.claims(token)["azpacr"] == "2"
+def test_the_token_says_that_a_certificate_proved_the_app(entra: OutboundEntra, get: Get, made: Any) -> None:
+    token = get(credential(entra, certificate_data=made.pem), entra.scope)
+    assert claims_of(token)["azpacr"] == "2"
 
 
 # --- what is signed ----------------------------------------------------------------------------------
 
 
-def assertions(office: Office, get: Get, made: Any, times: int = 1, **changes: Any) -> list[str]:
-    recording = Recording(office.entra.transport)
+def assertions(entra: OutboundEntra, get: Get, made: Any, times: int = 1, **changes: Any) -> list[str]:
+    recording = Recording(entra.transport)
     signing = credential(
-        office, certificate_data=made.pem, http_client=httpx.Client(transport=recording), **changes
+        entra, certificate_data=made.pem, http_client=httpx.Client(transport=recording), **changes
     )
     for _ in range(times):
-        get(signing, office.scope)
-        office.advance(7200)
+        get(signing, entra.scope)
+        entra.advance(7200)
     kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
     assert {form["client_assertion_type"] for form in recording.forms} == {kind}
     return [form["client_assertion"] for form in recording.forms]
@@ -138,41 +140,41 @@ def thumbprint(made: Any, algorithm: Any) -> str:
     return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def test_it_is_signed_with_ps256_and_named_by_sha_256(office: Office, get: Get, made: Any) -> None:
-    now = int(office.clock.now)
-    [assertion] = assertions(office, get, made)
+def test_it_is_signed_with_ps256_and_named_by_sha_256(entra: OutboundEntra, get: Get, made: Any) -> None:
+    now = int(entra.clock.now)
+    [assertion] = assertions(entra, get, made)
     expected = {"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint(made, hashes.SHA256())}
     assert jwt.get_unverified_header(assertion) == expected
-    audience = f"{office.entra.url}/{office.entra.tenant_id}/oauth2/v2.0/token"
+    audience = f"{entra.url}/{entra.tenant_id}/oauth2/v2.0/token"
     key = private_key(made.key).public_key()
     claims = jwt.decode(assertion, key, ["PS256"], audience=audience, options={"verify_iat": False})
-    assert claims["iss"] == claims["sub"] == office.daemon.client_id
+    assert claims["iss"] == claims["sub"] == entra.caller.client_id
     assert claims["iat"] == claims["nbf"] == now
     assert claims["exp"] == now + 600
 
 
-def test_each_request_has_an_assertion_of_its_own(office: Office, get: Get, made: Any) -> None:
+def test_each_request_has_an_assertion_of_its_own(entra: OutboundEntra, get: Get, made: Any) -> None:
     options = {"verify_signature": False}
-    ids = [jwt.decode(each, options=options)["jti"] for each in assertions(office, get, made, times=3)]
+    ids = [jwt.decode(each, options=options)["jti"] for each in assertions(entra, get, made, times=3)]
     assert len(set(ids)) == 3
 
 
-def test_rs256_with_a_sha_1_thumbprint_on_request(office: Office, get: Get, made: Any) -> None:
-    [assertion] = assertions(office, get, made, algorithm="RS256")
+def test_rs256_with_a_sha_1_thumbprint_on_request(entra: OutboundEntra, get: Get, made: Any) -> None:
+    [assertion] = assertions(entra, get, made, algorithm="RS256")
     expected = {"alg": "RS256", "typ": "JWT", "x5t": thumbprint(made, hashes.SHA1())}
     assert jwt.get_unverified_header(assertion) == expected
 
 
-def test_the_certificates_are_sent_along_on_request(office: Office, get: Get, made: Any) -> None:
-    [assertion] = assertions(office, get, made, send_certificate_chain=True)
+def test_the_certificates_are_sent_along_on_request(entra: OutboundEntra, get: Get, made: Any) -> None:
+    [assertion] = assertions(entra, get, made, send_certificate_chain=True)
     [first] = jwt.get_unverified_header(assertion)["x5c"]
     own = x509.load_pem_x509_certificate(made.certificate)
     assert x509.load_der_x509_certificate(b64decode(first)) == own
 
 
-def signed_by(office: Office, *args: Any, **given: Any) -> dict[str, Any]:
+def signed_by(entra: OutboundEntra, *args: Any, **given: Any) -> dict[str, Any]:
     """Return the header of an assertion that a credential signs, with its certificates parsed."""
-    fields = credential(office, *args, send_certificate_chain=True, **given)._proof_fields()
+    fields = credential(entra, *args, send_certificate_chain=True, **given)._proof_fields()
     header = jwt.get_unverified_header(fields["client_assertion"])
     return {**header, "chain": [x509.load_der_x509_certificate(b64decode(each)) for each in header["x5c"]]}
 
@@ -181,13 +183,13 @@ def common_names(chain: list[x509.Certificate]) -> list[str]:
     return [str(each.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value) for each in chain]
 
 
-def test_the_chain_has_the_issuers_in_order_and_nothing_else(office: Office) -> None:
+def test_the_chain_has_the_issuers_in_order_and_nothing_else(entra: OutboundEntra) -> None:
     own, middle, root = (rsa_key(name=name) for name in ("own", "middle", "root"))
     leaf = certificate("app", own, "middle", middle)
     chain = [certificate("middle", middle, "root", root), certificate("root", root, "root", root)]
     unrelated = [certificate("unrelated", rsa_key(name="x"), "unrelated", rsa_key(name="x"))]
     shuffled = pem(chain[1], *unrelated, own, chain[0], leaf)
-    found = signed_by(office, certificate_data=shuffled)
+    found = signed_by(entra, certificate_data=shuffled)
     assert common_names(found["chain"]) == ["app", "middle", "root"]
     assert found["chain"] == [leaf, *chain]
 
@@ -197,7 +199,7 @@ def test_the_chain_has_the_issuers_in_order_and_nothing_else(office: Office) -> 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]])
 def test_of_several_certificates_the_one_that_is_valid_longest_signs(
-    office: Office, order: list[int]
+    entra: OutboundEntra, order: list[int]
 ) -> None:
     own = rsa_key()
     made = [
@@ -205,31 +207,35 @@ def test_of_several_certificates_the_one_that_is_valid_longest_signs(
         certificate("app", own, "app", own, begins=-40, ends=325),  # its renewal
         certificate("app", own, "app", own, begins=30, ends=700),  # valid in a month
     ]
-    found = signed_by(office, certificate_data=pem(own, *(made[number] for number in order)))
+    found = signed_by(entra, certificate_data=pem(own, *(made[number] for number in order)))
     assert found["chain"] == [made[1]]
-    office.advance(330 * DAY)
-    assert signed_by(office, certificate_data=pem(own, *(made[number] for number in order)))["chain"] == [
+    entra.advance(330 * DAY)
+    assert signed_by(entra, certificate_data=pem(own, *(made[number] for number in order)))["chain"] == [
         made[2]
     ]
 
 
-def test_of_several_keys_the_one_with_the_certificate_that_is_valid_longest_signs(office: Office) -> None:
+def test_of_several_keys_the_one_with_the_certificate_that_is_valid_longest_signs(
+    entra: OutboundEntra,
+) -> None:
     old, new = rsa_key(name="old"), rsa_key(name="new")
     made = [certificate("old", old, "old", old, ends=5), certificate("new", new, "new", new, ends=90)]
     for data in (pem(old, made[0], new, made[1]), pem(made[1], made[0], new, old)):
-        assert signed_by(office, certificate_data=data)["chain"] == [made[1]]
+        assert signed_by(entra, certificate_data=data)["chain"] == [made[1]]
 
 
-def test_a_renewed_certificate_of_a_pfx_is_found_among_the_others(office: Office) -> None:
+def test_a_renewed_certificate_of_a_pfx_is_found_among_the_others(entra: OutboundEntra) -> None:
     own = rsa_key()
     old, new = (certificate("app", own, "app", own, begins=-40, ends=ends) for ends in (-1, 90))
     data = pkcs12.serialize_key_and_certificates(b"app", own, old, [new], serialization.NoEncryption())
-    assert signed_by(office, certificate_data=data)["chain"] == [new]
+    assert signed_by(entra, certificate_data=data)["chain"] == [new]
 
 
-def test_a_certificate_that_cannot_be_parsed_does_not_hide_the_others(office: Office, made: Any) -> None:
+def test_a_certificate_that_cannot_be_parsed_does_not_hide_the_others(
+    entra: OutboundEntra, made: Any
+) -> None:
     damaged = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-    assert signed_by(office, certificate_data=damaged + made.pem)["chain"]
+    assert signed_by(entra, certificate_data=damaged + made.pem)["chain"]
 
 
 # --- as secret stores deliver them -------------------------------------------------------------------
@@ -292,88 +298,92 @@ def one_line_each(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_certificates_are_read_as_secret_stores_deliver_them(office: Office, made: Any, form: str) -> None:
+def test_certificates_are_read_as_secret_stores_deliver_them(
+    entra: OutboundEntra, made: Any, form: str
+) -> None:
     assert list(delivered(made)) == FORMS
     data = delivered(made)[form]
-    assert credential(office, certificate_data=data).get_token(office.scope).token
+    assert credential(entra, certificate_data=data).get_token(entra.scope).token
 
 
-def test_a_file_of_such_a_form_is_read_too(office: Office, made: Any, tmp_path: Path) -> None:
+def test_a_file_of_such_a_form_is_read_too(entra: OutboundEntra, made: Any, tmp_path: Path) -> None:
     file = tmp_path / "app.pfx"
     file.write_bytes(b64encode(pfx(made, PASSWORD)))
-    assert credential(office, file, password=PASSWORD).get_token(office.scope).token
+    assert credential(entra, file, password=PASSWORD).get_token(entra.scope).token
 
 
 # --- rotation ----------------------------------------------------------------------------------------
 
 
-def test_a_changed_file_is_picked_up(office: Office, get: Get, made: Any, tmp_path: Path) -> None:
+def test_a_changed_file_is_picked_up(entra: OutboundEntra, get: Get, made: Any, tmp_path: Path) -> None:
     file = made.write(tmp_path / "daemon.pem")
-    rotated = credential(office, file)
-    get(rotated, office.scope)
-    new = replace_certificate(office.entra, office)
+    rotated = credential(entra, file)
+    get(rotated, entra.scope)
+    new = replace_certificate(entra)
     file.write_bytes(new.pem)
-    office.advance(7200)
-    assert get(rotated, office.scope)
+    entra.advance(7200)
+    assert get(rotated, entra.scope)
 
 
 def test_a_file_that_does_not_change_is_read_at_most_once_more(
-    office: Office, get: Get, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    entra: OutboundEntra, get: Get, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from entra_guard.credentials import _certificate_source
 
     file = made.write(tmp_path / "daemon.pem")
-    rotated, reads = credential(office, file), []
+    rotated, reads = credential(entra, file), []
     read = _certificate_source.read_certificate
     monkeypatch.setattr(
         _certificate_source, "read_certificate", lambda *given, now: reads.append(1) or read(*given, now=now)
     )
     file.write_bytes(made.pem + b"\n")
     for _ in range(3):
-        get(rotated, office.scope)
-        office.advance(7200)
+        get(rotated, entra.scope)
+        entra.advance(7200)
     assert len(reads) == 1
 
 
 def test_a_refusal_is_forgotten_when_the_file_changes(
-    office: Office, get: Get, made: Any, tmp_path: Path
+    entra: OutboundEntra, get: Get, made: Any, tmp_path: Path
 ) -> None:
     file = made.write(tmp_path / "daemon.pem")
-    new = replace_certificate(office.entra, office)
-    refused = credential(office, file)
+    new = replace_certificate(entra)
+    refused = credential(entra, file)
     for requests in (1, 0):
-        with office.counting(requests), pytest.raises(TokenAcquisitionError, match="700027"):
-            get(refused, office.scope)
+        with entra.expect_token_requests(requests), pytest.raises(TokenAcquisitionError, match="700027"):
+            get(refused, entra.scope)
     file.write_bytes(new.pem)
-    assert get(refused, office.scope)
+    assert get(refused, entra.scope)
 
 
 def test_a_file_half_written_keeps_the_previous_certificate(
-    office: Office, get: Get, made: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    entra: OutboundEntra, get: Get, made: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = made.write(tmp_path / "daemon.pem")
-    rotated = credential(office, file)
+    rotated = credential(entra, file)
     for damage in (made.pem[: len(made.pem) // 2], b""):
         file.write_bytes(damage)
-        assert get(rotated, office.scope)
-        office.advance(7200)
+        assert get(rotated, entra.scope)
+        entra.advance(7200)
     assert "keeping the previous certificate" in caplog.text
     file.unlink()
-    assert get(rotated, office.scope)
+    assert get(rotated, entra.scope)
 
 
-def replace_certificate(entra: Emulator, office: Office) -> Any:
+def replace_certificate(entra: OutboundEntra) -> Any:
     """Register another certificate, and take the first away."""
-    [held] = entra.directory.credentials_of(office.daemon.client_id).certificates
-    entra.remove_certificate(office.daemon, held.key_id)
-    return entra.new_certificate(office.daemon)
+    [held] = entra.directory.credentials_of(entra.caller.client_id).certificates
+    entra.remove_certificate(entra.caller, held.key_id)
+    return entra.new_certificate(entra.caller)
 
 
-def test_a_certificate_about_to_expire_is_announced(office: Office, caplog: pytest.LogCaptureFixture) -> None:
-    soon = office.entra.new_certificate(office.daemon, expires_in=36 * 3600)
+def test_a_certificate_about_to_expire_is_announced(
+    entra: OutboundEntra, caplog: pytest.LogCaptureFixture
+) -> None:
+    soon = entra.new_certificate(entra.caller, expires_in=36 * 3600)
     caplog.set_level(logging.WARNING)
-    credential(office, certificate_data=soon.pem)
-    assert f"client {office.daemon.client_id}: the certificate expires in 1.5 days" in caplog.text
+    credential(entra, certificate_data=soon.pem)
+    assert f"client {entra.caller.client_id}: the certificate expires in 1.5 days" in caplog.text
 
 
 # --- mistakes ----------------------------------------------------------------------------------------
@@ -390,7 +400,7 @@ def key_der(key: Any) -> bytes:
     )
 
 
-def test_what_cannot_be_used_fails_when_the_credential_is_built(office: Office, made: Any) -> None:
+def test_what_cannot_be_used_fails_when_the_credential_is_built(entra: OutboundEntra, made: Any) -> None:
     small, curve = rsa_key(1024), ec.generate_private_key(ec.SECP256R1())
     mistakes: dict[str, dict[str, Any]] = {
         "no password was given": {"certificate_data": encrypted(made.key) + made.certificate},
@@ -433,12 +443,12 @@ def test_what_cannot_be_used_fails_when_the_credential_is_built(office: Office, 
     }
     for words, arguments in mistakes.items():
         with pytest.raises(ConfigurationError, match=words) as caught:
-            credential(office, **arguments)
+            credential(entra, **arguments)
         assert PASSWORD not in str(caught.value)
         assert "-----BEGIN" not in str(caught.value)
         assert "MII" not in str(caught.value)
 
 
-def test_no_representation_shows_the_key(office: Office, made: Any) -> None:
-    found = credential(office, certificate_data=made.pem, password=None)
+def test_no_representation_shows_the_key(entra: OutboundEntra, made: Any) -> None:
+    found = credential(entra, certificate_data=made.pem, password=None)
     assert "PrivateKey" not in repr(found) + repr(found._sources[0].loaded)

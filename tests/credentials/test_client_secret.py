@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from outbound_office import settled
+from outbound_entra import claims_of, wait_until_idle
 from recording import Recording
+from served_entra import served
 
 from entra_guard.credentials import ClientSecretCredential, EnvironmentCredential, TokenAcquisitionError
 from entra_guard.credentials._application import merged_claims
@@ -20,7 +21,7 @@ from entra_guard.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from outbound_office import Get, Office
+    from outbound_entra import Get, OutboundEntra
 
 TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
 CLIENT = "11112222-bbbb-3333-cccc-4444dddd5555"
@@ -28,48 +29,52 @@ CP1 = {"xms_cc": {"values": ["cp1"]}}
 
 
 @pytest.fixture
-def recording(office: Office) -> Recording:
-    return Recording(office.entra.transport)
+def recording(entra: OutboundEntra) -> Recording:
+    return Recording(entra.transport)
 
 
-def test_one_form_is_sent_to_the_authority_alone(office: Office, get: Get, recording: Recording) -> None:
-    credential = office.credential(http_client=httpx.Client(transport=recording))
-    get(credential, office.scope)
-    office.advance(3000)
-    get(credential, office.scope)
-    settled(credential)
-    url = f"{office.entra.url}/{office.entra.tenant_id}/oauth2/v2.0/token"
+def test_one_form_is_sent_to_the_authority_alone(
+    entra: OutboundEntra, get: Get, recording: Recording
+) -> None:
+    credential = entra.credential(http_client=httpx.Client(transport=recording))
+    get(credential, entra.scope)
+    entra.advance(3000)
+    get(credential, entra.scope)
+    wait_until_idle(credential)
+    url = f"{entra.url}/{entra.tenant_id}/oauth2/v2.0/token"
     assert [(request.method, str(request.url)) for request in recording.requests] == [("POST", url)] * 2
     form = recording.forms[0]
     assert json.loads(form.pop("claims")) == {"access_token": CP1}
     assert form == {
         "grant_type": "client_credentials",
-        "client_id": office.daemon.client_id,
-        "client_secret": office.secret.value,
-        "scope": office.scope,
+        "client_id": entra.caller.client_id,
+        "client_secret": entra.secret.value,
+        "scope": entra.scope,
     }
 
 
-def test_the_token_is_the_apps_own(office: Office, get: Get) -> None:
-    claims = office.claims(get(office.credential(), office.scope))
-    assert claims["azp"] == office.daemon.client_id
+def test_the_token_is_the_apps_own(entra: OutboundEntra, get: Get) -> None:
+    claims = claims_of(get(entra.credential(), entra.scope))
+    assert claims["azp"] == entra.caller.client_id
     assert claims["roles"] == ["Orders.Read"]
 
 
 def test_claims_bypass_the_cache_and_are_merged_with_what_the_app_can_do(
-    office: Office, get: Get, recording: Recording
+    entra: OutboundEntra, get: Get, recording: Recording
 ) -> None:
-    credential = office.credential(http_client=httpx.Client(transport=recording))
-    first = get(credential, office.scope)
+    credential = entra.credential(http_client=httpx.Client(transport=recording))
+    first = get(credential, entra.scope)
     challenge = {"access_token": {"nbf": {"essential": True, "value": "1604106651"}}}
-    second = get(credential, office.scope, claims=json.dumps(challenge))
+    second = get(credential, entra.scope, claims=json.dumps(challenge))
     assert second != first
-    assert get(credential, office.scope) == second
+    assert get(credential, entra.scope) == second
     assert json.loads(recording.forms[1]["claims"]) == {"access_token": {**challenge["access_token"], **CP1}}
 
 
-def test_an_app_without_capabilities_declares_nothing(office: Office, get: Get, recording: Recording) -> None:
-    get(office.credential(http_client=httpx.Client(transport=recording), capabilities=()), office.scope)
+def test_an_app_without_capabilities_declares_nothing(
+    entra: OutboundEntra, get: Get, recording: Recording
+) -> None:
+    get(entra.credential(http_client=httpx.Client(transport=recording), capabilities=()), entra.scope)
     assert "claims" not in recording.forms[0]
 
 
@@ -79,28 +84,31 @@ def test_claims_without_capabilities_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("claims", ["no json", "[]", '{"access_token":1}', '{"a":1,"a":2}'])
-def test_claims_must_be_a_challenges(office: Office, get: Get, claims: str) -> None:
-    with office.counting(0), pytest.raises(ConfigurationError, match="claims"):
-        get(office.credential(), office.scope, claims=claims)
+def test_claims_must_be_a_challenges(entra: OutboundEntra, get: Get, claims: str) -> None:
+    with entra.expect_token_requests(0), pytest.raises(ConfigurationError, match="claims"):
+        get(entra.credential(), entra.scope, claims=claims)
 
 
-def test_only_the_credentials_own_tenant_may_be_requested(office: Office, get: Get) -> None:
-    credential = office.credential()
-    token = get(credential, office.scope)
-    assert get(credential, office.scope, tenant_id=office.entra.tenant_id.upper()) == token
+def test_only_the_credentials_own_tenant_may_be_requested(entra: OutboundEntra, get: Get) -> None:
+    credential = entra.credential()
+    token = get(credential, entra.scope)
+    assert get(credential, entra.scope, tenant_id=entra.tenant_id.upper()) == token
     with pytest.raises(TokenAcquisitionError, match="for tenant") as caught:
-        get(credential, office.scope, tenant_id=TENANT)
+        get(credential, entra.scope, tenant_id=TENANT)
     assert caught.value.error == "wrong_tenant"
 
 
-def test_a_secret_may_be_in_a_file(office: Office, get: Get, tmp_path: Any) -> None:
+def test_a_secret_may_be_in_a_file(entra: OutboundEntra, get: Get, tmp_path: Any) -> None:
     file = tmp_path / "secret"
-    credential = office.credential(client_secret=file)
-    with office.counting(0), pytest.raises(TokenAcquisitionError, match="cannot be read from") as caught:
-        get(credential, office.scope)
+    credential = entra.credential(client_secret=file)
+    with (
+        entra.expect_token_requests(0),
+        pytest.raises(TokenAcquisitionError, match="cannot be read from") as caught,
+    ):
+        get(credential, entra.scope)
     assert caught.value.retryable
-    file.write_text(f"{office.secret.value}\n")
-    assert get(credential, office.scope)
+    file.write_text(f"{entra.secret.value}\n")
+    assert get(credential, entra.scope)
 
 
 FORMS = {
@@ -114,11 +122,11 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_secrets_file_is_read_as_editors_save_it(
-    office: Office, get: Get, tmp_path: Path, form: str
+    entra: OutboundEntra, get: Get, tmp_path: Path, form: str
 ) -> None:
     file = tmp_path / "secret"
-    file.write_bytes(FORMS[form](office.secret.value))
-    assert get(office.credential(client_secret=file), office.scope)
+    file.write_bytes(FORMS[form](entra.secret.value))
+    assert get(entra.credential(client_secret=file), entra.scope)
 
 
 @pytest.mark.parametrize(
@@ -133,12 +141,12 @@ def test_a_secrets_file_is_read_as_editors_save_it(
     ],
 )
 def test_an_unusable_secrets_file_is_named_with_its_problem_and_not_quoted(
-    office: Office, get: Get, tmp_path: Path, content: bytes, problem: str
+    entra: OutboundEntra, get: Get, tmp_path: Path, content: bytes, problem: str
 ) -> None:
     file = tmp_path / "secret"
     file.write_bytes(content)
-    with office.counting(0), pytest.raises(TokenAcquisitionError) as caught:
-        get(office.credential(client_secret=file), office.scope)
+    with entra.expect_token_requests(0), pytest.raises(TokenAcquisitionError) as caught:
+        get(entra.credential(client_secret=file), entra.scope)
     assert f"{file} {problem}; it must hold the client secret alone." in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
@@ -221,9 +229,9 @@ def test_a_misspelt_setting_fails_also_where_the_environment_describes_nothing()
 # --- its own client ----------------------------------------------------------------------------------
 
 
-def test_without_a_client_given_it_makes_one_and_closes_it(office: Office, get: Get) -> None:
-    with office.entra, office.credential(authority=office.entra.url, http_client=None) as credential:
-        get(credential, office.scope)
+def test_without_a_client_given_it_makes_one_and_closes_it(entra: OutboundEntra, get: Get) -> None:
+    with served(entra), entra.credential(authority=entra.url, http_client=None) as credential:
+        get(credential, entra.scope)
         client = credential._endpoint.client()
         assert not client.is_closed
     assert client.is_closed
@@ -231,48 +239,50 @@ def test_without_a_client_given_it_makes_one_and_closes_it(office: Office, get: 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_no_secret_goes_to_this_machine_through_a_proxy_of_the_environment(
-    office: Office, get: Get, monkeypatch: pytest.MonkeyPatch, host: str
+    entra: OutboundEntra, get: Get, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with office.entra:
-        authority = office.entra.url.replace("127.0.0.1", host).replace("localhost", host)
-        with office.credential(authority=authority, http_client=None) as credential:
-            assert get(credential, office.scope)
+    with served(entra):
+        authority = entra.url.replace("127.0.0.1", host).replace("localhost", host)
+        with entra.credential(authority=authority, http_client=None) as credential:
+            assert get(credential, entra.scope)
 
 
-def test_a_proxy_of_the_users_own_choice_is_used(office: Office, get: Get) -> None:
-    with office.entra:
-        own = {"authority": office.entra.url, "http_client": None, "proxy": "http://127.0.0.1:9"}
+def test_a_proxy_of_the_users_own_choice_is_used(entra: OutboundEntra, get: Get) -> None:
+    with served(entra):
+        own = {"authority": entra.url, "http_client": None, "proxy": "http://127.0.0.1:9"}
         with pytest.raises(TokenAcquisitionError):
-            get(office.credential(**own), office.scope)
+            get(entra.credential(**own), entra.scope)
 
 
-def test_a_client_that_was_given_stays_open(office: Office) -> None:
-    with office.credential() as credential:
-        credential.get_token(office.scope)
-    assert not office.web.is_closed
+def test_a_client_that_was_given_stays_open(entra: OutboundEntra) -> None:
+    with entra.credential() as credential:
+        credential.get_token(entra.scope)
+    assert not entra.http_client.is_closed
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_has_its_own_connections_and_waits_for_nothing_of_its_parent(office: Office) -> None:
-    with office.entra:
-        credential = office.credential(authority=office.entra.url, http_client=None)
-        office.entra.fail("token", "slow", delay=0.3)
-        waiting = threading.Thread(target=credential.get_token, args=(office.scope,))
+def test_a_forked_child_has_its_own_connections_and_waits_for_nothing_of_its_parent(
+    entra: OutboundEntra,
+) -> None:
+    with served(entra):
+        credential = entra.credential(authority=entra.url, http_client=None)
+        entra.fail("token", "slow", delay=0.3)
+        waiting = threading.Thread(target=credential.get_token, args=(entra.scope,))
         waiting.start()
-        office.until_posts(1)
+        entra.wait_for_token_requests(1)
         child = os.fork()
         if child == 0:
             other = credential._endpoint.client
             ok = other._made is None or other._made[0] != os.getpid()
-            ok = ok and bool(credential.get_token(office.scope))
+            ok = ok and bool(credential.get_token(entra.scope))
             os._exit(0 if ok else 1)
         _pid, status = os.waitpid(child, 0)
         waiting.join()
         credential.close()
     assert os.waitstatus_to_exitcode(status) == 0
-    assert office.posts == 2
+    assert entra.token_requests == 2

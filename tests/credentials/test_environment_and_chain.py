@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from outbound_entra import claims_of
 
 from entra_guard.credentials import (
     CertificateCredential,
@@ -22,56 +23,56 @@ from entra_guard.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from outbound_office import Get, Office
+    from outbound_entra import Get, OutboundEntra
 
 
 @pytest.fixture
-def application(office: Office) -> dict[str, str]:
+def application(entra: OutboundEntra) -> dict[str, str]:
     return {
-        "AZURE_TENANT_ID": office.entra.tenant_id,
-        "AZURE_CLIENT_ID": office.daemon.client_id,
-        "AZURE_AUTHORITY_HOST": office.entra.url,
+        "AZURE_TENANT_ID": entra.tenant_id,
+        "AZURE_CLIENT_ID": entra.caller.client_id,
+        "AZURE_AUTHORITY_HOST": entra.url,
     }
 
 
-def settings(office: Office) -> dict[str, Any]:
-    return {name: value for name, value in office.settings.items() if name != "authority"}
+def settings(entra: OutboundEntra) -> dict[str, Any]:
+    return {name: value for name, value in entra.credential_settings.items() if name != "authority"}
 
 
 def test_a_secret_is_taken_from_the_environment(
-    office: Office, get: Get, application: dict[str, str]
+    entra: OutboundEntra, get: Get, application: dict[str, str]
 ) -> None:
-    environ = {**application, "AZURE_CLIENT_SECRET": office.secret.value}
-    credential = EnvironmentCredential(environ, **settings(office))
-    assert get(credential, office.scope)
+    environ = {**application, "AZURE_CLIENT_SECRET": entra.secret.value}
+    credential = EnvironmentCredential(environ, **settings(entra))
+    assert get(credential, entra.scope)
     assert credential.account == (
         "client secret from AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, AZURE_AUTHORITY_HOST"
     )
 
 
 def test_a_certificate_is_taken_from_the_environment(
-    office: Office, get: Get, application: dict[str, str], tmp_path: Path
+    entra: OutboundEntra, get: Get, application: dict[str, str], tmp_path: Path
 ) -> None:
-    file = office.entra.new_certificate(office.daemon).write(tmp_path / "daemon.pem")
+    file = entra.new_certificate(entra.caller).write(tmp_path / "daemon.pem")
     environ = {
         **application,
         "AZURE_CLIENT_CERTIFICATE_PATH": str(file),
         "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN": "true",
     }
-    credential = EnvironmentCredential(environ, **settings(office))
-    assert get(credential, office.scope)
+    credential = EnvironmentCredential(environ, **settings(entra))
+    assert get(credential, entra.scope)
     assert "AZURE_CLIENT_CERTIFICATE_PATH, AZURE_CLIENT_SEND_CERTIFICATE_CHAIN" in credential.account
     assert credential.credential._send_chain
 
 
 def test_a_federated_token_is_taken_from_the_environment(
-    office: Office, get: Get, application: dict[str, str], tmp_path: Path
+    entra: OutboundEntra, get: Get, application: dict[str, str], tmp_path: Path
 ) -> None:
-    office.entra.add_federated_credential(office.daemon, office.entra.workload_issuer, "orders")
+    entra.add_federated_credential(entra.caller, entra.workload_issuer, "orders")
     file = tmp_path / "token"
-    file.write_text(office.entra.workload_token("orders"))
+    file.write_text(entra.workload_token("orders"))
     environ = {**application, "AZURE_FEDERATED_TOKEN_FILE": str(file)}
-    assert get(EnvironmentCredential(environ, **settings(office)), office.scope)
+    assert get(EnvironmentCredential(environ, **settings(entra)), entra.scope)
 
 
 def test_the_first_proof_counts_and_the_account_names_the_others(application: dict[str, str]) -> None:
@@ -113,12 +114,12 @@ def test_no_value_of_a_variable_is_shown(
 
 
 def test_azure_identity_takes_the_same_kind_of_credential_from_the_same_variables(
-    office: Office, application: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    entra: OutboundEntra, application: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     azure = pytest.importorskip("azure.identity")
-    file = office.entra.new_certificate(office.daemon).write(tmp_path / "daemon.pem")
+    file = entra.new_certificate(entra.caller).write(tmp_path / "daemon.pem")
     kinds = {
-        ClientSecretCredential: {"AZURE_CLIENT_SECRET": office.secret.value},
+        ClientSecretCredential: {"AZURE_CLIENT_SECRET": entra.secret.value},
         CertificateCredential: {"AZURE_CLIENT_CERTIFICATE_PATH": str(file)},
     }
     for kind, proof in kinds.items():
@@ -136,21 +137,21 @@ def test_azure_identity_takes_the_same_kind_of_credential_from_the_same_variable
 # --- chains ------------------------------------------------------------------------------------------
 
 
-def test_the_first_that_gets_a_token_is_used(office: Office, get: Get) -> None:
-    chain = ChainedCredential(EnvironmentCredential({}), office.credential())
-    assert office.claims(get(chain, office.scope))["azp"] == office.daemon.client_id
+def test_the_first_that_gets_a_token_is_used(entra: OutboundEntra, get: Get) -> None:
+    chain = ChainedCredential(EnvironmentCredential({}), entra.credential())
+    assert claims_of(get(chain, entra.scope))["azp"] == entra.caller.client_id
 
 
-def test_the_error_of_a_chain_quotes_each_credential(office: Office, get: Get) -> None:
-    office.entra.fail("identity", "refused")
-    environ = office.entra.managed_identity_environment("virtual-machine")
+def test_the_error_of_a_chain_quotes_each_credential(entra: OutboundEntra, get: Get) -> None:
+    entra.fail("identity", "refused")
+    environ = entra.managed_identity_environment("virtual-machine")
     chain = ChainedCredential(
         EnvironmentCredential({}),
-        ManagedIdentityCredential(environ=environ, http_client=office.web),
-        office.credential(client_secret="not-the-secret-at-all"),
+        ManagedIdentityCredential(environ=environ, http_client=entra.http_client),
+        entra.credential(client_secret="not-the-secret-at-all"),
     )
     with pytest.raises(TokenAcquisitionError) as caught:
-        get(chain, office.scope)
+        get(chain, entra.scope)
     first, *lines = str(caught.value).split("\n")
     assert first == "No token from the one that is configured of 3 credentials."
     for line, words in zip(
@@ -163,49 +164,51 @@ def test_the_error_of_a_chain_quotes_each_credential(office: Office, get: Get) -
     assert not caught.value.retryable  # the one that is there was refused
 
 
-def test_once_one_has_succeeded_its_failures_do_not_change_who_is_calling(office: Office, get: Get) -> None:
-    other = office.entra.register_app("Other")
-    spare = office.credential(client_id=other.client_id, client_secret=office.entra.add_secret(other).value)
-    chain = ChainedCredential(office.credential(), spare)
-    get(chain, office.scope)
-    office.entra.remove_secret(office.daemon, office.secret.key_id)
-    office.advance(7200)
+def test_once_one_has_succeeded_its_failures_do_not_change_who_is_calling(
+    entra: OutboundEntra, get: Get
+) -> None:
+    other = entra.register_app("Other")
+    spare = entra.credential(client_id=other.client_id, client_secret=entra.add_secret(other).value)
+    chain = ChainedCredential(entra.credential(), spare)
+    get(chain, entra.scope)
+    entra.remove_secret(entra.caller, entra.secret.key_id)
+    entra.advance(7200)
     with pytest.raises(TokenAcquisitionError, match="7000215"):
-        get(chain, office.scope)
+        get(chain, entra.scope)
 
 
 @pytest.fixture
-def other(office: Office) -> Any:
+def other(entra: OutboundEntra) -> Any:
     """A credential of another application."""
-    app = office.entra.register_app("Other")
-    return office.credential(client_id=app.client_id, client_secret=office.entra.add_secret(app).value)
+    app = entra.register_app("Other")
+    return entra.credential(client_id=app.client_id, client_secret=entra.add_secret(app).value)
 
 
 def test_an_outage_does_not_change_who_is_calling_from_the_start(
-    office: Office, get: Get, other: Any
+    entra: OutboundEntra, get: Get, other: Any
 ) -> None:
-    chain = ChainedCredential(office.credential(), other)
-    with office.entra.failing("token", "503"), pytest.raises(TokenAcquisitionError) as caught:
-        get(chain, office.scope)
+    chain = ChainedCredential(entra.credential(), other)
+    with entra.failing("token", "503"), pytest.raises(TokenAcquisitionError) as caught:
+        get(chain, entra.scope)
     assert caught.value.retryable
     assert str(caught.value).startswith("No token from the one that is configured of 2 credentials.")
-    office.advance(60)
-    assert office.claims(get(chain, office.scope))["azp"] == office.daemon.client_id
+    entra.advance(60)
+    assert claims_of(get(chain, entra.scope))["azp"] == entra.caller.client_id
 
 
 @pytest.mark.parametrize("fault", ["refused", "500"])
 def test_a_host_that_has_an_identity_and_cannot_give_it_is_not_passed_over(
-    office: Office, get: Get, other: Any, fault: str
+    entra: OutboundEntra, get: Get, other: Any, fault: str
 ) -> None:
-    environ = office.entra.managed_identity_environment("app-service")
-    identity = ManagedIdentityCredential(environ=environ, http_client=office.web)
-    with office.entra.failing("identity", fault), pytest.raises(TokenAcquisitionError):
-        get(ChainedCredential(identity, other), office.scope)
-    assert office.posts == 0
+    environ = entra.managed_identity_environment("app-service")
+    identity = ManagedIdentityCredential(environ=environ, http_client=entra.http_client)
+    with entra.failing("identity", fault), pytest.raises(TokenAcquisitionError):
+        get(ChainedCredential(identity, other), entra.scope)
+    assert entra.token_requests == 0
 
 
-def test_the_first_of_several_callers_decides_for_all(office: Office, other: Any) -> None:
-    mine = office.credential()
+def test_the_first_of_several_callers_decides_for_all(entra: OutboundEntra, other: Any) -> None:
+    mine = entra.credential()
     chain = ChainedCredential(mine, other)
     appeared = mine.get_token
 
@@ -215,29 +218,31 @@ def test_the_first_of_several_callers_decides_for_all(office: Office, other: Any
         raise CredentialUnavailableError("No token: not there yet.", error="file")
 
     mine.get_token = slow
-    assert office.claims(chain.get_token(office.scope))["azp"] == office.daemon.client_id
-    assert office.claims(chain.get_token(office.scope))["azp"] == office.daemon.client_id
+    assert claims_of(chain.get_token(entra.scope))["azp"] == entra.caller.client_id
+    assert claims_of(chain.get_token(entra.scope))["azp"] == entra.caller.client_id
 
 
-def test_a_chain_has_the_tenant_and_authority_that_its_members_share(office: Office, other: Any) -> None:
-    ids = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", office.daemon.client_id)
+def test_a_chain_has_the_tenant_and_authority_that_its_members_share(
+    entra: OutboundEntra, other: Any
+) -> None:
+    ids = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", entra.caller.client_id)
     china = ClientSecretCredential(*ids, "a-secret", authority="china")
-    agreeing = ChainedCredential(EnvironmentCredential({}), office.credential(), ChainedCredential(other))
-    assert (agreeing.tenant_id, agreeing.authority) == (office.entra.tenant_id, office.entra.url)
+    agreeing = ChainedCredential(EnvironmentCredential({}), entra.credential(), ChainedCredential(other))
+    assert (agreeing.tenant_id, agreeing.authority) == (entra.tenant_id, entra.url)
     differing = ChainedCredential(other, china)
     assert (differing.tenant_id, differing.authority) == ("", "")
 
 
-def test_a_cold_herd_on_a_chain_sends_one_request(office: Office) -> None:
+def test_a_cold_herd_on_a_chain_sends_one_request(entra: OutboundEntra) -> None:
     import asyncio
 
-    office.entra.fail("token", "slow", delay=0.1)
-    chain = ChainedCredential(EnvironmentCredential({}), office.credential())
+    entra.fail("token", "slow", delay=0.1)
+    chain = ChainedCredential(EnvironmentCredential({}), entra.credential())
 
     async def herd() -> set[Any]:
-        return set(await asyncio.gather(*(chain.aget_token(office.scope) for _ in range(50))))
+        return set(await asyncio.gather(*(chain.aget_token(entra.scope) for _ in range(50))))
 
-    with office.counting(1):
+    with entra.expect_token_requests(1):
         assert len(asyncio.run(herd())) == 1
 
 
@@ -246,11 +251,11 @@ def test_an_empty_chain_is_a_mistake() -> None:
         ChainedCredential()
 
 
-def test_a_workload_identity_may_be_in_a_chain_that_is_closed_as_one(office: Office) -> None:
+def test_a_workload_identity_may_be_in_a_chain_that_is_closed_as_one(entra: OutboundEntra) -> None:
     environ = {
-        "AZURE_TENANT_ID": office.entra.tenant_id,
-        "AZURE_CLIENT_ID": office.daemon.client_id,
+        "AZURE_TENANT_ID": entra.tenant_id,
+        "AZURE_CLIENT_ID": entra.caller.client_id,
         "AZURE_FEDERATED_TOKEN_FILE": "/nowhere/token",
     }
-    with ChainedCredential(WorkloadIdentityCredential(environ=environ), office.credential()) as chain:
-        assert chain.get_token(office.scope)
+    with ChainedCredential(WorkloadIdentityCredential(environ=environ), entra.credential()) as chain:
+        assert chain.get_token(entra.scope)

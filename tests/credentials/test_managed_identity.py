@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from outbound_entra import claims_of
 from recording import Recording
 
 from entra_guard.credentials import (
@@ -20,7 +21,7 @@ from entra_guard.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from outbound_office import Get, Office
+    from outbound_entra import Get, OutboundEntra
 
 CLIENT = "11112222-bbbb-3333-cccc-4444dddd5555"
 HOSTS = ["virtual-machine", "app-service", "container-apps", "arc"]
@@ -28,46 +29,52 @@ HOSTS = ["virtual-machine", "app-service", "container-apps", "arc"]
 
 @pytest.fixture(params=HOSTS)
 def environ(
-    request: pytest.FixtureRequest, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, entra: OutboundEntra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
     """What each kind of host sets for the code on it."""
     monkeypatch.setattr(_managed_identity, "arc_folder", lambda: tmp_path)
-    return office.entra.managed_identity_environment(request.param, folder=tmp_path)
+    return entra.managed_identity_environment(request.param, folder=tmp_path)
 
 
-def credential(office: Office, environ: dict[str, str], *args: str, **more: Any) -> ManagedIdentityCredential:
-    settings = {name: office.settings[name] for name in ("http_client", "clock", "monotonic")}
+def credential(
+    entra: OutboundEntra, environ: dict[str, str], *args: str, **more: Any
+) -> ManagedIdentityCredential:
+    settings = {name: entra.credential_settings[name] for name in ("http_client", "clock", "monotonic")}
     return ManagedIdentityCredential(*args, environ=environ, **{**settings, **more})
 
 
-def asked(office: Office) -> int:
-    return office.entra.count("identity")
+def asked(entra: OutboundEntra) -> int:
+    return entra.count("identity")
 
 
-def test_a_host_has_a_system_assigned_identity(office: Office, get: Get, environ: dict[str, str]) -> None:
-    identity = office.entra.add_managed_identity("host", system_assigned=True)
-    office.entra.add_managed_identity("another")
-    token = get(credential(office, environ), office.scope)
-    claims = office.claims(token)
+def test_a_host_has_a_system_assigned_identity(
+    entra: OutboundEntra, get: Get, environ: dict[str, str]
+) -> None:
+    identity = entra.add_managed_identity("host", system_assigned=True)
+    entra.add_managed_identity("another")
+    token = get(credential(entra, environ), entra.scope)
+    claims = claims_of(token)
     assert claims["azp"] == identity.client_id
-    assert claims["aud"] == office.api.client_id
-    assert token.expires_on == pytest.approx(office.clock.now + 24 * 3600, abs=2)
+    assert claims["aud"] == entra.api.client_id
+    assert token.expires_on == pytest.approx(entra.clock.now + 24 * 3600, abs=2)
 
 
-def test_the_token_is_cached_and_requested_once(office: Office, get: Get, environ: dict[str, str]) -> None:
-    office.entra.add_managed_identity("host", system_assigned=True)
-    host = credential(office, environ)
-    get(host, office.scope)
-    before = asked(office)
-    get(host, office.scope)
-    assert asked(office) == before
+def test_the_token_is_cached_and_requested_once(
+    entra: OutboundEntra, get: Get, environ: dict[str, str]
+) -> None:
+    entra.add_managed_identity("host", system_assigned=True)
+    host = credential(entra, environ)
+    get(host, entra.scope)
+    before = asked(entra)
+    get(host, entra.scope)
+    assert asked(entra) == before
 
 
 def test_a_user_assigned_identity_is_named_by_any_of_its_ids(
-    office: Office, get: Get, environ: dict[str, str]
+    entra: OutboundEntra, get: Get, environ: dict[str, str]
 ) -> None:
-    office.entra.add_managed_identity("host", system_assigned=True)
-    wanted = office.entra.add_managed_identity("orders")
+    entra.add_managed_identity("host", system_assigned=True)
+    wanted = entra.add_managed_identity("orders")
     names = {
         "client_id": wanted.client_id,
         "object_id": wanted.principal_id,
@@ -76,88 +83,92 @@ def test_a_user_assigned_identity_is_named_by_any_of_its_ids(
     if "IMDS_ENDPOINT" in environ:
         names = {"client_id": wanted.client_id}  # the emulator's agent confirms no other
     for name, value in names.items():
-        token = get(credential(office, environ, **{name: value}), office.scope)
-        assert office.claims(token)["azp"] == wanted.client_id
+        token = get(credential(entra, environ, **{name: value}), entra.scope)
+        assert claims_of(token)["azp"] == wanted.client_id
 
 
-def test_an_unknown_identity_is_the_hosts_error(office: Office, get: Get, environ: dict[str, str]) -> None:
+def test_an_unknown_identity_is_the_hosts_error(
+    entra: OutboundEntra, get: Get, environ: dict[str, str]
+) -> None:
     with pytest.raises(TokenAcquisitionError, match=r"(?i)identity.*not found|No User Assigned") as caught:
-        get(credential(office, environ, CLIENT), office.scope)
+        get(credential(entra, environ, CLIENT), entra.scope)
     assert not caught.value.retryable
     assert "The host was recognised as" in str(caught.value)
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503", "silent", "dropped", "html"])
 def test_a_server_error_of_the_endpoint_is_retryable(
-    office: Office, get: Get, environ: dict[str, str], fault: str
+    entra: OutboundEntra, get: Get, environ: dict[str, str], fault: str
 ) -> None:
-    office.entra.add_managed_identity("host", system_assigned=True)
-    host = credential(office, environ)
-    office.entra.fail("identity", fault)
+    entra.add_managed_identity("host", system_assigned=True)
+    host = credential(entra, environ)
+    entra.fail("identity", fault)
     with pytest.raises(TokenAcquisitionError) as caught:
-        get(host, office.scope)
+        get(host, entra.scope)
     assert caught.value.retryable
-    office.entra.clear_faults()
-    office.advance(60)
-    assert get(host, office.scope)
+    entra.clear_faults()
+    entra.advance(60)
+    assert get(host, entra.scope)
 
 
 def test_one_api_at_a_time_and_by_its_default_scope(
-    office: Office, get: Get, environ: dict[str, str]
+    entra: OutboundEntra, get: Get, environ: dict[str, str]
 ) -> None:
     for scopes in (("https://graph.microsoft.com",), ("api://a/.default", "api://b/.default")):
         with pytest.raises(TokenAcquisitionError, match="one API at a time"):
-            get(credential(office, environ), *scopes)
+            get(credential(entra, environ), *scopes)
 
 
-def test_the_hosts_secret_is_shown_nowhere(office: Office, environ: dict[str, str]) -> None:
-    shown = repr(credential(office, environ)) + repr(credential(office, environ)._host)
+def test_the_hosts_secret_is_shown_nowhere(entra: OutboundEntra, environ: dict[str, str]) -> None:
+    shown = repr(credential(entra, environ)) + repr(credential(entra, environ)._host)
     assert environ.get("IDENTITY_HEADER", "no such thing") not in shown
 
 
 # --- what each host is asked -------------------------------------------------------------------------
 
 
-def questions(office: Office, environ: dict[str, str], **identity: str) -> list[httpx.Request]:
-    recording = Recording(office.entra.transport)
-    host = credential(office, environ, http_client=httpx.Client(transport=recording), **identity)
-    host.get_token(office.scope)
+def questions(entra: OutboundEntra, environ: dict[str, str], **identity: str) -> list[httpx.Request]:
+    recording = Recording(entra.transport)
+    host = credential(entra, environ, http_client=httpx.Client(transport=recording), **identity)
+    host.get_token(entra.scope)
     return recording.requests
 
 
-def test_a_virtual_machine_gets_its_header(office: Office) -> None:
-    identity = office.entra.add_managed_identity("orders")
-    environ = office.entra.managed_identity_environment("virtual-machine")
-    [request] = questions(office, environ, resource_id=identity.resource_path)
+def test_a_virtual_machine_gets_its_header(entra: OutboundEntra) -> None:
+    identity = entra.add_managed_identity("orders")
+    environ = entra.managed_identity_environment("virtual-machine")
+    [request] = questions(entra, environ, resource_id=identity.resource_path)
     assert request.headers["metadata"] == "true"
     assert dict(request.url.params) == {
         "api-version": "2018-02-01",
-        "resource": office.api.app_id_uri,
+        "resource": entra.api.app_id_uri,
         "msi_res_id": identity.resource_path,
     }
 
 
-def test_app_service_gets_its_header(office: Office) -> None:
-    identity = office.entra.add_managed_identity("orders")
-    environ = office.entra.managed_identity_environment("app-service")
-    [request] = questions(office, environ, resource_id=identity.resource_path)
+def test_app_service_gets_its_header(entra: OutboundEntra) -> None:
+    identity = entra.add_managed_identity("orders")
+    environ = entra.managed_identity_environment("app-service")
+    [request] = questions(entra, environ, resource_id=identity.resource_path)
     assert request.headers["x-identity-header"] == environ["IDENTITY_HEADER"]
     assert dict(request.url.params) == {
         "api-version": "2019-08-01",
-        "resource": office.api.app_id_uri,
+        "resource": entra.api.app_id_uri,
         "mi_res_id": identity.resource_path,
     }
 
 
 @pytest.fixture
-def arc(office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def arc(entra: OutboundEntra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setattr(_managed_identity, "arc_folder", lambda: tmp_path)
-    office.entra.add_managed_identity("host", system_assigned=True)
-    return office.entra.managed_identity_environment("arc", folder=tmp_path)
+    entra.add_managed_identity("host", system_assigned=True)
+    return entra.managed_identity_environment("arc", folder=tmp_path)
 
 
-def test_arc_gets_a_second_request_with_its_key(office: Office, arc: dict[str, str], tmp_path: Path) -> None:
-    first, second = questions(office, arc)
+def test_arc_gets_a_second_request_with_its_key(
+    entra: OutboundEntra, arc: dict[str, str], tmp_path: Path
+) -> None:
+    first, second = questions(entra, arc)
     [key] = tmp_path.glob("*.key")
     assert "authorization" not in first.headers
     assert second.headers["authorization"] == f"Basic {key.read_text()}"
@@ -166,7 +177,7 @@ def test_arc_gets_a_second_request_with_its_key(office: Office, arc: dict[str, s
 
 @pytest.mark.parametrize("place", ["elsewhere", "below", "other name"])
 def test_arc_cannot_make_us_read_another_file(
-    office: Office, get: Get, arc: dict[str, str], tmp_path: Path, place: str
+    entra: OutboundEntra, get: Get, arc: dict[str, str], tmp_path: Path, place: str
 ) -> None:
     [key] = tmp_path.glob("*.key")
     folder = {"elsewhere": tmp_path.parent, "below": tmp_path / "below", "other name": tmp_path}[place]
@@ -180,18 +191,18 @@ def test_arc_cannot_make_us_read_another_file(
         requests.append(request)
         return httpx.Response(401, headers=challenge, json={"error": "unauthorized_client"})
 
-    lying = credential(office, arc, http_client=httpx.Client(transport=httpx.MockTransport(agent)))
+    lying = credential(entra, arc, http_client=httpx.Client(transport=httpx.MockTransport(agent)))
     with pytest.raises(TokenAcquisitionError, match=r"named no \.key file"):
-        get(lying, office.scope)
+        get(lying, entra.scope)
     assert len(requests) == 1
 
 
 def test_an_arc_agent_too_old_to_know_the_identity_is_found_out(
-    office: Office, get: Get, arc: dict[str, str]
+    entra: OutboundEntra, get: Get, arc: dict[str, str]
 ) -> None:
-    identity = office.entra.add_managed_identity("orders")
+    identity = entra.add_managed_identity("orders")
     with pytest.raises(TokenAcquisitionError, match="without the identity that was requested"):
-        get(credential(office, arc, object_id=identity.principal_id), office.scope)
+        get(credential(entra, arc, object_id=identity.principal_id), entra.scope)
 
 
 def test_without_other_variables_the_metadata_service_is_called() -> None:
@@ -200,11 +211,11 @@ def test_without_other_variables_the_metadata_service_is_called() -> None:
     assert not ManagedIdentityCredential(environ={})._client()._trust_env
 
 
-def test_outside_of_azure_the_error_says_so_at_once(office: Office, get: Get) -> None:
-    office.entra.fail("identity", "refused")
-    environ = office.entra.managed_identity_environment("virtual-machine")
+def test_outside_of_azure_the_error_says_so_at_once(entra: OutboundEntra, get: Get) -> None:
+    entra.fail("identity", "refused")
+    environ = entra.managed_identity_environment("virtual-machine")
     with pytest.raises(TokenAcquisitionError, match="This is not a host of Azure") as caught:
-        get(credential(office, environ), office.scope)
+        get(credential(entra, environ), entra.scope)
     assert "not a host of Azure" in caught.value.hint
 
 
@@ -220,16 +231,18 @@ UNSUPPORTED = {
 
 
 @pytest.mark.parametrize("host", UNSUPPORTED)
-def test_on_an_unsupported_host_a_chain_can_be_built_and_used(office: Office, get: Get, host: str) -> None:
+def test_on_an_unsupported_host_a_chain_can_be_built_and_used(
+    entra: OutboundEntra, get: Get, host: str
+) -> None:
     unsupported = ManagedIdentityCredential(environ=UNSUPPORTED[host])
     assert host in repr(unsupported)
     with pytest.raises(CredentialUnavailableError, match=f"as on {host}, .* not supported here"):
-        get(unsupported, office.scope)
+        get(unsupported, entra.scope)
     for chain in (
-        ChainedCredential(office.credential(), unsupported),
-        ChainedCredential(unsupported, office.credential()),
+        ChainedCredential(entra.credential(), unsupported),
+        ChainedCredential(unsupported, entra.credential()),
     ):
-        assert get(chain, office.scope).token
+        assert get(chain, entra.scope).token
 
 
 def test_an_identity_is_named_once_and_by_a_guid() -> None:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 import redis.asyncio
-from outbound_office import settled
+from outbound_entra import claims_of, wait_until_idle
 from redis_server import RedisServer
+from served_entra import served
 
 from entra_guard.credentials import (
     AccessToken,
@@ -33,7 +34,7 @@ from entra_guard.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from outbound_office import Get, Office
+    from outbound_entra import Get, OutboundEntra
 
 KEY = new_key()
 
@@ -68,94 +69,90 @@ def lines(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
 
 @pytest.mark.parametrize("kind", [redis.Redis, redis.asyncio.Redis], ids=["sync", "async"])
 def test_a_token_of_one_process_is_found_by_the_next_one(
-    office: Office, get: Get, server: RedisServer, shared: redis.Redis, kind: Any
+    entra: OutboundEntra, get: Get, server: RedisServer, shared: redis.Redis, kind: Any
 ) -> None:
     def process() -> AccessToken:
         """Whatever another process has in its memory, this one has not."""
         tokens = RedisTokens(kind(host="127.0.0.1", port=server.port), KEY)
-        return get(office.credential(shared=tokens), office.scope)
+        return get(entra.credential(shared=tokens), entra.scope)
 
-    with office.counting(1):
+    with entra.expect_token_requests(1):
         assert process() == process()
 
 
 def test_each_token_has_an_entry_of_its_own_that_ends_with_it(
-    office: Office, get: Get, shared: redis.Redis
+    entra: OutboundEntra, get: Get, shared: redis.Redis
 ) -> None:
-    credential = office.credential(shared=RedisTokens(shared, KEY))
-    token = get(credential, office.scope)
-    get(credential, office.apis(1)[0])
+    credential = entra.credential(shared=RedisTokens(shared, KEY))
+    token = get(credential, entra.scope)
+    get(credential, entra.scopes_of_new_apis(1)[0])
     names = list(shared.scan_iter())
     assert len(names) == 2
     for name in names:
         assert name.startswith(b"entra_guard:token:")
-        left = token.expires_on - 30 - office.clock.now
+        left = token.expires_on - 30 - entra.clock.now
         assert shared.pttl(name) / 1000 == pytest.approx(left, abs=2)
 
 
-def test_entries_reveal_nothing_to_readers_of_redis(office: Office, shared: redis.Redis) -> None:
-    token = office.credential(shared=RedisTokens(shared, KEY)).get_token(office.scope)
+def test_entries_reveal_nothing_to_readers_of_redis(entra: OutboundEntra, shared: redis.Redis) -> None:
+    token = entra.credential(shared=RedisTokens(shared, KEY)).get_token(entra.scope)
     [name] = shared.scan_iter()
     value = shared.get(name)
     assert isinstance(value, bytes)
-    for text in (token.token, token.token.split(".")[1], office.scope, office.daemon.client_id):
+    for text in (token.token, token.token.split(".")[1], entra.scope, entra.caller.client_id):
         for written in (value, base64.urlsafe_b64decode(value), name):
             assert text.encode() not in written
 
 
 def test_applications_scopes_and_users_share_nothing_with_each_other(
-    office: Office, shared: redis.Redis
+    entra: OutboundEntra, shared: redis.Redis
 ) -> None:
     tokens = RedisTokens(shared, KEY)
-    front = office.entra.register_app("Front", scopes=["access_as_user"])
-    office.entra.grant_delegated(front, office.api, "access_as_user")
-    secret = office.entra.add_secret(front).value
-    application = office.credential(client_id=front.client_id, client_secret=secret, shared=tokens)
+    front = entra.register_app("Front", scopes=["access_as_user"])
+    entra.grant_delegated(front, entra.api, "access_as_user")
+    secret = entra.add_secret(front).value
+    application = entra.credential(client_id=front.client_id, client_secret=secret, shared=tokens)
     users = [
-        OnBehalfOfCredential(
-            application, office.entra.issue_token(front, user=name, scopes=["access_as_user"])
-        )
+        OnBehalfOfCredential(application, entra.issue_token(front, user=name, scopes=["access_as_user"]))
         for name in ("alice", "bob")
     ]
-    credentials = [office.credential(shared=tokens), application, *users]
-    with office.counting(len(credentials)):
-        found = {credential.get_token(office.scope).token for credential in credentials}
+    credentials = [entra.credential(shared=tokens), application, *users]
+    with entra.expect_token_requests(len(credentials)):
+        found = {credential.get_token(entra.scope).token for credential in credentials}
     assert len(found) == len(credentials)
 
 
 def test_a_claims_challenge_bypasses_the_shared_token_and_replaces_it(
-    office: Office, get: Get, shared: redis.Redis
+    entra: OutboundEntra, get: Get, shared: redis.Redis
 ) -> None:
-    first = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
-    second = get(
-        office.credential(shared=RedisTokens(shared, KEY)), office.scope, claims='{"access_token":{}}'
-    )
+    first = get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
+    second = get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope, claims='{"access_token":{}}')
     assert second != first
-    assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope) == second
+    assert get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope) == second
 
 
 def test_a_challenge_never_gets_the_rejected_token_from_redis(
-    office: Office, get: Get, shared: redis.Redis
+    entra: OutboundEntra, get: Get, shared: redis.Redis
 ) -> None:
-    credential = office.credential(shared=RedisTokens(shared, KEY))
-    rejected = get(credential, office.scope).token
+    credential = entra.credential(shared=RedisTokens(shared, KEY))
+    rejected = get(credential, entra.scope).token
     claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
-    with office.entra.failing("token", "503"), pytest.raises(TokenAcquisitionError, match="90033"):
-        get(credential, office.scope, claims=claims, rejected=rejected)
+    with entra.failing("token", "503"), pytest.raises(TokenAcquisitionError, match="90033"):
+        get(credential, entra.scope, claims=claims, rejected=rejected)
 
 
 def test_a_token_due_for_renewal_is_renewed_by_one_and_found_by_the_others(
-    office: Office, shared: redis.Redis
+    entra: OutboundEntra, shared: redis.Redis
 ) -> None:
-    processes = [office.credential(shared=RedisTokens(shared, KEY)) for _ in range(4)]
-    first = {process.get_token(office.scope) for process in processes}
-    office.advance(2700)
-    office.entra.fail("token", "slow", delay=0.1)
-    with office.counting(1):
-        assert {process.get_token(office.scope) for process in processes} == first
+    processes = [entra.credential(shared=RedisTokens(shared, KEY)) for _ in range(4)]
+    first = {process.get_token(entra.scope) for process in processes}
+    entra.advance(2700)
+    entra.fail("token", "slow", delay=0.1)
+    with entra.expect_token_requests(1):
+        assert {process.get_token(entra.scope) for process in processes} == first
         for process in processes:
-            settled(process)
-        second = {process.get_token(office.scope) for process in processes}
+            wait_until_idle(process)
+        second = {process.get_token(entra.scope) for process in processes}
     assert len(second) == 1
     assert second != first
 
@@ -175,18 +172,18 @@ print(credential.get_token(given["scope"]).token[-20:], flush=True)
 
 
 def test_cold_processes_send_one_request_between_them(
-    office: Office, server: RedisServer, shared: redis.Redis
+    entra: OutboundEntra, server: RedisServer, shared: redis.Redis
 ) -> None:
-    with office.entra:
+    with served(entra):
         given = {
             "port": server.port,
             "key": KEY,
-            "ids": [office.entra.tenant_id, office.daemon.client_id],
-            "secret": office.secret.value,
-            "url": office.entra.url,
-            "scope": office.scope,
+            "ids": [entra.tenant_id, entra.caller.client_id],
+            "secret": entra.secret.value,
+            "url": entra.url,
+            "scope": entra.scope,
         }
-        office.entra.fail("token", "slow", delay=0.2)
+        entra.fail("token", "slow", delay=0.2)
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         processes = [subprocess.Popen([sys.executable, "-c", PROCESS], **pipes) for _ in range(4)]
         for process in processes:
@@ -194,7 +191,7 @@ def test_cold_processes_send_one_request_between_them(
             process.stdin.flush()
         for process in processes:
             assert process.stdout.readline() == "ready\n"
-        with office.counting(1):
+        with entra.expect_token_requests(1):
             found = {process.communicate("go\n", timeout=20)[0] for process in processes}
     assert len(found) == 1
     assert found.pop().strip()
@@ -203,37 +200,37 @@ def test_cold_processes_send_one_request_between_them(
 # --- locks -------------------------------------------------------------------------------------------
 
 
-def lock_of(office: Office, shared: redis.Redis) -> str:
-    """Return the name of the lock for the office's token."""
-    office.credential(shared=RedisTokens(shared, KEY)).get_token(office.scope)
+def lock_of(entra: OutboundEntra, shared: redis.Redis) -> str:
+    """Return the name of the lock for the entra's token."""
+    entra.credential(shared=RedisTokens(shared, KEY)).get_token(entra.scope)
     [name] = shared.scan_iter()
     shared.flushall()
     return name.decode().replace(":token:", ":lock:")
 
 
 def test_a_lock_that_is_never_released_does_not_prevent_a_token(
-    office: Office, get: Get, shared: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    entra: OutboundEntra, get: Get, shared: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = lock_of(office, shared)
+    lock = lock_of(entra, shared)
     shared.set(lock, "a process that died", px=60_000)
     monkeypatch.setattr(shared_token_cache, "_LONGEST_WAIT", 0.2)
-    with office.counting(1):
-        assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    with entra.expect_token_requests(1):
+        assert get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     assert shared.get(lock) == b"a process that died"
 
 
 def test_when_the_process_with_the_lock_dies_one_other_sends_the_request(
-    office: Office, shared: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    entra: OutboundEntra, shared: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = lock_of(office, shared)
+    lock = lock_of(entra, shared)
     seconds = shared_token_cache.LOCK_SECONDS
     scale = 0.4 / seconds  # the same proportions, in less time
     monkeypatch.setattr(shared_token_cache, "LOCK_SECONDS", seconds * scale)
     monkeypatch.setattr(shared_token_cache, "_LONGEST_WAIT", shared_token_cache._LONGEST_WAIT * scale)
-    processes = [office.credential(shared=RedisTokens(shared, KEY)) for _ in range(12)]
+    processes = [entra.credential(shared=RedisTokens(shared, KEY)) for _ in range(12)]
     shared.set(lock, "a process that died", px=400)
-    with office.counting(1), ThreadPoolExecutor(12) as pool:
-        tokens = set(pool.map(lambda process: process.get_token(office.scope), processes))
+    with entra.expect_token_requests(1), ThreadPoolExecutor(12) as pool:
+        tokens = set(pool.map(lambda process: process.get_token(entra.scope), processes))
     assert len(tokens) == 1
     assert shared.get(lock) is None
 
@@ -244,24 +241,24 @@ def test_waiting_for_a_lock_outlasts_the_lock_and_fits_into_a_callers_wait() -> 
 
 
 def test_a_lock_ends_by_itself_and_the_next_process_gets_it(
-    office: Office, get: Get, shared: redis.Redis
+    entra: OutboundEntra, get: Get, shared: redis.Redis
 ) -> None:
-    lock = lock_of(office, shared)
+    lock = lock_of(entra, shared)
     shared.set(lock, "a process that died", px=150)
-    with office.counting(1):
-        assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    with entra.expect_token_requests(1):
+        assert get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     assert shared.get(lock) is None
 
 
 def test_a_lock_is_released_after_success_and_after_failure(
-    office: Office, get: Get, shared: redis.Redis
+    entra: OutboundEntra, get: Get, shared: redis.Redis
 ) -> None:
-    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     shared.flushall()
     with pytest.raises(TokenAcquisitionError, match="7000215"):
         get(
-            office.credential(client_secret="not-the-secret-at-all", shared=RedisTokens(shared, KEY)),
-            office.scope,
+            entra.credential(client_secret="not-the-secret-at-all", shared=RedisTokens(shared, KEY)),
+            entra.scope,
         )
     assert list(shared.scan_iter()) == []
 
@@ -280,53 +277,53 @@ def test_a_lock_is_released_by_its_owner_alone(shared: redis.Redis) -> None:
 
 
 def test_redis_being_down_costs_a_log_line(
-    office: Office, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
+    entra: OutboundEntra, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     breakable.kill()
-    credential = office.credential(shared=RedisTokens(breakable.client(), KEY))
-    for scope in [office.scope, *office.apis(5)]:
+    credential = entra.credential(shared=RedisTokens(breakable.client(), KEY))
+    for scope in [entra.scope, *entra.scopes_of_new_apis(5)]:
         assert get(credential, scope)
     assert len(lines(caplog, "Redis cannot be used")) == 1
 
 
 def test_redis_killed_during_a_token_request_costs_a_log_line(
-    office: Office, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
+    entra: OutboundEntra, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    office.entra.fail("token", "slow", delay=0.3)
+    entra.fail("token", "slow", delay=0.3)
     tokens = RedisTokens(breakable.client(), KEY)
     threading.Timer(0.1, breakable.kill).start()
-    with office.counting(1):
-        assert get(office.credential(shared=tokens), office.scope)
+    with entra.expect_token_requests(1):
+        assert get(entra.credential(shared=tokens), entra.scope)
     assert len(lines(caplog, "Redis cannot be used")) == 1
 
 
 def test_a_process_that_waits_for_a_lock_continues_alone_when_redis_dies(
-    office: Office, get: Get, breakable: RedisServer
+    entra: OutboundEntra, get: Get, breakable: RedisServer
 ) -> None:
     client = breakable.client()
-    lock = lock_of(office, client)
+    lock = lock_of(entra, client)
     client.set(lock, "another process", px=60_000)
     threading.Timer(0.2, breakable.kill).start()
-    with office.counting(1):
-        assert get(office.credential(shared=RedisTokens(client, KEY)), office.scope)
+    with entra.expect_token_requests(1):
+        assert get(entra.credential(shared=RedisTokens(client, KEY)), entra.scope)
     client.close()
 
 
 def test_a_redis_that_accepts_and_never_answers_costs_half_a_second_once(
-    office: Office, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
+    entra: OutboundEntra, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     tokens = RedisTokens(breakable.client(socket_timeout=None), KEY)
     breakable.freeze()
     try:
-        for scope in [office.scope, *office.apis(3)]:
-            assert get(office.credential(shared=tokens), scope)
+        for scope in [entra.scope, *entra.scopes_of_new_apis(3)]:
+            assert get(entra.credential(shared=tokens), scope)
     finally:
         breakable.thaw()
     assert len(lines(caplog, "Redis cannot be used")) == 1
 
 
 def test_a_name_that_takes_its_time_to_resolve_costs_a_step_once(
-    office: Office, get: Get, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    entra: OutboundEntra, get: Get, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(redis_tokens, "_STEP", 0.2)
     resolved = threading.Event()
@@ -339,50 +336,52 @@ def test_a_name_that_takes_its_time_to_resolve_costs_a_step_once(
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
-    credential = office.credential(shared=RedisTokens(redis.Redis("cache.internal"), KEY))
+    credential = entra.credential(shared=RedisTokens(redis.Redis("cache.internal"), KEY))
     began = time.monotonic()
     try:
-        get(credential, office.scope)
-        get(credential, office.apis(1)[0])
+        get(credential, entra.scope)
+        get(credential, entra.scopes_of_new_apis(1)[0])
         assert time.monotonic() - began < 5
     finally:
         resolved.set()
     assert len(lines(caplog, "Redis cannot be used")) == 1
 
 
-def test_a_foreign_lock_without_an_end_is_ignored(office: Office, get: Get, shared: redis.Redis) -> None:
-    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+def test_a_foreign_lock_without_an_end_is_ignored(
+    entra: OutboundEntra, get: Get, shared: redis.Redis
+) -> None:
+    get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     [entry] = shared.scan_iter()
     shared.delete(entry)
     shared.set(entry.replace(b":token:", b":lock:"), "a stranger's")
     began = time.monotonic()
-    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     assert time.monotonic() - began < shared_token_cache._LONGEST_WAIT / 2
 
 
 def test_redis_is_used_again_when_it_is_back(
-    office: Office, get: Get, breakable: RedisServer, monkeypatch: pytest.MonkeyPatch
+    entra: OutboundEntra, get: Get, breakable: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_tokens, "_PAUSE", 0.1)
     tokens = RedisTokens(breakable.client(), KEY)
     breakable.kill()
-    get(office.credential(shared=tokens), office.scope)
+    get(entra.credential(shared=tokens), entra.scope)
     assert breakable.start()
     time.sleep(0.1)
-    get(office.credential(shared=tokens), office.scope)
-    with office.counting(0):
-        get(office.credential(shared=tokens), office.scope)
+    get(entra.credential(shared=tokens), entra.scope)
+    with entra.expect_token_requests(0):
+        get(entra.credential(shared=tokens), entra.scope)
 
 
 def test_tokens_are_requested_again_after_redis_lost_its_data(
-    office: Office, get: Get, shared: redis.Redis
+    entra: OutboundEntra, get: Get, shared: redis.Redis
 ) -> None:
-    credential = office.credential(shared=RedisTokens(shared, KEY))
-    get(credential, office.scope)
+    credential = entra.credential(shared=RedisTokens(shared, KEY))
+    get(credential, entra.scope)
     shared.flushall()
-    office.advance(7200)
-    with office.counting(1):
-        assert get(credential, office.scope)
+    entra.advance(7200)
+    with entra.expect_token_requests(1):
+        assert get(credential, entra.scope)
 
 
 FOREIGN = ["", "nonsense", "%%%", base64.urlsafe_b64encode(b"1" + b"x" * 80), b"\xff\xfe", "1" * 10_000]
@@ -390,101 +389,105 @@ FOREIGN = ["", "nonsense", "%%%", base64.urlsafe_b64encode(b"1" + b"x" * 80), b"
 
 @pytest.mark.parametrize("value", FOREIGN)
 def test_a_corrupt_entry_is_passed_over_and_replaced(
-    office: Office, get: Get, shared: redis.Redis, value: Any
+    entra: OutboundEntra, get: Get, shared: redis.Redis, value: Any
 ) -> None:
-    first = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    first = get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     [name] = shared.scan_iter()
     shared.set(name, value)
-    with office.counting(1):
-        second = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
-        assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope) == second
+    with entra.expect_token_requests(1):
+        second = get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
+        assert get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope) == second
     assert second != first
 
 
 def test_an_entry_of_another_kind_is_passed_over(
-    office: Office, get: Get, shared: redis.Redis, caplog: pytest.LogCaptureFixture
+    entra: OutboundEntra, get: Get, shared: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     [name] = shared.scan_iter()
     shared.delete(name)
     shared.rpush(name, "a list")
-    with office.counting(1):
+    with entra.expect_token_requests(1):
         for _ in range(2):
-            assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+            assert get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     assert len(lines(caplog, "another type than ours")) == 2  # looked at before and within the turn
 
 
 def test_an_entry_put_where_another_belongs_is_passed_over(
-    office: Office, get: Get, shared: redis.Redis
+    entra: OutboundEntra, get: Get, shared: redis.Redis
 ) -> None:
     """Who can write to Redis must not be able to hand one application's token to another."""
-    other = office.apis(1)[0]
-    wanted = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    other = entra.scopes_of_new_apis(1)[0]
+    wanted = get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     [first] = shared.scan_iter()
-    get(office.credential(shared=RedisTokens(shared, KEY)), other)
+    get(entra.credential(shared=RedisTokens(shared, KEY)), other)
     [second] = set(shared.scan_iter()) - {first}
     shared.copy(second, first, replace=True)
-    found = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
-    assert office.claims(found)["aud"] == office.claims(wanted)["aud"]
+    found = get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
+    assert claims_of(found)["aud"] == claims_of(wanted)["aud"]
 
 
-def test_an_entry_that_has_expired_is_ignored(office: Office, get: Get, shared: redis.Redis) -> None:
-    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+def test_an_entry_that_has_expired_is_ignored(entra: OutboundEntra, get: Get, shared: redis.Redis) -> None:
+    get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     [name] = shared.scan_iter()
     shared.persist(name)
-    office.advance(2 * 3600)
-    with office.counting(1):
-        assert get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+    entra.advance(2 * 3600)
+    with entra.expect_token_requests(1):
+        assert get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
 
 
 def test_where_entra_fails_a_valid_token_is_found_even_by_a_process_just_started(
-    office: Office, get: Get, shared: redis.Redis
+    entra: OutboundEntra, get: Get, shared: redis.Redis
 ) -> None:
-    first = get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
-    office.advance(2700)
-    office.entra.fail("token", "503", retry_after=5)
-    late = office.credential(shared=RedisTokens(shared, KEY))
-    with office.counting(1):
+    first = get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
+    entra.advance(2700)
+    entra.fail("token", "503", retry_after=5)
+    late = entra.credential(shared=RedisTokens(shared, KEY))
+    with entra.expect_token_requests(1):
         for _ in range(3):
-            assert get(late, office.scope).token == first.token
-            settled(late)
-    office.advance(1000)
+            assert get(late, entra.scope).token == first.token
+            wait_until_idle(late)
+    entra.advance(1000)
     with pytest.raises(TokenAcquisitionError):
-        get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
+        get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
 
 
-def test_a_refused_credential_gets_no_token_of_others(office: Office, get: Get, shared: redis.Redis) -> None:
-    get(office.credential(shared=RedisTokens(shared, KEY)), office.scope)
-    office.advance(2700)
-    revoked = office.credential(client_secret="not-the-secret-at-all", shared=RedisTokens(shared, KEY))
+def test_a_refused_credential_gets_no_token_of_others(
+    entra: OutboundEntra, get: Get, shared: redis.Redis
+) -> None:
+    get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
+    entra.advance(2700)
+    revoked = entra.credential(client_secret="not-the-secret-at-all", shared=RedisTokens(shared, KEY))
     with pytest.raises(TokenAcquisitionError, match="7000215"):
-        get(revoked, office.scope)
+        get(revoked, entra.scope)
 
 
 # --- keys --------------------------------------------------------------------------------------------
 
 
-def test_keys_can_be_rotated_without_losing_a_token(office: Office, get: Get, shared: redis.Redis) -> None:
+def test_keys_can_be_rotated_without_losing_a_token(
+    entra: OutboundEntra, get: Get, shared: redis.Redis
+) -> None:
     old, new = new_key(), new_key()
 
     def with_keys(*keys: str) -> AccessToken:
-        return get(office.credential(shared=RedisTokens(shared, keys)), office.scope)
+        return get(entra.credential(shared=RedisTokens(shared, keys)), entra.scope)
 
     first = with_keys(old)
-    with office.counting(0):
+    with entra.expect_token_requests(0):
         assert with_keys(new, old) == first
     shared.flushall()
     second = with_keys(new, old)
-    with office.counting(0):
+    with entra.expect_token_requests(0):
         assert with_keys(new) == second
-    with office.counting(1):
+    with entra.expect_token_requests(1):
         assert with_keys(old) != second
 
 
-def test_a_key_may_be_bytes(office: Office, get: Get, shared: redis.Redis) -> None:
+def test_a_key_may_be_bytes(entra: OutboundEntra, get: Get, shared: redis.Redis) -> None:
     raw = base64.urlsafe_b64decode(KEY)
-    first = get(office.credential(shared=RedisTokens(shared, raw)), office.scope)
-    assert get(office.credential(shared=RedisTokens(shared, [KEY])), office.scope) == first
+    first = get(entra.credential(shared=RedisTokens(shared, raw)), entra.scope)
+    assert get(entra.credential(shared=RedisTokens(shared, [KEY])), entra.scope) == first
 
 
 @pytest.mark.parametrize("keys", [[], "", "short", b"x" * 31, ["%" * 44], [KEY, "short"], 5, [None]])
@@ -501,11 +504,11 @@ def test_an_object_that_is_not_a_client_is_refused(client: Any) -> None:
 
 
 def test_nothing_shows_a_key_or_a_password(
-    office: Office, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
+    entra: OutboundEntra, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     tokens = RedisTokens(breakable.client(password="hunter2"), KEY)
-    assert get(office.credential(shared=tokens), office.scope)
+    assert get(entra.credential(shared=tokens), entra.scope)
     for secret in (KEY, "hunter2"):
         assert secret not in repr(tokens) + repr(tokens._cipher) + caplog.text
 

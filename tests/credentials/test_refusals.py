@@ -18,18 +18,18 @@ from entra_guard.credentials._token_errors import error_from_response, redact
 from entra_guard.emulator._oauth.aadsts import AADSTS
 
 if TYPE_CHECKING:
-    from outbound_office import Get, Office
+    from outbound_entra import Get, OutboundEntra
 
 
-def refusal(office: Office, get: Get, **changes: Any) -> TokenAcquisitionError:
-    scope = changes.pop("scope", office.scope)
+def refusal(entra: OutboundEntra, get: Get, **changes: Any) -> TokenAcquisitionError:
+    scope = changes.pop("scope", entra.scope)
     with pytest.raises(TokenAcquisitionError) as caught:
-        get(office.credential(**changes), scope)
+        get(entra.credential(**changes), scope)
     return caught.value
 
 
-def test_the_error_has_the_authoritys_details(office: Office, get: Get) -> None:
-    error = refusal(office, get, client_secret="not-the-secret-at-all")
+def test_the_error_has_the_authoritys_details(entra: OutboundEntra, get: Get) -> None:
+    error = refusal(entra, get, client_secret="not-the-secret-at-all")
     assert error.error == "invalid_client"
     assert error.codes == (7000215,)
     assert not error.retryable
@@ -56,16 +56,16 @@ def test_no_wanted_hint_is_missing() -> None:
 
 
 @pytest.mark.parametrize("code", HINTS)
-def test_a_refusal_has_the_hint_of_its_code(office: Office, code: int) -> None:
+def test_a_refusal_has_the_hint_of_its_code(entra: OutboundEntra, code: int) -> None:
     def refuse(_request: httpx.Request) -> httpx.Response:
         text = f"AADSTS{code}: What Entra says. Trace ID: x"
         return httpx.Response(
             400, json={"error": "invalid_grant", "error_description": text, "error_codes": [code]}
         )
 
-    credential = office.credential(http_client=httpx.Client(transport=httpx.MockTransport(refuse)))
+    credential = entra.credential(http_client=httpx.Client(transport=httpx.MockTransport(refuse)))
     with pytest.raises(TokenAcquisitionError) as caught:
-        credential.get_token(office.scope)
+        credential.get_token(entra.scope)
     assert caught.value.codes == (code,)
     assert caught.value.hint == HINTS[code]
     assert str(caught.value).endswith(HINTS[code])
@@ -73,41 +73,43 @@ def test_a_refusal_has_the_hint_of_its_code(office: Office, code: int) -> None:
     assert HINTS[code].endswith(".")
 
 
-def test_a_raised_error_is_not_logged_too(office: Office, get: Get, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_raised_error_is_not_logged_too(
+    entra: OutboundEntra, get: Get, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "entra_guard")
-    credential = office.credential(client_secret="not-the-secret-at-all")
+    credential = entra.credential(client_secret="not-the-secret-at-all")
     for _ in range(2):
         with pytest.raises(TokenAcquisitionError):
-            get(credential, office.scope)
-    with office.entra.failing("token", "503"), pytest.raises(TokenAcquisitionError):
-        get(office.credential(), office.scope)
+            get(credential, entra.scope)
+    with entra.failing("token", "503"), pytest.raises(TokenAcquisitionError):
+        get(entra.credential(), entra.scope)
     assert [record for record in caplog.records if record.name.startswith("entra_guard")] == []
 
 
-def test_real_mistakes_get_the_hint_that_helps(office: Office, get: Get) -> None:
+def test_real_mistakes_get_the_hint_that_helps(entra: OutboundEntra, get: Get) -> None:
     unknown_app = "11112222-bbbb-3333-cccc-4444dddd5555"
     mistakes = {
         "check the client id and the tenant id": {"client_id": unknown_app},
         "This cloud has no such tenant": {"tenant_id": "nobody.onmicrosoft.com"},
         "The tenant has no API of that name": {"scope": "api://nobody/.default"},
-        "write the scope as": {"scope": office.scope.removesuffix("/.default")},
-        "has expired": {"client_secret": office.entra.add_secret(office.daemon, expires_in=-1).value},
+        "write the scope as": {"scope": entra.scope.removesuffix("/.default")},
+        "has expired": {"client_secret": entra.add_secret(entra.caller, expires_in=-1).value},
     }
     for words, changes in mistakes.items():
-        assert words in refusal(office, get, **changes).hint
+        assert words in refusal(entra, get, **changes).hint
 
 
 @pytest.mark.parametrize("code", [code for code in AADSTS if AADSTS[code].status in {429, 503}])
-def test_temporary_refusals_are_retryable(office: Office, get: Get, code: int) -> None:
-    office.entra.fail("token", f"AADSTS{code}")
-    assert refusal(office, get).retryable
+def test_temporary_refusals_are_retryable(entra: OutboundEntra, get: Get, code: int) -> None:
+    entra.fail("token", f"AADSTS{code}")
+    assert refusal(entra, get).retryable
 
 
-def test_without_a_response_the_error_names_the_step_that_failed(office: Office, get: Get) -> None:
+def test_without_a_response_the_error_names_the_step_that_failed(entra: OutboundEntra, get: Get) -> None:
     steps = {}
     for fault in ("refused", "silent", "html", "500"):
-        with office.entra.failing("token", fault):
-            error = refusal(office, get)
+        with entra.failing("token", fault):
+            error = refusal(entra, get)
             steps[fault] = error.error
             assert error.retryable
     assert steps == {"refused": "connect", "silent": "timeout", "html": "content", "500": "http"}
@@ -193,38 +195,38 @@ def test_no_representation_of_a_response_shows_its_token() -> None:
 
 
 def test_no_log_line_holds_a_token_or_a_secret(
-    office: Office, get: Get, caplog: pytest.LogCaptureFixture
+    entra: OutboundEntra, get: Get, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    credential = office.credential()
-    token = get(credential, office.scope).token
-    office.entra.fail("token", "500")
-    office.advance(3000)
-    get(credential, office.scope)
-    office.until_posts(2)
+    credential = entra.credential()
+    token = get(credential, entra.scope).token
+    entra.fail("token", "500")
+    entra.advance(3000)
+    get(credential, entra.scope)
+    entra.wait_for_token_requests(2)
     assert token not in caplog.text
     assert token.rpartition(".")[2] not in caplog.text
-    assert office.secret.value not in caplog.text
+    assert entra.secret.value not in caplog.text
 
 
 def test_a_refused_refresh_is_logged_with_its_hint_and_the_time_that_is_left(
-    office: Office, get: Get, caplog: pytest.LogCaptureFixture
+    entra: OutboundEntra, get: Get, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from outbound_office import settled
+    from outbound_entra import wait_until_idle
 
-    credential = office.credential()
-    get(credential, office.scope)
-    office.entra.remove_secret(office.daemon, office.secret.key_id)
-    office.advance(2700)
-    get(credential, office.scope)
-    settled(credential)
+    credential = entra.credential()
+    get(credential, entra.scope)
+    entra.remove_secret(entra.caller, entra.secret.key_id)
+    entra.advance(2700)
+    get(credential, entra.scope)
+    wait_until_idle(credential)
     [line] = [record.getMessage() for record in caplog.records if record.name == "entra_guard.credentials"]
     assert re.search(r"the cached token is valid for \d+ s more", line)
     assert HINTS[7000215] in line
 
 
-def test_an_error_survives_pickling(office: Office, get: Get) -> None:
-    error = refusal(office, get, client_secret="not-the-secret-at-all")
+def test_an_error_survives_pickling(entra: OutboundEntra, get: Get) -> None:
+    error = refusal(entra, get, client_secret="not-the-secret-at-all")
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is TokenAcquisitionError
     assert (str(again), again.__dict__) == (str(error), error.__dict__)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import cachetools
 import pytest
-from outbound_office import Clock, until
+from manual_clock import ManualClock
+from outbound_entra import wait_until
 
 from entra_guard.credentials import AccessToken, TokenAcquisitionError
 from entra_guard.credentials._cache.token_cache import TokenCache, TokenRequest
@@ -41,7 +42,7 @@ class Authority:
     """A cache, and an authority whose tokens are numbered."""
 
     def __init__(self) -> None:
-        self.clock = Clock(1000.0)
+        self.clock = ManualClock(1000.0)
         self.cache = TokenCache(clock=self.clock, monotonic=self.clock)
         self.numbers = itertools.count(1)
         self.requests = 0
@@ -116,7 +117,7 @@ def test_a_renewal_in_flight_does_not_replace_a_token_for_a_challenge(authority:
     assert authority.cache.get_or_start(new_request(renewal.result)) is not None
     assert authority.get(NBF, rejected="T1") == "T2"
     renewal.set_result(AccessToken("late", int(authority.clock.now) + 3600, authority.clock.now + 1800))
-    until(lambda: authority.cache.idle)
+    wait_until(lambda: authority.cache.idle)
     assert authority.get() == "T2"
 
 
