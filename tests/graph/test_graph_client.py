@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from served_entra import served
 
 from entra_guard.credentials import (
     ChainedCredential,
@@ -22,7 +23,7 @@ from entra_guard.graph import BatchRequest, GraphClient, GraphError
 from entra_guard.graph._retry import GraphRequest, Pause, RetryPolicy, send_with_retries
 
 if TYPE_CHECKING:
-    from conftest import Call, Office
+    from graph_entra import Call, GraphEntra
 
 IDS = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "11112222-bbbb-3333-cccc-4444dddd5555")
 
@@ -30,8 +31,8 @@ IDS = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "11112222-bbbb-3333-cccc-4444dddd
 # --- objects -----------------------------------------------------------------------------------------
 
 
-def test_an_object_is_read_made_changed_and_deleted(office: Office, call: Call) -> None:
-    graph = office.graph()
+def test_an_object_is_read_made_changed_and_deleted(entra: GraphEntra, call: Call) -> None:
+    graph = entra.graph_client()
     made = call(graph, "post", "/applications", {"displayName": "Orders"})
     path = f"/applications/{made['id']}"
     assert call(graph, "patch", path, {"displayName": "Orders 2"}) is None
@@ -43,14 +44,16 @@ def test_an_object_is_read_made_changed_and_deleted(office: Office, call: Call) 
     assert caught.value.status == 404
 
 
-def test_a_name_is_written_into_a_path_as_urls_want_it(office: Office, call: Call) -> None:
-    found = call(office.graph(), "get", "/users/carol_fabrikam.onmicrosoft.com#EXT#@contoso.onmicrosoft.com")
+def test_a_name_is_written_into_a_path_as_urls_want_it(entra: GraphEntra, call: Call) -> None:
+    found = call(
+        entra.graph_client(), "get", "/users/carol_fabrikam.onmicrosoft.com#EXT#@contoso.onmicrosoft.com"
+    )
     assert found["displayName"] == "Carol Clark"
 
 
-def test_an_error_carries_graphs_code_message_and_request_id(office: Office, call: Call) -> None:
+def test_an_error_carries_graphs_code_message_and_request_id(entra: GraphEntra, call: Call) -> None:
     with pytest.raises(GraphError) as caught:
-        call(office.graph(), "get", "/users/nobody@contoso.onmicrosoft.com")
+        call(entra.graph_client(), "get", "/users/nobody@contoso.onmicrosoft.com")
     error = caught.value
     assert (error.status, error.code) == (404, "Request_ResourceNotFound")
     assert error.message.startswith("Resource 'nobody@contoso.onmicrosoft.com' does not exist")
@@ -59,63 +62,66 @@ def test_an_error_carries_graphs_code_message_and_request_id(office: Office, cal
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-def test_a_missing_permission_is_graphs_error(office: Office, call: Call) -> None:
+def test_a_missing_permission_is_graphs_error(entra: GraphEntra, call: Call) -> None:
     with pytest.raises(GraphError, match="403 Authorization_RequestDenied"):
-        call(office.graph(), "get", "/organization")
+        call(entra.graph_client(), "get", "/organization")
 
 
-def test_without_a_token_graph_is_not_called(office: Office, call: Call) -> None:
-    office.entra.fail("token", "AADSTS7000222")
+def test_without_a_token_graph_is_not_called(entra: GraphEntra, call: Call) -> None:
+    entra.fail("token", "AADSTS7000222")
     with pytest.raises(TokenAcquisitionError):
-        call(office.graph(), "get", "/users")
-    assert office.asked == 0
+        call(entra.graph_client(), "get", "/users")
+    assert entra.graph_requests == 0
 
 
-def test_a_claims_challenge_is_answered(office: Office, call: Call) -> None:
-    graph = office.graph()
+def test_a_claims_challenge_is_answered(entra: GraphEntra, call: Call) -> None:
+    graph = entra.graph_client()
     call(graph, "get", "/users")
-    office.entra.revoke(office.daemon)
-    office.entra.advance(2)
-    before = office.entra.count("token")
+    entra.revoke(entra.caller)
+    entra.advance(2)
+    before = entra.count("token")
     assert call(graph, "get", "/users")["value"]
-    assert office.entra.count("token") == before + 1
+    assert entra.count("token") == before + 1
 
 
 # --- patience ----------------------------------------------------------------------------------------
 
 
-def test_throttled_requests_are_sent_again(office: Office, call: Call) -> None:
-    office.entra.fail_next("graph", "429", times=2, retry_after=0)
-    office.entra.fail_next("graph", "503", retry_after=0)
-    assert call(office.graph(), "post", "/applications", {"displayName": "Orders"})["displayName"] == "Orders"
-    assert office.asked == 4
+def test_throttled_requests_are_sent_again(entra: GraphEntra, call: Call) -> None:
+    entra.fail_next("graph", "429", times=2, retry_after=0)
+    entra.fail_next("graph", "503", retry_after=0)
+    assert (
+        call(entra.graph_client(), "post", "/applications", {"displayName": "Orders"})["displayName"]
+        == "Orders"
+    )
+    assert entra.graph_requests == 4
 
 
-def test_the_number_of_tries_is_bounded(office: Office, call: Call) -> None:
-    office.entra.fail("graph", "429", retry_after=0)
+def test_the_number_of_tries_is_bounded(entra: GraphEntra, call: Call) -> None:
+    entra.fail("graph", "429", retry_after=0)
     with pytest.raises(GraphError, match="429"):
-        call(office.graph(tries=3), "get", "/users")
-    assert office.asked == 3
+        call(entra.graph_client(tries=3), "get", "/users")
+    assert entra.graph_requests == 3
 
 
-def test_a_long_retry_after_of_graph_is_an_error_at_once(office: Office, call: Call) -> None:
-    office.entra.fail("graph", "429", retry_after=300)
+def test_a_long_retry_after_of_graph_is_an_error_at_once(entra: GraphEntra, call: Call) -> None:
+    entra.fail("graph", "429", retry_after=300)
     with pytest.raises(GraphError) as caught:
-        call(office.graph(longest_wait=30), "get", "/users")
+        call(entra.graph_client(longest_wait=30), "get", "/users")
     assert caught.value.retry_after == 300
-    assert office.asked == 1
+    assert entra.graph_requests == 1
 
 
-def test_after_a_server_error_reads_are_retried_and_writes_are_not(office: Office, call: Call) -> None:
-    graph = office.graph(longest_wait=0.0, tries=2)
+def test_after_a_server_error_reads_are_retried_and_writes_are_not(entra: GraphEntra, call: Call) -> None:
+    graph = entra.graph_client(longest_wait=0.0, tries=2)
     for fault in ("500", "dropped"):
-        office.entra.fail("graph", fault)
+        entra.fail("graph", fault)
         for method, requests in (("get", 1), ("post", 1)):
-            before = office.asked
+            before = entra.graph_requests
             with pytest.raises((GraphError, FetchError)):
                 call(graph, method, "/applications", *([{"displayName": "x"}] if method == "post" else []))
-            assert office.asked == before + requests
-        office.entra.clear_faults()
+            assert entra.graph_requests == before + requests
+        entra.clear_faults()
 
 
 def steps(wanted: GraphRequest, *answers: httpx.Response | FetchError, **patience: Any) -> list[Any]:
@@ -176,14 +182,14 @@ PATHS = {
 
 
 @pytest.mark.parametrize(("path", "url"), PATHS.items())
-def test_paths_are_read_as_graph_writes_them(office: Office, call: Call, path: str, url: str) -> None:
+def test_paths_are_read_as_graph_writes_them(entra: GraphEntra, call: Call, path: str, url: str) -> None:
     asked = []
 
     def noting(request: httpx.Request) -> httpx.Response:
         asked.append(str(request.url))
         return httpx.Response(200, json={})
 
-    call(office.answering(noting), "get", path)
+    call(entra.graph_client_for(noting), "get", path)
     assert asked == [url]
 
 
@@ -197,23 +203,23 @@ def test_paths_are_read_as_graph_writes_them(office: Office, call: Call, path: s
         "https://[",
     ],
 )
-def test_no_whole_url_leads_elsewhere(office: Office, call: Call, url: str) -> None:
+def test_no_whole_url_leads_elsewhere(entra: GraphEntra, call: Call, url: str) -> None:
     def never(_request: httpx.Request) -> httpx.Response:
         raise AssertionError("it was asked")
 
     with pytest.raises(ConfigurationError, match="the URL is not below"):
-        call(office.answering(never), "get", url)
+        call(entra.graph_client_for(never), "get", url)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307])
-def test_no_redirect_is_followed(office: Office, call: Call, status: int) -> None:
+def test_no_redirect_is_followed(entra: GraphEntra, call: Call, status: int) -> None:
     def elsewhere(request: httpx.Request) -> httpx.Response:  # the emulator's Graph redirects nobody
         assert request.url.host == "graph.microsoft.com"
         return httpx.Response(status, headers={"location": "https://elsewhere.example/"})
 
     transport = httpx.MockTransport(elsewhere)
     graph = GraphClient(
-        office.credential,
+        entra.graph_credential,
         scope="https://graph.microsoft.com/.default",
         http_client=httpx.Client(transport=transport),
         async_http_client=httpx.AsyncClient(transport=transport),
@@ -225,21 +231,21 @@ def test_no_redirect_is_followed(office: Office, call: Call, status: int) -> Non
 # --- pages -------------------------------------------------------------------------------------------
 
 
-def test_a_collection_is_read_page_by_page(office: Office, call: Call) -> None:
+def test_a_collection_is_read_page_by_page(entra: GraphEntra, call: Call) -> None:
     for number in range(7):
-        office.entra.add_user(f"user{number}")
-    users = call(office.graph(), "iterate", "/users", {"$top": "3", "$select": "id"})
+        entra.add_user(f"user{number}")
+    users = call(entra.graph_client(), "iterate", "/users", {"$top": "3", "$select": "id"})
     assert len({user["id"] for user in users}) == 10
-    assert office.asked == 4
+    assert entra.graph_requests == 4
 
 
-def test_only_as_many_pages_are_read_as_are_wanted(office: Office) -> None:
+def test_only_as_many_pages_are_read_as_are_wanted(entra: GraphEntra) -> None:
     for number in range(7):
-        office.entra.add_user(f"user{number}")
-    pages = office.graph().iterate("/users", {"$top": "3"})
+        entra.add_user(f"user{number}")
+    pages = entra.graph_client().iterate("/users", {"$top": "3"})
     for _ in range(3):
         next(pages)
-    assert office.asked == 1
+    assert entra.graph_requests == 1
 
 
 @pytest.mark.parametrize(
@@ -255,7 +261,7 @@ def test_only_as_many_pages_are_read_as_are_wanted(office: Office) -> None:
         "https://graph.microsoft.com/v1.0/users",
     ],
 )
-def test_the_next_page_is_on_the_same_host_and_another_page(office: Office, call: Call, link: Any) -> None:
+def test_the_next_page_is_on_the_same_host_and_another_page(entra: GraphEntra, call: Call, link: Any) -> None:
     asked = []
 
     def lying(request: httpx.Request) -> httpx.Response:  # no emulator lies so
@@ -265,7 +271,7 @@ def test_the_next_page_is_on_the_same_host_and_another_page(office: Office, call
 
     transport = httpx.MockTransport(lying)
     graph = GraphClient(
-        office.credential,
+        entra.graph_credential,
         http_client=httpx.Client(transport=transport),
         async_http_client=httpx.AsyncClient(transport=transport),
     )
@@ -274,17 +280,17 @@ def test_the_next_page_is_on_the_same_host_and_another_page(office: Office, call
     assert asked == ["graph.microsoft.com"]
 
 
-def test_the_default_port_may_be_in_the_next_pages_url(office: Office, call: Call) -> None:
+def test_the_default_port_may_be_in_the_next_pages_url(entra: GraphEntra, call: Call) -> None:
     def paging(request: httpx.Request) -> httpx.Response:
         if request.url.params.get("page"):
             return httpx.Response(200, json={"value": [2]})
         link = "https://Graph.Microsoft.com:443/v1.0/users?page=2"
         return httpx.Response(200, json={"value": [1], "@odata.nextLink": link})
 
-    assert call(office.answering(paging), "iterate", "/users") == [1, 2]
+    assert call(entra.graph_client_for(paging), "iterate", "/users") == [1, 2]
 
 
-def test_pages_do_not_go_round_in_circles(office: Office, call: Call) -> None:
+def test_pages_do_not_go_round_in_circles(entra: GraphEntra, call: Call) -> None:
     asked = []
 
     def circling(request: httpx.Request) -> httpx.Response:  # no emulator does so
@@ -296,7 +302,7 @@ def test_pages_do_not_go_round_in_circles(office: Office, call: Call) -> None:
 
     transport = httpx.MockTransport(circling)
     graph = GraphClient(
-        office.credential,
+        entra.graph_credential,
         http_client=httpx.Client(transport=transport),
         async_http_client=httpx.AsyncClient(transport=transport),
     )
@@ -305,28 +311,28 @@ def test_pages_do_not_go_round_in_circles(office: Office, call: Call) -> None:
     assert asked == ["1", "2"]
 
 
-def test_a_single_object_is_not_a_collection(office: Office, call: Call) -> None:
+def test_a_single_object_is_not_a_collection(entra: GraphEntra, call: Call) -> None:
     with pytest.raises(GraphError, match=r"use get\(\)"):
-        call(office.graph(), "iterate", "/users/alice@contoso.onmicrosoft.com")
+        call(entra.graph_client(), "iterate", "/users/alice@contoso.onmicrosoft.com")
 
 
 # --- batches -----------------------------------------------------------------------------------------
 
 
-def test_requests_go_twenty_at_a_time_and_the_answers_keep_their_order(office: Office, call: Call) -> None:
-    names = [office.entra.add_user(f"user{number}").upn for number in range(45)]
-    answers = call(office.graph(), "batch", [BatchRequest("GET", f"/users/{name}") for name in names])
+def test_requests_go_twenty_at_a_time_and_the_answers_keep_their_order(entra: GraphEntra, call: Call) -> None:
+    names = [entra.add_user(f"user{number}").upn for number in range(45)]
+    answers = call(entra.graph_client(), "batch", [BatchRequest("GET", f"/users/{name}") for name in names])
     assert [each.result()["userPrincipalName"] for each in answers] == names
-    assert office.asked == 3
+    assert entra.graph_requests == 3
 
 
-def test_one_refusal_in_a_batch_does_not_affect_the_others(office: Office, call: Call) -> None:
+def test_one_refusal_in_a_batch_does_not_affect_the_others(entra: GraphEntra, call: Call) -> None:
     requests = [
         BatchRequest("GET", "/users/alice@contoso.onmicrosoft.com"),
         BatchRequest("GET", "/users/nobody"),
         BatchRequest("POST", "/applications", {"displayName": "Orders"}),
     ]
-    found, missing, made = call(office.graph(), "batch", requests)
+    found, missing, made = call(entra.graph_client(), "batch", requests)
     assert found.result()["displayName"] == "Alice Adams"
     assert (missing.status, missing.error.code) == (404, "Request_ResourceNotFound")
     with pytest.raises(GraphError, match="nobody"):
@@ -335,12 +341,12 @@ def test_one_refusal_in_a_batch_does_not_affect_the_others(office: Office, call:
     assert made.result()["displayName"] == "Orders"
 
 
-def test_an_empty_batch_sends_no_request(office: Office, call: Call) -> None:
-    assert call(office.graph(), "batch", []) == []
-    assert office.asked == 0
+def test_an_empty_batch_sends_no_request(entra: GraphEntra, call: Call) -> None:
+    assert call(entra.graph_client(), "batch", []) == []
+    assert entra.graph_requests == 0
 
 
-def test_the_parts_that_were_throttled_are_sent_again_alone(office: Office, call: Call) -> None:
+def test_the_parts_that_were_throttled_are_sent_again_alone(entra: GraphEntra, call: Call) -> None:
     batches = []
 
     def throttling(request: httpx.Request) -> httpx.Response:  # the emulator throttles whole batches only
@@ -356,7 +362,7 @@ def test_the_parts_that_were_throttled_are_sent_again_alone(office: Office, call
         return httpx.Response(200, json={"responses": responses})
 
     transport = httpx.MockTransport(throttling)
-    graph = office.graph(
+    graph = entra.graph_client(
         http_client=httpx.Client(transport=transport),
         async_http_client=httpx.AsyncClient(transport=transport),
     )
@@ -383,14 +389,14 @@ CREATED = {"status": 201, "body": {}}
 
 
 @pytest.mark.parametrize("fault", [500, 401])
-def test_responses_are_not_lost_with_a_later_batch(office: Office, call: Call, fault: int) -> None:
+def test_responses_are_not_lost_with_a_later_batch(entra: GraphEntra, call: Call, fault: int) -> None:
     requests = [BatchRequest("POST", "/users", {"n": number}) for number in range(45)]
-    graph = office.answering(batches(CREATED, fault, CREATED))
+    graph = entra.graph_client_for(batches(CREATED, fault, CREATED))
     statuses = [answer.status for answer in call(graph, "batch", requests)]
     assert statuses == [201] * 20 + [fault] * 20 + [201] * 5
 
 
-def test_nor_with_a_batch_that_repeats_a_part(office: Office, call: Call) -> None:
+def test_nor_with_a_batch_that_repeats_a_part(entra: GraphEntra, call: Call) -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         ids = [part["id"] for part in json.loads(request.content)["requests"]]
         if ids == ["0"]:
@@ -399,30 +405,30 @@ def test_nor_with_a_batch_that_repeats_a_part(office: Office, call: Call) -> Non
         return httpx.Response(200, json={"responses": responses})
 
     requests = [BatchRequest("POST", "/users", {"n": number}) for number in range(3)]
-    answers = call(office.answering(handler), "batch", requests)
+    answers = call(entra.graph_client_for(handler), "batch", requests)
     assert [answer.status for answer in answers] == [401, 201, 201]
 
 
-def test_nor_with_a_connection_or_a_token(office: Office, call: Call) -> None:
+def test_nor_with_a_connection_or_a_token(entra: GraphEntra, call: Call) -> None:
     def broken(_request: httpx.Request) -> httpx.Response:
         raise httpx.ReadTimeout("no answer")
 
-    [answer] = call(office.answering(broken), "batch", [BatchRequest("POST", "/users", {})])
+    [answer] = call(entra.graph_client_for(broken), "batch", [BatchRequest("POST", "/users", {})])
     assert answer.status == 0
     with pytest.raises(FetchError, match="did not respond in time"):
         answer.result()
-    office.entra.fail("token", "AADSTS7000222")
-    office.entra.advance(7200)
-    [answer] = call(office.answering(broken), "batch", [BatchRequest("GET", "/users")])
+    entra.fail("token", "AADSTS7000222")
+    entra.advance(7200)
+    [answer] = call(entra.graph_client_for(broken), "batch", [BatchRequest("GET", "/users")])
     with pytest.raises((TokenAcquisitionError, FetchError)):
         answer.result()
 
 
-def test_a_batch_that_fails_whole_is_sent_as_often_as_any_request(office: Office, call: Call) -> None:
-    office.entra.fail("graph", "429", retry_after=0)
-    [answer] = call(office.graph(tries=3), "batch", [BatchRequest("GET", "/users")])
+def test_a_batch_that_fails_whole_is_sent_as_often_as_any_request(entra: GraphEntra, call: Call) -> None:
+    entra.fail("graph", "429", retry_after=0)
+    [answer] = call(entra.graph_client(tries=3), "batch", [BatchRequest("GET", "/users")])
     assert answer.status == 429
-    assert office.asked == 3
+    assert entra.graph_requests == 3
 
 
 @pytest.mark.parametrize(
@@ -437,18 +443,18 @@ def test_a_batch_that_fails_whole_is_sent_as_often_as_any_request(office: Office
     ],
 )
 def test_a_malformed_response_in_a_batch_is_an_error(
-    office: Office, call: Call, part: dict[str, Any], status: int, code: str
+    entra: GraphEntra, call: Call, part: dict[str, Any], status: int, code: str
 ) -> None:
-    [answer] = call(office.answering(batches(part)), "batch", [BatchRequest("GET", "/users")])
+    [answer] = call(entra.graph_client_for(batches(part)), "batch", [BatchRequest("GET", "/users")])
     assert (answer.status, answer.error.code) == (status, code)
 
 
-def test_paths_in_a_batch_are_written_as_alone(office: Office, call: Call) -> None:
+def test_paths_in_a_batch_are_written_as_alone(entra: GraphEntra, call: Call) -> None:
     name = "carol_fabrikam.onmicrosoft.com#EXT#@contoso.onmicrosoft.com"
-    [answer] = call(office.graph(), "batch", [BatchRequest("GET", f"users/{name}")])
+    [answer] = call(entra.graph_client(), "batch", [BatchRequest("GET", f"users/{name}")])
     assert answer.result()["displayName"] == "Carol Clark"
     with pytest.raises(ConfigurationError, match="whole URL"):
-        call(office.graph(), "batch", [BatchRequest("GET", "https://elsewhere.example/x")])
+        call(entra.graph_client(), "batch", [BatchRequest("GET", "https://elsewhere.example/x")])
 
 
 # --- clouds and connections --------------------------------------------------------------------------
@@ -511,8 +517,8 @@ def test_mistakes_fail_when_the_client_is_built(settings: dict[str, Any], words:
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_default_port_in_an_address_is_the_same_host(office: Office, call: Call) -> None:
-    graph = office.answering(
+def test_the_default_port_in_an_address_is_the_same_host(entra: GraphEntra, call: Call) -> None:
+    graph = entra.graph_client_for(
         lambda request: httpx.Response(200, json=[request.headers["authorization"][:7]]),
         base_url="https://Graph.Microsoft.com:443/",
     )
@@ -535,18 +541,18 @@ def test_a_chain_selects_the_cloud_of_its_members() -> None:
     assert GraphClient(mixed, cloud="china").base_url == "https://microsoftgraph.chinacloudapi.cn/v1.0"
 
 
-def test_a_url_of_another_host_is_refused(office: Office, call: Call) -> None:
+def test_a_url_of_another_host_is_refused(entra: GraphEntra, call: Call) -> None:
     with pytest.raises(ConfigurationError, match="the URL is not below"):
-        call(office.graph(), "get", "https://elsewhere.example/v1.0/users")
-    assert office.asked == 0
+        call(entra.graph_client(), "get", "https://elsewhere.example/v1.0/users")
+    assert entra.graph_requests == 0
 
 
-def test_with_clients_of_its_own_it_works_over_sockets_and_closes_them(office: Office) -> None:
-    with office.entra:
-        own = {"base_url": office.entra.url, "http_client": None, "async_http_client": None}
+def test_with_clients_of_its_own_it_works_over_sockets_and_closes_them(entra: GraphEntra) -> None:
+    with served(entra):
+        own = {"base_url": entra.url, "http_client": None, "async_http_client": None}
 
         async def use() -> bool:
-            async with office.graph(**own) as graph:
+            async with entra.graph_client(**own) as graph:
                 assert (await graph.aget("/users"))["value"]
                 client = graph._of_loop.get()
             closed = client.is_closed
@@ -555,13 +561,13 @@ def test_with_clients_of_its_own_it_works_over_sockets_and_closes_them(office: O
             return closed
 
         assert asyncio.run(use())
-        with office.graph(**own) as graph:
+        with entra.graph_client(**own) as graph:
             assert graph.get("/users")["value"]
             client = graph._client()
         assert client.is_closed
 
 
-def test_a_client_is_made_off_the_event_loop_and_once(office: Office, monkeypatch: Any) -> None:
+def test_a_client_is_made_off_the_event_loop_and_once(entra: GraphEntra, monkeypatch: Any) -> None:
     made = []
 
     class Noting(httpx.AsyncClient):
@@ -570,11 +576,11 @@ def test_a_client_is_made_off_the_event_loop_and_once(office: Office, monkeypatc
             super().__init__(**settings)
 
     monkeypatch.setattr(httpx, "AsyncClient", Noting)
-    with office.entra:
-        own = {"base_url": office.entra.url, "http_client": None, "async_http_client": None}
+    with served(entra):
+        own = {"base_url": entra.url, "http_client": None, "async_http_client": None}
 
         async def use() -> None:
-            async with office.graph(**own) as graph:
+            async with entra.graph_client(**own) as graph:
                 made.clear()
                 await asyncio.gather(graph.aget("/users"), graph.aget("/users"))
                 client = graph._of_loop.get()
@@ -586,26 +592,26 @@ def test_a_client_is_made_off_the_event_loop_and_once(office: Office, monkeypatc
     assert threading.current_thread() not in made
 
 
-def test_this_machine_is_called_without_the_environments_proxy(office: Office, monkeypatch: Any) -> None:
+def test_this_machine_is_called_without_the_environments_proxy(entra: GraphEntra, monkeypatch: Any) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    with office.entra:
-        own = {"base_url": office.entra.url, "http_client": None, "async_http_client": None}
-        with office.graph(**own) as graph:
+    with served(entra):
+        own = {"base_url": entra.url, "http_client": None, "async_http_client": None}
+        with entra.graph_client(**own) as graph:
             assert graph.get("/users")["value"]
 
         async def use() -> None:
-            async with office.graph(**own) as graph:
+            async with entra.graph_client(**own) as graph:
                 assert (await graph.aget("/users"))["value"]
 
         asyncio.run(use())
 
 
-def test_one_client_serves_several_event_loops(office: Office) -> None:
-    with office.entra:
-        graph = office.graph(base_url=office.entra.url, http_client=None, async_http_client=None)
+def test_one_client_serves_several_event_loops(entra: GraphEntra) -> None:
+    with served(entra):
+        graph = entra.graph_client(base_url=entra.url, http_client=None, async_http_client=None)
 
         async def use() -> bool:
             try:

@@ -17,7 +17,7 @@ from entra_guard.graph._retry import GraphRequest, Pause, RetryPolicy, send_with
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Call, Office
+    from graph_entra import Call, GraphEntra
 
 GET = GraphRequest("GET", "https://graph.example")
 SILENCE = FetchError("timeout", "https://graph.example", "no response in time")
@@ -62,9 +62,9 @@ def test_no_retry_begins_after_the_end() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"timeout": 0}, {"timeout": -1}, {"timeout": "5"}, {"timeout": True}])
-def test_a_timeout_is_a_number_of_seconds(office: Office, settings: dict[str, Any]) -> None:
+def test_a_timeout_is_a_number_of_seconds(entra: GraphEntra, settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="timeout must be a number of seconds"):
-        office.graph(**settings)
+        entra.graph_client(**settings)
 
 
 class SilentServer:
@@ -117,7 +117,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[SilentServer]:
 
 @pytest.mark.parametrize("client", ["our own", "the user's"])
 def test_a_server_that_never_ends_its_response_costs_the_time_of_one_call(
-    office: Office, call: Call, server: SilentServer, client: str
+    entra: GraphEntra, call: Call, server: SilentServer, client: str
 ) -> None:
     given: dict[str, Any] = {"http_client": None, "async_http_client": None}
     if client == "the user's":
@@ -125,14 +125,14 @@ def test_a_server_that_never_ends_its_response_costs_the_time_of_one_call(
             "http_client": httpx.Client(timeout=60.0),
             "async_http_client": httpx.AsyncClient(timeout=60.0),
         }
-    graph = office.graph(base_url=server.url, timeout=0.4, **given)
+    graph = entra.graph_client(base_url=server.url, timeout=0.4, **given)
     with pytest.raises(FetchError) as caught:
         call(graph, "get", "/users")
     assert caught.value.step == "timeout"
     graph.close()
 
 
-def test_the_wait_for_a_token_is_part_of_the_call(office: Office, call: Call) -> None:
+def test_the_wait_for_a_token_is_part_of_the_call(entra: GraphEntra, call: Call) -> None:
     released = threading.Event()
 
     class Slow:
@@ -141,7 +141,7 @@ def test_the_wait_for_a_token_is_part_of_the_call(office: Office, call: Call) ->
             raise RuntimeError
 
     graph = GraphClient(
-        ChainedCredential(Slow()), base_url=office.entra.url, timeout=0.2, http_client=httpx.Client()
+        ChainedCredential(Slow()), base_url=entra.url, timeout=0.2, http_client=httpx.Client()
     )
     try:
         with pytest.raises((FetchError, TokenAcquisitionError)) as caught:
@@ -170,13 +170,13 @@ def paging(number_of_empty_pages: float) -> tuple[list[int], Any]:
     return pages, graph
 
 
-def test_empty_pages_without_end_are_an_error(office: Office, call: Call) -> None:
+def test_empty_pages_without_end_are_an_error(entra: GraphEntra, call: Call) -> None:
     pages, graph = paging(float("inf"))
     with pytest.raises(GraphError, match="100 pages in a row were empty"):
-        call(office.answering(graph), "iterate", "/users")
+        call(entra.graph_client_for(graph), "iterate", "/users")
     assert len(pages) == 100
 
 
-def test_a_few_empty_pages_are_normal(office: Office, call: Call) -> None:
+def test_a_few_empty_pages_are_normal(entra: GraphEntra, call: Call) -> None:
     _pages, graph = paging(99)
-    assert call(office.answering(graph), "iterate", "/users") == [{"id": "1"}]
+    assert call(entra.graph_client_for(graph), "iterate", "/users") == [{"id": "1"}]

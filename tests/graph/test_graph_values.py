@@ -16,7 +16,7 @@ from entra_guard.errors import ConfigurationError, FetchError
 from entra_guard.graph import BatchRequest, GraphClient
 
 if TYPE_CHECKING:
-    from conftest import Call, Office
+    from graph_entra import Call, GraphEntra
 
 BASE = "https://graph.microsoft.com/v1.0"
 IDS = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "11112222-bbbb-3333-cccc-4444dddd5555")
@@ -30,7 +30,7 @@ class Size(enum.IntEnum):
     SMALL = 5
 
 
-def url_of(office: Office, call: Call, method: str, *args: Any) -> str:
+def url_of(entra: GraphEntra, call: Call, method: str, *args: Any) -> str:
     """Return the URL that reaches Graph."""
     seen = []
 
@@ -38,7 +38,7 @@ def url_of(office: Office, call: Call, method: str, *args: Any) -> str:
         seen.append(str(request.url))
         return httpx.Response(200, json={"value": []})
 
-    call(office.answering(graph), method, *args)
+    call(entra.graph_client_for(graph), method, *args)
     [url] = seen
     return url
 
@@ -72,10 +72,10 @@ VALUES = [
 @pytest.mark.parametrize(("value", "written"), VALUES)
 @pytest.mark.parametrize("method", ["get", "iterate"])
 def test_parameters_are_written_as_odata_wants_them(
-    office: Office, call: Call, method: str, value: Any, written: str
+    entra: GraphEntra, call: Call, method: str, value: Any, written: str
 ) -> None:
     assert (
-        url_of(office, call, method, "/users", {"$x": value})
+        url_of(entra, call, method, "/users", {"$x": value})
         == f"{BASE}/users?$x={written.replace(':', '%3A')}"
     )
 
@@ -98,17 +98,17 @@ def test_parameters_are_written_as_odata_wants_them(
     ],
 )
 def test_values_without_an_odata_form_are_refused_and_not_quoted(
-    office: Office, call: Call, value: Any
+    entra: GraphEntra, call: Call, value: Any
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"the query option \$select (is|of)") as caught:
-        call(office.graph(), "get", "/users", {"$select": value})
+        call(entra.graph_client(), "get", "/users", {"$select": value})
     assert "object at" not in str(caught.value)
-    assert office.asked == 0
+    assert entra.graph_requests == 0
 
 
-def test_parameters_must_be_a_mapping(office: Office, call: Call) -> None:
+def test_parameters_must_be_a_mapping(entra: GraphEntra, call: Call) -> None:
     with pytest.raises(ConfigurationError, match="params must be a mapping"):
-        call(office.graph(), "get", "/users", [("$select", "id")])
+        call(entra.graph_client(), "get", "/users", [("$select", "id")])
 
 
 PATHS = [
@@ -125,19 +125,19 @@ PATHS = [
 
 
 @pytest.mark.parametrize(("path", "written"), PATHS)
-def test_paths_are_encoded_where_urls_need_it(office: Office, call: Call, path: str, written: str) -> None:
-    assert url_of(office, call, "get", path) == f"{BASE}{written}"
+def test_paths_are_encoded_where_urls_need_it(entra: GraphEntra, call: Call, path: str, written: str) -> None:
+    assert url_of(entra, call, "get", path) == f"{BASE}{written}"
 
 
 @pytest.mark.parametrize(("path", "written"), [row for row in PATHS if not row[0].startswith("https:")])
-def test_paths_in_a_batch_are_encoded_alike(office: Office, call: Call, path: str, written: str) -> None:
+def test_paths_in_a_batch_are_encoded_alike(entra: GraphEntra, call: Call, path: str, written: str) -> None:
     bodies = []
 
     def graph(request: httpx.Request) -> httpx.Response:
         bodies.append(request.read().decode())
         return httpx.Response(200, json={"responses": [{"id": "0", "status": 200, "body": {}}]})
 
-    call(office.answering(graph), "batch", [BatchRequest("GET", path)])
+    call(entra.graph_client_for(graph), "batch", [BatchRequest("GET", path)])
     assert f'"url":"{written}"' in bodies[0].replace('": "', '":"')
 
 
@@ -146,32 +146,32 @@ def test_paths_in_a_batch_are_encoded_alike(office: Office, call: Call, path: st
 
 @pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0 a photo", b'{"looks": "like JSON"}', b""])
 @pytest.mark.parametrize("path", ["/me/photo/$value", "/users/a@b.example/photos/48x48/$value?x=1"])
-def test_a_raw_value_is_returned_as_bytes(office: Office, call: Call, path: str, content: bytes) -> None:
+def test_a_raw_value_is_returned_as_bytes(entra: GraphEntra, call: Call, path: str, content: bytes) -> None:
     accepted = []
 
     def graph(request: httpx.Request) -> httpx.Response:
         accepted.append(request.headers["accept"])
         return httpx.Response(200, content=content, headers={"content-type": "image/jpeg"})
 
-    assert call(office.answering(graph), "get", path) == content
+    assert call(entra.graph_client_for(graph), "get", path) == content
     assert accepted == ["*/*"]
 
 
-def test_any_other_response_must_be_json(office: Office, call: Call) -> None:
+def test_any_other_response_must_be_json(entra: GraphEntra, call: Call) -> None:
     def graph(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, html="<h1>Sign in</h1>")
 
     with pytest.raises(FetchError, match="not JSON"):
-        call(office.answering(graph), "get", "/me")
+        call(entra.graph_client_for(graph), "get", "/me")
 
 
-def test_a_count_is_a_number(office: Office, call: Call) -> None:
+def test_a_count_is_a_number(entra: GraphEntra, call: Call) -> None:
     def graph(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(
             200, text="\N{ZERO WIDTH NO-BREAK SPACE}42", headers={"content-type": "text/plain"}
         )
 
-    assert call(office.answering(graph), "get", "/users/$count") == 42
+    assert call(entra.graph_client_for(graph), "get", "/users/$count") == 42
 
 
 # --- scopes ------------------------------------------------------------------------------------------
@@ -219,8 +219,8 @@ def test_the_default_scope_is_that_of_the_graph_which_is_meant(
     assert scope_of(authority, **settings) == scope
 
 
-def test_an_emulator_needs_no_scope(office: Office, call: Call) -> None:
-    assert call(office.graph(scope=None), "get", "/users")["value"]
+def test_an_emulator_needs_no_scope(entra: GraphEntra, call: Call) -> None:
+    assert call(entra.graph_client(scope=None), "get", "/users")["value"]
 
 
 def test_a_chain_of_several_authorities_may_call_an_emulator() -> None:
