@@ -45,9 +45,10 @@ class ResourceMetadata:
         self.url: Final = f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path.rstrip('/')}"
         self._guard = guard
         self.scopes: Final = tuple(dict.fromkeys(self.full(scope) for scope in scopes))
+        self.issuers: Final = [_issuer(one) for one in _guards(guard)]
         document: dict[str, Any] = {
             "resource": url,
-            "authorization_servers": [_issuer(one) for one in _guards(guard)],
+            "authorization_servers": self.issuers,
             "scopes_supported": list(self.scopes),
             "bearer_methods_supported": ["header"],
             "resource_name": name,

@@ -43,6 +43,7 @@ class GuardTokenVerifier:
         try:
             principal = await self._guard.averify(token)
         except KeysUnavailableError:
+            token = ""  # this frame stays in the traceback
             raise
         except AccessError as error:
             log.warning("MCP token refused: %s", error.report())

@@ -15,7 +15,7 @@ from starlette.routing import Mount
 
 from entra_guard import requires
 from entra_guard.credentials import ClientSecretCredential
-from entra_guard.mcp import GuardTokenVerifier, on_behalf_of, protect
+from entra_guard.mcp import GuardTokenVerifier, guard_auth_provider, on_behalf_of, protect
 from entra_guard.mcp._servers import app_of
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ apps = {
 def client() -> str:
     """Return what the SDK knows of its caller."""
     token = get_access_token()
+    assert token is not None
     return f"{token.client_id} {token.subject}"
 
 
@@ -73,6 +74,13 @@ verified = SdkServer(
 )
 verified.tool()(client)
 apps["verified"] = app_of(verified, "https://tasks.example/verified/mcp")
+
+
+provided = fastmcp.FastMCP(
+    "tasks", auth=guard_auth_provider(guard, url="https://tasks.example", scopes=["access_as_user"])
+)
+provided.tool()(client)
+apps["provided"] = app_of(provided, "https://tasks.example/provided/mcp")
 
 
 async def dispatch(scope: Any, receive: Any, send: Any) -> None:

@@ -135,3 +135,15 @@ def test_the_sdk_s_own_authentication_lets_the_guard_decide(callers, entra):
     assert alice.call("client") == f"{entra.client.client_id} {entra.object_id('alice')}"
     assert callers("verified", "bob").joining(alice).post("tools/list").status_code == 404
     assert callers("verified", preset="expired").post("tools/list").status_code == 401
+
+
+def test_fastmcp_s_own_authentication_lets_the_guard_decide(callers, protected, entra):
+    alice = callers("provided").open()
+    assert alice.call("client") == f"{entra.client.client_id} {entra.object_id('alice')}"
+    assert callers("provided", preset="expired").post("tools/list").status_code == 401
+    metadata = alice.client.get(f"{protected.url}{WELL_KNOWN}/provided/mcp").json()
+    assert metadata["scopes_supported"] == [f"api://{entra.api.client_id}/access_as_user"]
+    assert metadata["authorization_servers"] == [f"{entra.emulator.url}/{entra.emulator.tenant_id}/v2.0"]
+    other = callers("provided")
+    other.token = entra.emulator.issue_token(entra.client, audience=entra.api, user="alice", scopes=["Read"])
+    assert other.post("tools/list").status_code == 403
