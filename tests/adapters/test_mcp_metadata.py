@@ -1,0 +1,122 @@
+"""`protect` around any ASGI application: metadata, challenges, and what is refused when it is built."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from entra_guard import ConfigurationError, Guard, Tenants
+from entra_guard.mcp import protect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entra_guard.testing import Entra
+
+URL = "https://tasks.example/mcp"
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
+
+
+async def echo(request: Any) -> PlainTextResponse:
+    return PlainTextResponse(f"{request.user.object_id} {await request.body()!r}")
+
+
+def client_of(guard: Guard, **settings: Any) -> TestClient:
+    app = Starlette(routes=[Route("/mcp", echo, methods=["GET", "POST"])])
+    return TestClient(protect(app, guard, **{"url": URL} | settings))
+
+
+def test_any_application_is_protected_and_gets_its_body_whole(
+    guard: Guard, bearer: Callable[..., dict[str, str]]
+) -> None:
+    client = client_of(guard)
+    body = b'{"method": "tools/call", "params": {"name": "x"}}'
+    assert client.post("/mcp", content=body).status_code == 401
+    assert client.post("/mcp", content=body, headers=bearer()).text.endswith(repr(body))
+
+
+@pytest.mark.parametrize("path", [WELL_KNOWN, f"{WELL_KNOWN}/mcp"])
+def test_the_metadata_is_public_at_both_locations(guard: Guard, entra: Entra, path: str) -> None:
+    response = client_of(guard, scopes="access_as_user").get(path)
+    assert response.status_code == 200
+    assert response.json()["resource"] == URL
+    assert response.json()["scopes_supported"] == [f"api://{entra.api.client_id}/access_as_user"]
+    assert client_of(guard).head(path).content == b""
+    assert client_of(guard).post(path).status_code == 401
+    assert client_of(guard).get(f"{path}/other").status_code == 401
+
+
+@pytest.mark.parametrize("header", ["Basic eDp5", "Bearer", "Bearer a, Bearer b", "Bearer junk"])
+def test_every_challenge_names_the_metadata(guard: Guard, header: str) -> None:
+    response = client_of(guard, scopes=["access_as_user"]).get("/mcp", headers={"Authorization": header})
+    assert response.status_code in {400, 401}
+    assert (
+        f'resource_metadata="https://tasks.example{WELL_KNOWN}/mcp"' in response.headers["www-authenticate"]
+    )
+
+
+def test_an_outage_is_503_without_a_challenge(entra: Entra) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        closed = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    guard = Guard(tenant=entra.tenant_id, audience=entra.api.client_id, authority=closed)
+    headers = {"Authorization": f"Bearer {entra.token()}"}
+    response = client_of(guard, scopes=["access_as_user"]).get("/mcp", headers=headers)
+    assert response.status_code == 503
+    assert "www-authenticate" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("tenant", "issuer"),
+    [
+        ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "aaaabbbb-0000-cccc-1111-dddd2222eeee"),
+        (Tenants.organizations("customers sign up"), "organizations"),
+    ],
+)
+def test_the_authorization_server_follows_the_kind_of_tenant(tenant: Any, issuer: str) -> None:
+    guard = Guard(tenant=tenant, audience="11112222-bbbb-3333-cccc-4444dddd5555")
+    metadata = client_of(guard).get(WELL_KNOWN).json()
+    assert metadata["authorization_servers"] == [f"https://login.microsoftonline.com/{issuer}/v2.0"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "tasks.example/mcp",
+        "http://tasks.example/mcp",
+        f"{URL}?x=1",
+        f"{URL}#x",
+        'https://x"/mcp',
+        "https://é/",
+    ],
+)
+def test_a_url_that_clients_cannot_use_is_refused(guard: Guard, url: str) -> None:
+    with pytest.raises(ConfigurationError, match="url must be"):
+        client_of(guard, url=url)
+
+
+def test_hiding_needs_the_server_itself(guard: Guard) -> None:
+    with pytest.raises(ConfigurationError, match="hide=True needs the MCP server"):
+        client_of(guard, hide=True)
+
+
+def test_what_is_not_an_application_is_refused(guard: Guard) -> None:
+    with pytest.raises(ConfigurationError, match="server must be"):
+        protect(7, guard, url=URL)
+
+
+@pytest.mark.parametrize(
+    ("uri", "is_logged"), [(URL, False), (f"{URL}/", True), ("https://other.example", True)]
+)
+def test_a_resource_that_entra_would_refuse_is_logged(uri: str, is_logged: bool, caplog: Any) -> None:
+    guard = Guard(tenant="contoso.com", audience=[uri, "11112222-bbbb-3333-cccc-4444dddd5555"])
+    with caplog.at_level(logging.WARNING):
+        client_of(guard)
+    assert ("AADSTS9010010" in caplog.text) is is_logged
