@@ -1,4 +1,4 @@
-"""An API on loopback that records requests and answers as it is told. It judges no token."""
+"""An API on loopback that records requests and sends prepared responses. It does not check tokens."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Answer = tuple[int, dict[str, str | list[str]]]
+Response = tuple[int, dict[str, str | list[str]]]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A request that came in."""
+class ReceivedRequest:
+    """A received request."""
 
     host: str
     path: str
@@ -26,11 +26,11 @@ class Seen:
 
 @dataclass
 class Api:
-    """What came in, and what is answered next; 200 where nothing was told."""
+    """The received requests and the next responses; 200 if none is prepared."""
 
     port: int = 0
-    seen: list[Seen] = field(default_factory=list)
-    answers: list[Answer | Callable[[Seen], Answer]] = field(default_factory=list)
+    received: list[ReceivedRequest] = field(default_factory=list)
+    responses: list[Response | Callable[[ReceivedRequest], Response]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -38,13 +38,13 @@ class Api:
 
     @property
     def elsewhere(self) -> str:
-        """The same server under another host's name."""
+        """The same server with another host name."""
         return f"http://localhost:{self.port}"
 
-    def answer(self, seen: Seen) -> Answer:
-        self.seen.append(seen)
-        told = self.answers.pop(0) if self.answers else (200, {})
-        return told(seen) if callable(told) else told
+    def respond(self, request: ReceivedRequest) -> Response:
+        self.received.append(request)
+        response = self.responses.pop(0) if self.responses else (200, {})
+        return response(request) if callable(response) else response
 
 
 @contextmanager
@@ -57,8 +57,10 @@ def serving() -> Iterator[Api]:
 
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            seen = Seen(self.headers["host"], self.path, self.headers.get("authorization"), body)
-            status, headers = api.answer(seen)
+            request = ReceivedRequest(
+                self.headers["host"], self.path, self.headers.get("authorization"), body
+            )
+            status, headers = api.respond(request)
             self.send_response(status)
             for name, values in headers.items():
                 for value in [values] if isinstance(values, str) else values:
@@ -67,7 +69,7 @@ def serving() -> Iterator[Api]:
             self.end_headers()
             self.wfile.write(b"{}")
 
-        do_POST = do_GET  # noqa: N815  # the name that http.server looks for
+        do_POST = do_GET  # noqa: N815  # http.server requires this name
 
         def log_message(self, *_args: object) -> None:
             pass
@@ -77,7 +79,7 @@ def serving() -> Iterator[Api]:
         request_queue_size = 64
 
         def handle_error(self, *_request: object) -> None:
-            """Clients may go when they have what they want."""
+            """Ignore clients that close their connection early."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         api.port = server.server_address[1]

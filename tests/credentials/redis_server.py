@@ -1,4 +1,4 @@
-"""A Redis server of the tests' own, on loopback, that can be stopped, frozen and started again."""
+"""A Redis server on loopback for one test, which can be stopped, frozen and restarted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RedisServer:
-    """Keeps nothing on disk, and ends with the test."""
+    """A server that writes no data to disk and stops with the test."""
 
     def __init__(self, folder: Path) -> None:
         self.program = needs_program("redis-server", "valkey-server")
@@ -37,7 +37,7 @@ class RedisServer:
         self.kill()
 
     def start(self) -> bool:
-        """Start it on its port, and tell whether it answers."""
+        """Start it on its port and return whether it responds."""
         options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": self.folder}
         arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         self._process = subprocess.Popen(
@@ -45,9 +45,9 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        return self._answers()
+        return self._responds()
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         end = time.monotonic() + 10
         while time.monotonic() < end and self._process and self._process.poll() is None:
             try:
@@ -61,7 +61,7 @@ class RedisServer:
         return redis.Redis("127.0.0.1", self.port, **more)
 
     def freeze(self) -> None:
-        """Let it accept connections and answer nothing."""
+        """Let it accept connections but not respond."""
         assert self._process
         os.kill(self._process.pid, signal.SIGSTOP)
 
@@ -70,7 +70,7 @@ class RedisServer:
         os.kill(self._process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it, as a crash would."""
+        """Kill it, as a crash would."""
         if self._process:
             self._process.kill()
             self._process.wait(10)

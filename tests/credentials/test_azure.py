@@ -65,15 +65,15 @@ def send(credential: Any, scope: str, url: str, **options: Any) -> int:
     """A request as every client of the Azure SDK sends it."""
     policy = BearerTokenCredentialPolicy(credential, scope)
     with Pipeline(RequestsTransport(), [policy]) as pipeline:
-        answer = pipeline.run(HttpRequest("GET", url), enforce_https=False, **options)
-        return answer.http_response.status_code
+        response = pipeline.run(HttpRequest("GET", url), enforce_https=False, **options)
+        return response.http_response.status_code
 
 
 async def asend(credential: Any, scope: str, url: str, times: int = 1) -> list[int]:
     policy = AsyncBearerTokenCredentialPolicy(credential, scope)
     async with AsyncPipeline(AsyncioRequestsTransport(), [policy]) as pipeline:
         sent = [pipeline.run(HttpRequest("GET", url), enforce_https=False, stream=True) for _ in range(times)]
-        return [answer.http_response.status_code for answer in await asyncio.gather(*sent)]
+        return [response.http_response.status_code for response in await asyncio.gather(*sent)]
 
 
 def test_an_azure_client_takes_our_credential_and_its_cache(entra: OutboundEntra, api: Api) -> None:
@@ -81,21 +81,21 @@ def test_an_azure_client_takes_our_credential_and_its_cache(entra: OutboundEntra
     with entra.expect_token_requests(1):
         assert send(credential, entra.scope, api.url) == 200
         assert send(credential, entra.scope, api.url) == 200
-    assert api.seen[0].authorization == f"Bearer {credential.get_token(entra.scope).token}"
+    assert api.received[0].authorization == f"Bearer {credential.get_token(entra.scope).token}"
 
 
 def test_an_azure_async_client_takes_it_too(entra: OutboundEntra, api: Api) -> None:
     credential = entra.credential()
     with entra.expect_token_requests(1):
         assert asyncio.run(asend(credential.as_async(), entra.scope, api.url, times=3)) == [200] * 3
-    assert api.seen[0].authorization == f"Bearer {credential.get_token(entra.scope).token}"
+    assert api.received[0].authorization == f"Bearer {credential.get_token(entra.scope).token}"
 
 
 def test_an_azure_client_gets_its_claims_challenge_answered(entra: OutboundEntra, api: Api) -> None:
-    api.answers.append((401, CHALLENGE))
+    api.responses.append((401, CHALLENGE))
     with entra.expect_token_requests(2):
         assert send(entra.credential(), entra.scope, api.url) == 200
-    assert api.seen[0].authorization != api.seen[1].authorization
+    assert api.received[0].authorization != api.received[1].authorization
 
 
 def test_azures_own_names_for_options_change_nothing(entra: OutboundEntra) -> None:
@@ -152,30 +152,30 @@ def test_an_azure_identity_credential_authorizes_requests_of_every_client(
         for send in CLIENTS.values():
             assert send(auth, "GET", api.url).status_code == 200
         assert https_entra.count("token") == before + 1
-        assert api.seen[0].authorization == f"Bearer {credential.get_token(scope, enable_cae=True).token}"
-    assert len({seen.authorization for seen in api.seen}) == 1
+        assert api.received[0].authorization == f"Bearer {credential.get_token(scope, enable_cae=True).token}"
+    assert len({seen.authorization for seen in api.received}) == 1
 
 
 def test_fifty_cold_callers_of_an_azure_identity_credential_send_one_request_through_ours(
     https_entra: Emulator, daemon: dict[str, Any], scope: str, api: Api
 ) -> None:
-    async def herd(credential: Any) -> list[int]:
+    async def concurrent_calls(credential: Any) -> list[int]:
         async with httpx.AsyncClient(auth=BearerAuth(credential, scope), verify=False) as client:
             return [r.status_code for r in await asyncio.gather(*(client.get(api.url) for _ in range(50)))]
 
     with azure.identity.ClientSecretCredential(**daemon) as credential:
         before = https_entra.count("token")
-        assert asyncio.run(herd(credential)) == [200] * 50
+        assert asyncio.run(concurrent_calls(credential)) == [200] * 50
         assert https_entra.count("token") == before + 1
 
 
 def test_an_azure_identity_credential_answers_a_claims_challenge(
     daemon: dict[str, Any], scope: str, api: Api
 ) -> None:
-    api.answers.append((401, CHALLENGE))
+    api.responses.append((401, CHALLENGE))
     with azure.identity.ClientSecretCredential(**daemon) as credential:
         assert CLIENTS["httpx.Client"](BearerAuth(credential, scope), "GET", api.url).status_code == 200
-    assert api.seen[0].authorization != api.seen[1].authorization
+    assert api.received[0].authorization != api.received[1].authorization
 
 
 def test_an_async_azure_identity_credential_authorizes_async_requests(
@@ -188,7 +188,7 @@ def test_an_async_azure_identity_credential_authorizes_async_requests(
                 return (await client.get(api.url)).status_code
 
     assert asyncio.run(call()) == 200
-    assert (api.seen[0].authorization or "").startswith("Bearer ey")
+    assert (api.received[0].authorization or "").startswith("Bearer ey")
 
 
 def test_an_async_credential_in_a_sync_client_is_refused_in_words(daemon: dict[str, Any], scope: str) -> None:
@@ -239,7 +239,7 @@ def test_a_malformed_token_is_put_on_no_request(api: Api) -> None:
     with pytest.raises(TokenAcquisitionError, match="no bearer token") as caught:
         CLIENTS["httpx.Client"](auth, "GET", api.url)
     assert "injected" not in str(caught.value)
-    assert api.seen == []
+    assert api.received == []
 
 
 def test_the_words_of_an_unknown_error_are_not_repeated() -> None:

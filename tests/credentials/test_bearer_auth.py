@@ -1,4 +1,4 @@
-"""Tokens on the requests of httpx and httpx2, sync and async: who gets them, how a challenge is answered."""
+"""Tokens on the requests of httpx and httpx2, sync and async: which hosts receive them, how a challenge is handled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import httpx2
 import pytest
-from loopback_api import Api, Seen, serving
+from loopback_api import Api, ReceivedRequest, serving
 
 from entra_guard.credentials import BearerAuth, TokenAcquisitionError
 from entra_guard.errors import ConfigurationError
@@ -70,7 +70,7 @@ def test_requests_carry_the_token_and_share_it(entra: OutboundEntra, api: Api, s
         for _ in range(2):
             assert send(credential.auth(entra.scope), "GET", f"{api.url}/orders").status_code == 200
     token = credential.get_token(entra.scope).token
-    assert [seen.authorization for seen in api.seen] == [f"Bearer {token}"] * 2
+    assert [seen.authorization for seen in api.received] == [f"Bearer {token}"] * 2
 
 
 def test_no_token_is_sent_unencrypted(entra: OutboundEntra, send: Send) -> None:
@@ -83,7 +83,7 @@ def test_only_named_hosts_get_a_token(entra: OutboundEntra, api: Api, send: Send
     auth = entra.credential().auth(entra.scope, hosts=[f"127.0.0.1:{api.port}"])
     send(auth, "GET", f"{api.elsewhere}/")
     send(auth, "GET", f"{api.url}/")
-    assert [(seen.host.partition(":")[0], seen.authorization is not None) for seen in api.seen] == [
+    assert [(seen.host.partition(":")[0], seen.authorization is not None) for seen in api.received] == [
         ("localhost", False),
         ("127.0.0.1", True),
     ]
@@ -116,10 +116,10 @@ def test_many_hosts_do_not_flood_the_log(entra: OutboundEntra, caplog: pytest.Lo
 def test_the_token_does_not_follow_a_redirect_to_another_host(
     entra: OutboundEntra, api: Api, send: Send
 ) -> None:
-    api.answers.append((302, {"location": f"{api.elsewhere}/there"}))
+    api.responses.append((302, {"location": f"{api.elsewhere}/there"}))
     response = send(entra.credential().auth(entra.scope), "GET", api.url, follow_redirects=True)
     assert response.status_code == 200
-    assert [seen.authorization is not None for seen in api.seen] == [True, False]
+    assert [seen.authorization is not None for seen in api.received] == [True, False]
 
 
 def test_the_token_request_is_in_no_responses_history(entra: OutboundEntra, api: Api, send: Send) -> None:
@@ -132,7 +132,7 @@ def test_without_a_token_no_request_is_sent(entra: OutboundEntra, api: Api, send
     auth = entra.credential(client_secret="not-the-secret-at-all").auth(entra.scope)
     with pytest.raises(TokenAcquisitionError):
         send(auth, "GET", api.url)
-    assert api.seen == []
+    assert api.received == []
 
 
 # --- claims challenges -------------------------------------------------------------------------------
@@ -143,11 +143,11 @@ def test_a_claims_challenge_is_answered_once_with_a_new_token(
 ) -> None:
     credential = entra.credential()
     revoked = credential.get_token(entra.scope)
-    api.answers.append((401, CHALLENGE))
+    api.responses.append((401, CHALLENGE))
     with entra.expect_token_requests(1):
         response = send(credential.auth(entra.scope), "POST", api.url, json={"order": 1})
     assert response.status_code == 200
-    first, second = api.seen
+    first, second = api.received
     assert first.authorization == f"Bearer {revoked.token}"
     assert second.authorization not in {first.authorization, None}
     assert first.body == second.body == b'{"order":1}'
@@ -155,28 +155,28 @@ def test_a_claims_challenge_is_answered_once_with_a_new_token(
 
 def test_the_new_token_takes_the_place_of_the_revoked_one(entra: OutboundEntra, api: Api, send: Send) -> None:
     credential = entra.credential()
-    api.answers.append((401, CHALLENGE))
+    api.responses.append((401, CHALLENGE))
     send(credential.auth(entra.scope), "GET", api.url)
     with entra.expect_token_requests(0):
         send(credential.auth(entra.scope), "GET", api.url)
-    assert api.seen[2].authorization == api.seen[1].authorization
+    assert api.received[2].authorization == api.received[1].authorization
 
 
 def test_a_second_challenge_is_the_callers_to_see(entra: OutboundEntra, api: Api, send: Send) -> None:
-    api.answers += [(401, CHALLENGE), (401, CHALLENGE)]
+    api.responses += [(401, CHALLENGE), (401, CHALLENGE)]
     response = send(entra.credential().auth(entra.scope), "GET", api.url)
     assert response.status_code == 401
-    assert len(api.seen) == 2
+    assert len(api.received) == 2
 
 
 def test_an_api_that_rejects_every_token_causes_one_token_request(
     entra: OutboundEntra, api: Api, send: Send
 ) -> None:
     auth = entra.credential().auth(entra.scope)
-    api.answers += [(401, CHALLENGE)] * 30
+    api.responses += [(401, CHALLENGE)] * 30
     with entra.expect_token_requests(2):
         assert {send(auth, "GET", api.url).status_code for _ in range(10)} == {401}
-    assert len(api.seen) == 11  # what was just rejected is not sent once more either
+    assert len(api.received) == 11  # what was just rejected is not sent once more either
     entra.advance(30)
     with entra.expect_token_requests(1):
         send(auth, "GET", api.url)
@@ -187,7 +187,7 @@ def test_a_challenge_without_a_new_token_raises_the_reason(
 ) -> None:
     auth = entra.credential().auth(entra.scope)
     send(auth, "GET", api.url)
-    api.answers.append((401, CHALLENGE))
+    api.responses.append((401, CHALLENGE))
     with entra.failing("token", "AADSTS53003"), pytest.raises(TokenAcquisitionError, match="53003"):
         send(auth, "GET", api.url)
 
@@ -198,9 +198,9 @@ def test_a_challenge_without_a_new_token_raises_the_reason(
 def test_a_body_that_cannot_be_sent_twice_leaves_the_401(
     entra: OutboundEntra, api: Api, body: dict[str, Any]
 ) -> None:
-    api.answers.append((401, CHALLENGE))
-    answer = CLIENTS["httpx.Client"](entra.credential().auth(entra.scope), "POST", api.url, **body)
-    assert answer.status_code == 401
+    api.responses.append((401, CHALLENGE))
+    response = CLIENTS["httpx.Client"](entra.credential().auth(entra.scope), "POST", api.url, **body)
+    assert response.status_code == 401
     assert entra.token_requests == 2
 
 
@@ -227,9 +227,9 @@ GRAPHS_CHALLENGES = (
 def test_the_challenge_is_found_among_several(
     entra: OutboundEntra, api: Api, send: Send, challenges: str | list[str]
 ) -> None:
-    api.answers.append((401, {"www-authenticate": challenges}))
+    api.responses.append((401, {"www-authenticate": challenges}))
     assert send(entra.credential().auth(entra.scope), "GET", api.url).status_code == 200
-    assert len(api.seen) == 2
+    assert len(api.received) == 2
 
 
 @pytest.mark.parametrize(
@@ -247,16 +247,16 @@ def test_the_challenge_is_found_among_several(
 def test_any_other_401_is_the_callers_to_see(
     entra: OutboundEntra, api: Api, send: Send, headers: dict[str, str]
 ) -> None:
-    api.answers.append((401, headers))
+    api.responses.append((401, headers))
     assert send(entra.credential().auth(entra.scope), "GET", api.url).status_code == 401
-    assert len(api.seen) == 1
+    assert len(api.received) == 1
     assert entra.token_requests == 1
 
 
 def test_a_challenge_of_a_host_that_was_redirected_to_is_not_answered(
     entra: OutboundEntra, api: Api, send: Send
 ) -> None:
-    api.answers += [(302, {"location": f"{api.elsewhere}/there"}), (401, CHALLENGE)]
+    api.responses += [(302, {"location": f"{api.elsewhere}/there"}), (401, CHALLENGE)]
     response = send(entra.credential().auth(entra.scope), "GET", api.url, follow_redirects=True)
     assert response.status_code == 401
     assert entra.token_requests == 1
@@ -266,16 +266,16 @@ def test_many_requests_challenged_at_once_send_one_token_request(entra: Outbound
     credential = entra.credential()
     revoked = credential.get_token(entra.scope).token
 
-    def challenge_the_revoked(seen: Seen) -> Any:
+    def challenge_the_revoked(seen: ReceivedRequest) -> Any:
         return (401, CHALLENGE) if seen.authorization == f"Bearer {revoked}" else (200, {})
 
-    async def herd() -> list[int]:
+    async def concurrent_calls() -> list[int]:
         async with httpx.AsyncClient(auth=credential.auth(entra.scope), verify=False) as client:
             return [r.status_code for r in await asyncio.gather(*(client.get(api.url) for _ in range(20)))]
 
-    api.answers = [challenge_the_revoked] * 40
+    api.responses = [challenge_the_revoked] * 40
     with entra.expect_token_requests(1):
-        assert asyncio.run(herd()) == [200] * 20
+        assert asyncio.run(concurrent_calls()) == [200] * 20
 
 
 def test_a_body_that_was_streamed_is_not_sent_twice_and_the_next_request_has_the_new_token(
@@ -283,13 +283,13 @@ def test_a_body_that_was_streamed_is_not_sent_twice_and_the_next_request_has_the
 ) -> None:
     credential = entra.credential()
     revoked = credential.get_token(entra.scope)
-    api.answers.append((401, CHALLENGE))
+    api.responses.append((401, CHALLENGE))
     with httpx.Client(auth=credential.auth(entra.scope), verify=False) as client:
         response = client.post(api.url, content=iter([b"or", b"der"]), headers={"content-length": "5"})
         assert response.status_code == 401
         client.get(api.url)
-    assert api.seen[0].body == b"order"
-    assert api.seen[1].authorization not in {f"Bearer {revoked.token}", None}
+    assert api.received[0].body == b"order"
+    assert api.received[1].authorization not in {f"Bearer {revoked.token}", None}
 
 
 # --- other libraries ---------------------------------------------------------------------------------
@@ -327,7 +327,7 @@ OTHERS = pytest.mark.parametrize("send_otherwise", [_requests, _aiohttp])
 def test_other_libraries_take_three_lines(entra: OutboundEntra, api: Api, send_otherwise: Send) -> None:
     credential = entra.credential()
     assert send_otherwise(credential.auth(entra.scope, hosts=[f"127.0.0.1:{api.port}"]), api.url) == 200
-    assert api.seen[0].authorization == f"Bearer {credential.get_token(entra.scope).token}"
+    assert api.received[0].authorization == f"Bearer {credential.get_token(entra.scope).token}"
 
 
 @OTHERS
@@ -335,9 +335,12 @@ def test_no_other_library_sends_the_token_to_another_host(
     entra: OutboundEntra, api: Api, send_otherwise: Send
 ) -> None:
     auth = entra.credential().auth(entra.scope, hosts=[f"127.0.0.1:{api.port}"])
-    api.answers += [(302, {"location": f"{api.elsewhere}/there"}), (302, {"location": f"{api.elsewhere}/x"})]
+    api.responses += [
+        (302, {"location": f"{api.elsewhere}/there"}),
+        (302, {"location": f"{api.elsewhere}/x"}),
+    ]
     assert send_otherwise(auth, api.url) == 200
-    assert [seen.authorization is not None for seen in api.seen] == [True, False, False]
+    assert [seen.authorization is not None for seen in api.received] == [True, False, False]
 
 
 @OTHERS
@@ -350,7 +353,7 @@ def test_no_other_library_gets_a_token_without_hosts_or_over_http(
             send_otherwise(credential.auth(entra.scope), api.url)
         with pytest.raises(ConfigurationError, match="sent over https only"):
             send_otherwise(credential.auth(entra.scope, hosts=["orders.example"]), "http://orders.example/")
-    assert api.seen == []
+    assert api.received == []
 
 
 @pytest.mark.parametrize(

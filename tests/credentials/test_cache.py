@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from entra_guard.credentials import Credential
 
-HERD = 50
+CALLERS = 50
 HOUR = 3600
 
 
@@ -83,38 +83,38 @@ def test_a_token_moves_on_with_time_and_is_used_until_thirty_seconds_before_its_
 
 
 def _threads(credential: Credential, scope: str) -> list[AccessToken]:
-    with ThreadPoolExecutor(HERD) as pool:
-        return list(pool.map(lambda _: credential.get_token(scope), range(HERD)))
+    with ThreadPoolExecutor(CALLERS) as pool:
+        return list(pool.map(lambda _: credential.get_token(scope), range(CALLERS)))
 
 
-def _tasks(credential: Credential, scope: str, number: int = HERD) -> list[AccessToken]:
-    async def herd() -> list[AccessToken]:
+def _tasks(credential: Credential, scope: str, number: int = CALLERS) -> list[AccessToken]:
+    async def concurrent_calls() -> list[AccessToken]:
         return await asyncio.gather(*(credential.aget_token(scope) for _ in range(number)))
 
-    return asyncio.run(herd())
+    return asyncio.run(concurrent_calls())
 
 
 def _several_loops(credential: Credential, scope: str) -> list[AccessToken]:
     with ThreadPoolExecutor(5) as pool:
-        loops = pool.map(lambda _: _tasks(credential, scope, HERD // 5), range(5))
+        loops = pool.map(lambda _: _tasks(credential, scope, CALLERS // 5), range(5))
         return [token for tokens in loops for token in tokens]
 
 
-def _both_worlds_at_once(credential: Credential, scope: str) -> list[AccessToken]:
+def _threads_and_tasks(credential: Credential, scope: str) -> list[AccessToken]:
     with ThreadPoolExecutor(26) as pool:
         tasks = pool.submit(_tasks, credential, scope, 25)
         threads = [pool.submit(credential.get_token, scope) for _ in range(25)]
         return tasks.result() + [thread.result() for thread in threads]
 
 
-@pytest.mark.parametrize("herd", [_threads, _tasks, _several_loops, _both_worlds_at_once])
+@pytest.mark.parametrize("concurrent_calls", [_threads, _tasks, _several_loops, _threads_and_tasks])
 def test_fifty_cold_callers_send_one_request(
-    entra: OutboundEntra, herd: Callable[[Credential, str], list[AccessToken]]
+    entra: OutboundEntra, concurrent_calls: Callable[[Credential, str], list[AccessToken]]
 ) -> None:
     entra.fail("token", "slow", delay=0.1)
     with entra.expect_token_requests(1):
-        tokens = herd(entra.credential(), entra.scope)
-    assert len(tokens) == HERD
+        tokens = concurrent_calls(entra.credential(), entra.scope)
+    assert len(tokens) == CALLERS
     assert len(set(tokens)) == 1
 
 
@@ -134,14 +134,14 @@ def test_a_cancelled_waiter_cancels_no_other_one(entra: OutboundEntra) -> None:
     entra.fail("token", "slow", delay=0.1)
     credential = entra.credential()
 
-    async def herd() -> list[AccessToken | BaseException]:
+    async def concurrent_calls() -> list[AccessToken | BaseException]:
         tasks = [asyncio.create_task(credential.aget_token(entra.scope)) for _ in range(3)]
         await asyncio.sleep(0.02)
         tasks[0].cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     with entra.expect_token_requests(1):
-        cancelled, *served = asyncio.run(herd())
+        cancelled, *served = asyncio.run(concurrent_calls())
     assert isinstance(cancelled, asyncio.CancelledError)
     assert served == [credential.get_token(entra.scope)] * 2
 
@@ -231,7 +231,7 @@ def test_past_half_of_its_life_one_refresh_runs_and_everyone_is_served_the_valid
     entra.advance(20)
     entra.fail_next("token", "slow", delay=0.1)
     with entra.expect_token_requests(1):
-        served = [get(credential, entra.scope) for _ in range(HERD)]
+        served = [get(credential, entra.scope) for _ in range(CALLERS)]
         assert served[0] == first  # at once, although the refresh takes longer
         assert len(set(served)) <= 2  # on a slow machine the last ones get the new token
         wait_until_idle(credential)
@@ -322,7 +322,7 @@ def test_during_an_outage_not_every_caller_sends_a_request(entra: OutboundEntra,
     entra.fail("token", "500")
     credential = entra.credential()
     with entra.expect_token_requests(2):  # the second is the one more try
-        for _ in range(HERD):
+        for _ in range(CALLERS):
             with pytest.raises(TokenAcquisitionError):
                 get(credential, entra.scope)
 
@@ -384,7 +384,7 @@ def test_a_retry_after_of_zero_does_not_allow_requests_without_end(
 ) -> None:
     credential = entra.credential()
     with entra.failing("token", status, retry_after=0), entra.expect_token_requests(1):
-        for _ in range(HERD):
+        for _ in range(CALLERS):
             with pytest.raises(TokenAcquisitionError) as caught:
                 get(credential, entra.scope)
     assert caught.value.retry_after >= 1
@@ -399,13 +399,13 @@ def test_pauses_grow_without_a_retry_after(entra: OutboundEntra) -> None:
         with pytest.raises(TokenAcquisitionError):
             credential.get_token(entra.scope)
         entra.advance(1.0)
-    assert entra.token_requests <= 5  # in the seconds 0, 1, 2, 4 and 8 at the most
+    assert entra.token_requests <= 5  # in the seconds 0, 1, 2, 4 and 8
 
 
 def test_the_retry_after_of_a_proxys_page_is_obeyed(entra: OutboundEntra, get: Get) -> None:
     requests = []
 
-    def proxy(request: httpx.Request) -> httpx.Response:  # Entra itself answers in JSON
+    def proxy(request: httpx.Request) -> httpx.Response:  # Entra itself responds in JSON
         requests.append(request)
         return httpx.Response(503, headers={"retry-after": "7"}, html="<h1>busy</h1>")
 
@@ -419,11 +419,13 @@ def test_the_retry_after_of_a_proxys_page_is_obeyed(entra: OutboundEntra, get: G
 
 def test_refresh_in_decides_when_to_renew(entra: OutboundEntra, get: Get) -> None:
     class RefreshIn(httpx.BaseTransport):
-        """The emulator's answer with the one field that it leaves out and Entra sometimes sends."""
+        """Return the emulator's response with `refresh_in`, which Entra sometimes sends."""
 
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            answer = entra.transport.handle_request(request)
-            return httpx.Response(answer.status_code, json={**json.loads(answer.read()), "refresh_in": 600})
+            response = entra.transport.handle_request(request)
+            return httpx.Response(
+                response.status_code, json={**json.loads(response.read()), "refresh_in": 600}
+            )
 
     credential = entra.credential(http_client=httpx.Client(transport=RefreshIn()))
     first = get(credential, entra.scope)
@@ -468,11 +470,11 @@ def test_each_caller_gets_an_error_object_of_its_own(entra: OutboundEntra) -> No
     entra.fail("token", "slow", delay=0.1)
     credential = entra.credential(client_secret="not-the-secret-at-all")
 
-    async def herd() -> list[AccessToken | BaseException]:
+    async def concurrent_calls() -> list[AccessToken | BaseException]:
         return await asyncio.gather(
             *(credential.aget_token(entra.scope) for _ in range(3)), return_exceptions=True
         )
 
-    errors = asyncio.run(herd())
+    errors = asyncio.run(concurrent_calls())
     assert len({id(error) for error in errors}) == 3
     assert len({str(error) for error in errors}) == 1

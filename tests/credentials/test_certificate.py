@@ -1,4 +1,4 @@
-"""A certificate proves an application: read from PEM or PFX, signed as asked, picked up when it changes."""
+"""A certificate proves an application: read from PEM or PFX, used with the requested signature, reloaded when it changes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def pem(*items: Any) -> bytes:
 
 
 def self_signed(key: Any) -> bytes:
-    return pem(certificate("somebody", key, "somebody", key))
+    return pem(certificate("another", key, "another", key))
 
 
 def credential(entra: OutboundEntra, *args: Any, **changes: Any) -> CertificateCredential:

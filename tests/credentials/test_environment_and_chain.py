@@ -239,11 +239,11 @@ def test_a_cold_herd_on_a_chain_sends_one_request(entra: OutboundEntra) -> None:
     entra.fail("token", "slow", delay=0.1)
     chain = ChainedCredential(EnvironmentCredential({}), entra.credential())
 
-    async def herd() -> set[Any]:
+    async def concurrent_calls() -> set[Any]:
         return set(await asyncio.gather(*(chain.aget_token(entra.scope) for _ in range(50))))
 
     with entra.expect_token_requests(1):
-        assert len(asyncio.run(herd())) == 1
+        assert len(asyncio.run(concurrent_calls())) == 1
 
 
 def test_an_empty_chain_is_a_mistake() -> None:

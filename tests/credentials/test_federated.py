@@ -92,10 +92,10 @@ def test_a_token_file_that_cannot_be_read_may_be_there_later(
 
 def test_a_function_is_called_for_each_request(entra: OutboundEntra, get: Get) -> None:
     entra.add_federated_credential(entra.caller, entra.workload_issuer, SUBJECT)
-    asked = []
+    calls = []
 
     def assertion() -> str:
-        asked.append(1)
+        calls.append(1)
         return entra.workload_token(SUBJECT)
 
     credential = ClientAssertionCredential(
@@ -105,7 +105,7 @@ def test_a_function_is_called_for_each_request(entra: OutboundEntra, get: Get) -
         get(credential, entra.scope)
         get(credential, entra.scope)
         entra.advance(7200)
-    assert len(asked) == 2
+    assert len(calls) == 2
 
 
 def test_a_managed_identity_replaces_an_applications_secret(entra: OutboundEntra, get: Get) -> None:

@@ -64,7 +64,7 @@ def responds(status: int, content: bytes, **headers: str) -> httpx.Client:
 
 
 @contextmanager
-def listening(answer: bytes | None) -> Iterator[str]:
+def listening(response: bytes | None) -> Iterator[str]:
     """A server that reads a request and sends this, or closes the connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(5)
@@ -77,8 +77,8 @@ def listening(answer: bytes | None) -> Iterator[str]:
                     return
                 with connection:
                     connection.recv(65_536)
-                    if answer:
-                        connection.sendall(answer)
+                    if response:
+                        connection.sendall(response)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -206,11 +206,11 @@ def test_the_users_own_function_keeps_its_traceback(certificate, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "answer", [None, b"HTTP/1.1 200 OK\r\n\r\n", b"junk\r\n\r\n", b"HTTP/1.1 400 x\r\n\r\n{}"]
+    "response", [None, b"HTTP/1.1 200 OK\r\n\r\n", b"junk\r\n\r\n", b"HTTP/1.1 400 x\r\n\r\n{}"]
 )
 @pytest.mark.parametrize("name", ["secret", "certificate", "assertion", "on behalf of"])
-def test_no_frame_of_a_real_connection_holds_a_secret(get, certificate, tmp_path, name, answer):
-    with listening(answer) as url:
+def test_no_frame_of_a_real_connection_holds_a_secret(get, certificate, tmp_path, name, response):
+    with listening(response) as url:
         credential = make(name, certificate, tmp_path, authority=url)
         error = caught(lambda: get(credential, SCOPE))
     assert isinstance(error, TokenAcquisitionError)

@@ -43,7 +43,7 @@ def credential(
     return ManagedIdentityCredential(*args, environ=environ, **{**settings, **more})
 
 
-def asked(entra: OutboundEntra) -> int:
+def identity_requests(entra: OutboundEntra) -> int:
     return entra.count("identity")
 
 
@@ -65,9 +65,9 @@ def test_the_token_is_cached_and_requested_once(
     entra.add_managed_identity("host", system_assigned=True)
     host = credential(entra, environ)
     get(host, entra.scope)
-    before = asked(entra)
+    before = identity_requests(entra)
     get(host, entra.scope)
-    assert asked(entra) == before
+    assert identity_requests(entra) == before
 
 
 def test_a_user_assigned_identity_is_named_by_any_of_its_ids(
@@ -124,7 +124,7 @@ def test_the_hosts_secret_is_shown_nowhere(entra: OutboundEntra, environ: dict[s
     assert environ.get("IDENTITY_HEADER", "no such thing") not in shown
 
 
-# --- what each host is asked -------------------------------------------------------------------------
+# --- requests to each host ---------------------------------------------------------------------------
 
 
 def questions(entra: OutboundEntra, environ: dict[str, str], **identity: str) -> list[httpx.Request]:

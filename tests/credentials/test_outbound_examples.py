@@ -1,4 +1,4 @@
-"""The examples about calling out run, each in a process of its own, against the emulator over sockets."""
+"""The examples of outbound calls run, each in its own process, against the emulator over sockets."""
 
 from __future__ import annotations
 

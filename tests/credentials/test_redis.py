@@ -1,4 +1,4 @@
-"""Tokens shared by processes through a real Redis: sealed, asked for once, and never lost to it."""
+"""Tokens shared by processes through a real Redis: encrypted, requested once, and available when Redis fails."""
 
 from __future__ import annotations
 
@@ -353,7 +353,7 @@ def test_a_foreign_lock_without_an_end_is_ignored(
     get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     [entry] = shared.scan_iter()
     shared.delete(entry)
-    shared.set(entry.replace(b":token:", b":lock:"), "a stranger's")
+    shared.set(entry.replace(b":token:", b":lock:"), "another process")
     began = time.monotonic()
     get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     assert time.monotonic() - began < shared_token_cache._LONGEST_WAIT / 2

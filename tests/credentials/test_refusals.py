@@ -161,8 +161,8 @@ def test_a_secret_is_found_however_it_is_spelt(echo: str) -> None:
 
 
 def test_an_error_code_that_is_the_secret_is_dropped() -> None:
-    answer = Answer(400, {}, {"error": "S3cretValue", "error_description": "no"})
-    assert error_from_response(answer, secrets=["S3cretValue"]).error == "http_400"
+    response = Answer(400, {}, {"error": "S3cretValue", "error_description": "no"})
+    assert error_from_response(response, secrets=["S3cretValue"]).error == "http_400"
 
 
 def test_no_error_leads_to_the_request_with_its_secret() -> None:

@@ -1,4 +1,4 @@
-"""How a token is read from an answer, and what of it is never shown."""
+"""A token is read from a response, and its repr shows no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graph is asked with a token of its own, patiently, page by page and twenty at a time."""
+"""GraphClient sends its own token, retries, follows pages, and batches twenty requests."""
 
 from __future__ import annotations
 
@@ -124,22 +124,22 @@ def test_after_a_server_error_reads_are_retried_and_writes_are_not(entra: GraphE
         entra.clear_faults()
 
 
-def steps(wanted: GraphRequest, *answers: httpx.Response | FetchError, **patience: Any) -> list[Any]:
-    """What a conversation asks for, and how it ends."""
-    settings = {"jitter": lambda: 1.0, **patience}
-    talk, said, seen = send_with_retries(wanted, RetryPolicy(**settings)), list(answers), []
+def steps(wanted: GraphRequest, *responses: httpx.Response | FetchError, **policy: Any) -> list[Any]:
+    """Return the requests and pauses of a call, and then its result."""
+    settings = {"jitter": lambda: 1.0, **policy}
+    call, remaining, seen = send_with_retries(wanted, RetryPolicy(**settings)), list(responses), []
     try:
-        step = next(talk)
+        step = next(call)
         while True:
             seen.append(step.seconds if isinstance(step, Pause) else step.method)
-            step = talk.send(None if isinstance(step, Pause) else said.pop(0))
+            step = call.send(None if isinstance(step, Pause) else remaining.pop(0))
     except StopIteration as end:
         return [*seen, end.value]
     except (GraphError, FetchError) as error:
         return [*seen, type(error).__name__]
 
 
-def answer(status: int, **headers: str) -> httpx.Response:
+def response_with(status: int, **headers: str) -> httpx.Response:
     return httpx.Response(status, json={"status": status}, headers=headers)
 
 
@@ -148,27 +148,32 @@ BROKEN = FetchError("http", "https://graph.example", "the exchange broke")
 
 def test_pauses_are_graphs_own_or_grow() -> None:
     get = GraphRequest("GET", "https://graph.example")
-    asked_for = {"retry-after": "7"}
-    assert steps(get, answer(429, **asked_for), answer(200)) == ["GET", 7.0, "GET", {"status": 200}]
-    assert steps(get, *[answer(503)] * 4) == ["GET", 1.0, "GET", 2.0, "GET", 4.0, "GET", "GraphError"]
-    assert steps(get, BROKEN, answer(200)) == ["GET", 1.0, "GET", {"status": 200}]
-    assert steps(get, answer(429, **{"retry-after": "31"})) == ["GET", "GraphError"]
+    retry_after = {"retry-after": "7"}
+    assert steps(get, response_with(429, **retry_after), response_with(200)) == [
+        "GET",
+        7.0,
+        "GET",
+        {"status": 200},
+    ]
+    assert steps(get, *[response_with(503)] * 4) == ["GET", 1.0, "GET", 2.0, "GET", 4.0, "GET", "GraphError"]
+    assert steps(get, BROKEN, response_with(200)) == ["GET", 1.0, "GET", {"status": 200}]
+    assert steps(get, response_with(429, **{"retry-after": "31"})) == ["GET", "GraphError"]
 
 
 def test_a_retry_after_of_zero_does_not_allow_requests_without_pause() -> None:
     get, at_once = GraphRequest("GET", "https://graph.example"), {"retry-after": "0"}
-    asked = steps(get, *[answer(429, **at_once)] * 4)
-    assert asked == ["GET", 1.0, "GET", 2.0, "GET", 4.0, "GET", "GraphError"]
+    taken = steps(get, *[response_with(429, **at_once)] * 4)
+    assert taken == ["GET", 1.0, "GET", 2.0, "GET", 4.0, "GET", "GraphError"]
 
 
 def test_only_throttled_writes_are_retried() -> None:
     post = GraphRequest("POST", "https://graph.example")
-    for mishap in (answer(500), answer(504), BROKEN):
-        assert steps(post, mishap)[:2] == [
+    for failure in (response_with(500), response_with(504), BROKEN):
+        assert steps(post, failure)[:2] == [
             "POST",
-            type(BROKEN if mishap is BROKEN else GraphError(0, "", "")).__name__,
+            type(BROKEN if failure is BROKEN else GraphError(0, "", "")).__name__,
         ]
-    assert steps(post, answer(429), answer(201)) == ["POST", 1.0, "POST", {"status": 201}]
+    assert steps(post, response_with(429), response_with(201)) == ["POST", 1.0, "POST", {"status": 201}]
 
 
 PATHS = {
@@ -183,14 +188,14 @@ PATHS = {
 
 @pytest.mark.parametrize(("path", "url"), PATHS.items())
 def test_paths_are_read_as_graph_writes_them(entra: GraphEntra, call: Call, path: str, url: str) -> None:
-    asked = []
+    requested = []
 
-    def noting(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
+    def record(request: httpx.Request) -> httpx.Response:
+        requested.append(str(request.url))
         return httpx.Response(200, json={})
 
-    call(entra.graph_client_for(noting), "get", path)
-    assert asked == [url]
+    call(entra.graph_client_for(record), "get", path)
+    assert requested == [url]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +210,7 @@ def test_paths_are_read_as_graph_writes_them(entra: GraphEntra, call: Call, path
 )
 def test_no_whole_url_leads_elsewhere(entra: GraphEntra, call: Call, url: str) -> None:
     def never(_request: httpx.Request) -> httpx.Response:
-        raise AssertionError("it was asked")
+        raise AssertionError("a request was sent")
 
     with pytest.raises(ConfigurationError, match="the URL is not below"):
         call(entra.graph_client_for(never), "get", url)
@@ -213,7 +218,7 @@ def test_no_whole_url_leads_elsewhere(entra: GraphEntra, call: Call, url: str) -
 
 @pytest.mark.parametrize("status", [301, 302, 307])
 def test_no_redirect_is_followed(entra: GraphEntra, call: Call, status: int) -> None:
-    def elsewhere(request: httpx.Request) -> httpx.Response:  # the emulator's Graph redirects nobody
+    def elsewhere(request: httpx.Request) -> httpx.Response:  # the emulator's Graph never redirects
         assert request.url.host == "graph.microsoft.com"
         return httpx.Response(status, headers={"location": "https://elsewhere.example/"})
 
@@ -262,11 +267,11 @@ def test_only_as_many_pages_are_read_as_are_wanted(entra: GraphEntra) -> None:
     ],
 )
 def test_the_next_page_is_on_the_same_host_and_another_page(entra: GraphEntra, call: Call, link: Any) -> None:
-    asked = []
+    requested = []
 
-    def lying(request: httpx.Request) -> httpx.Response:  # no emulator lies so
-        asked.append(request.url.host)
-        assert len(asked) < 5
+    def lying(request: httpx.Request) -> httpx.Response:  # the emulator never sends such a link
+        requested.append(request.url.host)
+        assert len(requested) < 5
         return httpx.Response(200, json={"value": [{"id": "1"}], "@odata.nextLink": link})
 
     transport = httpx.MockTransport(lying)
@@ -277,7 +282,7 @@ def test_the_next_page_is_on_the_same_host_and_another_page(entra: GraphEntra, c
     )
     with pytest.raises(GraphError, match="next_link"):
         call(graph, "iterate", "/users")
-    assert asked == ["graph.microsoft.com"]
+    assert requested == ["graph.microsoft.com"]
 
 
 def test_the_default_port_may_be_in_the_next_pages_url(entra: GraphEntra, call: Call) -> None:
@@ -291,12 +296,12 @@ def test_the_default_port_may_be_in_the_next_pages_url(entra: GraphEntra, call: 
 
 
 def test_pages_do_not_go_round_in_circles(entra: GraphEntra, call: Call) -> None:
-    asked = []
+    requested = []
 
-    def circling(request: httpx.Request) -> httpx.Response:  # no emulator does so
-        asked.append(request.url.params.get("page"))
-        assert len(asked) < 5
-        other = "1" if asked[-1] == "2" else "2"
+    def circling(request: httpx.Request) -> httpx.Response:  # the emulator never does this
+        requested.append(request.url.params.get("page"))
+        assert len(requested) < 5
+        other = "1" if requested[-1] == "2" else "2"
         link = f"https://graph.microsoft.com/v1.0/users?page={other}"
         return httpx.Response(200, json={"value": [], "@odata.nextLink": link})
 
@@ -308,7 +313,7 @@ def test_pages_do_not_go_round_in_circles(entra: GraphEntra, call: Call) -> None
     )
     with pytest.raises(GraphError, match="circular"):
         call(graph, "iterate", "/users", {"page": "1"})
-    assert asked == ["1", "2"]
+    assert requested == ["1", "2"]
 
 
 def test_a_single_object_is_not_a_collection(entra: GraphEntra, call: Call) -> None:
@@ -321,8 +326,8 @@ def test_a_single_object_is_not_a_collection(entra: GraphEntra, call: Call) -> N
 
 def test_requests_go_twenty_at_a_time_and_the_answers_keep_their_order(entra: GraphEntra, call: Call) -> None:
     names = [entra.add_user(f"user{number}").upn for number in range(45)]
-    answers = call(entra.graph_client(), "batch", [BatchRequest("GET", f"/users/{name}") for name in names])
-    assert [each.result()["userPrincipalName"] for each in answers] == names
+    responses = call(entra.graph_client(), "batch", [BatchRequest("GET", f"/users/{name}") for name in names])
+    assert [each.result()["userPrincipalName"] for each in responses] == names
     assert entra.graph_requests == 3
 
 
@@ -366,21 +371,21 @@ def test_the_parts_that_were_throttled_are_sent_again_alone(entra: GraphEntra, c
         http_client=httpx.Client(transport=transport),
         async_http_client=httpx.AsyncClient(transport=transport),
     )
-    answers = call(graph, "batch", [BatchRequest("GET", f"/users/{n}") for n in range(3)])
-    assert [each.result()["number"] for each in answers] == [0, 1, 2]
+    responses = call(graph, "batch", [BatchRequest("GET", f"/users/{n}") for n in range(3)])
+    assert [each.result()["number"] for each in responses] == [0, 1, 2]
     assert batches == [["0", "1", "2"], ["1"]]
 
 
-def batches(*answers: Any) -> Any:
-    """Answers batches in turn: by a status for the whole, or by what makes an answer of a part."""
-    told = list(answers)
+def batches(*responses: Any) -> Any:
+    """Return a handler that responds to each batch: with a status for all, or with the fields of each part."""
+    remaining = list(responses)
 
     def handler(request: httpx.Request) -> httpx.Response:
-        now = told.pop(0)
-        if isinstance(now, int):
-            return httpx.Response(now, json={})
+        response = remaining.pop(0)
+        if isinstance(response, int):
+            return httpx.Response(response, json={})
         parts = json.loads(request.content)["requests"]
-        return httpx.Response(200, json={"responses": [{"id": part["id"], **now} for part in parts]})
+        return httpx.Response(200, json={"responses": [{"id": part["id"], **response} for part in parts]})
 
     return handler
 
@@ -392,7 +397,7 @@ CREATED = {"status": 201, "body": {}}
 def test_responses_are_not_lost_with_a_later_batch(entra: GraphEntra, call: Call, fault: int) -> None:
     requests = [BatchRequest("POST", "/users", {"n": number}) for number in range(45)]
     graph = entra.graph_client_for(batches(CREATED, fault, CREATED))
-    statuses = [answer.status for answer in call(graph, "batch", requests)]
+    statuses = [response.status for response in call(graph, "batch", requests)]
     assert statuses == [201] * 20 + [fault] * 20 + [201] * 5
 
 
@@ -405,29 +410,29 @@ def test_nor_with_a_batch_that_repeats_a_part(entra: GraphEntra, call: Call) -> 
         return httpx.Response(200, json={"responses": responses})
 
     requests = [BatchRequest("POST", "/users", {"n": number}) for number in range(3)]
-    answers = call(entra.graph_client_for(handler), "batch", requests)
-    assert [answer.status for answer in answers] == [401, 201, 201]
+    responses = call(entra.graph_client_for(handler), "batch", requests)
+    assert [response.status for response in responses] == [401, 201, 201]
 
 
 def test_nor_with_a_connection_or_a_token(entra: GraphEntra, call: Call) -> None:
     def broken(_request: httpx.Request) -> httpx.Response:
-        raise httpx.ReadTimeout("no answer")
+        raise httpx.ReadTimeout("no response")
 
-    [answer] = call(entra.graph_client_for(broken), "batch", [BatchRequest("POST", "/users", {})])
-    assert answer.status == 0
+    [response] = call(entra.graph_client_for(broken), "batch", [BatchRequest("POST", "/users", {})])
+    assert response.status == 0
     with pytest.raises(FetchError, match="did not respond in time"):
-        answer.result()
+        response.result()
     entra.fail("token", "AADSTS7000222")
     entra.advance(7200)
-    [answer] = call(entra.graph_client_for(broken), "batch", [BatchRequest("GET", "/users")])
+    [response] = call(entra.graph_client_for(broken), "batch", [BatchRequest("GET", "/users")])
     with pytest.raises((TokenAcquisitionError, FetchError)):
-        answer.result()
+        response.result()
 
 
 def test_a_batch_that_fails_whole_is_sent_as_often_as_any_request(entra: GraphEntra, call: Call) -> None:
     entra.fail("graph", "429", retry_after=0)
-    [answer] = call(entra.graph_client(tries=3), "batch", [BatchRequest("GET", "/users")])
-    assert answer.status == 429
+    [response] = call(entra.graph_client(tries=3), "batch", [BatchRequest("GET", "/users")])
+    assert response.status == 429
     assert entra.graph_requests == 3
 
 
@@ -445,14 +450,14 @@ def test_a_batch_that_fails_whole_is_sent_as_often_as_any_request(entra: GraphEn
 def test_a_malformed_response_in_a_batch_is_an_error(
     entra: GraphEntra, call: Call, part: dict[str, Any], status: int, code: str
 ) -> None:
-    [answer] = call(entra.graph_client_for(batches(part)), "batch", [BatchRequest("GET", "/users")])
-    assert (answer.status, answer.error.code) == (status, code)
+    [response] = call(entra.graph_client_for(batches(part)), "batch", [BatchRequest("GET", "/users")])
+    assert (response.status, response.error.code) == (status, code)
 
 
 def test_paths_in_a_batch_are_written_as_alone(entra: GraphEntra, call: Call) -> None:
     name = "carol_fabrikam.onmicrosoft.com#EXT#@contoso.onmicrosoft.com"
-    [answer] = call(entra.graph_client(), "batch", [BatchRequest("GET", f"users/{name}")])
-    assert answer.result()["displayName"] == "Carol Clark"
+    [response] = call(entra.graph_client(), "batch", [BatchRequest("GET", f"users/{name}")])
+    assert response.result()["displayName"] == "Carol Clark"
     with pytest.raises(ConfigurationError, match="whole URL"):
         call(entra.graph_client(), "batch", [BatchRequest("GET", "https://elsewhere.example/x")])
 
@@ -461,7 +466,7 @@ def test_paths_in_a_batch_are_written_as_alone(entra: GraphEntra, call: Call) ->
 
 
 def of_an_unknown_cloud() -> Any:
-    """A credential that tells nothing of its cloud."""
+    """A credential that does not name its cloud."""
     return ChainedCredential(ClientSecretCredential(*IDS, "a-secret"))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import pytest
+from manual_clock import ManualClock
 
 from entra_guard.credentials import ChainedCredential
 from entra_guard.errors import ConfigurationError, FetchError, TokenAcquisitionError
@@ -23,27 +24,19 @@ GET = GraphRequest("GET", "https://graph.example")
 SILENCE = FetchError("timeout", "https://graph.example", "no response in time")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def course(response: Any, seconds: float, request: GraphRequest = GET, **policy: Any) -> list[float]:
     """Return the limits and pauses of a call whose tries all end alike, after some seconds each."""
-    clock, seen = Clock(), []
+    clock, seen = ManualClock(), []
     flow = send_with_retries(request, RetryPolicy(clock=clock, jitter=lambda: 1.0, **policy))
     step = next(flow)
     try:
         while True:
             if isinstance(step, Pause):
-                clock.now += step.seconds
+                clock.advance(step.seconds)
                 step = flow.send(None)
             else:
                 seen.append(step.timeout)
-                clock.now += min(seconds, step.timeout)
+                clock.advance(min(seconds, step.timeout))
                 step = flow.send(response)
     except (GraphError, FetchError):
         return [*seen, clock.now]
@@ -156,7 +149,7 @@ def test_the_wait_for_a_token_is_part_of_the_call(entra: GraphEntra, call: Call)
 
 
 def paging(number_of_empty_pages: float) -> tuple[list[int], Any]:
-    """Return a Graph whose collection has so many empty pages before its one item."""
+    """Return a Graph whose collection has that number of empty pages before its one item."""
     pages: list[int] = []
 
     def graph(request: httpx.Request) -> httpx.Response:

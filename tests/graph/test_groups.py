@@ -142,10 +142,10 @@ def test_fifty_requests_of_one_caller_cause_one_call(
     entra.fail("graph", "slow", delay=0.1)
     groups = resolver(entra, clock)
 
-    async def herd() -> list[frozenset[str]]:
+    async def concurrent_calls() -> list[frozenset[str]]:
         return await asyncio.gather(*(groups.agroups_of(alice) for _ in range(50)))
 
-    assert len(set(asyncio.run(herd()))) == 1
+    assert len(set(asyncio.run(concurrent_calls()))) == 1
     assert entra.graph_requests == 1
 
 
@@ -281,10 +281,10 @@ def test_each_caller_gets_an_error_object_of_its_own(
     entra.fail("graph", "503")
     groups = resolver(entra, clock)
 
-    async def herd() -> list[BaseException]:
+    async def concurrent_calls() -> list[BaseException]:
         return await asyncio.gather(*(groups.agroups_of(alice) for _ in range(5)), return_exceptions=True)
 
-    assert len({id(error) for error in asyncio.run(herd())}) == 5
+    assert len({id(error) for error in asyncio.run(concurrent_calls())}) == 5
 
 
 # --- bounds ------------------------------------------------------------------------------------------
@@ -381,16 +381,16 @@ def test_the_number_of_cached_callers_is_bounded(entra: GraphEntra, clock: Manua
 def test_callers_of_another_tenant_are_refused(
     entra: GraphEntra, call: Call, clock: ManualClock, alice: Caller
 ) -> None:
-    stranger = Caller("fab41ca0-1d00-4a11-8b0b-0c0a11ce0002", alice.object_id)
+    guest = Caller("fab41ca0-1d00-4a11-8b0b-0c0a11ce0002", alice.object_id)
     with pytest.raises(ConfigurationError, match="cannot be requested"):
-        call(resolver(entra, clock), "groups_of", stranger)
+        call(resolver(entra, clock), "groups_of", guest)
     with pytest.raises(ConfigurationError, match="no object id"):
         call(resolver(entra, clock), "groups_of", Caller(alice.tenant_id, "../me"))
     assert entra.graph_requests == 0
 
 
 @pytest.mark.parametrize(
-    ("claims", "answer"),
+    ("claims", "expected"),
     [
         ({}, False),
         ({"groups": []}, False),
@@ -402,8 +402,8 @@ def test_callers_of_another_tenant_are_refused(
         ({"_claim_names": "groups"}, False),
     ],
 )
-def test_an_overage_is_recognised(claims: dict[str, Any], answer: bool) -> None:
-    assert has_overage(claims) is answer
+def test_an_overage_is_recognised(claims: dict[str, Any], expected: bool) -> None:
+    assert has_overage(claims) is expected
 
 
 def test_impossible_settings_fail_when_the_resolver_is_built(entra: GraphEntra) -> None:

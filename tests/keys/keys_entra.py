@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx
+from manual_clock import ManualClock
 
 from entra_guard import AccessError, Guard, KeySettings
 from entra_guard.testing import Entra
@@ -20,19 +21,6 @@ if TYPE_CHECKING:
     from entra_guard.emulator import AppRegistration
 
 HOUR = 3600.0
-
-
-class ManualClock:
-    """Monotonic seconds that change only when they are advanced."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class HeldResponses(httpx.BaseTransport):
@@ -113,24 +101,24 @@ def _verify(guard: Guard, token: str) -> Outcome:
 
 
 async def _verify_all_async(guard: Guard, tokens: list[str]) -> list[Outcome]:
-    answers: dict[int, Outcome] = {}
+    outcomes: dict[int, Outcome] = {}
 
     async def verify(number: int, token: str) -> None:
         try:
             await guard.averify(token)
         except AccessError as error:
-            answers[number] = Outcome.of(error)
+            outcomes[number] = Outcome.of(error)
         else:
-            answers[number] = Outcome.of(None)
+            outcomes[number] = Outcome.of(None)
 
     async with anyio.create_task_group() as callers:
         for number, token in enumerate(tokens):
             callers.start_soon(verify, number, token)
-    return [answers[number] for number in range(len(tokens))]
+    return [outcomes[number] for number in range(len(tokens))]
 
 
 class NoVisits:
-    """Stands for a place on the refresh thread that is never visited: see `visit`."""
+    """Replaces a place on the refresh thread; it is never visited: see `visit`."""
 
     def wake(self) -> None:
         pass
@@ -146,7 +134,7 @@ class KeysEntra(Entra):
     def __init__(self, *, https: bool = False) -> None:
         super().__init__(seed=7, app_roles=["Orders.Read"], https=https)
         self.stranger = self.register_app("Stranger")
-        self.monotonic = ManualClock()
+        self.monotonic = ManualClock(1000.0)
         self.responses = HeldResponses(self.transport)
         self.guards: list[Guard] = []
         self._clients: list[httpx.Client] = []
