@@ -22,8 +22,6 @@ from entra_guard._web.mcp_sessions import (
     McpSessions,
     drop_resumption,
     log_not_found,
-    names_session,
-    wants_events,
 )
 from entra_guard._web.preflight import (
     is_cors_middleware,
@@ -31,6 +29,7 @@ from entra_guard._web.preflight import (
     log_refused_preflight,
     send_preflight_response,
 )
+from entra_guard._web.request_headers import read_headers
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, run_for
 from entra_guard._web.websocket_token import take_token
 from entra_guard.errors import AccessError
@@ -99,7 +98,9 @@ class GuardMiddleware:
         self._routes = RouterCheck()
         warn_if_cors_inside(app)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(  # noqa: C901  # one line of steps: each call more would be paid by every request
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         kind = scope["type"]
         response = bound = None
         preflight = False
@@ -118,7 +119,7 @@ class GuardMiddleware:
             scope["user"] = principal
             scope["auth"] = AuthCredentials(["authenticated", *principal.scopes])  # for Starlette's @requires
             bound = bind_principal(principal, self._http_error, scope)
-            if kind == "http" and not self._sessions.may_use(scope, principal):
+            if (response.names_session or self._sessions.has_streams) and not self._may_use(scope, principal):
                 await _send_session_not_found(scope, send)
             else:
                 await self._run(scope, receive, response, principal)
@@ -137,31 +138,34 @@ class GuardMiddleware:
         finally:
             if bound is not None:
                 unbind_principal(bound)
+            if response is not None:
+                response.end()
 
     def _credentials(self, scope: Scope, response: _Response) -> list[bytes]:
-        values = authorization(scope)
+        values, response.names_session, response.wants_events = read_headers(scope)
         if self._subprotocol and scope["type"] == "websocket":
             tokens, response.subprotocol = take_token(scope)
             values += tokens
         return values
 
-    async def _run(self, scope: Scope, receive: Receive, response: _Response, principal: Principal) -> None:
+    def _may_use(self, scope: Scope, principal: Principal) -> bool:
+        return scope["type"] != "http" or self._sessions.may_use(scope, principal)
+
+    def _run(
+        self, scope: Scope, receive: Receive, response: _Response, principal: Principal
+    ) -> Awaitable[None]:
         """Run the application, and end its stream with the token where that applies."""
-        applies: Callable[[Message], bool] | None = (
-            always if self._authenticator.ends[scope["type"]] else None
-        )
-        if scope["type"] == "http" and scope["method"] == "GET":
-            drop_resumption(scope)
-            if applies is None and self._ends_mcp_streams and wants_events(scope):
+        kind = scope["type"]
+        applies: Callable[[Message], bool] | None = always if self._authenticator.ends[kind] else None
+        if (response.names_session or response.wants_events) and kind == "http" and scope["method"] == "GET":
+            if response.names_session:
+                drop_resumption(scope)
+            if applies is None and response.wants_events and self._ends_mcp_streams:
                 applies = response.is_mcp_stream
-        try:
-            if applies is None:
-                await self.app(scope, receive, response.send)
-            else:
-                remaining = self._authenticator.guard.seconds_left(principal)
-                await run_for(remaining, self.app, scope, receive, response.send, applies=applies)
-        finally:
-            response.end()
+        if applies is None:
+            return self.app(scope, receive, response.send)
+        remaining = self._authenticator.guard.seconds_left(principal)
+        return run_for(remaining, self.app, scope, receive, response.send, applies=applies)
 
     def _to_http_error(self, error: AccessError, scope: Scope) -> AccessError:
         innermost = "starlette" if _STARLETTE_HANDLERS in scope else framework_of(scope.get("app"), self.app)
@@ -177,7 +181,17 @@ class _Response:
     A middleware inside of the guard that responds with 500 to every exception hides a refusal by `@requires`.
     """
 
-    __slots__ = ("_last", "_replaced", "_scope", "_send", "_sessions", "_stream", "subprotocol")
+    __slots__ = (
+        "_last",
+        "_replaced",
+        "_scope",
+        "_send",
+        "_sessions",
+        "_stream",
+        "names_session",
+        "subprotocol",
+        "wants_events",
+    )
 
     def __init__(self, scope: Scope, send: Send, sessions: McpSessions) -> None:
         self._scope = scope
@@ -186,6 +200,7 @@ class _Response:
         self._stream: EventStream | None = None
         self._last = ""
         self._replaced = False
+        self.names_session = self.wants_events = False  # what the request's headers say about MCP
         self.subprotocol = ""  # to select if the application selects none
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -193,21 +208,19 @@ class _Response:
         self._last = kind = message["type"]
         if kind == "http.response.start":
             self._stream = self._sessions.started(self._scope, message)
+            if message["status"] == _HIDDEN and REFUSAL in self._scope:
+                return self._send_instead(message)
         elif self._stream is not None:
             self._stream.feed(message)
         elif self.subprotocol and kind == "websocket.accept" and not message.get("subprotocol"):
             message = {**message, "subprotocol": self.subprotocol}
-        if self._replaced or (
-            kind == "http.response.start" and message["status"] == _HIDDEN and REFUSAL in self._scope
-        ):
-            return self._send_instead(message)
-        return self._send(message)
+        return self._send_instead(message) if self._replaced else self._send(message)
 
     def is_mcp_stream(self, message: Message) -> bool:
         """Return whether the response is a stream of an MCP session, as of this message."""
         if self._stream is not None and message["type"] == "http.response.body":
             self._stream.feed(message)
-        return names_session(self._scope) or OPENED_SESSION in self._scope
+        return self.names_session or OPENED_SESSION in self._scope
 
     def end(self) -> None:
         """Forget what belongs to the response, as the request has ended."""

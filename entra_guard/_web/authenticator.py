@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from entra_guard.principal import Principal
     from entra_guard.requirement import Agents
 
+_SPACE, _COMMA = b" ,"  # as numbers, which are found in bytes five times as fast
 _NO_TOKENS: Final = frozenset({b"null", b"undefined", b"none", b"nil", b"[object object]"})
 _LONGEST_NO_TOKEN: Final = max(map(len, _NO_TOKENS))
 _ALMOST_BEARER: Final = frozenset({b"bearer:", b"bearer,", b"bearer=", b"authorization:", b"jwt"})
@@ -43,7 +44,7 @@ def bearer_token(values: Sequence[bytes]) -> bytes:
     if len(values) == 1:
         value = values[0]
         token = value[7:].strip(b" ")
-        if value[:7].lower() == b"bearer " and token and b" " not in token and b"," not in token:
+        if value[:7].lower() == b"bearer " and token and _SPACE not in token and _COMMA not in token:
             if len(token) > _LONGEST_NO_TOKEN or token.lower() not in _NO_TOKENS:
                 return token
             raise refusal(

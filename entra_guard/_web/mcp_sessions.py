@@ -69,6 +69,11 @@ class McpSessions:
         self._streams: dict[str, Owner] = {}
         self._message_paths: LRUCache[str, bool] = LRUCache(_MOST_MESSAGE_PATHS)
 
+    @property
+    def has_streams(self) -> bool:
+        """Whether a URL for messages of an HTTP with SSE session is known."""
+        return bool(self._message_paths)
+
     def may_use(self, scope: Scope, principal: Principal) -> bool:
         """Return whether the session that an HTTP request names is the caller's, or it names none."""
         named = [value for name, value in scope["headers"] if name == HEADER]
@@ -211,18 +216,7 @@ def _canonical(session: str) -> str:
 
 def names_session(scope: Scope) -> bool:
     """Return whether a request names a session of Streamable HTTP."""
-    for name, _value in scope["headers"]:  # noqa: SIM110  # for every GET, and a generator costs twice as much
-        if name == HEADER:
-            return True
-    return False
-
-
-def wants_events(scope: Scope) -> bool:
-    """Return whether a request accepts an event stream."""
-    for name, value in scope["headers"]:  # noqa: SIM110  # as above
-        if name == b"accept" and EVENTS in value.lower():
-            return True
-    return False
+    return any(name == HEADER for name, _value in scope["headers"])
 
 
 def drop_resumption(scope: Scope) -> None:

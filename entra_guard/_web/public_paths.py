@@ -45,6 +45,8 @@ class PublicPaths:
         """Return whether a routed, decoded path is public."""
         if path in self._whole:
             return True
+        if not path.startswith(self._below):  # every other request pays for this line
+            return False
         below = any(path.startswith(prefix) and path != prefix for prefix in self._below)
         return below and _is_normal(path)
 
