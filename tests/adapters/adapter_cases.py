@@ -35,14 +35,14 @@ needs_admin = requires(roles=["Orders.Admin"])
 
 @dataclass(frozen=True)
 class AdapterCase:
-    """An application, how it is asked, and under which prefix its routes are."""
+    """An application, a function that sends requests to it, and the prefix of its routes."""
 
     app: Any
-    ask: Callable[..., RawResponse]
+    send_request: Callable[..., RawResponse]
     prefix: str = ""
 
     def __call__(self, path: str, authorization: list[bytes], **more: Any) -> RawResponse:
-        return self.ask(self.app, self.prefix + path, authorization, **more)
+        return self.send_request(self.app, self.prefix + path, authorization, **more)
 
 
 async def bare_asgi(scope: Any, _receive: Any, send: Any) -> None:
@@ -271,11 +271,11 @@ def django_asgi_async_views(guard: Guard) -> AdapterCase:
 def rest_framework(guard: Guard) -> AdapterCase:
     app = django_handler(guard, WSGIHandler, middleware=False)
 
-    def ask(app: Any, path: str, authorization: list[bytes], **more: Any) -> RawResponse:
+    def send_request(app: Any, path: str, authorization: list[bytes], **more: Any) -> RawResponse:
         with override_settings(ENTRA_GUARD={"guard": guard}):
             return request_wsgi(app, path, authorization, **more)
 
-    return AdapterCase(app, ask, "/rest")
+    return AdapterCase(app, send_request, "/rest")
 
 
 ADAPTERS = {

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 @dataclass(frozen=True)
 class RawResponse:
-    """What a client sees of an answer, as far as the guard decides it."""
+    """The parts of a response that the guard decides."""
 
     status: int
     challenge: str | None

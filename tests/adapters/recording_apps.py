@@ -1,6 +1,6 @@
 """Guarded applications of every framework that record each of their functions that runs.
 
-All of them answer OPTIONS at PATHS themselves, as careless applications do, with hooks and middleware
+All of them respond to OPTIONS at PATHS themselves, as careless applications do, with hooks and middleware
 before their handlers.
 """
 
@@ -416,19 +416,19 @@ INNER = "recording_apps.RecordingDjango"
 
 
 def _django(
-    guard: Any, record: Record, handler: Any, ask: Any, middleware: list[str], prefix: str = ""
+    guard: Any, record: Record, handler: Any, send_request: Any, middleware: list[str], prefix: str = ""
 ) -> AdapterCase:
     settings = {"ENTRA_GUARD": {"guard": guard}, "ROOT_URLCONF": "recording_apps"}
     with override_settings(**settings, MIDDLEWARE=middleware):
         app = handler()
 
-    def asking(app: Any, path: str, authorization: list[bytes], **more: Any) -> RawResponse:
+    def send_recorded_request(app: Any, path: str, authorization: list[bytes], **more: Any) -> RawResponse:
         _recorded[:] = [record]
         with override_settings(**settings):
-            answer: RawResponse = ask(app, path, authorization, **more)
-        return answer
+            response: RawResponse = send_request(app, path, authorization, **more)
+        return response
 
-    return AdapterCase(app, asking, prefix)
+    return AdapterCase(app, send_recorded_request, prefix)
 
 
 def django_wsgi(guard: Any, record: Record) -> AdapterCase:

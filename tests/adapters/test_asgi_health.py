@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 def test_health_app_follows_the_keys(entra: Entra) -> None:
     with entra.failing("configuration", "500"):
-        answer = request_asgi(health_app(entra.guard()), "/", [])
-        assert (answer.status, answer.content_type) == (503, "application/json")
+        response = request_asgi(health_app(entra.guard()), "/", [])
+        assert (response.status, response.content_type) == (503, "application/json")
     guard = entra.guard()
     guard.verify(entra.token())
-    answer = request_asgi(health_app(guard), "/", [])
-    assert (answer.status, answer.cache_control) == (200, "no-store")
+    response = request_asgi(health_app(guard), "/", [])
+    assert (response.status, response.cache_control) == (200, "no-store")
     assert request_asgi(health_app(guard), "/", [], method="HEAD").body == b""
 
 

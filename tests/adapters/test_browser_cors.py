@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 FETCH = """async ([url, token]) => {
     try {
-        const answer = await fetch(url, token ? {headers: {Authorization: `Bearer ${token}`}} : {});
-        return [answer.status, answer.headers.get("WWW-Authenticate"), await answer.json()];
+        const response = await fetch(url, token ? {headers: {Authorization: `Bearer ${token}`}} : {});
+        return [response.status, response.headers.get("WWW-Authenticate"), await response.json()];
     } catch (error) {
         return [0, String(error), null];
     }

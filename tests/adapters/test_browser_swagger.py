@@ -81,14 +81,14 @@ def log_in(page: Page, docs: str, person: str) -> None:
 
 
 def call(page: Page, path: str) -> tuple[str, str]:
-    """Try a route out, and read the answer from the page."""
+    """Try a route out, and return the response that the page shows."""
     operation = page.locator(".opblock", has_text=path)
     operation.locator(".opblock-summary-control").click()
     operation.get_by_role("button", name="Try it out").click()
     operation.get_by_role("button", name="Execute").click()
-    answer = operation.locator(".live-responses-table")
-    answer.wait_for()
-    return answer.locator("tbody td.response-col_status").inner_text().split()[0], answer.locator(
+    table = operation.locator(".live-responses-table")
+    table.wait_for()
+    return table.locator("tbody td.response-col_status").inner_text().split()[0], table.locator(
         "code"
     ).first.inner_text()
 

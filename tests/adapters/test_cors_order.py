@@ -39,10 +39,10 @@ def notices(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 def test_the_right_order_logs_nothing_and_a_page_may_read_the_refusal(guard: Guard, notices: Notices) -> None:
     app = Starlette(middleware=[CORS, Middleware(GuardMiddleware, guard=guard)])
-    answer = TestClient(app).get("/", headers=SPA)
-    assert answer.status_code == 401
-    assert answer.headers["access-control-allow-origin"] == "https://spa.example"
-    assert answer.headers["access-control-expose-headers"] == "WWW-Authenticate"
+    response = TestClient(app).get("/", headers=SPA)
+    assert response.status_code == 401
+    assert response.headers["access-control-allow-origin"] == "https://spa.example"
+    assert response.headers["access-control-expose-headers"] == "WWW-Authenticate"
     assert notices() == []
 
 

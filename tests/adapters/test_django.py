@@ -39,17 +39,17 @@ def site(guard: Guard) -> Iterator[None]:
 
 @pytest.fixture(params=["sync client", "async client"])
 def get(request: pytest.FixtureRequest, site: None) -> Callable[..., Any]:
-    """Ask the site through Django's WSGI or ASGI handler."""
+    """Send requests to the site through Django's WSGI or ASGI handler."""
     if request.param == "sync client":
         return lambda path, headers=None: Client(headers=headers).get(path)
 
-    async def ask(path: str, headers: Any = None) -> Any:
+    async def send_request(path: str, headers: Any = None) -> Any:
         response = await AsyncClient().get(path, headers=headers)
         if response.streaming:
             response.body = b"".join([chunk async for chunk in response])
         return response
 
-    return lambda path, headers=None: asyncio.run(ask(path, headers))
+    return lambda path, headers=None: asyncio.run(send_request(path, headers))
 
 
 @pytest.mark.parametrize("path", ["/orders", "/async/orders"])
@@ -94,14 +94,14 @@ def test_the_caller_is_known_while_an_async_body_is_streamed(
     assert asyncio.run(read()).decode() == " ".join([entra.caller.client_id] * 2)
 
 
-@pytest.mark.parametrize(("asked", "body"), [(True, b"1"), (None, b"123")])
+@pytest.mark.parametrize(("close", "body"), [(True, b"1"), (None, b"123")])
 @pytest.mark.parametrize("handler", ["sync", "async"])
-def test_a_streamed_response_ends_with_its_token_when_asked(
-    entra: Entra, handler: str, asked: bool | None, body: bytes
+def test_a_streamed_response_ends_with_its_token_with_close_at_expiry(
+    entra: Entra, handler: str, close: bool | None, body: bytes
 ) -> None:
     token = entra.token()
     now, end = [entra.now()], entra.guard().verify(token).expires_at
-    said = {"guard": entra.guard(leeway=0, clock=lambda: now[0]), "close_at_expiry": asked}
+    said = {"guard": entra.guard(leeway=0, clock=lambda: now[0]), "close_at_expiry": close}
     headers = {"Authorization": f"Bearer {token}"}
 
     async def read() -> bytes:
@@ -136,8 +136,8 @@ def test_djangos_request_user_is_the_caller_in_any_middleware_order(
 ) -> None:
     names = [*MIDDLEWARE, *others] if guard_first else [*others, *MIDDLEWARE]
     with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=names):
-        answer = asyncio.run(AsyncClient().get(path, headers=bearer(user="alice")))
-    assert answer.content.decode() == entra.find_user("alice").id
+        response = asyncio.run(AsyncClient().get(path, headers=bearer(user="alice")))
+    assert response.content.decode() == entra.find_user("alice").id
 
 
 def test_the_user_has_no_django_permissions(entra: Entra) -> None:
@@ -190,8 +190,8 @@ def rest(request: pytest.FixtureRequest, guard: Guard) -> Iterator[Callable[...,
 
 def test_api_views_know_the_caller(rest: Any, entra: Entra, bearer: Bearer) -> None:
     alice = entra.find_user("alice").id
-    answer = rest("/orders", bearer(user="alice"))
-    assert answer.json() == {"app": entra.caller.client_id, "user": alice, "pk": alice}
+    response = rest("/orders", bearer(user="alice"))
+    assert response.json() == {"app": entra.caller.client_id, "user": alice, "pk": alice}
     assert rest("/healthz").json() == "healthy"
 
 
@@ -279,8 +279,8 @@ def test_another_authentication_class_may_take_a_request_without_a_token(guard: 
 
 
 def test_other_errors_are_handled_by_rest_framework(rest: Any, bearer: Bearer) -> None:
-    answer = Client(headers=bearer()).post("/rest/orders")
-    assert answer.status_code == 405
+    response = Client(headers=bearer()).post("/rest/orders")
+    assert response.status_code == 405
 
 
 def test_the_exception_handler_uses_the_current_settings(guard: Guard) -> None:

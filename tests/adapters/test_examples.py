@@ -96,8 +96,8 @@ def test_wsgi(run: Any, bearer: Bearer, api: AppRegistration) -> None:
     transport = httpx.WSGITransport(run("wsgi_app.py")["application"])
     with httpx.Client(transport=transport, base_url="http://orders.example") as client:
         assert client.get("/").status_code == 401
-        answer = client.get("/", headers=bearer(roles=["Orders.Read"]))
-    assert answer.text.splitlines()[1] == f"asked for by {api.client_id}"
+        response = client.get("/", headers=bearer(roles=["Orders.Read"]))
+    assert response.text.splitlines()[1] == f"requested by {api.client_id}"
 
 
 def test_websocket(run: Any, bearer: Bearer) -> None:
@@ -144,10 +144,10 @@ import runpy, sys
 site = runpy.run_path(sys.argv[1], run_name="django_app")
 sys.modules["django_app"] = type(sys)("django_app"); vars(sys.modules["django_app"]).update(site)
 from django.test import Client
-ask = lambda path, token: Client(headers={"Authorization": f"Bearer {token}"}).get(path)
+get = lambda path, token: Client(headers={"Authorization": f"Bearer {token}"}).get(path)
 print(Client().get("/healthz").status_code, Client().get("/orders").status_code,
-      ask("/orders", sys.argv[2]).json()["for"], ask("/audit", sys.argv[2]).status_code,
-      ask("/audit", sys.argv[3]).status_code, sep="|")
+      get("/orders", sys.argv[2]).json()["for"], get("/audit", sys.argv[2]).status_code,
+      get("/audit", sys.argv[3]).status_code, sep="|")
 """
 
 
@@ -159,14 +159,14 @@ def test_django(entra: Emulator, api: AppRegistration) -> None:
         "ENTRA_GUARD_AUTHORITY": entra.url,
     }
     tokens = entra.issue_token(api, user="alice"), entra.issue_token(api, roles=["Audit.Read"])
-    asked = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", DJANGO, EXAMPLES / "django_app.py", *tokens],
         env=settings | {"PYTHONPATH": str(EXAMPLES.parent)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert asked.stdout.strip() == "200|401|Alice Adams|403|200", asked.stderr
+    assert process.stdout.strip() == "200|401|Alice Adams|403|200", process.stderr
 
 
 def test_the_example_of_a_users_tests() -> None:

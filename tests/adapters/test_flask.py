@@ -219,14 +219,14 @@ def test_the_caller_is_known_while_a_body_is_streamed(
     assert app.test_client().get("/stream", headers=bearer()).text == entra.caller.client_id * 2
 
 
-@pytest.mark.parametrize(("asked", "text"), [(True, "12"), (None, "123")])
+@pytest.mark.parametrize(("close", "text"), [(True, "12"), (None, "123")])
 def test_a_streamed_body_ends_with_its_token_with_close_at_expiry(
-    entra: Entra, asked: bool | None, text: str
+    entra: Entra, close: bool | None, text: str
 ) -> None:
     token = entra.token()
     now, end = [entra.now()], entra.guard().verify(token).expires_at
     app = Flask(__name__)
-    init_app(app, entra.guard(leeway=0, clock=lambda: now[0]), close_at_expiry=asked)
+    init_app(app, entra.guard(leeway=0, clock=lambda: now[0]), close_at_expiry=close)
 
     @app.get("/")
     def stream() -> Iterator[str]:

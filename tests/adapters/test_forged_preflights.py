@@ -71,17 +71,17 @@ def test_nothing_runs_for_a_forged_preflight(name: str, any_guard: Any, entra: E
     ran: list[str] = []
     app: AdapterCase = APPS[name](any_guard, ran.append)
     for path, what, (authorization, status) in product(paths_of(name), HEADERS, forged(entra)):
-        answer = app(path, authorization, method="OPTIONS", headers=[*HEADERS[what], OVERRIDE])
+        response = app(path, authorization, method="OPTIONS", headers=[*HEADERS[what], OVERRIDE])
         assert ran == [], (path, what, authorization)
         if answers_itself(name, path, HEADERS[what]):
-            assert (answer.status, answer.body) == (200, b"")
+            assert (response.status, response.body) == (200, b"")
         else:
             expected = 404 if is_unguarded(name, path) else status
-            assert answer.status == expected, (path, what, authorization)
+            assert response.status == expected, (path, what, authorization)
 
 
 def answers_itself(name: str, path: str, headers: list[tuple[bytes, bytes]]) -> bool:
-    """Return whether Flask's guard answers: the route does not list OPTIONS, and CORS headers are there."""
+    """Return whether Flask's guard responds: the route does not list OPTIONS, and CORS headers are there."""
     names = {name.lower().replace(b"_", b"-") for name, _value in headers}
     guarded_by_init_app = name in {"Flask", "Flask, guarded last"}
     return guarded_by_init_app and path.endswith("/automatic") and {ORIGIN, METHOD} <= names

@@ -200,7 +200,7 @@ def flask_app(guard: Guard) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("build", "ask", "path", "kind"),
+    ("build", "send_request", "path", "kind"),
     [
         (asgi_app, request_asgi, "/begun", AccessError),
         (asgi_app, request_asgi, "/broken", ZeroDivisionError),
@@ -214,10 +214,10 @@ def flask_app(guard: Guard) -> Any:
     ],
 )
 def test_errors_that_reach_the_server(
-    entra: Entra, guard: Guard, build: Any, ask: Any, path: str, kind: type[Exception]
+    entra: Entra, guard: Guard, build: Any, send_request: Any, path: str, kind: type[Exception]
 ) -> None:
     token = entra.token()
-    error = caught(lambda: ask(build(guard), path, [b"Bearer " + token.encode()]))
+    error = caught(lambda: send_request(build(guard), path, [b"Bearer " + token.encode()]))
     assert isinstance(error, kind)
     assert_nothing_secret(error, token.split("."))
     assert any(root(frame.f_globals["__name__"]) == "entra_guard" for frame in reachable_frames(error))

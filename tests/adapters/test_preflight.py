@@ -1,4 +1,4 @@
-"""A CORS preflight carries no token: only CORS handling answers it, and nothing of the application runs."""
+"""A CORS preflight carries no token: only CORS handling responds to it, and nothing of the application runs."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_cors_handling_outside_responds_to_preflights_and_lets_pages_read_refusa
     assert fields_of(app)[0] == 200
 
 
-# --- Flask answers its own ---------------------------------------------------------------------------
+# --- Flask responds itself ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -164,9 +164,9 @@ def test_the_guard_responds_for_flask_and_flask_cors_adds_its_headers(
         extension()
     app.errorhandler(Exception)(lambda error: (str(error), 500))
     app.get("/orders")(lambda: "orders")
-    answer = app.test_client().options("/orders", headers=BROWSER)
-    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, SPA)
-    assert "GET" in answer.headers["allow"]
+    response = app.test_client().options("/orders", headers=BROWSER)
+    assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, SPA)
+    assert "GET" in response.headers["allow"]
 
 
 def test_no_function_of_a_flask_application_runs_for_a_preflight(guard: Guard) -> None:
@@ -184,7 +184,7 @@ def test_no_function_of_a_flask_application_runs_for_a_preflight(guard: Guard) -
     assert ran == []
 
 
-@pytest.mark.parametrize("how", ["lists OPTIONS", "wants no automatic answer"])
+@pytest.mark.parametrize("how", ["lists OPTIONS", "disables the automatic response"])
 def test_a_flask_view_for_options_needs_a_token(guard: Guard, entra: Entra, how: str) -> None:
     app, ran = Flask(__name__), []
     init_app(app, guard)
@@ -211,17 +211,19 @@ PRETENDED_CORS = "django_site.PretendedCorsMiddleware"
 
 
 @pytest.mark.parametrize("path", ["/orders", "/async/orders", "/careless", "/rest/orders"])
-@pytest.mark.parametrize(("handler", "ask"), [(WSGIHandler, request_wsgi), (ASGIHandler, request_asgi)])
+@pytest.mark.parametrize(
+    ("handler", "send_request"), [(WSGIHandler, request_wsgi), (ASGIHandler, request_asgi)]
+)
 @pytest.mark.parametrize(
     ("middleware", "status"),
     [([GUARD], 401), ([PRETENDED_CORS, GUARD], 200), ([GUARD, PRETENDED_CORS], 401)],
 )
 def test_in_django_only_cors_handling_before_the_guard_responds(
-    guard: Guard, path: str, handler: Any, ask: Any, middleware: list[str], status: int
+    guard: Guard, path: str, handler: Any, send_request: Any, middleware: list[str], status: int
 ) -> None:
     with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=middleware):
-        answer = ask(handler(), path, [], method="OPTIONS", headers=PREFLIGHT)
-    assert answer.status == status
+        response = send_request(handler(), path, [], method="OPTIONS", headers=PREFLIGHT)
+    assert response.status == status
 
 
 # --- The log -----------------------------------------------------------------------------------------
@@ -241,7 +243,7 @@ def starlette_with_the_guard_last(guard: Guard) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("make", "ask", "lines"),
+    ("make", "send_request", "lines"),
     [
         (
             starlette_with_the_guard_last,
@@ -261,11 +263,11 @@ def starlette_with_the_guard_last(guard: Guard) -> Any:
     ],
 )
 def test_the_first_refused_preflight_is_logged_with_the_two_lines_that_fix_it(
-    guard: Guard, warnings: Callable[[], list[str]], make: Any, ask: Any, lines: tuple[str, str]
+    guard: Guard, warnings: Callable[[], list[str]], make: Any, send_request: Any, lines: tuple[str, str]
 ) -> None:
     app = make(guard)
     for _ in range(3):
-        assert ask(app, "/", [], method="OPTIONS", headers=PREFLIGHT).status == 401
+        assert send_request(app, "/", [], method="OPTIONS", headers=PREFLIGHT).status == 401
     [warning] = warnings()
     _text, first, second = warning.splitlines()
     assert first.strip().startswith(lines[0])

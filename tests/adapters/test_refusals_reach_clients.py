@@ -55,7 +55,7 @@ class Case:
     """An application with /admin, how it is requested, and whether the body is the guard's own."""
 
     app: Any
-    ask: Callable[..., RawResponse]
+    send_request: Callable[..., RawResponse]
     exact: bool = True
 
 
@@ -365,26 +365,26 @@ def token(entra: Entra) -> list[bytes]:
 @pytest.mark.parametrize("name", CASES)
 def test_a_refusal_keeps_its_status_and_challenge(guard: Guard, token: list[bytes], name: str) -> None:
     case = CASES[name](guard)
-    answer = case.ask(case.app, "/admin", token)
+    response = case.send_request(case.app, "/admin", token)
     expected = InsufficientPermissionError("missing_role", scope="Orders.Admin")
-    assert (answer.status, answer.challenge) == (403, expected.challenge)
+    assert (response.status, response.challenge) == (403, expected.challenge)
     if case.exact:
-        assert answer.body == expected.body
-        assert (answer.content_type, answer.cache_control) == ("application/problem+json", "no-store")
+        assert response.body == expected.body
+        assert (response.content_type, response.cache_control) == ("application/problem+json", "no-store")
 
 
 @pytest.mark.parametrize("name", ["around starlette", "starlette, catch-all middleware", "django, catch-all"])
 def test_a_refusal_of_a_head_request_has_no_body(guard: Guard, token: list[bytes], name: str) -> None:
     case = CASES[name](guard)
-    answer = case.ask(case.app, "/admin", token, method="HEAD")
-    assert (answer.status, answer.body) == (403, b"")
+    response = case.send_request(case.app, "/admin", token, method="HEAD")
+    assert (response.status, response.body) == (403, b"")
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_caller_with_the_role_gets_through(guard: Guard, entra: Entra, name: str) -> None:
     case = CASES[name](guard)
     token = entra.token(roles=["Orders.Admin"]).encode()
-    assert case.ask(case.app, "/admin", [b"Bearer " + token]).status == 200
+    assert case.send_request(case.app, "/admin", [b"Bearer " + token]).status == 200
 
 
 def test_headers_of_inner_middleware_are_kept(guard: Guard, token: list[bytes]) -> None:
@@ -413,12 +413,12 @@ class TestHandlersOfTheApplication:
             return JSONResponse({"own": error.detail}, error.status_code, error.headers)
 
         app = fastapi_app(exception_handlers={kind: own})
-        answer = request_asgi(GuardMiddleware(app, guard=guard), "/admin", token)
-        assert (answer.status, json.loads(answer.body)) == (
+        response = request_asgi(GuardMiddleware(app, guard=guard), "/admin", token)
+        assert (response.status, json.loads(response.body)) == (
             403,
             {"own": "The caller lacks a role that this operation requires."},
         )
-        assert answer.challenge
+        assert response.challenge
 
     @pytest.mark.parametrize("adapter", ["init_app", "wsgi"])
     @pytest.mark.parametrize("kind", [WerkzeugHTTPException, Forbidden, 403, AccessError])
@@ -441,20 +441,20 @@ class TestHandlersOfTheApplication:
         if place == "app":
             app.register_error_handler(kind, own)
         wrapped: Any = app if adapter == "init_app" else WsgiGuardMiddleware(app, guard=guard)
-        answer = request_wsgi(wrapped, "/admin", token)
-        assert (answer.status, answer.content_type) == (403, "application/json")
-        assert json.loads(answer.body) == {
+        response = request_wsgi(wrapped, "/admin", token)
+        assert (response.status, response.content_type) == (403, "application/json")
+        assert json.loads(response.body) == {
             "code": 403,
             "name": "Forbidden",
             "description": "The caller lacks a role that this operation requires.",
         }
-        assert answer.challenge
+        assert response.challenge
 
     def test_flask_for_a_request_without_a_token(self, guard: Guard) -> None:
         app = flask_app(guard)
         app.register_error_handler(WerkzeugHTTPException, lambda error: ({"code": error.code}, error.code))
-        answer = request_wsgi(app, "/admin", [])
-        assert (answer.status, json.loads(answer.body)) == (401, {"code": 401})
+        response = request_wsgi(app, "/admin", [])
+        assert (response.status, json.loads(response.body)) == (401, {"code": 401})
 
     def test_flask_handlers_that_pass_http_errors_on(self, guard: Guard, token: list[bytes]) -> None:
         def pass_on(error: Exception) -> Any:
@@ -468,25 +468,25 @@ class TestHandlersOfTheApplication:
         app.register_error_handler(
             WerkzeugHTTPException, lambda error: ({"code": error.code, "reason": error.reason}, error.code)
         )
-        answer = request_asgi(app, "/admin", token)
-        assert (answer.status, json.loads(answer.body)) == (403, {"code": 403, "reason": "missing_role"})
+        response = request_asgi(app, "/admin", token)
+        assert (response.status, json.loads(response.body)) == (403, {"code": 403, "reason": "missing_role"})
 
     def test_litestar(self, guard: Guard, token: list[bytes]) -> None:
         def own(_request: Any, error: LitestarHTTPException) -> litestar.Response[dict[str, Any]]:
             return litestar.Response({"own": error.extra}, status_code=error.status_code)
 
         case = litestar_app(guard, exception_handlers={LitestarHTTPException: own})
-        answer = case.ask(case.app, "/admin", token)
-        assert (answer.status, json.loads(answer.body)) == (403, {"own": {"reason": "missing_role"}})
+        response = case.send_request(case.app, "/admin", token)
+        assert (response.status, json.loads(response.body)) == (403, {"own": {"reason": "missing_role"}})
 
     def test_litestar_without_a_handler(self, guard: Guard, token: list[bytes]) -> None:
         case = litestar_app(guard)
-        body = json.loads(case.ask(case.app, "/admin", token).body)
+        body = json.loads(case.send_request(case.app, "/admin", token).body)
         assert (body["status_code"], body["extra"]) == (403, {"reason": "missing_role"})
 
     def test_falcon_without_a_handler(self, guard: Guard, token: list[bytes]) -> None:
         case = falcon_wsgi(guard, catch_all=False)
-        assert json.loads(case.ask(case.app, "/admin", token).body)["reason"] == "missing_role"
+        assert json.loads(case.send_request(case.app, "/admin", token).body)["reason"] == "missing_role"
 
     def test_rest_framework(self, guard: Guard, token: list[bytes]) -> None:
         for handler in ("rest_framework.views.exception_handler", f"{__name__}.own_drf_handler"):
@@ -498,9 +498,9 @@ class TestHandlersOfTheApplication:
             }
             with override_settings(ENTRA_GUARD={"guard": guard}, REST_FRAMEWORK=settings):
                 for path in ("/rest/admin", "/rest/decorated"):
-                    answer = request_wsgi(app, path, token)
-                    assert (answer.status, json.loads(answer.body)["reason"]) == (403, "missing_role")
-                    assert answer.challenge
+                    response = request_wsgi(app, path, token)
+                    assert (response.status, json.loads(response.body)["reason"]) == (403, "missing_role")
+                    assert response.challenge
 
 
 def own_drf_handler(error: Exception, context: Any) -> Any:

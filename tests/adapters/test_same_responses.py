@@ -118,9 +118,9 @@ def refusal_of(guard: Guard, token: bytes) -> AccessError:
 
 
 def test_a_valid_token_reaches_the_application(adapter: AdapterCase, entra: Entra) -> None:
-    answer = adapter("/orders", [b"Bearer " + entra.token().encode()])
-    assert answer.status == 200
-    assert entra.caller.client_id in answer.body.decode()
+    response = adapter("/orders", [b"Bearer " + entra.token().encode()])
+    assert response.status == 200
+    assert entra.caller.client_id in response.body.decode()
 
 
 def test_a_public_path_needs_no_token(adapter: AdapterCase) -> None:
@@ -148,9 +148,9 @@ def test_a_hostile_token_gets_the_same_response_in_every_adapter(
     adapter: AdapterCase, guard: Guard, what: str
 ) -> None:
     token = HOSTILE_TOKENS[what]
-    answer = adapter("/orders", [b"Bearer " + token])
-    assert answer == expected(refusal_of(guard, token))
-    assert json.loads(answer.body)["reason"] in {
+    response = adapter("/orders", [b"Bearer " + token])
+    assert response == expected(refusal_of(guard, token))
+    assert json.loads(response.body)["reason"] in {
         "not_a_jwt",
         "token_too_large",
         "malformed_authorization",
@@ -170,8 +170,8 @@ def test_a_forged_or_unusual_token_gets_the_same_response_in_every_adapter(
 
 
 def test_a_missing_role_gets_the_same_response_in_every_adapter(adapter: AdapterCase, entra: Entra) -> None:
-    answer = adapter("/admin", [b"Bearer " + entra.token(roles=["Orders.Read"]).encode()])
-    assert answer == expected(refusal("missing_role", scope="Orders.Admin"))
+    response = adapter("/admin", [b"Bearer " + entra.token(roles=["Orders.Read"]).encode()])
+    assert response == expected(refusal("missing_role", scope="Orders.Admin"))
     assert adapter("/admin", [b"Bearer " + entra.token(roles=["Orders.Admin"]).encode()]).status == 200
 
 
@@ -187,24 +187,24 @@ def test_requires_on_a_public_path_is_a_server_error(guard: Guard) -> None:
 
 
 def test_a_head_request_is_refused_without_a_body(whole_application: AdapterCase) -> None:
-    answer = whole_application("/orders", [], method="HEAD")
-    assert (answer.status, answer.challenge, answer.body) == (401, "Bearer", b"")
+    response = whole_application("/orders", [], method="HEAD")
+    assert (response.status, response.challenge, response.body) == (401, "Bearer", b"")
 
 
 def test_an_outage_gets_the_same_response_in_every_adapter(entra: Entra) -> None:
     bearer = b"Bearer " + entra.token().encode()
     with entra.failing("configuration", "500"):
-        answers = [make(entra.guard())("/orders", [bearer]) for make in ADAPTERS.values()]
-    assert len(set(answers)) == 1
-    assert (answers[0].status, answers[0].challenge) == (503, None)
-    assert int(answers[0].retry_after or 0) >= 1
+        responses = [make(entra.guard())("/orders", [bearer]) for make in ADAPTERS.values()]
+    assert len(set(responses)) == 1
+    assert (responses[0].status, responses[0].challenge) == (503, None)
+    assert int(responses[0].retry_after or 0) >= 1
 
 
 def test_a_preflight_without_a_token_is_refused_except_in_flask(whole_application: AdapterCase) -> None:
     preflight: Any = [(b"origin", b"https://spa.example"), (b"access-control-request-method", b"GET")]
-    answer = whole_application("/orders", [], method="OPTIONS", headers=preflight)
+    response = whole_application("/orders", [], method="OPTIONS", headers=preflight)
     if isinstance(whole_application.app, Flask):
-        assert (answer.status, answer.body) == (200, b"")
+        assert (response.status, response.body) == (200, b"")
     else:
-        assert answer == expected(refusal("missing_token"))
+        assert response == expected(refusal("missing_token"))
     assert whole_application("/orders", [], method="OPTIONS", headers=preflight[:1]).status == 401

@@ -1,4 +1,4 @@
-"""Streams that outlive their token are ended: WebSockets by default, streamed responses when asked for."""
+"""Streams that outlive their token are ended: WebSockets by default, streamed responses with `close_at_expiry`."""
 
 from __future__ import annotations
 

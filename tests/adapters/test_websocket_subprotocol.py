@@ -50,7 +50,9 @@ def app(guard: Guard, **settings: Any) -> Starlette:
     )
 
 
-def answer(guard: Guard, names: list[str], headers: Any = None, **settings: Any) -> tuple[str | None, str]:
+def connect_and_receive(
+    guard: Guard, names: list[str], headers: Any = None, **settings: Any
+) -> tuple[str | None, str]:
     client = TestClient(app(guard, **{"subprotocol": True} | settings))
     with client.websocket_connect("/orders", subprotocols=names, headers=headers or {}) as connection:
         return connection.accepted_subprotocol, connection.receive_text()
@@ -59,16 +61,16 @@ def answer(guard: Guard, names: list[str], headers: Any = None, **settings: Any)
 def test_the_token_is_read_and_the_application_s_subprotocol_selected(guard: Guard, entra: Entra) -> None:
     token, object_id = entra.token(), entra.principal().object_id
     expected = ("orders.v1", f"{object_id} ['orders.v1', 'orders.v1']")
-    assert answer(guard, ["orders.v1", f"authorization.bearer.{token}"]) == expected
-    assert answer(guard, ["bearer", token, "orders.v1"]) == expected
+    assert connect_and_receive(guard, ["orders.v1", f"authorization.bearer.{token}"]) == expected
+    assert connect_and_receive(guard, ["bearer", token, "orders.v1"]) == expected
 
 
 def test_the_pair_selects_bearer_if_the_application_selects_nothing(guard: Guard, entra: Entra) -> None:
-    assert answer(guard, ["bearer", entra.token()])[0] == "bearer"
+    assert connect_and_receive(guard, ["bearer", entra.token()])[0] == "bearer"
 
 
 def test_the_token_itself_is_never_selected(guard: Guard, entra: Entra) -> None:
-    assert answer(guard, [f"authorization.bearer.{entra.token()}"])[0] is None
+    assert connect_and_receive(guard, [f"authorization.bearer.{entra.token()}"])[0] is None
 
 
 @pytest.mark.parametrize("kind", ["off", "expired", "two", "empty", "header too", "no name before it"])
@@ -78,7 +80,7 @@ def test_everything_else_is_refused(guard: Guard, entra: Entra, kind: str, caplo
     names = {"two": [name, name], "empty": ["bearer"], "no name before it": [token]}.get(kind, [name])
     headers = {"Authorization": f"Bearer {token}"} if kind == "header too" else None
     with pytest.raises(WebSocketDisconnect):
-        answer(guard, names, headers, subprotocol=kind != "off")
+        connect_and_receive(guard, names, headers, subprotocol=kind != "off")
     assert token not in caplog.text
 
 

@@ -69,8 +69,8 @@ def test_the_caller_is_known_while_a_body_is_streamed_and_closed(guard: Guard, e
         return Body()
 
     caller = entra.caller.client_id
-    answer = request_wsgi(GuardMiddleware(app, guard=guard), "/", good(entra))
-    assert answer.body.decode() == caller * 2
+    response = request_wsgi(GuardMiddleware(app, guard=guard), "/", good(entra))
+    assert response.body.decode() == caller * 2
     assert seen == [f"iter {caller}", f"close {caller}"]
 
 
@@ -147,9 +147,9 @@ def test_a_generator_is_closed_with_its_body(guard: Guard, entra: Entra) -> None
     assert closed == [entra.caller.client_id]
 
 
-@pytest.mark.parametrize(("asked", "chunks"), [(True, 2), (False, 4)])
+@pytest.mark.parametrize(("close", "chunks"), [(True, 2), (False, 4)])
 def test_a_streamed_body_ends_with_its_token_with_close_at_expiry(
-    entra: Entra, asked: bool, chunks: int
+    entra: Entra, close: bool, chunks: int
 ) -> None:
     token = entra.token()
     now, end = [entra.now()], entra.guard().verify(token).expires_at
@@ -165,10 +165,10 @@ def test_a_streamed_body_ends_with_its_token_with_close_at_expiry(
         finally:
             closed.append(True)
 
-    answer = request_wsgi(
-        GuardMiddleware(app, guard=guard, close_at_expiry=asked), "/", [b"Bearer " + token.encode()]
+    response = request_wsgi(
+        GuardMiddleware(app, guard=guard, close_at_expiry=close), "/", [b"Bearer " + token.encode()]
     )
-    assert (len(answer.body), closed) == (chunks, [True])
+    assert (len(response.body), closed) == (chunks, [True])
 
 
 def test_a_refusal_before_the_first_byte_is_sent_and_a_later_one_is_raised(
@@ -295,8 +295,8 @@ def test_a_guard_of_another_type_is_a_configuration_error() -> None:
 
 def test_a_health_endpoint_follows_the_keys(entra: Entra) -> None:
     with entra.failing("configuration", "500"):
-        answer = request_wsgi(health_app(entra.guard()), "/readyz", [])
-        assert (answer.status, answer.content_type) == (503, "application/json")
+        response = request_wsgi(health_app(entra.guard()), "/readyz", [])
+        assert (response.status, response.content_type) == (503, "application/json")
     fresh = entra.guard()
     fresh.verify(entra.token())
     assert request_wsgi(health_app(fresh), "/readyz", []).status == 200
