@@ -1,10 +1,11 @@
 """Protect a Python web API with Microsoft Entra ID tokens, and know why a request got a 401.
 
-`Guard` decides, `asgi.GuardMiddleware` and `wsgi.GuardMiddleware` carry requests to it, `requires` asks
-roles and scopes of one route, `current_principal` tells who is calling. `entra_guard.credentials` gets
-tokens for the other direction, and `entra_guard.emulator` is an Entra to try it all on.
+`Guard` verifies tokens, `asgi.GuardMiddleware` and `wsgi.GuardMiddleware` apply it to requests, `requires`
+checks roles and scopes of one route, `current_principal` returns the caller. `entra_guard.credentials`
+acquires tokens for outbound calls. `entra_guard.emulator` is an Entra emulator for trials and tests.
 """
 
+from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.agent import Agent
 from entra_guard._common.version import __version__
 from entra_guard._keys.authority import Authority
@@ -27,6 +28,7 @@ __all__ = [
     "AccessError",
     "Agent",
     "Authority",
+    "CombinedGuard",
     "ConfigurationError",
     "EntraGuardError",
     "Explanation",
