@@ -84,6 +84,8 @@ JUNK: dict[str, object] = {
     "key_ops that is no list": entry(OTHER_PRIVATE, kid="two", key_ops="verify"),
     "for another algorithm": entry(OTHER_PRIVATE, kid="two", alg="RS512"),
     "an algorithm that is a number": entry(OTHER_PRIVATE, kid="two", alg=7),
+    "an algorithm that is a list": entry(OTHER_PRIVATE, kid="two", alg=["RS256"]),
+    "an algorithm that is an object": entry(OTHER_PRIVATE, kid="two", alg={}),
     "an issuer that is a number": entry(OTHER_PRIVATE, kid="two", issuer=7),
     "a cloud that is a list": entry(OTHER_PRIVATE, kid="two", cloud_instance_name=[]),
     "a certificate of another key": entry(OTHER_PRIVATE, kid="two", x5c=[certificate(PRIVATE)]),
@@ -195,6 +197,20 @@ MEMBERS = ["kty", "n", "e", "kid", "use", "alg", "key_ops", "x5c", "issuer", "cl
 def test_whatever_is_in_a_key_set_its_valid_key_serves(junk: list[Any]) -> None:
     found = read_keys({"keys": [*junk, KEY | {"kid": "a valid key"}]}, ISSUER)
     assert "a valid key" in found.by_kid
+
+
+@given(
+    st.dictionaries(st.sampled_from([*MEMBERS, "oth", "x5t", "x5u", "ext"]), VALUES, min_size=1, max_size=3)
+)
+def test_a_member_of_any_json_type_harms_no_more_than_its_entry(members: dict[str, Any]) -> None:
+    assert "a valid key" in kids(OTHER_KEY | members, KEY | {"kid": "a valid key"}, issuer=ISSUER)
+    assert "a valid key" in kids(KEY | {"kid": "a valid key"}, OTHER_KEY | members, issuer=OTHER_ISSUER)
+
+
+@pytest.mark.parametrize("value", [[], ["RS256"], {}, {"a": [1]}, 7, -1.5, True, "\ud800"], ids=repr)
+@pytest.mark.parametrize("member", MEMBERS)
+def test_each_member_of_each_json_type_harms_no_more_than_its_entry(member: str, value: object) -> None:
+    assert "one" in kids(OTHER_KEY | {member: value}, KEY)
 
 
 # --- ambiguous kids ---
