@@ -1,4 +1,4 @@
-"""A transport that hands requests on, and keeps them."""
+"""A transport that records requests and forwards them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import httpx
 
 
 class Recording(httpx.BaseTransport):
-    """Hands requests on, and keeps them."""
+    """Record requests and forward them to another transport."""
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
         self.inner = inner

@@ -62,7 +62,7 @@ def test_every_credential_is_a_token_credential(entra: OutboundEntra) -> None:
 
 
 def send(credential: Any, scope: str, url: str, **options: Any) -> int:
-    """A request as every client of the Azure SDK sends it."""
+    """Send a request as every client of the Azure SDK does and return its status."""
     policy = BearerTokenCredentialPolicy(credential, scope)
     with Pipeline(RequestsTransport(), [policy]) as pipeline:
         response = pipeline.run(HttpRequest("GET", url), enforce_https=False, **options)
@@ -119,7 +119,7 @@ def test_an_async_credential_can_be_closed_and_used_on(entra: OutboundEntra) -> 
 
 @pytest.fixture(scope="module")
 def https_entra() -> Iterator[Emulator]:
-    """An emulator over https, which azure-identity insists on."""
+    """An emulator over https, which azure-identity requires."""
     with Emulator(https=True) as https_entra:
         yield https_entra
 
@@ -211,7 +211,7 @@ def test_errors_of_azure_identity_are_passed_on(daemon: dict[str, Any], scope: s
 
 
 class Foreign:
-    """A credential as anybody may write one."""
+    """A credential that an application defines itself."""
 
     def __init__(self, *tokens: Any) -> None:
         self.tokens = list(tokens)

@@ -60,7 +60,7 @@ CLIENTS = {
 
 @pytest.fixture(params=CLIENTS.values(), ids=CLIENTS)
 def send(request: pytest.FixtureRequest) -> Send:
-    """Sends one request with one of the four clients."""
+    """Send one request with one of the four clients."""
     return request.param
 
 
@@ -296,7 +296,7 @@ def test_a_body_that_was_streamed_is_not_sent_twice_and_the_next_request_has_the
 
 
 def _requests(auth: BearerAuth, url: str) -> int:
-    """As the documentation of the package shows it."""
+    """The code that the package's documentation shows."""
     requests = pytest.importorskip("requests")
 
     def bearer(request: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A token is fetched once, kept, joined and renewed in the background."""
+"""A token is requested once, cached, shared by concurrent callers and renewed in the background."""
 
 from __future__ import annotations
 

@@ -371,7 +371,7 @@ def test_a_file_half_written_keeps_the_previous_certificate(
 
 
 def replace_certificate(entra: OutboundEntra) -> Any:
-    """Register another certificate, and take the first away."""
+    """Register another certificate and remove the first."""
     [held] = entra.directory.credentials_of(entra.caller.client_id).certificates
     entra.remove_certificate(entra.caller, held.key_id)
     return entra.new_certificate(entra.caller)

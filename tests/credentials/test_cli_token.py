@@ -27,7 +27,7 @@ SETTINGS = ("AZURE_", "ENTRA_GUARD_", "IDENTITY_", "IMDS_", "MSI_")
 
 @pytest.fixture
 def run(entra: OutboundEntra, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the verb with some environment variables, and none of the machine's."""
+    """Run the command with only the given environment variables."""
     for name in os.environ:
         if name.startswith(SETTINGS):
             monkeypatch.delenv(name)
@@ -157,7 +157,7 @@ def test_missing_and_wrong_options_are_reported(
 
 
 def on_a_terminal(entra: OutboundEntra, *options: str, typed: str = "") -> tuple[int, str]:
-    """Run the verb as a process whose terminal we are, type something, and read what is shown."""
+    """Run the command in a pseudo-terminal, type a text, and return what it prints."""
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     environ = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}

@@ -1,4 +1,4 @@
-"""What a client secret's request looks like, whom it goes to, and which mistakes fail at once."""
+"""The token request with a client secret: its format, its host, and the mistakes that fail at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which variables were used or missed, and what each credential of a chain said."""
+"""Errors name the variables that were used or are missing, and the error of each credential in a chain."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SUBJECT = "system:serviceaccount:orders:daemon"
 
 @pytest.fixture
 def environ(entra: OutboundEntra, tmp_path: Path) -> dict[str, str]:
-    """What a cluster sets for the application."""
+    """The environment variables that a cluster sets for the application."""
     entra.add_federated_credential(entra.caller, entra.workload_issuer, SUBJECT)
     file = tmp_path / "token"
     file.write_text(entra.workload_token(SUBJECT))

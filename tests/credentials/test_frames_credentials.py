@@ -65,7 +65,7 @@ def responds(status: int, content: bytes, **headers: str) -> httpx.Client:
 
 @contextmanager
 def listening(response: bytes | None) -> Iterator[str]:
-    """A server that reads a request and sends this, or closes the connection."""
+    """Serve one fixed response, or close the connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(5)
 
@@ -170,7 +170,7 @@ def make(name: str, certificate: bytes, folder: Any, **settings: Any) -> Any:
 
 
 class AzureStyle:
-    """A credential as azure-identity has them, which fails with its secrets at work."""
+    """A credential like azure-identity's that fails while its secrets are in local variables."""
 
     def get_token(self, *_scopes: str, **_options: Any) -> Any:
         client_credential = SECRET

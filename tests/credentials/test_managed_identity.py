@@ -31,7 +31,7 @@ HOSTS = ["virtual-machine", "app-service", "container-apps", "arc"]
 def environ(
     request: pytest.FixtureRequest, entra: OutboundEntra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
-    """What each kind of host sets for the code on it."""
+    """The environment variables of each kind of host."""
     monkeypatch.setattr(_managed_identity, "arc_folder", lambda: tmp_path)
     return entra.managed_identity_environment(request.param, folder=tmp_path)
 

@@ -1,4 +1,4 @@
-"""A user's token is exchanged once, and found again by what it is."""
+"""A user's token is exchanged once; the result is cached under the token's hash."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def front(entra: OutboundEntra) -> AppRegistration:
-    """An API that users call, and that calls the other one in their name."""
+    """An API that users call and that calls the other API on their behalf."""
     front = entra.register_app("Front", scopes=["access_as_user"])
     entra.grant_delegated(front, entra.api, "access_as_user")
     return front

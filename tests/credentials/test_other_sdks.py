@@ -50,7 +50,7 @@ def served_entra() -> Iterator[Emulator]:
 
 
 def names_of_users(served_entra: Emulator, credential: Any) -> list[str]:
-    """List the users by msgraph-sdk."""
+    """List the names of the users with msgraph-sdk."""
     from kiota_authentication_azure.azure_identity_authentication_provider import (
         AzureIdentityAuthenticationProvider,
     )
@@ -230,7 +230,7 @@ def test_the_error_is_both_libraries_unavailable(entra: OutboundEntra, get: Get)
 
 
 def every_credential(served_entra: Emulator, folder: Path, orders: AppRegistration) -> dict[str, Credential]:
-    """Credentials with connections of their own, as other processes can make them, too."""
+    """Return credentials with their own connections, which other processes can recreate."""
     daemon, front = (
         served_entra.register_app("Daemon"),
         served_entra.register_app("Front", scopes=["access_as_user"]),

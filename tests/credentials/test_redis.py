@@ -55,7 +55,7 @@ def shared(server: RedisServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def breakable(tmp_path: Any) -> Iterator[RedisServer]:
-    """A Redis to be broken."""
+    """A Redis that the test may stop or freeze."""
     with RedisServer(tmp_path) as server:
         yield server
 
@@ -72,7 +72,7 @@ def test_a_token_of_one_process_is_found_by_the_next_one(
     entra: OutboundEntra, get: Get, server: RedisServer, shared: redis.Redis, kind: Any
 ) -> None:
     def process() -> AccessToken:
-        """Whatever another process has in its memory, this one has not."""
+        """Get a token with an empty memory, as a new process does."""
         tokens = RedisTokens(kind(host="127.0.0.1", port=server.port), KEY)
         return get(entra.credential(shared=tokens), entra.scope)
 
@@ -201,7 +201,7 @@ def test_cold_processes_send_one_request_between_them(
 
 
 def lock_of(entra: OutboundEntra, shared: redis.Redis) -> str:
-    """Return the name of the lock for the entra's token."""
+    """Return the name of the lock for the caller's token."""
     entra.credential(shared=RedisTokens(shared, KEY)).get_token(entra.scope)
     [name] = shared.scan_iter()
     shared.flushall()
@@ -416,7 +416,7 @@ def test_an_entry_of_another_kind_is_passed_over(
 def test_an_entry_put_where_another_belongs_is_passed_over(
     entra: OutboundEntra, get: Get, shared: redis.Redis
 ) -> None:
-    """Who can write to Redis must not be able to hand one application's token to another."""
+    """A client with write access to Redis cannot give one application another one's token."""
     other = entra.scopes_of_new_apis(1)[0]
     wanted = get(entra.credential(shared=RedisTokens(shared, KEY)), entra.scope)
     [first] = shared.scan_iter()

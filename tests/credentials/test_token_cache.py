@@ -231,7 +231,7 @@ def test_the_first_success_ends_the_memory_of_failures(authority: Authority) -> 
 
 
 class LockedOnly(cachetools.LRUCache[Any, Any]):
-    """A cache that fails where it is used without its owner's lock: cachetools is not thread-safe."""
+    """A cache that fails if it is used without its owner's lock: cachetools is not thread-safe."""
 
     lock: threading.Lock
 
