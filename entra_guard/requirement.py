@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
-from weakref import WeakKeyDictionary, WeakSet
 
 from entra_guard._common.arguments import check_flags
+from entra_guard._common.decorated import decorated, unwrapped
 from entra_guard.errors import ConfigurationError, refusal
 from entra_guard.principal import as_http_error, current_principal
 
@@ -23,7 +21,7 @@ from entra_guard.principal import as_http_error, current_principal
 _NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from entra_guard.errors import AccessError
     from entra_guard.principal import Principal
@@ -283,49 +281,6 @@ def alternatives_of(
     return alternatives
 
 
-class _Decorated:
-    """The functions that `requires` was put on, so that adapters find a route without its decorator.
-
-    `@requires` above a route's own decorator checks nothing: the framework has registered the function
-    inside. Such a function is known here, and what `requires` returned for it is not a route's.
-    """
-
-    def __init__(self) -> None:
-        self.count: int = 0
-        """Changes when a function is decorated for the first time."""
-        self._lock = Lock()
-        self._results: WeakKeyDictionary[object, WeakSet[object]] = WeakKeyDictionary()
-        self._made: WeakSet[object] = WeakSet()
-
-    def add(self, handler: Callable[..., Any], result: Callable[..., Any]) -> None:
-        """Remember a function, all that it wraps, and what `requires` returned for it."""
-        if isinstance(handler, partial) and inspect.ismethod(handler.func):
-            return  # Django's `method_decorator` makes one for each request, and it is not a route
-        with self._lock, suppress(TypeError):  # of the few callables without weak references
-            self._made.add(result)
-            for function in unwrapped(handler):
-                if function not in self._results:
-                    self._results[function] = WeakSet()
-                    self.count += 1
-                self._results[function].add(result)
-
-    def bare(self, endpoint: object) -> object | None:
-        """Return the function that a route calls past its `requires`, None if there is none."""
-        with suppress(TypeError):
-            for function in unwrapped(endpoint):
-                if function in self._results:
-                    return cast("object", function)
-                if function in self._made:
-                    return None
-        return None
-
-    def results(self, function: object) -> list[object]:
-        """Return what `requires` made of a function."""
-        with self._lock:
-            return list(self._results.get(function, ()))
-
-
-decorated: Final = _Decorated()
 _REQUIRED: Final = "__entra_guard_required__"
 
 
@@ -333,17 +288,6 @@ def requirements_of(function: object) -> list[tuple[Requirement, ...]]:
     """Return what `requires` on a function requires: all items, of each item one alternative."""
     found = [getattr(each, "__dict__", {}).get(_REQUIRED) for each in unwrapped(function)]
     return list(dict.fromkeys(filter(None, found)))
-
-
-def unwrapped(function: Any) -> Iterator[Any]:
-    """Yield a callable and all that it wraps: through partials, methods and `functools.wraps`."""
-    seen: set[int] = set()
-    while function is not None and id(function) not in seen:
-        seen.add(id(function))
-        if inspect.ismethod(function):
-            function = function.__func__
-        yield function
-        function = function.func if isinstance(function, partial) else getattr(function, "__wrapped__", None)
 
 
 def _async(handler: Callable[..., Any], required: tuple[Requirement, ...]) -> Callable[..., Any]:

@@ -11,10 +11,10 @@ from inspect import isclass, isroutine
 from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakSet
 
+from entra_guard._common.decorated import decorated, unwrapped
 from entra_guard._common.logs import get_logger
 from entra_guard._web.app_layers import layers_of
 from entra_guard.errors import ConfigurationError
-from entra_guard.requirement import decorated, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sized

@@ -15,11 +15,16 @@ import pytest
 from django.http import HttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import include, path
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from fastapi import APIRouter, Depends, FastAPI, Security, WebSocket
 from flask import Blueprint, Flask
 from flask.views import MethodView
 from litestar import get as litestar_get
 from quart import Quart
+from rest_framework.views import APIView
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.responses import PlainTextResponse
@@ -415,9 +420,51 @@ def admin_view(_request: Any) -> HttpResponse:
     return HttpResponse("admin")
 
 
+class Base(View):
+    """A base class of the application, with a decorator on the shared `dispatch`."""
+
+    @method_decorator(never_cache)
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().dispatch(request, *args, **kwargs)
+
+    def get(self, _request: Any) -> HttpResponse:
+        return HttpResponse("base")
+
+
+@method_decorator(never_cache, name="dispatch")
+class Orders(View):
+    def get(self, _request: Any) -> HttpResponse:
+        return HttpResponse("orders")
+
+
+@method_decorator(never_cache, name="dispatch")
+class Internals(View):
+    """Not routed here, as in a process without these routes."""
+
+
+@method_decorator(needs_admin, name="dispatch")
+class AdminOrders(Orders):
+    pass
+
+
+class OtherRest(APIView):
+    pass
+
+
+needs_admin(Internals.as_view())
+needs_admin(Base.as_view())
+needs_admin(OtherRest.as_view())
+late_class_view = Base.as_view()
+needs_admin(late_class_view)
+
 urlpatterns = [
+    path("class/base", type("Child", (Base,), {}).as_view()),
     path("orders", orders_view),
     path("open", open_view),
+    path("class/orders", Orders.as_view()),
+    path("class/csrf", csrf_exempt(Orders.as_view())),
+    path("class/admin", AdminOrders.as_view()),
+    path("class/late", late_class_view),
     path("nested/", include([path("admin", admin_view), path("guarded", needs_admin(open_view))])),
 ]
 needs_admin(orders_view)
@@ -440,6 +487,51 @@ def test_django_views(bearer: Bearer, caplog: pytest.LogCaptureFixture) -> None:
     assert len([r for r in caplog.records if "open_view" in r.getMessage()]) == 1
     with pytest.raises(ConfigurationError, match=r"orders_view .*directly above"):
         Client(headers=bearer()).get("/orders")
+
+
+@pytest.mark.usefixtures("django_settings")
+def test_django_class_views_with_a_shared_dispatch_are_independent(bearer: Bearer) -> None:
+    client = Client(raise_request_exception=False, headers=bearer())
+    for at, status in {"orders": 200, "csrf": 200, "base": 200, "admin": 403, "late": 500}.items():
+        assert client.get(f"/class/{at}").status_code == status, at
+    admin = Client(headers=bearer(roles=["Orders.Admin"]))
+    assert admin.get("/class/admin").status_code == 200
+
+
+def test_handlers_that_share_a_function_are_independent(guard: Guard, bearer: Bearer) -> None:
+    class Table:
+        async def serve(self, _request: Any) -> PlainTextResponse:
+            return PlainTextResponse("table")
+
+    async def shared(_table: Any, _request: Any) -> PlainTextResponse:
+        return PlainTextResponse("shared")
+
+    public, internal, inner = Table(), Table(), a_function()
+    needs_admin(internal.serve)
+    needs_admin(another(internal.serve))
+    needs_admin(partial(shared, "internal"))
+    needs_admin(another(inner))
+    routes = [
+        Route("/method", public.serve),
+        Route("/partial", partial(shared, "public")),
+        Route("/wraps", another(another(inner))),
+    ]
+    app = Starlette(routes=routes)
+    app.add_middleware(GuardMiddleware, guard=guard)
+    for route in routes:
+        assert TestClient(app).get(route.path, headers=bearer()).status_code == 200
+
+
+def test_the_method_of_the_same_object_is_refused(guard: Guard, bearer: Bearer) -> None:
+    class Table:
+        async def orders(self, _request: Any) -> PlainTextResponse:
+            return PlainTextResponse("orders")
+
+    table = Table()
+    needs_admin(table.orders)
+    app = Starlette(routes=[Route("/orders", table.orders)])
+    app.add_middleware(GuardMiddleware, guard=guard)
+    assert_refused(app, bearer())
 
 
 @pytest.mark.usefixtures("django_settings")
