@@ -142,9 +142,13 @@ def _kind(_policy: Policy, _issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, 
 def _permission(policy: Policy, issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, _now: float) -> str:
     allowed = policy.allowed_clients
     if allowed is None:
-        return "" if claims.roles or claims.scopes else "no_permissions"
+        return "" if claims.roles or _permitting_scopes(claims) else "no_permissions"
     client = claims.app_id.lower() if issuer.is_entra else claims.app_id
     return "" if client in allowed else "client_not_allowed"
+
+
+def _permitting_scopes(claims: AnyClaims) -> tuple[str, ...]:
+    return claims.permitting_scopes if type(claims) is OpenIdClaims else claims.scopes
 
 
 def _guest(policy: Policy, _issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, _now: float) -> str:
@@ -254,7 +258,7 @@ def _permission_expected(policy: Policy) -> str:
 
 
 def _permission_found(claims: AnyClaims) -> str:
-    granted = ", ".join([*claims.scopes, *claims.roles]) or "no permission"
+    granted = ", ".join([*_permitting_scopes(claims), *claims.roles]) or "no permission"
     return f"client {claims.app_id or 'not named'} with {granted}"
 
 

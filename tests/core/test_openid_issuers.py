@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openid_issuer import API, CLIENT, PERSON, TENANT, OpenIdIssuer, accepted, b2c, jwk, reason_of
 
-from entra_guard import AccessError, Authority, ConfigurationError, KeySettings, Requirement
+from entra_guard import AccessError, Authority, ConfigurationError, Guard, KeySettings, Requirement
 
 ISSUER = "https://issuer.example"
 GOOD = {"sub": "ada", "client_id": "web", "scope": "orders.read"}
@@ -78,8 +78,11 @@ def test_access_tokens_pass_with_a_nonce_or_a_type(issuer, claims, header):
         ({"azp": "orders"}, {"typ": "at+jwt"}, True),
         ({"azp": "orders", "scope": "a"}, {}, True),
         ({"azp": "orders", "scp": ["a"]}, {}, True),
-        ({"client_id": "orders"}, {}, True),
-        ({"cid": "orders"}, {}, True),
+        ({"client_id": "orders"}, {}, False),
+        ({"cid": "orders"}, {}, False),
+        ({"client_id": "web"}, {}, True),
+        ({"cid": "web"}, {}, True),
+        ({"azp": "orders", "cid": "web"}, {}, False),
         ({"scope": "", "scp": []}, {}, False),
         ({"azp": 5}, {}, False),
     ],
@@ -90,6 +93,55 @@ def test_a_token_without_evidence_of_an_access_token_is_refused(issuer, claims, 
     assert (reason_of(issuer.guard(allowed_clients=allowed), token) == "") is (
         passes and (allowed is None or bool(claims.keys() & {"azp", "appid", "client_id", "cid"}))
     )
+
+
+BLANKS: tuple[object, ...] = ("", " ", "\t", "\u00a0 ", "\u200b", [""], [" ", ""], [], None)
+OTHER_TYPES: tuple[object, ...] = (0, 1, 1.5, True, False, {"x": 1}, {}, [1], [None], ["a", 1], [["a"]])
+NO_EVIDENCE: tuple[dict[str, object], ...] = (
+    *({name: value} for name in ("scope", "scp") for value in (*BLANKS, *OTHER_TYPES)),
+    *({name: value} for name in ("client_id", "cid", "appid") for value in (*BLANKS, *OTHER_TYPES, ["web"])),
+    *({"azp": value} for value in (*BLANKS, *OTHER_TYPES, "ORDERS", " Orders ")),
+    *({"client_id": value, "cid": value} for value in ("orders", "Orders", "ORDERS ")),
+    *({name: value} for name in ("scope", "scp") for value in ("openid", "openid profile", ["openid", "email"], "OpenID")),
+    {"scope": "openid profile email address phone offline_access"},
+    {"scope": ["openid profile"], "scp": "email"},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def guards() -> list[tuple[OpenIdIssuer, Guard]]:
+    """Return an issuer and B2C, each with the one guard of these tests."""
+    other, of_b2c = OpenIdIssuer(ISSUER), b2c()
+    return [(other, other.guard()), (of_b2c, of_b2c.guard(authority=of_b2c.configuration))]
+
+
+@pytest.mark.parametrize("claims", NO_EVIDENCE, ids=str)
+def test_blank_or_mistyped_claims_are_not_evidence_of_an_access_token(guards, claims):
+    id_token = {"sub": "ada", "azp": "orders", "roles": ["reader"], "nonce": "n"} | claims
+    for issuer, guard in guards:
+        assert reason_of(guard, issuer.token(GOOD)) == ""
+        for azp in ({}, {"azp": ...}):
+            assert reason_of(guard, issuer.token(id_token | azp)) in ("id_token", "invalid_claims")
+
+
+@pytest.mark.parametrize(
+    "scope", ["openid", "openid profile email", ["openid", "offline_access"], " ", ["\u200b"]]
+)
+def test_scopes_of_the_protocol_are_not_a_permission(issuer, scope):
+    token = issuer.token({"sub": "ada", "client_id": "web", "scope": scope, "roles": [" "]}, typ="at+jwt")
+    with pytest.raises(AccessError) as caught:
+        issuer.guard().verify(token)
+    assert caught.value.reason == "no_permissions"
+    assert "no permission" in str(caught.value.facts["found"])
+    assert reason_of(issuer.guard(allowed_clients=["web"]), token) == ""
+
+
+def test_scopes_in_another_claim_leave_scope_as_evidence(issuer):
+    authority = Authority.openid(ISSUER, scopes_claim="permissions")
+    claims = {"sub": "ada", "azp": "orders", "permissions": ["read"], "scope": "openid"}
+    assert accepted(issuer, claims, authority=authority).scopes == ("read",)
+    claims |= {"permissions": [], "scope": "openid orders.read", "roles": ["a"]}
+    assert accepted(issuer, claims, authority=authority).scopes == ()
 
 
 def test_the_refusal_says_what_the_issuer_must_write(issuer):
@@ -234,7 +286,11 @@ def test_ad_fs_names_the_issuer_of_access_tokens_in_its_metadata():
 KINDS: list[tuple[str, dict[str, Any], str, bool | None]] = [
     ("RFC 9068, client credentials", {"sub": "svc", "client_id": "svc", "scope": "a"}, "at+jwt", True),
     ("RFC 9068, a machine with another sub", {"sub": "machine", "client_id": "svc", "scope": "a"}, "at+jwt", None),
-    ("RFC 9068, a user", {"sub": "ada", "client_id": "web", "auth_time": 1, "scope": "a"}, "at+jwt", False),
+    ("RFC 9068, a user", {"sub": "ada", "client_id": "web", "auth_time": 1, "amr": ["pwd"], "scope": "a"}, "at+jwt", False),
+    ("RFC 9068, auth_time alone", {"sub": "robot", "client_id": "web", "auth_time": 1, "scope": "a"}, "at+jwt", None),
+    ("RFC 9068, a method of machines", {"sub": "robot", "client_id": "web", "amr": ["swk"], "scope": "a"}, "at+jwt", None),
+    ("RFC 9068, amr of another type", {"sub": "robot", "client_id": "web", "amr": {"pwd": 1}, "scope": "a"}, "at+jwt", None),
+    ("amr outside of the profile", {"sub": "ada", "client_id": "web", "amr": ["pwd"], "scope": "a"}, "JWT", None),
     ("auth_time outside of the profile", {"sub": "ada", "client_id": "web", "auth_time": 1, "scope": "a"}, "JWT", None),
     ("Auth0, a machine", {"sub": "x1@clients", "azp": "x1", "gty": "client-credentials", "scope": "a"}, "JWT", True),
     ("Auth0, without gty", {"sub": "x1@clients", "azp": "x1", "scope": "a"}, "JWT", True),
@@ -246,6 +302,15 @@ KINDS: list[tuple[str, dict[str, Any], str, bool | None]] = [
     ("Keycloak, an old service account", {"sub": "0d", "azp": "svc", "clientId": "svc", "preferred_username": "service-account-svc", "scope": "a"}, "JWT", True),
     ("Keycloak, a user with such a name", {"sub": "0d", "azp": "svc", "typ": "Bearer", "sid": "s", "preferred_username": "service-account-svc", "scope": "a"}, "JWT", None),
     ("Keycloak, a user", {"sub": "0d", "azp": "web", "typ": "Bearer", "sid": "s", "preferred_username": "ada", "scope": "a"}, "JWT", False),
+    ("Keycloak, a renamed service account", {"sub": "0d", "azp": "svc", "typ": "Bearer", "sid": "s", "preferred_username": "robot", "clientHost": "10.0.0.1", "clientAddress": "10.0.0.1", "scope": "a"}, "JWT", None),
+    ("Keycloak, clientAddress alone", {"sub": "0d", "azp": "svc", "typ": "Bearer", "sid": "s", "preferred_username": "robot", "clientAddress": "", "scope": "a"}, "JWT", None),
+    ("Keycloak, clientHost at+jwt", {"sub": "0d", "azp": "svc", "amr": ["pwd"], "preferred_username": "robot", "clientHost": "h", "scope": "a"}, "at+jwt", None),
+    ("Keycloak, a renamed account of its client", {"sub": "0d", "azp": "svc", "client_id": "svc", "typ": "Bearer", "sid": "s", "preferred_username": "robot", "scope": "a"}, "JWT", None),
+    ("Keycloak, a blank session", {"sub": "0d", "azp": "web", "typ": "Bearer", "sid": " ", "session_state": 1, "preferred_username": "robot", "scope": "a"}, "JWT", None),
+    ("Keycloak, a blank name", {"sub": "0d", "azp": "web", "typ": "Bearer", "sid": "s", "preferred_username": " ", "scope": "a"}, "JWT", None),
+    ("Okta, uid of another type", {"sub": "robot", "cid": "0oa", "uid": True, "scp": ["a"]}, "JWT", None),
+    ("Cognito, a blank username", {"sub": "1", "client_id": "web", "token_use": "access", "username": " ", "scope": "a"}, "JWT", None),
+    ("UAA, user_id of another type", {"sub": "robot", "client_id": "web", "grant_type": "password", "user_id": {"a": 1}, "scope": "a"}, "JWT", None),
     ("authentik, a machine", {"sub": "0d", "azp": "web", "preferred_username": "ak-web-client_credentials", "auth_time": 1, "scope": "a"}, "JWT", None),
     ("Okta, a user", {"sub": "ada", "cid": "0oa", "uid": "00u", "scp": ["a"]}, "JWT", False),
     ("Okta, a machine", {"sub": "0oa", "cid": "0oa", "scp": ["a"]}, "JWT", True),
@@ -291,6 +356,10 @@ B2C_KINDS: list[tuple[str, dict[str, Any], bool | None]] = [
     ("a user of an old policy", {"sub": PERSON, "oid": PERSON, "acr": "b2c_1a_signin"}, False),
     ("both at once", {"sub": PERSON, "oid": PERSON, "tfp": "B2C_1A_x", "azpacr": "1"}, None),
     ("neither", {"sub": "ada"}, None),
+    ("only a time of authentication", {"sub": "ada", "auth_time": 1}, None),
+    ("only a time, for a service principal", {"sub": PERSON, "oid": PERSON, "auth_time": 1}, None),
+    ("a blank policy", {"sub": PERSON, "oid": PERSON, "tfp": " "}, None),
+    ("a policy of another type", {"sub": "ada", "acr": True}, None),
 ]
 
 
