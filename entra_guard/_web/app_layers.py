@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
-from inspect import isclass, isfunction, ismethod
-from typing import TYPE_CHECKING, Any, Final
+from inspect import isclass, isfunction, ismethod, ismodule
+from types import MemberDescriptorType
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _FRAMEWORK_CLASSES: Final = {
     ("starlette", "Starlette"): "starlette",
@@ -17,14 +19,20 @@ _FRAMEWORK_CLASSES: Final = {
     ("falcon", "App"): "falcon",
     ("bottle", "Bottle"): "bottle",
 }
+_LIBRARIES: Final = frozenset(
+    {"starlette", "fastapi", "litestar", "quart", "flask", "werkzeug", "falcon", "bottle", "entra_guard"}
+)
+"""Packages whose functions name no application in a global."""
+
 _MOST_LAYERS: Final = 500
 
 
-def layers_of(*apps: object) -> Iterator[object]:
+def layers_of(*apps: object, inner: Callable[[Any], list[object]] | None = None) -> Iterator[object]:
     """Yield applications, and what their middleware wraps, outermost first.
 
     Middleware classes keep the inner application in an attribute, middleware functions in a closure.
-    The search ends at a framework's application and is limited to 500 objects.
+    The search ends at a framework's application and is limited to 500 objects. `inner` returns what to
+    search in a layer instead.
     """
     waiting = [app for app in apps if app is not None]
     seen: set[int] = set()
@@ -33,7 +41,7 @@ def layers_of(*apps: object) -> Iterator[object]:
         if id(layer) not in seen:
             seen.add(id(layer))
             yield layer
-            waiting += _wrapped_by(layer)
+            waiting += (inner or _wrapped_by)(layer)
 
 
 def framework_of(*apps: object) -> str:
@@ -62,7 +70,64 @@ def _wrapped_by(layer: Any) -> list[object]:
         return [layer.__self__]
     if isfunction(layer):
         return _callables(_cell_values(layer))
-    return _callables(getattr(layer, "__dict__", {}).values())
+    return _callables(attributes_of(layer).values())
+
+
+def held_by(layer: Any) -> list[object]:
+    """Return all that a layer may call: as middleware, as a function that names a global, or from a table."""
+    if isinstance(layer, partial):
+        held = [layer.func, *layer.args, *layer.keywords.values()]
+    elif ismethod(layer):
+        held = [layer.__self__, layer.__func__]
+    elif isfunction(layer):
+        held = [*_cell_values(layer), *_globals_named_by(layer)]
+    else:
+        held = [*attributes_of(layer).values(), _call_of(type(layer))]
+    return _callables(item for value in held for item in items_of(value))
+
+
+def _call_of(kind: type) -> object:
+    return next((vars(base)["__call__"] for base in kind.__mro__ if "__call__" in vars(base)), None)
+
+
+def items_of(value: Any, depth: int = 3) -> Iterator[object]:
+    """Yield a value, or the items of the tables and lists in it."""
+    if depth and isinstance(value, dict):
+        for item in list(cast("dict[object, object]", value).values()):
+            yield from items_of(item, depth - 1)
+    elif depth and isinstance(value, (list, tuple)):
+        for item in list(cast("list[object]", value)):
+            yield from items_of(item, depth - 1)
+    else:
+        yield value
+
+
+def attributes_of(layer: Any) -> dict[str, Any]:
+    """Return an object's attributes, also those in slots, without running its code.
+
+    Proxies have code for `__dict__`.
+    """
+    try:
+        found: object = object.__getattribute__(layer, "__dict__")
+    except (AttributeError, RuntimeError):  # RuntimeError: a LocalProxy outside of a request
+        found = {}
+    held: dict[str, Any] = dict(found) if isinstance(found, dict) else {}
+    for base in type(layer).__mro__:
+        for name, member in vars(base).items():
+            if isinstance(member, MemberDescriptorType):
+                with suppress(AttributeError):  # the slot is empty
+                    held[name] = member.__get__(layer)
+    return held
+
+
+def _globals_named_by(function: Any) -> Iterator[object]:
+    module: str = function.__module__ or ""
+    if module.partition(".")[0] in _LIBRARIES:
+        return
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if value is not None and not ismodule(value):
+            yield value
 
 
 def _cell_values(function: Any) -> Iterator[object]:

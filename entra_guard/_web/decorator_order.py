@@ -13,13 +13,15 @@ from weakref import WeakSet
 
 from entra_guard._common.decorated import decorated, unwrapped
 from entra_guard._common.logs import get_logger
-from entra_guard._web.app_layers import layers_of
+from entra_guard._web.app_layers import framework_of_layer, held_by, layers_of
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sized
+    from collections.abc import Callable, Iterable, Iterator
 
 log: Final = get_logger("entra_guard")
+
+_Table = tuple[Any, str, Any]  # its owner, the name of the attribute, and the table
 
 _MOST_REMEMBERED: Final = 10_000
 _reported: Final[WeakSet[Any]] = WeakSet()
@@ -56,12 +58,17 @@ class RouterCheck:
 
     def __init__(self) -> None:
         self._count = -1
-        self._tables: list[Sized] = []
-        self._size = 0
+        self._tables: list[_Table] = []
 
     def is_current(self) -> bool:
         """Return whether the routes were checked and have not changed since."""
-        return self._count == decorated.count and self._size == sum(map(len, self._tables))
+        if self._count != decorated.count:
+            return False
+        for owner, name, seen in self._tables:  # noqa: SIM110  # each request runs this; a loop is quickest
+            # Items are compared by identity first, so this is quick unless one was replaced.
+            if getattr(owner, name, None) != seen:
+                return False
+        return True
 
     def check(self, *apps: object) -> None:
         """Raise if a route calls a function that `requires` was put on too late.
@@ -72,7 +79,7 @@ class RouterCheck:
         count = decorated.count
         tables, endpoints = _routes_of(*apps)
         _check(endpoints, endpoints)
-        self._count, self._tables, self._size = count, tables, sum(map(len, tables))
+        self._count, self._tables = count, tables
 
 
 def endpoints_of(*apps: object) -> list[object]:
@@ -117,36 +124,43 @@ def _without(function: object) -> str:
     return f"a function of its own that calls {getattr(function, '__name__', 'it')}"
 
 
-def _routes_of(*apps: object) -> tuple[list[Sized], list[object]]:
+def _routes_of(*apps: object) -> tuple[list[_Table], list[object]]:
     """Return the tables in which routers keep their routes, and what the routes call."""
-    tables: list[Sized] = []
+    tables: list[_Table] = []
     endpoints: list[object] = []
     waiting = list(apps)
     seen: set[int] = set()
     while waiting:
-        for layer in layers_of(waiting.pop()):
-            for table in _tables_of(layer):
+        for layer in layers_of(waiting.pop(), inner=_inner_of):
+            if isinstance(mounts := getattr(layer, "mounts", None), dict):  # werkzeug: may be filled later
+                tables.append((layer, "mounts", cast("Any", mounts).copy()))
+            for owner, name, table in _tables_of(layer):
                 if id(table) in seen:
                     continue
                 seen.add(id(table))
-                tables.append(table)
+                tables.append((owner, name, table.copy()))
                 for route in _routes_in(table):
                     endpoints += _endpoints_of(route)
                     waiting += _applications_of(route)
     return tables, endpoints
 
 
+def _inner_of(layer: Any) -> list[object]:
+    """Return where a layer may pass requests on to; a router passes them on to its routes."""
+    return [] if framework_of_layer(layer) or any(True for _ in _tables_of(layer)) else held_by(layer)
+
+
 def _routes_in(table: Any) -> list[Any]:
     return list(cast("dict[str, Any]", table).values() if isinstance(table, dict) else table)
 
 
-def _tables_of(layer: Any) -> Iterator[Any]:
-    """Yield where an application or a router keeps its routes: Starlette, Flask, Quart, Bottle."""
+def _tables_of(layer: Any) -> Iterator[_Table]:
+    """Yield where an application, router or dispatcher keeps its routes: Starlette, Flask, Quart, Bottle."""
     for owner in (layer, getattr(layer, "original_router", None)):
         for name in ("routes", "view_functions"):
             table = getattr(owner, name, None)
             if isinstance(table, (list, dict)):
-                yield cast("Any", table)
+                yield owner, name, cast("Any", table)
 
 
 def _endpoints_of(route: Any) -> list[object]:
@@ -158,6 +172,9 @@ def _endpoints_of(route: Any) -> list[object]:
 
 def _applications_of(route: Any) -> list[object]:
     """Return the applications that a route passes requests on to: mounts, hosts, routers, endpoints."""
+    mounted = getattr(route, "config", {}).get("mountpoint.target")  # Bottle
+    if mounted is not None:
+        return [mounted]
     if isroutine(route) or isinstance(route, partial):
         return []
     endpoint = getattr(route, "endpoint", None)

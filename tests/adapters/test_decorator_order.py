@@ -30,6 +30,8 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 from starlette.testclient import TestClient
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client as WsgiClient
 
 from entra_guard import ConfigurationError, Guard, flask, requires
@@ -79,6 +81,33 @@ def a_function() -> Any:
     return orders
 
 
+named_by_a_function: Any = None
+
+
+async def passes_on_to_a_global(scope: Any, receive: Any, send: Any) -> None:
+    await named_by_a_function(scope, receive, send)
+
+
+class Slots:
+    __slots__ = ("app",)
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+class Holding:
+    """Holds applications in a table or list."""
+
+    def __init__(self, apps: Any) -> None:
+        self.apps = apps
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raise NotImplementedError
+
+
 class TestMiddlewareOnStarlette:
     @pytest.mark.parametrize(
         "routes",
@@ -101,6 +130,36 @@ class TestMiddlewareOnStarlette:
         else:
             inner = another_middleware(app) if way == "around a layer" else app
             app = GuardMiddleware(inner, guard=guard)
+        assert_refused(app, bearer())
+
+    @pytest.mark.parametrize("way", ["a function", "slots", "a table", "a list", "two tables"])
+    def test_a_mount_of_other_middleware(
+        self, guard: Guard, bearer: Bearer, way: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        inner = Starlette(routes=[starlette_route(a_function())])
+        monkeypatch.setitem(globals(), "named_by_a_function", inner)
+        mounted = {
+            "a function": passes_on_to_a_global,
+            "slots": Slots(inner),
+            "a table": Holding({"a": inner}),
+            "a list": Holding([inner]),
+            "two tables": Holding({"a": [("/", inner)]}),
+        }[way]
+        app = Starlette(routes=[Mount("/", app=mounted)])
+        app.add_middleware(GuardMiddleware, guard=guard)
+        assert_refused(app, bearer())
+
+    @pytest.mark.parametrize("place", ["in the list", "the list"])
+    def test_a_route_that_is_replaced(self, guard: Guard, bearer: Bearer, place: str) -> None:
+        app = Starlette(routes=[Route("/first", a_function())])
+        app.add_middleware(GuardMiddleware, guard=guard)
+        assert TestClient(app).get("/first", headers=bearer()).status_code == 200
+        late = starlette_route(a_function())
+        assert TestClient(app).get("/first", headers=bearer()).status_code == 200
+        if place == "the list":
+            app.router.routes = [late]
+        else:
+            app.router.routes[0] = late
         assert_refused(app, bearer())
 
     def test_websocket_routes(self, guard: Guard, bearer: Bearer) -> None:
@@ -393,6 +452,40 @@ def test_bottle_routes(guard: Guard, bearer: Bearer) -> None:
 
     with pytest.raises(ConfigurationError, match="orders"):
         WsgiClient(WsgiGuardMiddleware(app, guard=guard)).get("/orders", headers=bearer())
+
+
+@pytest.mark.parametrize("way", ["dispatcher", "bottle", "bottle wsgi"])
+def test_wsgi_mounts(guard: Guard, bearer: Bearer, way: str) -> None:
+    def orders() -> str:
+        return "orders"
+
+    needs_admin(orders)
+    if way == "dispatcher":
+        inner = Flask(__name__)
+        inner.get("/orders")(orders)
+        app: Any = DispatcherMiddleware(Flask(__name__), {"/mount": inner})
+    else:
+        app, mounted = bottle.Bottle(), bottle.Bottle()
+        mounted.get("/orders")(orders)
+        app.mount("/mount/", mounted if way == "bottle" else ProxyFix(mounted))
+    with pytest.raises(ConfigurationError, match="orders"):
+        WsgiClient(WsgiGuardMiddleware(app, guard=guard)).get("/mount/orders", headers=bearer())
+
+
+def test_a_wsgi_mount_that_comes_after_the_first_request(guard: Guard, bearer: Bearer) -> None:
+    inner, dispatcher = Flask(__name__), DispatcherMiddleware(Flask(__name__))
+    dispatcher.mounts = {}
+    client = WsgiClient(WsgiGuardMiddleware(dispatcher, guard=guard))
+
+    def orders() -> str:
+        return "orders"
+
+    needs_admin(orders)
+    inner.get("/orders")(orders)
+    assert client.get("/mount/orders", headers=bearer()).status_code == 404
+    dispatcher.mounts["/mount"] = inner
+    with pytest.raises(ConfigurationError, match="orders"):
+        client.get("/mount/orders", headers=bearer())
 
 
 def test_litestar_handlers_fail_when_they_are_declared() -> None:
