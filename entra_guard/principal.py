@@ -40,11 +40,12 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     payload: slice
 
 
-class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
+class Principal(msgspec.Struct, frozen=True, weakref=True):
     """The caller, from a verified token. Immutable, and without the token.
 
     Use (`tenant_id`, `object_id`) as the key of a user, and never authorize by a name or mail address
-    (Microsoft: "Secure applications and APIs by validating claims").
+    (Microsoft: "Secure applications and APIs by validating claims"). Principals of the same token with the
+    same groups are equal, also copies and pickles.
     """
 
     verified: Identity
@@ -165,6 +166,10 @@ class Principal(msgspec.Struct, frozen=True, eq=False, weakref=True):
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Iterate over the items of `as_dict`, so that `dict(principal)` works, as FastAPI calls it."""
         return iter(self.as_dict().items())
+
+    def __hash__(self) -> int:
+        """Return the hash of the token's claims: the other fields are made of them, and a slice has none."""
+        return hash(self.payload)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
