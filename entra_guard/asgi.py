@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.authentication import AuthCredentials
 
-from entra_guard._common.arguments import known_arguments
+from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.boundary import clear_own_frames
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_refusal, send_response
@@ -87,6 +87,7 @@ class GuardMiddleware:
         subprotocol: bool = False,
         **settings: Unpack[AuthenticatorSettings],
     ) -> None:
+        check_flags(subprotocol=subprotocol)
         self.app = app
         self._subprotocol = subprotocol
         self._authenticator = RequestAuthenticator(guard, **settings)

@@ -18,6 +18,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 
+from entra_guard._common.arguments import known_arguments
 from entra_guard._web.http_errors import drf_error
 from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.response import Response
     from rest_framework.views import APIView
+
+    from entra_guard.requirement import Agents
 
 
 class EntraAuthentication(BaseAuthentication):
@@ -57,6 +60,7 @@ class EntraAuthentication(BaseAuthentication):
         return refusal("missing_token").challenge
 
 
+@known_arguments()
 def needs(
     *alternatives: Requirement,
     roles: Iterable[str] | str = (),
@@ -64,6 +68,7 @@ def needs(
     app_only: bool = False,
     users_only: bool = False,
     guests: bool = True,
+    agents: Agents = None,
 ) -> type[BasePermission]:
     """Return a permission class with the same arguments as `entra_guard.requires`.
 
@@ -78,7 +83,13 @@ def needs(
         ...     permission_classes = [needs(roles=["Orders.Read"])]
     """
     required = alternatives_of(
-        alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests
+        alternatives,
+        roles=roles,
+        scopes=scopes,
+        app_only=app_only,
+        users_only=users_only,
+        guests=guests,
+        agents=agents,
     )
 
     class Needs(BasePermission):

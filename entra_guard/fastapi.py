@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 
 from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.arguments import known_arguments
+from entra_guard._common.permission_names import names_of
 from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard._web.decorator_order import EndpointCheck, endpoints_of
 from entra_guard._web.http_errors import starlette_error
@@ -29,7 +30,7 @@ from entra_guard.asgi import authorization
 from entra_guard.errors import AccessError, MissingTokenError, refusal
 from entra_guard.guard import Guard
 from entra_guard.principal import Principal, acting
-from entra_guard.requirement import Requirement, alternatives_of, check_any
+from entra_guard.requirement import Agents, Requirement, alternatives_of, check_any
 
 __all__ = ["SCHEME", "EntraBearer", "access_error_handler", "acting_as", "document"]
 
@@ -100,6 +101,7 @@ class EntraBearer(SecurityBase):
             del connection  # this frame stays in the traceback, and a connection shows its headers
             raise
 
+    @known_arguments()
     def requires(
         self,
         *alternatives: Requirement,
@@ -108,6 +110,7 @@ class EntraBearer(SecurityBase):
         app_only: bool = False,
         users_only: bool = False,
         guests: bool = True,
+        agents: Agents = None,
     ) -> Callable[..., Awaitable[Principal]]:
         """Return a dependency that requires roles, scopes or more, like `entra_guard.requires`.
 
@@ -121,7 +124,13 @@ class EntraBearer(SecurityBase):
             ... async def delete_orders(): ...  # doctest: +SKIP
         """
         needed = alternatives_of(
-            alternatives, roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests
+            alternatives,
+            roles=roles,
+            scopes=scopes,
+            app_only=app_only,
+            users_only=users_only,
+            guests=guests,
+            agents=agents,
         )
         shown = list(needed[0].scopes) if len(needed) == 1 else []
 
@@ -237,7 +246,7 @@ def document(
         >>> app.add_middleware(GuardMiddleware, guard=guard, public=PUBLIC)  # doctest: +SKIP
         >>> document(app, guard, client_id="<client id>", public=PUBLIC)  # doctest: +SKIP
     """
-    offered, is_public = tuple(scopes), PublicPaths(public or ()).cover
+    offered, is_public = names_of("scopes", scopes), PublicPaths(public or ()).cover
     bare = app.openapi
 
     def openapi() -> dict[str, Any]:

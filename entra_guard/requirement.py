@@ -7,18 +7,15 @@ A caller must meet everything that one requirement names. Several requirements a
 from __future__ import annotations
 
 import inspect
-import re
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
-from entra_guard._common.arguments import check_flags
+from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.decorated import decorated, unwrapped
+from entra_guard._common.permission_names import permission_names
 from entra_guard.errors import ConfigurationError, refusal
 from entra_guard.principal import as_http_error, current_principal
-
-# What a challenge can carry (RFC 6749 section 3.3), and Entra allows.
-_NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -61,6 +58,7 @@ class Requirement:
     agents: Agents = None
     challenge_scope: str = field(init=False, repr=False)
 
+    @known_arguments()
     def __init__(
         self,
         *,
@@ -72,11 +70,10 @@ class Requirement:
         agents: Agents = None,
     ) -> None:
         check_flags(app_only=app_only, users_only=users_only, guests=guests)
-        if agents is not None and agents is not True and agents is not False and agents != "only":
-            raise ConfigurationError(f"agents must be True, False or 'only', got {agents!r}")
+        _check_agents(agents)
         set_ = object.__setattr__
-        set_(self, "roles", _names("roles", roles))
-        set_(self, "scopes", _names("scopes", scopes))
+        set_(self, "roles", permission_names("roles", roles))
+        set_(self, "scopes", permission_names("scopes", scopes))
         set_(self, "app_only", app_only)
         set_(self, "users_only", users_only)
         set_(self, "guests", guests)
@@ -164,24 +161,36 @@ def check_any(requirements: Iterable[Requirement], principal: Principal) -> None
         raise as_http_error(refused)
 
 
-def _names(setting: str, values: Iterable[str] | str) -> tuple[str, ...]:
-    names = (values,) if isinstance(values, str) else tuple(values)
-    for name in names:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(
-                f"{setting} are names in ASCII without spaces and quotes, as in the app registration"
-            )
-        if name.endswith(".default"):
-            raise ConfigurationError(
-                f"{setting} {name!r} is what a client requests: name each of {setting} as the token has it"
-            )
-        if "://" in name:
-            raise ConfigurationError(
-                f"{setting} are named as the token has them: {name.rpartition('/')[2]!r}, not {name!r}"
-            )
-    return names
+def requirement_or_none(
+    *,
+    roles: Iterable[str] | str = (),
+    scopes: Iterable[str] | str = (),
+    app_only: bool = False,
+    users_only: bool = False,
+    guests: bool = True,
+    agents: Agents = None,
+) -> Requirement | None:
+    """Return what the settings require, or None if they are valid and every caller meets them.
+
+    Raises:
+        ConfigurationError: A setting is not valid, or no caller could meet it.
+    """
+    check_flags(app_only=app_only, users_only=users_only, guests=guests)
+    _check_agents(agents)
+    roles, scopes = permission_names("roles", roles), permission_names("scopes", scopes)
+    if not (roles or scopes or app_only or users_only or not guests or restricts(agents)):
+        return None
+    return Requirement(
+        roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests, agents=agents
+    )
 
 
+def _check_agents(agents: object) -> None:
+    if agents is not None and agents is not True and agents is not False and agents != "only":
+        raise ConfigurationError(f"agents must be True, False or 'only', got {agents!r}")
+
+
+@known_arguments()
 def requires(
     *alternatives: Requirement,
     roles: Iterable[str] | str = (),
@@ -274,7 +283,10 @@ def alternatives_of(
         raise ConfigurationError(
             "requires takes names by keyword: @requires(roles=['Orders.Read']) or @requires(scopes=[...])"
         )
-    if roles or scopes or app_only or users_only or not guests or agents is not None:
+    also = requirement_or_none(
+        roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests, agents=agents
+    )
+    if also is not None or agents is not None:
         raise ConfigurationError(
             "give alternatives, or roles, scopes, app_only, users_only, guests and agents, not both"
         )

@@ -11,7 +11,7 @@ from entra_guard._common.boundary import detach
 from entra_guard._validation.jws import looks_like_jwt, why_wrapped
 from entra_guard._web.public_paths import PublicPaths
 from entra_guard.errors import ConfigurationError, refusal
-from entra_guard.requirement import Requirement
+from entra_guard.requirement import requirement_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -133,7 +133,6 @@ class RequestAuthenticator:
     ) -> None:
         if not hasattr(guard, "averify"):
             raise ConfigurationError(f"guard must be a Guard, not {type(guard).__name__}")
-        check_flags(app_only=app_only, users_only=users_only)
         if close_at_expiry is not None:
             check_flags(close_at_expiry=close_at_expiry)
         self.guard: Final = guard
@@ -141,17 +140,13 @@ class RequestAuthenticator:
         """Returns whether a routed, decoded path needs no token."""
         self.ends: Final = {"websocket": close_at_expiry is not False, "http": close_at_expiry is True}
         """Whether a stream of this kind ends with its token."""
-        self._required: Final = (
-            Requirement(
-                roles=roles,
-                scopes=scopes,
-                app_only=app_only,
-                users_only=users_only,
-                guests=guests,
-                agents=agents,
-            )
-            if roles or scopes or app_only or users_only or not guests or agents not in {None, True}
-            else None
+        self._required: Final = requirement_or_none(
+            roles=roles,
+            scopes=scopes,
+            app_only=app_only,
+            users_only=users_only,
+            guests=guests,
+            agents=agents,
         )
 
     def on_threads(self) -> RequestAuthenticator:

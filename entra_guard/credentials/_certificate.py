@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from entra_guard._common.arguments import check_flags
 from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential
 from entra_guard.credentials._certificate_source import CertificateSource, certificate_sources
@@ -55,6 +56,7 @@ class CertificateCredential(ApplicationCredential):
         **settings: Unpack[Settings],
     ) -> None:
         super().__init__(tenant_id, client_id, **settings)
+        check_flags(send_certificate_chain=send_certificate_chain)
         sources = certificate_sources(certificate_path, certificate_data)
         if not isinstance(password, str | bytes | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"password must be str or bytes, got {type(password).__name__}")

@@ -17,6 +17,7 @@ import cachetools
 from msgspec.structs import replace
 
 from entra_guard._common.after_fork import reset_after_fork
+from entra_guard._common.arguments import check_flags
 from entra_guard._common.boundary import public
 from entra_guard._common.guid import is_guid
 from entra_guard._common.logs import get_logger
@@ -126,6 +127,7 @@ class GroupResolver:
         monotonic: Callable[[], float] = time.monotonic,
         **graph: Any,
     ) -> None:
+        check_flags(security_enabled_only=security_enabled_only)
         _check_times(refresh, max_stale, wait, cache_size)
         ours = adapted(credential)
         if needs_event_loop(ours):

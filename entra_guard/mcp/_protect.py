@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.arguments import check_flags
+from entra_guard._common.permission_names import names_of
 from entra_guard._web.asgi_response import send_response
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.errors import ConfigurationError
@@ -64,7 +66,8 @@ def protect(
         >>> app = protect(server, guard, url="https://tasks.example/mcp", scopes=["access_as_user"])
         ... # doctest: +SKIP
     """
-    names = (scopes,) if isinstance(scopes, str) else tuple(scopes)
+    check_flags(hide=hide)
+    names = names_of("scopes", scopes)
     metadata = ResourceMetadata(guard, url, names, name or str(getattr(server, "name", "")))
     if hide and not is_server(server):
         raise ConfigurationError(

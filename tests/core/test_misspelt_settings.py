@@ -248,7 +248,7 @@ def test_a_policy_has_tenants():
         Policy(TENANT, frozenset({API}))
 
 
-@pytest.mark.parametrize("name", ["app_only", "users_only", "close_at_expiry"])
+@pytest.mark.parametrize("name", ["app_only", "users_only", "guests", "close_at_expiry"])
 @pytest.mark.parametrize("value", ["false", 0, 1, "yes"])
 def test_a_flag_is_true_or_false(name, value):
     from entra_guard.asgi import GuardMiddleware
@@ -257,7 +257,7 @@ def test_a_flag_is_true_or_false(name, value):
         GuardMiddleware(None, guard=Guard(tenant=TENANT, audience=API), **{name: value})
 
 
-@pytest.mark.parametrize("name", ["app_only", "users_only"])
+@pytest.mark.parametrize("name", ["app_only", "users_only", "guests"])
 def test_a_requirements_flag_is_true_or_false(name):
     with pytest.raises(ConfigurationError, match=name):
         Requirement(**{name: "false"})

@@ -1,0 +1,82 @@
+"""Check settings that are a name or several: roles and scopes. Values from an unset variable are refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, cast
+
+from entra_guard._common.audiences import json_strings
+from entra_guard.errors import ConfigurationError
+
+# What a challenge can carry (RFC 6749 section 3.3), and Entra allows.
+_NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+_SEPARATORS: Final = re.compile(r"[,;\s]+")
+_IS_IT_SET: Final = "Is the environment variable set?"
+
+
+def names_of(setting: str, values: object) -> tuple[str, ...]:
+    """Return one name or several as a tuple. An empty list is allowed, what an unset variable gives is not.
+
+    Args:
+        setting: The name of the setting.
+        values: What the user gave.
+
+    Raises:
+        ConfigurationError: It is None or empty text, of a wrong type, or several names in one string.
+    """
+    if values is None or (isinstance(values, str) and not values.strip()):
+        raise ConfigurationError(
+            f"{setting} must be a name or a list of names, got {values!r}. {_IS_IT_SET} "
+            f"Omit {setting} if nothing is required"
+        )
+    if isinstance(values, str):
+        return (_one(setting, values),)
+    if isinstance(values, bytes | bytearray | Mapping) or not isinstance(values, Iterable):
+        raise ConfigurationError(f"{setting} must be a name or a list of names, got {values!r}")
+    return tuple(_item(setting, name) for name in cast("Iterable[object]", values))
+
+
+def permission_names(setting: str, values: object) -> tuple[str, ...]:
+    """Return the names of roles or scopes, as tokens have them.
+
+    Raises:
+        ConfigurationError: As `names_of`, or no token can have one of them; the text has the right value.
+    """
+    names = names_of(setting, values)
+    for name in names:
+        _check_name(setting, name)
+    return names
+
+
+def _one(setting: str, text: str) -> str:
+    """Return a string that is one name."""
+    parts = json_strings(text) or [part for part in _SEPARATORS.split(text) if part]
+    if parts != [text]:
+        raise ConfigurationError(f"{setting} {text!r} is not one name: use the list {setting}={parts}")
+    return text
+
+
+def _item(setting: str, name: object) -> str:
+    if not isinstance(name, str):
+        hint = f" {_IS_IT_SET}" if name is None else ""
+        raise ConfigurationError(f"{setting} must contain only strings, got {name!r}.{hint}")
+    if not name.strip():
+        raise ConfigurationError(f"{setting} contains an empty string. {_IS_IT_SET}")
+    return name
+
+
+def _check_name(setting: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{setting} are names in ASCII without spaces and quotes, as in the app registration: "
+            f"got {name!r}"
+        )
+    if name.endswith(".default"):
+        raise ConfigurationError(
+            f"{setting} {name!r} is what a client requests: name each of {setting} as the token has it"
+        )
+    if "://" in name:
+        raise ConfigurationError(
+            f"{setting} are named as the token has them: {name.rpartition('/')[2]!r}, not {name!r}"
+        )

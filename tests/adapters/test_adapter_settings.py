@@ -1,0 +1,183 @@
+"""Settings that would leave an application open, or fail in a request: refused when the adapter is built."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import override_settings
+
+from entra_guard import ConfigurationError, Guard, Requirement, requires
+
+TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
+API = "11112222-bbbb-3333-cccc-4444dddd5555"
+
+
+@pytest.fixture(scope="module")
+def guard():
+    return Guard(tenant=TENANT, audience=API)
+
+
+async def asgi_app(_scope, _receive, _send):
+    """Do nothing: no request reaches it."""
+
+
+def wsgi_app(_environ, _start_response):
+    return []
+
+
+def _asgi(guard, **settings):
+    from entra_guard.asgi import GuardMiddleware
+
+    return GuardMiddleware(asgi_app, guard=guard, **settings)
+
+
+def _wsgi(guard, **settings):
+    from entra_guard.wsgi import GuardMiddleware
+
+    return GuardMiddleware(wsgi_app, guard=guard, **settings)
+
+
+def _init_app(guard, **settings):
+    from flask import Flask
+
+    from entra_guard.flask import init_app
+
+    return init_app(Flask("x"), guard, **settings)
+
+
+def _extension(guard, **settings):
+    from flask import Flask
+
+    from entra_guard.flask import EntraGuard
+
+    return EntraGuard(Flask("x"), guard, **settings)
+
+
+def _django(guard, **settings):
+    from entra_guard.django import GuardMiddleware
+
+    with override_settings(ENTRA_GUARD={"guard": guard, **settings}, MIDDLEWARE=[]):
+        return GuardMiddleware(lambda _request: None)
+
+
+def _requirement(_guard, **settings):
+    return Requirement(**settings)
+
+
+def _requires(_guard, **settings):
+    return requires(**settings)
+
+
+def _alternatives(_guard, **settings):
+    return requires(Requirement(roles=["A"]), **settings)
+
+
+def _needs(_guard, **settings):
+    from entra_guard.drf import needs
+
+    return needs(**settings)
+
+
+def _bearer_requires(guard, **settings):
+    from entra_guard.fastapi import EntraBearer
+
+    return EntraBearer(guard).requires(**settings)
+
+
+ADAPTERS = [_asgi, _wsgi, _init_app, _extension, _django]
+REQUIREMENTS = [_requirement, _requires, _alternatives, _needs, _bearer_requires]
+
+
+@pytest.mark.parametrize("build", [*ADAPTERS, *REQUIREMENTS])
+@pytest.mark.parametrize("name", ["guests", "app_only", "users_only"])
+@pytest.mark.parametrize("value", ["no", "false", "", 0, 1, None, []])
+def test_a_flag_that_is_not_true_or_false_is_refused(guard, build, name, value):
+    with pytest.raises(ConfigurationError, match=f"{name} must be True or False"):
+        build(guard, **{name: value})
+
+
+@pytest.mark.parametrize("build", [*ADAPTERS, *REQUIREMENTS])
+@pytest.mark.parametrize("value", ["no", 0, 1, [], {}])
+def test_a_setting_of_agents_of_another_type_is_refused(guard, build, value):
+    with pytest.raises(ConfigurationError, match="agents must be True, False or 'only'"):
+        build(guard, agents=value)
+
+
+@pytest.mark.parametrize("build", [*ADAPTERS, *REQUIREMENTS])
+@pytest.mark.parametrize("name", ["roles", "scopes"])
+@pytest.mark.parametrize("value", [None, "", "  ", [None], [""], (" ",)])
+def test_names_from_an_unset_variable_are_refused(guard, build, name, value):
+    with pytest.raises(ConfigurationError, match=f"{name} .*Is the environment variable set"):
+        build(guard, **{name: value})
+
+
+@pytest.mark.parametrize("build", [*ADAPTERS, *REQUIREMENTS])
+@pytest.mark.parametrize("name", ["roles", "scopes"])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (5, "got 5"),
+        (b"A", "got b'A'"),
+        ({"A": 1}, "got {'A': 1}"),
+        (True, "got True"),
+        ([b"A"], "got b'A'"),
+        ([["A"]], r"got \['A'\]"),
+        (["A", 5], "got 5"),
+        ("A,B", r"use the list \w+=\['A', 'B'\]"),
+        ("A, B", r"use the list \w+=\['A', 'B'\]"),
+        ("A B", r"use the list \w+=\['A', 'B'\]"),
+        ("A;B", r"use the list \w+=\['A', 'B'\]"),
+        ("A,", r"use the list \w+=\['A'\]"),
+        (" A", r"use the list \w+=\['A'\]"),
+        ('["A", "B"]', r"use the list \w+=\['A', 'B'\]"),
+        (["A B"], "got 'A B'"),
+    ],
+)
+def test_names_of_another_form_are_refused_with_the_value(guard, build, name, value, words):
+    with pytest.raises(ConfigurationError, match=rf"^{name}.*{words}"):
+        build(guard, **{name: value})
+
+
+@pytest.mark.parametrize("build", ADAPTERS)
+@pytest.mark.parametrize("value", [[], (), frozenset()])
+def test_an_empty_list_requires_nothing_of_all_paths(guard, build, value):
+    build(guard, roles=value, scopes=value)
+
+
+@pytest.mark.parametrize("build", [*ADAPTERS, *(each for each in REQUIREMENTS if each is not _alternatives)])
+@pytest.mark.parametrize(
+    "value", ["Orders.Read", ["Orders.Read"], {"Orders.Read"}, {"Orders.Read": 1}.keys()]
+)
+def test_a_name_and_a_list_of_names_are_accepted(guard, build, value):
+    build(guard, roles=list(value) if not isinstance(value, str) else value)
+
+
+@pytest.mark.parametrize("build", [*ADAPTERS, *REQUIREMENTS])
+@pytest.mark.parametrize(
+    ("typo", "nearest"),
+    [("role", "roles"), ("scope", "scopes"), ("guest", "guests"), ("useronly", "users_only")],
+)
+def test_a_misspelt_setting_is_refused_with_the_nearest(guard, build, typo, nearest):
+    with pytest.raises(ConfigurationError, match=f"{typo!r}. Did you mean {nearest!r}"):
+        build(guard, **{typo: ["A"]})
+
+
+def test_other_flags_are_true_or_false(guard):
+    from entra_guard.mcp import protect
+
+    with pytest.raises(ConfigurationError, match="subprotocol must be True or False"):
+        _asgi(guard, subprotocol="no")
+    with pytest.raises(ConfigurationError, match="hide must be True or False"):
+        protect(asgi_app, guard, url="https://tasks.example/mcp", hide="no")
+
+
+@pytest.mark.parametrize("value", [None, "", [None], 5, "a,b"])
+def test_the_scopes_of_an_mcp_server_and_of_a_document_are_checked(guard, value):
+    from fastapi import FastAPI
+
+    from entra_guard.fastapi import document
+    from entra_guard.mcp import protect
+
+    with pytest.raises(ConfigurationError, match="scopes"):
+        protect(asgi_app, guard, url="https://tasks.example/mcp", scopes=value)
+    with pytest.raises(ConfigurationError, match="scopes"):
+        document(FastAPI(), guard, scopes=value)
