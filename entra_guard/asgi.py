@@ -11,6 +11,7 @@ from starlette.authentication import AuthCredentials
 
 from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.boundary import clear_own_frames
+from entra_guard._web.adapter_arguments import check_app
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_refusal, send_response
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_response
@@ -88,6 +89,7 @@ class GuardMiddleware:
         **settings: Unpack[AuthenticatorSettings],
     ) -> None:
         check_flags(subprotocol=subprotocol)
+        check_app(app)
         self.app = app
         self._subprotocol = subprotocol
         self._authenticator = RequestAuthenticator(guard, **settings)

@@ -16,7 +16,7 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
 from entra_guard._combined_guard import CombinedGuard
-from entra_guard._common.arguments import known_arguments
+from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.permission_names import names_of
 from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard._web.decorator_order import EndpointCheck, endpoints_of
@@ -30,7 +30,7 @@ from entra_guard.asgi import authorization
 from entra_guard.errors import AccessError, MissingTokenError, refusal
 from entra_guard.guard import Guard
 from entra_guard.principal import Principal, acting
-from entra_guard.requirement import Agents, Requirement, alternatives_of, check_any
+from entra_guard.requirement import Agents, Requirement, alternatives_of, check_any, requirements_of
 
 __all__ = ["SCHEME", "EntraBearer", "access_error_handler", "acting_as", "document"]
 
@@ -56,7 +56,8 @@ class EntraBearer(SecurityBase):
             guards need two names.
         description: Shown to readers of the document.
         auto_error: With False a route gets None if the request has no token. A token that is not valid is
-            refused, and so is a request without a token if the route requires scopes or roles.
+            refused, and so is a request without a token if the route requires scopes or roles, also by
+            `@requires`.
 
     Raises:
         ConfigurationError: A setting is not valid. For requests: the `@requires` of a route is above the
@@ -77,6 +78,7 @@ class EntraBearer(SecurityBase):
         description: str = "",
         auto_error: bool = True,
     ) -> None:
+        check_flags(auto_error=auto_error)
         self.guard = guard
         self._authenticator = RequestAuthenticator(guard)
         self._check_endpoint = EndpointCheck()
@@ -160,7 +162,9 @@ class EntraBearer(SecurityBase):
         except BaseException:
             del connection, scope
             raise
-        if isinstance(refused, MissingTokenError) and not (self.auto_error or must_have_token):
+        # A route with `@requires` needs a caller, so a missing token is refused before the route runs.
+        is_optional = not (self.auto_error or must_have_token or requirements_of(scope.get("endpoint")))
+        if isinstance(refused, MissingTokenError) and is_optional:
             return None
         refused = self._refusal(refused, connection)
         del connection, scope

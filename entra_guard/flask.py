@@ -16,6 +16,7 @@ from werkzeug.local import LocalProxy
 
 from entra_guard._common.arguments import known_arguments
 from entra_guard._common.boundary import clear_own_frames
+from entra_guard._web.adapter_arguments import check_guard, is_guard
 from entra_guard._web.authenticator import SETTING_NAMES, AuthenticatorSettings, RequestAuthenticator
 from entra_guard._web.decorator_order import EndpointCheck
 from entra_guard._web.http_errors import werkzeug_error, werkzeug_errors
@@ -70,6 +71,10 @@ class EntraGuard:
         guard: Guard | CombinedGuard | None = None,
         **settings: Unpack[FlaskSettings],
     ) -> None:
+        if guard is not None:
+            check_guard(guard)
+        if app is not None:
+            _check_flask(app)
         self._guard = guard
         self._settings = settings
         if app is not None:
@@ -87,7 +92,8 @@ class EntraGuard:
         Raises:
             ConfigurationError: There is no guard, or as the function `init_app` does.
         """
-        guard = guard or self._guard
+        _check_flask(app)
+        guard = self._guard if guard is None else guard
         if guard is None:
             raise ConfigurationError(
                 "EntraGuard needs a guard. Use EntraGuard(app, guard), or init_app(app, guard)"
@@ -137,6 +143,7 @@ def init_app(
     Example:
         >>> init_app(app, guard, public=["/healthz"])  # doctest: +SKIP
     """
+    _check_flask(app)
     if "entra_guard" in app.extensions:
         raise ConfigurationError("This application has a guard already. Call init_app once.")
     authenticator = RequestAuthenticator(guard, **settings).on_threads()
@@ -153,6 +160,17 @@ def init_app(
         app.register_error_handler(AccessError, _respond)
     app.wsgi_app = layer  # type: ignore[method-assign]
     _run_before_each_call(app, check_mounts)
+
+
+def _check_flask(app: object) -> None:
+    """Refuse what is not a Flask application, such as its `wsgi_app`."""
+    if is_guard(app):
+        raise ConfigurationError("app is the guard: the application comes first, as in init_app(app, guard)")
+    if not isinstance(app, Flask):
+        raise ConfigurationError(
+            f"app must be a Flask application, got {type(app).__name__}. Give the application, not its "
+            "wsgi_app; for other WSGI applications use entra_guard.wsgi.GuardMiddleware"
+        )
 
 
 def _authenticate(authenticator: RequestAuthenticator) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from entra_guard._common.arguments import known_arguments
 from entra_guard._common.boundary import clear_own_frames
+from entra_guard._web.adapter_arguments import check_app
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
@@ -65,6 +66,7 @@ class GuardMiddleware:
     def __init__(
         self, app: WSGIApplication, *, guard: Guard | CombinedGuard, **settings: Unpack[AuthenticatorSettings]
     ) -> None:
+        check_app(app)
         self.app = app
         self._authenticator = RequestAuthenticator(guard, **settings).on_threads()
         self._routes = RouterCheck()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from entra_guard._common.arguments import check_flags
 from entra_guard._common.boundary import detach
 from entra_guard._validation.jws import looks_like_jwt, why_wrapped
+from entra_guard._web.adapter_arguments import check_guard
 from entra_guard._web.public_paths import PublicPaths
 from entra_guard.errors import ConfigurationError, refusal
 from entra_guard.requirement import requirement_or_none
@@ -131,8 +132,7 @@ class RequestAuthenticator:
         agents: Agents = None,
         close_at_expiry: bool | None = None,
     ) -> None:
-        if not hasattr(guard, "averify"):
-            raise ConfigurationError(f"guard must be a Guard, not {type(guard).__name__}")
+        check_guard(guard)
         if close_at_expiry is not None:
             check_flags(close_at_expiry=close_at_expiry)
         self.guard: Final = guard

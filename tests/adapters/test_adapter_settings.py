@@ -181,3 +181,78 @@ def test_the_scopes_of_an_mcp_server_and_of_a_document_are_checked(guard, value)
         protect(asgi_app, guard, url="https://tasks.example/mcp", scopes=value)
     with pytest.raises(ConfigurationError, match="scopes"):
         document(FastAPI(), guard, scopes=value)
+
+
+@pytest.mark.parametrize("build", [*ADAPTERS, _bearer_requires])
+@pytest.mark.parametrize("wrong", [None, Guard, {}, "guard", 5])
+def test_what_is_not_a_guard_is_refused(build, wrong):
+    with pytest.raises(ConfigurationError, match="guard"):
+        build(wrong)
+
+
+def _swapped(guard, flask_app):
+    from entra_guard.flask import EntraGuard, init_app
+
+    return [
+        lambda: init_app(guard, flask_app),
+        lambda: EntraGuard(guard, flask_app),
+        lambda: EntraGuard(guard),
+        lambda: EntraGuard().init_app(guard, flask_app),
+    ]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_an_application_and_a_guard_in_the_wrong_order_are_refused(guard, number):
+    from flask import Flask
+
+    with pytest.raises(ConfigurationError, match="guard"):
+        _swapped(guard, Flask("x"))[number]()
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "app", "wsgi_app"])
+def test_what_is_not_an_application_is_refused(guard, wrong):
+    from flask import Flask
+
+    from entra_guard import asgi, flask, wsgi
+
+    given = Flask("x").wsgi_app if wrong == "wsgi_app" else wrong
+    with pytest.raises(ConfigurationError, match="app must be a Flask application"):
+        flask.init_app(given, guard)
+    if wrong == "wsgi_app":
+        return
+    for middleware in (asgi.GuardMiddleware, wsgi.GuardMiddleware):
+        for app in (wrong, guard):
+            with pytest.raises(ConfigurationError, match=r"^app "):
+                middleware(app, guard=guard)
+
+
+@pytest.mark.parametrize("value", ["false", None, 0, 1])
+def test_auto_error_is_true_or_false(guard, value):
+    from entra_guard.fastapi import EntraBearer
+
+    with pytest.raises(ConfigurationError, match="auto_error must be True or False"):
+        EntraBearer(guard, auto_error=value)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_route_with_requires_needs_a_token_where_others_do_not(guard, is_async):
+    from fastapi import Depends, FastAPI
+    from starlette.testclient import TestClient
+
+    from entra_guard.fastapi import EntraBearer
+
+    app = FastAPI(dependencies=[Depends(EntraBearer(guard, auto_error=False))])
+
+    async def orders_async():
+        return "orders"
+
+    def orders():
+        return "orders"
+
+    app.get("/orders")(requires(roles=["Orders.Read"])(orders_async if is_async else orders))
+    app.get("/open")(lambda: "open")
+    client = TestClient(app)
+    refused = client.get("/orders")
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+    assert client.get("/open").json() == "open"

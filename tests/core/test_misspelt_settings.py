@@ -13,6 +13,10 @@ API = "11112222-bbbb-3333-cccc-4444dddd5555"
 GOOD = {"ENTRA_GUARD_TENANT": TENANT, "ENTRA_GUARD_AUDIENCE": API}
 
 
+async def _app(*_arguments):
+    """Do nothing: no request reaches it."""
+
+
 # --- audiences -------------------------------------------------------------------------------------------
 
 
@@ -254,7 +258,7 @@ def test_a_flag_is_true_or_false(name, value):
     from entra_guard.asgi import GuardMiddleware
 
     with pytest.raises(ConfigurationError, match=name):
-        GuardMiddleware(None, guard=Guard(tenant=TENANT, audience=API), **{name: value})
+        GuardMiddleware(_app, guard=Guard(tenant=TENANT, audience=API), **{name: value})
 
 
 @pytest.mark.parametrize("name", ["app_only", "users_only", "guests"])
@@ -273,13 +277,13 @@ def _guard() -> Guard:
 def _asgi(**more):
     from entra_guard.asgi import GuardMiddleware
 
-    return GuardMiddleware(None, guard=_guard(), **more)
+    return GuardMiddleware(_app, guard=_guard(), **more)
 
 
 def _wsgi(**more):
     from entra_guard.wsgi import GuardMiddleware
 
-    return GuardMiddleware(None, guard=_guard(), **more)
+    return GuardMiddleware(_app, guard=_guard(), **more)
 
 
 def _init_app(**more):
