@@ -13,7 +13,8 @@ def check_guard(guard: object) -> None:
     """
     if isinstance(guard, type):
         raise ConfigurationError(
-            f"guard must be a Guard, got the class {guard.__name__}. Build one: Guard(tenant=..., audience=...)"
+            f"guard must be a Guard, got the class {guard.__name__}. "
+            "Build one: Guard(tenant=..., audience=...)"
         )
     if not is_guard(guard):
         raise ConfigurationError(
