@@ -75,12 +75,12 @@ def _wrapped_by(layer: Any) -> list[object]:
 
 def held_by(layer: Any) -> list[object]:
     """Return all that a layer may call: as middleware, as a function that names a global, or from a table."""
+    if ismethod(layer):
+        return [layer.__self__, layer.__func__]  # the object itself need not be callable
     if isinstance(layer, partial):
         held = [layer.func, *layer.args, *layer.keywords.values()]
-    elif ismethod(layer):
-        held = [layer.__self__, layer.__func__]
     elif isfunction(layer):
-        held = [*_cell_values(layer), *_globals_named_by(layer)]
+        held = list(named_by(layer).values())
     else:
         held = [*attributes_of(layer).values(), _call_of(type(layer))]
     return _callables(item for value in held for item in items_of(value))
@@ -120,14 +120,17 @@ def attributes_of(layer: Any) -> dict[str, Any]:
     return held
 
 
-def _globals_named_by(function: Any) -> Iterator[object]:
-    module: str = function.__module__ or ""
-    if module.partition(".")[0] in _LIBRARIES:
-        return
-    for name in function.__code__.co_names:
-        value = function.__globals__.get(name)
-        if value is not None and not ismodule(value):
-            yield value
+def named_by(layer: Any) -> dict[str, Any]:
+    """Return what a function names outside of itself, or an object's attributes, by name."""
+    if not isfunction(layer):
+        return attributes_of(layer)
+    module: str = layer.__module__ or ""
+    names = () if module.partition(".")[0] in _LIBRARIES else layer.__code__.co_names
+    found = {name: layer.__globals__[name] for name in names if name in layer.__globals__}
+    for name, cell in zip(layer.__code__.co_freevars, layer.__closure__ or (), strict=True):
+        with suppress(ValueError):  # the cell is empty: its variable is not assigned yet
+            found[name] = cell.cell_contents
+    return {name: value for name, value in found.items() if not ismodule(value)}
 
 
 def _cell_values(function: Any) -> Iterator[object]:

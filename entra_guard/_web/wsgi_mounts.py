@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
-from inspect import getclosurevars, isfunction, ismethod
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from entra_guard._web.app_layers import held_by, named_by
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ _MAX_LAYERS: Final = 200
 def find_dispatchers(outermost: object, ends: Callable[[object], bool]) -> list[object]:
     """Return the layers that answer some prefixes themselves, such as werkzeug's DispatcherMiddleware.
 
+    A layer with an empty table is one of them, as the table may be filled later.
+
     Args:
         outermost: The WSGI application that a server calls.
         ends: Returns whether a layer is not looked into: what is inside of it is guarded.
@@ -28,22 +29,33 @@ def find_dispatchers(outermost: object, ends: Callable[[object], bool]) -> list[
         if id(layer) in seen or ends(layer):
             continue
         seen.add(id(layer))
-        if prefixes_of(layer):
+        if _may_dispatch(layer):
             found.append(layer)
-        waiting += _held_by(layer)
+        mounted = {id(app) for app in prefixes_of(layer).values()}
+        waiting += [inner for inner in held_by(layer) if id(inner) not in mounted]
     return found
 
 
 def prefixes_of(layer: object) -> dict[str, object]:
     """Return the prefixes that a layer answers itself, each with what answers there."""
-    held = _attributes(layer)
-    mounts = cast("Mapping[object, object]", held.get("mounts"))
-    if isinstance(mounts, Mapping) and all(map(callable, mounts.values())):  # pyright: ignore[reportUnnecessaryIsInstance]
-        return {str(prefix): app for prefix, app in mounts.items()}
+    held = named_by(layer)
     if any(base.__module__.startswith("werkzeug.middleware.") for base in type(layer).__mro__):
         # SharedDataMiddleware and ProxyMiddleware
-        return {**dict(held.get("exports", ())), **held.get("targets", {})}
-    return {}
+        found = {**dict(held.get("exports", ())), **held.get("targets", {})}
+    else:
+        found = dict[str, object]()
+    for name, table in held.items():
+        if _is_table(table) and (name == "mounts" or all(str(prefix).startswith("/") for prefix in table)):
+            found.update({str(prefix): app for prefix, app in table.items()})
+    return found
+
+
+def _may_dispatch(layer: object) -> bool:
+    return bool(prefixes_of(layer)) or any(map(_is_table, named_by(layer).values()))
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, Mapping) and all(map(callable, cast("Mapping[object, object]", value).values()))
 
 
 def checked_prefixes(prefixes: object) -> frozenset[str]:
@@ -68,24 +80,3 @@ def _checked(prefix: object) -> str:
 def normal(prefix: str) -> str:
     """Return a prefix without slashes at its ends."""
     return prefix.strip("/")
-
-
-def _held_by(layer: object) -> list[Any]:
-    """Return what a layer may call: its attributes, its closure, or what it is a method of."""
-    if ismethod(layer):
-        return [layer.__self__, layer.__func__]
-    held = [*_attributes(layer).values()]
-    if isinstance(layer, partial):
-        held += [layer.func, *layer.args, *layer.keywords.values()]
-    elif isfunction(layer):
-        held += getclosurevars(layer).nonlocals.values()
-    return [inner for inner in held if callable(inner) and not isinstance(inner, type)]
-
-
-def _attributes(layer: object) -> dict[str, Any]:
-    """Return an object's attributes without running its code, which proxies have for `__dict__`."""
-    try:
-        held: dict[str, Any] = object.__getattribute__(layer, "__dict__")
-    except (AttributeError, RuntimeError):  # RuntimeError: a LocalProxy outside of a request
-        return {}
-    return held if isinstance(held, dict) else {}  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,7 +63,39 @@ def _passing_on(app: Any, environ: Any, start_response: Any) -> Any:
     return app(environ, start_response)
 
 
+_global_app: Any = None
+
+
+def _calling_a_global(environ: Any, start_response: Any) -> Any:
+    return _global_app(environ, start_response)
+
+
+def behind_a_global(app: Any) -> Any:
+    """Return a new function that names the application as a global."""
+    names = {**globals(), "_global_app": app}
+    return FunctionType(_calling_a_global.__code__, names)
+
+
+class HomeMade:
+    """A dispatcher whose table has a name of its own."""
+
+    def __init__(self, app: Any, table: dict[str, Any]) -> None:
+        self.app, self.table = app, table
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        app = self.table.get(environ["PATH_INFO"], self.app)
+        return app(environ, start_response)
+
+
+def table_in_a_function(app: Any, table: dict[str, Any]) -> Any:
+    def dispatch(environ: Any, start_response: Any) -> Any:
+        return table.get(environ["PATH_INFO"], app)(environ, start_response)
+
+    return dispatch
+
+
 WRAPPERS: dict[str, Any] = {
+    "a global": behind_a_global,
     "nothing": lambda app: app,
     "ProxyFix": ProxyFix,
     "a function": closing_over,
@@ -72,6 +105,8 @@ WRAPPERS: dict[str, Any] = {
 }
 DISPATCHERS: dict[str, Any] = {
     "DispatcherMiddleware": lambda app, metrics: DispatcherMiddleware(app, {"/metrics": metrics}),
+    "home-made": lambda app, metrics: HomeMade(app, {"/metrics": metrics}),
+    "a function with a table": lambda app, metrics: table_in_a_function(app, {"/metrics": metrics}),
     "a subclass": lambda app, metrics: OwnDispatcher(app, {"/metrics": metrics}),
     "SharedDataMiddleware": lambda app, _metrics: SharedDataMiddleware(app, {"/metrics": "/"}),
     "ProxyMiddleware": lambda app, _metrics: ProxyMiddleware(
@@ -130,6 +165,27 @@ def test_a_mount_that_comes_after_the_first_request_is_refused(
     with pytest.raises(ConfigurationError, match="'/debug'"):
         client.get("/debug")
     assert metrics.ran == 1
+
+
+@pytest.mark.parametrize("kind", [DispatcherMiddleware, HomeMade, table_in_a_function])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_empty_table_that_is_filled_after_the_first_request(
+    app: Flask, guard: Guard, bearer: Bearer, kind: Any, when: str
+) -> None:
+    metrics, table = Metrics(), dict[str, Any]()
+    if when == "after":
+        init_app(app, guard)
+    layer = kind(app.wsgi_app, table)
+    table = getattr(layer, "mounts", table)  # werkzeug replaces an empty one
+    put_around(app, layer)
+    if when == "before":
+        init_app(app, guard)
+    client = app.test_client()
+    assert client.get("/orders", headers=bearer()).status_code == 200
+    table["/metrics"] = metrics
+    with pytest.raises(ConfigurationError, match="'/metrics'"):
+        client.get("/metrics")
+    assert metrics.ran == 0
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
