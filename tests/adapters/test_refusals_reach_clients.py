@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -394,6 +395,19 @@ def test_headers_of_inner_middleware_are_kept(guard: Guard, token: list[bytes]) 
     [(_status, headers)] = started
     assert ("x-request-id", "7") in headers
     assert [value for name, value in headers if name == "content-length"] == [str(len(body))]
+
+
+@pytest.mark.parametrize(("status", "sent"), [(500, 403), (503, 503)])
+def test_a_status_other_than_500_after_a_caught_refusal_is_kept(
+    guard: Guard, entra: Entra, status: int, sent: int
+) -> None:
+    async def broken(request: Any) -> PlainTextResponse:
+        with suppress(AccessError):
+            await admin(request)
+        return PlainTextResponse("no database", status)
+
+    app = GuardMiddleware(Starlette(routes=[Route("/admin", broken)]), guard=guard)
+    assert request_asgi(app, "/admin", [b"Bearer " + entra.token().encode()]).status == sent
 
 
 def test_a_500_without_a_refusal_stays_a_500(guard: Guard, entra: Entra) -> None:
