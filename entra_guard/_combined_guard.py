@@ -58,8 +58,8 @@ class CombinedGuard:
 
     def verify(self, token: str | bytes) -> Principal:
         """Verify a token with the guard of its issuer: see `Guard.verify`."""
-        raw = as_bytes(token)
         try:
+            raw = as_bytes(token)
             selection = self._select(raw)
             guard = next(selection)
             while True:
@@ -74,8 +74,8 @@ class CombinedGuard:
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does without blocking an event loop."""
-        raw = as_bytes(token)
         try:
+            raw = as_bytes(token)
             selection = self._select(raw)
             guard = next(selection)
             while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._common.arguments import check_names
+from entra_guard._common.arguments import check_names, letters_of
 from entra_guard._common.audiences import QUOTES, json_strings
 from entra_guard.errors import ConfigurationError
 
@@ -34,7 +34,7 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
         ConfigurationError: The tenant or the audience is missing, a name with the prefix is not known, or a
             value cannot be meant: quoted, JSON, an empty list, or a leeway that is not a number.
     """
-    ours = [name for name in environ if name.upper().startswith(PREFIX)]
+    ours = [name for name in environ if letters_of(name).startswith(letters_of(PREFIX))]
     check_names("the environment", "variable of entra_guard", ours, VARIABLES)
     tenant = _value(environ, "TENANT") or environ.get("AZURE_TENANT_ID")
     audience = _list(environ, "AUDIENCE")
@@ -56,7 +56,8 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
         settings["leeway"] = _seconds(f"{PREFIX}LEEWAY", leeway)
     if keys_file := _value(environ, "KEYS_FILE"):
         settings["keys_file"] = keys_file
-    if guests := _value(environ, "GUESTS").lower():
+    if f"{PREFIX}GUESTS" in environ:
+        guests = _value(environ, "GUESTS").lower()
         if guests not in {"true", "false"}:
             raise ConfigurationError(f"{PREFIX}GUESTS must be true or false, got {guests!r}")
         settings["guests"] = guests == "true"

@@ -239,8 +239,8 @@ class Guard:
             >>> entra.guard().verify(entra.token(roles=["Orders.Read"])).roles
             ('Orders.Read',)
         """
-        raw = token if isinstance(token, bytes) else as_bytes(token)
         try:
+            raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
                 decided = verify_with_newer_keys(self._key_manager, self._decide, raw, decided)
@@ -252,8 +252,8 @@ class Guard:
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does in a task of asyncio or trio, without blocking its event loop."""
-        raw = token if isinstance(token, bytes) else as_bytes(token)
         try:
+            raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
                 decided = await verify_with_newer_keys_async(self._key_manager, self._decide, raw, decided)

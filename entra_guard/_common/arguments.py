@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from difflib import get_close_matches
 from math import isfinite
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_SEPARATORS: Final = re.compile(r"[\W_]+")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -64,11 +66,19 @@ def check_names(where: str, kind: str, names: Iterable[str], known: Iterable[str
         UnknownArgumentError: One is not known; the text has the nearest, or all.
     """
     known = list(known)
+    by_letters = {letters_of(name): name for name in known}
     for name in names:
         if name not in known:
-            near = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(sorted(known))}."
+            near = get_close_matches(letters_of(name), by_letters, n=1, cutoff=0.5)
+            hint = (
+                f"Did you mean {by_letters[near[0]]!r}?" if near else f"It has: {', '.join(sorted(known))}."
+            )
             raise UnknownArgumentError(f"{where} has no {kind} {name!r}. {hint}")
+
+
+def letters_of(name: str) -> str:
+    """Return the letters and digits of a name, in lower case: `clientId` and `client_id` have the same."""
+    return _SEPARATORS.sub("", name.lower())
 
 
 def check_seconds(name: str, value: object, *, least: float = 0.0, most: float = float("inf")) -> None:

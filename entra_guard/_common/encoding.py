@@ -6,8 +6,18 @@ import pybase64
 
 
 def as_bytes(token: str | bytes) -> bytes:
-    """Return a token as bytes. A character that is not ASCII stays one that base64url does not have."""
-    return token.encode("utf-8", "replace") if isinstance(token, str) else token
+    """Return a token as bytes. A character that is not ASCII stays one that base64url does not have.
+
+    Raises:
+        TypeError: It is neither a str nor bytes.
+    """
+    if isinstance(token, str):
+        return token.encode("utf-8", "replace")
+    if isinstance(token, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return token
+    kind = type(token).__name__
+    del token  # this frame stays in the traceback
+    raise TypeError(f"token must be a str or bytes, got {kind}")
 
 
 def to_base64url(data: bytes) -> str:

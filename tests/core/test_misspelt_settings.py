@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -154,6 +156,14 @@ def test_a_scope_by_its_full_name_is_refused_with_its_short_name():
         ("Entra_Guard_Keys_File", "ENTRA_GUARD_KEYS_FILE"),
         ("ENTRA_GUARD_", "ENTRA_GUARD_"),
         ("ENTRA_GUARD_XYZZY", "ENTRA_GUARD_"),
+        ("ENTRA_GUARD_ALLOWED_CLIENTS ", "Did you mean 'ENTRA_GUARD_ALLOWED_CLIENTS'"),
+        (" ENTRA_GUARD_ALLOWED_CLIENTS", "Did you mean 'ENTRA_GUARD_ALLOWED_CLIENTS'"),
+        ("entra_guard_allowed_clients", "Did you mean 'ENTRA_GUARD_ALLOWED_CLIENTS'"),
+        ("ENTRA_GUARD_ALLOWED-CLIENTS", "Did you mean 'ENTRA_GUARD_ALLOWED_CLIENTS'"),
+        ("ENTRA-GUARD-ALLOWED-CLIENTS", "Did you mean 'ENTRA_GUARD_ALLOWED_CLIENTS'"),
+        ("ENTRA_GUARDALLOWED_CLIENTS", "Did you mean 'ENTRA_GUARD_ALLOWED_CLIENTS'"),
+        ("ENTRAGUARD_ALLOWED_CLIENTS", "Did you mean 'ENTRA_GUARD_ALLOWED_CLIENTS'"),
+        ("EntraGuard_Guest", "Did you mean 'ENTRA_GUARD_GUESTS'"),
     ],
 )
 def test_an_unknown_variable_is_refused_with_the_nearest(name, hint):
@@ -164,7 +174,7 @@ def test_an_unknown_variable_is_refused_with_the_nearest(name, hint):
 
 
 def test_other_variables_are_left_alone():
-    assert Guard.from_env(GOOD | {"ENTRA_EMULATOR_PID": "1", "ENTRAGUARD_X": "1", "PATH": "/bin"})
+    assert Guard.from_env(GOOD | {"ENTRA_EMULATOR_PID": "1", "ENTRA_GUAR_X": "1", "PATH": "/bin"})
 
 
 @pytest.mark.parametrize(
@@ -184,6 +194,12 @@ def test_an_empty_list_is_refused(name, value):
     """An empty allow-list, as `${VAR:-}` leaves it, must not mean that all clients may call."""
     with pytest.raises(ConfigurationError, match=f"ENTRA_GUARD_{name} is set, but empty"):
         Guard.from_env(GOOD | {f"ENTRA_GUARD_{name}": value})
+
+
+@pytest.mark.parametrize("value", ["", " ", "no", "0", "off"])
+def test_a_variable_of_guests_that_is_not_true_or_false_is_refused(value):
+    with pytest.raises(ConfigurationError, match="ENTRA_GUARD_GUESTS must be true or false, got"):
+        Guard.from_env(GOOD | {"ENTRA_GUARD_GUESTS": value})
 
 
 def test_a_json_list_is_refused_with_the_right_value():
@@ -245,6 +261,16 @@ def test_a_key_setting_of_another_type_is_refused(name, value):
 def test_a_guards_setting_of_another_type_is_refused(name, value):
     with pytest.raises(ConfigurationError):
         Guard(**({"tenant": TENANT, "audience": API} | {name: value}))
+
+
+@pytest.mark.parametrize("token", [5, None, bytearray(b"a.b.c"), memoryview(b"a.b.c"), ["a.b.c"]])
+@pytest.mark.parametrize("call", ["verify", "averify", "explain"])
+@pytest.mark.parametrize("is_combined", [False, True])
+def test_a_token_of_another_type_is_refused_by_its_type(token, call, is_combined):
+    guard = _guard() | _guard() if is_combined else _guard()
+    method = getattr(guard, call)
+    with pytest.raises(TypeError, match=f"^token must be a str or bytes, got {type(token).__name__}$"):
+        asyncio.run(method(token)) if call == "averify" else method(token)
 
 
 def test_a_policy_has_tenants():
