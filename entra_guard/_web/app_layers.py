@@ -82,12 +82,12 @@ def held_by(layer: Any) -> list[object]:
     elif isfunction(layer):
         held = list(named_by(layer).values())
     else:
-        held = [*attributes_of(layer).values(), _call_of(type(layer))]
+        held = [*attributes_of(layer).values(), _call_of(layer)]
     return _callables(item for value in held for item in items_of(value))
 
 
-def _call_of(kind: type) -> object:
-    return next((vars(base)["__call__"] for base in kind.__mro__ if "__call__" in vars(base)), None)
+def _call_of(layer: object) -> object:
+    return next((vars(base)["__call__"] for base in type(layer).__mro__ if "__call__" in vars(base)), None)
 
 
 def items_of(value: Any, depth: int = 3) -> Iterator[object]:
@@ -111,7 +111,7 @@ def attributes_of(layer: Any) -> dict[str, Any]:
         found: object = object.__getattribute__(layer, "__dict__")
     except (AttributeError, RuntimeError):  # RuntimeError: a LocalProxy outside of a request
         found = {}
-    held: dict[str, Any] = dict(found) if isinstance(found, dict) else {}
+    held = dict(cast("dict[str, Any]", found)) if isinstance(found, dict) else {}
     for base in type(layer).__mro__:
         for name, member in vars(base).items():
             if isinstance(member, MemberDescriptorType):
