@@ -5,7 +5,7 @@ from __future__ import annotations
 import pybase64
 
 
-def as_bytes(token: str | bytes) -> bytes:
+def as_bytes(token: object) -> bytes:
     """Return a token as bytes. A character that is not ASCII stays one that base64url does not have.
 
     Raises:
@@ -13,7 +13,7 @@ def as_bytes(token: str | bytes) -> bytes:
     """
     if isinstance(token, str):
         return token.encode("utf-8", "replace")
-    if isinstance(token, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(token, bytes):
         return token
     kind = type(token).__name__
     del token  # this frame stays in the traceback
