@@ -349,9 +349,11 @@ def _refuse_microsoft(issuer: str) -> None:
 
 
 def _claim_path(setting: str, value: str | Iterable[str]) -> ClaimPath:
-    path = (value,) if isinstance(value, str) else tuple(value)
-    if not all(isinstance(name, str) and name for name in path):  # pyright: ignore[reportUnnecessaryIsInstance]
+    listed = (value,) if isinstance(value, str) else value
+    path = tuple(listed) if isinstance(listed, list | tuple) else (None,)
+    if not all(isinstance(name, str) and name for name in path):
         raise ConfigurationError(
-            f"{setting} must be a claim's name, or the names on the way to it: ('realm_access', 'roles')"
+            f"{setting} must be a claim's name, or the names on the way to it: ('realm_access', 'roles'), "
+            f"got {value!r}"
         )
-    return path
+    return tuple(name for name in path if name)

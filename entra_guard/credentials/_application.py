@@ -22,7 +22,7 @@ from entra_guard.credentials._cache.token_cache import DEFAULT_CACHE_SIZE, DEFAU
 from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._endpoint import TokenEndpoint
 from entra_guard.credentials._proofs import PROOF_ERRORS, REFUSED_PROOF, ProofRotation
-from entra_guard.credentials._settings import Settings, check_settings
+from entra_guard.credentials._settings import Settings, check_settings, what_came
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -52,11 +52,7 @@ class ApplicationCredential(CachingCredential, Credential):
     def __init__(self, tenant_id: str, client_id: str, **settings: Unpack[Settings]) -> None:
         check_settings(settings)
         check_tenant(tenant_id)
-        if not is_guid(client_id):
-            raise ConfigurationError(
-                "client_id must be the app's Application (client) ID, a GUID such as "
-                "11112222-bbbb-3333-cccc-4444dddd5555"
-            )
+        check_client_id(client_id)
         authority = Authority.named(settings.get("authority", "public"))
         self.tenant_id: str = tenant_id
         self.client_id: Final = client_id
@@ -151,6 +147,19 @@ def _deciding(errors: list[TokenAcquisitionError]) -> TokenAcquisitionError:
     return error
 
 
+def check_client_id(client_id: object) -> None:
+    """Check that a value is a client id. The error does not quote it: it may be a secret in the wrong place.
+
+    Raises:
+        ConfigurationError: It is not a GUID.
+    """
+    if not isinstance(client_id, str) or not is_guid(client_id):
+        raise ConfigurationError(
+            "client_id must be the app's Application (client) ID, a GUID such as "
+            f"11112222-bbbb-3333-cccc-4444dddd5555{what_came(client_id)}"
+        )
+
+
 def check_tenant(tenant_id: str) -> None:
     """Check that a value is a tenant that an app can get tokens from.
 
@@ -158,7 +167,9 @@ def check_tenant(tenant_id: str) -> None:
         ConfigurationError: It is empty, an alias for many tenants, or neither an id nor a domain.
     """
     if not isinstance(tenant_id, str) or not _TENANT.fullmatch(tenant_id):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError("tenant_id must be the tenant's id (a GUID) or one of its domains")
+        raise ConfigurationError(
+            f"tenant_id must be the tenant's id (a GUID) or one of its domains{what_came(tenant_id)}"
+        )
     if tenant_id.lower() in _NOT_ONE_TENANT:
         raise ConfigurationError(
             f"an app gets its tokens from one tenant, and {tenant_id!r} means many (AADSTS9001023): give the "

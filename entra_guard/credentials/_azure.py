@@ -11,7 +11,13 @@ import anyio
 
 from entra_guard._common.boundary import public
 from entra_guard.credentials._azure_types import as_access_token, as_access_token_info
-from entra_guard.credentials._base import BaseCredential, CachingCredential, token_options
+from entra_guard.credentials._base import (
+    BaseCredential,
+    CachingCredential,
+    check_claims,
+    check_options,
+    token_options,
+)
 from entra_guard.credentials._cache.token import AccessToken, is_bearer, new_token
 from entra_guard.credentials._cache.token_cache import DEFAULT_WAIT, TokenCache, TokenRequest
 from entra_guard.credentials._token_errors import error_from_azure
@@ -108,6 +114,7 @@ class _Azure(CachingCredential):
     ) -> TokenRequest:
         """Pass a tenant on: which ones the credential serves, it decides itself."""
         request = super()._token_request(scopes, claims, None, options)
+        check_options(tenant_id, ())
         if not tenant_id:
             return request
         send = partial(self._request, scopes, claims, tenant_id)
@@ -144,8 +151,10 @@ class _AzureAsync(BaseCredential):
 
     @public
     async def aget_token(
-        self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **_options: Any
+        self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **options: Any
     ) -> AccessToken:
+        check_claims(claims)
+        check_options(tenant_id, options)
         try:
             with anyio.fail_after(DEFAULT_WAIT):
                 token = await self._azure.get_token(*scopes, enable_cae=True, **_given(claims, tenant_id))

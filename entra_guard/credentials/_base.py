@@ -7,8 +7,9 @@ import time
 from abc import ABC, abstractmethod
 from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from entra_guard._common.arguments import check_names
 from entra_guard._common.boundary import detach, public
 from entra_guard._common.clock import wall_clock
 from entra_guard._common.single_flight import wait, wait_async
@@ -24,7 +25,12 @@ from entra_guard.credentials._cache.token_cache import (
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
+
+
+# azure-core passes `enable_cae` (TokenCredential), newer versions also `pop`; `rejected` is ours.
+_OPTIONS: Final = frozenset({"enable_cae", "pop", "rejected"})
 
 
 class BaseCredential(ABC):
@@ -163,6 +169,7 @@ class CachingCredential(BaseCredential):
                 and self._monotonic() < token.refresh_by
                 and claims is None
                 and tenant_id is None
+                and (not options or options.keys() <= _OPTIONS)
             ):
                 return as_access_token(token) if AZURE_CORE in sys.modules else token
         except (KeyError, TypeError):
@@ -192,6 +199,7 @@ class CachingCredential(BaseCredential):
                 and self._monotonic() < token.refresh_by
                 and claims is None
                 and tenant_id is None
+                and (not options or options.keys() <= _OPTIONS)
             ):
                 return as_access_token(token) if AZURE_CORE in sys.modules else token
         except (KeyError, TypeError):
@@ -216,6 +224,7 @@ class CachingCredential(BaseCredential):
     ) -> TokenRequest:
         check_scopes(scopes)
         check_claims(claims)
+        check_options(tenant_id, options)
         if tenant_id and self.tenant_id and tenant_id.lower() != self.tenant_id.lower():
             raise TokenAcquisitionError(
                 f"No token: tenant {tenant_id!r} was requested, and this credential is for tenant "
@@ -264,12 +273,31 @@ def check_scopes(scopes: tuple[object, ...]) -> None:
         )
 
 
+def check_options(tenant_id: object, options: Iterable[str]) -> None:
+    """Check the other arguments of `get_token`: a misspelt `tenant_id` would be ignored.
+
+    Args:
+        tenant_id: A tenant, or None.
+        options: The names of the other arguments.
+
+    Raises:
+        ConfigurationError: The tenant is not a string, or a name is unknown.
+    """
+    if tenant_id is not None and not isinstance(tenant_id, str):
+        raise ConfigurationError(f"tenant_id must be a tenant's id, got {type(tenant_id).__name__}")
+    check_names("get_token()", "argument", options, _OPTIONS | {"claims", "tenant_id"})
+
+
 def check_claims(claims: str | None) -> None:
     """Check that a value can be a claims challenge.
 
     Raises:
         ConfigurationError: It is not a JSON object.
     """
+    if claims is not None and not isinstance(claims, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"claims must be the JSON object of a claims challenge, as text, got {type(claims).__name__}"
+        )
     try:
         requested = read_object(claims.encode() if claims else b"{}")
     except NotStrictJsonError as error:

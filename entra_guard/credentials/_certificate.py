@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from entra_guard._common.arguments import check_flags
+from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential
 from entra_guard.credentials._certificate_source import CertificateSource, certificate_sources
 from entra_guard.credentials._proofs import ProofRotation
+from entra_guard.credentials._settings import SETTING_NAMES
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class CertificateCredential(ApplicationCredential):
     """
 
     @public
+    @known_arguments(*SETTING_NAMES)
     def __init__(
         self,
         tenant_id: str,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
+from entra_guard._common.arguments import known_arguments
+from entra_guard._common.audiences import QUOTES
 from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ApplicationCredential
 from entra_guard.credentials._files import file_stamp, read_line
 from entra_guard.credentials._proofs import ProofRotation, expiry_time
+from entra_guard.credentials._settings import SETTING_NAMES
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -17,6 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from entra_guard.credentials._settings import Settings
+
+_NOTHING: Final = frozenset({"none", "null", "undefined", "nan"})
+# As templates, shells, pipelines and App Service leave them, if nothing replaces them.
+_PLACEHOLDER: Final = re.compile(
+    r"<.*>|\{.*\}|\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|%\w+%|__\w+__|#\{.*\}#?|@Microsoft\.KeyVault\(.*"
+    r"|your[-_ ].*secret.*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,7 @@ class ClientSecretCredential(ApplicationCredential):
     """
 
     @public
+    @known_arguments(*SETTING_NAMES)
     def __init__(
         self,
         tenant_id: str,
@@ -99,6 +112,15 @@ def _secrets(given: object) -> list[ClientSecret]:
     return [each if isinstance(each, ClientSecret) else ClientSecret(each) for each in listed]  # type: ignore[arg-type]  # checked there
 
 
+def _not_a_secret(text: str) -> str:
+    """Return why a text is not a secret but what was to be replaced by one; '' if it may be one."""
+    if text[0] == text[-1] and text[0] in QUOTES:
+        return "has quotes around it (docker --env-file keeps them): remove them"
+    if text.lower() in _NOTHING or _PLACEHOLDER.fullmatch(text):
+        return "is a placeholder, not a secret's value: put the value in its place"
+    return ""
+
+
 def check_secret(secret: object) -> None:
     """Check that a value can be a client secret; the error does not quote it.
 
@@ -111,6 +133,8 @@ def check_secret(secret: object) -> None:
         raise ConfigurationError(
             "client_secret begins or ends with white space: strip it, if it was read from a file"
         )
+    if wrong := _not_a_secret(secret):
+        raise ConfigurationError(f"client_secret {wrong}. Is the variable set?")
     if not secret.isprintable():
         raise ConfigurationError(
             "client_secret contains a byte order mark or control characters: save its file as ASCII, or "

@@ -8,11 +8,13 @@ from __future__ import annotations
 import inspect
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Unpack
+from typing import TYPE_CHECKING, Final, Unpack, cast
 
+from entra_guard._common.arguments import known_arguments
 from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential
 from entra_guard.credentials._files import file_stamp, read_line
+from entra_guard.credentials._settings import SETTING_NAMES
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class ClientAssertionCredential(ApplicationCredential):
     """
 
     @public
+    @known_arguments(*SETTING_NAMES)
     def __init__(
         self, tenant_id: str, client_id: str, func: Callable[[], str], **settings: Unpack[Settings]
     ) -> None:
@@ -97,6 +100,7 @@ class WorkloadIdentityCredential(ApplicationCredential):
     """
 
     @public
+    @known_arguments(*SETTING_NAMES)
     def __init__(
         self,
         tenant_id: str | None = None,
@@ -112,7 +116,7 @@ class WorkloadIdentityCredential(ApplicationCredential):
             raise ConfigurationError(f"set {' and '.join(missing)}, or pass the same as arguments")
         if host := environ.get("AZURE_AUTHORITY_HOST"):
             settings.setdefault("authority", host)
-        super().__init__(str(found["tenant_id"]), str(found["client_id"]), **settings)
+        super().__init__(cast("str", found["tenant_id"]), cast("str", found["client_id"]), **settings)
         self._path = Path(str(found["token_file_path"]))
 
     def _proof_version(self) -> object:

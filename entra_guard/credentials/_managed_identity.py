@@ -116,11 +116,16 @@ class ManagedIdentityCredential(CachingCredential, Credential):
 
 def _identity(client_id: str | None, object_id: str | None, resource_id: str | None) -> dict[str, str]:
     given = {"client_id": client_id, "object_id": object_id, "resource_id": resource_id}
-    named = {name: value for name, value in given.items() if value}
+    named = {name: value for name, value in given.items() if value is not None}
+    if empty := [name for name, value in named.items() if not value]:
+        raise ConfigurationError(
+            f"{empty[0]} is empty. Is the environment variable set? Omit it for the system-assigned identity"
+        )
     if len(named) > 1:
         raise ConfigurationError(f"give only one of {' and '.join(named)}")
     for name in ("client_id", "object_id"):
-        if name in named and not is_guid(named[name]):
+        value: object = named.get(name, "")
+        if name in named and not (isinstance(value, str) and is_guid(value)):
             raise ConfigurationError(f"{name} must be a GUID")
     return named
 

@@ -60,6 +60,13 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"{name} must be {words}, got {type(value).__name__}")
 
 
+def what_came(value: object) -> str:
+    """Return the end of an error text for a value that is missing or of a wrong type; quote no text."""
+    if value is None or value == "":
+        return f", got {value!r}. Is the environment variable set?"
+    return "" if isinstance(value, str) else f", got {type(value).__name__}"
+
+
 def is_client(value: object) -> bool:
     """Return whether a value sends requests as an `httpx.Client` does, not an AsyncClient."""
     send = getattr(value, "send", None)
@@ -100,3 +107,6 @@ _KINDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "clock": (callable, "a function that returns seconds"),
     "monotonic": (callable, "a function that returns seconds"),
 }
+
+SETTING_NAMES: Final = tuple(_KINDS)
+"""The names of the settings in `Settings`."""

@@ -101,7 +101,12 @@ def test_an_azure_client_gets_its_claims_challenge_answered(entra: OutboundEntra
 def test_azures_own_names_for_options_change_nothing(entra: OutboundEntra) -> None:
     credential = entra.credential()
     with entra.expect_token_requests(1):
-        for options in ({}, {"enable_cae": True}, {"tenant_id": entra.tenant_id}, {"whatever": 1}):
+        for options in (
+            {},
+            {"enable_cae": True},
+            {"tenant_id": entra.tenant_id},
+            {"enable_cae": False, "pop": True},
+        ):
             assert credential.get_token(entra.scope, **options)
 
 
