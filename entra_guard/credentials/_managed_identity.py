@@ -125,7 +125,7 @@ def _identity(client_id: str | None, object_id: str | None, resource_id: str | N
         raise ConfigurationError(f"give only one of {' and '.join(named)}")
     for name in ("client_id", "object_id"):
         value: object = named.get(name, "")
-        if name in named and not (isinstance(value, str) and is_guid(value)):
+        if name in named and not (isinstance(value, str) and is_guid(value)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"{name} must be a GUID")
     return named
 

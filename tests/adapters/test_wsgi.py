@@ -289,7 +289,7 @@ def test_threads_see_their_own_caller(guard: Guard, entra: Entra) -> None:
 
 
 def test_a_guard_of_another_type_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigurationError, match="guard must be a Guard, not NoneType"):
+    with pytest.raises(ConfigurationError, match="guard must be a Guard, got None"):
         GuardMiddleware(lambda _e, _s: [], guard=None)  # type: ignore[arg-type]
 
 
