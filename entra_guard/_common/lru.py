@@ -9,13 +9,15 @@ collection at 100,000 entries.)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
 K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
+
+_SLICE: Final = 500
 
 
 class LRUCache(Generic[K, V]):
@@ -88,6 +90,17 @@ class LRUCache(Generic[K, V]):
         """Remove a key."""
         for generation in (self.recent, self.previous, self._leaving):
             generation.pop(key, None)
+
+    def empty_in_slices(self) -> Iterator[None]:
+        """Remove all entries, and yield after each slice: freeing all at once stalls every thread."""
+        for generation in (self.recent, self.previous, self._leaving):
+            while generation:
+                for _ in range(_SLICE):
+                    try:
+                        generation.popitem()
+                    except KeyError:  # it is empty
+                        break
+                yield
 
     def __len__(self) -> int:
         return len(self.recent | self.previous | self._leaving)

@@ -98,6 +98,8 @@ class KeyManager:
         self._wall = wall
         self._jitter = jitter
         self._work: SingleFlight[str, None] = SingleFlight()
+        # Verified under former keys. The refresh thread empties it; until then it is not freed.
+        self._replaced_tokens: LRUCache[bytes, Identity] | None = None
         self.after_fork()
         reset_after_fork(self)
         self._load_file()
@@ -359,6 +361,8 @@ class KeyManager:
         reader who finds that the keys are newer than its token finds these keys, too.
         """
         if state.snapshot is None:
+            if self.active_keys is not None:
+                self._replaced_tokens = self.active_keys.verified_tokens
             self.active_keys = None
             self._log(logging.WARNING, "the cached signing keys are too old and are no longer used")
         else:
@@ -380,6 +384,8 @@ class KeyManager:
         verified_tokens: LRUCache[bytes, Identity] = LRUCache(self._cache_size)
         if old is not None and all(by_kid.get(kid) is key for kid, key in old.by_kid.items()):
             verified_tokens = old.verified_tokens
+        elif old is not None:
+            self._replaced_tokens = old.verified_tokens
         known = old.known_callers if old is not None and old.issuer == snapshot.issuer else None
         self.active_keys = ActiveKeys(snapshot.issuer, by_kid, verified_tokens, known, unusable)
         issuer = snapshot.issuer.v2
@@ -396,11 +402,19 @@ class KeyManager:
         self.warm_up()
         now = self.monotonic()
         self.run_due_tasks(now)
+        self._empty_replaced_tokens()
         with self._changing():
             current = self._current_round(now)
         if current is not None:
             return current.began + _GIVE_UP - now
         return min(self.state.next_attempt, self.state.ends()) - now
+
+    def _empty_replaced_tokens(self) -> None:
+        """Free the tokens of former keys in slices: 200,000 at once would stall the event loop for 0.1 s."""
+        replaced, self._replaced_tokens = self._replaced_tokens, None
+        if replaced is not None:
+            for _ in replaced.empty_in_slices():
+                time.sleep(0)  # other threads may run
 
     # --- the keys file -------------------------------------------------------------------------------
 

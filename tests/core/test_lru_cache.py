@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import threading
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,3 +151,12 @@ def test_the_token_that_is_used_in_between_is_not_verified_again(
     guard.verify(used)
     interleaved = [token for other in others for token in (other, used)]
     assert verifications(guard, interleaved, monkeypatch) == len(others)
+
+
+def test_emptying_in_slices_removes_a_bounded_number_at_a_time() -> None:
+    cache: LRUCache[int, int] = LRUCache(5000)
+    for number in range(5000):
+        cache.put(number, number)
+    left = [entries(cache), *(entries(cache) for _ in cache.empty_in_slices())]
+    assert left[-1] == 0
+    assert max(before - after for before, after in pairwise(left)) <= 500

@@ -8,7 +8,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
-from keys_entra import KeysEntra, settle, until
+from keys_entra import KeysEntra, settle, until, visit
 
 from entra_guard._keys import refresh_thread
 from entra_guard._keys.refresh_thread import RefreshThread
@@ -167,3 +167,17 @@ def test_keys_that_end_sooner_are_dropped_in_time(entra: KeysEntra) -> None:
     assert len(guard.health().kids) > len(entra.keys)
     keys = guard._key_manager
     until(lambda: keys.active_keys is not None and len(keys.active_keys.by_kid) == len(entra.keys))
+
+
+def test_the_tokens_of_replaced_keys_are_freed_in_slices(entra: KeysEntra) -> None:
+    guard = entra.guard()
+    guard.verify(entra.token())
+    replaced = guard._key_manager.active_keys.verified_tokens
+    assert len(replaced) == 1
+    entra.rotate_keys(overlap=False)
+    guard.verify(entra.token())
+    assert guard._key_manager.active_keys.verified_tokens is not replaced
+    assert len(replaced) == 1  # not freed by the thread that fetched
+    visit(guard)
+    assert len(replaced) == 0
+    assert guard._key_manager._replaced_tokens is None
