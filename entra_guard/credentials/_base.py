@@ -6,6 +6,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from copy import copy
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 # azure-core passes `enable_cae` (TokenCredential), newer versions also `pop`; `rejected` is ours.
 _OPTIONS: Final = frozenset({"enable_cae", "pop", "rejected"})
+_NEAR: Final = 0.75
 
 
 class BaseCredential(ABC):
@@ -285,7 +287,10 @@ def check_options(tenant_id: object, options: Iterable[str]) -> None:
     """
     if tenant_id is not None and not isinstance(tenant_id, str):
         raise ConfigurationError(f"tenant_id must be a tenant's id, got {type(tenant_id).__name__}")
-    check_names("get_token()", "argument", options, _OPTIONS | {"claims", "tenant_id"})
+    # Azure SDKs may pass arguments of later versions of azure-core: only what looks misspelt is refused.
+    known = _OPTIONS | {"claims", "tenant_id"}
+    misspelt = [name for name in options if name not in known and get_close_matches(name, known, 1, _NEAR)]
+    check_names("get_token()", "argument", misspelt, known)
 
 
 def check_claims(claims: str | None) -> None:

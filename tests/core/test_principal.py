@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from entra_guard import Principal
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from entra_guard import Principal
     from entra_guard.testing import Entra
 
 COPIES = {
