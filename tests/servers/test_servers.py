@@ -92,7 +92,7 @@ def served(server: Server, environ: dict[str, str]) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         listener.close()
         process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        process.wait(45)  # gunicorn gives its workers 30 s; a gevent worker forked after use may take them
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
