@@ -1,4 +1,4 @@
-"""Tokens for other APIs: one at hand, one for fifty callers at once, and what keeping one costs.
+"""Tokens for other APIs: one cached, one for fifty callers at once, and what keeping one costs.
 
 `python -m benchmarks.outbound`. The peers are asked over https, as they insist; ours over the same sockets.
 """
@@ -51,7 +51,7 @@ class Fixture:
         )
 
     def filled(self, scopes: Sequence[str]) -> ClientSecretCredential:
-        """Ours with a token for each scope at hand."""
+        """Ours with a token for each scope, cached."""
         credential, now = self.ours(), time.time()
         for number, scope in enumerate(scopes):
             token = AccessToken(f"{number:07d}{self.token}", int(now) + 3600, now + 1800.0)
@@ -120,7 +120,7 @@ def names(count: int) -> list[str]:
     return [f"api://{number:08x}-1111-2222-3333-444455556666/.default" for number in range(count)]
 
 
-# --- a token at hand ---------------------------------------------------------------------------------
+# --- a cached token ------------------------------------------------------------------------------------
 
 
 def around(scopes: Sequence[str], get: Callable[[str], object]) -> Work:
@@ -204,10 +204,10 @@ def at_hand(fixture: Fixture, *, peers: bool) -> None:
         if peers:
             for name, cell in peers_at_hand(fixture, scopes, plain):
                 add(name, cell)
-        assert fixture.entra.count("token") == before, "a token was fetched where one was at hand"
-    head = ("a token at hand, as ratio to the look-up", *(f"{count:,} tokens" for count in COUNTS), "bar")
+        assert fixture.entra.count("token") == before, "a token was requested although one was cached"
+    head = ("a cached token, as ratio to the look-up", *(f"{count:,} tokens" for count in COUNTS), "bar")
     bars = {name: f"<= {BAR}x, flat" for name in rows if name.startswith("ours")}
-    table("A token at hand", head, [(name, *cells, bars.get(name, "")) for name, cells in rows.items()])
+    table("A cached token", head, [(name, *cells, bars.get(name, "")) for name, cells in rows.items()])
 
 
 def peers_at_hand(
