@@ -21,6 +21,7 @@ VARIABLES: Final = tuple(
         "TOKEN_VERSIONS",
         "AUTHORITY",
         "LEEWAY",
+        "APP_SPECIFIC_KEYS",
         "KEYS_FILE",
         "GUESTS",
     )
@@ -54,13 +55,21 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
             settings[name] = values
     if leeway := _value(environ, "LEEWAY"):
         settings["leeway"] = _seconds(f"{PREFIX}LEEWAY", leeway)
-    if keys_file := _value(environ, "KEYS_FILE"):
-        settings["keys_file"] = keys_file
+    settings |= _key_settings(environ)
     if f"{PREFIX}GUESTS" in environ:
         guests = _value(environ, "GUESTS").lower()
         if guests not in {"true", "false"}:
             raise ConfigurationError(f"{PREFIX}GUESTS must be true or false, got {guests!r}")
         settings["guests"] = guests == "true"
+    return settings
+
+
+def _key_settings(environ: Mapping[str, str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    if app_id := _value(environ, "APP_SPECIFIC_KEYS"):
+        settings["app_specific_keys"] = {"true": True, "false": False}.get(app_id.lower(), app_id)
+    if keys_file := _value(environ, "KEYS_FILE"):
+        settings["keys_file"] = keys_file
     return settings
 
 

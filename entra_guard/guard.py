@@ -27,6 +27,7 @@ from entra_guard._common.clock import wall_clock
 from entra_guard._common.encoding import as_bytes
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
+from entra_guard._keys.app_specific_keys import app_id_of
 from entra_guard._keys.authority import Authority
 from entra_guard._keys.documents import Source
 from entra_guard._keys.health import Health, health_of
@@ -88,6 +89,8 @@ class Guard:
         authority: A cloud ('public', 'us-government', 'china', 'france', 'germany', 'singapore') or
             the URL of an authority: External ID, a B2C policy, the emulator; or `Authority.openid(url)`.
         keys: How signing keys are cached and refreshed.
+        app_specific_keys: The API has its own signing key (claims mapping): True takes the client id from
+            `audience`, or give the client id.
         keys_file: A snapshot of the keys on disk: for restarts in an outage, and hosts without egress.
         http_client: Any `httpx.Client`: a private CA, a proxy or a test transport is one argument. Its
             connections are not for forks: build the guard after the fork, or leave the client to it.
@@ -124,6 +127,7 @@ class Guard:
         guests: bool = True,
         authority: str | Authority = "public",
         keys: KeySettings | None = None,
+        app_specific_keys: bool | str = False,
         keys_file: str | Path | None = None,
         http_client: httpx.Client | None = None,
         ssl_context: ssl.SSLContext | None = None,
@@ -149,6 +153,7 @@ class Guard:
         check_count("cache_size", cache_size)
         check_flags(strict_startup=strict_startup)
         check_callables(clock=clock, monotonic=monotonic)
+        app_id = app_id_of(app_specific_keys, self.policy, where)
         self.authority: Final = where
         self._groups = groups
         self._tenant_rule = (
@@ -160,7 +165,7 @@ class Guard:
         client = LazyClient(http_client, partial(new_client, ssl_context=ssl_context, proxy=proxy))
         client.warm_up()
         self._key_manager = KeyManager(
-            Source(where, self.policy.tenants.alias, self.policy.token_versions),
+            Source(where, self.policy.tenants.alias, self.policy.token_versions, app_id),
             keys or KeySettings(),
             cache_size=cache_size,
             client=client,
@@ -201,10 +206,10 @@ class Guard:
 
         ENTRA_GUARD_TENANT (else AZURE_TENANT_ID), ENTRA_GUARD_AUDIENCE, and where set
         ENTRA_GUARD_ALLOWED_CLIENTS, ENTRA_GUARD_TOKEN_VERSIONS, ENTRA_GUARD_AUTHORITY (else
-        AZURE_AUTHORITY_HOST), ENTRA_GUARD_LEEWAY (seconds), ENTRA_GUARD_KEYS_FILE and
-        ENTRA_GUARD_GUESTS (true or false). Lists are separated by spaces or commas.
-        AZURE_CLIENT_ID is never taken for the audience: on many hosts
-        it is the workload's own identity.
+        AZURE_AUTHORITY_HOST), ENTRA_GUARD_LEEWAY (seconds), ENTRA_GUARD_APP_SPECIFIC_KEYS (true, false or
+        a client id), ENTRA_GUARD_KEYS_FILE and ENTRA_GUARD_GUESTS (true or false). Lists are separated by
+        spaces or commas. AZURE_CLIENT_ID is never taken for the audience: on many hosts it is the
+        workload's own identity.
 
         Args:
             environ: The variables.

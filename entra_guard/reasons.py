@@ -99,7 +99,7 @@ _ALL: Final = (
         401,
         "The token's signing key is unknown.",
         "The issuer's key set has no key with the token's kid. It was fetched again if the limits allowed it.",
-        "Compare the token's issuer and cloud with this API's tenant. An application with its own signing key (claims mapping) needs 'appid' in the key URL.",
+        "Compare the token's issuer and cloud with this API's tenant. An application with its own signing key (claims mapping) needs Guard(app_specific_keys=True).",
     ),
     Reason(
         "bad_signature",

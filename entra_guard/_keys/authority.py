@@ -208,13 +208,20 @@ class Authority:
         """Whether the issuer's tokens name tenants and versions, as Entra's do."""
         return self.rules is None
 
-    def configuration_urls(self, tenant: str, versions: frozenset[str]) -> dict[str, str]:
-        """Return where the OpenID configuration of each token version is; '2.0' is always one of them."""
+    def configuration_urls(self, tenant: str, versions: frozenset[str], app_id: str = "") -> dict[str, str]:
+        """Return where the OpenID configuration of each token version is; '2.0' is always one of them.
+
+        Args:
+            tenant: A tenant id, a domain or an alias.
+            versions: Of the accepted tokens.
+            app_id: The application whose own keys are meant; only with Entra.
+        """
         if not self.is_entra:
             return {"2.0": f"{self.url.rstrip('/')}{_METADATA}"}
-        urls = {"2.0": f"{self.url}/{tenant}/v2.0{_METADATA}"}
+        query = f"?appid={app_id}" if app_id else ""
+        urls = {"2.0": f"{self.url}/{tenant}/v2.0{_METADATA}{query}"}
         if "1.0" in versions and self.kind == "entra":
-            urls["1.0"] = f"{self.url}/{tenant}{_METADATA}"
+            urls["1.0"] = f"{self.url}/{tenant}{_METADATA}{query}"
         return urls
 
     def hosts(self, *also: str) -> frozenset[str]:

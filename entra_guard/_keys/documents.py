@@ -13,16 +13,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Whose keys to fetch, and for which token versions."""
+    """Whose keys to fetch, and for which token versions.
+
+    Attributes:
+        authority: Where they are.
+        tenant: A tenant id, a domain or an alias.
+        versions: Of the accepted tokens.
+        app_id: The application whose own keys are meant; empty for the tenant's keys.
+    """
 
     authority: Authority
     tenant: str
     versions: frozenset[str]
+    app_id: str = ""
 
     @property
     def configuration_urls(self) -> Mapping[str, str]:
         """The URL of the OpenID configuration of each token version."""
-        return self.authority.configuration_urls(self.tenant, self.versions)
+        return self.authority.configuration_urls(self.tenant, self.versions, self.app_id)
 
 
 @dataclass(frozen=True, slots=True)

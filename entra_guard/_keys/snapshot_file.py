@@ -51,6 +51,7 @@ class Saved(msgspec.Struct, frozen=True):
     v2: dict[str, Any]
     v1: dict[str, Any] | None
     keys: dict[str, Any]
+    app_id: str = ""
 
 
 class KeysFile:
@@ -135,6 +136,7 @@ def write(path: Path, source: Source, documents: Documents, fetched_at: float) -
         dict(documents.v2),
         None if documents.v1 is None else dict(documents.v1),
         dict(documents.keys),
+        source.app_id,
     )
     content = msgspec.json.encode(saved)
     if len(content) > _LIMIT:
@@ -177,6 +179,11 @@ def read(path: Path, source: Source, *, now: float, max_age: float) -> tuple[Doc
     kind = "b2c" if source.authority.kind == "b2c" and saved.kind == "openid" else saved.kind  # as 0.1 wrote
     if (saved.authority, kind, saved.tenant) != wanted:
         raise KeysFileError(f"{path} is of another authority or tenant: {saved.authority}/{saved.tenant}")
+    if saved.app_id != source.app_id:
+        raise KeysFileError(
+            f"{path} has the keys of {_owner(saved.app_id)}, not of {_owner(source.app_id)}: "
+            f"pull it again{f' with --app-specific-keys {source.app_id}' if source.app_id else ''}"
+        )
     wants_v1 = "1.0" in source.configuration_urls
     if wants_v1 and saved.v1 is None:
         raise KeysFileError(f"{path} lacks the v1.0 configuration; pull it again with v1.0 tokens accepted")
@@ -186,6 +193,10 @@ def read(path: Path, source: Source, *, now: float, max_age: float) -> tuple[Doc
     if age < -CLOCKS_DIFFER:
         raise KeysFileError(f"{path} was written {-age:.0f} s in the future; check this host's clock")
     return Documents(saved.v2, saved.v1 if wants_v1 else None, saved.keys), max(0.0, age)
+
+
+def _owner(app_id: str) -> str:
+    return f"the application {app_id}" if app_id else "the tenant"
 
 
 def load(path: Path) -> Saved:

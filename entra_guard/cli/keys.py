@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,9 +49,18 @@ def keys() -> None:
     help="A cloud's name or an authority's URL.  [env: ENTRA_GUARD_AUTHORITY; default: public]",
 )
 @click.option("--openid", is_flag=True, help="The authority is an OpenID issuer without tenants.")
+@click.option(
+    "--app-specific-keys",
+    "app_id",
+    metavar="CLIENT_ID",
+    default="",
+    help="The API's client id, if it has its own signing key (claims mapping).",
+)
 @click.argument("file", type=_FILE, envvar="ENTRA_GUARD_KEYS_FILE")
 @click.pass_obj
-def pull(settings: dict[str, Any] | None, *, tenant: str, authority: str, openid: bool, file: Path) -> None:
+def pull(
+    settings: dict[str, Any] | None, *, tenant: str, authority: str, openid: bool, app_id: str, file: Path
+) -> None:
     """Fetch the keys now and save them to FILE.
 
     The keys pass the same checks as in a guard. FILE is replaced in one step, and only its owner can
@@ -63,7 +73,7 @@ def pull(settings: dict[str, Any] | None, *, tenant: str, authority: str, openid
     from entra_guard._keys import snapshot_file  # noqa: PLC0415  # --help stays fast
     from entra_guard._keys.fetch import fetch  # noqa: PLC0415
 
-    source = _source(tenant, authority, openid=openid)
+    source = _for_application(_source(tenant, authority, openid=openid), app_id)
     with _client(settings) as client:
         snapshot, documents = fetch(client, source, old=None, known=None, now=0.0)
     snapshot_file.write(file, source, documents, time.time())
@@ -80,7 +90,7 @@ def show(file: Path) -> None:
     from entra_guard.policy import TOKEN_VERSIONS  # noqa: PLC0415
 
     saved = snapshot_file.load(file)
-    source = Source(_saved_authority(saved), saved.tenant, TOKEN_VERSIONS)
+    source = Source(_saved_authority(saved), saved.tenant, TOKEN_VERSIONS, saved.app_id)
     documents = Documents(saved.v2, saved.v1, saved.keys)
     if not _show(file, saved, accept(documents, source, old=None, now=0.0, configured_at=0.0)):
         raise SystemExit(1)
@@ -111,6 +121,17 @@ def _source(tenant: str, authority: str, *, openid: bool) -> Source:
     return Source(where, Tenants.only(tenant).alias, TOKEN_VERSIONS)
 
 
+def _for_application(source: Source, app_id: str) -> Source:
+    """Return the source of an application's own keys, as a guard with `app_specific_keys` has it."""
+    if not app_id:
+        return source
+    from entra_guard._keys.app_specific_keys import app_id_of  # noqa: PLC0415
+    from entra_guard.policy import NO_TENANTS, Policy, Tenants  # noqa: PLC0415
+
+    tenants = Tenants(source.tenant) if source.authority.is_entra else NO_TENANTS
+    return replace(source, app_id=app_id_of(app_id, Policy(tenants, frozenset({app_id})), source.authority))
+
+
 def _client(settings: dict[str, Any] | None) -> AbstractContextManager[httpx.Client]:
     from contextlib import nullcontext  # noqa: PLC0415
 
@@ -133,6 +154,7 @@ def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
         [
             ("file", str(file)),
             ("authority", escape(f"{saved.authority}/{saved.tenant}").rstrip("/")),
+            *([("application", escape(saved.app_id))] if saved.app_id else []),
             ("age", _duration(age)),
             ("issuer", escape(issuer.v2)),
             ("issuer, v1.0", escape(issuer.v1)),

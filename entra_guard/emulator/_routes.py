@@ -162,7 +162,7 @@ def _keys_v1(service: DirectoryService, request: Request, found: Found) -> Respo
 def _published_keys(store: Store, request: Request, at: AuthorityPath) -> list[SigningKey]:
     """Return the keys of a document: all, one app's own key, or those of personal accounts."""
     keys = store.state.keys
-    own = keys.apps.get(request.parameters().get("appid", ""))
+    own = keys.apps.get(request.parameters().get("appid", "").lower())
     if own is not None:
         return [own]
     return [k for k in keys.published() if at.tenant_id != CONSUMERS or k.realm == "consumers"]
