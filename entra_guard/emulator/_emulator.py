@@ -61,6 +61,7 @@ class Emulator:
         token_issuer: Tokens and signing keys.
         fault_injector: Faults.
         request_handler: The responses to requests of every transport.
+        request_log: The requests that were received, and what happened in the last 500.
         server: The sockets.
 
     Example:
@@ -86,11 +87,11 @@ class Emulator:
         self.directory_service: DirectoryService = DirectoryService(self.store)
         self.token_issuer: TokenIssuer = TokenIssuer(self.directory_service.lookup)
         self.fault_injector: FaultInjector = FaultInjector(self.store)
-        self._log = RequestLog()
+        self.request_log: RequestLog = RequestLog()
         self._user_actions = UserActions(self.directory_service)
-        control = ControlApi(self.store, self.token_issuer, self.fault_injector, self._log)
+        control = ControlApi(self.store, self.token_issuer, self.fault_injector, self.request_log)
         self.request_handler: RequestHandler = RequestHandler(
-            self.directory_service, self.fault_injector, self._log, control
+            self.directory_service, self.fault_injector, self.request_log, control
         )
         self.transport: InProcessTransport = InProcessTransport(self.request_handler.respond)
         self.app: ASGIApp = asgi_app(self.request_handler.respond)
@@ -375,15 +376,15 @@ class Emulator:
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
         """The last 10,000 requests that reached the emulator, oldest first."""
-        return self._log.requests
+        return self.request_log.requests
 
     @delegate_to(RequestLog.count)
     def count(self) -> RequestLog:
-        return self._log
+        return self.request_log
 
     @delegate_to(RequestLog.clear_requests)
     def clear_requests(self) -> RequestLog:
-        return self._log
+        return self.request_log
 
 
 def _check_base_url(base_url: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import replace
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from entra_guard.emulator._control import PREFIX
+from entra_guard.emulator._exchange import describe_exchange, is_shown
 from entra_guard.emulator._http.delivery import Delivery
+from entra_guard.emulator._http.trail import recording
 from entra_guard.emulator._request_log import RequestLog, RequestRecord
 from entra_guard.emulator._routes import find_route, respond
 
@@ -38,18 +41,32 @@ class RequestHandler:
         if request.path.startswith(PREFIX):
             # Without the lock: a fault that is set here may wait for the server's own thread.
             return Delivery(self._control.respond(request))
+        started = time.perf_counter()
+        with recording() as trail:
+            delivery, target = self._apply_faults(request)
+        if delivery.ending != "refused" and is_shown(request.path):
+            milliseconds = (time.perf_counter() - started) * 1000
+            directory, at = self._service.directory, self._service.store.now()
+            facts = {"at": at, "ms": milliseconds}
+            exchange = describe_exchange(request, delivery, trail, directory, target=target, **facts)
+            self._log.add_exchange(exchange)
+        return delivery
+
+    def _apply_faults(self, request: Request) -> tuple[Delivery, str]:
+        """Return the response as the faults change it, and what the request was for."""
         store = self._service.store
         with store.lock:
             found = find_route(request)
             target = found[0].target if found else "nothing"
             delivery = self._injector.apply_fault(target, request, lambda: respond(self._service, request))
             if delivery.ending == "refused":
-                return delivery
+                return delivery, target
             status = delivery.response.status
             self._log.add(RequestRecord(request.method, request.path, target, status, store.now()))
             date = format_datetime(dt.datetime.fromtimestamp(store.now(), dt.UTC), usegmt=True)
             dated = delivery.response.with_headers(("Date", date))
-            return replace(delivery, response=dated, releases=self._events_to_release(target, delivery))
+            events = self._events_to_release(target, delivery)
+            return replace(delivery, response=dated, releases=events), target
 
     def _events_to_release(self, target: str, delivery: Delivery) -> tuple[threading.Event, ...]:
         """Return the events of the responses that are held until this one was sent."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._faults.effects import EFFECTS, FaultContext
 from entra_guard.emulator._http.delivery import Delivery
+from entra_guard.emulator._http.trail import note_fault
 from entra_guard.emulator._store.faults import TARGETS, Fault, FaultTarget, after_use, choose_fault
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class FaultInjector:
             return Delivery(respond())
         if fault.times is not None:
             self._store.change(faults=after_use(self.faults, fault))
+        note_fault(fault.how)
         return EFFECTS[fault.how](FaultContext(self._store, fault, request, respond))
 
 

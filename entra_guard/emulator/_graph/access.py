@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._graph.odata import GraphRequestError
 from entra_guard.emulator._http.messages import Request, Response, json_response
+from entra_guard.emulator._http.trail import note, note_api, note_client, note_failure, note_user
 from entra_guard.emulator._store.directory import GRAPH, Tenant, User
 from entra_guard.emulator._tokens.claims import BACKDATED
 from entra_guard.emulator._tokens.jws import compact_json
@@ -24,6 +25,7 @@ _AUDIENCES: Final = frozenset({GRAPH, "https://graph.microsoft.com", "https://gr
 _CONTENT_TYPE: Final = (
     "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 )
+_FAILED_STEP: Final = {401: "token", 403: "permissions", 404: "object"}
 _REVOKED: Final = (
     "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: "
     "TokenIssuedBeforeRevocationTimestamp"
@@ -88,11 +90,26 @@ def authorize(
         GraphRequestError: The token is not valid, or lacks the permissions.
     """
     call = authenticate(service, request)
+    _note_caller(call)
     if call.permissions().isdisjoint(roles if call.is_app else scopes):
         raise GraphRequestError(
             403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
         )
     return call
+
+
+def _note_caller(call: Call) -> None:
+    """Record who calls, for the activity record."""
+    directory, claims = call.store.directory, call.claims
+    client_id = str(claims.get("azp") or claims.get("appid"))
+    app = directory.apps.get(client_id)
+    note("token", "valid, for Microsoft Graph")
+    note_client(client_id, app.name if app else str(claims.get("app_displayname", client_id)))
+    note_api("Microsoft Graph")
+    user = None if call.is_app else directory.users.get(str(claims.get("oid")))
+    if user is not None:
+        note_user(user.display_name)
+    note("permissions", ", ".join(sorted(call.permissions())) or "none")
 
 
 def authenticate(service: DirectoryService, request: Request) -> Call:
@@ -163,6 +180,7 @@ def graph_json(store: Store, request: Request, content: Any, status: int = 200) 
 
 def graph_error_response(store: Store, request: Request, error: GraphRequestError) -> Response:
     """Return the error in Graph's format."""
+    note_failure(_FAILED_STEP.get(error.status, "request"), str(error))
     headers = dict(_graph_headers(store, request))
     date = dt.datetime.fromtimestamp(store.now(), dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
     inner = {"date": date, **{name: headers[name] for name in ("request-id", "client-request-id")}}

@@ -454,6 +454,7 @@ class EntraError(Exception):
     def __init__(self, number: int, *, error: str | None = None, **facts: str) -> None:
         self.row = AADSTS[number]
         self.error = error or self.row.error
+        self.facts = facts
         self.text = self.row.text.format(**facts)
         super().__init__(f"AADSTS{number}: {self.text}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.html import form_post_page, page
+from entra_guard.emulator._http.trail import note, note_client, note_user
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.errors import redirect_fields
 from entra_guard.emulator._oauth.redirects import MODES, only_uri, platform_of, redirect
@@ -72,11 +73,13 @@ def parse_sign_in(store: Store, segment: str, fields: dict[str, str]) -> SignIn:
         raise EntraError(900144, name="client_id")
     if app is None:
         raise EntraError(700016, app=client_id, tenant=tenant.name if tenant else "Microsoft")
+    note_client(app.client_id, app.name)
     uri = fields.get("redirect_uri") or only_uri(app)
     if not uri:
         raise EntraError(900971)
     if platform_of(app, uri) is None:
         raise EntraError(50011, uri=uri, app=app.client_id)
+    note("redirect URI", uri)
     if app.accounts == "AzureADMyOrg" and segment in ALIASES:
         raise EntraError(50194, app=app.client_id, name=app.name)
     mode = fields.get("response_mode", "query")
@@ -142,9 +145,11 @@ def _sign_in_silently(
 
 def _finish(service: DirectoryService, sign_in: SignIn, scopes: RequestedScopes, user: User) -> Response:
     """Consent as the user, and redirect with a code."""
+    note_user(user.display_name)
     consent_as(service, sign_in.app, user, scopes)
     _check_assignment(service.store, sign_in.app, user)
     code = new_code(service.store, sign_in, user)
+    note("code", "sent to the redirect URI")
     return _redirect_to_client(sign_in, {"code": code, "session_state": service.store.ids.guid()})
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.messages import Request, parse_basic
+from entra_guard.emulator._http.trail import note, note_client
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.assertions import ASSERTION_TYPE, check_assertion, parse_assertion
 
@@ -44,6 +45,7 @@ def authenticate(store: Store, tenant: Tenant, request: Request, form: dict[str,
     if not secret:
         raise EntraError(7000218)
     _check_secret(store, app, secret)
+    note("credential", "client secret")
     return Client(app, "1")
 
 
@@ -53,6 +55,8 @@ def _authenticate_by_assertion(store: Store, tenant: Tenant, form: dict[str, str
     parsed = parse_assertion(form["client_assertion"])
     app = identify(store, tenant, form.get("client_id") or parsed.text("sub"))
     check_assertion(store, tenant, app, parsed)
+    own = parsed.text("iss") == app.client_id
+    note("credential", "certificate" if own else "federated token")
     return Client(app, "2")
 
 
@@ -84,6 +88,7 @@ def identify(store: Store, tenant: Tenant, client_id: str) -> AppRegistration:
         raise EntraError(700016, app=client_id, tenant=tenant.name)
     if not (app.enabled and principal.enabled):
         raise EntraError(7000112, app=client_id, name=app.name)
+    note_client(app.client_id, app.name)
     return app
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.html import page
 from entra_guard.emulator._http.messages import Request, Response, json_response
+from entra_guard.emulator._http.trail import note_client
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.authorize import selectable_users
 from entra_guard.emulator._oauth.scopes import parse_scopes
@@ -32,6 +33,7 @@ def device_code_response(service: DirectoryService, request: Request, segment: s
     app = store.directory.apps.get(fields.get("client_id", "").lower())
     if app is None:
         raise EntraError(700016, app=fields.get("client_id", ""), tenant=tenant.name)
+    note_client(app.client_id, app.name)
     if not fields.get("scope"):
         raise EntraError(900144, name="scope")
     parse_scopes(fields["scope"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._http.messages import Request, Response, json_response
+from entra_guard.emulator._http.trail import note_api, note_client
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.app_grants import lifetimes, with_string_values
 from entra_guard.emulator._oauth.token_request import client_capabilities
@@ -64,11 +65,13 @@ def _token_response(store: Store, request: Request, query: Mapping[str, str], mi
     identity = _find_identity(store, query)
     if identity is None:
         return _bad_request(missing)
+    note_client(identity.client_id, identity.name)
     tenant = store.directory.tenants[identity.tenant_id]
     api = store.directory.resource(resource, tenant.id)
     if not resource or api is None:
         error = EntraError(500011, resource=resource, tenant=tenant.name)
         return _bad_request(str(error), error.error)
+    note_api(api.name)
     client = AppRegistration(identity.client_id, "", tenant.id, identity.name)
     audience, capabilities = audience_of(api, resource), _capabilities(query)
     parties = TokenParties(request.base, tenant, client, api, audience, "2", None, capabilities)

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard.emulator._http.trail import note, note_api
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._store.directory import CONSUMERS
 
@@ -57,6 +58,7 @@ class TokenRequest:
         api = self.store.directory.resource(name, self.tenant.id)
         if api is None:
             raise EntraError(500011, resource=name, tenant=self.tenant.name)
+        note_api(api.name)
         return api
 
     def capabilities(self) -> tuple[str, ...]:
@@ -88,4 +90,5 @@ def tenant_of(store: Store, segment: str, form: Mapping[str, str]) -> Tenant:
         known = directory.tenant(app.tenant_id if app else "") or next(iter(directory.tenants.values()))
     if known is None:
         raise EntraError(90002, tenant=segment)
+    note("tenant", known.name)
     return known

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._http.trail import note, note_api
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.scopes import DEFAULT, RequestedScopes
 from entra_guard.emulator._store.directory import AppRegistration, DelegatedGrant, User
@@ -70,8 +71,10 @@ def consent_as(service: DirectoryService, app: AppRegistration, user: User, scop
     missing = missing_consent(service, app, user, scopes)
     api = _resource_for(service, user, scopes)
     admin = {scope.value for scope in api.scopes if scope.type == "Admin"}
+    note_api(api.name)
     if admin.intersection(missing):
         raise EntraError(90094, name=app.name)
+    note("consent", ", ".join(missing) or "granted before")
     client_id = _client_principal_id(service, app, user)
     target = service.consents.consent(api, tenant=user.tenant_id)
     if missing:

@@ -7,6 +7,7 @@ import hmac
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard.emulator._http.trail import note, note_user
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.clients import Client, authenticate, identify, refuse_credentials
 from entra_guard.emulator._oauth.redirects import platform_of
@@ -77,6 +78,7 @@ def _check_code(request: TokenRequest, app: AppRegistration, code: Authorization
     redirect_uri = request.required("redirect_uri")
     if redirect_uri != code.redirect_uri:
         raise EntraError(500112, uri=redirect_uri, value=code.redirect_uri)
+    note("code", "issued to this client, not used before")
     _check_verifier(request, code, spa=platform_of(app, code.redirect_uri) == "spa")
 
 
@@ -91,6 +93,7 @@ def _check_verifier(request: TokenRequest, code: AuthorizationCode, *, spa: bool
     shown = hashed if code.method == "S256" else verifier
     if not hmac.compare_digest(shown.encode(), code.challenge.encode()):
         raise EntraError(501481)
+    note("PKCE", f"the verifier matches the challenge ({code.method})")
 
 
 def refresh_token(request: TokenRequest) -> dict[str, Any]:
@@ -107,6 +110,7 @@ def refresh_token(request: TokenRequest) -> dict[str, Any]:
         raise EntraError(700082)
     if sessions.is_revoked(stored.user_id, stored.issued):
         raise EntraError(50173)
+    note("session", "refresh token of this client")
     client = _refreshing_client(request, app, spa=stored.spa)
     scopes = parse_scopes(request.form.get("scope") or stored.scope)
     user, expires = _enabled_user(request, stored.user_id), stored.expires if stored.spa else None
@@ -180,6 +184,7 @@ def _assertion_claims(request: TokenRequest, app: AppRegistration) -> dict[str, 
         raise EntraError(500131, value=audience, **expected)
     if "scp" not in claims:
         raise EntraError(7000114, app=str(claims.get("azp") or claims.get("appid")))
+    note("assertion", "a valid token for this API")
     return claims
 
 
@@ -187,4 +192,5 @@ def _enabled_user(request: TokenRequest, user_id: str) -> User:
     user = request.store.directory.users.get(user_id)
     if user is None or not user.enabled:
         raise EntraError(50057)
+    note_user(user.display_name)
     return user

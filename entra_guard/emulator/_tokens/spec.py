@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from entra_guard.emulator._http.trail import note
 from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, V1, V2, AppRegistration, Tenant, User
 from entra_guard.emulator._tokens.claims import APP_LIFETIME, ClientAuth, TokenSpec, access_claims
 from entra_guard.emulator._tokens.jws import Signer, compact, graph_token, signer_of
@@ -117,7 +118,9 @@ def consented_scopes(store: Store, parties: TokenParties) -> tuple[str, ...]:
 
 def sign_spec(store: Store, spec: TokenSpec) -> str:
     """Return the access token, signed by the key for its API."""
+    note("permissions", ", ".join((*spec.roles, *spec.scopes)) or "none")
     key = store.state.keys.for_api(spec.resource_id, personal=spec.tenant_id == CONSUMERS)
+    note("token", f"v{spec.version}.0, valid for {spec.lifetime // 60} min, signed by {key.kid}")
     return sign_token(header_of(spec, key.kid, store.ids), access_claims(spec, store.ids), signer_of(key))
 
 

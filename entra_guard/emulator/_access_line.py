@@ -1,0 +1,60 @@
+"""One line of text for each exchange: the access log of the terminal, and "Copy as text"."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entra_guard.emulator._request_log import Exchange
+
+_SIGNS: Final[Mapping[str, str]] = {"ok": "ok", "waiting": "..", "refused": "!!"}
+_FLOW_WIDTH: Final = 18
+_RESULT_WIDTH: Final = 14
+
+
+def printable(text: str) -> str:
+    """Escape what could move the cursor, start a line or change the direction of the text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def time_of_day(at: float) -> str:
+    """Format a time in seconds since 1970 as local time of day."""
+    return dt.datetime.fromtimestamp(at).strftime("%H:%M:%S")  # noqa: DTZ006 (local time is meant)
+
+
+def parties_of(exchange: Exchange) -> str:
+    """Return who wanted what: `client -> API as user`, or the method and path without a client."""
+    if not exchange.client:
+        return f"{exchange.method} {exchange.path}"
+    target = f" -> {exchange.api}" if exchange.api else ""
+    return f"{exchange.client}{target}{f' as {exchange.user}' if exchange.user else ''}"
+
+
+def access_line(exchange: Exchange, width: int | None = None) -> str:
+    """Return an exchange as one line: time, sign, flow, client and API, result, milliseconds.
+
+    Everything a client controls is escaped.
+
+    Args:
+        exchange: The exchange.
+        width: The width in columns, at least 80; the middle column is shortened to it. Without it, the
+            middle column is as long as it must be.
+    """
+    start = f"{time_of_day(exchange.at)} {_SIGNS[exchange.outcome]} {exchange.flow:{_FLOW_WIDTH}} "
+    end = f"{printable(exchange.result):{_RESULT_WIDTH}} {exchange.milliseconds:5.0f} ms"
+    parties = printable(parties_of(exchange))
+    if width is None:
+        return f"{start}{parties}  {end}"
+    room = max(20, width - len(start) - len(end) - 2)
+    return f"{start}{shorten(parties, room):{room}}  {end}"
+
+
+def shorten(text: str, length: int) -> str:
+    """Shorten a text in its middle, so that both ends stay readable."""
+    if len(text) <= length:
+        return text
+    half = (length - 3) // 2
+    return f"{text[: length - 3 - half]}...{text[len(text) - half :]}"
