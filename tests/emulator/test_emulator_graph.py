@@ -292,6 +292,7 @@ def test_a_registration_has_graphs_properties_in_graphs_order(entra: Entra) -> N
             "signInAudience",
             "tags",
             "tokenEncryptionKeyId",
+            "uniqueName",
             "api",
         ),
         *("appRoles", "publicClient", "spa", "info", "keyCredentials", "passwordCredentials"),
@@ -534,7 +535,7 @@ def test_permissions_of_graph_have_microsofts_ids(entra: Entra) -> None:
 @pytest.mark.parametrize(
     ("api", "permission", "words"),
     [
-        (GRAPH, "570282fd-fa5c-430d-a7fd-fc8dc98a9dca", "Microsoft Graph has no permission '570282fd-"),
+        (GRAPH, "465a38f9-76ea-45b9-9f34-9e8b0d4b0b42", "Microsoft Graph has no permission '465a38f9-"),
         ("11111111-2222-4333-8444-555555555555", "x", "there is no API '11111111-"),
     ],
 )
@@ -573,3 +574,21 @@ def test_tokens_for_graph_have_graphs_own_claims(entra: Entra) -> None:
     assert jwt.decode(user_token(entra, "User.Read"), options={"verify_signature": False})["idtyp"] == "user"
     other = jwt.decode(entra.token(), options={"verify_signature": False})
     assert not {"app_displayname", "wids", "idtyp"} & other.keys()
+
+
+def test_a_permission_keeps_its_kind_and_stays_when_its_api_removes_it(entra: Entra) -> None:
+    both = "User.Read.All"  # an app role and a scope of Graph
+    with pytest.raises(ValueError, match="both an app role and a scope"):
+        entra.register_app("Robot", permissions={GRAPH: [both]})
+    app = entra.register_app("Robot", permissions={GRAPH: [f"role:{both}"], entra.api: ["Orders.Read"]})
+    entra.update_app(entra.api, app_roles=())
+    path = f"/applications/{app.object_id}"
+    access = call(entra, "GET", path).json()["requiredResourceAccess"]
+    assert [(a["resourceAppId"], [p["type"] for p in a["resourceAccess"]]) for a in access] == [
+        (GRAPH, ["Role"]),
+        (entra.api.client_id, ["Role"]),
+    ]
+    assert call(entra, "PATCH", path, json={"requiredResourceAccess": access}).status_code == 204
+    assert call(entra, "GET", path).json()["requiredResourceAccess"] == access
+    access[0]["resourceAccess"][0]["type"] = "Scope"
+    assert call(entra, "PATCH", path, json={"requiredResourceAccess": access}).status_code == 400

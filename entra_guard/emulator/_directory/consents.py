@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from entra_guard.emulator._directory.rules import RegistrationError
@@ -91,7 +92,7 @@ class Consents:
     def _assign_roles(
         self, principal_id: str, kind: Kind, api: App, roles: Iterable[str], tenant: Tenant
     ) -> tuple[RoleAssignment, ...]:
-        resource, store = self._lookup.find_app(api), self._store
+        resource = self._lookup.find_app(api)
         target = self.consent(resource, tenant=tenant)
         member = "Application" if kind == "ServicePrincipal" else "User"
         wanted = [_offered_role(resource, value, member) for value in roles]
@@ -99,13 +100,20 @@ class Consents:
             raise RegistrationError(
                 f"No app role is named. {resource.name} offers: {_role_list(resource, member)}."
             )
-        assignments = tuple(
-            RoleAssignment(store.ids.text(32), tenant.id, principal_id, kind, target.id, role.id, store.now())
-            for role in wanted
+        return tuple(self._assign_role(principal_id, kind, target, role.id) for role in wanted)
+
+    def _assign_role(
+        self, principal_id: str, kind: Kind, target: ServicePrincipal, role_id: str
+    ) -> RoleAssignment:
+        store, same = self._store, (principal_id, target.id, role_id)
+        for present in store.directory.assignments.values():
+            if (present.principal_id, present.resource_id, present.role_id) == same:
+                return present
+        made = RoleAssignment(
+            store.ids.text(32), target.tenant_id, principal_id, kind, target.id, role_id, store.now()
         )
-        for assignment in assignments:
-            store.upsert(assignments=assignment)
-        return assignments
+        store.upsert(assignments=made)
+        return made
 
     def grant_delegated(
         self,
@@ -127,14 +135,13 @@ class Consents:
         if unknown or not scopes:
             problem = f"{resource.name} has no scope {unknown[0]!r}." if unknown else "No scope is named."
             raise RegistrationError(f"{problem} {resource.name} offers: {', '.join(known) or 'none'}.")
-        grant = DelegatedGrant(
-            self._store.ids.text(32),
-            tenant.id,
-            self.consent(client, tenant=tenant).id,
-            self.consent(resource, tenant=tenant).id,
-            scopes,
-            None if user is None else self._lookup.find_user(user, tenant).id,
-        )
+        grantee = self.consent(client, tenant=tenant).id, self.consent(resource, tenant=tenant).id
+        person = None if user is None else self._lookup.find_user(user, tenant).id
+        present = self._store.directory.grant_of(*grantee, person)
+        if present is None:
+            grant = DelegatedGrant(self._store.ids.text(32), tenant.id, *grantee, scopes, person)
+        else:
+            grant = replace(present, scopes=tuple(dict.fromkeys((*present.scopes, *scopes))))
         self._store.upsert(grants=grant)
         return grant
 

@@ -11,6 +11,7 @@ from entra_guard.emulator._store.directory import (
     AppRegistration,
     AppRole,
     Group,
+    RequiredAccess,
     Scope,
     ServicePrincipal,
     Tenant,
@@ -18,6 +19,7 @@ from entra_guard.emulator._store.directory import (
     without,
 )
 from entra_guard.emulator._store.first_directory import with_first_party
+from entra_guard.emulator._store.permissions import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -94,6 +96,7 @@ class Registrations:
             assignment_required: Whether clients need an assigned role to get a token.
             client_id: A fixed client id; by default a new GUID.
             permissions: Roles and scopes that it needs of other APIs, by value; admin consent grants them.
+                Where a role and a scope have the same value, `role:` or `scope:` before it selects the kind.
 
         Raises:
             RegistrationError: Entra would refuse it.
@@ -117,13 +120,17 @@ class Registrations:
             public_client=public_client,
             optional_claims=tuple(optional_claims),
             group_claims=group_claims,
-            required=tuple(
-                (self._lookup.find_app(api).client_id, tuple(values))
-                for api, values in (permissions or {}).items()
-            ),
+            required=tuple(self._access(api, values) for api, values in (permissions or {}).items()),
             created=store.now(),
         )
         return self._add_with_principal(app, assignment_required=assignment_required)
+
+    def _access(self, api: App, names: Iterable[str]) -> RequiredAccess:
+        found = self._lookup.find_app(api)
+        try:
+            return RequiredAccess(found.client_id, tuple(named(found, name) for name in names))
+        except LookupError as error:
+            raise RegistrationError(str(error)) from None
 
     def _new_role(self, role: AppRole | str) -> AppRole:
         return role if isinstance(role, AppRole) else AppRole(self._store.ids.guid(), role, display_name=role)
@@ -142,7 +149,7 @@ class Registrations:
             raise RegistrationError(
                 f"An app with the client id {app.client_id} exists already: choose another client id."
             )
-        self._check_uris_free(app)
+        self._check_names_free(app)
         self._store.upsert(apps=app)
         return app
 
@@ -183,7 +190,10 @@ class Registrations:
                 self.remove_principal(principal.id)
         self._store.remove(apps=removed.client_id, credentials=removed.client_id)
 
-    def _check_uris_free(self, app: AppRegistration) -> None:
+    def _check_names_free(self, app: AppRegistration) -> None:
+        others = (a for a in self._store.directory.apps.values() if a.client_id != app.client_id)
+        if app.unique_name is not None and any(a.unique_name == app.unique_name for a in others):
+            raise RegistrationError(f"unique_name {app.unique_name!r} already belongs to another app.")
         for uri in app.identifier_uris:
             other = self._store.directory.resource(uri, app.tenant_id)
             if other is not None and other.client_id != app.client_id:
@@ -199,7 +209,7 @@ class Registrations:
         """
         changed = replace(self._lookup.find_app(app), **changes)
         check(changed, self._lookup.find_tenant(changed.tenant_id))
-        self._check_uris_free(changed)
+        self._check_names_free(changed)
         self._store.upsert(apps=changed)
         return changed
 

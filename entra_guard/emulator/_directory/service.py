@@ -8,6 +8,7 @@ from entra_guard.emulator._directory.consents import Consents
 from entra_guard.emulator._directory.credentials import CredentialRegistry
 from entra_guard.emulator._directory.lookup import Lookup
 from entra_guard.emulator._directory.managed_identities import ManagedIdentities
+from entra_guard.emulator._directory.people import People
 from entra_guard.emulator._directory.registrations import Registrations
 from entra_guard.emulator._directory.samples import SampleApps
 
@@ -24,6 +25,7 @@ class DirectoryService:
         lookup: Find tenants, apps and users.
         registrations: Add, change and remove them.
         consents: Grant and revoke permissions.
+        people: Change and remove users and groups.
         credentials: Secrets, certificates and federated credentials of apps.
         identities: Managed identities.
         samples: A ready-made set of apps.
@@ -40,6 +42,7 @@ class DirectoryService:
         self.lookup: Lookup = Lookup(store)
         self.registrations: Registrations = Registrations(self.lookup)
         self.consents: Consents = Consents(self.lookup)
+        self.people: People = People(self.lookup, self.consents)
         self.credentials: CredentialRegistry = CredentialRegistry(self.lookup)
         self.identities: ManagedIdentities = ManagedIdentities(self.lookup)
         self.samples: SampleApps = SampleApps(self.registrations, self.consents, self.credentials)

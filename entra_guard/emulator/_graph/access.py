@@ -7,7 +7,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.emulator._graph.odata import GraphRequestError
+from entra_guard.emulator._graph.odata import Created, GraphRequestError, PlainText
 from entra_guard.emulator._http.messages import Request, Response, json_response
 from entra_guard.emulator._http.trail import note, note_api, note_client, note_failure, note_user
 from entra_guard.emulator._store.directory import GRAPH, Tenant, User
@@ -174,6 +174,11 @@ def graph_json(store: Store, request: Request, content: Any, status: int = 200) 
     """Return a response with Graph's usual headers."""
     if content is None:
         return Response(status, b"", _graph_headers(store, request))
+    if isinstance(content, PlainText):
+        return Response(
+            status, content.encode(), (("Content-Type", "text/plain"), *_graph_headers(store, request))
+        )
+    status = 201 if isinstance(content, Created) else status
     plain = json_response(content, status)
     return Response(status, plain.body, (("Content-Type", _CONTENT_TYPE), *_graph_headers(store, request)))
 

@@ -16,17 +16,27 @@ from entra_guard.emulator._graph.objects import (
     secret_row,
 )
 from entra_guard.emulator._graph.odata import (
+    Created,
     GraphRequestError,
+    PlainText,
     Row,
     bad_request,
     collection,
+    count,
     entity,
     list_in,
     missing,
     object_in,
 )
 from entra_guard.emulator._oauth.assertions import check_proof
-from entra_guard.emulator._store.directory import AppRegistration, AppRole, Scope
+from entra_guard.emulator._store.directory import (
+    AppRegistration,
+    AppRole,
+    RequiredAccess,
+    RequiredPermission,
+    Scope,
+)
+from entra_guard.emulator._store.permissions import offered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,15 +79,40 @@ def application(call: Call, found: Found) -> Any:
     return entity(call.request, "applications", application_row(call.store.directory, _find_app(call, found)))
 
 
+def applications_count(call: Call, _found: Found) -> PlainText:
+    directory = call.store.directory
+    own = [app for app in directory.apps.values() if app.tenant_id == call.tenant.id]
+    return count(call.request, [application_row(directory, app) for app in own])
+
+
 def create(call: Call, _found: Found) -> Any:
     """Create a registration. Its service principal is created by a separate request."""
-    body = call.body()
+    return _create(call, call.body(), None)
+
+
+def _create(call: Call, body: Row, unique_name: str | None) -> Any:
     if not body.get("displayName"):
         raise bad_request("A value is required for property 'displayName' of resource 'Application'.")
+    if "uniqueName" in body:
+        raise bad_request(
+            "Property 'uniqueName' is read-only: PATCH /applications(uniqueName='...') sets it."
+        )
     ids = call.store.ids
-    blank = AppRegistration(ids.guid(), ids.guid(), call.tenant.id, "", created=call.store.now())
+    blank = AppRegistration(
+        ids.guid(), ids.guid(), call.tenant.id, "", created=call.store.now(), unique_name=unique_name
+    )
     app = _as_graph_error(lambda: call.service.registrations.add_app(parse_application(call, body, blank)))
     return entity(call.request, "applications", application_row(call.store.directory, app))
+
+
+def create_or_change(call: Call, found: Found) -> Any:
+    """Change the application of a unique name; create it if the request prefers that."""
+    own = (a for a in call.store.directory.apps.values() if a.tenant_id == call.tenant.id)
+    present = any(app.unique_name == found["id"] for app in own)
+    if present or (call.request.header("prefer") or "").lower() != "create-if-missing":
+        change(call, found)
+        return None
+    return Created(_create(call, call.body(), found["id"]))
 
 
 def change(call: Call, found: Found) -> None:
@@ -179,10 +214,14 @@ def remove_federated(call: Call, found: Found) -> None:
 
 
 def _find_app(call: Call, found: Found) -> AppRegistration:
-    """Return the application of the path, by object id or by client id."""
-    identifier, by_client_id = found["id"], "(appid=" in found.string.lower()
+    """Return the application of the path, by object id, client id or unique name."""
+    identifier, path = found["id"], found.string.lower()
     own = (app for app in call.store.directory.apps.values() if app.tenant_id == call.tenant.id)
-    app = next((a for a in own if identifier == (a.client_id if by_client_id else a.object_id)), None)
+    if "(uniquename=" in path:
+        app = next((a for a in own if a.unique_name == identifier), None)
+    else:
+        by_client_id, wanted = "(appid=" in path, identifier.lower()
+        app = next((a for a in own if wanted == (a.client_id if by_client_id else a.object_id)), None)
     if app is None:
         raise missing(identifier)
     return app
@@ -240,7 +279,7 @@ def _parse(call: Call, body: Row, app: AppRegistration) -> AppRegistration:
         group_claims=bool(body["groupMembershipClaims"])
         if "groupMembershipClaims" in body
         else app.group_claims,
-        required=app.required if access is None else tuple(_parse_required(call, row) for row in access),
+        required=app.required if access is None else tuple(_parse_required(call, row, app) for row in access),
     )
 
 
@@ -260,19 +299,30 @@ def _parse_scope(row: Row) -> Scope:
     return Scope(str(row["id"]), str(row["value"]), kind, words, bool(row.get("isEnabled", True)))
 
 
-def _parse_required(call: Call, row: Row) -> tuple[str, tuple[str, ...]]:
-    """Return an API and the values of its permissions.
+def _parse_required(call: Call, row: Row, app: AppRegistration) -> RequiredAccess:
+    """Return the permissions of one API. One that the app has already may have disappeared from its API.
 
     Raises:
-        GraphRequestError: The API or a permission id is unknown.
+        GraphRequestError: The API or a permission is unknown.
     """
-    api = call.store.directory.apps.get(str(row["resourceAppId"]))
-    if api is None:
-        raise bad_request(f"requiredResourceAccess: there is no API '{row['resourceAppId']}'.")
-    values = {role.id: role.value for role in api.app_roles}
-    values |= {scope.id: scope.value for scope in api.scopes}
-    wanted = [str(access["id"]) for access in row["resourceAccess"]]
-    for identifier in wanted:
-        if identifier not in values:
-            raise bad_request(f"requiredResourceAccess: {api.name} has no permission '{identifier}'.")
-    return api.client_id, tuple(dict.fromkeys(values[identifier] for identifier in wanted))
+    api_id = str(row["resourceAppId"])
+    api = call.store.directory.apps.get(api_id)
+    held = {p for access in app.required if access.api_id == api_id for p in access.permissions}
+    if api is None and not held:
+        raise bad_request(f"requiredResourceAccess: there is no API '{api_id}'.")
+    known = {*(offered(api) if api else ()), *held}
+    wanted = tuple(dict.fromkeys(_parse_permission(access) for access in row["resourceAccess"]))
+    for permission in wanted:
+        if permission not in known:
+            owner, kind = api.name if api else api_id, permission.type
+            raise bad_request(
+                f"requiredResourceAccess: {owner} has no permission '{permission.id}' of type {kind}."
+            )
+    return RequiredAccess(api_id, wanted)
+
+
+def _parse_permission(row: Row) -> RequiredPermission:
+    kind = row.get("type")
+    if kind not in {"Role", "Scope"}:
+        raise bad_request(f"requiredResourceAccess: type '{kind}' is not valid: use Role or Scope.")
+    return RequiredPermission(str(row["id"]), kind)

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from entra_guard.emulator._graph import applications as apps
 from entra_guard.emulator._graph import people, principals
+from entra_guard.emulator._graph import people_changes as changes
 from entra_guard.emulator._graph.access import (
     Call,
     authenticate,
@@ -32,6 +33,22 @@ Found = re.Match[str]
 PREFIX: Final = "/v1.0"
 USER_INFO: Final = "/oidc/userinfo"
 MAX_BATCH: Final = 20
+_NOT_EMULATED: Final = frozenset(
+    (
+        *(
+            "messages",
+            "mailfolders",
+            "sendmail",
+            "events",
+            "calendar",
+            "calendars",
+            "calendarview",
+            "contacts",
+        ),
+        *("drive", "drives", "sites", "teams", "chats", "onenote", "planner", "photo", "manager", "devices"),
+        *("directreports", "auditlogs", "subscriptions", "security"),
+    )
+)
 _ME: Final = ("User.Read", *people.PROFILES)
 
 
@@ -68,9 +85,10 @@ def _writing(
     return Endpoint(method, path, handle, permissions, permissions, status)
 
 
-def _application_paths(suffix: str = "") -> tuple[str, str]:
-    """Return the paths of an application: by object id and by client id."""
-    return (f"/applications/{{id}}{suffix}", f"/applications(appId='{{id}}'){suffix}")
+def _application_paths(suffix: str = "") -> tuple[str, ...]:
+    """Return the paths of an application: by object id, by client id and by unique name."""
+    keys = ("/{id}", "(appId='{id}')", "(uniqueName='{id}')")
+    return tuple(f"/applications{key}{suffix}" for key in keys)
 
 
 def _principal_paths(suffix: str = "") -> tuple[str, str]:
@@ -80,6 +98,10 @@ def _principal_paths(suffix: str = "") -> tuple[str, str]:
 
 def _people_endpoints() -> Iterable[Endpoint]:
     yield _reading("/users", people.users, people.USERS, "User.ReadBasic.All")
+    yield _reading("/users/$count", people.users_count, people.USERS, "User.ReadBasic.All")
+    yield _writing("POST", "/users", changes.create_user, changes.USERS, 201)
+    yield _writing("PATCH", "/users/{id}", changes.change_user, changes.USERS, 204)
+    yield _writing("DELETE", "/users/{id}", changes.delete_user, changes.USERS, 204)
     yield _reading("/users/{id}", people.user, people.USERS, "User.ReadBasic.All")
     yield _reading("/users/{id}/memberOf", people.groups_of_user, people.GROUPS)
     objects = (*people.GROUPS, "User.Read.All")
@@ -92,6 +114,13 @@ def _people_endpoints() -> Iterable[Endpoint]:
     yield Endpoint("GET", "/me/memberOf", people.my_groups, every, own_groups)
     yield Endpoint("POST", "/me/getMemberObjects", people.my_member_objects, every, own_groups)
     yield _reading("/groups", people.groups, people.GROUPS)
+    yield _reading("/groups/$count", people.groups_count, people.GROUPS)
+    yield _writing("POST", "/groups", changes.create_group, changes.GROUPS, 201)
+    yield _writing("PATCH", "/groups/{id}", changes.change_group, changes.GROUPS, 204)
+    yield _writing("DELETE", "/groups/{id}", changes.delete_group, changes.GROUPS, 204)
+    yield _writing("POST", "/groups/{id}/members/$ref", changes.add_member, changes.MEMBERS, 204)
+    members = "/groups/{id}/members/{member}/$ref"
+    yield _writing("DELETE", members, changes.remove_member, changes.MEMBERS, 204)
     yield _reading("/groups/{id}", people.group, people.GROUPS)
     yield _reading("/groups/{id}/members", people.group_members, people.GROUPS)
     yield _reading("/organization", people.organization, people.ORGANIZATION, "User.Read")
@@ -101,9 +130,11 @@ def _people_endpoints() -> Iterable[Endpoint]:
 def _application_endpoints() -> Iterable[Endpoint]:
     yield _reading("/applications", apps.applications, apps.READ)
     yield _writing("POST", "/applications", apps.create, apps.WRITE, 201)
+    yield _reading("/applications/$count", apps.applications_count, apps.READ)
     for path in _application_paths():
         yield _reading(path, apps.application, apps.READ)
-        yield _writing("PATCH", path, apps.change, apps.WRITE, 204)
+        change = apps.create_or_change if "uniqueName" in path else apps.change
+        yield _writing("PATCH", path, change, apps.WRITE, 204)
         yield _writing("DELETE", path, apps.delete, apps.WRITE, 204)
     actions = (
         ("addPassword", apps.add_password, 200),
@@ -123,8 +154,10 @@ def _application_endpoints() -> Iterable[Endpoint]:
 def _principal_endpoints() -> Iterable[Endpoint]:
     yield _reading("/servicePrincipals", principals.principals, apps.READ)
     yield _writing("POST", "/servicePrincipals", principals.create_principal, apps.WRITE, 201)
+    yield _reading("/servicePrincipals/$count", principals.principals_count, apps.READ)
     for path in _principal_paths():
         yield _reading(path, principals.principal, apps.READ)
+        yield _writing("PATCH", path, principals.change_principal, apps.WRITE, 204)
         yield _writing("DELETE", path, principals.delete_principal, apps.WRITE, 204)
     for path in _principal_paths("/appRoleAssignedTo"):
         yield _reading(path, principals.assigned_to, apps.READ)
@@ -137,6 +170,10 @@ def _principal_endpoints() -> Iterable[Endpoint]:
         yield _reading(path, principals.grants_of, principals.GRANTS)
     yield _reading("/oauth2PermissionGrants", principals.grants, principals.GRANTS)
     yield _writing("POST", "/oauth2PermissionGrants", principals.create_grant, principals.GRANT, 201)
+    yield _writing("PATCH", "/oauth2PermissionGrants/{id}", principals.change_grant, principals.GRANT, 204)
+    holders = (*principals.ASSIGN, "Directory.Read.All", "Directory.ReadWrite.All")
+    yield _reading("/users/{id}/appRoleAssignments", principals.assignments_of_user, holders)
+    yield _reading("/groups/{id}/appRoleAssignments", principals.assignments_of_group, holders)
     yield _writing("DELETE", "/oauth2PermissionGrants/{id}", principals.delete_grant, principals.GRANT, 204)
 
 
@@ -161,10 +198,24 @@ def _dispatch(service: DirectoryService, request: Request) -> Response:
     endpoint, found = next(((e, m) for e, m in matches if m), (None, None))
     if endpoint is None or found is None:
         authenticate(service, request)
-        segment = request.path.rpartition("/")[2]
-        raise GraphRequestError(400, "BadRequest", f"Resource not found for the segment '{segment}'.")
+        raise _missing_endpoint(request.path)
     call = authorize(service, request, endpoint.roles, endpoint.scopes)
     return graph_json(service.store, request, endpoint.handle(call, found), endpoint.status)
+
+
+def _missing_endpoint(path: str) -> GraphRequestError:
+    """Return the error for what is not there: another method, a part of Graph left out, or no such path."""
+    if any(path_pattern(endpoint.full_path).fullmatch(path) for endpoint in all_endpoints()):
+        words = "Specified HTTP method is not allowed for the request target."
+        return GraphRequestError(405, "Request_BadRequest", words)
+    segments = path.removeprefix(PREFIX).strip("/").split("/")
+    if _NOT_EMULATED.intersection(map(str.lower, segments)):
+        words = (
+            f"The emulator has no '{path.removeprefix(PREFIX)}': it has no mail, calendars, files or chats. "
+            "It serves applications, servicePrincipals, users, groups, organization and me."
+        )
+        return GraphRequestError(501, "notImplemented", words)
+    return GraphRequestError(400, "BadRequest", f"Resource not found for the segment '{segments[-1]}'.")
 
 
 def _run_batch(service: DirectoryService, request: Request) -> Any:

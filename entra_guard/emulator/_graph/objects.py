@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Directory,
         FederatedCredential,
         Group,
+        RequiredAccess,
         RoleAssignment,
         Scope,
         ServicePrincipal,
@@ -186,6 +187,7 @@ def application_row(directory: Directory, app: AppRegistration) -> Row:
         "signInAudience": app.accounts,
         "tags": [],
         "tokenEncryptionKeyId": None,
+        "uniqueName": app.unique_name,
         "api": {
             "requestedAccessTokenVersion": app.token_version,
             "acceptMappedClaims": None,
@@ -199,7 +201,7 @@ def application_row(directory: Directory, app: AppRegistration) -> Row:
         "info": _empty_info(),
         **_credential_rows(held),
         "parentalControlSettings": {"countriesBlockedForMinors": [], "legalAgeGroupRule": "Allow"},
-        "requiredResourceAccess": [_required_access(directory, api, names) for api, names in app.required],
+        "requiredResourceAccess": [_required_access(access) for access in app.required],
         "web": _web_platform(app),
     }
 
@@ -238,11 +240,9 @@ def _web_platform(app: AppRegistration) -> Row:
     }
 
 
-def _required_access(directory: Directory, api_id: str, names: tuple[str, ...]) -> Row:
-    api = directory.apps[api_id]
-    roles = [{"id": r.id, "type": "Role"} for r in api.app_roles if r.value in names]
-    scopes = [{"id": s.id, "type": "Scope"} for s in api.scopes if s.value in names]
-    return {"resourceAppId": api_id, "resourceAccess": [*roles, *scopes]}
+def _required_access(access: RequiredAccess) -> Row:
+    rows = [{"id": permission.id, "type": permission.type} for permission in access.permissions]
+    return {"resourceAppId": access.api_id, "resourceAccess": rows}
 
 
 def principal_row(directory: Directory, principal: ServicePrincipal) -> Row:

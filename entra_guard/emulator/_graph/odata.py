@@ -17,6 +17,7 @@ DEFAULT_PAGE: Final = 100
 MAX_PAGE: Final = 999
 _SUPPORTED: Final = frozenset({"$select", "$filter", "$top", "$skiptoken", "$count"})
 _EQUALS: Final = re.compile(r"(\w+) eq (?:'((?:[^']|'')*)'|(true|false|null))")
+_ANY: Final = re.compile(r"(\w+)/any\((\w+):\s*\2 eq '((?:[^']|'')*)'\)")
 _STARTS: Final = re.compile(r"startswith\((\w+),\s*'((?:[^']|'')*)'\)")
 
 
@@ -99,6 +100,28 @@ def collection(request: Request, context: str, rows: Sequence[Row], *, default: 
     return {"@odata.context": f"{request.base}/v1.0/$metadata#{context}", **counted, **more, "value": page}
 
 
+class PlainText(str):
+    """A response that is not JSON, such as the number of a `$count`."""
+
+    __slots__ = ()
+
+
+class Created(dict[str, Any]):
+    """A response with the status 201, whatever the endpoint usually has."""
+
+
+def count(request: Request, rows: Sequence[Row]) -> PlainText:
+    """Return how many rows fit the query, as `/users/$count` does.
+
+    Raises:
+        GraphRequestError: The header that Graph requires for it is missing.
+    """
+    if (request.header("consistencylevel") or "").lower() != "eventual":
+        raise bad_request("$count is not currently supported. Send the header ConsistencyLevel: eventual.")
+    fits = _parse_filter(request.parameters().get("$filter", ""))
+    return PlainText(sum(map(fits, rows)))
+
+
 def entity(request: Request, context: str, row: Row, *, default: Sequence[str] = ()) -> Row:
     """Return one object with the properties that the query selects."""
     chosen = select(row, request.parameters().get("$select"), default)
@@ -137,13 +160,13 @@ def _next_link(request: Request, query: dict[str, str], start: int) -> str:
 
 
 def _parse_filter(text: str) -> Callable[[Row], bool]:
-    """Parse `property eq 'value'` and `startswith(property,'value')`, joined by `and`."""
+    """Parse `property eq 'value'`, `startswith(property,'value')` and `list/any(x:x eq 'value')`."""
     tests = [_condition(part.strip()) for part in re.split(r"\sand\s", text)] if text else []
     return lambda row: all(test(row) for test in tests)
 
 
 def _condition(part: str) -> Callable[[Row], bool]:
-    equals, starts = _EQUALS.fullmatch(part), _STARTS.fullmatch(part)
+    equals, starts, contains = (form.fullmatch(part) for form in (_EQUALS, _STARTS, _ANY))
     if equals:
         name, quoted, plain = equals.groups()
         wanted = {"true": True, "false": False, "null": None}[plain] if plain else quoted.replace("''", "'")
@@ -151,8 +174,11 @@ def _condition(part: str) -> Callable[[Row], bool]:
     if starts:
         name, prefix = starts.group(1), starts.group(2).replace("''", "'").lower()
         return lambda row: str(row.get(name) or "").lower().startswith(prefix)
+    if contains:
+        listed, item = contains.group(1), contains.group(3).replace("''", "'")
+        return lambda row: item in (row.get(listed) or ())
     raise GraphRequestError(
         400,
         "Request_UnsupportedQuery",
-        "The emulator supports 'eq' and 'startswith' in $filter, joined by 'and'.",
+        "The emulator supports 'eq', 'startswith' and 'any' in $filter, joined by 'and'.",
     )

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._graph.objects import USER_DEFAULT, group_row, organization_row, user_row
-from entra_guard.emulator._graph.odata import collection, entity, missing
+from entra_guard.emulator._graph.odata import PlainText, collection, count, entity, missing
 from entra_guard.emulator._store.directory import GRAPH
 from entra_guard.emulator._tokens.claims import pairwise
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 Found = re.Match[str]
 USERS: Final = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All")
 PROFILES: Final = (*USERS, "User.ReadBasic.All")
-GROUPS: Final = ("GroupMember.Read.All", "Group.Read.All", "Directory.Read.All", "Directory.ReadWrite.All")
+GROUPS: Final = (
+    *("GroupMember.Read.All", "GroupMember.ReadWrite.All", "Group.Read.All", "Group.ReadWrite.All"),
+    *("Directory.Read.All", "Directory.ReadWrite.All"),
+)
 ORGANIZATION: Final = ("Organization.Read.All", "Directory.Read.All", "Directory.ReadWrite.All")
 
 
@@ -26,8 +29,12 @@ def users(call: Call, _found: Found) -> Any:
     return collection(call.request, "users", rows, default=USER_DEFAULT)
 
 
+def users_count(call: Call, _found: Found) -> PlainText:
+    return count(call.request, [user_row(u) for u in call.store.directory.users_in(call.tenant.id)])
+
+
 def user(call: Call, found: Found) -> Any:
-    return entity(call.request, "users", user_row(_find_user(call, found["id"])), default=USER_DEFAULT)
+    return entity(call.request, "users", user_row(find_user(call, found["id"])), default=USER_DEFAULT)
 
 
 def me(call: Call, _found: Found) -> Any:
@@ -39,7 +46,7 @@ def my_groups(call: Call, _found: Found) -> Any:
 
 
 def groups_of_user(call: Call, found: Found) -> Any:
-    return _groups_of(call, _find_user(call, found["id"]))
+    return _groups_of(call, find_user(call, found["id"]))
 
 
 def _groups_of(call: Call, who: User) -> Any:
@@ -55,7 +62,7 @@ def my_member_objects(call: Call, _found: Found) -> Any:
 
 def member_objects_of_user(call: Call, found: Found) -> Any:
     """Return the ids of all groups of a user: what a token with too many groups refers to."""
-    return _member_objects(call, _find_user(call, found["id"]))
+    return _member_objects(call, find_user(call, found["id"]))
 
 
 def _member_objects(call: Call, who: User) -> Any:
@@ -68,12 +75,16 @@ def groups(call: Call, _found: Found) -> Any:
     return collection(call.request, "groups", [group_row(g) for g in _tenant_groups(call)])
 
 
+def groups_count(call: Call, _found: Found) -> PlainText:
+    return count(call.request, [group_row(g) for g in _tenant_groups(call)])
+
+
 def group(call: Call, found: Found) -> Any:
-    return entity(call.request, "groups", group_row(_find_group(call, found["id"])))
+    return entity(call.request, "groups", group_row(find_group(call, found["id"])))
 
 
 def group_members(call: Call, found: Found) -> Any:
-    people = [call.store.directory.users[member] for member in _find_group(call, found["id"]).members]
+    people = [call.store.directory.users[member] for member in find_group(call, found["id"]).members]
     rows = [{"@odata.type": "#microsoft.graph.user", **user_row(u)} for u in people]
     return collection(call.request, "directoryObjects", rows, default=("@odata.type", *USER_DEFAULT))
 
@@ -96,9 +107,10 @@ def user_info(call: Call, _found: Found) -> Any:
     return {name: value for name, value in shown.items() if value}
 
 
-def _find_user(call: Call, identifier: str) -> User:
+def find_user(call: Call, identifier: str) -> User:
     found = call.store.directory.users_in(call.tenant.id)
-    who = next((u for u in found if identifier in {u.id, u.upn}), None)
+    wanted = identifier.lower()
+    who = next((u for u in found if wanted in {u.id, u.upn.lower()}), None)
     if who is None:
         raise missing(identifier)
     return who
@@ -108,7 +120,7 @@ def _tenant_groups(call: Call) -> list[Group]:
     return [g for g in call.store.directory.groups.values() if g.tenant_id == call.tenant.id]
 
 
-def _find_group(call: Call, identifier: str) -> Group:
+def find_group(call: Call, identifier: str) -> Group:
     found = next((g for g in _tenant_groups(call) if g.id == identifier), None)
     if found is None:
         raise missing(identifier)

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._graph.objects import assignment_row, grant_row, principal_row
-from entra_guard.emulator._graph.odata import bad_request, collection, entity, missing
+from entra_guard.emulator._graph.odata import (
+    GraphRequestError,
+    PlainText,
+    bad_request,
+    collection,
+    count,
+    entity,
+    missing,
+)
+from entra_guard.emulator._graph.people import find_group, find_user
 from entra_guard.emulator._store.directory import DEFAULT_ROLE, DelegatedGrant, RoleAssignment
 
 if TYPE_CHECKING:
@@ -15,6 +25,7 @@ if TYPE_CHECKING:
     from entra_guard.emulator._store.directory import ServicePrincipal
 
 Found = re.Match[str]
+_CHANGEABLE: Final = {"accountEnabled": "enabled", "appRoleAssignmentRequired": "assignment_required"}
 ASSIGN: Final = ("AppRoleAssignment.ReadWrite.All",)
 GRANT: Final = ("DelegatedPermissionGrant.ReadWrite.All",)
 GRANTS: Final = (*GRANT, "Directory.Read.All", "Directory.ReadWrite.All")
@@ -45,6 +56,27 @@ def create_principal(call: Call, _found: Found) -> Any:
             f"The appId '{app_id}' of the service principal does not reference a valid application."
         ) from None
     return entity(call.request, "servicePrincipals", principal_row(call.store.directory, created))
+
+
+def principals_count(call: Call, _found: Found) -> PlainText:
+    directory = call.store.directory
+    return count(call.request, [principal_row(directory, p) for p in directory.principals_in(call.tenant.id)])
+
+
+def change_principal(call: Call, found: Found) -> None:
+    """Enable, disable, or require an assignment."""
+    present, body = _find_principal(call, found), call.body()
+    unknown = [name for name in body if name not in _CHANGEABLE]
+    if unknown:
+        raise bad_request(
+            f"The emulator cannot set the property '{unknown[0]}' of resource 'ServicePrincipal'."
+        )
+    wrong = [name for name, value in body.items() if not isinstance(value, bool)]
+    if wrong:
+        raise bad_request(
+            f"Invalid value specified for property '{wrong[0]}' of resource 'ServicePrincipal'."
+        )
+    call.store.upsert(principals=replace(present, **{_CHANGEABLE[name]: body[name] for name in body}))
 
 
 def delete_principal(call: Call, found: Found) -> None:
@@ -154,22 +186,55 @@ def create_grant(call: Call, _found: Found) -> Any:
     if client not in known or resource not in known or (person and person not in call.store.directory.users):
         raise bad_request("clientId, resourceId and principalId must name existing objects.")
     scopes = tuple(str(body.get("scope") or "").split())
+    if call.store.directory.grant_of(client, resource, person):
+        raise GraphRequestError(
+            409, "Request_MultipleObjectsWithSameKeyValue", "Permission entry already exists."
+        )
     created = DelegatedGrant(call.store.ids.text(32), call.tenant.id, client, resource, scopes, person)
     call.store.upsert(grants=created)
     return entity(call.request, "oauth2PermissionGrants", grant_row(created))
 
 
+def change_grant(call: Call, found: Found) -> None:
+    """Replace the scopes of a grant."""
+    present, body = _find_grant(call, found), call.body()
+    scope = body.get("scope")
+    if set(body) != {"scope"} or not isinstance(scope, str):
+        raise bad_request("Only the property 'scope' of resource 'oAuth2PermissionGrant' can be changed.")
+    call.store.upsert(grants=replace(present, scopes=tuple(dict.fromkeys(scope.split()))))
+
+
 def delete_grant(call: Call, found: Found) -> None:
-    if found["id"] not in call.store.directory.grants:
+    call.store.remove(grants=_find_grant(call, found).id)
+
+
+def _find_grant(call: Call, found: Found) -> DelegatedGrant:
+    grant = call.store.directory.grants.get(found["id"])
+    if grant is None or grant.tenant_id != call.tenant.id:
         raise missing(found["id"])
-    call.store.remove(grants=found["id"])
+    return grant
+
+
+def assignments_of_user(call: Call, found: Found) -> Any:
+    return _assignments_of(call, find_user(call, found["id"]).id)
+
+
+def assignments_of_group(call: Call, found: Found) -> Any:
+    return _assignments_of(call, find_group(call, found["id"]).id)
+
+
+def _assignments_of(call: Call, holder_id: str) -> Any:
+    held = [a for a in _tenant_assignments(call) if a.principal_id == holder_id]
+    rows = [assignment_row(call.store.directory, a) for a in held]
+    return collection(call.request, "appRoleAssignments", rows)
 
 
 def _find_principal(call: Call, found: Found) -> ServicePrincipal:
     identifier = found["id"]
     by_app = "appid=" in found.string.lower()
     here = call.store.directory.principals_in(call.tenant.id)
-    known = next((p for p in here if identifier == (p.app_id if by_app else p.id)), None)
+    wanted = identifier.lower()
+    known = next((p for p in here if wanted == (p.app_id if by_app else p.id)), None)
     if known is None:
         raise missing(identifier)
     return known

@@ -12,12 +12,22 @@ from entra_guard.emulator._oauth.redirects import platform_of, redirect
 from entra_guard.emulator._oauth.scopes import DEFAULT, parse_scopes
 from entra_guard.emulator._oauth.token_request import tenant_of
 from entra_guard.emulator._oauth.user_consent import known_resource
-from entra_guard.emulator._store.directory import V1, AppRegistration, Tenant
+from entra_guard.emulator._store.directory import V1, AppRegistration, PermissionType, Tenant
+from entra_guard.emulator._store.permissions import offered
 
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._http.messages import Request, Response
     from entra_guard.emulator._store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A permission to grant: of which API, of which kind, and its value."""
+
+    api_id: str
+    type: PermissionType
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +76,12 @@ def _parse(store: Store, segment: str, version: int, fields: dict[str, str]) -> 
 
 def _consent_page(store: Store, request: Request, consent: ConsentRequest) -> Response:
     apps = store.directory.apps
-    permissions = _permissions(store, consent)
     return page(
         "admin_consent.html",
         title="Permissions requested",
         app=consent.app,
         tenant=consent.tenant,
-        permissions=[(apps[api_id].name, name) for api_id, names in permissions for name in names],
+        permissions=[(apps[p.api_id].name, p.value) for p in _permissions(store, consent)],
         action=request.path,
         fields={name: value for name, value in consent.fields.items() if name != "decision"},
     )
@@ -88,8 +97,8 @@ def _decline(consent: ConsentRequest) -> dict[str, str]:
 def _accept(service: DirectoryService, consent: ConsentRequest) -> dict[str, str]:
     try:
         service.consents.consent(consent.app, tenant=consent.tenant)
-        for api_id, names in _permissions(service.store, consent):
-            _grant(service, consent, api_id, names)
+        for permission in _permissions(service.store, consent):
+            _grant(service, consent, permission)
     except RegistrationError:
         # The app, or an API it needs, is for its own organisation only.
         raise EntraError(700016, app=consent.app.client_id, tenant=consent.tenant.name) from None
@@ -97,25 +106,40 @@ def _accept(service: DirectoryService, consent: ConsentRequest) -> dict[str, str
     return granted if consent.version == V1 else {**granted, "scope": consent.scope}
 
 
-def _permissions(store: Store, consent: ConsentRequest) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the APIs and the permissions of each, by value."""
-    registered = list(consent.app.required)
+def _permissions(store: Store, consent: ConsentRequest) -> list[Permission]:
+    """Return the permissions to grant; what an API no longer offers is left out."""
     scopes = parse_scopes("" if consent.version == V1 else consent.scope)
     if not scopes.names:
-        return registered
+        return _registered(store, consent.app)
     api = known_resource(store, scopes.resource)
     if api is None:
         raise EntraError(500011, resource=scopes.resource, tenant=consent.tenant.name)
     if scopes.default:
-        return [entry for entry in registered if entry[0] == api.client_id]
-    return [(api.client_id, tuple(name for name in scopes.names if name != DEFAULT))]
+        return [p for p in _registered(store, consent.app) if p.api_id == api.client_id]
+    values = offered(api).items()
+    return [
+        Permission(api.client_id, permission.type, value)
+        for permission, value in values
+        if value in scopes.names and value != DEFAULT
+    ]
 
 
-def _grant(service: DirectoryService, consent: ConsentRequest, api_id: str, names: tuple[str, ...]) -> None:
-    api = service.directory.apps[api_id]
-    roles = [r.value for r in api.app_roles if r.value in names and "Application" in r.allowed_member_types]
-    scopes = [s.value for s in api.scopes if s.value in names and s.enabled]
-    if roles:
-        service.consents.grant(consent.app, api, *roles, tenant=consent.tenant)
-    if scopes:
-        service.consents.grant_delegated(consent.app, api, *scopes, tenant=consent.tenant)
+def _registered(store: Store, app: AppRegistration) -> list[Permission]:
+    apis = store.directory.apps
+    known = {access.api_id: offered(apis[access.api_id]) for access in app.required if access.api_id in apis}
+    return [
+        Permission(access.api_id, permission.type, known[access.api_id][permission])
+        for access in app.required
+        for permission in access.permissions
+        if permission in known.get(access.api_id, ())
+    ]
+
+
+def _grant(service: DirectoryService, consent: ConsentRequest, permission: Permission) -> None:
+    api = service.directory.apps[permission.api_id]
+    if permission.type == "Role":
+        offers = {role.value for role in api.app_roles if "Application" in role.allowed_member_types}
+        if permission.value in offers:
+            service.consents.grant(consent.app, api, permission.value, tenant=consent.tenant)
+    elif any(scope.value == permission.value and scope.enabled for scope in api.scopes):
+        service.consents.grant_delegated(consent.app, api, permission.value, tenant=consent.tenant)

@@ -25,6 +25,7 @@ DEFAULT_ROLE: Final = "00000000-0000-0000-0000-000000000000"
 Accounts = Literal[
     "AzureADMyOrg", "AzureADMultipleOrgs", "AzureADandPersonalMicrosoftAccount", "PersonalMicrosoftAccount"
 ]
+PermissionType = Literal["Role", "Scope"]
 PERSONAL_ACCOUNTS: Final[frozenset[str]] = frozenset(
     {"AzureADandPersonalMicrosoftAccount", "PersonalMicrosoftAccount"}
 )
@@ -67,6 +68,22 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class RequiredPermission:
+    """One permission: an app role (`Role`) or a scope (`Scope`) of an API, by its id there."""
+
+    id: str
+    type: PermissionType
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredAccess:
+    """The permissions of one API that an app needs. The API may have removed one since: its id stays."""
+
+    api_id: str
+    permissions: tuple[RequiredPermission, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AppRegistration:
     """An app registration when it was returned: later changes do not update it. It has no credentials."""
 
@@ -86,9 +103,10 @@ class AppRegistration:
     public_client: bool = False
     optional_claims: tuple[str, ...] = ()
     group_claims: bool = False
-    required: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    required: tuple[RequiredAccess, ...] = ()
     enabled: bool = True
     created: float = 0.0
+    unique_name: str | None = None
 
     @property
     def app_id_uri(self) -> str:
@@ -307,6 +325,14 @@ class Directory:
         """Return the API's scopes consented to for this client, by an administrator or by this user."""
         held = (g for g in self.grants.values() if (g.client_id, g.resource_id) == (client_sp, resource_sp))
         return tuple(dict.fromkeys(s for g in held if g.principal_id in {None, user_id} for s in g.scopes))
+
+    def grant_of(
+        self, client_sp: str, resource_sp: str, principal_id: str | None = None
+    ) -> DelegatedGrant | None:
+        """Return the grant of a client for an API: for one user, or for all users without a user."""
+        wanted = client_sp, resource_sp, principal_id
+        grants = self.grants.values()
+        return next((g for g in grants if (g.client_id, g.resource_id, g.principal_id) == wanted), None)
 
     def held_by(self, principal_id: str) -> dict[str, tuple[str, ...]]:
         """Return the app roles of an app or a user, and the scopes of an app, by API name.
