@@ -12,7 +12,7 @@ from entra_guard.emulator._http.messages import Request, Response, is_loopback, 
 
 if TYPE_CHECKING:
     from entra_guard.emulator._faults.injector import FaultInjector
-    from entra_guard.emulator._request_log import RequestLog
+    from entra_guard.emulator._store.request_log import RequestLog
     from entra_guard.emulator._store.store import Store
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 

@@ -21,7 +21,7 @@ from entra_guard.emulator._http.messages import is_loopback, split_url
 from entra_guard.emulator._http.transport import InProcessTransport
 from entra_guard.emulator._oauth.user_actions import UserActions
 from entra_guard.emulator._request_handler import RequestHandler
-from entra_guard.emulator._request_log import RequestLog, RequestRecord
+from entra_guard.emulator._store.request_log import RequestLog, RequestRecord
 from entra_guard.emulator._store.store import IN_PROCESS_URL, Store, wall_clock
 from entra_guard.emulator._tokens.issuer import TokenIssuer
 

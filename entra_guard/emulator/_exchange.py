@@ -12,7 +12,7 @@ from entra_guard.emulator._http.messages import MAX_FIELDS, parse_basic
 from entra_guard.emulator._http.trail import TrailStep
 from entra_guard.emulator._oauth.errors import sent_correlation_id
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
-from entra_guard.emulator._request_log import Exchange, Outcome, Parameter
+from entra_guard.emulator._store.request_log import Exchange, Outcome, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,8 +12,8 @@ from entra_guard.emulator._control import PREFIX
 from entra_guard.emulator._exchange import describe_exchange, is_shown
 from entra_guard.emulator._http.delivery import Delivery
 from entra_guard.emulator._http.trail import recording
-from entra_guard.emulator._request_log import RequestLog, RequestRecord
 from entra_guard.emulator._routes import find_route, respond
+from entra_guard.emulator._store.request_log import RequestLog, RequestRecord
 
 if TYPE_CHECKING:
     import threading

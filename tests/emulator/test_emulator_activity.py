@@ -13,7 +13,7 @@ from entra_guard.emulator._access_line import access_line, shorten
 from entra_guard.emulator._exchange import flow_of, mask
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
-from entra_guard.emulator._request_log import MAX_EXCHANGES, Exchange
+from entra_guard.emulator._store.request_log import MAX_EXCHANGES, Exchange
 
 if TYPE_CHECKING:
     from entra_guard.testing import Entra
