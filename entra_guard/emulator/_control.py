@@ -41,6 +41,10 @@ class ControlApi:
             ("GET", "state"): self._show_state,
         }
 
+    def serves(self, request: Request) -> bool:
+        """Return whether the control API has an endpoint for a request."""
+        return (request.method, request.path.removeprefix(PREFIX)) in self._endpoints
+
     def respond(self, request: Request) -> Response:
         """Respond to a request to the control API."""
         endpoint = self._endpoints.get((request.method, request.path.removeprefix(PREFIX)))

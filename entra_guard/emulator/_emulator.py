@@ -20,6 +20,7 @@ from entra_guard.emulator._http.emulator_server import EmulatorServer
 from entra_guard.emulator._http.messages import is_loopback, split_url
 from entra_guard.emulator._http.transport import InProcessTransport
 from entra_guard.emulator._oauth.user_actions import UserActions
+from entra_guard.emulator._portal_entry import PortalEntry
 from entra_guard.emulator._request_handler import RequestHandler
 from entra_guard.emulator._store.request_log import RequestLog, RequestRecord
 from entra_guard.emulator._store.store import IN_PROCESS_URL, Store, wall_clock
@@ -90,8 +91,9 @@ class Emulator:
         self.request_log: RequestLog = RequestLog()
         self._user_actions = UserActions(self.directory_service)
         control = ControlApi(self.store, self.token_issuer, self.fault_injector, self.request_log)
+        portal = PortalEntry(self.directory_service, self.token_issuer, self.fault_injector, self.request_log)
         self.request_handler: RequestHandler = RequestHandler(
-            self.directory_service, self.fault_injector, self.request_log, control
+            self.directory_service, self.fault_injector, self.request_log, control, portal
         )
         self.transport: InProcessTransport = InProcessTransport(self.request_handler.respond)
         self.app: ASGIApp = asgi_app(self.request_handler.respond)

@@ -21,24 +21,34 @@ if TYPE_CHECKING:
     from entra_guard.emulator._control import ControlApi
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._faults.injector import FaultInjector
-    from entra_guard.emulator._http.messages import Request
+    from entra_guard.emulator._http.messages import Request, Response
+    from entra_guard.emulator._portal_entry import PortalEntry
 
 
 class RequestHandler:
     """Respond to requests, in-process or over a socket."""
 
     def __init__(
-        self, service: DirectoryService, injector: FaultInjector, log: RequestLog, control: ControlApi
+        self,
+        service: DirectoryService,
+        injector: FaultInjector,
+        log: RequestLog,
+        control: ControlApi,
+        portal: PortalEntry,
     ) -> None:
         self._service = service
         self._injector = injector
         self._log = log
         self._control = control
+        self._portal = portal
         self._held: dict[str, list[threading.Event]] = {}
 
     def respond(self, request: Request) -> Delivery:
         """Return the response to a request, changed by the faults, and record the request."""
-        if request.path.startswith(PREFIX):
+        if self._portal.serves(request):
+            # Without the lock, which the portal takes itself: a page may call a guard that sends requests.
+            return Delivery(self._portal.respond(request))
+        if request.path.startswith(PREFIX) and not self._is_lost_browser(request):
             # Without the lock: a fault that is set here may wait for the server's own thread.
             return Delivery(self._control.respond(request))
         started = time.perf_counter()
@@ -58,7 +68,7 @@ class RequestHandler:
         with store.lock:
             found = find_route(request)
             target = found[0].target if found else "nothing"
-            delivery = self._injector.apply_fault(target, request, lambda: respond(self._service, request))
+            delivery = self._injector.apply_fault(target, request, lambda: self._respond(request))
             if delivery.ending == "refused":
                 return delivery, target
             status = delivery.response.status
@@ -67,6 +77,18 @@ class RequestHandler:
             dated = delivery.response.with_headers(("Date", date))
             events = self._events_to_release(target, delivery)
             return replace(delivery, response=dated, releases=events), target
+
+    def _respond(self, request: Request) -> Response:
+        return (
+            self._portal.respond(request)
+            if self._is_lost_browser(request)
+            else respond(self._service, request)
+        )
+
+    def _is_lost_browser(self, request: Request) -> bool:
+        """Return whether a person opened an address that does not exist."""
+        wants_page = request.method == "GET" and "text/html" in (request.header("accept") or "")
+        return wants_page and not self._control.serves(request) and find_route(request) is None
 
     def _events_to_release(self, target: str, delivery: Delivery) -> tuple[threading.Event, ...]:
         """Return the events of the responses that are held until this one was sent."""

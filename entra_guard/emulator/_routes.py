@@ -37,7 +37,7 @@ from entra_guard.emulator._oauth.errors import error_page, error_response
 from entra_guard.emulator._oauth.managed_identity import app_service_response, arc_response, imds_response
 from entra_guard.emulator._oauth.sign_out import sign_out
 from entra_guard.emulator._oauth.token_endpoint import token_response
-from entra_guard.emulator._pages.pages import errors_page, front_page
+from entra_guard.emulator._pages.pages import errors_page
 from entra_guard.emulator._store.directory import CONSUMERS
 from entra_guard.emulator._tokens.workloads import PATH as WORKLOADS
 from entra_guard.emulator._tokens.workloads import workload_configuration, workload_keys
@@ -287,5 +287,4 @@ ROUTES: Final = (
     *(Route(method, "/{tenant}/v2.0/adminconsent", "pages", _admin_consent_v2) for method in _GET_OR_POST),
     *(Route(method, "/devicelogin", "pages", _device_page) for method in _GET_OR_POST),
     Route("GET", "/error", "pages", lambda _s, request, _: errors_page(request)),
-    Route("GET", "/", "pages", lambda s, request, _: front_page(s.store, request)),
 )

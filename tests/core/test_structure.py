@@ -118,10 +118,29 @@ def test_a_cycle_would_be_found():
     assert cycles_of({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [{"b", "c"}]
 
 
-def test_the_emulator_imports_nothing_of_the_other_folders():
+PORTAL = "entra_guard.emulator._portal"
+PORTAL_ENTRY = "entra_guard.emulator._portal_entry"
+
+
+def test_the_emulator_imports_nothing_of_the_other_folders_except_in_its_portal():
+    below = {name for layer in LAYERS[: layer_of("_web") + 2] for name in layer}
     for name in MODULES:
         if top_of(name) == "emulator":
-            assert {top_of(found) for found in IMPORTS[name]} <= {"emulator"}, name
+            allowed = {"emulator", *(below | {PUBLIC_NAMES} if name.startswith(f"{PORTAL}.") else ())}
+            assert {top_of(found) for found in IMPORTS[name]} <= allowed, name
+
+
+def test_only_the_portals_entry_imports_the_portal():
+    users = {name for name in MODULES if any(f.startswith(f"{PORTAL}.") for f in IMPORTS[name])}
+    assert {name for name in users if not name.startswith(f"{PORTAL}.")} <= {PORTAL_ENTRY}
+    assert "entra_guard.emulator._portal.portal" not in imports_at_start("entra_guard.emulator")
+
+
+def imports_at_start(name: str) -> set[str]:
+    """Return the modules that are loaded when a module is imported."""
+    code = f"import sys, {name}; print(' '.join(sys.modules))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return set(output.split())
 
 
 def test_there_are_few_modules_at_the_top_level():

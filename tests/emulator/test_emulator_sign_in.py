@@ -562,27 +562,6 @@ def test_signing_out_redirects_only_to_registered_uris(entra: Entra, web_app: Ap
     assert "You signed out" in leave().text
 
 
-def test_the_front_page_lists_the_directory_without_secrets(entra: Entra) -> None:
-    entra.new_certificate(entra.caller, description="nightly")
-    shown = entra.http_client.get("/").text
-    for text in ("Contoso", "Fabrikam", "Orders.Read", "Alice Adams", "certificate nightly", "wrong-aud"):
-        assert text in shown
-    assert entra.caller.client_id in shown
-    assert entra.secret.value not in shown
-
-
-def test_the_front_page_lists_permissions_and_redirect_uris(entra: Entra) -> None:
-    samples = entra.add_samples()
-    shown = re.sub("<[^>]*>", "", entra.http_client.get("/").text)
-    daemon = shown.partition("Tasks daemon")[2].partition("Tasks page")[0]
-    assert "Tasks.Read.All of Tasks API" in daemon
-    assert "Tasks.ReadWrite.All" not in daemon
-    assert "secret sample, starts with wor" in daemon
-    page = shown.partition("Tasks page")[2]
-    assert [uri for uri in samples.page.spa_redirect_uris if uri not in page] == []
-    assert "Tasks.Read.All of Tasks API" in page.partition("Alice Adams")[2].partition("Bob Brown")[0]
-
-
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_a_swagger_page_may_use_either_name_of_this_machine(entra: Emulator, host: str) -> None:
     assert f"http://{host}:8000/docs/oauth2-redirect" in entra.add_samples().page.spa_redirect_uris

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,8 @@ class Store:
     ) -> None:
         self.lock: Final = threading.RLock()
         self.base_url: str = base_url
+        # Written into the forms of the pages, so that no other web page can send one.
+        self.form_token: Final = secrets.token_urlsafe(24)
         self._ids = Ids(seed)
         self._clock = clock
         self._state = State(first_directory(), first_key_set(), identity_header=self._ids.secret())

@@ -1,0 +1,1 @@
+"""The emulator's portal: register apps, issue and check tokens, and watch requests, in a browser."""

@@ -1,0 +1,43 @@
+"""The way to the portal: import it with the first page request, so that starting the emulator stays fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from entra_guard.emulator._directory.service import DirectoryService
+    from entra_guard.emulator._faults.injector import FaultInjector
+    from entra_guard.emulator._http.messages import Request, Response
+    from entra_guard.emulator._portal.portal import Portal
+    from entra_guard.emulator._store.request_log import RequestLog
+    from entra_guard.emulator._tokens.issuer import TokenIssuer
+
+_PREFIX: Final = "/portal"
+
+
+@dataclass
+class PortalEntry:
+    """The parts that the portal works with."""
+
+    service: DirectoryService
+    issuer: TokenIssuer
+    injector: FaultInjector
+    log: RequestLog
+
+    @staticmethod
+    def serves(request: Request) -> bool:
+        """Return whether a request is for the portal."""
+        path = request.path.lower()
+        return path in {"/", _PREFIX} or path.startswith(f"{_PREFIX}/")
+
+    def respond(self, request: Request) -> Response:
+        """Respond to a request for a page. Faults do not apply: they are removed here."""
+        return self._portal.respond(request)
+
+    @cached_property
+    def _portal(self) -> Portal:
+        from entra_guard.emulator._portal.portal import Portal  # noqa: PLC0415 (see the module's docstring)
+
+        return Portal(self.service, self.issuer, self.injector, self.log)
