@@ -96,7 +96,7 @@ def _static_content(name: str) -> bytes:
 def _environment() -> Any:
     import jinja2  # noqa: PLC0415 (an extra, needed for pages only)
 
-    environment = jinja2.Environment(
+    environment: Any = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package) for package in _TEMPLATE_PACKAGES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
