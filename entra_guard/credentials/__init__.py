@@ -23,6 +23,7 @@ and with aiohttp (3.12 or later):
     aiohttp.ClientSession(middlewares=[bearer])
 """
 
+from entra_guard.credentials._agent import AgentCredential
 from entra_guard.credentials._azure import AsyncCredential
 from entra_guard.credentials._bearer_auth import BearerAuth
 from entra_guard.credentials._cache.encryption import new_key
@@ -42,6 +43,7 @@ from entra_guard.errors import TokenAcquisitionError
 
 __all__ = [
     "AccessToken",
+    "AgentCredential",
     "AsyncCredential",
     "BearerAuth",
     "CertificateCredential",

@@ -18,7 +18,12 @@ from entra_guard._common.logs import get_logger
 from entra_guard._keys.authority import Authority
 from entra_guard.credentials._base import CachingCredential
 from entra_guard.credentials._cache.shared_token_cache import SharedTokenCache, entry_name
-from entra_guard.credentials._cache.token_cache import DEFAULT_CACHE_SIZE, DEFAULT_WAIT, TokenCache
+from entra_guard.credentials._cache.token_cache import (
+    DEFAULT_CACHE_SIZE,
+    DEFAULT_WAIT,
+    CacheOptions,
+    TokenCache,
+)
 from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._endpoint import TokenEndpoint
 from entra_guard.credentials._proofs import PROOF_ERRORS, REFUSED_PROOF, ProofRotation
@@ -55,15 +60,16 @@ class ApplicationCredential(CachingCredential, Credential):
         check_client_id(client_id)
         authority = Authority.named(settings.get("authority", "public"))
         self.tenant_id: str = tenant_id
-        self.client_id: Final = client_id
+        self.client_id: str = client_id
         self.authority: str = authority.url
         self._endpoint = TokenEndpoint(token_url(authority, tenant_id), _client(settings))
         self._declared = _declared_capabilities(settings.get("capabilities", ("cp1",)))
         self._proofs = ProofRotation("proof")
-        super().__init__(_token_cache(settings))
+        self._cache_options = _cache_options(settings)
+        super().__init__(TokenCache(**self._cache_options))
         self._shared = _shared_token_cache(settings)
         # Tokens for users, for `OnBehalfOfCredential`: they do not displace the app's own.
-        self._user_tokens = _token_cache(settings)
+        self._user_tokens = TokenCache(**self._cache_options)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} client_id={self.client_id} tenant_id={self.tenant_id}>"
@@ -200,13 +206,13 @@ def _declared_capabilities(capabilities: Iterable[str]) -> dict[str, Any]:
     return {"xms_cc": {"values": values}} if values else {}
 
 
-def _token_cache(settings: Settings) -> TokenCache:
-    return TokenCache(
-        cache_size=settings.get("cache_size", DEFAULT_CACHE_SIZE),
-        wait=settings.get("wait", DEFAULT_WAIT),
-        clock=settings.get("clock", wall_clock),
-        monotonic=settings.get("monotonic", time.monotonic),
-    )
+def _cache_options(settings: Settings) -> CacheOptions:
+    return {
+        "cache_size": settings.get("cache_size", DEFAULT_CACHE_SIZE),
+        "wait": settings.get("wait", DEFAULT_WAIT),
+        "clock": settings.get("clock", wall_clock),
+        "monotonic": settings.get("monotonic", time.monotonic),
+    }
 
 
 def _shared_token_cache(settings: Settings) -> SharedTokenCache | None:

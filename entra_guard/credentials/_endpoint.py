@@ -20,7 +20,12 @@ LIMIT: Final = 256 * 1024
 _WORTH_RETRYING: Final = frozenset({"connect", "http"})
 _OK: Final = 200
 _SERVER_ERROR: Final = 500
-_SECRET_FIELDS: Final = ("client_secret", "client_assertion", "assertion")
+_SECRET_FIELDS: Final = (
+    "client_secret",
+    "client_assertion",
+    "assertion",
+    "user_federated_identity_credential",
+)
 
 
 class TokenEndpoint:

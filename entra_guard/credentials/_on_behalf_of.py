@@ -46,7 +46,7 @@ class OnBehalfOfCredential(CachingCredential, Credential):
 
     @public
     def __init__(self, application: Credential | AsyncCredential, user_assertion: str) -> None:
-        proving = _application_of(application)
+        proving = application_of(application, "on-behalf-of")
         if not is_bearer(user_assertion):
             raise ConfigurationError("user_assertion must be the token that the user sent, without 'Bearer'")
         super().__init__(proving._user_tokens)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -78,8 +78,12 @@ class OnBehalfOfCredential(CachingCredential, Credential):
         return request(grant, scopes, claims, self._digest)
 
 
-def _application_of(credential: object) -> ApplicationCredential:
+def application_of(credential: object, what: str) -> ApplicationCredential:
     """Return the application that a credential proves.
+
+    Args:
+        credential: Any credential.
+        what: What needs the application, for the error.
 
     Raises:
         ConfigurationError: It proves none.
@@ -87,7 +91,7 @@ def _application_of(credential: object) -> ApplicationCredential:
     found, problem = _find_application(credential)
     if found is None:
         raise ConfigurationError(
-            f"{problem}; on-behalf-of needs a credential with a client secret, a certificate or an assertion"
+            f"{problem}; {what} needs a credential with a client secret, a certificate or an assertion"
         )
     return found
 

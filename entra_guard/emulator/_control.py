@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.emulator._http.messages import Request, Response, is_loopback, json_response
 
 if TYPE_CHECKING:
+    from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._faults.injector import FaultInjector
     from entra_guard.emulator._store.request_log import RequestLog
-    from entra_guard.emulator._store.store import Store
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 
 PREFIX: Final = "/_emu/"
@@ -23,8 +23,11 @@ Body = Mapping[str, Any]
 class ControlApi:
     """Operate the emulator over HTTP."""
 
-    def __init__(self, store: Store, issuer: TokenIssuer, injector: FaultInjector, log: RequestLog) -> None:
-        self._store = store
+    def __init__(
+        self, service: DirectoryService, issuer: TokenIssuer, injector: FaultInjector, log: RequestLog
+    ) -> None:
+        self._service = service
+        self._store = service.store
         self._issuer = issuer
         self._injector = injector
         self._log = log
@@ -37,6 +40,7 @@ class ControlApi:
             ("POST", "faults"): self._set_fault,
             ("POST", "faults/clear"): self._clear_faults,
             ("GET", "audit"): self._list_requests,
+            ("POST", "agents"): self._add_agent,
             ("POST", "reset"): self._reset,
             ("GET", "state"): self._show_state,
         }
@@ -96,6 +100,15 @@ class ControlApi:
         shown = ("target", "how", "times", "delay", "retry_after", "probability")
         faults = self._injector.faults
         return {"faults": [{name: getattr(fault, name) for name in shown} for fault in faults]}
+
+    def _add_agent(self, body: Body) -> Any:
+        """Take `{"name": ..., "blueprint": client id}`; with `"user"`, add its user account, too."""
+        agent = self._service.agents.add_agent(str(body["name"]), str(body["blueprint"]))
+        account = (
+            self._service.registrations.add_user(str(body["user"]), agent=agent) if body.get("user") else None
+        )
+        user = {"user_id": account.id, "upn": account.upn} if account else {}
+        return {"id": agent.id, "blueprint": agent.blueprint_id, "tenant_id": agent.tenant_id, **user}
 
     def _list_requests(self, _body: Body) -> Any:
         shown = ("method", "path", "target", "status", "at")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from entra_guard.emulator._control import ControlApi
 from entra_guard.emulator._delegation import delegate_to
+from entra_guard.emulator._directory.agents import Agents
 from entra_guard.emulator._directory.consents import Consents
 from entra_guard.emulator._directory.credentials import CredentialRegistry
 from entra_guard.emulator._directory.lookup import Lookup
@@ -90,7 +91,7 @@ class Emulator:
         self.fault_injector: FaultInjector = FaultInjector(self.store)
         self.request_log: RequestLog = RequestLog()
         self._user_actions = UserActions(self.directory_service)
-        control = ControlApi(self.store, self.token_issuer, self.fault_injector, self.request_log)
+        control = ControlApi(self.directory_service, self.token_issuer, self.fault_injector, self.request_log)
         portal = PortalEntry(self.directory_service, self.token_issuer, self.fault_injector, self.request_log)
         self.request_handler: RequestHandler = RequestHandler(
             self.directory_service, self.fault_injector, self.request_log, control, portal
@@ -298,6 +299,10 @@ class Emulator:
     @delegate_to(ManagedIdentities.managed_identity_environment)
     def managed_identity_environment(self) -> ManagedIdentities:
         return self.directory_service.identities
+
+    @delegate_to(Agents.add_agent)
+    def add_agent(self) -> Agents:
+        return self.directory_service.agents
 
     @delegate_to(SampleApps.add_samples)
     def add_samples(self) -> SampleApps:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._store.directory import (
+    AgentIdentity,
     AppRegistration,
     AppRole,
     DelegatedGrant,
@@ -59,12 +60,16 @@ class Consents:
         return principal
 
     def grant(
-        self, client: App | ManagedIdentity, api: App, *roles: str, tenant: Tenant | str | None = None
+        self,
+        client: App | ManagedIdentity | AgentIdentity,
+        api: App,
+        *roles: str,
+        tenant: Tenant | str | None = None,
     ) -> tuple[RoleAssignment, ...]:
         """Assign app roles of an API to a client application, with admin consent.
 
         Args:
-            client: The client application.
+            client: The client application, a managed identity or an agent identity.
             api: The API.
             roles: Values of the API's app roles.
             tenant: The tenant; by default the client's home tenant.
@@ -72,9 +77,9 @@ class Consents:
         Raises:
             RegistrationError: No role is named, or the API does not offer one of them to applications.
         """
-        if isinstance(client, ManagedIdentity):
+        if isinstance(client, ManagedIdentity | AgentIdentity):
             home = self._lookup.find_tenant(client.tenant_id)
-            return self._assign_roles(client.principal_id, "ServicePrincipal", api, roles, home)
+            return self._assign_roles(client.id, "ServicePrincipal", api, roles, home)
         tenant = self._lookup.find_tenant(tenant or self._lookup.find_app(client).tenant_id)
         principal = self.consent(client, tenant=tenant)
         return self._assign_roles(principal.id, "ServicePrincipal", api, roles, tenant)
@@ -117,7 +122,7 @@ class Consents:
 
     def grant_delegated(
         self,
-        client: App,
+        client: App | AgentIdentity,
         api: App,
         *scopes: str,
         user: Person | None = None,
@@ -129,13 +134,14 @@ class Consents:
             RegistrationError: No scope is named, or the API does not have one of them.
         """
         resource = self._lookup.find_app(api)
-        tenant = self._lookup.find_tenant(tenant or self._lookup.find_app(client).tenant_id)
+        tenant = self._lookup.find_tenant(tenant or self._lookup.find_client(client).tenant_id)
         known = [s.value for s in resource.scopes if s.enabled]
         unknown = [s for s in scopes if s not in known]
         if unknown or not scopes:
             problem = f"{resource.name} has no scope {unknown[0]!r}." if unknown else "No scope is named."
             raise RegistrationError(f"{problem} {resource.name} offers: {', '.join(known) or 'none'}.")
-        grantee = self.consent(client, tenant=tenant).id, self.consent(resource, tenant=tenant).id
+        holder = client.id if isinstance(client, AgentIdentity) else self.consent(client, tenant=tenant).id
+        grantee = holder, self.consent(resource, tenant=tenant).id
         person = None if user is None else self._lookup.find_user(user, tenant).id
         present = self._store.directory.grant_of(*grantee, person)
         if present is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from entra_guard.emulator._store.directory import AppRegistration, Tenant, User
+from entra_guard.emulator._store.directory import AgentIdentity, AppRegistration, Tenant, User
 
 if TYPE_CHECKING:
     from entra_guard.emulator._store.store import Store
@@ -40,6 +40,16 @@ class Lookup:
         """
         client_id = app if isinstance(app, str) else app.client_id
         found = self.store.directory.apps.get(client_id)
+        return _require(found, f"There is no app {client_id!r}: call register_app() first.")
+
+    def find_client(self, client: App | AgentIdentity) -> AppRegistration:
+        """Return the current registration of an app, or what stands for an agent identity.
+
+        Raises:
+            LookupError: There is no such client.
+        """
+        client_id = client if isinstance(client, str) else client.client_id
+        found = self.store.directory.client(client_id)
         return _require(found, f"There is no app {client_id!r}: call register_app() first.")
 
     def find_user(self, user: Person, tenant: Tenant | str | None = None) -> User:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from entra_guard.emulator._directory.rules import RegistrationError, check
 from entra_guard.emulator._store.directory import (
     Accounts,
+    AgentIdentity,
     AppRegistration,
     AppRole,
     Group,
@@ -75,6 +76,7 @@ class Registrations:
         group_claims: bool = False,
         assignment_required: bool = False,
         client_id: str | None = None,
+        is_blueprint: bool = False,
         permissions: Mapping[AppRegistration, Sequence[str]] | Mapping[str, Sequence[str]] | None = None,
     ) -> AppRegistration:
         """Register an app, an API or a client, and its service principal in its own tenant.
@@ -95,6 +97,8 @@ class Registrations:
             group_claims: Whether its tokens list the user's groups.
             assignment_required: Whether clients need an assigned role to get a token.
             client_id: A fixed client id; by default a new GUID.
+            is_blueprint: Whether it is an agent identity blueprint, which `add_agent` gives agents. Users
+                call it as an API (`scopes`) if its agents act for them.
             permissions: Roles and scopes that it needs of other APIs, by value; admin consent grants them.
                 Where a role and a scope have the same value, `role:` or `scope:` before it selects the kind.
 
@@ -105,7 +109,7 @@ class Registrations:
         app_id = client_id or store.ids.guid()
         app = AppRegistration(
             client_id=app_id,
-            object_id=store.ids.guid(),
+            object_id=app_id if is_blueprint else store.ids.guid(),
             tenant_id=home.id,
             name=name,
             accounts=accounts,
@@ -122,6 +126,7 @@ class Registrations:
             group_claims=group_claims,
             required=tuple(self._access(api, values) for api, values in (permissions or {}).items()),
             created=store.now(),
+            is_blueprint=is_blueprint,
         )
         return self._add_with_principal(app, assignment_required=assignment_required)
 
@@ -183,11 +188,15 @@ class Registrations:
         )
 
     def remove_app(self, app: App) -> None:
-        """Delete a registration, its credentials and its service principals."""
+        """Delete a registration, its credentials, its service principals, and a blueprint's agents."""
         removed = self._lookup.find_app(app)
         for principal in self._store.directory.principals.values():
             if principal.app_id == removed.client_id:
                 self.remove_principal(principal.id)
+        for agent in self._store.directory.agents.values():
+            if agent.blueprint_id == removed.client_id:
+                self.remove_principal(agent.id)
+                self._store.remove(agents=agent.id)
         self._store.remove(apps=removed.client_id, credentials=removed.client_id)
 
     def _check_names_free(self, app: AppRegistration) -> None:
@@ -220,19 +229,23 @@ class Registrations:
         tenant: Tenant | str | None = None,
         display_name: str | None = None,
         home: Tenant | str | None = None,
+        agent: AgentIdentity | str | None = None,
     ) -> User:
-        """Add a user; with `home`, a guest from another tenant.
+        """Add a user; with `home`, a guest from another tenant; with `agent`, the account of an AI agent.
 
         Args:
             name: The user principal name, or its part before the @.
             tenant: The tenant; Contoso by default.
             display_name: By default derived from the name.
             home: A guest's own tenant.
+            agent: The agent identity, or its id, whose account it is: only this agent gets tokens for it, and
+                it cannot sign in. An agent has at most one account.
 
         Raises:
-            RegistrationError: The user exists.
+            RegistrationError: The user exists, or the agent does not or has an account.
         """
-        tenant = self._lookup.find_tenant(tenant)
+        owner = None if agent is None else self._agent_without_account(agent)
+        tenant = self._lookup.find_tenant(tenant if owner is None else owner.tenant_id)
         origin = self._lookup.find_tenant(home) if home else tenant
         mail = name if "@" in name else f"{name}@{origin.domain}"
         upn = mail if origin is tenant else f"{mail.replace('@', '_')}#EXT#@{tenant.domain}"
@@ -240,10 +253,20 @@ class Registrations:
         given, _, surname = shown.partition(" ")
         identifier = self._store.ids.guid()
         user = User(identifier, tenant.id, upn, shown, given, surname, mail, home_tenant_id=origin.id)
+        user = replace(user, agent_id=owner.id if owner else "")
         if self._store.directory.user(upn, tenant.id):
             raise RegistrationError(f"The user {upn} exists already in {tenant.name}: choose another name.")
         self._store.upsert(users=user)
         return user
+
+    def _agent_without_account(self, agent: AgentIdentity | str) -> AgentIdentity:
+        agent_id, directory = agent if isinstance(agent, str) else agent.id, self._store.directory
+        found = directory.agents.get(agent_id)
+        if found is None:
+            raise RegistrationError(f"There is no agent identity {agent_id}: call add_agent() first.")
+        if any(user.agent_id == found.id for user in directory.users.values()):
+            raise RegistrationError(f"The agent {found.name} has a user account already: it can have one.")
+        return found
 
     def add_group(self, name: str, *members: Person, tenant: Tenant | str | None = None) -> Group:
         """Add a security group with these members."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from entra_guard.emulator._directory.agents import Agents
 from entra_guard.emulator._directory.consents import Consents
 from entra_guard.emulator._directory.credentials import CredentialRegistry
 from entra_guard.emulator._directory.lookup import Lookup
@@ -28,6 +29,7 @@ class DirectoryService:
         people: Change and remove users and groups.
         credentials: Secrets, certificates and federated credentials of apps.
         identities: Managed identities.
+        agents: AI agents.
         samples: A ready-made set of apps.
 
     Example:
@@ -45,6 +47,7 @@ class DirectoryService:
         self.people: People = People(self.lookup, self.consents)
         self.credentials: CredentialRegistry = CredentialRegistry(self.lookup)
         self.identities: ManagedIdentities = ManagedIdentities(self.lookup)
+        self.agents: Agents = Agents(store)
         self.samples: SampleApps = SampleApps(self.registrations, self.consents, self.credentials)
 
     @property

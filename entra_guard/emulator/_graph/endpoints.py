@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+from entra_guard.emulator._graph import agents, people, principals
 from entra_guard.emulator._graph import applications as apps
-from entra_guard.emulator._graph import people, principals
 from entra_guard.emulator._graph import people_changes as changes
 from entra_guard.emulator._graph.access import (
     Call,
@@ -177,9 +177,23 @@ def _principal_endpoints() -> Iterable[Endpoint]:
     yield _writing("DELETE", "/oauth2PermissionGrants/{id}", principals.delete_grant, principals.GRANT, 204)
 
 
+def _agent_endpoints() -> Iterable[Endpoint]:
+    blueprint, graph = "microsoft.graph.agentIdentityBlueprint", "/servicePrincipals/microsoft.graph"
+    yield _writing("POST", f"/applications/{blueprint}", agents.create_blueprint, apps.WRITE, 201)
+    principal = f"{graph}.agentIdentityBlueprintPrincipal"
+    yield _writing("POST", principal, agents.create_blueprint_principal, apps.WRITE, 201)
+    yield _writing("POST", f"{graph}.agentIdentity", agents.create_agent, agents.CREATE, 201)
+    yield _writing("POST", "/users/microsoft.graph.agentUser", agents.create_user, agents.CREATE_USER, 201)
+
+
 @functools.cache
 def all_endpoints() -> tuple[Endpoint, ...]:
-    return (*_people_endpoints(), *_application_endpoints(), *_principal_endpoints())
+    return (
+        *_people_endpoints(),
+        *_application_endpoints(),
+        *_principal_endpoints(),
+        *_agent_endpoints(),
+    )
 
 
 def graph_response(service: DirectoryService, request: Request) -> Response:

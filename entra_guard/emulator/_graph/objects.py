@@ -271,6 +271,19 @@ def principal_row(directory: Directory, principal: ServicePrincipal) -> Row:
         "keyCredentials": [],
         "oauth2PermissionScopes": [scope_row(s) for s in (app.scopes if app else ())],
         "passwordCredentials": [],
+        **_agent_members(directory, principal),
+    }
+
+
+def _agent_members(directory: Directory, principal: ServicePrincipal) -> Row:
+    """Return what makes a service principal an agent identity."""
+    agent = directory.agents.get(principal.id)
+    if agent is None:
+        return {}
+    return {
+        "@odata.type": "#microsoft.graph.agentIdentity",
+        "agentIdentityBlueprintId": agent.blueprint_id,
+        "createdByAppId": agent.blueprint_id,
     }
 
 

@@ -71,6 +71,13 @@ _ROWS: Final = (
         "matches one added to your application in the Azure portal.",
     ),
     Aadsts(
+        50034,
+        400,
+        "invalid_grant",
+        "The user account {user} does not exist in the {tenant} directory. To sign into this application, "
+        "the account must be added to the directory.",
+    ),
+    Aadsts(
         50013,
         400,
         "invalid_grant",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.clients import Client, authenticate
 from entra_guard.emulator._oauth.scopes import DEFAULT, RESERVED
-from entra_guard.emulator._store.directory import GRAPH, V2
+from entra_guard.emulator._store.directory import GRAPH, TOKEN_EXCHANGE, V2
 from entra_guard.emulator._tokens.spec import TokenParties, audience_of, build_spec, sign_spec
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def _token_parties(request: TokenRequest, client: Client, resource: str) -> Toke
         audience=audience_of(api, resource),
         client_auth=client.auth,
         capabilities=request.capabilities(),
+        fmi_path=request.form.get("fmi_path", "") if api.client_id == TOKEN_EXCHANGE else "",
     )
 
 

@@ -17,12 +17,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from entra_guard.emulator._http.messages import is_loopback, split_url
 from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._store.directory import TOKEN_EXCHANGE
 from entra_guard.emulator._store.encoding import decode_base64
+from entra_guard.emulator._tokens.claims import exchange_subject
 from entra_guard.emulator._tokens.jws import ParsedJwt, parse_jwt
 from entra_guard.emulator._tokens.workloads import issuer_keys
 
 if TYPE_CHECKING:
     from entra_guard.emulator._store.directory import (
+        AgentIdentity,
         AppRegistration,
         FederatedCredential,
         StoredCertificate,
@@ -57,7 +60,9 @@ def check_assertion(store: Store, tenant: Tenant, app: AppRegistration, parsed: 
     """
     if parsed.algorithm not in ALGORITHMS:
         raise EntraError(5002738, algorithm=parsed.algorithm)
-    if parsed.text("iss") == app.client_id:
+    if app.client_id in store.directory.agents:
+        check_exchange_token(store, tenant, store.directory.agents[app.client_id], parsed)
+    elif parsed.text("iss") == app.client_id:
         _check_certificate_assertion(store, tenant, app, parsed)
     else:
         _check_federated_assertion(store, app, parsed)
@@ -149,6 +154,26 @@ def _is_our_audience(store: Store, tenant: Tenant, audience: str) -> bool:
 def _check_federated_assertion(store: Store, app: AppRegistration, parsed: ParsedJwt) -> None:
     credential = _find_federated_credential(store, app, parsed)
     keys = issuer_keys(store, credential)
+    kid = str(parsed.header.get("kid"))
+    if kid not in keys:
+        raise EntraError(700027, detail=_signature_detail("The key was not found.", parsed))
+    _check_signature(parsed, keys[kid])
+
+
+def check_exchange_token(store: Store, tenant: Tenant, agent: AgentIdentity, parsed: ParsedJwt) -> None:
+    """Verify that a token is the one that the agent's blueprint got for it, with `fmi_path`.
+
+    Raises:
+        EntraError: It is not.
+    """
+    issuer = split_url(parsed.text("iss"))
+    if not is_loopback(issuer.netloc) or issuer.path != f"/{tenant.id}/v2.0":
+        raise EntraError(700211, value=parsed.text("iss"))
+    if TOKEN_EXCHANGE not in parsed.audiences():
+        raise EntraError(700212, value=" ".join(parsed.audiences()))
+    if parsed.text("sub") != exchange_subject(tenant.id, agent.blueprint_id, agent.id):
+        raise EntraError(700213, value=parsed.text("sub"))
+    keys = {key.kid: key.private_key.public_key() for key in store.state.keys.published()}
     kid = str(parsed.header.get("kid"))
     if kid not in keys:
         raise EntraError(700027, detail=_signature_detail("The key was not found.", parsed))

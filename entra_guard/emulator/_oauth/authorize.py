@@ -115,7 +115,7 @@ def _check_parameters(sign_in: SignIn) -> None:
 def selectable_users(store: Store, app: AppRegistration, segment: str) -> list[User]:
     """Return the users who may sign in to this app at this tenant or alias."""
     tenant = store.directory.tenant(segment)
-    enabled = (user for user in store.directory.users.values() if user.enabled)
+    enabled = (user for user in store.directory.users.values() if user.enabled and not user.agent_id)
     if tenant is not None:
         return [user for user in enabled if user.tenant_id == tenant.id]
     personal = app.accounts in PERSONAL_ACCOUNTS and segment != "organizations"

@@ -80,7 +80,7 @@ def identify(store: Store, tenant: Tenant, client_id: str) -> AppRegistration:
         raise EntraError(900144, name="client_id")
     if client_id == NIL_GUID or not _is_guid(client_id):
         raise EntraError(700038, app=client_id)
-    app = store.directory.apps.get(client_id.lower())
+    app = store.directory.client(client_id.lower())
     principal = store.directory.principal_of(client_id.lower(), tenant.id)
     if app is not None and principal is None and app.tenant_id == tenant.id:
         raise EntraError(7000229, app=client_id, tenant=tenant.id)

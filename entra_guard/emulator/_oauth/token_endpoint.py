@@ -14,6 +14,7 @@ from entra_guard.emulator._oauth.user_grants import (
     device_code,
     jwt_bearer,
     refresh_token,
+    user_fic,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ GRANTS: Final[dict[str, Callable[[TokenRequest], dict[str, Any]]]] = {
     "device_code": device_code,
     "urn:ietf:params:oauth:grant-type:device_code": device_code,
     "urn:ietf:params:oauth:grant-type:jwt-bearer": jwt_bearer,
+    "user_fic": user_fic,
 }
 
 

@@ -14,6 +14,7 @@ from entra_guard.emulator._oauth.redirects import platform_of
 from entra_guard.emulator._oauth.scopes import parse_scopes
 from entra_guard.emulator._oauth.token_request import ALIASES
 from entra_guard.emulator._oauth.user_tokens import user_tokens
+from entra_guard.emulator._store.directory import TOKEN_EXCHANGE
 from entra_guard.emulator._store.encoding import base64url
 from entra_guard.emulator._store.sessions import AuthorizationCode, digest
 from entra_guard.emulator._tokens.verification import (
@@ -178,14 +179,42 @@ def _assertion_claims(request: TokenRequest, app: AppRegistration) -> dict[str, 
         raise EntraError(500133) from None
     except InvalidTokenError as error:
         raise EntraError(50013, detail=str(error)) from None
-    audience = str(claims.get("aud"))
-    if audience not in app.names():
+    audience, agent = str(claims.get("aud")), request.store.directory.agents.get(app.client_id)
+    api = app if agent is None else request.store.directory.apps[agent.blueprint_id]
+    if audience not in api.names():
         expected = {"resource": app.client_id, "app": app.client_id, "name": app.name}
         raise EntraError(500131, value=audience, **expected)
     if "scp" not in claims:
         raise EntraError(7000114, app=str(claims.get("azp") or claims.get("appid")))
     note("assertion", "a valid token for this API")
     return claims
+
+
+def user_fic(request: TokenRequest) -> dict[str, Any]:
+    """Return tokens for the user account of an agent, which the agent itself has requested.
+
+    Source: Microsoft, "Agent's user account impersonation protocol".
+
+    Raises:
+        EntraError: The client is not an agent, the token is not its own, or the account is another's.
+    """
+    store = request.store
+    client = authenticate(store, request.tenant, request.http, request.form)
+    agent = store.directory.agents.get(client.app.client_id)
+    try:
+        claims = verify_own_token(store, request.required("user_federated_identity_credential"))
+    except ExpiredTokenError:
+        raise EntraError(500133) from None
+    except InvalidTokenError as error:
+        raise EntraError(50013, detail=str(error)) from None
+    name = request.form.get("user_id") or request.required("username")
+    user = store.directory.user(name, request.tenant.id)
+    if agent is None or (claims.get("aud"), claims.get("oid")) != (TOKEN_EXCHANGE, agent.id):
+        raise EntraError(700213, value=str(claims.get("sub")))
+    if user is None or user.agent_id != agent.id:
+        raise EntraError(50034, user=name, tenant=request.tenant.name)
+    scopes = parse_scopes(request.required("scope"))
+    return user_tokens(request, client, _enabled_user(request, user.id), scopes)
 
 
 def _enabled_user(request: TokenRequest, user_id: str) -> User:

@@ -107,6 +107,7 @@ class AppRegistration:
     enabled: bool = True
     created: float = 0.0
     unique_name: str | None = None
+    is_blueprint: bool = False
 
     @property
     def app_id_uri(self) -> str:
@@ -133,7 +134,7 @@ class ServicePrincipal:
     name: str
     assignment_required: bool = False
     enabled: bool = True
-    kind: Literal["Application", "ManagedIdentity"] = "Application"
+    kind: Literal["Application", "ManagedIdentity", "ServiceIdentity"] = "Application"
     created: float = 0.0
 
 
@@ -184,7 +185,11 @@ class StoredCredentials:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person in one tenant; a guest's `home_tenant_id` is another tenant."""
+    """A person in one tenant; a guest's `home_tenant_id` is another tenant.
+
+    Attributes:
+        agent_id: The agent identity whose own account it is; '' for a person.
+    """
 
     id: str
     tenant_id: str
@@ -196,6 +201,7 @@ class User:
     job_title: str | None = None
     home_tenant_id: str = ""
     enabled: bool = True
+    agent_id: str = ""
 
     @property
     def is_guest(self) -> bool:
@@ -236,6 +242,26 @@ class ManagedIdentity:
 
     @property
     def principal_id(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class AgentIdentity:
+    """The identity of an AI agent: a service principal without a registration and without credentials.
+
+    Attributes:
+        id: Its object id, which is its client id, too.
+        blueprint_id: The client id of its blueprint, which acts for it.
+    """
+
+    id: str
+    blueprint_id: str
+    tenant_id: str
+    name: str
+    created: float = 0.0
+
+    @property
+    def client_id(self) -> str:
         return self.id
 
 
@@ -281,12 +307,20 @@ class Directory:
     assignments: Mapping[str, RoleAssignment] = field(default_factory=_empty)
     grants: Mapping[str, DelegatedGrant] = field(default_factory=_empty)
     identities: Mapping[str, ManagedIdentity] = field(default_factory=_empty)
+    agents: Mapping[str, AgentIdentity] = field(default_factory=_empty)
 
     def tenant(self, name: str) -> Tenant | None:
         """Return the tenant of that id or verified domain, in any letter case."""
         wanted = name.lower()
         found = self.tenants.get(wanted)
         return found or next((t for t in self.tenants.values() if t.domain == wanted), None)
+
+    def client(self, client_id: str) -> AppRegistration | None:
+        """Return the registration of a client; for an agent identity, which has none, what stands for it."""
+        agent = self.agents.get(client_id)
+        if agent is None:
+            return self.apps.get(client_id)
+        return AppRegistration(agent.id, "", agent.tenant_id, agent.name, service_principal_id=agent.id)
 
     def principal_of(self, client_id: str, tenant_id: str) -> ServicePrincipal | None:
         """Return the app's service principal in that tenant."""

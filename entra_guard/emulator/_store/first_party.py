@@ -37,6 +37,8 @@ _GRAPH_ROLES: Final[Mapping[str, str]] = {
     "Application.ReadWrite.OwnedBy": "18a4783c-866b-4cc7-a460-3d5e5662c884",
     "AppRoleAssignment.ReadWrite.All": "06b708a9-e830-4db3-a914-8e69da51d44f",
     "Mail.Read": "810c84a8-4a9e-49e6-bf7d-12d183f40d01",
+    "AgentIdentity.Create.All": "ad25cc1d-84d8-47df-a08e-b34c2e800819",
+    "AgentIdUser.ReadWrite.IdentityParentedBy": "4aa6e624-eee0-40ab-bdd8-f9639038a614",
     "DelegatedPermissionGrant.ReadWrite.All": "8e8e4742-1d95-4f68-9d56-6ee75648c72a",
 }
 _GRAPH_SCOPES: Final[Mapping[str, str]] = {

@@ -6,6 +6,7 @@ Names and order are those of real tokens: five fixed claims first, the others by
 from __future__ import annotations
 
 import hashlib
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -45,6 +46,8 @@ class TokenSpec:
         identity: Azure resource id of a managed identity.
         client_name: The client's display name, which tokens for Graph have.
         region: The tenant's region, which tokens for Graph have.
+        blueprint_id: The client id of the client's blueprint, if the client is an AI agent.
+        fmi_path: For which of its agents a blueprint requests an exchange token.
     """
 
     base: str
@@ -66,6 +69,8 @@ class TokenSpec:
     identity: str = ""
     client_name: str = ""
     region: str = ""
+    blueprint_id: str = ""
+    fmi_path: str = ""
 
     @property
     def issuer(self) -> str:
@@ -82,6 +87,7 @@ def access_claims(spec: TokenSpec, ids: Ids) -> dict[str, Any]:
         **who,
         **_graph_claims(spec),
         **_capabilities(spec),
+        **_agent_claims(spec),
         "tid": spec.tenant_id,
     }
     return {**_first_claims(spec), **dict(sorted(rest.items()))}
@@ -161,7 +167,9 @@ def _app_claims(spec: TokenSpec) -> dict[str, Any]:
         **({"idtyp": "app"} if "idtyp" in spec.optional else {}),
         "oid": spec.principal_id,
         **({"roles": list(spec.roles)} if spec.roles else {}),
-        "sub": spec.principal_id,
+        "sub": exchange_subject(spec.tenant_id, spec.client_id, spec.fmi_path)
+        if spec.fmi_path
+        else spec.principal_id,
         **({"xms_mirid": spec.identity} if spec.identity else {}),
     }
 
@@ -213,6 +221,29 @@ def _optional_user_claims(spec: TokenSpec, user: User) -> dict[str, Any]:
 
 def _capabilities(spec: TokenSpec) -> dict[str, Any]:
     return {"xms_cc": list(spec.capabilities)} if spec.capabilities else {}
+
+
+def _agent_claims(spec: TokenSpec) -> dict[str, Any]:
+    """Return the claims of AI agents' tokens (Microsoft: "Token claims reference for agents")."""
+    is_agent_user = spec.user is not None and bool(spec.user.agent_id)
+    subject = "3 9 13" if is_agent_user else "3" if spec.user else "3 9 11"
+    if not spec.blueprint_id:
+        # A token that was exchanged on behalf of an agent's user account still says whose it is.
+        return {"xms_sub_fct": subject} if is_agent_user else {}
+    return {
+        "idtyp": "user" if spec.user else "app",
+        "xms_act_fct": "3 9 11",
+        "xms_idrel": "1" if spec.user else "7",
+        "xms_par_app_azp": spec.blueprint_id,
+        "xms_sub_fct": subject,
+        "xms_tnt_fct": "3 9",
+    }
+
+
+def exchange_subject(tenant_id: str, client_id: str, fmi_path: str) -> str:
+    """Return the subject of a token that an app gets for one of its agents or workloads (`fmi_path`)."""
+    tenant, app = (base64url(uuid.UUID(value).bytes_le) for value in (tenant_id, client_id))
+    return f"/eid1/c/pub/t/{tenant}/a/{app}/{fmi_path}"
 
 
 def _groups(spec: TokenSpec) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from entra_guard.emulator._store.directory import CONSUMERS, AppRegistration, Tenant, User
+from entra_guard.emulator._store.directory import CONSUMERS, AgentIdentity, AppRegistration, Tenant, User
 from entra_guard.emulator._store.signing_keys import SigningKey, generated_key, with_kid
 from entra_guard.emulator._tokens.claims import TokenSpec, access_claims
 from entra_guard.emulator._tokens.jws import Signer, compact, signer_of
@@ -45,7 +45,7 @@ class TokenIssuer:
     @suggest_keywords
     def issue_token(
         self,
-        client: App,
+        client: App | AgentIdentity,
         *,
         audience: App | None = None,
         roles: Iterable[str] | None = None,
@@ -62,7 +62,7 @@ class TokenIssuer:
         """Issue an access token without a request to the token endpoint.
 
         Args:
-            client: The app that presents the token.
+            client: The app, or the agent identity, that presents the token.
             audience: The API it is for, registered or any string; by default the client itself.
             roles: App roles in the token; by default those assigned. They need not be registered.
             scopes: Delegated permissions in the token; by default those consented to, or else all scopes of
@@ -101,15 +101,15 @@ class TokenIssuer:
             return self._signed_draft(special.edit_spec(spec, store.ids), special, claims, headers)
 
     def _parties(
-        self, client: App, audience: App | None, tenant: Tenant | str | None, base: str
+        self, client: App | AgentIdentity, audience: App | None, tenant: Tenant | str | None, base: str
     ) -> TokenParties:
-        app = self._lookup.find_app(client)
+        app = self._lookup.find_client(client)
         issuing = self._lookup.find_tenant(tenant or app.tenant_id)
         if isinstance(audience, str):
             known = self._store.directory.resource(audience, issuing.id)
             api = known or AppRegistration(audience, "", issuing.id, "Unregistered API", token_version=2)
             return TokenParties(base, issuing, app, api, audience_of(api, audience))
-        api = self._lookup.find_app(audience or app)
+        api = app if audience is None else self._lookup.find_app(audience)
         return TokenParties(base, issuing, app, api, api.app_id_uri)
 
     def _user(self, user: Person | None, parties: TokenParties, *, needed: bool) -> User | None:

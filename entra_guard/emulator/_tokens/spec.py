@@ -6,7 +6,7 @@ The token endpoint and `issue_token` share it, so that both issue the same token
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from entra_guard.emulator._http.trail import note
 from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, V1, V2, AppRegistration, Tenant, User
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from entra_guard.emulator._store.ids import Ids
     from entra_guard.emulator._store.store import Store
 
+CREATE_AS_MANAGER: Final = "AgentIdentity.CreateAsManager"
+"""The role with which each blueprint may create its own agents; no administrator assigns it."""
+
 
 @dataclass(frozen=True, slots=True)
 class TokenParties:
@@ -26,6 +29,7 @@ class TokenParties:
 
     Attributes:
         audience: The name that the request used for the API; v1.0 tokens repeat it.
+        fmi_path: For which of its agents a blueprint requests an exchange token.
     """
 
     base: str
@@ -36,6 +40,7 @@ class TokenParties:
     client_auth: ClientAuth = "1"
     user: User | None = None
     capabilities: tuple[str, ...] = ()
+    fmi_path: str = ""
 
 
 def build_spec(
@@ -70,6 +75,10 @@ def build_spec(
         identity=identity,
         client_name=parties.client.name,
         region=parties.tenant.region,
+        blueprint_id=agent.blueprint_id
+        if (agent := store.directory.agents.get(parties.client.client_id))
+        else "",
+        fmi_path=parties.fmi_path,
         capabilities=parties.capabilities
         if "xms_cc" in api.optional_claims or api.client_id == GRAPH
         else (),
@@ -103,7 +112,9 @@ def assigned_roles(store: Store, parties: TokenParties) -> tuple[str, ...]:
     user, app = parties.user, [client.id] if client else []
     holders = frozenset((user.id, *directory.group_ids_of(user.id)) if user else app)
     held = directory.roles_of(holders, target.id)
-    return tuple(role.value for role in parties.resource.app_roles if role.enabled and role.id in held)
+    roles = tuple(role.value for role in parties.resource.app_roles if role.enabled and role.id in held)
+    is_manager = parties.client.is_blueprint and parties.resource.client_id == GRAPH and user is None
+    return (*roles, CREATE_AS_MANAGER) if is_manager else roles
 
 
 def consented_scopes(store: Store, parties: TokenParties) -> tuple[str, ...]:
