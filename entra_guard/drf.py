@@ -82,7 +82,7 @@ def needs(
         >>> class Orders(APIView):  # doctest: +SKIP
         ...     permission_classes = [needs(roles=["Orders.Read"])]
     """
-    required = alternatives_of(
+    needed = alternatives_of(
         alternatives,
         roles=roles,
         scopes=scopes,
@@ -93,11 +93,13 @@ def needs(
     )
 
     class Needs(BasePermission):
+        required = needed
+
         def has_permission(self, request: Request, view: APIView) -> bool:
             if not isinstance(request.auth, Principal):
                 return False
             try:
-                check_any(required, request.auth)
+                check_any(needed, request.auth)
             except AccessError as error:
                 refused = error
             else:

@@ -30,7 +30,14 @@ from entra_guard.asgi import authorization
 from entra_guard.errors import AccessError, MissingTokenError, refusal
 from entra_guard.guard import Guard
 from entra_guard.principal import Principal, acting
-from entra_guard.requirement import Agents, Requirement, alternatives_of, check_any, requirements_of
+from entra_guard.requirement import (
+    Agents,
+    Requirement,
+    alternatives_of,
+    check_any,
+    mark_required,
+    requirements_of,
+)
 
 __all__ = ["SCHEME", "EntraBearer", "access_error_handler", "acting_as", "document"]
 
@@ -149,6 +156,7 @@ class EntraBearer(SecurityBase):
                 raise
             return principal
 
+        mark_required(permitted, needed)
         return permitted
 
     async def _authenticated(self, connection: HTTPConnection, *, must_have_token: bool) -> Principal | None:

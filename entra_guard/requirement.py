@@ -247,7 +247,7 @@ def requires(
         function = cast("Callable[..., Any]", handler)
         is_async = inspect.iscoroutinefunction(function)
         guarded = _async(function, required) if is_async else _sync(function, required)
-        vars(guarded)[_REQUIRED] = required
+        mark_required(guarded, required)
         decorated.add(function, guarded)
         return cast("Handler", guarded)
 
@@ -294,6 +294,11 @@ def alternatives_of(
 
 
 _REQUIRED: Final = "__entra_guard_required__"
+
+
+def mark_required(function: Callable[..., Any], required: tuple[Requirement, ...]) -> None:
+    """Let `requirements_of` find what a function requires: one of these alternatives."""
+    vars(function)[_REQUIRED] = required
 
 
 def requirements_of(function: object) -> list[tuple[Requirement, ...]]:

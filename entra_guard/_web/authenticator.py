@@ -136,11 +136,12 @@ class RequestAuthenticator:
         if close_at_expiry is not None:
             check_flags(close_at_expiry=close_at_expiry)
         self.guard: Final = guard
-        self.is_public: Final = PublicPaths(public).cover
+        self.public_paths: Final = PublicPaths(public)
+        self.is_public: Final = self.public_paths.cover
         """Returns whether a routed, decoded path needs no token."""
         self.ends: Final = {"websocket": close_at_expiry is not False, "http": close_at_expiry is True}
         """Whether a stream of this kind ends with its token."""
-        self._required: Final = requirement_or_none(
+        self.required: Final = requirement_or_none(
             roles=roles,
             scopes=scopes,
             app_only=app_only,
@@ -148,6 +149,7 @@ class RequestAuthenticator:
             guests=guests,
             agents=agents,
         )
+        """What all paths that are not public require, None if any valid token is enough."""
 
     def on_threads(self) -> RequestAuthenticator:
         """Return this authenticator, for an adapter that calls `authenticate`.
@@ -177,8 +179,8 @@ class RequestAuthenticator:
         """
         try:
             principal = self.guard.verify(bearer_token(authorization))
-            if self._required is not None:
-                self._required.check(principal)
+            if self.required is not None:
+                self.required.check(principal)
         except BaseException as error:
             authorization = ()  # this frame may stay in the traceback
             detach(error)
@@ -189,8 +191,8 @@ class RequestAuthenticator:
         """Do what `authenticate` does, without blocking the event loop."""
         try:
             principal = await self.guard.averify(bearer_token(authorization))
-            if self._required is not None:
-                self._required.check(principal)
+            if self.required is not None:
+                self.required.check(principal)
         except BaseException as error:
             authorization = ()  # this frame may stay in the traceback
             detach(error)

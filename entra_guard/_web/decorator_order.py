@@ -92,7 +92,7 @@ def _check(endpoints: Iterable[object], all_endpoints: list[object]) -> None:
         bare = decorated.bare(endpoint)
         if bare is None:
             continue
-        if not _is_also_decorated(bare, all_endpoints):
+        if not is_also_decorated(bare, all_endpoints):
             raise ConfigurationError(
                 f"@requires on {_name(bare)} is above the route's own decorator, so that the route checks "
                 "nothing. Put @requires directly above the function, below the route's decorator. "
@@ -108,7 +108,8 @@ def _check(endpoints: Iterable[object], all_endpoints: list[object]) -> None:
             )
 
 
-def _is_also_decorated(bare: object, all_endpoints: list[object]) -> bool:
+def is_also_decorated(bare: object, all_endpoints: list[object]) -> bool:
+    """Return whether another route calls what `requires` returned for a function."""
     results = {id(result) for result in decorated.results(bare)}
     return any(id(function) in results for endpoint in all_endpoints for function in unwrapped(endpoint))
 

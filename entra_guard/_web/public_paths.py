@@ -38,6 +38,8 @@ class PublicPaths:
         below: list[str] = []
         for pattern in map(_checked, patterns):
             (below if pattern.endswith("/*") else whole).append(pattern)
+        self.patterns: Final = (*whole, *below)
+        """The patterns as they were given."""
         self._whole: Final = frozenset(whole)
         self._below: Final = tuple(path.removesuffix("*") for path in below)
 

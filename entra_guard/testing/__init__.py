@@ -26,8 +26,17 @@ with suppress(ImportError):  # unittest needs no pytest
 
 if TYPE_CHECKING:
     from entra_guard.testing._entra import Entra
+    from entra_guard.testing._routes import assert_no_public_routes
 
-__all__ = ["Entra", "entra", "entra_client", "entra_faults", "entra_token", "pytest_configure"]
+__all__ = [
+    "Entra",
+    "assert_no_public_routes",
+    "entra",
+    "entra_client",
+    "entra_faults",
+    "entra_token",
+    "pytest_configure",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -36,4 +45,8 @@ def __getattr__(name: str) -> Any:
         from entra_guard.testing._entra import Entra  # noqa: PLC0415
 
         return Entra
+    if name == "assert_no_public_routes":
+        from entra_guard.testing._routes import assert_no_public_routes  # noqa: PLC0415
+
+        return assert_no_public_routes
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,269 @@
+"""List every route of an application with what it requires, and find those that need no token.
+
+Starlette, FastAPI, Flask, Quart, Django and Litestar, with mounted applications, WebSockets and middleware
+around them. Imports no framework, sends no request. What it cannot look into is one route for all its paths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from inspect import isclass, isfunction, ismethod
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from entra_guard._common.decorated import decorated
+from entra_guard._web.app_layers import attributes_of, framework_of_layer, held_by
+from entra_guard._web.authenticator import RequestAuthenticator
+from entra_guard._web.decorator_order import is_also_decorated
+from entra_guard._web.found_routes import ANY, REST, Found, FoundApp, FoundRoute, RouteGuard, name_of
+from entra_guard._web.requirement_text import alternatives_text
+from entra_guard._web.route_paths import below, coverage, join, matching
+from entra_guard._web.routes_django import django_layers, django_routes
+from entra_guard._web.routes_flask import flask_layers, flask_routes
+from entra_guard._web.routes_litestar import litestar_routes
+from entra_guard._web.routes_starlette import starlette_layers, starlette_routes
+from entra_guard._web.wsgi_mounts import prefixes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+Access = Literal["token", "public", "partly public", "optional", "open", "unclear", "broken"]
+
+_MOST_LAYERS: Final = 5000
+_NEXT: Final = (
+    *("app", "_app", "wsgi_app", "asgi_app", "application", "get_response", "_get_response"),
+    *("func", "awaitable", "__wrapped__", "wrapped", "inner"),  # of asgiref and decorators
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedRoute:
+    """One route, and what a request to it needs.
+
+    Attributes:
+        path: The path with all mount points; '/*' at the end stands for everything below.
+        methods: HTTP methods, 'WEBSOCKET', or '*' for all.
+        access: 'token'; 'public' (named in `public`), 'partly public' (some of its paths are), 'optional' (a
+            request without a token passes), 'open' (no guard runs), 'unclear'; or 'broken': its `requires`
+            has no effect, or no request can succeed.
+        requires: In words, what a token needs; all items.
+        endpoint: The module and name of what the framework calls.
+        problem: What is wrong, and how to fix it; '' for most.
+        open_paths: The paths that need no token: the route's, or those of `public` that it may respond to.
+    """
+
+    path: str
+    methods: tuple[str, ...]
+    access: Access
+    requires: tuple[str, ...]
+    endpoint: str
+    problem: str = ""
+    open_paths: tuple[str, ...] = ()
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether every request to the route needs a valid token."""
+        return self.access == "token"
+
+
+def route_table(app: Any) -> list[GuardedRoute]:
+    """Return all routes of an application, in the order of their registration.
+
+    Args:
+        app: A Starlette, FastAPI, Flask, Quart, Django or Litestar application, also inside of middleware.
+    """
+    walk = _Walk()
+    walk.start(app)
+    endpoints = [route.endpoint for route, _prefix, _guards in walk.found]
+    table = [_described(*found, endpoints) for found in walk.found]
+    return list(dict.fromkeys(table))
+
+
+class _Walk:
+    """Follows requests through middleware, applications and mounts, and collects the routes."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[FoundRoute, str, tuple[RouteGuard, ...]]] = []
+        self._seen: set[tuple[object, ...]] = set()
+        self._kept: list[object] = []  # so that no id is used twice
+
+    def start(self, app: Any) -> None:
+        """Collect all routes of an application that a server calls."""
+        self._mounted(app, "", ())
+
+    def visit(self, layer: Any, prefix: str, guards: tuple[RouteGuard, ...]) -> bool:
+        """Collect the routes behind a layer; return whether it, or one behind it, is a known framework."""
+        key = (_identity(layer), prefix, tuple(id(guard.authenticator) for guard in guards))
+        if key in self._seen or len(self._seen) > _MOST_LAYERS:
+            return True
+        self._seen.add(key)
+        self._kept.append(layer)
+        if guard := guard_of(layer, prefix):
+            guards = (*guards, guard)
+        finder = _finder(layer)
+        if finder is not None:
+            self._collect(finder(layer), prefix, guards)
+            return True
+        if framework_of_layer(layer):
+            return False  # Falcon or Bottle
+        mounts = {} if guard else prefixes_of(layer)
+        for mount, app in mounts.items():
+            self._mounted(app, join(prefix, mount), guards)
+        known = [self.visit(inner, prefix, guards) for inner in _inner_of(layer, mounts)]
+        is_known = any(known)
+        if mounts and not is_known:
+            self._opaque(layer, prefix, guards)
+        return is_known or bool(mounts)
+
+    def _collect(self, found: Iterable[Found], prefix: str, guards: tuple[RouteGuard, ...]) -> None:
+        for item in found:
+            if isinstance(item, FoundRoute):
+                self.found.append((item, prefix, guards))
+                continue
+            point = (
+                f"//{item.host}{prefix}"
+                if item.host
+                else join(prefix, item.prefix)
+                if item.prefix
+                else prefix
+            )
+            inside = (*guards, *(RouteGuard(each.authenticator, point) for each in item.guards))
+            self._mounted(item.app, point, inside)
+
+    def _mounted(self, app: Any, prefix: str, guards: tuple[RouteGuard, ...]) -> None:
+        if not self.visit(app, prefix, guards):
+            self._opaque(app, prefix, guards)
+
+    def _opaque(self, app: Any, prefix: str, guards: tuple[RouteGuard, ...]) -> None:
+        """Add one route for everything that an unknown application responds to."""
+        while guard := guard_of(app, prefix):
+            guards, app = (*guards, guard), attributes_of(app)["app"]
+        self.found.append((FoundRoute(f"/{REST}", (ANY,), app), prefix, guards))
+
+
+def guard_of(layer: Any, prefix: str = "") -> RouteGuard | None:
+    """Return the guard that a layer is, None if it is not one."""
+    authenticator = attributes_of(layer).get("_authenticator")
+    return RouteGuard(authenticator, prefix) if isinstance(authenticator, RequestAuthenticator) else None
+
+
+def _identity(layer: Any) -> object:
+    return (id(layer.__self__), layer.__name__) if ismethod(layer) else id(layer)
+
+
+def _finder(layer: Any) -> Callable[[Any], Iterator[Found]] | None:
+    """Return what finds the routes of an application, or of the end of its middleware."""
+    if ismethod(layer):
+        owner = layer.__self__
+        ends = {"flask": flask_routes, "quart": flask_routes, "django": django_routes}
+        find = ends.get(_kind_of(owner)) or (starlette_routes if _is_router(owner) else None)
+        return None if find is None else lambda _layer: find(owner)
+    if _is_router(layer):
+        return lambda router: iter([FoundApp(router.middleware_stack)])
+    return _FINDERS.get(_kind_of(layer))
+
+
+_FINDERS: Final[dict[str, Callable[[Any], Iterator[Found]]]] = {
+    "starlette": starlette_layers,
+    "flask": flask_layers,
+    "quart": flask_layers,
+    "litestar": litestar_routes,
+    "django": django_layers,
+}
+
+
+def _kind_of(layer: Any) -> str:
+    names = {(base.__module__.partition(".")[0], base.__name__) for base in type(layer).__mro__}
+    return "django" if ("django", "BaseHandler") in names else framework_of_layer(layer)
+
+
+def _is_router(layer: Any) -> bool:
+    return any(
+        base.__module__ == "starlette.routing" and base.__name__ == "Router" for base in type(layer).__mro__
+    )
+
+
+def _inner_of(layer: Any, mounts: dict[str, object]) -> list[Any]:
+    """Return the next layers: by the names that middleware usually has for it, else all that it holds."""
+    mounted = {id(app) for app in mounts.values()}
+    held = attributes_of(layer)
+    if ismethod(layer):
+        return [layer.__self__]
+    if isfunction(layer):
+        cells = [_content(cell) for cell in layer.__closure__ or ()]
+        found: list[Any] = [value for value in cells if callable(value) and not isclass(value)]
+    else:
+        found = [held[name] for name in _NEXT if callable(held.get(name)) and not isclass(held[name])]
+    found = found or held_by(layer)
+    return [inner for inner in found if id(inner) not in mounted]
+
+
+def _content(cell: Any) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # the variable is not assigned yet
+        return None
+
+
+def _described(
+    route: FoundRoute, prefix: str, guards: tuple[RouteGuard, ...], endpoints: list[object]
+) -> GuardedRoute:
+    template = join(prefix, route.path)
+    guards = (*guards, *route.guards)
+    shares = [coverage(below(guard.prefix, template), guard.authenticator.public_paths) for guard in guards]
+    checking = [guard for guard, share in zip(guards, shares, strict=True) if share != "all"]
+    closing = [guard for guard in checking if not guard.is_optional]
+    is_closed = any(
+        share == "none" for guard, share in zip(guards, shares, strict=True) if not guard.is_optional
+    )
+    access: Access = "token" if is_closed else "partly public" if closing else _open_access(guards, route)
+    everywhere = [(each,) for guard in closing if (each := guard.authenticator.required)]
+    needed = dict.fromkeys([*everywhere, *route.decorated, *route.required])
+    problem = _order_problem(route, endpoints)
+    if problem:
+        access = "broken" if guards else "open"
+    elif route.decorated and not any(guard.binds for guard in closing):
+        access, problem = "broken", _NO_CALLER
+    shown = _shown(template)
+    open_paths: tuple[str, ...] = () if access == "token" else (shown,)
+    if access == "partly public":
+        open_paths = _public_paths(template, checking)
+        problem = f"without a token: {', '.join(open_paths)}"
+    elif access == "unclear":
+        problem = route.unproven
+    texts = tuple(map(alternatives_text, needed))
+    return GuardedRoute(shown, route.methods, access, texts, name_of(route.endpoint), problem, open_paths)
+
+
+def _public_paths(template: str, guards: Iterable[RouteGuard]) -> tuple[str, ...]:
+    """Return which public paths a route may respond to."""
+    found = [
+        join(guard.prefix, path)
+        for guard in guards
+        for path in matching(below(guard.prefix, template), guard.authenticator.public_paths)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _open_access(guards: tuple[RouteGuard, ...], route: FoundRoute) -> Access:
+    if route.unproven:
+        return "unclear"
+    if any(guard.is_optional for guard in guards):
+        return "optional"
+    return "public" if guards else "open"
+
+
+def _order_problem(route: FoundRoute, endpoints: list[object]) -> str:
+    bare = decorated.bare(route.endpoint)
+    return "" if bare is None or is_also_decorated(bare, endpoints) else _WRONG_ORDER
+
+
+_WRONG_ORDER: Final = (
+    "@requires is above the route's decorator and checks nothing: put it directly above the function"
+)
+_NO_CALLER: Final = (
+    "@requires has no caller to check, and every request gets 500: no guard runs here, or the path is public"
+)
+
+
+def _shown(template: str) -> str:
+    return f"{template.removesuffix(REST)}*" if template.endswith(f"/{REST}") else template

@@ -1,0 +1,157 @@
+"""Find the routes of Starlette and FastAPI applications. Imports no framework."""
+
+from __future__ import annotations
+
+from inspect import isclass, isroutine
+from typing import TYPE_CHECKING, Any, cast
+
+from entra_guard._web.app_layers import attributes_of
+from entra_guard._web.authenticator import RequestAuthenticator
+from entra_guard._web.found_routes import (
+    REST,
+    WEBSOCKET,
+    Alternatives,
+    Found,
+    FoundApp,
+    FoundRoute,
+    RouteGuard,
+    by_method,
+    methods_shown,
+)
+from entra_guard._web.route_paths import join
+from entra_guard.requirement import Requirement, requirements_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_HTTP = ("get", "head", "post", "put", "patch", "delete", "options")
+
+
+def starlette_layers(app: Any) -> Iterator[Found]:
+    """Yield the middleware of an application, as it is built for its first request.
+
+    It is built and not kept: an application that keeps it refuses more middleware.
+    """
+    yield FoundApp(app.middleware_stack or app.build_middleware_stack())
+
+
+def starlette_routes(router: Any) -> Iterator[Found]:
+    """Yield the routes, mounts and hosts of a router, and those of included routers."""
+    for route in _effective(router.routes):
+        yield from _found(route)
+    for group in _frontends(router):
+        yield from group
+
+
+def _effective(routes: Iterable[Any]) -> Iterator[Any]:
+    """Yield routes with the prefix and dependencies of `include_router` in them."""
+    for route in routes:
+        if not hasattr(route, "effective_route_contexts"):
+            yield route
+            continue
+        for context in route.effective_route_contexts():
+            yield getattr(context, "starlette_route", None) or context
+
+
+def _found(route: Any) -> Iterator[Found]:
+    if host := getattr(route, "host", None):
+        yield FoundApp(route.app, host=host)
+    elif not hasattr(route, "endpoint"):
+        if hasattr(route, "app"):
+            yield FoundApp(route.app, getattr(route, "path", ""))
+    elif not hasattr(route, "methods"):
+        yield from _websocket(route)
+    elif _is_app(route.endpoint) and not hasattr(route, "dependant"):
+        yield FoundRoute(route.path, methods_shown(route.methods), route.endpoint, guards=_in_route(route))
+    else:
+        yield from _http(route)
+
+
+def _is_app(endpoint: Any) -> bool:
+    return not isclass(endpoint) and not isroutine(endpoint)
+
+
+def _websocket(route: Any) -> Iterator[Found]:
+    required, guards, unproven = _dependencies(route)
+    endpoint = route.endpoint
+    needed, guards = tuple(requirements_of(endpoint)), (*_in_route(route), *guards)
+    yield FoundRoute(route.path, (WEBSOCKET,), endpoint, needed, required, guards, unproven)
+
+
+def _http(route: Any) -> Iterator[Found]:
+    required, guards, unproven = _dependencies(route)
+    guards = (*_in_route(route), *guards)
+    methods = methods_shown(route.methods)
+    if isclass(route.endpoint):
+        methods = methods_shown(method for method in _HTTP if hasattr(route.endpoint, method))
+        for names, handler, needed in by_method(route.endpoint, route.endpoint, methods):
+            yield FoundRoute(route.path, names, handler, needed, guards=guards)
+        return
+    needed = tuple(requirements_of(route.endpoint))
+    yield FoundRoute(route.path, methods, route.endpoint, needed, required, guards, unproven)
+
+
+def _in_route(route: Any) -> tuple[RouteGuard, ...]:
+    """Return the guards in a route's own middleware: `Route(..., middleware=[...])`."""
+    found: list[RouteGuard] = []
+    layer = getattr(route, "app", None)
+    while layer is not None and not isroutine(layer):
+        held = attributes_of(layer)
+        if isinstance(authenticator := held.get("_authenticator"), RequestAuthenticator):
+            found.append(RouteGuard(authenticator))
+        layer = held.get("app")
+    return tuple(found)
+
+
+def _dependencies(route: Any) -> tuple[tuple[Alternatives, ...], tuple[RouteGuard, ...], str]:
+    """Return what FastAPI's dependencies require, their guards, and schemes that verify no token."""
+    required: list[Alternatives] = []
+    guards: list[RouteGuard] = []
+    schemes: list[str] = []
+    for dependant in _all_dependants(getattr(route, "dependant", None)):
+        call = dependant.call
+        authenticator = attributes_of(call).get("_authenticator")
+        if isinstance(authenticator, RequestAuthenticator):
+            scopes = _scopes(dependant)
+            guards.append(RouteGuard(authenticator, is_optional=not (call.auto_error or scopes)))
+            required += [(Requirement(scopes=scopes),)] if scopes else []
+        elif type(call).__module__.startswith("fastapi.security"):
+            schemes.append(type(call).__name__)
+        required += requirements_of(call)
+    is_optional = all(guard.is_optional for guard in guards)
+    if guards and is_optional and (required or requirements_of(getattr(route, "endpoint", None))):
+        guards = [RouteGuard(guard.authenticator) for guard in guards]  # it refuses a missing token then
+    names = " and ".join(dict.fromkeys(schemes))
+    unproven = f"{names} reads a token, but does not verify it" if schemes and not guards else ""
+    return tuple(dict.fromkeys(required)), tuple(guards), unproven
+
+
+def _all_dependants(dependant: Any) -> Iterator[Any]:
+    for inner in getattr(dependant, "dependencies", ()):
+        yield inner
+        yield from _all_dependants(inner)
+
+
+def _scopes(dependant: Any) -> tuple[str, ...]:
+    """Return the scopes of `Security(...)` on the way to a dependency."""
+    for name in ("oauth_scopes", "security_scopes"):
+        if scopes := getattr(dependant, name, None):
+            return tuple(cast("Iterable[str]", scopes))
+    parents, own = (getattr(dependant, f"{which}_oauth_scopes", None) for which in ("parent", "own"))
+    return tuple(dict.fromkeys([*(parents or ()), *(own or ())]))
+
+
+def _frontends(router: Any) -> Iterator[list[Found]]:
+    """Yield the static front ends of FastAPI: they have dependencies, but are not among the routes."""
+    groups = [("", group) for group in getattr(router, "_low_priority_routes", ())]
+    for route in router.routes:
+        if hasattr(route, "effective_low_priority_routes"):
+            groups += [
+                (context.frontend_prefix, context) for context in route.effective_low_priority_routes()
+            ]
+    for prefix, group in groups:
+        required, guards, unproven = _dependencies(group)
+        yield [
+            FoundRoute(join(join(prefix, each.path), REST), ("GET",), each, (), required, guards, unproven)
+            for each in getattr(getattr(group, "original_route", group), "routes", ())
+        ]

@@ -1,0 +1,50 @@
+"""Import an object that a user names as `module:object`, from the current folder too."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+
+def import_object(name: str, option: str) -> Any:
+    """Return the object that 'module:object' names; the object may have dots in it.
+
+    'module:create_app()' calls a function without arguments, as for an application factory.
+
+    Args:
+        name: Such as 'orders.main:guard'.
+        option: The option or argument with this name, for the error.
+
+    Raises:
+        click.UsageError: There is no such module or object, or importing it failed.
+    """
+    module, separator, path = name.partition(":")
+    if not (separator and module and path):
+        raise click.UsageError(f"{option} must be module:object, such as 'main:app', got {name!r}.")
+    if "" not in sys.path and "." not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does
+    try:
+        found: Any = import_module(module)
+    except ModuleNotFoundError as error:
+        missing = f"The module {error.name!r} is not installed, and is not in this folder."
+        raise click.UsageError(f"{option} {name}: {missing}") from None
+    except Exception as error:
+        raise click.UsageError(f"{option} {name}: {_failed(f'importing {module}', error, module)}") from error
+    for part in path.removesuffix("()").split("."):
+        if not hasattr(found, part):
+            raise click.UsageError(f"{option} {name}: {module} has no {path!r}.")
+        found = getattr(found, part)
+    if not path.endswith("()"):
+        return found
+    try:
+        return found()
+    except Exception as error:
+        raise click.UsageError(f"{option} {name}: {_failed(f'calling {path}', error, module)}") from error
+
+
+def _failed(step: str, error: Exception, module: str) -> str:
+    """Say what failed without the error's text, which may quote a secret setting."""
+    return f"{step} raised {type(error).__name__}. To see more, run: python -c 'import {module}'"
