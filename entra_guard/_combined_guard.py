@@ -7,18 +7,20 @@ fetched nothing yet does not know its issuer; it is used if no other guard fits.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from entra_guard._common.boundary import detach, public
 from entra_guard._common.encoding import as_bytes
+from entra_guard._common.guid import is_guid
 from entra_guard._keys.health import Health
 from entra_guard._validation import jws
 from entra_guard._validation.openid_claims import OpenIdClaims, read_routing_claims
 from entra_guard.errors import AccessError, ConfigurationError, KeysUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+    from datetime import datetime
 
     from entra_guard._validation.explain import Explanation
     from entra_guard._verifier import IssuerVerifier
@@ -125,6 +127,27 @@ class CombinedGuard:
     def seconds_left(self, principal: Principal) -> float:
         """Return for how many seconds a caller's token is still accepted; negative once it is not."""
         return self.guards[0].seconds_left(principal)
+
+    @public
+    def revoke(self, object_id: str, *, since: float | datetime | None = None) -> None:
+        """Refuse a caller's older tokens in each guard that knows such ids: see `Guard.revoke`."""
+        fitting = [
+            guard for guard in self.guards if not guard.authority.is_entra or is_guid(object_id.lower())
+        ]
+        for guard in fitting or self.guards[:1]:  # which raises
+            guard.revoke(object_id, since=since)
+
+    def is_revoked(self, principal: Principal) -> bool:
+        """Return whether a caller's token was issued before the time that `revoke` was called with."""
+        return any(guard.is_revoked(principal) for guard in self.guards)
+
+    @contextmanager
+    def watch(self, principal: Principal, end: Callable[[], object]) -> Generator[None]:
+        """Return a context in which `end` is called, on any thread, if the caller is revoked."""
+        with ExitStack() as stack:
+            for guard in self.guards:
+                stack.enter_context(guard.watch(principal, end))
+            yield
 
     def _select(self, token: bytes) -> Generator[IssuerVerifier, AccessError, None]:
         """Yield the guard to use and receive its refusal; at the end raise the one that counts.

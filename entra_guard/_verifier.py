@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
     from entra_guard._keys.authority import Authority
     from entra_guard._keys.health import Health
     from entra_guard._validation.explain import Explanation
@@ -38,6 +42,18 @@ class Verifier(Protocol):
 
     def seconds_left(self, principal: Principal) -> float:
         """Return for how many seconds a caller's token is still accepted."""
+        ...
+
+    def revoke(self, object_id: str, *, since: float | datetime | None = None) -> None:
+        """Refuse a caller's tokens that were issued before a time."""
+        ...
+
+    def is_revoked(self, principal: Principal) -> bool:
+        """Return whether a caller's token is one of these."""
+        ...
+
+    def watch(self, principal: Principal, end: Callable[[], object]) -> AbstractContextManager[None]:
+        """Return a context in which `end` is called if the caller is revoked."""
         ...
 
     @property

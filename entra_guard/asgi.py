@@ -5,6 +5,7 @@ Pure ASGI, and independent of lifespan events, which some hosts never send.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.authentication import AuthCredentials
@@ -31,7 +32,7 @@ from entra_guard._web.preflight import (
     send_preflight_response,
 )
 from entra_guard._web.request_headers import read_headers
-from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, run_for
+from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, never, run_for
 from entra_guard._web.websocket_token import take_token
 from entra_guard.errors import AccessError
 from entra_guard.principal import OPENED_SESSION, bind_principal, unbind_principal
@@ -157,7 +158,10 @@ class GuardMiddleware:
     def _run(
         self, scope: Scope, receive: Receive, response: _Response, principal: Principal
     ) -> Awaitable[None]:
-        """Run the application, and end its stream with the token where that applies."""
+        """Run the application, and end its stream with the token where that applies.
+
+        A revocation ends WebSockets and event streams whatever `close_at_expiry` says.
+        """
         kind = scope["type"]
         applies: Callable[[Message], bool] | None = always if self._authenticator.ends[kind] else None
         if (response.names_session or response.wants_events) and kind == "http" and scope["method"] == "GET":
@@ -166,9 +170,12 @@ class GuardMiddleware:
             if applies is None and response.wants_events and self._ends_mcp_streams:
                 applies = response.is_mcp_stream
         if applies is None:
-            return self.app(scope, receive, response.send)
-        remaining = self._authenticator.guard.seconds_left(principal)
-        return run_for(remaining, self.app, scope, receive, response.send, applies=applies)
+            if kind == "http" and not response.wants_events:
+                return self.app(scope, receive, response.send)
+            applies = never  # but a revocation ends it
+        guard = self._authenticator.guard
+        remaining, watch = guard.seconds_left(principal), partial(guard.watch, principal)
+        return run_for(remaining, self.app, scope, receive, response.send, applies=applies, watch=watch)
 
     def _to_http_error(self, error: AccessError, scope: Scope) -> AccessError:
         innermost = "starlette" if _STARLETTE_HANDLERS in scope else framework_of(scope.get("app"), self.app)

@@ -69,6 +69,8 @@ def needs(
     users_only: bool = False,
     guests: bool = True,
     agents: Agents = None,
+    auth_context: str = "",
+    max_age: float | None = None,
 ) -> type[BasePermission]:
     """Return a permission class with the same arguments as `entra_guard.requires`.
 
@@ -90,6 +92,8 @@ def needs(
         users_only=users_only,
         guests=guests,
         agents=agents,
+        auth_context=auth_context,
+        max_age=max_age,
     )
 
     class Needs(BasePermission):

@@ -8,6 +8,7 @@
         MissingTokenError            401, bare challenge
         InvalidRequestError          400 invalid_request
         InvalidTokenError            401 invalid_token
+        InsufficientAuthenticationError  401 insufficient_claims, or insufficient_user_authentication
         InsufficientPermissionError  403 insufficient_scope
         KeysUnavailableError         503, Retry-After
 
@@ -172,15 +173,18 @@ class AccessError(EntraGuardError):
     @property
     def challenge(self) -> str:
         """The value of WWW-Authenticate; empty where the response has none."""
-        parameters = {
+        parameters = self._challenge_parameters()
+        words = ", ".join(f"{name}={_quoted(value)}" for name, value in parameters.items() if value)
+        return f"Bearer {words}".rstrip()
+
+    def _challenge_parameters(self) -> dict[str, str]:
+        return {
             "error": "insufficient_claims" if self.claims else self.oauth_error,
             "error_description": self._reason.client if self.oauth_error else "",
             "claims": b64encode(self.claims.encode()).decode(),
             "scope": self.scope,
             "resource_metadata": self.resource_metadata,
         }
-        words = ", ".join(f"{name}={_quoted(value)}" for name, value in parameters.items() if value)
-        return f"Bearer {words}".rstrip()
 
     @property
     def headers(self) -> dict[str, str]:
@@ -251,6 +255,55 @@ class InvalidTokenError(AccessError):
     oauth_error = "invalid_token"
 
 
+class InsufficientAuthenticationError(AccessError):
+    """The token is valid, but the user's sign-in is too weak or too old: 401.
+
+    Args:
+        reason: A name in `entra_guard.reasons.REASONS`.
+        facts: What the operator may see.
+        scope: What the operation needs, space separated.
+        claims: For Entra: the claims challenge as JSON; empty if the client cannot take one.
+        acr_values: For other issuers: the authentication context to request (RFC 9470 section 3).
+        max_age: For other issuers: seconds that may have passed since the sign-in (RFC 9470 section 3).
+
+    Example:
+        >>> InsufficientAuthenticationError("sign_in_too_old", max_age=300).challenge
+        'Bearer error="insufficient_user_authentication", error_description="...", max_age="300"'
+    """
+
+    acr_values: str = ""
+    max_age: float | None = None
+
+    def __init__(
+        self,
+        reason: str,
+        facts: Facts | Callable[[], Facts] | None = None,
+        *,
+        scope: str = "",
+        claims: str = "",
+        acr_values: str = "",
+        max_age: float | None = None,
+    ) -> None:
+        super().__init__(reason, facts, scope=scope, claims=claims)
+        self.acr_values = acr_values
+        self.max_age = max_age
+
+    def _challenge_parameters(self) -> dict[str, str]:
+        is_rfc_9470 = self.acr_values or self.max_age is not None
+        error = "insufficient_user_authentication" if is_rfc_9470 else "insufficient_claims"
+        return {
+            **super()._challenge_parameters(),
+            "error": error,
+            "error_description": self._reason.client,
+            "acr_values": self.acr_values,
+            "max_age": "" if self.max_age is None else f"{self.max_age:.0f}",
+        }
+
+    def __reduce__(self) -> tuple[object, ...]:
+        kind, arguments, state = cast("tuple[object, object, dict[str, object]]", super().__reduce__())
+        return kind, arguments, state | {"acr_values": self.acr_values, "max_age": self.max_age}
+
+
 class InsufficientPermissionError(AccessError):
     """The token is valid, but lacks a permission: 403."""
 
@@ -275,7 +328,9 @@ _BY_STATUS: dict[int, type[AccessError]] = {
 
 
 _CLASSES: Final = {code: _BY_STATUS[reason.status] for code, reason in REASONS.items()} | {
-    "missing_token": MissingTokenError
+    "missing_token": MissingTokenError,
+    "auth_context_required": InsufficientAuthenticationError,
+    "sign_in_too_old": InsufficientAuthenticationError,
 }
 
 

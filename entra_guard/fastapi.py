@@ -120,6 +120,8 @@ class EntraBearer(SecurityBase):
         users_only: bool = False,
         guests: bool = True,
         agents: Agents = None,
+        auth_context: str = "",
+        max_age: float | None = None,
     ) -> Callable[..., Awaitable[Principal]]:
         """Return a dependency that requires roles, scopes or more, like `entra_guard.requires`.
 
@@ -140,6 +142,8 @@ class EntraBearer(SecurityBase):
             users_only=users_only,
             guests=guests,
             agents=agents,
+            auth_context=auth_context,
+            max_age=max_age,
         )
         shown = list(needed[0].scopes) if len(needed) == 1 else []
 

@@ -34,6 +34,7 @@ from entra_guard._keys.health import Health, health_of
 from entra_guard._keys.manager import KeyManager
 from entra_guard._keys.refresh_wait import verify_with_newer_keys, verify_with_newer_keys_async
 from entra_guard._keys.settings import KeySettings
+from entra_guard._revocations import Revocations
 from entra_guard._settings_from_env import settings_from
 from entra_guard._tenant_rule import TenantRule
 from entra_guard._validation.explain import Explanation, Step, walk
@@ -45,6 +46,8 @@ from entra_guard.principal import Principal
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
+    from datetime import datetime
 
     import httpx
 
@@ -159,6 +162,7 @@ class Guard:
         self._tenant_rule = (
             None if self.policy.tenants.rule is None else TenantRule(self.policy.tenants, monotonic)
         )
+        self._revocations = Revocations(is_entra=where.is_entra)
         self._is_complete = groups is None and self._tenant_rule is None
         self._clock = clock
         self._monotonic = monotonic
@@ -290,6 +294,8 @@ class Guard:
             reason, facts = error.reason, error.facts
         keys, rules = self._key_manager.active_keys, self.authority.rules
         steps = walk(raw, self.policy, keys, self._clock(), rules)
+        if reason == "token_revoked":
+            steps = (*steps, Step("revocation", "fail", facts["expected"], facts.get("found"), reason))
         return Explanation(reason, facts, (*steps, *self._tenant_steps(principal, reason)))
 
     def __repr__(self) -> str:
@@ -315,6 +321,40 @@ class Guard:
         """Return for how many seconds a caller's token is still accepted; negative once it is not."""
         return principal.verified.valid_until - self._clock()
 
+    @public
+    def revoke(self, object_id: str, *, since: float | datetime | None = None) -> None:
+        """Refuse the tokens of a caller that were issued before a time, cached ones too, from now on.
+
+        For webhooks and events of continuous access evaluation: a user was disabled, or a password changed.
+        Open WebSockets and event streams of the caller end. A client that takes claims challenges is sent
+        one for a newer token.
+
+        **It holds for this process**, and is forgotten when the process ends: call it in every process.
+        At most 10,000 callers are remembered; with more, every caller's older tokens are refused.
+
+        Args:
+            object_id: The user's or application's object id ('oid'); for issuers other than Entra also 'sub'.
+            since: Seconds since the epoch, or a datetime with a time zone; by default now. Entra dates tokens
+                up to five minutes back, so that a new token can be refused for that long.
+
+        Raises:
+            ConfigurationError: An argument is not valid.
+
+        Example:
+            >>> guard = Guard(tenant="contoso.com", audience="api://orders")
+            >>> guard.revoke("22223333-cccc-4444-dddd-5555eeee6666")
+        """
+        self._is_complete = False  # first, so that no request misses it
+        self._revocations.add(object_id, since, self._clock())
+
+    def is_revoked(self, principal: Principal) -> bool:
+        """Return whether a caller's token was issued before the time that `revoke` was called with."""
+        return not self._is_complete and self._revocations.is_revoked(principal)
+
+    def watch(self, principal: Principal, end: Callable[[], object]) -> AbstractContextManager[None]:
+        """Return a context in which `end` is called, on any thread, if the caller is revoked."""
+        return self._revocations.watch(principal, end)
+
     def __or__(self, other: IssuerVerifier | CombinedGuard) -> CombinedGuard:
         """Combine guards of several issuers: the token's own issuer selects the guard that decides.
 
@@ -331,7 +371,8 @@ class Guard:
     # --- after the decision --------------------------------------------------------------------------
 
     def _complete(self, principal: Principal) -> Principal:
-        """Check the tenant by rule, and add groups: what a cached token needs too."""
+        """Check revocation and the tenant by rule, and add groups: what a cached token needs too."""
+        self._revocations.check(principal)
         if self._tenant_rule is not None:
             self._tenant_rule.check(principal.tenant_id)
         return principal if self._groups is None else self._groups.add_groups(principal)
@@ -347,6 +388,7 @@ class Guard:
         return (Step("tenant rule", verdict, "a tenant that the rule accepts", principal.tenant_id, why),)
 
     async def _complete_async(self, principal: Principal) -> Principal:
+        self._revocations.check(principal)
         if self._tenant_rule is not None:
             await self._tenant_rule.check_async(principal.tenant_id)
         return principal if self._groups is None else await self._groups.add_groups_async(principal)

@@ -38,6 +38,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     valid_until: float
     token_id: str
     payload: slice
+    is_entra: bool = True
 
 
 class Principal(msgspec.Struct, frozen=True, weakref=True):

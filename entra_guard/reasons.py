@@ -214,6 +214,27 @@ _ALL: Final = (
         "Request a bearer token for this API, without token_type=pop or mtls_pop.",
     ),
     Reason(
+        "token_revoked",
+        401,
+        "The token has been revoked.",
+        "The token was issued before the time that guard.revoke() was called with for this caller.",
+        "The client must request a new token; the user may have to sign in again. Entra dates tokens up to five minutes back, so that this can take that long.",
+    ),
+    Reason(
+        "auth_context_required",
+        401,
+        "The operation requires a stronger sign-in.",
+        "The route requires an authentication context (auth_context) that the token does not have.",
+        "Let the client request a token with the claims of the challenge; the user then fulfils the Conditional Access policy of the context. 'needs' names the context, and 'advice' says what is missing if the client gets no challenge.",
+    ),
+    Reason(
+        "sign_in_too_old",
+        401,
+        "The operation requires a more recent sign-in.",
+        "The user signed in longer ago than the route allows (max_age), or the token has no auth_time.",
+        "Let the client request a token with the max_age of the challenge (RFC 9470), and the issuer write 'auth_time' into access tokens.",
+    ),
+    Reason(
         "client_not_allowed",
         403,
         "This client application may not call this API.",

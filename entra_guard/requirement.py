@@ -12,9 +12,19 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from entra_guard._common.arguments import check_flags, known_arguments
+from entra_guard._common.clock import wall_clock
 from entra_guard._common.decorated import decorated, unwrapped
 from entra_guard._common.permission_names import permission_names
-from entra_guard.errors import ConfigurationError, refusal
+from entra_guard._common.step_up import (
+    HOW_TO_GET_CHALLENGES,
+    check_issuer_supports,
+    check_step_up,
+    claims_request,
+    contexts_in,
+    missing_sign_in,
+    takes_claims_challenge,
+)
+from entra_guard.errors import ConfigurationError, InsufficientAuthenticationError, refusal
 from entra_guard.principal import as_http_error, current_principal
 
 if TYPE_CHECKING:
@@ -41,6 +51,9 @@ class Requirement:
         agents: False refuses AI agents (Entra Agent ID), 'only' refuses all others. By default agents are
             callers like others, except that `users_only` refuses an agent's own user account, as no person
             acts there. True accepts those too.
+        auth_context: An authentication context such as 'c1' that the user's sign-in must fulfil. With issuers
+            other than Entra a value of 'acr' (RFC 9470).
+        max_age: Seconds that may have passed since the user signed in (RFC 9470). Not with Entra.
 
     Raises:
         ConfigurationError: Nothing is required, or no caller could meet it.
@@ -56,6 +69,8 @@ class Requirement:
     users_only: bool = False
     guests: bool = True
     agents: Agents = None
+    auth_context: str = ""
+    max_age: float | None = None
     challenge_scope: str = field(init=False, repr=False)
 
     @known_arguments()
@@ -68,9 +83,12 @@ class Requirement:
         users_only: bool = False,
         guests: bool = True,
         agents: Agents = None,
+        auth_context: str = "",
+        max_age: float | None = None,
     ) -> None:
         check_flags(app_only=app_only, users_only=users_only, guests=guests)
         _check_agents(agents)
+        check_step_up(auth_context, max_age)
         set_ = object.__setattr__
         set_(self, "roles", permission_names("roles", roles))
         set_(self, "scopes", permission_names("scopes", scopes))
@@ -78,15 +96,20 @@ class Requirement:
         set_(self, "users_only", users_only)
         set_(self, "guests", guests)
         set_(self, "agents", agents)
+        set_(self, "auth_context", auth_context)
+        set_(self, "max_age", max_age)
         set_(self, "challenge_scope", " ".join(self.scopes or self.roles))
-        if not (self.roles or self.scopes or app_only or users_only or not guests or restricts(agents)):
+        by_sign_in = bool(auth_context) or max_age is not None
+        is_about_kind = app_only or users_only or not guests or restricts(agents)
+        if not (self.roles or self.scopes or is_about_kind or by_sign_in):
             raise ConfigurationError(
                 "An empty requirement accepts every caller. Name roles or scopes, or remove the requirement "
                 "if every caller with a valid token is allowed"
             )
-        if app_only and (users_only or self.scopes):
+        if app_only and (users_only or self.scopes or by_sign_in):
             raise ConfigurationError(
-                "No caller can meet app_only together with users_only or scopes. Remove one of them"
+                "No caller can meet app_only together with users_only, scopes, auth_context or max_age. "
+                "Remove one of them"
             )
 
     def check(self, principal: Principal) -> None:
@@ -95,11 +118,16 @@ class Requirement:
         Raises:
             InsufficientPermissionError: app_token_required, user_token_required, caller_kind_unknown,
                 guest_not_allowed, agent_not_allowed, agent_required, missing_scope, missing_role.
+            InsufficientAuthenticationError: auth_context_required, sign_in_too_old.
+            ConfigurationError: The token's issuer does not support what is required.
         """
         check_any((self,), principal)
 
     def refusal_of(self, principal: Principal) -> AccessError | None:
         """Return why the caller does not meet the requirement, or None."""
+        by_sign_in = self.auth_context or self.max_age is not None
+        if by_sign_in:
+            check_issuer_supports(self.auth_context, self.max_age, is_entra=principal.verified.is_entra)
         reason = self._kind_reason(principal) or self._agent_reason(principal)
         if reason:
             return self._refusal(reason, principal, [], [])
@@ -110,7 +138,24 @@ class Requirement:
             for name in needed:
                 if name not in has:
                     return self._refusal(code, principal, needed, has)
-        return None
+        return self._sign_in_refusal(principal) if by_sign_in else None
+
+    def _sign_in_refusal(self, principal: Principal) -> AccessError | None:
+        """Return why the user's sign-in does not suffice, and what to request instead; or None."""
+        is_entra, claims = principal.verified.is_entra, principal.claims
+        context, max_age = self.auth_context, self.max_age
+        if principal.is_app:
+            return self._refusal("user_token_required", principal, [], [])
+        reason = missing_sign_in(claims, context, max_age, wall_clock(), is_entra=is_entra)
+        if not reason:
+            return None
+        facts = {"needs": context or f"max_age={max_age:g}", "has": contexts_in(claims, is_entra=is_entra)}
+        facts["app_id"] = principal.app_id
+        if not is_entra:
+            return InsufficientAuthenticationError(reason, facts, acr_values=context, max_age=max_age)
+        if takes_claims_challenge(claims):
+            return InsufficientAuthenticationError(reason, facts, claims=claims_request("acrs", context))
+        return InsufficientAuthenticationError(reason, facts | {"advice": HOW_TO_GET_CHALLENGES})
 
     def _kind_reason(self, principal: Principal) -> str:
         """Return why an application, a user or a guest is refused; '' if the caller is not."""
@@ -169,6 +214,8 @@ def requirement_or_none(
     users_only: bool = False,
     guests: bool = True,
     agents: Agents = None,
+    auth_context: str = "",
+    max_age: float | None = None,
 ) -> Requirement | None:
     """Return what the settings require, or None if they are valid and every caller meets them.
 
@@ -177,11 +224,20 @@ def requirement_or_none(
     """
     check_flags(app_only=app_only, users_only=users_only, guests=guests)
     _check_agents(agents)
+    check_step_up(auth_context, max_age)
     roles, scopes = permission_names("roles", roles), permission_names("scopes", scopes)
-    if not (roles or scopes or app_only or users_only or not guests or restricts(agents)):
+    by_sign_in = bool(auth_context) or max_age is not None
+    if not (roles or scopes or app_only or users_only or not guests or restricts(agents) or by_sign_in):
         return None
     return Requirement(
-        roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests, agents=agents
+        roles=roles,
+        scopes=scopes,
+        app_only=app_only,
+        users_only=users_only,
+        guests=guests,
+        agents=agents,
+        auth_context=auth_context,
+        max_age=max_age,
     )
 
 
@@ -199,6 +255,8 @@ def requires(
     users_only: bool = False,
     guests: bool = True,
     agents: Agents = None,
+    auth_context: str = "",
+    max_age: float | None = None,
 ) -> Callable[[Handler], Handler]:
     """Require roles, scopes, or a kind of caller of a route. A caller needs all that is named.
 
@@ -216,6 +274,9 @@ def requires(
         users_only: Refuse app-only tokens.
         guests: False refuses guest users of the tenant, and users whose token does not say.
         agents: False refuses AI agents, 'only' refuses all others; see `Requirement`.
+        auth_context: An authentication context such as 'c1' that the user's sign-in must fulfil. A caller
+            whose sign-in does not gets 401 with the claims that MSAL takes, if its client can (step-up).
+        max_age: Seconds that may have passed since the user signed in (RFC 9470). Not with Entra.
 
     Raises:
         ConfigurationError: Nothing is required, or no caller could meet it.
@@ -235,6 +296,8 @@ def requires(
         users_only=users_only,
         guests=guests,
         agents=agents,
+        auth_context=auth_context,
+        max_age=max_age,
     )
 
     def decorate(handler: Handler) -> Handler:
@@ -263,6 +326,8 @@ def alternatives_of(
     users_only: bool,
     guests: bool,
     agents: Agents = None,
+    auth_context: str = "",
+    max_age: float | None = None,
 ) -> tuple[Requirement, ...]:
     """Return the requirements of a route: the given alternatives, or one with the other arguments.
 
@@ -277,6 +342,8 @@ def alternatives_of(
             users_only=users_only,
             guests=guests,
             agents=agents,
+            auth_context=auth_context,
+            max_age=max_age,
         )
         return (required,)
     if not all(isinstance(alternative, Requirement) for alternative in alternatives):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -284,11 +351,19 @@ def alternatives_of(
             "requires takes names by keyword: @requires(roles=['Orders.Read']) or @requires(scopes=[...])"
         )
     also = requirement_or_none(
-        roles=roles, scopes=scopes, app_only=app_only, users_only=users_only, guests=guests, agents=agents
+        roles=roles,
+        scopes=scopes,
+        app_only=app_only,
+        users_only=users_only,
+        guests=guests,
+        agents=agents,
+        auth_context=auth_context,
+        max_age=max_age,
     )
     if also is not None or agents is not None:
         raise ConfigurationError(
-            "give alternatives, or roles, scopes, app_only, users_only, guests and agents, not both"
+            "give alternatives, or roles, scopes, app_only, users_only, guests, agents, auth_context and "
+            "max_age, not both"
         )
     return alternatives
 

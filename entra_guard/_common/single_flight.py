@@ -222,7 +222,7 @@ async def _done(future: Future[Any], timeout: float | None) -> None:  # noqa: AS
 
 def _waker(event: anyio.Event) -> Callable[[Future[Any]], None]:
     """Make a callback that sets an event of this task's loop from another thread."""
-    call_soon = _call_soon_threadsafe()
+    call_soon = call_soon_threadsafe()
 
     def wake(_future: Future[Any]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended, and its tasks with it
@@ -231,7 +231,7 @@ def _waker(event: anyio.Event) -> Callable[[Future[Any]], None]:
     return wake
 
 
-def _call_soon_threadsafe() -> Callable[[Callable[[], object]], object]:
+def call_soon_threadsafe() -> Callable[[Callable[[], object]], object]:
     """Return the function that lets another thread call something in the loop that runs here.
 
     Imports nothing: if trio runs here it is loaded; else another thread may be loading it.

@@ -35,6 +35,7 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     exp: NumericDate = ABSENT
     acct: Any = None
     acr: Any = None
+    acrs: Any = None
     aio: Any = None
     amr: Any = None
     appid: str = ""

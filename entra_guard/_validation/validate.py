@@ -155,6 +155,7 @@ def _identity(claims: AnyClaims, tenant_id: str, payload: slice, leeway: float) 
         claims.exp + leeway,
         claims.uti,
         payload,
+        type(claims) is not OpenIdClaims,
     )
 
 

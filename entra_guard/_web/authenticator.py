@@ -165,8 +165,11 @@ class RequestAuthenticator:
         return self
 
     def is_over(self, principal: Principal | None) -> bool:
-        """Return whether a streamed response must end, because its caller's token has expired."""
-        return self.ends["http"] and principal is not None and self.guard.seconds_left(principal) <= 0
+        """Return whether a streamed response must end: its caller's token has expired, or was revoked."""
+        if principal is None:
+            return False
+        is_expired = self.ends["http"] and self.guard.seconds_left(principal) <= 0
+        return is_expired or self.guard.is_revoked(principal)
 
     def authenticate(self, authorization: Sequence[bytes]) -> Principal:
         """Return the caller of a request.

@@ -1,4 +1,4 @@
-"""An ASGI stream that ends with its token: a WebSocket, or a streamed response. Knows no guard.
+"""An ASGI stream that ends with its token, or when that is revoked. Knows no guard.
 
 The application is cancelled, so that one which only sends ends too, and then the stream is closed.
 Other responses are not ended: a slow answer, or work after the last byte.
@@ -6,15 +6,19 @@ Other responses are not ended: a slow answer, or work after the last byte.
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from entra_guard._common.logs import get_logger
+from entra_guard._common.single_flight import call_soon_threadsafe
 from entra_guard.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
+    from contextlib import AbstractContextManager
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -25,15 +29,21 @@ log: Final = get_logger("entra_guard")
 
 POLICY_VIOLATION: Final = 1008  # RFC 6455 section 7.4.1
 
-_ENDS: Final[dict[str, dict[str, Any]]] = {
-    "websocket": {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "expired"},
-    "http": {"type": "http.response.body", "body": b"", "more_body": False},
-}
+_LAST_CHUNK: Final = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 def always(_message: Message) -> bool:
     """Return True: every stream ends."""
     return True
+
+
+def never(_message: Message) -> bool:
+    """Return False: no stream ends with its token."""
+    return False
+
+
+def _unwatched(_end: Callable[[], object]) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 async def run_for(
@@ -44,8 +54,9 @@ async def run_for(
     send: Send,
     *,
     applies: Callable[[Message], bool] = always,
+    watch: Callable[[Callable[[], object]], AbstractContextManager[None]] = _unwatched,
 ) -> None:
-    """Run an application, and end its stream when a time is over.
+    """Run an application, and end its stream when a time is over, or when it is told to.
 
     Args:
         seconds: How long a stream may last.
@@ -53,11 +64,19 @@ async def run_for(
         scope: The request.
         receive: Receives a message of the client.
         send: Sends a message to the client.
-        applies: Whether the stream is one that ends, as of a message.
+        applies: Whether the stream is one that ends when the time is over, as of a message.
+        watch: Receives a function that ends any stream, for any thread, and returns the context for that.
     """
-    end = anyio.current_time() + seconds
+    end, why = anyio.current_time() + seconds, "expired"
     is_open = False
-    with anyio.CancelScope() as lifetime:
+
+    def revoke() -> None:
+        nonlocal end, applies, why
+        end, applies, why = float("-inf"), always, "revoked"
+        if is_open:
+            lifetime.cancel()
+
+    with anyio.CancelScope() as lifetime, watch(partial(_soon, call_soon_threadsafe(), revoke)):
 
         async def timed(message: Message) -> None:
             nonlocal is_open
@@ -72,8 +91,16 @@ async def run_for(
 
         await app(scope, receive, timed)
     if lifetime.cancelled_caught and is_open:
-        log.info("%s %s: stream closed, the token has expired", scope["type"], printable(scope["path"]))
-        await send(dict(_ENDS[scope["type"]]))
+        log.info("%s %s: stream closed, the token is %s", scope["type"], printable(scope["path"]), why)
+        is_websocket = scope["type"] == "websocket"
+        close = {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": why}
+        await send(close if is_websocket else dict(_LAST_CHUNK))
+
+
+def _soon(call_soon: Callable[[Callable[[], object]], object], function: Callable[[], object]) -> None:
+    """Call a function in its event loop, if that still runs."""
+    with suppress(RuntimeError):
+        call_soon(function)
 
 
 def _is_open(message: Message, was_open: bool) -> bool:

@@ -199,7 +199,7 @@ def test_every_reason_of_the_checklist_is_in_this_table():
     elsewhere = {
         "missing_token", "missing_bearer", "malformed_authorization", "quoted_token", "token_in_json", "not_a_jwt",
         "missing_scope", "missing_role", "app_token_required", "user_token_required", "caller_kind_unknown",
-        "agent_not_allowed", "agent_required",
+        "agent_not_allowed", "agent_required", "token_revoked", "auth_context_required", "sign_in_too_old",
         "groups_overage", "groups_unavailable", "tenants_unavailable", "keys_unavailable",
     }  # fmt: skip
     assert {row[3] for row in REFUSED} | elsewhere == set(REASONS)

@@ -39,7 +39,7 @@ def lifetimes(spec: TokenSpec) -> dict[str, Any]:
 
 def with_string_values(content: dict[str, Any], spec: TokenSpec, resource: str) -> dict[str, Any]:
     """Return the response of v1.0 and of managed identities: numbers as strings, and the resource."""
-    times = {"expires_on": spec.now + spec.lifetime, "not_before": spec.now - 300}
+    times = {"expires_on": spec.now + spec.lifetime, "not_before": spec.issued}
     numbers = {name: str(value) for name, value in {**content, **times}.items() if isinstance(value, int)}
     others = {name: value for name, value in content.items() if name not in numbers and name != "token_type"}
     return {"token_type": "Bearer", **numbers, "resource": resource, **others}
@@ -81,6 +81,7 @@ def _token_parties(request: TokenRequest, client: Client, resource: str) -> Toke
         client_auth=client.auth,
         capabilities=request.capabilities(),
         fmi_path=request.form.get("fmi_path", "") if api.client_id == TOKEN_EXCHANGE else "",
+        requested=request.claims_request(),
     )
 
 

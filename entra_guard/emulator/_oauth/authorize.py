@@ -166,6 +166,7 @@ def new_code(store: Store, sign_in: SignIn, user: User) -> str:
         challenge=sign_in.text("code_challenge"),
         method=sign_in.text("code_challenge_method") or "plain",
         nonce=sign_in.text("nonce"),
+        claims=sign_in.text("claims"),
     )
     store.change(sessions=store.state.sessions.with_code(text, code, now=now))
     return text

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._http.trail import note, note_api
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._store.directory import CONSUMERS
+from entra_guard.emulator._tokens.claims import ClaimsRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from entra_guard.emulator._store.directory import AppRegistration, Tenant
     from entra_guard.emulator._store.store import Store
 
+_SECONDS: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 ALIASES: Final = frozenset({"common", "organizations", "consumers"})
 
 
@@ -65,16 +68,36 @@ class TokenRequest:
         """Return the client's capabilities, such as `cp1`, from its `claims` parameter."""
         return client_capabilities(self.form.get("claims", ""))
 
+    def claims_request(self) -> ClaimsRequest:
+        """Return what the `claims` parameter requests of the access token, as a claims challenge does."""
+        return read_claims_request(self.form.get("claims", ""))
+
 
 def client_capabilities(claims: str) -> tuple[str, ...]:
     """Return the `xms_cc` values of a `claims` parameter; an empty tuple if it is malformed."""
+    return _requested(claims, "xms_cc")
+
+
+def read_claims_request(claims: str) -> ClaimsRequest:
+    """Return the authentication contexts and the earliest `nbf` of a `claims` parameter.
+
+    Example:
+        >>> read_claims_request('{"access_token":{"acrs":{"essential":true,"value":"c1"}}}').auth_contexts
+        ('c1',)
+    """
+    contexts = tuple(dict.fromkeys(_requested(claims, "acrs")))
+    times = [int(value) for value in _requested(claims, "nbf") if _SECONDS.fullmatch(value)]
+    return ClaimsRequest(contexts, max(times, default=0))
+
+
+def _requested(claims: str, name: str) -> tuple[str, ...]:
+    """Return the values that a `claims` parameter requests of one claim (OpenID Connect Core section 5.5)."""
     try:
-        found: Any = json.loads(claims or "{}")
-        for name in ("access_token", "xms_cc", "values"):
-            found = found.get(name, {})
-    except (ValueError, AttributeError, RecursionError):
+        wanted: Any = json.loads(claims or "{}")["access_token"][name]
+        values: Any = wanted.get("values", [wanted["value"]] if "value" in wanted else [])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ()
-    return tuple(str(value) for value in found) if isinstance(found, list) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return tuple(str(value) for value in values) if isinstance(values, list) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 def tenant_of(store: Store, segment: str, form: Mapping[str, str]) -> Tenant:

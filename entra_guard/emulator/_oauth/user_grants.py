@@ -42,6 +42,7 @@ def authorization_code(request: TokenRequest) -> dict[str, Any]:
     redeemed = replace(code, redeemed=True)
     store.change(sessions=store.state.sessions.with_code(text, redeemed, now=store.now()))
     scopes = parse_scopes(request.form.get("scope") or code.scope)
+    request = replace(request, form={"claims": code.claims, **request.form})
     user, spa = _enabled_user(request, code.user_id), platform_of(client.app, code.redirect_uri) == "spa"
     return user_tokens(request, client, user, scopes, nonce=code.nonce, spa=spa)
 

@@ -75,6 +75,7 @@ def _token_parties(
         client_auth=client.auth,
         user=user,
         capabilities=request.capabilities(),
+        requested=request.claims_request(),
     )
 
 

@@ -25,7 +25,11 @@ Ending = TypeVar("Ending", "AuthorizationCode", "RefreshToken", "DeviceCode")
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationCode:
-    """An authorization code. It can be redeemed once; `expires` is in seconds since 1970."""
+    """An authorization code. It can be redeemed once; `expires` is in seconds since 1970.
+
+    Attributes:
+        claims: The `claims` parameter of the sign-in request; the token request can have another one.
+    """
 
     client_id: str
     tenant_id: str
@@ -36,6 +40,7 @@ class AuthorizationCode:
     challenge: str = ""
     method: str = "plain"
     nonce: str = ""
+    claims: str = ""
     redeemed: bool = False
 
 

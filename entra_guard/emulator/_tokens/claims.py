@@ -35,6 +35,22 @@ ClientAuth = Literal["0", "1", "2"]
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimsRequest:
+    """What a client requests of an access token by the `claims` parameter.
+
+    Attributes:
+        auth_contexts: Authentication contexts that the user's sign-in must fulfil, for the claim `acrs`.
+        not_before: The earliest `nbf`, in seconds since 1970: a newer token than one that was revoked.
+    """
+
+    auth_contexts: tuple[str, ...] = ()
+    not_before: int = 0
+
+
+NOTHING_REQUESTED: Final = ClaimsRequest()
+
+
+@dataclass(frozen=True, slots=True)
 class TokenSpec:
     """Everything that decides a token's claims.
 
@@ -66,11 +82,17 @@ class TokenSpec:
     groups: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
+    requested: ClaimsRequest = NOTHING_REQUESTED
     identity: str = ""
     client_name: str = ""
     region: str = ""
     blueprint_id: str = ""
     fmi_path: str = ""
+
+    @property
+    def issued(self) -> int:
+        """The time in `iat` and `nbf`: a while ago, but not before what the client requested."""
+        return max(self.now - BACKDATED, min(self.now, self.requested.not_before))
 
     @property
     def issuer(self) -> str:
@@ -122,12 +144,11 @@ def pairwise(user_id: str, resource_id: str) -> str:
 
 
 def _first_claims(spec: TokenSpec) -> dict[str, Any]:
-    issued = spec.now - BACKDATED
     return {
         "aud": spec.audience,
         "iss": spec.issuer,
-        "iat": issued,
-        "nbf": issued,
+        "iat": spec.issued,
+        "nbf": spec.issued,
         "exp": spec.now + spec.lifetime,
     }
 
@@ -176,7 +197,9 @@ def _app_claims(spec: TokenSpec) -> dict[str, Any]:
 
 def _user_claims(spec: TokenSpec) -> dict[str, Any]:
     user = _require_user(spec.user)
+    contexts = spec.requested.auth_contexts
     return {
+        **({"acrs": list(contexts)} if contexts else {}),
         "name": user.display_name,
         "oid": user.id,
         "sub": pairwise(user.id, spec.resource_id),

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from entra_guard.emulator._http.trail import note
 from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, V1, V2, AppRegistration, Tenant, User
-from entra_guard.emulator._tokens.claims import APP_LIFETIME, ClientAuth, TokenSpec, access_claims
+from entra_guard.emulator._tokens.claims import (
+    APP_LIFETIME,
+    NOTHING_REQUESTED,
+    ClaimsRequest,
+    ClientAuth,
+    TokenSpec,
+    access_claims,
+)
 from entra_guard.emulator._tokens.jws import Signer, compact, graph_token, signer_of
 
 if TYPE_CHECKING:
@@ -41,6 +48,7 @@ class TokenParties:
     user: User | None = None
     capabilities: tuple[str, ...] = ()
     fmi_path: str = ""
+    requested: ClaimsRequest = NOTHING_REQUESTED
 
 
 def build_spec(
@@ -82,6 +90,7 @@ def build_spec(
         capabilities=parties.capabilities
         if "xms_cc" in api.optional_claims or api.client_id == GRAPH
         else (),
+        requested=parties.requested,
     )
 
 
