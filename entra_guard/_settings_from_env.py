@@ -11,6 +11,8 @@ from entra_guard.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from entra_guard._common.agent import Agents
+
 PREFIX: Final = "ENTRA_GUARD_"
 VARIABLES: Final = tuple(
     f"{PREFIX}{name}"
@@ -24,6 +26,7 @@ VARIABLES: Final = tuple(
         "APP_SPECIFIC_KEYS",
         "KEYS_FILE",
         "GUESTS",
+        "AGENTS",
     )
 )
 
@@ -61,6 +64,8 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
         if guests not in {"true", "false"}:
             raise ConfigurationError(f"{PREFIX}GUESTS must be true or false, got {guests!r}")
         settings["guests"] = guests == "true"
+    if f"{PREFIX}AGENTS" in environ:
+        settings["agents"] = _agents(_value(environ, "AGENTS").lower())
     return settings
 
 
@@ -71,6 +76,13 @@ def _key_settings(environ: Mapping[str, str]) -> dict[str, Any]:
     if keys_file := _value(environ, "KEYS_FILE"):
         settings["keys_file"] = keys_file
     return settings
+
+
+def _agents(text: str) -> Agents:
+    known: dict[str, Agents] = {"true": True, "false": False, "only": "only"}
+    if text not in known:
+        raise ConfigurationError(f"{PREFIX}AGENTS must be true, false or only, got {text!r}")
+    return known[text]
 
 
 def _value(environ: Mapping[str, str], name: str) -> str:

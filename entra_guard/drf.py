@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rest_framework.response import Response
     from rest_framework.views import APIView
 
-    from entra_guard.requirement import Agents
+    from entra_guard._common.agent import Agents
 
 
 class EntraAuthentication(BaseAuthentication):
@@ -68,7 +68,7 @@ def needs(
     app_only: bool = False,
     users_only: bool = False,
     guests: bool = True,
-    agents: Agents = None,
+    agents: Agents | None = None,
     auth_context: str = "",
     max_age: float | None = None,
 ) -> type[BasePermission]:

@@ -16,6 +16,7 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
 from entra_guard._combined_guard import CombinedGuard
+from entra_guard._common.agent import Agents
 from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.permission_names import names_of
 from entra_guard._web.authenticator import RequestAuthenticator
@@ -31,7 +32,6 @@ from entra_guard.errors import AccessError, MissingTokenError, refusal
 from entra_guard.guard import Guard
 from entra_guard.principal import Principal, acting
 from entra_guard.requirement import (
-    Agents,
     Requirement,
     alternatives_of,
     check_any,
@@ -119,7 +119,7 @@ class EntraBearer(SecurityBase):
         app_only: bool = False,
         users_only: bool = False,
         guests: bool = True,
-        agents: Agents = None,
+        agents: Agents | None = None,
         auth_context: str = "",
         max_age: float | None = None,
     ) -> Callable[..., Awaitable[Principal]]:

@@ -51,13 +51,14 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from entra_guard._common.agent import Agents
     from entra_guard._validation.openid_claims import AnyClaims
     from entra_guard._validation.validate import KeyMismatch
     from entra_guard._verifier import IssuerVerifier
 
 _REMEMBERED: Final = 200_000
 _OF_POLICY: Final = frozenset(
-    {"tenant", "audience", "allowed_clients", "token_versions", "leeway", "algorithms"}
+    {"tenant", "audience", "allowed_clients", "token_versions", "leeway", "algorithms", "guests", "agents"}
 )
 
 
@@ -89,6 +90,8 @@ class Guard:
         algorithms: 'RS256'; add 'PS256' if the issuer signs with it.
         guests: False refuses guest users of the tenant, and users whose token does not say whether they are
             guests: add the optional claim 'acct' in the API's registration.
+        agents: False refuses AI agents (Entra Agent ID), 'only' refuses all other callers. No route can
+            accept what this refuses.
         authority: A cloud ('public', 'us-government', 'china', 'france', 'germany', 'singapore') or
             the URL of an authority: External ID, a B2C policy, the emulator; or `Authority.openid(url)`.
         keys: How signing keys are cached and refreshed.
@@ -128,6 +131,7 @@ class Guard:
         leeway: float = 60.0,
         algorithms: str | Iterable[str] = ("RS256",),
         guests: bool = True,
+        agents: Agents = True,
         authority: str | Authority = "public",
         keys: KeySettings | None = None,
         app_specific_keys: bool | str = False,
@@ -150,6 +154,7 @@ class Guard:
             leeway,
             string_set("algorithms", algorithms),
             guests,
+            agents,
         )
         _check_http(http_client, ssl_context, proxy)
         _check_types(keys, keys_file, groups)
@@ -199,6 +204,7 @@ class Guard:
             leeway=policy.leeway,
             algorithms=policy.algorithms,
             guests=policy.guests,
+            agents=policy.agents,
             **settings,
         )
 
@@ -211,9 +217,9 @@ class Guard:
         ENTRA_GUARD_TENANT (else AZURE_TENANT_ID), ENTRA_GUARD_AUDIENCE, and where set
         ENTRA_GUARD_ALLOWED_CLIENTS, ENTRA_GUARD_TOKEN_VERSIONS, ENTRA_GUARD_AUTHORITY (else
         AZURE_AUTHORITY_HOST), ENTRA_GUARD_LEEWAY (seconds), ENTRA_GUARD_APP_SPECIFIC_KEYS (true, false or
-        a client id), ENTRA_GUARD_KEYS_FILE and ENTRA_GUARD_GUESTS (true or false). Lists are separated by
-        spaces or commas. AZURE_CLIENT_ID is never taken for the audience: on many hosts it is the
-        workload's own identity.
+        a client id), ENTRA_GUARD_KEYS_FILE, ENTRA_GUARD_GUESTS (true or false) and ENTRA_GUARD_AGENTS (true,
+        false or only). Lists are separated by spaces or commas. AZURE_CLIENT_ID is never taken for the
+        audience: on many hosts it is the workload's own identity.
 
         Args:
             environ: The variables.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from entra_guard._common.agent import Agents, check_agents
 from entra_guard._common.arguments import check_flags, check_seconds
 from entra_guard._common.audiences import accepted_forms, check_audience
 from entra_guard._common.guid import is_guid
@@ -159,6 +160,8 @@ class Policy:
         leeway: Seconds of clock difference allowed on both ends of a lifetime, at most 600.
         algorithms: 'RS256', 'PS256' or both.
         guests: False refuses guest users of the tenant, and users whose token does not say.
+        agents: False refuses AI agents (Entra Agent ID), 'only' refuses all other callers. No route can
+            accept what this refuses.
 
     Raises:
         ConfigurationError: A setting that cannot work, or that is empty.
@@ -175,6 +178,7 @@ class Policy:
     leeway: float = 60.0
     algorithms: frozenset[str] = frozenset({"RS256"})
     guests: bool = True
+    agents: Agents = True
     accepted: frozenset[str] = field(init=False, repr=False)
     """The audiences in all forms that a token may have."""
 
@@ -194,6 +198,7 @@ class Policy:
         if self.allowed_clients is not None:
             set_(self, "allowed_clients", _client_ids(self.allowed_clients, self.tenants))
         check_flags(guests=self.guests)
+        check_agents(self.agents, (True, False, "only"))
 
     @property
     def app_id_uri(self) -> str:

@@ -294,8 +294,8 @@ _ALL: Final = (
         "agent_not_allowed",
         403,
         "AI agents may not call this operation.",
-        "The token is an AI agent's (Entra Agent ID), and agents=False, or users_only and the agent's own user account.",
-        "Call as a person or another application. Or accept agents with agents=True.",
+        "The token is an AI agent's (Entra Agent ID), and the guard or the route has agents=False, or the route is users_only and the caller is the agent's own user account.",
+        "Call as a person or another application. Or accept agents: agents=True on the route, and not agents=False on the guard.",
     ),
     Reason(
         "agent_required",

@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from entra_guard._common.agent import Agents, check_agents
 from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.clock import wall_clock
 from entra_guard._common.decorated import decorated, unwrapped
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
     from entra_guard.errors import AccessError
     from entra_guard.principal import Principal
-
-Agents = bool | Literal["only"] | None
 
 Handler = TypeVar("Handler", bound="Callable[..., Any]")
 
@@ -68,7 +67,7 @@ class Requirement:
     app_only: bool = False
     users_only: bool = False
     guests: bool = True
-    agents: Agents = None
+    agents: Agents | None = None
     auth_context: str = ""
     max_age: float | None = None
     challenge_scope: str = field(init=False, repr=False)
@@ -82,12 +81,12 @@ class Requirement:
         app_only: bool = False,
         users_only: bool = False,
         guests: bool = True,
-        agents: Agents = None,
+        agents: Agents | None = None,
         auth_context: str = "",
         max_age: float | None = None,
     ) -> None:
         check_flags(app_only=app_only, users_only=users_only, guests=guests)
-        _check_agents(agents)
+        check_agents(agents)
         check_step_up(auth_context, max_age)
         set_ = object.__setattr__
         set_(self, "roles", permission_names("roles", roles))
@@ -190,7 +189,7 @@ class Requirement:
         return refusal(code, facts, scope=self.challenge_scope)
 
 
-def restricts(agents: Agents) -> bool:
+def restricts(agents: Agents | None) -> bool:
     """Return whether a setting of `agents` refuses anyone by itself."""
     return agents is False or agents == "only"
 
@@ -213,7 +212,7 @@ def requirement_or_none(
     app_only: bool = False,
     users_only: bool = False,
     guests: bool = True,
-    agents: Agents = None,
+    agents: Agents | None = None,
     auth_context: str = "",
     max_age: float | None = None,
 ) -> Requirement | None:
@@ -223,7 +222,7 @@ def requirement_or_none(
         ConfigurationError: A setting is not valid, or no caller could meet it.
     """
     check_flags(app_only=app_only, users_only=users_only, guests=guests)
-    _check_agents(agents)
+    check_agents(agents)
     check_step_up(auth_context, max_age)
     roles, scopes = permission_names("roles", roles), permission_names("scopes", scopes)
     by_sign_in = bool(auth_context) or max_age is not None
@@ -241,11 +240,6 @@ def requirement_or_none(
     )
 
 
-def _check_agents(agents: object) -> None:
-    if agents is not None and agents is not True and agents is not False and agents != "only":
-        raise ConfigurationError(f"agents must be True, False or 'only', got {agents!r}")
-
-
 @known_arguments()
 def requires(
     *alternatives: Requirement,
@@ -254,7 +248,7 @@ def requires(
     app_only: bool = False,
     users_only: bool = False,
     guests: bool = True,
-    agents: Agents = None,
+    agents: Agents | None = None,
     auth_context: str = "",
     max_age: float | None = None,
 ) -> Callable[[Handler], Handler]:
@@ -325,7 +319,7 @@ def alternatives_of(
     app_only: bool,
     users_only: bool,
     guests: bool,
-    agents: Agents = None,
+    agents: Agents | None = None,
     auth_context: str = "",
     max_age: float | None = None,
 ) -> tuple[Requirement, ...]:

@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from entra_guard.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 AgentKind = Literal["autonomous", "for_user", "agent_user"]
+Agents = bool | Literal["only"]
+"""Whether AI agents are accepted: True, False, or 'only' them."""
 
+AGENT_MARKS: Final = ("xms_act_fct", "xms_sub_fct", "xms_par_app_azp")
+"""The claims of which any one makes a token an agent's."""
 _AGENT_IDENTITY: Final = 11
 _AGENT_USER: Final = 13
 
@@ -33,6 +39,16 @@ class Agent(msgspec.Struct, frozen=True):
     blueprint: str
     kind: AgentKind
     on_behalf_of: str
+
+
+def check_agents(value: object, known: tuple[object, ...] = (None, True, False, "only")) -> None:
+    """Check a setting `agents`.
+
+    Raises:
+        ConfigurationError: It is none of the known values; 1 and 0 are not, either.
+    """
+    if not any(value is each or (each == "only" and value == each) for each in known):
+        raise ConfigurationError(f"agents must be True, False or 'only', got {value!r}")
 
 
 def agent_of(claims: Mapping[str, Any], *, is_app: bool | None) -> Agent | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import product, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from entra_guard._common.agent import AGENT_MARKS, agent_of
 from entra_guard._common.audiences import GRAPH_AUDIENCES
 from entra_guard._common.guid import is_guid, is_tenant_id
 from entra_guard._common.utc import utc_text
@@ -155,6 +156,14 @@ def _guest(policy: Policy, _issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, 
     return "" if policy.guests or claims.is_guest is False else "guest_not_allowed"
 
 
+def _agent(policy: Policy, _issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, _now: float) -> str:
+    if policy.agents is True:
+        return ""
+    if policy.agents is False:
+        return "agent_not_allowed" if _agent_found(claims) != _NO_AGENT else ""
+    return "agent_required" if _agent_found(claims) == _NO_AGENT else ""
+
+
 def _times_found(case: Case) -> dict[str, object]:
     claims = case.claims
     times = {"iat": claims.iat, "nbf": claims.nbf, "exp": claims.exp}
@@ -216,6 +225,12 @@ POST_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
         lambda case: "a member or a guest" if case.policy.guests else "a member of the tenant",
         lambda case: _guest_found(case.claims),
     ),
+    Check(
+        "agent",
+        _agent,
+        lambda case: _AGENTS_EXPECTED[case.policy.agents],
+        lambda case: _agent_found(case.claims),
+    ),
 )
 
 CHECKLIST: Final[tuple[Check, ...]] = PRE_SIGNATURE_CHECKS + POST_SIGNATURE_CHECKS
@@ -265,6 +280,21 @@ def _permission_found(claims: AnyClaims) -> str:
 def _guest_found(claims: AnyClaims) -> str:
     found = {True: "a guest", False: "not a guest", None: "unknown: no acct, no idp"}
     return found[claims.is_guest]
+
+
+_NO_AGENT: Final = "not an agent"
+
+
+def _agent_found(claims: AnyClaims) -> str:
+    """Return the kind of agent that a token is issued to. Agents are a notion of Entra."""
+    if isinstance(claims, OpenIdClaims):
+        return _NO_AGENT
+    marks = {name: getattr(claims, name) for name in AGENT_MARKS}
+    agent = agent_of(marks, is_app=claims.is_app)
+    return _NO_AGENT if agent is None else f"an agent: {agent.kind}"
+
+
+_AGENTS_EXPECTED: Final = {True: "any caller", False: "not an agent", "only": "an agent"}
 
 
 def nearest_audience(policy: Policy, claims: AnyClaims) -> str:

@@ -67,8 +67,13 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     uti: str = ""
     ver: str = ""
     wids: Any = None
+    xms_act_fct: Any = None
     xms_cc: Any = None
     xms_ftd: Any = None
+    xms_idrel: Any = None
+    xms_par_app_azp: Any = None
+    xms_sub_fct: Any = None
+    xms_tnt_fct: Any = None
 
     @property
     def is_guest(self) -> bool | None:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from entra_guard._combined_guard import CombinedGuard
+    from entra_guard._common.agent import Agents
     from entra_guard.errors import AccessError
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
-    from entra_guard.requirement import Agents
 
 _SPACE, _COMMA = b" ,"  # as numbers, which are found in bytes five times as fast
 _NO_TOKENS: Final = frozenset({b"null", b"undefined", b"none", b"nil", b"[object object]"})
@@ -93,7 +93,7 @@ class AuthenticatorSettings(TypedDict, total=False):
     app_only: bool
     users_only: bool
     guests: bool
-    agents: Agents
+    agents: Agents | None
     close_at_expiry: bool | None
 
 
@@ -129,7 +129,7 @@ class RequestAuthenticator:
         app_only: bool = False,
         users_only: bool = False,
         guests: bool = True,
-        agents: Agents = None,
+        agents: Agents | None = None,
         close_at_expiry: bool | None = None,
     ) -> None:
         check_guard(guard)

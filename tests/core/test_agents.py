@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from entra_guard import AccessError, Agent, ConfigurationError, Requirement, requires
+from entra_guard import AccessError, Agent, ConfigurationError, Guard, Requirement, requires
 from entra_guard._common.agent import agent_of
 from entra_guard.asgi import GuardMiddleware
 
@@ -59,6 +59,41 @@ EVERY_AGENT = {"autonomous", "for_user", "agent_user"}
 def test_the_emulators_agents_are_agents(entra, kind):
     agent = entra.guard().verify(entra.token(**AGENTS[kind])).agent
     assert (agent.kind if agent else None) == (kind if kind in EVERY_AGENT else None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "refused", "reason"),
+    [
+        (True, set(), ""),
+        (False, EVERY_AGENT, "agent_not_allowed"),
+        ("only", {"person", "app"}, "agent_required"),
+    ],
+)
+def test_a_guard_decides_about_agents_for_all_routes(entra, setting, refused, reason):
+    guard = entra.guard(agents=setting)
+    for kind, who in AGENTS.items():
+        token = entra.token(**who)
+        assert guard.explain(token).reason == (reason if kind in refused else ""), kind
+        if kind in refused:
+            with pytest.raises(AccessError) as caught:
+                guard.verify(token)
+            assert caught.value.reason == reason
+            found = f"an agent: {kind}" if kind in EVERY_AGENT else "not an agent"
+            assert caught.value.facts["found"] == found
+
+
+@pytest.mark.parametrize("setting", [None, "no", "Only", 0, 1])
+def test_a_guard_refuses_other_settings_of_agents(entra, setting):
+    with pytest.raises(ConfigurationError, match="agents must be"):
+        entra.guard(agents=setting)
+
+
+def test_a_guard_reads_agents_from_the_environment():
+    environ = {"ENTRA_GUARD_TENANT": "contoso.com", "ENTRA_GUARD_AUDIENCE": "api://orders"}
+    for text, value in (("true", True), ("False", False), ("only", "only")):
+        assert Guard.from_env({**environ, "ENTRA_GUARD_AGENTS": text}).policy.agents == value
+    with pytest.raises(ConfigurationError, match="ENTRA_GUARD_AGENTS must be"):
+        Guard.from_env({**environ, "ENTRA_GUARD_AGENTS": ""})
 
 
 @pytest.mark.parametrize(

@@ -374,7 +374,7 @@ def test_a_misspelt_keyword_is_named_with_the_function_that_was_called(call, typ
 
 
 def test_a_keyword_like_no_other_gets_the_list():
-    with pytest.raises(ConfigurationError, match="It has: algorithms, allowed_clients"):
+    with pytest.raises(ConfigurationError, match="It has: agents, algorithms, allowed_clients"):
         Guard(xyzzy=1)
 
 
