@@ -23,6 +23,7 @@ from entra_guard._web.mcp_sessions import (
     SESSION_NOT_FOUND,
     McpSessions,
     drop_resumption,
+    is_about_session,
     log_not_found,
 )
 from entra_guard._web.preflight import (
@@ -96,13 +97,16 @@ class GuardMiddleware:
         self._authenticator = RequestAuthenticator(guard, **settings)
         # Falcon routes the path with the mount point in it (ASGI: root_path), all others without.
         self._routed_path = _whole_path if framework_of(app) == "falcon" else _routed_path
-        self._http_error = self._to_http_error  # bound once, not per request
+        # What each request needs, looked up once.
+        self._is_public = self._authenticator.is_public
+        self._ends = self._authenticator.ends
+        self._http_error = self._to_http_error
         self._sessions = McpSessions()
         self._ends_mcp_streams = settings.get("close_at_expiry") is not False
         self._routes = RouterCheck()
         warn_if_cors_inside(app)
 
-    async def __call__(  # noqa: C901  # one line of steps: each call more would be paid by every request
+    async def __call__(  # noqa: C901, PLR0912  # one line of steps: each request pays for each call
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         kind = scope["type"]
@@ -111,22 +115,28 @@ class GuardMiddleware:
         try:
             if kind != "lifespan" and not self._routes.is_current():
                 self._routes.check(scope.get("app"), self.app)
-            if kind == "lifespan" or self._authenticator.is_public(self._routed_path(scope)):
+            if kind == "lifespan" or self._is_public(
+                self._routed_path(scope) if scope.get("root_path") else scope["path"]
+            ):
                 await self.app(scope, receive, send)
                 return
-            preflight = is_preflight(scope)
+            preflight = kind == "http" and scope["method"] == "OPTIONS" and is_preflight(scope)
             if preflight and is_cors_middleware(self.app):
                 await send_preflight_response(self.app, scope, receive, send)
                 return
             response = _Response(scope, send, self._sessions)
             principal = await self._authenticator.authenticate_async(self._credentials(scope, response))
             scope["user"] = principal
-            scope["auth"] = AuthCredentials(["authenticated", *principal.scopes])  # for Starlette's @requires
+            scope["auth"] = _Credentials(principal)
             bound = bind_principal(principal, self._http_error, scope)
             if (response.names_session or self._sessions.has_streams) and not self._may_use(scope, principal):
                 await _send_session_not_found(scope, send)
+            elif kind == "http" and not (
+                response.names_session or response.wants_events or self._ends["http"]
+            ):
+                await self.app(scope, receive, response.send)
             else:
-                await self._run(scope, receive, response, principal)
+                await self._run_stream(scope, receive, response, principal)
         except AccessError as error:
             if response is None or not response.can_refuse:
                 del scope  # this frame stays in the traceback
@@ -146,7 +156,9 @@ class GuardMiddleware:
                 response.end()
 
     def _credentials(self, scope: Scope, response: _Response) -> list[bytes]:
-        values, response.names_session, response.wants_events = read_headers(scope)
+        values, names_session, wants_events = read_headers(scope)
+        if names_session or wants_events:
+            response.names_session, response.wants_events = names_session, wants_events
         if self._subprotocol and scope["type"] == "websocket":
             tokens, response.subprotocol = take_token(scope)
             values += tokens
@@ -155,7 +167,7 @@ class GuardMiddleware:
     def _may_use(self, scope: Scope, principal: Principal) -> bool:
         return scope["type"] != "http" or self._sessions.may_use(scope, principal)
 
-    def _run(
+    def _run_stream(
         self, scope: Scope, receive: Receive, response: _Response, principal: Principal
     ) -> Awaitable[None]:
         """Run the application, and end its stream with the token where that applies.
@@ -163,7 +175,7 @@ class GuardMiddleware:
         A revocation ends WebSockets and event streams whatever `close_at_expiry` says.
         """
         kind = scope["type"]
-        applies: Callable[[Message], bool] | None = always if self._authenticator.ends[kind] else None
+        applies: Callable[[Message], bool] | None = always if self._ends[kind] else None
         if (response.names_session or response.wants_events) and kind == "http" and scope["method"] == "GET":
             if response.names_session:
                 drop_resumption(scope)
@@ -183,6 +195,14 @@ class GuardMiddleware:
 
 
 _STARLETTE_HANDLERS: Final = "starlette.exception_handlers"  # in the scope once Starlette handles a request
+
+
+class _Credentials(AuthCredentials):
+    """What Starlette's own `@requires` reads: 'authenticated', and the scopes."""
+
+    def __init__(self, principal: Principal) -> None:
+        # What the base class does, without a second list.
+        self.scopes = ["authenticated", *principal.verified.scopes]
 
 
 class _Response:
@@ -208,16 +228,16 @@ class _Response:
         self._send = send
         self._sessions = sessions
         self._stream: EventStream | None = None
-        self._last = ""
-        self._replaced = False
-        self.names_session = self.wants_events = False  # what the request's headers say about MCP
-        self.subprotocol = ""  # to select if the application selects none
+        self._last = self.subprotocol = ""  # the latter: to select if the application selects none
+        # The latter two: what the request's headers say about MCP.
+        self._replaced = self.names_session = self.wants_events = False
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the application."""
         self._last = kind = message["type"]
         if kind == "http.response.start":
-            self._stream = self._sessions.started(self._scope, message)
+            if is_about_session(message):
+                self._stream = self._sessions.started(self._scope, message)
             if message["status"] == _HIDDEN and REFUSAL in self._scope:
                 return self._send_instead(message)
         elif self._stream is not None:
@@ -283,7 +303,7 @@ def _routed_path(scope: Scope) -> str:
     """Return the path below the mount point, as the application routes it (ASGI: root_path)."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
-    if root in {"", "/"}:
+    if not root or root == "/":
         return path
     if path == root:
         return "/"

@@ -227,6 +227,7 @@ class NoPrincipalError(EntraGuardError, LookupError, RuntimeError):
 
 
 _current: Final[ContextVar[Bound]] = ContextVar("entra_guard.principal")
+_MCP_SERVER: Final = "mcp.server.lowlevel.server"
 
 PRINCIPAL: Final = "entra_guard.principal"
 """The key in an ASGI scope or WSGI environ under which the caller of the request is."""
@@ -275,7 +276,8 @@ def bind_principal(
         request = {}
     else:
         request[PRINCIPAL] = principal
-    return _current.set((principal, to_http_error, request, _mcp_message()))
+    message = _mcp_message() if _MCP_SERVER in sys.modules else None
+    return _current.set((principal, to_http_error, request, message))
 
 
 def as_http_error(error: AccessError) -> AccessError:
@@ -305,7 +307,7 @@ def _mcp_message() -> Any:
     request that opened it, and keeps the message's own request in this variable. Version 2 has no such
     variable: it runs each message in the context of its own request.
     """
-    module = sys.modules.get("mcp.server.lowlevel.server")
+    module = sys.modules.get(_MCP_SERVER)
     variable = None if module is None else getattr(module, "request_ctx", None)
     return None if variable is None else variable.get(None)
 

@@ -43,9 +43,11 @@ def bearer_token(values: Sequence[bytes]) -> bytes:
         InvalidRequestError: The headers are not one header with the scheme Bearer and one token.
     """
     if len(values) == 1:
-        value = values[0]
-        token = value[7:].strip(b" ")
-        if value[:7].lower() == b"bearer " and token and _SPACE not in token and _COMMA not in token:
+        scheme, _, token = values[0].partition(b" ")
+        if _SPACE in token:
+            token = token.strip(b" ")
+        is_bearer = scheme == b"Bearer" or scheme.lower() == b"bearer"
+        if is_bearer and token and _SPACE not in token and _COMMA not in token:
             if len(token) > _LONGEST_NO_TOKEN or token.lower() not in _NO_TOKENS:
                 return token
             raise refusal(

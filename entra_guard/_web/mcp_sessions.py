@@ -40,6 +40,7 @@ log: Final = get_logger("entra_guard")
 
 HEADER: Final = b"mcp-session-id"
 EVENTS: Final = b"text/event-stream"
+_CONTENT_TYPE: Final = b"content-type"
 LAST_EVENT_ID: Final = b"last-event-id"
 _MOST_SESSIONS: Final = 20_000  # twice what the MCP SDK keeps open
 _MOST_MESSAGE_PATHS: Final = 100
@@ -68,11 +69,8 @@ class McpSessions:
         self._owners: LRUCache[bytes, Owner] = LRUCache(most)
         self._streams: dict[str, Owner] = {}
         self._message_paths: LRUCache[str, bool] = LRUCache(_MOST_MESSAGE_PATHS)
-
-    @property
-    def has_streams(self) -> bool:
-        """Whether a URL for messages of an HTTP with SSE session is known."""
-        return bool(self._message_paths)
+        self.has_streams = False
+        """Whether a URL for messages of an HTTP with SSE session is known: every request reads it."""
 
     def may_use(self, scope: Scope, principal: Principal) -> bool:
         """Return whether the session that an HTTP request names is the caller's, or it names none."""
@@ -82,10 +80,10 @@ class McpSessions:
             with self._lock:
                 if any(self._owners.get(session) != owner for session in named):
                     return False
-        return not self._message_paths or self._may_post(scope, principal)
+        return not self.has_streams or self._may_post(scope, principal)
 
     def started(self, scope: Scope, message: Message) -> EventStream | None:
-        """Record what the start of a response says about sessions.
+        """Record what the start of a response says about sessions, where `is_about_session` says so.
 
         Args:
             scope: The request, with its caller.
@@ -99,7 +97,7 @@ class McpSessions:
             lower = name.lower()
             if lower == HEADER:
                 self._record(scope, bytes(value), message["status"])
-            elif lower == b"content-type" and value.startswith(EVENTS):
+            elif lower == _CONTENT_TYPE and value.startswith(EVENTS):
                 is_events = True
         if is_events and scope["method"] == "GET" and not names_session(scope):
             return EventStream(self, scope)
@@ -123,6 +121,7 @@ class McpSessions:
         sessions = _session_ids(url.query)
         with self._lock:
             self._message_paths[unquote(url.path).rstrip("/")] = True
+            self.has_streams = True
             for session in sessions:
                 self._streams.setdefault(session, owner_of(principal))
         return sessions
@@ -154,6 +153,18 @@ class McpSessions:
 
 _ERRORS: Final = 400
 _GONE: Final = 404
+
+
+def is_about_session(message: Message) -> bool:
+    """Return whether the start of a response names a session, or begins a stream of events.
+
+    Every response pays for this, and few for what `McpSessions.started` does.
+    """
+    for name, value in message.get("headers", ()):
+        lower = name.lower()
+        if lower == HEADER or (lower == _CONTENT_TYPE and value.startswith(EVENTS)):
+            return True
+    return False
 
 
 class EventStream:

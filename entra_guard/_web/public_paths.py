@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from entra_guard.errors import ConfigurationError
@@ -42,12 +42,15 @@ class PublicPaths:
         """The patterns as they were given."""
         self._whole: Final = frozenset(whole)
         self._below: Final = tuple(path.removesuffix("*") for path in below)
+        self.cover: Final[Callable[[str], bool]] = (
+            self._cover if self._below else self._whole.__contains__  # every request pays for this call
+        )
+        """Returns whether a routed, decoded path is public."""
 
-    def cover(self, path: str) -> bool:
-        """Return whether a routed, decoded path is public."""
+    def _cover(self, path: str) -> bool:
         if path in self._whole:
             return True
-        if not path.startswith(self._below):  # every other request pays for this line
+        if not path.startswith(self._below):
             return False
         below = any(path.startswith(prefix) and path != prefix for prefix in self._below)
         return below and _is_normal(path)

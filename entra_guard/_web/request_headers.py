@@ -24,7 +24,8 @@ def read_headers(scope: Mapping[str, Any]) -> tuple[list[bytes], bool, bool]:
             if name == _AUTHORIZATION:
                 values.append(value)
             elif name == _ACCEPT:
-                wants_events = wants_events or EVENTS in value.lower()
+                if EVENTS in value.lower():
+                    wants_events = True
             else:
                 names_session = True
     return values, names_session, wants_events
