@@ -1,42 +1,55 @@
-"""`python -m benchmarks`: all tables about validation, in one run of about a minute.
+"""`python -m benchmarks`: one validation, a cached token, a whole request, peers, in about a minute.
 
-`--save FILE` keeps the ratios as JSON; `--compare FILE` tells what is better or worse than such a file.
+`--all` adds every other table: threads, starts, the emulator, outbound tokens, outages, the fleet (about ten
+minutes). `--save FILE` keeps tables and ratios as JSON, with machine, versions and commit; `--compare FILE`
+tells what is better or worse than such a file.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import platform
 from pathlib import Path
 
-from benchmarks import _results, request, validation
+from benchmarks import _progress, _results
+
+QUICK = ("validation", "request", "peers")
+ALL = (*QUICK, "threads", "start", "emulator", "outbound", "resilience", "fleet")
+# What a benchmark imports beside the package: the extras `dev` and `peers` have it.
+NEEDS = {
+    "peers": ("joserfc", "authlib", "fastapi_azure_auth"),
+    "resilience": ("fastapi_azure_auth", "fastmcp", "jwks_client"),
+    "fleet": ("matplotlib",),
+    "threads": ("flask", "gunicorn"),
+}
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    arguments.add_argument("--save", type=Path, metavar="FILE", help="write the ratios as JSON")
+    arguments.add_argument("--save", type=Path, metavar="FILE", help="write tables and ratios as JSON")
     arguments.add_argument("--compare", type=Path, metavar="FILE", help="compare with such a file")
-    arguments.add_argument("--validation", action="store_true", help="measure validation only")
-    chosen = arguments.parse_args()
-    print(f"Python {platform.python_version()}, {platform.machine()}")
-    validation.main()
-    if not chosen.validation:
-        request.main()
-        _measure_peers()
-    if chosen.save:
-        _results.save(chosen.save)
-    if chosen.compare:
-        _results.compare(chosen.compare)
+    chosen = arguments.add_mutually_exclusive_group()
+    chosen.add_argument("--validation", action="store_true", help="measure validation only")
+    chosen.add_argument("--all", action="store_true", help="measure everything but the soak")
+    options = arguments.parse_args()
+    print(f"Python {platform.python_version()}, {_results.processor()}, {platform.machine()}")
+    names = ALL if options.all else QUICK[:1] if options.validation else QUICK
+    for name in _progress.steps(names):
+        _measure(name)
+    if options.save:
+        _results.save(options.save)
+    if options.compare:
+        _results.compare(options.compare)
 
 
-def _measure_peers() -> None:
-    if all(importlib.util.find_spec(name) for name in ("joserfc", "authlib", "fastapi_azure_auth")):
-        from benchmarks import peers
-
-        peers.main()
-    else:
-        print('\nThe peers are not installed: pip install "entra-guard[peers]"')
+def _measure(name: str) -> None:
+    missing = [package for package in NEEDS.get(name, ()) if not importlib.util.find_spec(package)]
+    if missing:
+        print(f'\n{name}: {", ".join(missing)} missing: pip install "entra-guard[dev,peers]"')
+        return
+    importlib.import_module(f"benchmarks.{name}").main()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmarks import _results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
 ROUNDS = 15
 
@@ -59,10 +59,20 @@ def pair(
     return statistics.median(times), statistics.median(ratios)
 
 
-def table(title: str, head: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
-    """Print a Markdown table."""
+def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]], *, name: str = "") -> None:
+    """Print a Markdown table, row by row as they are measured.
+
+    Args:
+        title: The heading.
+        head: The names of the columns.
+        rows: The cells; may be a generator that measures.
+        name: Record the table under this name, for docs and pictures. Default: the title.
+    """
     print(f"\n### {title}\n")
     print(f"| {' | '.join(head)} |")
-    print(f"|{'---|' * len(head)}")
+    print(f"|{'---|' * len(head)}", flush=True)
+    printed = []
     for row in rows:
         print(f"| {' | '.join(str(cell) for cell in row)} |", flush=True)
+        printed.append(row)
+    _results.record_table(name or title, head, printed)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import heapq
 import random
-import sys
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -24,6 +23,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from benchmarks import _pictures, _progress
+from benchmarks._measure import table
 from entra_guard._keys import refresh_policy
 from entra_guard._keys import state as store
 from entra_guard._keys.budget import NEVER
@@ -140,10 +141,11 @@ class Fleet:
             self.restart(number, DEPLOY[0] + place / self.count * (DEPLOY[1] - DEPLOY[0]))
         for _ in range(int(self.count * RESTARTS_A_DAY * END / (24 * HOUR))):
             self.restart(draw.randrange(self.count), draw.uniform(HOUR, END))
-        while self.agenda:
-            now, _order, what, number, life, detail = heapq.heappop(self.agenda)
-            if life == self.processes[number].life or what == "restart":
-                getattr(self, f"on_{what}")(now, number, detail)
+        for hour in _progress.steps(range(1, int(END // HOUR) + 1), lambda hour: f"hour {hour}"):
+            while self.agenda and self.agenda[0][0] < hour * HOUR:
+                now, _order, what, number, life, detail = heapq.heappop(self.agenda)
+                if life == self.processes[number].life or what == "restart":
+                    getattr(self, f"on_{what}")(now, number, detail)
         for number in range(self.count):
             self.lit(END, number)
 
@@ -280,27 +282,28 @@ SPANS: Final = {
 
 
 def report(fleet: Fleet) -> None:
-    print(f"{fleet.count:,} processes, {END / HOUR:.0f} hours, {GOOD_RATE:.0f} good requests/s each")
-    print("Simulated on the decisions of entra_guard._keys.state; every caller is known to its process.\n")
-    print("| requests to Entra, per second | mean | busiest minute | busiest second |")
-    print("|---|---|---|---|")
-    for name, (began, ended) in SPANS.items():
-        seconds = fleet.requests[int(began) : int(ended)]
-        minutes = [sum(seconds[start : start + 60]) / 60 for start in range(0, len(seconds), 60)]
-        mean = sum(seconds) / len(seconds)
-        print(f"| {name} | {mean:,.1f} | {max(minutes):,.1f} | {max(seconds):,} |")
-    print("\n| a new key is known everywhere, after its first use | half | 99 % | all |")
-    print("|---|---|---|---|")
-    for rotation in ROTATIONS:
-        after = sorted(fleet.learned[rotation.name].values())
-        words = [_duration(after[int(len(after) * share)]) for share in (0.5, 0.99)]
-        print(f"| {rotation.name} | {words[0]} | {words[1]} | {_duration(after[-1])} |")
+    print(f"\n{fleet.count:,} processes, {END / HOUR:.0f} hours, {GOOD_RATE:.0f} good requests/s each")
+    print("Simulated on the decisions of entra_guard._keys.state; every caller is known to its process.")
+    head: tuple[str, ...] = ("requests to Entra, per second", "mean", "busiest minute", "busiest second")
+    table("The fleet: requests", head, [_reached(fleet, *span) for span in SPANS.items()], name="fleet")
+    head = ("a new key is known everywhere, after its first use", "half", "99 %", "all")
+    table("The fleet: a new key", head, [_known(fleet, rotation) for rotation in ROTATIONS])
     total = fleet.count * GOOD_RATE * END
-    print("\n| good requests refused | number | of all |")
-    print("|---|---|---|")
-    for why in ("unknown_key", "no keys, with a keys_file", "no keys, without a keys_file"):
-        number = fleet.refused[why]
-        print(f"| {why} | {number:,} | {number / total:.2e} |")
+    why = ("unknown_key", "no keys, with a keys_file", "no keys, without a keys_file")
+    rows = [(name, f"{fleet.refused[name]:,}", f"{fleet.refused[name] / total:.2e}") for name in why]
+    table("The fleet: refusals", ("good requests refused", "number", "of all"), rows)
+
+
+def _reached(fleet: Fleet, name: str, span: tuple[float, float]) -> tuple[str, ...]:
+    seconds = fleet.requests[int(span[0]) : int(span[1])]
+    minutes = [sum(seconds[start : start + 60]) / 60 for start in range(0, len(seconds), 60)]
+    return name, f"{sum(seconds) / len(seconds):,.1f}", f"{max(minutes):,.1f}", f"{max(seconds):,}"
+
+
+def _known(fleet: Fleet, rotation: Rotation) -> tuple[str, ...]:
+    after = sorted(fleet.learned[rotation.name].values())
+    shares = (after[int(len(after) * share)] for share in (0.5, 0.99))
+    return rotation.name, *map(_duration, shares), _duration(after[-1])
 
 
 def _duration(seconds: float) -> str:
@@ -310,12 +313,7 @@ def _duration(seconds: float) -> str:
 
 
 def draw(fleet: Fleet, path: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    import matplotlib.pyplot as plt
-
-    mpl.rcParams.update({"svg.hashsalt": "fleet", "font.size": 9, "svg.fonttype": "none"})
+    plt = _pictures.pyplot()
     step = 5 * 60
     hours = [start / HOUR for start in range(0, int(END), step)]
     chunks = [fleet.requests[start : start + step] for start in range(0, int(END), step)]
@@ -345,7 +343,7 @@ def draw(fleet: Fleet, path: Path) -> None:
     for rotation in ROTATIONS:
         where = rotation.used / HOUR + 0.15
         above.text(where, 0.13, "new key", rotation=90, va="bottom", fontsize=8, color="#666666")
-    figure.savefig(path, format="svg", metadata={"Date": None})
+    _pictures.save(figure, path)
 
 
 MARKS: Final = {START: "start", DEPLOY: "deploy", OUTAGE: "Entra is down", FLOOD: "forged kids"}
@@ -361,17 +359,16 @@ def _mark(axes: Any) -> None:
         axes.axvline(rotation.used / HOUR, color="#777777", linewidth=0.8, linestyle=":")
 
 
-def main() -> int:
-    arguments = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
-    arguments.add_argument("--processes", type=int, default=PROCESSES)
+def main(processes: int = PROCESSES) -> None:
     began = time.perf_counter()
-    fleet = Fleet(seed=1, processes=arguments.parse_args().processes)
+    fleet = Fleet(seed=1, processes=processes)
     fleet.run()
     report(fleet)
     draw(fleet, SVG)
     print(f"\n{time.perf_counter() - began:.0f} s, drawn into {SVG.name}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
+    arguments.add_argument("--processes", type=int, default=PROCESSES)
+    main(arguments.parse_args().processes)

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import _progress
 from benchmarks._measure import pair, table
 from entra_guard.credentials import AccessToken, ClientSecretCredential
 from entra_guard.emulator import Emulator
@@ -135,10 +136,10 @@ def in_a_loop(get: AsyncGet, scopes: Sequence[str], look_up: Callable[[str], obj
     async def run(number: int) -> float:
         following = itertools.cycle(scopes).__next__
         await get(following())
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(number):
             await get(following())
-        return (time.perf_counter() - began) / number * 1e6
+        return (time.thread_time() - began) / number * 1e6
 
     async def rounds() -> tuple[float, float]:
         number = max(20, int(20_000 / max(await run(20), 0.1)))
@@ -157,10 +158,10 @@ def in_a_loop(get: AsyncGet, scopes: Sequence[str], look_up: Callable[[str], obj
 
 
 def per_look_up(work: Work, number: int) -> float:
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(number):
         work()
-    return (time.perf_counter() - began) / number * 1e6
+    return (time.thread_time() - began) / number * 1e6
 
 
 def beside_the_bare_expression(credential: Any, plain: dict[str, Any]) -> tuple[float, float]:
@@ -185,13 +186,13 @@ def shown(measured: tuple[float, float]) -> str:
     return f"{ratio:.1f}x ({microseconds:.2f} µs)"
 
 
-def at_hand(fixture: Fixture, *, peers: bool) -> None:
+def cached(fixture: Fixture, *, peers: bool) -> None:
     rows: dict[str, list[str]] = {}
 
     def add(name: str, cell: str) -> None:
         rows.setdefault(name, []).append(cell)
 
-    for count in COUNTS:
+    for count in _progress.steps(COUNTS, lambda count: f"{count:,} cached tokens"):
         scopes = names(count)
         plain = {scope: number for number, scope in enumerate(scopes)}
         look_up = around(scopes, plain.__getitem__)
@@ -202,17 +203,20 @@ def at_hand(fixture: Fixture, *, peers: bool) -> None:
         add("ours, await aget_token", shown(in_a_loop(credential.aget_token, scopes, plain.__getitem__)))
         add("get_token, beside the bare expression", shown(beside_the_bare_expression(credential, plain)))
         if peers:
-            for name, cell in peers_at_hand(fixture, scopes, plain):
+            for name, cell in peers_cached(fixture, scopes, plain):
                 add(name, cell)
         assert fixture.entra.count("token") == before, "a token was requested although one was cached"
     head = ("a cached token, as ratio to the look-up", *(f"{count:,} tokens" for count in COUNTS), "bar")
     bars = {name: f"<= {BAR}x, flat" for name in rows if name.startswith("ours")}
-    table("A cached token", head, [(name, *cells, bars.get(name, "")) for name, cells in rows.items()])
+    table(
+        "A cached token",
+        head,
+        [(name, *cells, bars.get(name, "")) for name, cells in rows.items()],
+        name="outbound",
+    )
 
 
-def peers_at_hand(
-    fixture: Fixture, scopes: Sequence[str], plain: dict[str, int]
-) -> Iterator[tuple[str, str]]:
+def peers_cached(fixture: Fixture, scopes: Sequence[str], plain: dict[str, int]) -> Iterator[tuple[str, str]]:
     import azure.identity
     import azure.identity.aio
     from authlib.integrations.httpx_client import OAuth2Client
@@ -269,7 +273,8 @@ def herds(fixture: Fixture, *, peers: bool) -> None:
     ]
     if peers:
         rows += [(name, requests_of(fixture, herd), "") for name, herd in peer_herds(fixture)]
-    table(f"{HERD} cold callers at once", ("", "token requests sent", "bar"), rows)
+    head = ("", "token requests sent", "bar")
+    table(f"{HERD} cold callers at once", head, rows, name="outbound-cold")
     ours.close()
     also.close()
 
@@ -323,14 +328,14 @@ def memory(fixture: Fixture, *, peers: bool) -> None:
         (name, *(f"{bytes_each(fixture, fill, n):.0f}" for n in counts), bar) for name, fill, bar in fills
     ]
     head = ("bytes per entry beyond the token", *(f"{count:,} tokens" for count in counts), "bar")
-    table("Memory", head, rows)
+    table("Memory", head, rows, name="outbound-memory")
 
 
 def main() -> None:
     peers = all(importlib.util.find_spec(name) for name in ("msal", "azure", "authlib"))
     with Emulator(https=True) as entra:
         fixture = Fixture(entra)
-        at_hand(fixture, peers=peers)
+        cached(fixture, peers=peers)
         herds(fixture, peers=peers)
         memory(fixture, peers=peers)
     if not peers:

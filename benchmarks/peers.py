@@ -98,10 +98,10 @@ def pair_async(work: Callable[[], Awaitable[object]], baseline: Callable[[], obj
         times, ratios = [], []
         for _ in range(9):
             base = per_call(baseline, enough(baseline))
-            began = time.perf_counter()
+            began = time.thread_time()
             for _ in range(60):
                 await work()
-            ours = (time.perf_counter() - began) / 60 * 1e6
+            ours = (time.thread_time() - began) / 60 * 1e6
             times.append(ours)
             ratios.append(ours / base)
         return statistics.median(times), statistics.median(ratios)
@@ -129,7 +129,7 @@ def main() -> None:
             rows.append((name, f"{microseconds:.1f}", f"{ratio:.2f}"))
         microseconds, ratio = pair_async(fastapi_azure_auth(fixture, token, entra.url), rsa)
         rows.append(("fastapi-azure-auth", f"{microseconds:.1f}", f"{ratio:.2f}"))
-    table("The same token, others", ("", "µs", "ratio to the bare RSA check"), rows)
+    table("The same token, others", ("", "µs", "ratio to the bare RSA check"), rows, name="peers")
 
 
 if __name__ == "__main__":

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from benchmarks import _progress
 from benchmarks._candidates import CANDIDATES, HOUR, Candidate, Ours
+from benchmarks._measure import table
 from entra_guard.emulator import AppRegistration, Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 PATIENCE: Final = 8.0
 """Seconds after which a scene ends, with or without waiting callers."""
@@ -265,23 +267,27 @@ FOOTNOTE: Final = (
 )
 
 
-def main() -> int:
-    logging.disable(logging.CRITICAL)
-    packages = ("PyJWT", "fastapi-azure-auth", "fastmcp", "jwks-client")
-    print(f"{time.strftime('%Y-%m-%d')}, {', '.join(f'{name} {version(name)}' for name in packages)}\n")
-    print(f"| what happens | {' | '.join(kind.name for kind in CANDIDATES)} |")
-    print(f"|{'---|' * (len(CANDIDATES) + 1)}", flush=True)
-    beaten: list[str] = []
+def rows(beaten: list[str]) -> Iterator[tuple[object, ...]]:
+    """Play all scenes; yield a row for each, and collect where another did better than we."""
     for kind in CANDIDATES:
         play(SCENES[0], kind)  # a rehearsal: what a process pays once is nobody's fault
-    for scene in SCENES:
+    for scene in _progress.steps(SCENES, lambda scene: scene.name):
         outcomes: dict[Any, Outcome] = {kind: play(scene, kind) for kind in CANDIDATES}
-        print(f"| {scene.name} | {' | '.join(map(str, outcomes.values()))} |", flush=True)
+        yield scene.name, *map(str, outcomes.values())
         beaten += [
             f"{kind.name}: {scene.name}"
             for kind, outcome in outcomes.items()
             if kind is not Ours and is_better(outcome, outcomes[Ours], scene)
         ]
+
+
+def main() -> int:
+    logging.disable(logging.CRITICAL)
+    packages = ("PyJWT", "fastapi-azure-auth", "fastmcp", "jwks-client")
+    title = f"Outages: {', '.join(f'{name} {version(name)}' for name in packages)}"
+    beaten: list[str] = []
+    head = ("what happens", *(kind.name for kind in CANDIDATES))
+    table(title, head, rows(beaten), name="outages")
     print(f"\n{FOOTNOTE}")
     for line in beaten:
         print(f"\nbetter than ours: {line}")

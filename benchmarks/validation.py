@@ -47,16 +47,16 @@ def first_sight(fixture: Fixture) -> None:
     ever_new = forged_kids(fixture, 4000)
     subjects: list[tuple[str, Callable[[], object], str]] = [
         ("bare RSA check (cryptography)", rsa, ""),
-        ("first sight, only the keys cached", lambda: forgetful.verify(token), "<= 1.35"),
-        ("refusing garbage", refused(forgetful, b"x.y" * 400), "<= 0.25"),
-        ("refusing three segments of garbage", refused(forgetful, b"eyJhbGci.abcd.efgh"), "<= 0.25"),
+        ("first sight, only the keys cached", lambda: forgetful.verify(token), "<= 1.40"),
+        ("refusing garbage", refused(forgetful, b"x.y" * 400), "<= 0.20"),
+        ("refusing three segments of garbage", refused(forgetful, b"eyJhbGci.abcd.efgh"), "<= 0.20"),
         (
             "refusing an expired token",
             refused(forgetful, fixture.token(preset="expired").encode()),
-            "<= 0.25",
+            "<= 0.20",
         ),
-        ("refusing an unknown kid during cooldown", refused(cooling, unknown), "<= 0.25"),
-        ("refusing ever new kids during cooldown", refused_each(cooling, ever_new), ""),
+        ("refusing an unknown kid during cooldown", refused(cooling, unknown), "<= 0.20"),
+        ("refusing ever new kids during cooldown", refused_each(cooling, ever_new), "<= 0.30"),
         (
             "refusing a forged signature",
             refused(forgetful, fixture.token(preset="forged").encode()),
@@ -64,7 +64,8 @@ def first_sight(fixture: Fixture) -> None:
         ),
     ]
     rows = [(name, *shown(*pair(work, rsa, name=name)), bar) for name, work, bar in subjects]
-    table(f"A token of {len(token)} bytes, beside the bare RSA check", ("", "µs", "ratio", "bar"), rows)
+    title = f"A token of {len(token)} bytes, beside the bare RSA check"
+    table(title, ("", "µs", "ratio", "bar"), rows, name="validation")
 
 
 def refused_each(guard: Guard, tokens: Iterator[bytes]) -> Callable[[], object]:
@@ -119,11 +120,11 @@ def second_sight(fixture: Fixture) -> None:
     head = (
         "live tokens",
         "µs",
-        "ratio to sha256 + look-up + clock (<= 1.5)",
+        "ratio to sha256 + look-up + clock (<= 1.35, 1.45 at 100,000)",
         "bytes each (<= 800)",
         "full GC, added ms (<= 5)",
     )
-    table("The same token again", head, rows)
+    table("The same token again", head, rows, name="cached")
 
 
 def cycle(tokens: list[bytes]) -> Callable[[], bytes]:

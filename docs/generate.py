@@ -5,7 +5,9 @@ A generated part is between `<!-- generated: NAME -->` and `<!-- end -->`. Its t
 
 from __future__ import annotations
 
+import functools
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
@@ -98,6 +100,55 @@ def presets_table() -> str:
     return table(("preset", "the token"), ((f"`{name}`", preset.summary) for name, preset in PRESETS.items()))
 
 
+def benchmark_table(name: str) -> str:
+    """Return a table of the published benchmark run."""
+    found = _published()["tables"][name]
+    return table(found["head"], found["rows"])
+
+
+def benchmark_run() -> str:
+    """Return the sentence that says where and when the published run was measured."""
+    run = _published()["run"]
+    packages = ", ".join(f"{name} {number}" for name, number in run["packages"].items())
+    return "\n".join(
+        (
+            f"All tables are from one run of `python -m benchmarks --all` on {run['date']}.",
+            f"Machine: {run['machine']},",
+            f"shared and virtual. Python {run['python']}, {packages}; commit {run['commit']}.",
+        )
+    )
+
+
+def readme_speed() -> str:
+    """Return the README's table: each library's first and second sight of a token."""
+    ratios = {name: ratio for name, _, ratio in _published()["tables"]["peers"]["rows"]}
+    rows = [("entra_guard", ratios["entra_guard, first sight"], ratios["entra_guard, second sight"])]
+    others = ("Authlib", "joserfc", "PyJWT with PyJWKClient", "fastapi-azure-auth")
+    rows += [(name, ratios[name], ratios[name]) for name in others]
+    return table(("library", "a new token", "the same token again"), rows)
+
+
+def _published() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    return found
+
+
+BENCHMARKS: Final = (
+    "validation",
+    "peers",
+    "cached",
+    "request",
+    "uvicorn",
+    "threads",
+    "start",
+    "emulator",
+    "emulator-fixture",
+    "outbound",
+    "outbound-cold",
+    "outbound-memory",
+    "outages",
+    "fleet",
+)
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "reasons": reasons_markdown,
     "checklist": checklist_markdown,
@@ -107,6 +158,9 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "credentials": credentials_table,
     "environment": environment_table,
     "presets": presets_table,
+    "benchmark-run": benchmark_run,
+    "readme-speed": readme_speed,
+    **{f"benchmark-{name}": functools.partial(benchmark_table, name) for name in BENCHMARKS},
 }
 
 

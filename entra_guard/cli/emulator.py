@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from io import UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -90,10 +91,7 @@ def _print_start(entra: Emulator, samples: Samples, form: Form | None, *, https:
 
 def _pages_url(entra: Emulator) -> str:
     """Return the URL of the emulator's pages; '' if Jinja2 is not installed."""
-    import httpx  # noqa: PLC0415
-
-    with httpx.Client(transport=entra.transport) as client:
-        return entra.url if client.get(entra.url).is_success else ""
+    return entra.url if find_spec("jinja2") else ""
 
 
 def _release_stdout() -> None:

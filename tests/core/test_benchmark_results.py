@@ -23,11 +23,14 @@ def test_a_change_counts_only_when_it_is_beyond_noise(then, now, expected):
 
 
 def test_a_saved_run_names_machine_versions_and_commit(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(_results, "_measured", {})
+    monkeypatch.setattr(_results, "_ratios", {})
+    monkeypatch.setattr(_results, "_tables", {})
     _results.record("first sight", [1.3, 1.4, 1.5])
+    _results.record_table("validation", ("", "µs"), [("first sight", 29.5)])
     _results.save(tmp_path / "run.json")
     saved = json.loads((tmp_path / "run.json").read_text())
     assert saved["ratios"] == {"first sight": [1.3, 1.4, 1.5]}
+    assert saved["tables"] == {"validation": {"head": ["", "µs"], "rows": [["first sight", "29.5"]]}}
     assert saved["run"].keys() == {"date", "python", "machine", "packages", "commit"}
     _results.compare(tmp_path / "run.json")
     assert "| first sight | 1.400 | 1.400 | same |" in capsys.readouterr().out
