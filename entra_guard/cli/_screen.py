@@ -137,7 +137,7 @@ class Screen:
             lines.add_column(column, no_wrap=column is not columns[-1], overflow="fold")
         for *first, last in cells:
             breakable = isinstance(last, str) and room > 0
-            lines.add_row(*first, "\n".join(_folded(str(last), room)) if breakable else last)
+            lines.add_row(*first, "\n".join(folded(str(last), room)) if breakable else last)
         self.render(lines, indent=indent)
 
     def two_columns(self, head: TwoValues, rows: Sequence[TwoValues]) -> None:
@@ -163,17 +163,17 @@ class Screen:
 
     def _side_by_side(self, row: TwoValues, column: int, room: int) -> None:
         lead = row.lead
-        lines = zip_longest(_folded(row.left, column), _folded(row.right, room), fillvalue="")
+        lines = zip_longest(folded(row.left, column), folded(row.right, room), fillvalue="")
         for left, right in lines:
             line = f"{left:{column}}{'':{_GUTTER}}{right}" if right else left
             self.render(Text.assemble(lead, (line, row.style)))
             lead = Text(" " * lead.cell_len)
 
     def mark(self, verdict: str) -> Text:
-        """Return the mark of a verdict, `mark_width` columns wide: pass, fail, or open (not checked)."""
-        plain = {"pass": "ok", "fail": "FAIL", "open": "-"}
-        drawn = {"pass": "\N{CHECK MARK}", "fail": "\N{BALLOT X}", "open": "\N{MIDDLE DOT}"}
-        style = {"pass": GOOD, "fail": f"bold {BAD}", "open": QUIET}[verdict]
+        """Return the mark of a verdict, `mark_width` columns wide: pass, warn, fail, open (not checked)."""
+        plain = {"pass": "ok", "warn": "WARN", "fail": "FAIL", "open": "-"}
+        drawn = {"pass": "\N{CHECK MARK}", "warn": "!", "fail": "\N{BALLOT X}", "open": "\N{MIDDLE DOT}"}
+        style = {"pass": GOOD, "warn": "bold yellow", "fail": f"bold {BAD}", "open": QUIET}[verdict]
         return Text(f"{(plain if self.plain else drawn)[verdict]:<{self.mark_width}}", style)
 
     @property
@@ -182,7 +182,7 @@ class Screen:
         return 5 if self.plain else 2
 
 
-def _folded(text: str, width: int) -> list[str]:
+def folded(text: str, width: int) -> list[str]:
     """Break lines between words and after slashes, so that the parts of a URL stay whole."""
     folding = TextWrapper(width)
     folding.wordsep_re = _BETWEEN_WORDS

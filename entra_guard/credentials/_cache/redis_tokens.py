@@ -6,6 +6,7 @@ stored here: who could write them would control the API.
 
 from __future__ import annotations
 
+import secrets
 import time
 import weakref
 from importlib import import_module
@@ -30,6 +31,7 @@ log: Final = get_logger("entra_guard.credentials")
 _TIMEOUT: Final = 0.5  # seconds for a response of Redis; a request to Entra takes about as long
 _STEP: Final = 1.5  # seconds for one step: socket time-outs do not limit how long a name takes to resolve
 _PAUSE: Final = 5.0  # seconds without Redis after it failed
+_CHECK_MILLISECONDS: Final = 5000
 _NO_EXPIRY: Final = -1  # PTTL of a key that does not expire
 _WRONG_TYPE: Final = "WRONGTYPE"
 _RELEASE_LOCK: Final = (
@@ -130,6 +132,26 @@ class RedisTokens:
         """Release the lock, if it is still the owner's."""
         lock = self._lock_name(name)
         self._call(lambda: self._redis.eval(_RELEASE_LOCK, 1, lock, owner), None)
+
+    def check(self) -> None:
+        """Write, read and delete an entry now, for a health check.
+
+        Raises:
+            Exception: Redis cannot be used: an error of redis or valkey, a TimeoutError, or a RuntimeError.
+        """
+        owner = secrets.token_hex(8)
+        entry, lock = self._entry_name(f"check-{owner}"), self._lock_name(f"check-{owner}")
+
+        def run() -> None:
+            self._redis.set(entry, owner, px=_CHECK_MILLISECONDS)
+            if self._redis.get(entry) not in (owner, owner.encode()):
+                raise RuntimeError("another value was read than written: is this a replica, or a cluster?")
+            self._redis.set(lock, owner, px=_CHECK_MILLISECONDS)
+            self._redis.pttl(lock)
+            self._redis.eval(_RELEASE_LOCK, 1, lock, owner)
+            self._redis.delete(entry)
+
+        wait(self._in_flight.start(object(), run), _STEP)
 
     def _entry_name(self, name: str) -> str:
         return f"{self._prefix}:token:{name}"

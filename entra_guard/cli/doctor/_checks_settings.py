@@ -1,0 +1,145 @@
+"""Checks of the guard's settings, and of the form of the audience. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from functools import partial
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from entra_guard._common.audiences import plain
+from entra_guard._common.guid import is_guid
+from entra_guard.cli.doctor._finding import Check, Finding, failure, ok, skipped, warning
+
+if TYPE_CHECKING:
+    from entra_guard.cli.doctor._facts import Facts, Setting
+
+_SETTINGS: Final = (
+    "tenant",
+    "audience",
+    "authority",
+    "allowed_clients",
+    "token_versions",
+    "leeway",
+    "guests",
+    "keys_file",
+)
+_LONG_LEEWAY: Final = 300.0
+_AUDIENCE_PORTAL: Final = "Portal: App registrations > the API > Overview > Application (client) ID"
+_FIXES: Final = {
+    "tenant": (
+        "export ENTRA_GUARD_TENANT=$(az account show --query tenantId -o tsv)",
+        "Portal: Entra admin center > Overview > Tenant ID",
+    ),
+    "audience": ("export ENTRA_GUARD_AUDIENCE=<client id of the API>", _AUDIENCE_PORTAL),
+    "authority": (
+        "unset ENTRA_GUARD_AUTHORITY AZURE_AUTHORITY_HOST     (for the public cloud)",
+        "export ENTRA_GUARD_AUTHORITY=us-government     (or china, or the URL of an External ID tenant)",
+    ),
+    "allowed_clients": ("unset ENTRA_GUARD_ALLOWED_CLIENTS     (or list the clients' ids in it)",),
+    "token_versions": ("export ENTRA_GUARD_TOKEN_VERSIONS='1.0 2.0'",),
+    "leeway": ("export ENTRA_GUARD_LEEWAY=60     (seconds)",),
+    "guests": ("export ENTRA_GUARD_GUESTS=false     (or true)",),
+    "keys_file": ("export ENTRA_GUARD_KEYS_FILE=<path>",),
+}
+APP_ID_URI_PORTAL: Final = "Portal: App registrations > the API > Expose an API > Application ID URI"
+
+
+def _setting(name: str, facts: Facts) -> Finding | None:
+    """Return a setting's value and origin, or the error that is about it."""
+    row = next((row for row in facts.settings.settings if row.name == name), None)
+    if facts.settings.blamed == name:
+        found = facts.settings.error
+        return failure(f"{found} ({row.origin})" if row and row.value else found, *_FIXES[name])
+    if row is None or not row.value:
+        return None
+    return _checked_value(name, row, facts)
+
+
+def _checked_value(name: str, row: Setting, facts: Facts) -> Finding:
+    shown = f"{row.value} ({row.origin})"
+    if name == "leeway" and facts.settings.policy and facts.settings.policy.leeway > _LONG_LEEWAY:
+        return warning(
+            f"{shown}: tokens are accepted for {row.value} s after they have expired",
+            "Synchronize this host's clock, and use a leeway of at most 300 seconds.",
+        )
+    return ok(shown)
+
+
+def _all_settings(facts: Facts) -> Finding | None:
+    """Report an error that is about no single setting."""
+    error = facts.settings.error
+    if not error or facts.settings.blamed in _SETTINGS:
+        return None
+    return failure(error, "env | grep -i -e entra -e proxy -e SSL_CERT     (compare with docs/settings.md)")
+
+
+def _audience_form(facts: Facts) -> Finding | None:
+    """v2.0 tokens have the API's client id as audience, v1.0 tokens an App ID URI or the client id."""
+    policy, source = facts.settings.policy, facts.settings.source
+    if policy is None or source is None:
+        return skipped("the settings are wrong") if facts.settings.error else None
+    if not source.authority.is_entra:
+        return ok("issuers other than Entra choose audiences of any form")
+    has_id = any(is_guid(plain(audience)) for audience in policy.audiences)
+    uris = sorted(audience for audience in policy.audiences if not is_guid(plain(audience)))
+    if has_id:
+        also = f", and the App ID URIs {', '.join(uris)}" if uris else ", also as api://<client id>"
+        return ok(f"the client id, which v2.0 tokens have{also}")
+    found = "only App ID URIs, but v2.0 tokens have the API's client id as their audience"
+    fix = (
+        f"Set ENTRA_GUARD_AUDIENCE to the client id and the URI: '<client id> {uris[0]}'",
+        _AUDIENCE_PORTAL,
+    )
+    if "2.0" not in policy.token_versions:
+        return ok("App ID URIs, which v1.0 tokens have")
+    return warning(found, *fix) if "1.0" in policy.token_versions else failure(found, *fix)
+
+
+def _mcp_resource(facts: Facts) -> Finding | None:
+    """MCP clients send the endpoint's URL as `resource`; Entra compares it with the App ID URIs, exactly."""
+    policy = facts.settings.policy
+    if not facts.mcp_url or policy is None:
+        return None
+    if facts.graph is not None and facts.graph.api is not None:
+        uris = [str(uri) for uri in facts.graph.api.application.get("identifierUris") or ()]
+        where = "the registration"
+    else:
+        uris = [uri for uri in policy.audiences if urlsplit(uri).scheme == "https"]
+        where = "the audience"
+    return compare_resource(facts.mcp_url, sorted(uris), where)
+
+
+def compare_resource(url: str, uris: list[str], where: str) -> Finding:
+    """Return whether a resource is one of the App ID URIs, and what to change if it is not.
+
+    Args:
+        url: The URL that MCP clients send as `resource`.
+        uris: The App ID URIs.
+        where: Where they come from, for the text.
+    """
+    if url in uris:
+        return ok(f"{url} is an App ID URI of {where}")
+    if not uris and where == "the audience":
+        return skipped("the App ID URIs are not known: use --graph, or add the URL to the audience")
+    near = next((uri for uri in uris if plain(uri) == plain(url)), "")
+    shown = f"{url} is not among the App ID URIs of {where} ({', '.join(uris) or 'none'})"
+    slash = f": {near} differs in {_difference(near, url)}" if near else ""
+    return failure(
+        f"{shown}{slash}. MCP clients that send it get AADSTS9010010",
+        f"entra-guard app update <client id> --identifier-uri {shlex.quote(url)}",
+        f"az ad app update --id <client id> --identifier-uris {shlex.join(dict.fromkeys([*uris, url]))}",
+        f"{APP_ID_URI_PORTAL}; it takes exactly this URL, without a slash that the URL does not have",
+    )
+
+
+def _difference(near: str, url: str) -> str:
+    return "the slash at its end" if near.lower().rstrip("/") == url.lower().rstrip("/") else "letter case"
+
+
+CHECKS: Final = (
+    Check("settings", "settings", _all_settings),
+    *(Check("settings", name.replace("_", " "), partial(_setting, name)) for name in _SETTINGS),
+    Check("settings", "audience form", _audience_form),
+    Check("settings", "MCP resource", _mcp_resource),
+)

@@ -1,0 +1,137 @@
+"""Collect the facts for the options of the command: build guard and credential, and run the probes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from entra_guard._combined_guard import CombinedGuard
+from entra_guard._common.clock import wall_clock
+from entra_guard.cli._import_object import import_object
+from entra_guard.cli.doctor._collect_outbound import Outbound
+from entra_guard.cli.doctor._facts import Facts, SettingsFacts
+from entra_guard.cli.doctor._guard_parts import parts_of
+from entra_guard.cli.doctor._probe_authority import probe_authority, probe_keys_file
+from entra_guard.cli.doctor._probe_network import probe_network
+from entra_guard.cli.doctor._registry import Line, run_checks
+from entra_guard.cli.doctor._settings import (
+    Layer,
+    merged,
+    read_env_file,
+    settings_of_guard,
+    settings_of_layers,
+)
+from entra_guard.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The options of the command; None or '' where one is not given."""
+
+    tenant: str | None
+    audience: tuple[str, ...]
+    authority: str | None
+    keys_file: str | None
+    env_file: Path | None
+    guard_name: str | None
+    credential_name: str | None
+    managed_identity: bool
+    scope: str | None
+    graph: bool
+    redis: str | None
+    mcp_url: str | None
+    offline: bool
+
+
+def collect(wishes: Wishes, settings: Mapping[str, Any]) -> list[Line]:
+    """Run the probes and the checks, and return the lines of the report.
+
+    Args:
+        wishes: The options.
+        settings: More arguments of `Guard` and credentials: tests give an HTTP client.
+
+    Raises:
+        click.UsageError: An option cannot work.
+    """
+    layers = _layers(wishes)
+    environ = merged(layers)
+    guards = _guards(wishes, layers, settings)
+    lines: list[Line] = []
+    for number, (found, guard) in enumerate(guards):
+        facts = _facts_of_guard(wishes, found, guard)
+        if number == 0:
+            facts = _with_the_rest(facts, wishes, environ, settings)
+        label = f", guard {number + 1} of {len(guards)}" if len(guards) > 1 else ""
+        lines += run_checks(facts, label)
+    return lines
+
+
+def _layers(wishes: Wishes) -> list[Layer]:
+    given = {
+        "ENTRA_GUARD_TENANT": wishes.tenant,
+        "ENTRA_GUARD_AUDIENCE": " ".join(wishes.audience),
+        "ENTRA_GUARD_AUTHORITY": wishes.authority,
+        "ENTRA_GUARD_KEYS_FILE": wishes.keys_file,
+    }
+    layers = [
+        Layer("--{option}", {name: value for name, value in given.items() if value}),
+        Layer("{}", os.environ),
+    ]
+    if wishes.env_file:
+        layers.append(
+            Layer(str(wishes.env_file).replace("{", "{{").replace("}", "}}"), read_env_file(wishes.env_file))
+        )
+    return layers
+
+
+def _guards(
+    wishes: Wishes, layers: list[Layer], settings: Mapping[str, Any]
+) -> list[tuple[SettingsFacts, Guard | None]]:
+    """Return the settings of each guard with the guard itself, or with None if it cannot be built."""
+    if not wishes.guard_name:
+        return [settings_of_layers(layers, settings)]
+    name = wishes.guard_name
+    found = import_object(name, "--guard")
+    guards: list[Any] = [*found.guards] if isinstance(found, CombinedGuard) else [found]
+    for each in guards:
+        if not isinstance(each, Guard):
+            raise click.UsageError(f"--guard {name}: this is not a Guard, but {type(each).__name__}.")
+    return [(settings_of_guard(each, name), each) for each in guards]
+
+
+def _facts_of_guard(wishes: Wishes, found: SettingsFacts, guard: Guard | None) -> Facts:
+    """Probe what one guard needs."""
+    if guard is None:
+        return Facts(wall_clock(), wishes.offline, found, wishes.mcp_url or "")
+    parts = parts_of(guard)
+    url = parts.source.configuration_urls["2.0"]
+    return Facts(
+        parts.clock(),
+        wishes.offline,
+        found,
+        wishes.mcp_url or "",
+        network=None if wishes.offline else probe_network(parts, url),
+        authority=None if wishes.offline else probe_authority(parts),
+        keys_file=probe_keys_file(parts),
+    )
+
+
+def _with_the_rest(
+    facts: Facts, wishes: Wishes, environ: Mapping[str, str], settings: Mapping[str, Any]
+) -> Facts:
+    """Probe what is there once: the credential, Redis, and the registration."""
+    outbound = Outbound(wishes, environ, settings, facts)
+    credential = outbound.credential_facts()
+    return replace(
+        facts,
+        credential=credential,
+        redis=outbound.redis_facts(),
+        graph=outbound.graph_facts(credential),
+    )

@@ -1,0 +1,107 @@
+"""Collect the facts of what the application calls: its credential, Redis, and the registrations in Graph."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from entra_guard._keys.authority import CLOUDS
+from entra_guard.cli._import_object import import_object
+from entra_guard.cli.doctor._facts import CredentialFacts, GraphFacts, RedisFacts
+from entra_guard.cli.doctor._probe_graph import graph_client, probe_graph
+from entra_guard.cli.doctor._probe_outbound import (
+    credential_of_environment,
+    probe_credential,
+    probe_redis,
+    read_federated_token,
+)
+from entra_guard.credentials import Settings
+from entra_guard.errors import ConfigurationError, EntraGuardError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entra_guard.cli.doctor._collect import Wishes
+    from entra_guard.cli.doctor._facts import Facts
+
+
+class Outbound:
+    """The outbound side of a deployment.
+
+    Args:
+        wishes: The options.
+        environ: The variables.
+        settings: More arguments of credentials.
+        guard: What is known of the guard.
+    """
+
+    def __init__(
+        self, wishes: Wishes, environ: Mapping[str, str], settings: Mapping[str, Any], guard: Facts
+    ) -> None:
+        self._wishes = wishes
+        self._environ = environ
+        self._settings = {name: settings[name] for name in settings if name in Settings.__annotations__}
+        self._guard = guard
+
+    @cached_property
+    def _credential(self) -> Any:
+        """The credential; the ConfigurationError that prevents it; or None if none is described."""
+        if name := self._wishes.credential_name:
+            found = import_object(name, "--credential")
+            return found() if isinstance(found, type) or not hasattr(found, "get_token") else found
+        try:
+            return credential_of_environment(
+                self._environ, managed_identity=self._wishes.managed_identity, settings=self._settings
+            )
+        except ConfigurationError as error:
+            return error
+
+    def credential_facts(self) -> CredentialFacts | None:
+        """Return the credential's dry run; None if there is no credential."""
+        origin = self._wishes.credential_name or "AZURE_* variables"
+        credential = self._credential
+        if credential is None:
+            return None
+        if isinstance(credential, ConfigurationError):
+            return CredentialFacts(origin, str(credential), federated=read_federated_token(self._environ))
+        return probe_credential(
+            credential,
+            origin,
+            self._wishes.scope or self._scope(),
+            environ=self._environ,
+            now=self._guard.now,
+            offline=self._guard.offline,
+        )
+
+    def _scope(self) -> str:
+        source = self._guard.settings.source
+        url = source.authority.url if source else ""
+        graph = next((cloud.graph for cloud in CLOUDS.values() if cloud.authority == url), "")
+        return f"{graph or CLOUDS['public'].graph}/.default"
+
+    def redis_facts(self) -> RedisFacts | None:
+        """Return whether Redis can be used; None if none is named."""
+        if not self._wishes.redis or self._guard.offline:
+            return None
+        try:
+            return probe_redis(self._wishes.redis, self._environ)
+        except ConfigurationError as error:
+            raise click.UsageError(str(error)) from None
+
+    def graph_facts(self, found: CredentialFacts | None) -> GraphFacts | None:
+        """Return the registrations; None if they are not to be read."""
+        source, policy = self._guard.settings.source, self._guard.settings.policy
+        if not self._wishes.graph or self._guard.offline or source is None or policy is None:
+            return None
+        if found is None or isinstance(self._credential, ConfigurationError):
+            raise click.UsageError(
+                "--graph needs a credential: set AZURE_TENANT_ID, AZURE_CLIENT_ID and a secret, certificate "
+                "or federated token file, or use --credential or --managed-identity."
+            )
+        try:
+            with graph_client(self._credential, source.authority, self._settings.get("http_client")) as graph:
+                return probe_graph(graph, policy.audiences, found.client_id)
+        except EntraGuardError as error:
+            return GraphFacts(str(error))

@@ -1,0 +1,50 @@
+"""Every check of `doctor`, in the order of the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from entra_guard.cli.doctor import (
+    _checks_authority,
+    _checks_expiry,
+    _checks_network,
+    _checks_outbound,
+    _checks_registration,
+    _checks_settings,
+)
+
+if TYPE_CHECKING:
+    from entra_guard.cli.doctor._facts import Facts
+    from entra_guard.cli.doctor._finding import Check, Finding
+
+CHECKS: Final[tuple[Check, ...]] = (
+    *_checks_settings.CHECKS,
+    *_checks_network.CHECKS,
+    *_checks_authority.CHECKS,
+    *_checks_outbound.CHECKS,
+    *_checks_registration.CHECKS,
+    *_checks_expiry.CHECKS,
+)
+
+
+class Line(NamedTuple):
+    """One line of the report: a check and its finding."""
+
+    section: str
+    name: str
+    finding: Finding
+
+
+def run_checks(facts: Facts, label: str = "") -> list[Line]:
+    """Return the findings of all checks that apply.
+
+    Args:
+        facts: What was collected.
+        label: Added to each section, where there are several guards.
+    """
+    lines = ((check, check.run(facts)) for check in CHECKS)
+    return [
+        Line(f"{check.section}{label}", check.name, finding)
+        for check, finding in lines
+        if finding is not None
+    ]

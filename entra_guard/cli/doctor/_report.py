@@ -1,0 +1,89 @@
+"""Show findings: aligned lines for a terminal or a pipe, or JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from entra_guard.cli._program import NAME, program_name
+from entra_guard.cli._screen import QUIET, Screen, folded
+from entra_guard.cli.doctor._finding import STATES
+from entra_guard.errors import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entra_guard.cli.doctor._registry import Line
+
+_VERDICTS: Final = {"ok": "pass", "warning": "warn", "failure": "fail", "skipped": "open"}
+_STYLES: Final = {"ok": "", "warning": "yellow", "failure": "bold red", "skipped": QUIET}
+_NOUNS: Final = {"failure": "failed", "warning": "with a warning", "ok": "ok", "skipped": "not checked"}
+_MIN_ROOM: Final = 30
+_LABEL: Final = "    fix  "
+_CALL: Final = re.compile(rf"^{NAME} (?=[a-z])")
+
+
+def show_report(screen: Screen, lines: Sequence[Line]) -> None:
+    """Print each finding on its line, and below it what to do."""
+    for section, found in groupby(lines, lambda line: line.section):
+        rows = [*found]
+        screen.heading(section)
+        for line in rows:
+            _show_line(screen, line, max(len(row.name) for row in rows))
+    screen.blank_line()
+    screen.text(*_summary(lines), indent=2)
+
+
+def _show_line(screen: Screen, line: Line, names: int) -> None:
+    finding = line.finding
+    lead = Text.assemble(
+        "  ", screen.mark(_VERDICTS[finding.state]), (f"{line.name:{names}}  ", _STYLES[finding.state])
+    )
+    style = QUIET if finding.state == "skipped" else ""
+    for number, part in enumerate(_lines(escape(finding.found), screen.console.width - lead.cell_len)):
+        first = lead if number == 0 else Text(" " * lead.cell_len)
+        screen.render(Text.assemble(first, (part, style)))
+    label = _LABEL
+    for command in finding.fix:
+        for part in _fix_lines(screen, command):
+            screen.verbatim(f"{label}{part}", "yellow")
+            label = " " * len(_LABEL)
+
+
+def _fix_lines(screen: Screen, text: str) -> list[str]:
+    """Return a fix as lines: a sentence is wrapped, a command is not, so that it can be copied."""
+    shown = _CALL.sub(f"{program_name()} ", escape(text))
+    return _lines(shown, screen.console.width - len(_LABEL)) if shown.endswith(".") else [shown]
+
+
+def _lines(text: str, room: int) -> list[str]:
+    return folded(text, max(room, _MIN_ROOM)) or [""]
+
+
+def _summary(lines: Sequence[Line]) -> tuple[str, str]:
+    """Return the last line and its style."""
+    counts = Counter(line.finding.state for line in lines)
+    words = ", ".join(f"{counts[state]} {_NOUNS[state]}" for state in STATES if counts[state])
+    style = "bold red" if counts["failure"] else "yellow" if counts["warning"] else "bold green"
+    return words, style
+
+
+def as_json(lines: Sequence[Line]) -> str:
+    """Return the findings as JSON: one object each, with the texts as the report has them."""
+    counts = Counter(line.finding.state for line in lines)
+    findings = [
+        {
+            "section": line.section,
+            "check": line.name,
+            "state": line.finding.state,
+            "found": escape(line.finding.found),
+            "fix": [escape(command) for command in line.finding.fix],
+        }
+        for line in lines
+    ]
+    return json.dumps({"counts": {state: counts[state] for state in STATES}, "findings": findings}, indent=2)

@@ -1,0 +1,137 @@
+"""The guard's settings, and where each value comes from: an option, a variable, a file, or a guard object."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from entra_guard._settings_from_env import PREFIX, VARIABLES
+from entra_guard.cli.doctor._facts import Setting, SettingsFacts
+from entra_guard.cli.doctor._guard_parts import parts_of
+from entra_guard.errors import ConfigurationError
+from entra_guard.guard import Guard
+from entra_guard.policy import TOKEN_VERSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+_INSTEAD: Final = {f"{PREFIX}TENANT": "AZURE_TENANT_ID", f"{PREFIX}AUTHORITY": "AZURE_AUTHORITY_HOST"}
+_DEFAULTS: Final = {
+    "authority": "public",
+    "token_versions": " ".join(sorted(TOKEN_VERSIONS)),
+    "leeway": "60",
+    "guests": "true",
+}
+_FIRST_VARIABLE: Final = re.compile(r"\b(?:ENTRA_GUARD|AZURE)_[A-Z_]+")
+
+
+class Layer(NamedTuple):
+    """Settings from one place: their origin as a text with '{}' for the name, and the variables' values."""
+
+    origin: str
+    values: Mapping[str, str]
+
+
+def names_of_settings() -> dict[str, str]:
+    """Return the variable of each setting, by the setting's name in `Guard`."""
+    return {variable.removeprefix(PREFIX).lower(): variable for variable in VARIABLES}
+
+
+def merged(layers: Iterable[Layer]) -> dict[str, str]:
+    """Return the variables of all layers; the first one wins."""
+    found: dict[str, str] = {}
+    for layer in layers:
+        found = {**layer.values, **found}
+    return found
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read NAME=value lines, as `docker run --env-file` and systemd's EnvironmentFile do.
+
+    Raises:
+        ConfigurationError: It cannot be read, or a line is not an assignment; the line is not repeated.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ConfigurationError(f"{path} cannot be read: {reason}") from None
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, separator, value = text.removeprefix("export ").partition("=")
+        if not separator:
+            raise ConfigurationError(f"{path}, line {number} is not NAME=value")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def settings_of_layers(
+    layers: Iterable[Layer], settings: Mapping[str, Any]
+) -> tuple[SettingsFacts, Guard | None]:
+    """Build the guard of some variables, and return its settings with their origins.
+
+    Args:
+        layers: The options, the environment, and the file; the first one that has a variable wins.
+        settings: More arguments of `Guard`.
+    """
+    layers = [*layers]
+    rows = tuple(_row(name, variable, layers) for name, variable in names_of_settings().items())
+    try:
+        guard = Guard.from_env(merged(layers), **settings)
+    except ConfigurationError as error:
+        text = str(error)
+        return SettingsFacts(rows, text, blamed_by(text)), None
+    parts = parts_of(guard)
+    return SettingsFacts(rows, "", "", guard.policy, parts.source, parts.own_client), guard
+
+
+def settings_of_guard(guard: Guard, name: str) -> SettingsFacts:
+    """Return the settings of a guard that the application has built.
+
+    Args:
+        guard: The guard.
+        name: What the user called it, such as 'main:guard'.
+    """
+    policy, parts = guard.policy, parts_of(guard)
+    tenants = " ".join(sorted(policy.tenants.ids)) or policy.tenants.alias
+    clients = policy.allowed_clients
+    values = {
+        "tenant": tenants,
+        "audience": " ".join(sorted(policy.audiences)),
+        "allowed_clients": "" if clients is None else " ".join(sorted(clients)),
+        "token_versions": " ".join(sorted(policy.token_versions)),
+        "authority": guard.authority.url,
+        "leeway": f"{policy.leeway:g}",
+        "keys_file": str(parts.keys_file or ""),
+        "guests": str(policy.guests).lower(),
+    }
+    rows = tuple(Setting(setting, value, f"guard {name}") for setting, value in values.items() if value)
+    return SettingsFacts(rows, "", "", policy, parts.source, parts.own_client)
+
+
+def blamed_by(text: str) -> str:
+    """Return the setting that an error of `Guard.from_env` is about; '' if it names none.
+
+    Example:
+        >>> blamed_by("ENTRA_GUARD_LEEWAY must be a number of seconds"), blamed_by("audience 'x' ...")
+        ('leeway', 'audience')
+    """
+    names = names_of_settings()
+    by_variable = {variable: name for name, variable in names.items()}
+    by_variable |= {other: by_variable[variable] for variable, other in _INSTEAD.items()}
+    if found := _FIRST_VARIABLE.search(text):
+        return by_variable.get(found[0], "")
+    first = re.match(r"\w+", text)
+    return first[0] if first and first[0] in names else ""
+
+
+def _row(name: str, variable: str, layers: Iterable[Layer]) -> Setting:
+    for wanted in (variable, _INSTEAD.get(variable, "")):
+        for layer in layers:
+            if value := layer.values.get(wanted, ""):
+                return Setting(name, value, layer.origin.format(wanted, option=name.replace("_", "-")))
+    return Setting(name, _DEFAULTS.get(name, ""), "default")

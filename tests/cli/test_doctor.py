@@ -1,0 +1,515 @@
+"""`entra-guard doctor` passes a right deployment, and each of its checks fails by a real cause."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from doctor_certificates import old_style
+from doctor_deployment import Deployment, Report, module
+
+from entra_guard import Guard
+from entra_guard.cli.doctor._registry import CHECKS
+from entra_guard.credentials import (
+    ChainedCredential,
+    ClientSecret,
+    ClientSecretCredential,
+    EnvironmentCredential,
+)
+from entra_guard.emulator._http.server import LoopbackServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+DAY = 24 * 3600.0
+# These lines name what the lines below them are about.
+HEADINGS = {("outbound client's registration", "registration")}
+
+Cause = "Callable[[Deployment, Path], Report]"
+CAUSES: dict[tuple[str, str], list[Any]] = {}
+
+
+def cause(section: str, check: str, state: str = "failure") -> Callable[[Any], Any]:
+    """Register a cause for which a check must fail."""
+
+    def register(function: Any) -> Any:
+        CAUSES.setdefault((section, check), []).append((state, function))
+        return function
+
+    return register
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Deployment]:
+    deployment = Deployment(https=True)
+    with deployment.entra:
+        yield deployment
+
+
+@pytest.fixture
+def deployment(served: Deployment) -> Iterator[Deployment]:
+    """The served deployment, restored after each test."""
+    before = served.entra.snapshot()
+    yield served
+    served.entra.restore(before)
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# --- a right deployment ---
+
+
+def test_a_right_deployment_passes_every_check(deployment: Deployment, tmp_path: Path) -> None:
+    report = deployment.check("--graph", ENTRA_GUARD_KEYS_FILE=str(tmp_path / "keys.json"))
+    assert (report.bad, report.exit_code) == ({}, 0)
+
+
+def test_each_setting_names_where_it_comes_from(deployment: Deployment, tmp_path: Path) -> None:
+    file = tmp_path / "deploy.env"
+    file.write_text("# of the container\nENTRA_GUARD_LEEWAY=30\nENTRA_GUARD_TENANT=ignored.example\n")
+    report = deployment.check("--audience", deployment.api.client_id, "--env-file", str(file), "--offline")
+    origins = {name: report.found("settings", name) for name in ("audience", "tenant", "leeway", "guests")}
+    assert origins == {
+        "audience": f"{deployment.api.client_id} (--audience)",
+        "tenant": f"{deployment.entra.tenant_id} (ENTRA_GUARD_TENANT)",
+        "leeway": f"30 ({file})",
+        "guests": "true (default)",
+    }
+
+
+def test_offline_sends_no_request(deployment: Deployment) -> None:
+    deployment.entra.clear_requests()
+    report = deployment.check("--offline", "--graph", "--redis", "REDIS_URL", REDIS_URL="redis://127.0.0.1:1")
+    assert (report.exit_code, deployment.entra.requests) == (0, ())
+    assert report.state("outbound", "token") == "skipped"
+
+
+def test_guards_of_the_application_are_checked(deployment: Deployment) -> None:
+    entra = deployment.entra
+    one = Guard(tenant=entra.tenant_id, audience=deployment.api.client_id, authority=entra.url)
+    two = Guard(tenant=entra.tenant_id, audience="api://other", authority=entra.url, token_versions="1.0")
+    with module("deployed", guard=one | two):
+        report = deployment.check("--guard", "deployed:guard", ENTRA_GUARD_TENANT=None)
+    assert report.exit_code == 0
+    assert "api://other" in report.found("settings, guard 2 of 2", "audience")
+    assert report.state("authority, guard 2 of 2", "keys") == "ok"
+
+
+def test_the_chain_reports_which_credential_is_used(deployment: Deployment) -> None:
+    entra = deployment.entra
+    chain = ChainedCredential(
+        EnvironmentCredential({}),
+        ClientSecretCredential(
+            entra.tenant_id, deployment.client.client_id, deployment.secret.value, authority=entra.url
+        ),
+    )
+    with module("deployed", chain=chain):
+        report = deployment.check("--credential", "deployed:chain", AZURE_CLIENT_SECRET=None)
+    found = report.found("outbound", "chain")
+    assert "not configured; ClientSecretCredential" in found
+    assert found.endswith("in use")
+    assert "roles Application.Read.All" in report.found("outbound", "token")
+
+
+# --- a cause for each check ---
+
+
+@cause("settings", "settings")
+def misspelt_variable(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(ENTRA_GUARD_TENNANT="x")
+
+
+@cause("settings", "tenant")
+def no_tenant(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(ENTRA_GUARD_TENANT=None, AZURE_TENANT_ID=None)
+
+
+@cause("settings", "audience")
+def tenant_as_audience(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(ENTRA_GUARD_AUDIENCE=deployment.entra.tenant_id)
+
+
+@cause("settings", "authority")
+def authority_of_another_product(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(ENTRA_GUARD_AUTHORITY="https://contoso.okta.com")
+
+
+@cause("settings", "allowed clients")
+def empty_allow_list(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(ENTRA_GUARD_ALLOWED_CLIENTS="")
+
+
+@cause("settings", "token versions")
+def unknown_token_version(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(ENTRA_GUARD_TOKEN_VERSIONS="3.0")
+
+
+@cause("settings", "leeway")
+def leeway_in_words(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(ENTRA_GUARD_LEEWAY="1 minute")
+
+
+@cause("settings", "leeway", "warning")
+def long_leeway(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check("--offline", ENTRA_GUARD_LEEWAY="600")
+
+
+@cause("settings", "guests")
+def guests_maybe(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(ENTRA_GUARD_GUESTS="maybe")
+
+
+@cause("settings", "keys file")
+def quoted_keys_file(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(ENTRA_GUARD_KEYS_FILE="'/keys.json'")
+
+
+@cause("settings", "audience form")
+def only_an_app_id_uri(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(
+        "--offline", ENTRA_GUARD_AUDIENCE="api://orders.example", ENTRA_GUARD_TOKEN_VERSIONS="2.0"
+    )
+
+
+@cause("settings", "audience form", "warning")
+def only_an_app_id_uri_with_both_versions(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check("--offline", ENTRA_GUARD_AUDIENCE="api://orders.example")
+
+
+@cause("settings", "MCP resource")
+def resource_with_a_slash(deployment: Deployment, _folder: Path) -> Report:
+    audience = f"{deployment.api.client_id} https://tasks.example/mcp"
+    return deployment.check(
+        "--offline", "--mcp-url", "https://tasks.example/mcp/", ENTRA_GUARD_AUDIENCE=audience
+    )
+
+
+@cause("settings", "MCP resource")
+def registered_resource_differs(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.update_app(deployment.api, identifier_uris=["https://tasks.example/mcp"])
+    return deployment.check("--graph", "--mcp-url", "https://tasks.example/MCP")
+
+
+@cause("network", "DNS")
+def unknown_host(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(url="https://login.entra-guard.invalid")
+
+
+@cause("network", "connection")
+def refused_connection(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(url=f"http://127.0.0.1:{closed_port()}")
+
+
+@cause("network", "proxy")
+def dead_proxy(deployment: Deployment, _folder: Path) -> Report:
+    proxy = f"http://user:swordfish@127.0.0.1:{closed_port()}"
+    return deployment.check(url="https://login.entra-guard.invalid", HTTPS_PROXY=proxy)
+
+
+@cause("network", "TLS")
+def unknown_ca(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(url=str(deployment.entra.https_url))
+
+
+@cause("network", "strict X.509")
+def old_ca_under_strict_rules(deployment: Deployment, folder: Path) -> Report:
+    ca, server = old_style(folder)
+    context = ssl.create_default_context(cafile=str(ca))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return _with_certificate(deployment, server, context)
+
+
+@cause("network", "strict X.509", "warning")
+def old_ca_before_python_3_13(deployment: Deployment, folder: Path) -> Report:
+    ca, server = old_style(folder)
+    context = ssl.create_default_context(cafile=str(ca))
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return _with_certificate(deployment, server, context)
+
+
+def _with_certificate(deployment: Deployment, server: Path, context: ssl.SSLContext) -> Report:
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(server)
+    emulator = LoopbackServer(deployment.entra.app, tls=serving)
+    emulator.start()
+    try:
+        guard = Guard(
+            tenant=deployment.entra.tenant_id,
+            audience=deployment.api.client_id,
+            authority=str(emulator.https_url),
+            ssl_context=context,
+        )
+        with module("deployed", guard=guard):
+            return deployment.check("--guard", "deployed:guard", AZURE_CLIENT_SECRET=None)
+    finally:
+        emulator.stop()
+
+
+@cause("network", "clock")
+def clock_two_minutes_behind(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(obj={"clock": lambda: time.time() - 120}, AZURE_CLIENT_SECRET=None)
+
+
+@cause("network", "clock", "warning")
+def clock_45_seconds_ahead(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(obj={"clock": lambda: time.time() + 45}, AZURE_CLIENT_SECRET=None)
+
+
+@cause("authority", "tenant exists")
+def unknown_tenant(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(ENTRA_GUARD_TENANT="contso.example")
+
+
+@cause("authority", "configuration")
+def authority_is_down(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.fail("configuration", "503")
+    return deployment.check()
+
+
+@cause("authority", "configuration")
+def keys_on_another_host(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.fail("configuration", "foreign-jwks-uri")
+    return deployment.check()
+
+
+@cause("authority", "issuer, v2.0")
+def wrong_issuer(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.fail_next("configuration", "wrong-issuer")
+    return deployment.check()
+
+
+@cause("authority", "issuer, v1.0", "warning")
+def wrong_issuer_of_v1(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.fail_next("configuration", "slow", delay=0.0)
+    deployment.entra.fail_next("configuration", "wrong-issuer")
+    return deployment.check(AZURE_CLIENT_SECRET=None)
+
+
+@cause("authority", "cloud")
+def tenant_of_another_cloud(deployment: Deployment, _folder: Path) -> Report:
+    us_government = "https://login.microsoftonline.us"
+
+    class Renamed(httpx.BaseTransport):
+        """The Entra, whose cloud calls itself microsoftonline.com, under the host of another cloud."""
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            url = str(request.url).replace(us_government, deployment.entra.url)
+            response = httpx.get(url, trust_env=False)
+            return httpx.Response(200, text=response.text.replace(deployment.entra.url, us_government))
+
+    with httpx.Client(transport=Renamed()) as client:
+        return deployment.check(
+            obj={"http_client": client}, ENTRA_GUARD_AUTHORITY="us-government", AZURE_CLIENT_SECRET=None
+        )
+
+
+@cause("authority", "keys")
+def empty_key_set(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.fail("keys", "empty")
+    return deployment.check()
+
+
+@cause("authority", "keys", "warning")
+def weak_key(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.fail("keys", "rsa-1024-key")
+    return deployment.check()
+
+
+@cause("authority", "keys file")
+def keys_file_that_others_can_write(deployment: Deployment, folder: Path) -> Report:
+    file = folder / "keys.json"
+    file.write_text("{}")
+    file.chmod(0o666)
+    return deployment.check(ENTRA_GUARD_KEYS_FILE=str(file))
+
+
+@cause("authority", "keys file", "warning")
+def keys_file_without_a_folder(deployment: Deployment, folder: Path) -> Report:
+    return deployment.check(ENTRA_GUARD_KEYS_FILE=str(folder / "missing" / "keys.json"))
+
+
+@cause("authority", "keys file", "warning")
+def offline_without_keys(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check("--offline")
+
+
+@cause("outbound", "chain")
+def nothing_configured(deployment: Deployment, _folder: Path) -> Report:
+    chain = ChainedCredential(EnvironmentCredential({}), EnvironmentCredential({}))
+    with module("deployed", chain=chain):
+        return deployment.check("--credential", "deployed:chain")
+
+
+@cause("outbound", "token")
+def wrong_secret(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(AZURE_CLIENT_SECRET="a-wrong-secret-of-some-length")
+
+
+@cause("outbound", "token")
+def half_of_a_credential(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(AZURE_CLIENT_ID=None)
+
+
+@cause("outbound", "secret, certificate")
+def ended_secret(deployment: Deployment, _folder: Path) -> Report:
+    return _with_secret(deployment, time.time() - DAY)
+
+
+@cause("outbound", "secret, certificate", "warning")
+def secret_that_ends_soon(deployment: Deployment, _folder: Path) -> Report:
+    return _with_secret(deployment, time.time() + 10 * DAY)
+
+
+def _with_secret(deployment: Deployment, ends: float) -> Report:
+    secret = ClientSecret(deployment.secret.value, expires_on=ends)
+    entra = deployment.entra
+    credential = ClientSecretCredential(
+        entra.tenant_id, deployment.client.client_id, secret, authority=entra.url
+    )
+    with module("deployed", credential=credential):
+        return deployment.check("--credential", "deployed:credential")
+
+
+@cause("outbound", "federated token")
+def missing_token_file(deployment: Deployment, folder: Path) -> Report:
+    return deployment.check(AZURE_CLIENT_SECRET=None, AZURE_FEDERATED_TOKEN_FILE=str(folder / "token"))
+
+
+@cause("outbound", "Redis")
+def dead_redis(deployment: Deployment, _folder: Path) -> Report:
+    url = f"redis://user:swordfish@127.0.0.1:{closed_port()}/0"
+    return deployment.check("--redis", "REDIS_URL", REDIS_URL=url)
+
+
+@cause("registration", "registration")
+def no_permission_in_graph(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.store.remove(assignments=deployment.graph_grant.id)
+    return deployment.check("--graph")
+
+
+@cause("registration", "registration")
+def unknown_registration(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check("--graph", ENTRA_GUARD_AUDIENCE="11112222-bbbb-3333-cccc-4444dddd5555")
+
+
+@cause("registration", "service principal")
+def no_service_principal(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.directory_service.registrations.remove_principal(deployment.principal_of_api.id)
+    return deployment.check("--graph")
+
+
+@cause("registration", "service principal")
+def disabled_service_principal(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.store.upsert(principals=replace(deployment.principal_of_api, enabled=False))
+    return deployment.check("--graph")
+
+
+@cause("registration", "token version")
+def v1_tokens_for_a_v2_guard(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.update_app(deployment.api, token_version=1)
+    return deployment.check("--graph", ENTRA_GUARD_TOKEN_VERSIONS="2.0")
+
+
+@cause("registration", "App ID URI")
+def no_app_id_uri(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.update_app(deployment.api, identifier_uris=[])
+    return deployment.check("--graph")
+
+
+@cause("registration", "App ID URI")
+def audience_is_not_registered(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(
+        "--graph", ENTRA_GUARD_AUDIENCE=f"{deployment.api.client_id} api://orders.example"
+    )
+
+
+@cause("registration", "permissions")
+def neither_roles_nor_scopes(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.update_app(deployment.api, app_roles=[], scopes=[])
+    return deployment.check("--graph")
+
+
+@cause("registration", "role holders", "warning")
+def no_role_holder(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.store.remove(assignments=deployment.grant.id)
+    return deployment.check("--graph")
+
+
+@cause("registration", "optional claims")
+def guests_refused_without_acct(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check("--graph", ENTRA_GUARD_GUESTS="false")
+
+
+@cause("registration", "secrets")
+def ended_secret_of_the_api(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.add_secret(deployment.api, expires_in=-DAY)
+    return deployment.check("--graph")
+
+
+@cause("registration", "certificates", "warning")
+def certificate_of_the_api_ends_soon(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.new_certificate(deployment.api, expires_in=5 * DAY)
+    return deployment.check("--graph")
+
+
+@cause("registration", "federated credentials", "warning")
+def federated_credential_with_another_audience(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.add_federated_credential(
+        deployment.api, "https://token.actions.example", "repo:contoso/orders", "api://other"
+    )
+    return deployment.check("--graph")
+
+
+@cause("outbound client's registration", "secrets", "warning")
+def secret_of_the_client_ends_soon(deployment: Deployment, _folder: Path) -> Report:
+    client_id, entra = deployment.client.client_id, deployment.entra
+    held = entra.directory.credentials_of(client_id)
+    secrets = tuple(replace(each, expires=entra.now() + 3 * DAY) for each in held.secrets)
+    entra.directory_service.credentials.set_credentials(deployment.client, replace(held, secrets=secrets))
+    return deployment.check("--graph")
+
+
+@cause("outbound client's registration", "certificates")
+def ended_certificate_of_the_client(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.new_certificate(deployment.client, starts_in=-2 * DAY, expires_in=-DAY)
+    return deployment.check("--graph")
+
+
+@cause("outbound client's registration", "federated credentials")
+def token_on_disk_matches_no_federated_credential(deployment: Deployment, folder: Path) -> Report:
+    entra, token = deployment.entra, folder / "token"
+    entra.add_federated_credential(
+        deployment.client, entra.workload_issuer, "system:serviceaccount:prod:orders"
+    )
+    token.write_text(entra.workload_token("system:serviceaccount:test:orders"))
+    return deployment.check("--graph", AZURE_FEDERATED_TOKEN_FILE=str(token))
+
+
+@pytest.mark.parametrize(
+    ("key", "state", "make"),
+    [pytest.param(key, *row, id=row[1].__name__) for key, rows in CAUSES.items() for row in rows],
+)
+def test_a_check_fails_by_its_cause(
+    deployment: Deployment, tmp_path: Path, key: tuple[str, str], state: str, make: Any
+) -> None:
+    report = make(deployment, tmp_path)
+    assert report.state(*key) == state, report.bad
+    assert report.findings[key]["fix"]
+    assert report.exit_code == (1 if "failure" in {row["state"] for row in report.findings.values()} else 0)
+    assert all(row["fix"] for row in report.findings.values() if row["state"] == "failure")
+    assert "swordfish" not in report.text
+    assert deployment.secret.value not in report.text
+
+
+def test_every_check_has_a_cause() -> None:
+    assert {(check.section, check.name) for check in CHECKS} - CAUSES.keys() == HEADINGS
