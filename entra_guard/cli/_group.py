@@ -23,8 +23,8 @@ _CALL: Final = re.compile(rf"\b{NAME} (?=[a-z])")
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "demo": ("demo", "Register an API, get a token, call the API, and see refusals."),
     "emulator": ("emulator", "Serve the Entra emulator on this machine."),
-    "doctor": ("doctor", "Check a deployment: settings, network, keys, credentials, registration."),
     "explain": ("explain", "Check a token step by step, and see why it is refused."),
+    "doctor": ("doctor", "Check a deployment: settings, network, keys, credentials, registration."),
     "routes": ("routes", "List an application's routes: what each requires, which are public."),
     "token": ("token", "Get a token for another API, and show its claims."),
     "keys": ("keys", "Save an authority's signing keys to a file, or show such a file."),

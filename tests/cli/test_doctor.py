@@ -12,8 +12,13 @@ import httpx
 import pytest
 from doctor_certificates import old_style
 from doctor_deployment import Deployment, Report, module
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount, Route
 
-from entra_guard import Guard
+from entra_guard import Guard, requires
+from entra_guard.asgi import GuardMiddleware
 from entra_guard.cli.doctor._registry import CHECKS
 from entra_guard.credentials import (
     ChainedCredential,
@@ -22,6 +27,7 @@ from entra_guard.credentials import (
     EnvironmentCredential,
 )
 from entra_guard.emulator._http.server import LoopbackServer
+from entra_guard.testing import Entra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -493,6 +499,41 @@ def token_on_disk_matches_no_federated_credential(deployment: Deployment, folder
     )
     token.write_text(entra.workload_token("system:serviceaccount:test:orders"))
     return deployment.check("--graph", AZURE_FEDERATED_TOKEN_FILE=str(token))
+
+
+async def _reached(_request: object) -> None:
+    raise AssertionError("doctor sends no request to the application")
+
+
+def _app_report(deployment: Deployment, **objects: Any) -> Report:
+    with module("deployed", **objects):
+        return deployment.check("--offline", "--app", "deployed:app")
+
+
+@cause("application", "routes")
+def requires_without_a_guard(deployment: Deployment, _folder: Path) -> Report:
+    async def orders(_request: object) -> None:
+        raise AssertionError
+
+    return _app_report(deployment, app=Starlette(routes=[Route("/orders", requires(roles="A")(orders))]))
+
+
+@cause("application", "routes")
+def no_guard(deployment: Deployment, _folder: Path) -> Report:
+    return _app_report(deployment, app=Starlette(routes=[Route("/orders", _reached)]))
+
+
+@cause("application", "routes", "warning")
+def open_mount(deployment: Deployment, _folder: Path) -> Report:
+    guarded = GuardMiddleware(Starlette(routes=[Route("/", _reached)]), guard=Entra().guard())
+    routes = [Mount("/api", guarded), Route("/metrics", _reached)]
+    return _app_report(deployment, app=Starlette(routes=routes))
+
+
+@cause("application", "middleware")
+def cors_inside_of_the_guard(deployment: Deployment, _folder: Path) -> Report:
+    layers = [Middleware(GuardMiddleware, guard=Entra().guard()), Middleware(CORSMiddleware)]
+    return _app_report(deployment, app=Starlette(routes=[Route("/orders", _reached)], middleware=layers))
 
 
 @pytest.mark.parametrize(

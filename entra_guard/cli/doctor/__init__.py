@@ -28,6 +28,9 @@ _FAILED: Final = 1
 @click.option("--env-file", type=_FILE, help="More variables, as NAME=value lines; the environment wins.")
 @click.option("--guard", "guard_name", metavar="MODULE:OBJECT", help="Check this guard, not the variables.")
 @click.option(
+    "--app", "app_name", metavar="MODULE:APP", help="Check this application's routes and middleware."
+)
+@click.option(
     "--credential",
     "credential_name",
     metavar="MODULE:OBJECT",
@@ -38,7 +41,7 @@ _FAILED: Final = 1
 @click.option("--graph", is_flag=True, help="Read the registration from Microsoft Graph with the credential.")
 @click.option("--redis", metavar="URL", help="Check this Redis: a URL, or the name of its variable.")
 @click.option("--mcp-url", metavar="URL", help="The URL of the MCP endpoint, as clients use it.")
-@click.option("--offline", is_flag=True, help="Use no network: settings and files only.")
+@click.option("--offline", is_flag=True, help="Use no network: settings, files and the application only.")
 @click.option("--json", "is_json", is_flag=True, help="Write JSON.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.pass_obj
@@ -50,15 +53,16 @@ def doctor(settings: dict[str, Any] | None, /, *, is_json: bool, strict: bool, *
 
     \b
         entra-guard doctor
-        entra-guard doctor --guard main:guard
+        entra-guard doctor --guard main:guard --app main:app
         entra-guard doctor --graph --json
 
     Exits with 0 if no check failed, with 1 if one did, and with 2 if it could not run: a wrong option, or
     a module that cannot be imported.
     """  # noqa: D301  # click wants the character, not the letters
     from entra_guard.cli._screen import Screen  # noqa: PLC0415  # --help stays fast
-    from entra_guard.cli.doctor._collect import Wishes, collect  # noqa: PLC0415
+    from entra_guard.cli.doctor._collect import collect  # noqa: PLC0415
     from entra_guard.cli.doctor._report import as_json, show_report  # noqa: PLC0415
+    from entra_guard.cli.doctor._wishes import Wishes  # noqa: PLC0415
 
     lines = collect(Wishes(**options), settings or {})
     if is_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +14,7 @@ from entra_guard.cli._import_object import import_object
 from entra_guard.cli.doctor._collect_outbound import Outbound
 from entra_guard.cli.doctor._facts import Facts, SettingsFacts
 from entra_guard.cli.doctor._guard_parts import parts_of
+from entra_guard.cli.doctor._probe_app import probe_app
 from entra_guard.cli.doctor._probe_authority import probe_authority, probe_keys_file
 from entra_guard.cli.doctor._probe_network import probe_network
 from entra_guard.cli.doctor._registry import Line, run_checks
@@ -28,26 +29,8 @@ from entra_guard.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """The options of the command; None or '' where one is not given."""
-
-    tenant: str | None
-    audience: tuple[str, ...]
-    authority: str | None
-    keys_file: str | None
-    env_file: Path | None
-    guard_name: str | None
-    credential_name: str | None
-    managed_identity: bool
-    scope: str | None
-    graph: bool
-    redis: str | None
-    mcp_url: str | None
-    offline: bool
+    from entra_guard.cli.doctor._wishes import Wishes
 
 
 def collect(wishes: Wishes, settings: Mapping[str, Any]) -> list[Line]:
@@ -126,7 +109,7 @@ def _facts_of_guard(wishes: Wishes, found: SettingsFacts, guard: Guard | None) -
 def _with_the_rest(
     facts: Facts, wishes: Wishes, environ: Mapping[str, str], settings: Mapping[str, Any]
 ) -> Facts:
-    """Probe what is there once: the credential, Redis, and the registration."""
+    """Probe what is there once: the credential, Redis, the registration, the application."""
     outbound = Outbound(wishes, environ, settings, facts)
     credential = outbound.credential_facts()
     return replace(
@@ -134,4 +117,5 @@ def _with_the_rest(
         credential=credential,
         redis=outbound.redis_facts(),
         graph=outbound.graph_facts(credential),
+        app=probe_app(import_object(wishes.app_name, "--app"), wishes.app_name) if wishes.app_name else None,
     )

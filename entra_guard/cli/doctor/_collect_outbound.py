@@ -23,8 +23,8 @@ from entra_guard.errors import ConfigurationError, EntraGuardError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard.cli.doctor._collect import Wishes
     from entra_guard.cli.doctor._facts import Facts
+    from entra_guard.cli.doctor._wishes import Wishes
 
 
 class Outbound:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from entra_guard._keys.documents import Source
     from entra_guard._validation.issuer import Issuer
     from entra_guard._validation.jwks import KeySet
+    from entra_guard._web.route_table import GuardedRoute
     from entra_guard.policy import Policy
 
 
@@ -299,6 +300,23 @@ class GraphFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AppFacts:
+    """An application: where it was imported from, its routes, and its middleware.
+
+    Attributes:
+        name: Such as 'main:app'.
+        routes: Its routes.
+        middleware: The names of its middleware, from the outside to the inside.
+        guards: Which of these are guards.
+    """
+
+    name: str
+    routes: tuple[GuardedRoute, ...] = ()
+    middleware: tuple[str, ...] = ()
+    guards: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that the checks read; a part is None where it was not collected.
 
@@ -319,3 +337,4 @@ class Facts:
     credential: CredentialFacts | None = None
     redis: RedisFacts | None = None
     graph: GraphFacts | None = None
+    app: AppFacts | None = None

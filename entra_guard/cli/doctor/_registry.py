@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from entra_guard.cli.doctor import (
+    _checks_app,
     _checks_authority,
     _checks_expiry,
     _checks_network,
@@ -24,6 +25,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *_checks_outbound.CHECKS,
     *_checks_registration.CHECKS,
     *_checks_expiry.CHECKS,
+    *_checks_app.CHECKS,
 )
 
 
