@@ -141,7 +141,7 @@ class AccessError(EntraGuardError):
         resource_metadata: str = "",
     ) -> None:
         self._reason = REASONS[reason]
-        self.args: tuple[Any, ...] = (f"{reason}: {self._reason.client}",)
+        self.args: tuple[Any, ...] = self._reason.args
         self._facts = facts
         if scope or claims or resource_metadata or retry_after is not None:
             self.scope = scope
@@ -336,6 +336,8 @@ _CLASSES: Final = {code: _BY_STATUS[reason.status] for code, reason in REASONS.i
 
 def refusal(reason: str, facts: Facts | Callable[[], Facts] | None = None, *, scope: str = "") -> AccessError:
     """Return a new error of the class that belongs to a reason."""
+    if not scope:  # naming an argument costs a flood of refusals a tenth
+        return _CLASSES[reason](reason, facts)
     return _CLASSES[reason](reason, facts, scope=scope)
 
 

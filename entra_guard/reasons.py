@@ -7,7 +7,7 @@ the facts of `AccessError`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 
@@ -21,6 +21,7 @@ class Reason:
         client: The constant sentence that the client receives.
         explanation: What happened, for the operator.
         fix: What to change, for the operator.
+        args: The `args` of its errors, made once: the name and the client's sentence.
     """
 
     name: str
@@ -28,6 +29,10 @@ class Reason:
     client: str
     explanation: str
     fix: str
+    args: tuple[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "args", (f"{self.name}: {self.client}",))
 
 
 _ALL: Final = (

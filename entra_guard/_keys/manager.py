@@ -110,16 +110,16 @@ class KeyManager:
         self._after_unlock: list[Callable[[], None]] = []
         self._visits: Visits | None = None
         self._round: RefreshRound | None = None
-        # Kids whose signatures failed, and that cause no further refresh. Both caches: under the lock only.
-        self._rechecked = self._new_memory(self.settings.max_cooldown)
-        # Kids that were looked up in vain: looking them up again says nothing new about a flood.
-        self._in_vain = self._new_memory(2 * self.settings.max_cooldown)
+        # Kids whose signatures failed, and until when they cause no further refresh.
+        self._rechecked: LRUCache[str, float] = LRUCache(_REMEMBERED_KIDS)
+        # Kids that were looked up in vain: looking them up again says nothing new about a flood. Under the
+        # lock only.
+        self._in_vain: TTLCache[str, None] = TTLCache(
+            _REMEMBERED_KIDS, 2 * self.settings.max_cooldown, timer=self.monotonic
+        )
         # When a reader must call `run_due_tasks`: the one comparison that the hot path pays for it.
         self.next_due = NEVER
         self.state = key_state.after_fork(self.state, self._jitter())
-
-    def _new_memory(self, seconds: float) -> TTLCache[str, None]:
-        return TTLCache(_REMEMBERED_KIDS, seconds, timer=self.monotonic)
 
     # --- for readers ---------------------------------------------------------------------------------
 
@@ -143,10 +143,10 @@ class KeyManager:
         """Whether a round is in flight; without the lock, and so perhaps no longer."""
         return bool(self._work.in_flight)
 
-    def was_rechecked(self, kid: str) -> bool:
+    def was_rechecked(self, kid: str, now: float) -> bool:
         """Return whether new material under this kid was looked up so recently that it is not done again."""
-        with self._lock:
-            return kid in self._rechecked
+        until = self._rechecked.get(kid)
+        return until is not None and now < until
 
     def refresh(self, request: RefreshRequest, seen: ActiveKeys | None, now: float) -> Wait | Admission:
         """Start a round for a token or join the one in flight, as `refresh_policy` decides.
@@ -163,7 +163,7 @@ class KeyManager:
             is_recheck = request.cause is Cause.BAD_SIGNATURE
             if (
                 is_recheck
-                and request.kid in self._rechecked
+                and self.was_rechecked(request.kid, now)
                 and not refresh_policy.is_recheck_of(current, request)
             ):
                 return Admission.REFUSED
@@ -173,7 +173,7 @@ class KeyManager:
             if after is None:
                 return Admission.REFUSED
             if is_recheck:
-                self._rechecked[request.kid] = None
+                self._rechecked.put(request.kid, now + self.settings.max_cooldown)
             self.state = after
             return Wait(self._start(RefreshRound(self.settings, now, request)))
 

@@ -43,6 +43,8 @@ def verify_with_newer_keys(
     Raises:
         AccessError: No newer keys arrive, or they do not verify the token.
     """
+    if (refused := _refused_at_once(keys, mismatch)) is not None:
+        raise refused
     refresh = RefreshWait(keys, is_task=False)
     while True:
         if (future := refresh.next_round(mismatch)) is not None:
@@ -60,6 +62,8 @@ async def verify_with_newer_keys_async(
     keys: KeyManager, decide: Decide, token: bytes, mismatch: KeyMismatch | None
 ) -> Principal:
     """Do the same in a task of asyncio or trio, without blocking its event loop."""
+    if (refused := _refused_at_once(keys, mismatch)) is not None:
+        raise refused
     refresh = RefreshWait(keys, is_task=True)
     while True:
         if (future := refresh.next_round(mismatch)) is not None:
@@ -109,10 +113,12 @@ class RefreshWait:
         if mismatch is None:
             return self._without_keys(now)
         if mismatch.claims is None:
-            self._check_seen_before(mismatch, now)
+            if _was_seen_before(mismatch, now):
+                raise _refusal(self._keys, mismatch, now)
+            mismatch.keys.unknown_kids.discard(mismatch.header)  # that was long ago: look it up again
             return None
         admission = None
-        if self._may_wait_again() and not self._is_flood(mismatch, now):
+        if self._may_wait_again() and not _is_flood(self._keys, mismatch, now):
             admission = self._keys.refresh(self._request(mismatch), mismatch.keys, now)
             if not isinstance(admission, Admission):
                 self._rounds += 1
@@ -139,20 +145,6 @@ class RefreshWait:
             return not (self.failed or self._keys.state.answered_since(self._since))
         return self._rounds == 0
 
-    def _is_flood(self, mismatch: KeyMismatch, now: float) -> bool:
-        """Return at little cost whether the token can neither start a round nor find one to join."""
-        keys = self._keys
-        if keys.has_round:
-            return False
-        if not _is_unknown(mismatch):
-            return keys.was_rechecked(mismatch.kid)
-        state, claims = keys.state, mismatch.claims
-        if claims is None or now >= state.general.available_at:
-            return False
-        if not mismatch.keys.is_known_caller(claims.oid):
-            return True
-        return now < state.for_known_callers.available_at(claims.oid, state.settings, now)
-
     def _request(self, mismatch: KeyMismatch) -> RefreshRequest:
         assert mismatch.claims is not None  # noqa: S101  # checked by the caller
         caller = mismatch.claims.oid or mismatch.claims.sub  # only Entra has object ids
@@ -174,12 +166,40 @@ class RefreshWait:
                 mismatch.keys.add_unknown_kid(mismatch.header, mismatch.kid, until)
         return _refusal(keys, mismatch, now)
 
-    def _check_seen_before(self, mismatch: KeyMismatch, now: float) -> None:
-        """Refuse a kid that was looked up in vain; look it up again if that was long ago."""
-        seen = mismatch.keys.unknown_kids.get(mismatch.header)
-        if seen is not None and now < seen[1]:
-            raise _refusal(self._keys, mismatch, now)
-        mismatch.keys.unknown_kids.discard(mismatch.header)
+
+def _refused_at_once(keys: KeyManager, mismatch: KeyMismatch | None) -> AccessError | None:
+    """Return the refusal of a token that nothing can be fetched or waited for; None if `RefreshWait` decides.
+
+    Nearly all forged tokens end here, so this costs little.
+    """
+    if mismatch is None or keys.active_keys is not mismatch.keys:
+        return None
+    now = keys.monotonic()
+    if mismatch.claims is None:
+        return _refusal(keys, mismatch, now) if _was_seen_before(mismatch, now) else None
+    if not _is_flood(keys, mismatch, now) or (keys.state.failing and _is_unknown(mismatch)):
+        return None
+    return _refusal(keys, mismatch, now)
+
+
+def _was_seen_before(mismatch: KeyMismatch, now: float) -> bool:
+    """Return whether the token's kid was looked up in vain, and that not long ago."""
+    seen = mismatch.keys.unknown_kids.get(mismatch.header)
+    return seen is not None and now < seen[1]
+
+
+def _is_flood(keys: KeyManager, mismatch: KeyMismatch, now: float) -> bool:
+    """Return at little cost whether a token can neither start a round nor find one to join."""
+    if keys.has_round:
+        return False
+    if not _is_unknown(mismatch):
+        return keys.was_rechecked(mismatch.kid, now)
+    state, claims = keys.state, mismatch.claims
+    if claims is None or now >= state.general.available_at:
+        return False
+    if not mismatch.keys.is_known_caller(claims.oid):
+        return True
+    return now < state.for_known_callers.available_at(claims.oid, state.settings, now)
 
 
 def _is_unknown(mismatch: KeyMismatch) -> bool:
