@@ -23,6 +23,9 @@ _CALL: Final = re.compile(rf"\b{NAME} (?=[a-z])")
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "demo": ("demo", "Register an API, get a token, call the API, and see refusals."),
     "emulator": ("emulator", "Serve the Entra emulator on this machine."),
+    "app": ("app.commands", "Register APIs and clients: on the emulator, or in a tenant."),
+    "user": ("app.commands", "Add users."),
+    "identity": ("app.commands", "Add managed identities to the emulator."),
     "explain": ("explain", "Check a token step by step, and see why it is refused."),
     "doctor": ("doctor", "Check a deployment: settings, network, keys, credentials, registration."),
     "routes": ("routes", "List an application's routes: what each requires, which are public."),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _UNWRAPPED: Final = 100_000
 _READABLE: Final = 110
 _GUTTER: Final = 2
+_WIDE: Final = 100
 _MIN_COLUMN: Final = 40
 _BETWEEN_WORDS: Final = re.compile(r"(\s+|[^\s/]*/+)")
 GOOD: Final = "green"
@@ -59,6 +60,11 @@ class Screen:
         width = _UNWRAPPED if self.plain else min(found.width, _READABLE)
         self.console: Final = found
         self.console.width = width
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether a table would break its ids: under 100 columns, blocks are better."""
+        return self.console.width < _WIDE
 
     def render(self, thing: RenderableType, *, indent: int = 0) -> None:
         """Print anything that rich can render."""

@@ -1,0 +1,113 @@
+"""Files with secrets: made once, for this user only, and never where git would keep them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard.cli.app._calls import CommandError
+from entra_guard.errors import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_SECONDS: Final = 10
+_NO_REPOSITORY: Final = 128
+
+
+class NewFile:
+    """A file that is made when the work begins and filled when it succeeds; removed if it fails.
+
+    So a secret never exists without the place to store it, and no file is overwritten.
+
+    Raises:
+        CommandError: The file exists, git would track it, or its folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+        refuse_tracked(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            self._handle = os.open(path, flags, 0o600)
+        except FileExistsError:
+            raise CommandError(
+                f"{escape(str(path))} exists already, and is not overwritten.",
+                "file_exists",
+                "Move it away, or name another file.",
+            ) from None
+        except OSError as error:
+            raise CommandError(
+                f"{escape(str(path))} cannot be written: {error.strerror}.", "not_writable", "Name another file."
+            ) from None
+        self._written = False
+
+    def write(self, content: bytes) -> None:
+        """Write the content, and close the file."""
+        with os.fdopen(self._handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        self._written = True
+
+    def __enter__(self) -> NewFile:
+        return self
+
+    def __exit__(self, *_error: Any) -> None:
+        if not self._written:
+            os.close(self._handle)
+            self.path.unlink(missing_ok=True)
+
+
+def refuse_tracked(path: Path) -> None:
+    """Check that git does not track a file, and would not with `git add .`.
+
+    Raises:
+        CommandError: It does or would, or there is a repository and git cannot be asked.
+    """
+    folder = path.absolute().parent
+    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
+        return
+    tracked = _git(folder, "ls-files", "--error-unmatch", "--", path.name) == 0
+    if tracked or _git(folder, "check-ignore", "--quiet", "--", path.name) != 0:
+        done = "tracks" if tracked else "would track"
+        raise CommandError(
+            f"git {done} {escape(str(path))}, and the file will hold a secret.",
+            "tracked_by_git",
+            f"Add it to .gitignore first: echo '{escape(path.name)}' >> .gitignore"
+            if not tracked
+            else f"Remove it from git first: git rm --cached '{escape(path.name)}', and add it to .gitignore.",
+        )
+
+
+def _git(folder: Path, *arguments: str) -> int:
+    """Return the exit code of git; 128 if it cannot be run."""
+    program = shutil.which("git")
+    if program is None:
+        return _NO_REPOSITORY
+    try:
+        command = [program, "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False).returncode  # noqa: S603  # no shell
+    except (OSError, subprocess.TimeoutExpired):
+        return _NO_REPOSITORY
+
+
+def as_env_file(variables: Mapping[str, str], comments: Mapping[str, str]) -> bytes:
+    """Return variables in the format of `.env` files.
+
+    Values are quoted only where they need it: docker's `--env-file` keeps quotes.
+
+    Args:
+        variables: Names and values.
+        comments: A comment above the variable of that name.
+    """
+    lines: list[str] = []
+    for name, value in variables.items():
+        if name in comments:
+            lines.append(f"# {comments[name]}")
+        plain = all(c.isalnum() or c in "/:._~@+-=," for c in value)
+        lines.append(f"{name}={value}" if plain else f"{name}='{value}'")
+    return ("\n".join(lines) + "\n").encode()

@@ -1,0 +1,91 @@
+"""Plans that add and remove credentials of an application. Do no I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard.cli.app._calls import CommandError, GraphCall, Plan, Question, Row
+from entra_guard.cli.app._find import find_app
+from entra_guard.cli.app._plan_apps import change_app
+from entra_guard.cli.app._rows import certificate_row, graph_time
+from entra_guard.errors import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DAY: Final = 24 * 3600.0
+EXCHANGE: Final = "api://AzureADTokenExchange"
+
+
+def add_secret(app: Row, name: str, expires: float) -> Plan[Row]:
+    """Add a client secret to an application, after a question; the response has the value.
+
+    Args:
+        app: The application.
+        name: A name to show.
+        expires: When it ends, in seconds since 1970.
+    """
+    yield Question(f"Add a client secret to {escape(str(app['displayName']))} ({app['appId']})?")
+    made = yield GraphCall(
+        "Add a client secret",
+        "POST",
+        f"/applications/{app['id']}/addPassword",
+        {"passwordCredential": {"displayName": name, "endDateTime": graph_time(expires)}},
+        assumed={"secretText": "<secret>", "keyId": "<secret id>", "endDateTime": graph_time(expires)},
+        settles=True,
+    )
+    return made  # type: ignore[no-any-return]
+
+
+def remove_secret(ref: str, key_id: str, *, by_name: bool) -> Plan[Row]:
+    """Remove a client secret, after a question.
+
+    Raises:
+        CommandError: The application has no such secret.
+    """
+    app = yield from find_app(ref, by_name=by_name)
+    secrets: list[Row] = list(app.get("passwordCredentials") or ())
+    if "passwordCredentials" in app and not any(secret.get("keyId") == key_id for secret in secrets):
+        known = ", ".join(str(secret["keyId"]) for secret in secrets) or "none"
+        raise CommandError(
+            f"{escape(str(app['displayName']))} has no client secret {escape(key_id)!r}.",
+            "Request_ResourceNotFound",
+            f"Use the id of a secret, not its value: {known}.",
+        )
+    yield Question(f"Remove the client secret {escape(key_id)} of {escape(str(app['displayName']))}?")
+    path = f"/applications/{app['id']}/removePassword"
+    yield GraphCall("Remove the client secret", "POST", path, {"keyId": key_id})
+    return app
+
+
+def add_certificate(app: Row, der: bytes, name: str, *, settles: bool = False) -> Plan[None]:
+    """Add a certificate to those that an application has."""
+    present: list[Row] = [dict(row) for row in app.get("keyCredentials") or ()]
+    body = {"keyCredentials": [*present, certificate_row(der, name)]}
+    yield change_app(app, "Register the certificate", body, settles=settles)
+
+
+def add_federated(
+    ref: str, issuer: str, subject: str, name: str, audience: str, *, by_name: bool
+) -> Plan[tuple[Row, Row]]:
+    """Accept the tokens of another issuer as a credential; returns the application and the credential."""
+    app = yield from find_app(ref, by_name=by_name)
+    body: Row = {"name": name, "issuer": issuer, "subject": subject, "audiences": [audience]}
+    path = f"/applications/{app['id']}/federatedIdentityCredentials"
+    assumed: Any = {"id": "<id>", **body}
+    made = yield GraphCall("Add a federated credential", "POST", path, body, assumed=assumed)
+    return app, made
+
+
+def new_secret(ref: str, name: str, expires: float, *, by_name: bool) -> Plan[tuple[Row, Row]]:
+    """Find an application and add a secret; returns both."""
+    app = yield from find_app(ref, by_name=by_name)
+    made = yield from add_secret(app, name, expires)
+    return app, made
+
+
+def new_certificate(ref: str, make: Callable[[Row], bytes], name: str, *, by_name: bool) -> Plan[Row]:
+    """Find an application and add the certificate that `make` returns for it."""
+    app = yield from find_app(ref, by_name=by_name)
+    yield from add_certificate(app, make(app), name)
+    return app

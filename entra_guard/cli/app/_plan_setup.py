@@ -1,0 +1,66 @@
+"""The plan of `app setup`: an API with a role and a scope, a daemon with a credential, and consent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from entra_guard.cli.app._calls import Plan, Row
+from entra_guard.cli.app._plan_apps import AppWish, register
+from entra_guard.cli.app._plan_credentials import add_certificate, add_secret
+from entra_guard.cli.app._plan_permissions import Permission, add_permissions, grant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What `app setup` made: the API, the client, and the client's secret if it has one."""
+
+    api: Row
+    client: Row
+    reused: bool
+    secret: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairWish:
+    """The pair to make.
+
+    Attributes:
+        name: Of the API; the client is '<name> client'.
+        certificate: The certificate of the client, as DER; None for a secret.
+        expires: When the secret ends, in seconds since 1970.
+    """
+
+    name: str
+    roles: Sequence[str]
+    scopes: Sequence[str]
+    certificate: bytes | None
+    expires: float
+
+    @property
+    def key(self) -> str:
+        """The beginning of both unique names."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:100] or "app"
+
+
+def setup(wish: PairWish, new_guid: Callable[[], str]) -> Plan[Pair]:
+    """Register the pair, or complete the one that an earlier run made, and consent."""
+    api = yield from register(
+        AppWish(wish.name, api=True, roles=wish.roles, scopes=wish.scopes, unique_name=f"{wish.key}-api"), new_guid
+    )
+    client = yield from register(AppWish(f"{wish.name} client", unique_name=f"{wish.key}-client"), new_guid)
+    roles = {role["value"]: role for role in api.app.get("appRoles") or ()}
+    needed = [Permission(str(roles[value]["id"]), "Role", value) for value in wish.roles if value in roles]
+    changed = yield from add_permissions(client.app, api.principal, needed)
+    if needed:
+        yield from grant(changed, only_api=str(api.app["appId"]))
+    secret: Any = None
+    if wish.certificate is None:
+        secret = yield from add_secret(changed, "entra-guard app setup", wish.expires)
+    else:
+        yield from add_certificate(changed, wish.certificate, "entra-guard app setup", settles=True)
+    return Pair(api.app, changed, api.reused and client.reused, secret)

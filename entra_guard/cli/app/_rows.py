@@ -1,0 +1,83 @@
+"""Parts of Graph's JSON: app roles, scopes, credentials. Pure."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from entra_guard.cli.app._calls import CommandError, Row
+from entra_guard.errors import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def new_role(
+    value: str,
+    identifier: str,
+    members: Sequence[str] = ("Application", "User"),
+    *,
+    name: str = "",
+    description: str = "",
+) -> Row:
+    """Return an app role."""
+    shown = name or value
+    return {
+        "id": identifier,
+        "value": value,
+        "displayName": shown,
+        "description": description or shown,
+        "allowedMemberTypes": list(members),
+        "isEnabled": True,
+    }
+
+
+def new_scope(value: str, identifier: str, *, admin: bool = False, name: str = "") -> Row:
+    """Return a delegated permission."""
+    shown = name or value
+    words = ("adminConsentDisplayName", "adminConsentDescription")
+    words += ("userConsentDisplayName", "userConsentDescription")
+    kind = "Admin" if admin else "User"
+    return {"id": identifier, "value": value, "type": kind, "isEnabled": True, **dict.fromkeys(words, shown)}
+
+
+def merged(present: Any, wanted: Sequence[str], make: Callable[[str], Row]) -> list[Row]:
+    """Return the present roles or scopes and the wanted ones that are missing."""
+    rows: list[Row] = list(present or ())
+    known = {row.get("value") for row in rows}
+    return [*rows, *(make(value) for value in dict.fromkeys(wanted) if value not in known)]
+
+
+def check_absent(rows: Sequence[Row], value: str, what: str, owner: str) -> None:
+    """Check that a role or scope is new.
+
+    Raises:
+        CommandError: There is one of that value.
+    """
+    if any(row.get("value") == value for row in rows):
+        raise CommandError(
+            f"{escape(owner)} has the {what} {escape(value)!r} already.",
+            "already_there",
+            "There is nothing to do. 'entra-guard app show' lists what it has.",
+        )
+
+
+def graph_time(seconds: float) -> str:
+    """Return a time in Graph's format; the argument is in seconds since 1970."""
+    return dt.datetime.fromtimestamp(int(seconds), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds_of(time: str) -> float:
+    """Return a time of Graph in seconds since 1970."""
+    return dt.datetime.fromisoformat(time).timestamp()
+
+
+def certificate_row(der: bytes, name: str) -> Row:
+    """Return a certificate as a key credential."""
+    return {
+        "type": "AsymmetricX509Cert",
+        "usage": "Verify",
+        "displayName": name,
+        "key": base64.b64encode(der).decode(),
+    }
