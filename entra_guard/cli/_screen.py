@@ -130,7 +130,7 @@ class Screen:
         grid.add_column(overflow="fold")
         for name, value in rows:
             if value:
-                grid.add_row(f"{name:{labels}}", value)
+                grid.add_row(Text(f"{name:{labels}}"), _as_text(value))
         self.render(grid, indent=indent)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, indent: int = 2) -> None:
@@ -143,7 +143,8 @@ class Screen:
             lines.add_column(column, no_wrap=column is not columns[-1], overflow="fold")
         for *first, last in cells:
             breakable = isinstance(last, str) and room > 0
-            lines.add_row(*first, "\n".join(folded(str(last), room)) if breakable else last)
+            shown = "\n".join(folded(str(last), room)) if breakable else last
+            lines.add_row(*map(_as_text, (*first, shown)))
         self.render(lines, indent=indent)
 
     def two_columns(self, head: TwoValues, rows: Sequence[TwoValues]) -> None:
@@ -186,6 +187,11 @@ class Screen:
     def mark_width(self) -> int:
         """The columns of a mark, including the space after it."""
         return 5 if self.plain else 2
+
+
+def _as_text(value: str | Text) -> Text:
+    """Return a cell as it is: in a plain string rich would read `[red]` as markup."""
+    return value if isinstance(value, Text) else Text(value)
 
 
 def folded(text: str, width: int) -> list[str]:

@@ -13,6 +13,7 @@ from entra_guard.emulator._http.messages import Request, Response, is_loopback, 
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._faults.injector import FaultInjector
+    from entra_guard.emulator._store.directory import ManagedIdentity
     from entra_guard.emulator._store.request_log import RequestLog
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 
@@ -41,6 +42,8 @@ class ControlApi:
             ("POST", "faults/clear"): self._clear_faults,
             ("GET", "audit"): self._list_requests,
             ("POST", "agents"): self._add_agent,
+            ("POST", "identities"): self._add_identity,
+            ("GET", "identities"): self._list_identities,
             ("POST", "reset"): self._reset,
             ("GET", "state"): self._show_state,
         }
@@ -115,6 +118,17 @@ class ControlApi:
         records = self._log.requests
         return {"requests": [{name: getattr(record, name) for name in shown} for record in records]}
 
+    def _add_identity(self, body: Body) -> Any:
+        """Take the arguments of `add_managed_identity`."""
+        added = self._service.identities.add_managed_identity(**body)
+        return {
+            **_identity_row(added),
+            "environment": self._service.identities.managed_identity_environment(),
+        }
+
+    def _list_identities(self, _body: Body) -> Any:
+        return {"identities": [_identity_row(i) for i in self._service.directory.identities.values()]}
+
     def _reset(self, _body: Body) -> Any:
         self._store.reset()
         self._log.clear_requests()
@@ -143,6 +157,11 @@ class ControlApi:
         signing = self._issuer.signing_key.kid
         keys = self._issuer.keys
         return {"keys": [{"kid": k.kid, "realm": k.realm, "signs": k.kid == signing} for k in keys]}
+
+
+def _identity_row(identity: ManagedIdentity) -> dict[str, Any]:
+    shown = ("name", "client_id", "principal_id", "tenant_id", "resource_path", "system_assigned")
+    return {name: getattr(identity, name) for name in shown}
 
 
 def _is_json(request: Request) -> bool:

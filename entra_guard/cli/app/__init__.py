@@ -1,1 +1,1 @@
-"""`entra-guard app`, `user` and `identity`: registrations by Microsoft Graph, on the emulator or in a tenant."""
+"""`entra-guard app`, `user`, `identity`: registrations by Graph, on the emulator or in a tenant."""

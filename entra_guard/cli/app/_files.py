@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from entra_guard.cli.app._calls import CommandError
 from entra_guard.errors import escape
@@ -41,7 +41,9 @@ class NewFile:
             ) from None
         except OSError as error:
             raise CommandError(
-                f"{escape(str(path))} cannot be written: {error.strerror}.", "not_writable", "Name another file."
+                f"{escape(str(path))} cannot be written: {error.strerror}.",
+                "not_writable",
+                "Name another file.",
             ) from None
         self._written = False
 
@@ -53,10 +55,10 @@ class NewFile:
             os.fsync(file.fileno())
         self._written = True
 
-    def __enter__(self) -> NewFile:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: Any) -> None:
+    def __exit__(self, *_error: object) -> None:
         if not self._written:
             os.close(self._handle)
             self.path.unlink(missing_ok=True)
@@ -73,13 +75,12 @@ def refuse_tracked(path: Path) -> None:
         return
     tracked = _git(folder, "ls-files", "--error-unmatch", "--", path.name) == 0
     if tracked or _git(folder, "check-ignore", "--quiet", "--", path.name) != 0:
-        done = "tracks" if tracked else "would track"
+        done, name = "tracks" if tracked else "would track", escape(path.name)
+        first = f"Remove it from git: git rm --cached '{name}'" if tracked else "Name another file"
         raise CommandError(
-            f"git {done} {escape(str(path))}, and the file will hold a secret.",
+            f"git {done} {escape(str(path))}, and it will hold a secret.",
             "tracked_by_git",
-            f"Add it to .gitignore first: echo '{escape(path.name)}' >> .gitignore"
-            if not tracked
-            else f"Remove it from git first: git rm --cached '{escape(path.name)}', and add it to .gitignore.",
+            f"{first}, and add it to .gitignore: echo '{name}' >> .gitignore",
         )
 
 

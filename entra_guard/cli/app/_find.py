@@ -37,15 +37,15 @@ def find_app(ref: str, *, by_name: bool) -> Plan[Row]:
 
 def _present_app(ref: str) -> Plan[Row | None]:
     if GUID.fullmatch(ref):
-        found = yield _get_app(f"(appId='{ref}')", assumed_app(appId=ref))
+        found = yield _get_app(f"(appId='{ref}')", _assumed_present(appId=ref))
         if found is None:
-            found = yield _get_app(f"/{ref}", assumed_app(id=ref))
+            found = yield _get_app(f"/{ref}", _assumed_present(id=ref))
         return found  # type: ignore[no-any-return]
     if "://" in ref or ref.startswith("urn:"):
         rows = yield app_with_uri(ref)
         return only(rows, ref)
     if UNIQUE_NAME.fullmatch(ref):
-        found = yield app_with_unique_name(ref, assumed_app(uniqueName=ref))
+        found = yield app_with_unique_name(ref, _assumed_present(uniqueName=ref))
         return found  # type: ignore[no-any-return]
     return None
 
@@ -58,7 +58,7 @@ def app_with_unique_name(name: str, assumed: Row | None = None) -> GraphCall:
 def app_with_uri(uri: str, assumed: Sequence[Row] | None = None) -> GraphCall:
     """Return the request for the applications with that App ID URI."""
     query = f"identifierUris/any(x:x eq {quoted(uri)})"
-    rows = [assumed_app(identifierUris=[uri])] if assumed is None else list(assumed)
+    rows = [_assumed_present(identifierUris=[uri])] if assumed is None else list(assumed)
     return _search("Find the application by its App ID URI", query, rows)
 
 
@@ -67,7 +67,7 @@ def _get_app(key: str, assumed: Row | None, purpose: str = "Find the application
 
 
 def _search(purpose: str, query: str, assumed: Sequence[Row] = ()) -> GraphCall:
-    rows = assumed or [assumed_app()]
+    rows = assumed or [_assumed_present()]
     return GraphCall(purpose, "GET", "/applications", params={"$filter": query}, assumed=rows, pages=True)
 
 
@@ -80,18 +80,27 @@ def only(rows: Sequence[Row], ref: str) -> Row | None:
     if len(rows) > 1:
         known = ", ".join(str(row["appId"]) for row in rows)
         raise CommandError(
-            f"{len(rows)} applications are called {escape(ref)!r}.", "several_matches", f"Use one of: {known}."
+            f"{len(rows)} applications are called {escape(ref)!r}.",
+            "several_matches",
+            f"Use one of: {known}.",
         )
     return rows[0] if rows else None
 
 
 def assumed_app(**known: Any) -> Row:
     """Return the application that `--dry-run` assumes where it cannot read."""
-    lists = {"identifierUris": [], "keyCredentials": [], "requiredResourceAccess": []}
+    lists: Row = {"identifierUris": [], "keyCredentials": [], "requiredResourceAccess": []}
     roles: Row = {"api": {"oauth2PermissionScopes": []}, "appRoles": []}
-    platforms = {name: {"redirectUris": []} for name in ("web", "spa", "publicClient")}
+    platforms: Row = {name: {"redirectUris": []} for name in ("web", "spa", "publicClient")}
     ids = {"id": "<object id>", "appId": "<client id>", "displayName": "<name>"}
     return {**ids, **lists, **roles, **platforms, **known}
+
+
+def _assumed_present(**known: Any) -> Row:
+    """Return an assumed application that was there before: it needs something already."""
+    needed = {"id": "<permission id>", "type": "Role"}
+    access = [{"resourceAppId": "<client id of an API>", "resourceAccess": [needed]}]
+    return {**assumed_app(), "requiredResourceAccess": access, **known}
 
 
 def find_api(ref: str, *, by_name: bool) -> Plan[Row]:
@@ -147,7 +156,7 @@ def create_principal(app_id: str) -> GraphCall:
 def assumed_principal(app_id: str) -> Row:
     """Return the service principal that `--dry-run` assumes where it cannot read."""
     return {
-        "id": f"<service principal id of {app_id.strip('<>')}>",
+        "id": f"<service principal of {app_id.strip('<>')}>",
         "appId": app_id,
         "displayName": "<name>",
         "appRoles": [],

@@ -40,7 +40,9 @@ _OPTIONS: Final = (
         default=None,
         help="The login to a real tenant.  [default: the AZURE_ variables, otherwise azure-cli]",
     ),
-    click.option("--yes", is_flag=True, help="Do not ask before secrets, consent and deletion in a real tenant."),
+    click.option(
+        "--yes", is_flag=True, help="Do not ask before secrets, consent and deletion in a real tenant."
+    ),
     click.option("--dry-run", is_flag=True, help="Print each Graph request, and change nothing."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
 )

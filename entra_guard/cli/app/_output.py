@@ -9,7 +9,7 @@ from rich.text import Text
 
 from entra_guard.cli._formatting import relative_time
 from entra_guard.cli._screen import GOOD, QUIET, Screen
-from entra_guard.cli.app._rows import seconds_of
+from entra_guard.cli.app._rows import roles_of, rows_in, scopes_of, seconds_of
 from entra_guard.errors import escape
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ def guard_code(target: Target, app: Row) -> str:
     """Return the six lines that guard a FastAPI application with this registration."""
     rule = _TENANTS.get(str(app.get("signInAudience")))
     tenant = rule or f'"{target.tenant_id}"'
-    authority = "" if target.authority == "https://login.microsoftonline.com" else f', authority="{target.authority}"'
+    authority = (
+        "" if target.authority == "https://login.microsoftonline.com" else f', authority="{target.authority}"'
+    )
     names = "Guard, Tenants" if rule else "Guard"
     return "\n".join(
         (
@@ -121,15 +123,18 @@ def show_endpoints(screen: Screen, target: Target, app: Row) -> None:
 
 def show_permissions(screen: Screen, app: Row) -> None:
     """Print what an API offers."""
-    roles: list[Row] = list(app.get("appRoles") or ())
-    scopes: list[Row] = list((app.get("api") or {}).get("oauth2PermissionScopes") or ())
+    roles: list[Row] = roles_of(app)
+    scopes: list[Row] = scopes_of(app)
     if not roles and not scopes:
         return
     screen.heading("Offers")
     facts(
         screen,
         [
-            *((f"role {escape(r['value'])}", f"for {', '.join(r['allowedMemberTypes'])}{_off(r)}") for r in roles),
+            *(
+                (f"role {escape(r['value'])}", f"for {', '.join(r['allowedMemberTypes'])}{_off(r)}")
+                for r in roles
+            ),
             *((f"scope {escape(s['value'])}", f"{s['type']} may consent{_off(s)}") for s in scopes),
         ],
     )
@@ -151,10 +156,10 @@ def needs_of(app: Row) -> Iterable[tuple[str, str, str, str]]:
     """Yield API, permission, kind and state. An unknown id is shown as it is, never dropped."""
     granted = {(row["resourceId"], row["appRoleId"]) for row in app["appRoleAssignments"]}
     scopes = {(g["resourceId"], s) for g in app["oauth2PermissionGrants"] for s in str(g["scope"]).split()}
-    for access in app.get("requiredResourceAccess") or ():
+    for access in rows_in(app, "requiredResourceAccess"):
         api: Row = app["apis"].get(access["resourceAppId"]) or {}
-        offers = {row["id"]: row["value"] for row in api.get("appRoles") or ()}
-        offers |= {row["id"]: row["value"] for row in api.get("oauth2PermissionScopes") or ()}
+        offers = {row["id"]: row["value"] for row in roles_of(api)}
+        offers |= {row["id"]: row["value"] for row in rows_in(api, "oauth2PermissionScopes")}
         for permission in access["resourceAccess"]:
             value = offers.get(permission["id"])
             held = (api.get("id"), permission["id"]) in granted or (api.get("id"), value) in scopes
@@ -166,16 +171,19 @@ def needs_of(app: Row) -> Iterable[tuple[str, str, str, str]]:
 
 def show_credentials(screen: Screen, app: Row) -> None:
     """Print the credentials with their ends; expired ones in words and colour."""
-    secrets: list[Row] = list(app.get("passwordCredentials") or ())
-    certificates: list[Row] = list(app.get("keyCredentials") or ())
-    federated: list[Row] = list(app.get("federatedIdentityCredentials") or ())
+    secrets: list[Row] = rows_in(app, "passwordCredentials")
+    certificates: list[Row] = rows_in(app, "keyCredentials")
+    federated: list[Row] = rows_in(app, "federatedIdentityCredentials")
     if not secrets and not certificates and not federated:
         return
     screen.heading("Credentials")
     facts(
         screen,
         [
-            *((f"secret {s['keyId']}", _ends(s, f"{s.get('hint') or ''}..., {s.get('displayName') or ''}")) for s in secrets),
+            *(
+                (f"secret {s['keyId']}", _ends(s, f"{s.get('hint') or ''}..., {s.get('displayName') or ''}"))
+                for s in secrets
+            ),
             *((f"certificate {c['keyId']}", _ends(c, str(c.get("displayName") or ""))) for c in certificates),
             *((f"federated {escape(f['name'])}", f"{f['issuer']} for {f['subject']}") for f in federated),
         ],
@@ -191,7 +199,7 @@ def _ends(row: Row, about: str) -> Text:
 
 def credential_summary(app: Row) -> str:
     """Return an application's credentials in a few words."""
-    secrets, certificates = (list(app.get(n) or ()) for n in ("passwordCredentials", "keyCredentials"))
+    secrets, certificates = (rows_in(app, n) for n in ("passwordCredentials", "keyCredentials"))
     if not secrets and not certificates:
         return "none"
     first = min(str(row["endDateTime"]) for row in (*secrets, *certificates))
@@ -208,7 +216,13 @@ def _count(rows: Sequence[Row], noun: str) -> str:
 def needs_json(needs: Sequence[Needs]) -> list[Row]:
     """Return granted or needed permissions as JSON."""
     return [
-        {"api": need.api["displayName"], "apiId": need.api["appId"], "type": p.type, "value": p.value, "id": p.id}
+        {
+            "api": need.api["displayName"],
+            "apiId": need.api["appId"],
+            "type": p.type,
+            "value": p.value,
+            "id": p.id,
+        }
         for need in needs
         for p in need.permissions
     ]

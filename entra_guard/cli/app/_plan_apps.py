@@ -16,7 +16,7 @@ from entra_guard.cli.app._find import (
     present_principal,
     principal_of,
 )
-from entra_guard.cli.app._rows import merged, new_role, new_scope
+from entra_guard.cli.app._rows import merged, new_role, new_scope, part, roles_of, rows_in, scopes_of
 from entra_guard.errors import escape
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def register(wish: AppWish, new_guid: Callable[[], str]) -> Plan[Registered]:
 
 def _reusable(wish: AppWish) -> Plan[Row | None]:
     by_name = (yield app_with_unique_name(wish.unique_name)) if wish.unique_name else None
-    rows = (yield app_with_uri(wish.app_id_uri, [])) if wish.app_id_uri else []
+    rows: list[Row] = (yield app_with_uri(wish.app_id_uri, [])) if wish.app_id_uri else []
     by_uri = only(rows, wish.app_id_uri)
     if by_name and by_uri and by_name["id"] != by_uri["id"]:
         raise CommandError(
@@ -92,11 +92,17 @@ def _reusable(wish: AppWish) -> Plan[Row | None]:
 
 def _created(wish: AppWish, new_guid: Callable[[], str]) -> Plan[Row]:
     body = _new_body(wish, new_guid)
-    assumed = assumed_app(**body, uniqueName=wish.unique_name or None)
+    ids = {"id": f"<object id of {wish.name}>", "appId": f"<client id of {wish.name}>"}
+    assumed = assumed_app(**ids, **body, uniqueName=wish.unique_name or None)
     if wish.unique_name:
         path, headers = f"/applications(uniqueName='{wish.unique_name}')", {"Prefer": "create-if-missing"}
         app = yield GraphCall(
-            "Create the registration, once for this unique name", "PATCH", path, body, headers=headers, assumed=assumed
+            "Create the registration, once for this unique name",
+            "PATCH",
+            path,
+            body,
+            headers=headers,
+            assumed=assumed,
         )
     else:
         app = yield GraphCall("Create the registration", "POST", "/applications", body, assumed=assumed)
@@ -127,11 +133,11 @@ def _new_body(wish: AppWish, new_guid: Callable[[], str]) -> Row:
 def _completed(app: Row, wish: AppWish, new_guid: Callable[[], str]) -> Plan[Row]:
     """Add what the present registration lacks; change nothing else of it."""
     body: Row = {}
-    roles = merged(app.get("appRoles"), wish.roles, lambda value: new_role(value, new_guid()))
-    scopes = merged(_scopes_of(app), wish.scopes, lambda value: new_scope(value, new_guid()))
-    if len(roles) > len(app.get("appRoles") or ()):
+    roles = merged(roles_of(app), wish.roles, lambda value: new_role(value, new_guid()))
+    scopes = merged(scopes_of(app), wish.scopes, lambda value: new_scope(value, new_guid()))
+    if len(roles) > len(roles_of(app)):
         body["appRoles"] = roles
-    if len(scopes) > len(_scopes_of(app)):
+    if len(scopes) > len(scopes_of(app)):
         body["api"] = {"oauth2PermissionScopes": scopes}
     if wish.api and not app.get("identifierUris"):
         body["identifierUris"] = [wish.app_id_uri or f"api://{app['appId']}"]
@@ -140,17 +146,13 @@ def _completed(app: Row, wish: AppWish, new_guid: Callable[[], str]) -> Plan[Row
     return _applied(app, body)
 
 
-def _scopes_of(app: Row) -> list[Row]:
-    return list((app.get("api") or {}).get("oauth2PermissionScopes") or ())
-
-
 def _applied(app: Row, body: Row) -> Row:
     """Return the application with the changes of a PATCH, as Graph applies them."""
-    merged_parts = {
-        name: {**(app.get(name) or {}), **value} if isinstance(value, dict) else value
+    changed: Row = {
+        name: {**part(app, name), **part(body, name)} if isinstance(value, dict) else value
         for name, value in body.items()
     }
-    return {**app, **merged_parts}
+    return {**app, **changed}
 
 
 def change_app(app: Row, purpose: str, body: Row, *, settles: bool = False) -> GraphCall:
@@ -211,7 +213,7 @@ def _changed_body(app: Row, change: AppChange) -> Row:
 def _platforms(app: Row, change: AppChange) -> Row:
     body: Row = {}
     for platform, name in PLATFORMS.items():
-        present = list((app.get(name) or {}).get("redirectUris") or ())
+        present = list(part(app, name).get("redirectUris") or ())
         wanted = list(dict.fromkeys([*present, *(change.uris or {}).get(platform, ())]))
         kept = [uri for uri in wanted if uri not in change.removed_uris]
         if kept != present:
@@ -220,8 +222,8 @@ def _platforms(app: Row, change: AppChange) -> Row:
 
 
 def _with_claims(app: Row, names: Sequence[str]) -> Row:
-    present: Row = dict(app.get("optionalClaims") or {})
-    listed: list[Row] = list(present.get("accessToken") or ())
+    present: Row = part(app, "optionalClaims")
+    listed: list[Row] = rows_in(present, "accessToken")
     known = {claim["name"] for claim in listed}
     added = [{"name": name, "essential": False} for name in names if name not in known]
     return {**present, "accessToken": [*listed, *added]}
@@ -247,10 +249,16 @@ def describe(ref: str, *, by_name: bool) -> Plan[Row]:
     path = f"/applications/{app['id']}/federatedIdentityCredentials"
     federated = yield GraphCall("List the federated credentials", "GET", path, assumed=[], pages=True)
     apis: dict[str, Any] = {}
-    for access in app.get("requiredResourceAccess") or ():
+    for access in rows_in(app, "requiredResourceAccess"):
         apis[access["resourceAppId"]] = yield present_principal(access["resourceAppId"])
     held = yield from _held(principal)
-    return {**app, "servicePrincipal": principal, "federatedIdentityCredentials": federated, "apis": apis, **held}
+    return {
+        **app,
+        "servicePrincipal": principal,
+        "federatedIdentityCredentials": federated,
+        "apis": apis,
+        **held,
+    }
 
 
 def _held(principal: Row | None) -> Plan[Row]:

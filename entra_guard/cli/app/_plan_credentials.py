@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.cli.app._calls import CommandError, GraphCall, Plan, Question, Row
 from entra_guard.cli.app._find import find_app
 from entra_guard.cli.app._plan_apps import change_app
-from entra_guard.cli.app._rows import certificate_row, graph_time
+from entra_guard.cli.app._rows import certificate_row, graph_time, rows_in
 from entra_guard.errors import escape
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def remove_secret(ref: str, key_id: str, *, by_name: bool) -> Plan[Row]:
         CommandError: The application has no such secret.
     """
     app = yield from find_app(ref, by_name=by_name)
-    secrets: list[Row] = list(app.get("passwordCredentials") or ())
+    secrets: list[Row] = rows_in(app, "passwordCredentials")
     if "passwordCredentials" in app and not any(secret.get("keyId") == key_id for secret in secrets):
         known = ", ".join(str(secret["keyId"]) for secret in secrets) or "none"
         raise CommandError(
-            f"{escape(str(app['displayName']))} has no client secret {escape(key_id)!r}.",
+            f"{escape(str(app['displayName']))} has no client secret of that id.",
             "Request_ResourceNotFound",
             f"Use the id of a secret, not its value: {known}.",
         )
@@ -60,7 +60,7 @@ def remove_secret(ref: str, key_id: str, *, by_name: bool) -> Plan[Row]:
 
 def add_certificate(app: Row, der: bytes, name: str, *, settles: bool = False) -> Plan[None]:
     """Add a certificate to those that an application has."""
-    present: list[Row] = [dict(row) for row in app.get("keyCredentials") or ()]
+    present: list[Row] = [dict(row) for row in rows_in(app, "keyCredentials")]
     body = {"keyCredentials": [*present, certificate_row(der, name)]}
     yield change_app(app, "Register the certificate", body, settles=settles)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.cli.app._calls import GUID, CommandError, GraphCall, Plan, Question, Row, quoted
 from entra_guard.cli.app._find import find_api, only
 from entra_guard.cli.app._plan_permissions import Permission, assign_role
+from entra_guard.cli.app._rows import roles_of
 from entra_guard.errors import escape
 
 if TYPE_CHECKING:
@@ -72,7 +73,11 @@ def assign(
     listed = ", ".join(values)
     yield Question(f"Assign {escape(listed)} of {escape(str(api['displayName']))} to {escape(holder)}?")
     held = yield GraphCall(
-        "List what is assigned", "GET", f"/servicePrincipals/{api['id']}/appRoleAssignedTo", assumed=[], pages=True
+        "List what is assigned",
+        "GET",
+        f"/servicePrincipals/{api['id']}/appRoleAssignedTo",
+        assumed=[],
+        pages=True,
     )
     present = {(row["principalId"], row["appRoleId"]) for row in held}
     for role in roles:
@@ -84,7 +89,7 @@ def assign(
 def _role_for(api: Row, value: str, member: str) -> Permission:
     if str(api["id"]).startswith("<"):
         return Permission(f"<id of {value}>", "Role", value)
-    roles: list[Row] = list(api.get("appRoles") or ())
+    roles: list[Row] = roles_of(api)
     found = next((role for role in roles if role["value"] == value), None)
     owner = escape(str(api["displayName"]))
     if found is None:
@@ -96,7 +101,8 @@ def _role_for(api: Row, value: str, member: str) -> Permission:
         )
     if member not in found["allowedMemberTypes"]:
         raise CommandError(
-            f"{owner} offers the app role {escape(value)!r} to {', '.join(found['allowedMemberTypes'])} only.",
+            f"{owner} offers the app role {escape(value)!r} to "
+            f"{', '.join(found['allowedMemberTypes'])} only.",
             "Request_BadRequest",
             f"Allow {member} on the API's page 'App roles', or use another role.",
         )
@@ -107,8 +113,12 @@ def _find_holder(kind: str, ref: str) -> Plan[Row]:
     assumed: Row = {"id": f"<object id of {ref}>", "displayName": ref}
     found: Any = None
     if kind == "users":
-        rows = yield _rows_of(kind, f"startswith(userPrincipalName,{quoted(ref.partition('@')[0] + '@')})", assumed)
-        fits = [row for row in rows if "@" not in ref or row.get("userPrincipalName", ref).lower() == ref.lower()]
+        rows = yield _rows_of(
+            kind, f"startswith(userPrincipalName,{quoted(ref.partition('@')[0] + '@')})", assumed
+        )
+        fits = [
+            row for row in rows if "@" not in ref or row.get("userPrincipalName", ref).lower() == ref.lower()
+        ]
         found = only([{"appId": row.get("userPrincipalName"), **row} for row in fits], ref)
     if found is None and GUID.fullmatch(ref):
         found = yield GraphCall("Find it by its id", "GET", f"/{kind}/{ref}", assumed=assumed, optional=True)
@@ -129,4 +139,6 @@ def _find_holder(kind: str, ref: str) -> Plan[Row]:
 
 
 def _rows_of(kind: str, query: str, assumed: Row) -> GraphCall:
-    return GraphCall("Find it by its name", "GET", f"/{kind}", params={"$filter": query}, assumed=[assumed], pages=True)
+    return GraphCall(
+        "Find it by its name", "GET", f"/{kind}", params={"$filter": query}, assumed=[assumed], pages=True
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from entra_guard.cli.app._calls import CommandError, GraphCall, Plan, Question, Row
 from entra_guard.cli.app._find import find_api, find_app, principal_of
 from entra_guard.cli.app._plan_apps import change_app
-from entra_guard.cli.app._rows import check_absent
+from entra_guard.cli.app._rows import check_absent, roles_of, rows_in, scopes_of
 from entra_guard.errors import escape
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add_role(ref: str, role: Row, *, by_name: bool) -> Plan[Row]:
         CommandError: The API has a role of that value.
     """
     app = yield from find_app(ref, by_name=by_name)
-    present: list[Row] = list(app.get("appRoles") or ())
+    present: list[Row] = roles_of(app)
     check_absent(present, role["value"], "app role", str(app["displayName"]))
     yield change_app(app, "Add the app role to those that it has", {"appRoles": [*present, role]})
     return app
@@ -44,7 +44,7 @@ def add_scope(ref: str, scope: Row, *, by_name: bool) -> Plan[Row]:
         CommandError: The API has a scope of that value.
     """
     app = yield from find_app(ref, by_name=by_name)
-    present: list[Row] = list((app.get("api") or {}).get("oauth2PermissionScopes") or ())
+    present: list[Row] = scopes_of(app)
     check_absent(present, scope["value"], "scope", str(app["displayName"]))
     body: Row = {"api": {"oauth2PermissionScopes": [*present, scope]}}
     if not app.get("identifierUris"):
@@ -55,8 +55,8 @@ def add_scope(ref: str, scope: Row, *, by_name: bool) -> Plan[Row]:
 
 def offered(api: Row) -> list[Permission]:
     """Return the permissions that an API's service principal offers to applications and users."""
-    roles = [r for r in api.get("appRoles") or () if "Application" in r["allowedMemberTypes"] and r["isEnabled"]]
-    scopes = [s for s in api.get("oauth2PermissionScopes") or () if s["isEnabled"]]
+    roles = [r for r in roles_of(api) if "Application" in r["allowedMemberTypes"] and r["isEnabled"]]
+    scopes = [s for s in rows_in(api, "oauth2PermissionScopes") if s["isEnabled"]]
     return [
         *(Permission(row["id"], "Role", row["value"]) for row in roles),
         *(Permission(row["id"], "Scope", row["value"]) for row in scopes),
@@ -111,10 +111,10 @@ class Needs:
 
 def add_permissions(client: Row, api: Row, added: Sequence[Permission]) -> Plan[Row]:
     """Add permissions to what a client is registered to need; returns the changed registration."""
-    required: list[Row] = [dict(access) for access in client.get("requiredResourceAccess") or ()]
+    required: list[Row] = [dict(access) for access in rows_in(client, "requiredResourceAccess")]
     access = next((a for a in required if a["resourceAppId"] == api["appId"]), None)
     if access is None:
-        access = {"resourceAppId": api["appId"], "resourceAccess": []}
+        access = Row({"resourceAppId": api["appId"], "resourceAccess": []})
         required.append(access)
     rows = [{"id": p.id, "type": p.type} for p in added]
     new = [row for row in rows if row not in access["resourceAccess"]]
@@ -143,30 +143,33 @@ def need_permissions(
     return Needs(changed, api, permissions)
 
 
-def grant(client: Row, *, only_api: str | None = None) -> Plan[list[Needs]]:
+def grant(client: Row, *, only_api: str | None = None, known: Sequence[Row] = ()) -> Plan[list[Needs]]:
     """Consent, as an administrator, to everything that a client is registered to need, after a question.
 
     Args:
         client: The application.
         only_api: The client id of the only API to consent to; all by default.
+        known: Service principals that the plan has already.
 
     Raises:
         CommandError: It needs nothing, or its API no longer offers something.
     """
     needs: list[Needs] = []
-    for access in client.get("requiredResourceAccess") or ():
+    present = {str(row["appId"]): row for row in known}
+    for access in rows_in(client, "requiredResourceAccess"):
         if only_api in {None, access["resourceAppId"]}:
-            api = yield from principal_of(access["resourceAppId"])
+            app_id = access["resourceAppId"]
+            api = present.get(app_id) or (yield from principal_of(app_id))
             needs.append(Needs(client, api, _registered(api, access["resourceAccess"])))
     if not any(need.permissions for need in needs):
         raise CommandError(
-            f"{escape(str(client['displayName']))} is registered to need nothing, so there is nothing to grant.",
+            f"{escape(str(client['displayName']))} needs no permissions, so there is nothing to grant.",
             "nothing_to_grant",
             f"First run: entra-guard app permission add {client['appId']} <API> <permission>",
         )
     listed = ", ".join(f"{need.api['displayName']}: {p.value}" for need in needs for p in need.permissions)
     yield Question(f"Grant {escape(str(client['displayName']))}, for the whole tenant: {escape(listed)}?")
-    principal = yield from principal_of(str(client["appId"]))
+    principal = present.get(client["appId"]) or (yield from principal_of(str(client["appId"])))
     for need in needs:
         yield from _assign_roles(principal, need)
         yield from _grant_scopes(principal, need)
@@ -183,7 +186,7 @@ def _registered(api: Row, rows: Sequence[Row]) -> list[Permission]:
             permission = Permission(row["id"], row["type"], value)
         if permission is None:
             raise CommandError(
-                f"{escape(str(api['displayName']))} no longer offers the permission {row['id']} ({row['type']}).",
+                f"{escape(str(api['displayName']))} no longer offers permission {row['id']} ({row['type']}).",
                 "unknown_permission",
                 "Add it to the API again, or remove it from the client on its page 'API permissions'.",
             )
@@ -227,7 +230,9 @@ def _grant_scopes(principal: Row, need: Needs) -> Plan[None]:
     if present is None:
         parties = {"clientId": principal["id"], "resourceId": need.api["id"]}
         body = {**parties, "consentType": "AllPrincipals", "scope": scope}
-        yield GraphCall("Grant the scopes for all users", "POST", "/oauth2PermissionGrants", body, settles=True)
+        yield GraphCall(
+            "Grant the scopes for all users", "POST", "/oauth2PermissionGrants", body, settles=True
+        )
     elif scope != present["scope"]:
         path = f"/oauth2PermissionGrants/{present['id']}"
         yield GraphCall("Grant the scopes for all users", "PATCH", path, {"scope": scope})
@@ -236,6 +241,8 @@ def _grant_scopes(principal: Row, need: Needs) -> Plan[None]:
 def grant_of(ref: str, api_ref: str | None, *, by_name: bool) -> Plan[tuple[Row, list[Needs]]]:
     """Find a client and consent to what it needs; returns the client and what was granted."""
     client = yield from find_app(ref, by_name=by_name)
-    api = (yield from find_api(api_ref, by_name=by_name)) if api_ref else None
-    needs = yield from grant(client, only_api=api and str(api["appId"]))
+    only_api = None
+    if api_ref:
+        only_api = str((yield from find_api(api_ref, by_name=by_name))["appId"])
+    needs = yield from grant(client, only_api=only_api)
     return client, needs

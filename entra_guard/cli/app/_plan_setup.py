@@ -6,13 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from entra_guard.cli.app._calls import Plan, Row
 from entra_guard.cli.app._plan_apps import AppWish, register
 from entra_guard.cli.app._plan_credentials import add_certificate, add_secret
 from entra_guard.cli.app._plan_permissions import Permission, add_permissions, grant
+from entra_guard.cli.app._rows import roles_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from entra_guard.cli.app._calls import Plan, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,17 @@ class PairWish:
 def setup(wish: PairWish, new_guid: Callable[[], str]) -> Plan[Pair]:
     """Register the pair, or complete the one that an earlier run made, and consent."""
     api = yield from register(
-        AppWish(wish.name, api=True, roles=wish.roles, scopes=wish.scopes, unique_name=f"{wish.key}-api"), new_guid
+        AppWish(wish.name, api=True, roles=wish.roles, scopes=wish.scopes, unique_name=f"{wish.key}-api"),
+        new_guid,
     )
     client = yield from register(AppWish(f"{wish.name} client", unique_name=f"{wish.key}-client"), new_guid)
-    roles = {role["value"]: role for role in api.app.get("appRoles") or ()}
+    roles = {role["value"]: role for role in roles_of(api.app)}
     needed = [Permission(str(roles[value]["id"]), "Role", value) for value in wish.roles if value in roles]
     changed = yield from add_permissions(client.app, api.principal, needed)
     if needed:
-        yield from grant(changed, only_api=str(api.app["appId"]))
+        # A service principal that was created a moment ago does not list its roles yet.
+        offers = {**api.principal, "appRoles": roles_of(api.app)}
+        yield from grant(changed, only_api=str(api.app["appId"]), known=(offers, client.principal))
     secret: Any = None
     if wish.certificate is None:
         secret = yield from add_secret(changed, "entra-guard app setup", wish.expires)

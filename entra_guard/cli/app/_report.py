@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from entra_guard.cli.app._options import print_json
+from entra_guard.cli.app._rows import roles_of, scopes_of
 
 if TYPE_CHECKING:
     from entra_guard.cli.app._calls import Row
@@ -30,17 +31,17 @@ def ids_of(row: Row, principal: Row | None, tenant_id: str) -> Row:
         "identifierUris": uris,
         "scope": f"{uris[0]}/.default" if uris else None,
         "uniqueName": row.get("uniqueName"),
-        "appRoles": [{"value": r["value"], "id": r["id"]} for r in row.get("appRoles") or ()],
-        "scopes": [
-            {"value": s["value"], "id": s["id"]} for s in (row.get("api") or {}).get("oauth2PermissionScopes") or ()
-        ],
+        "appRoles": [{"value": r["value"], "id": r["id"]} for r in roles_of(row)],
+        "scopes": [{"value": s["value"], "id": s["id"]} for s in scopes_of(row)],
     }
 
 
 def report(session: Session, runner: Runner, what: str, row: Row, **more: Any) -> None:
     """Print what was done to an application, in one line; as JSON, its ids."""
     if session.as_json:
-        print_json({"displayName": row["displayName"], "clientId": row["appId"], "objectId": row["id"], **more})
+        print_json(
+            {"displayName": row["displayName"], "clientId": row["appId"], "objectId": row["id"], **more}
+        )
         return
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
     from entra_guard.cli.app import _output as output  # noqa: PLC0415

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from entra_guard.cli.app._calls import CommandError, Row
 from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+def part(row: Row, name: str) -> Row:
+    """Return an object member of Graph's JSON; an empty object if it is missing or null."""
+    found: Any = row.get(name)
+    return cast("Row", found) if isinstance(found, dict) else {}
+
+
+def rows_in(row: Row, name: str) -> list[Row]:
+    """Return a list member of Graph's JSON; an empty list if it is missing or null."""
+    found: Any = row.get(name)
+    return list(cast("list[Row]", found)) if isinstance(found, list) else []
+
+
+def roles_of(app: Row) -> list[Row]:
+    """Return the app roles of an application."""
+    return rows_in(app, "appRoles")
+
+
+def scopes_of(app: Row) -> list[Row]:
+    """Return the scopes of an application."""
+    return rows_in(part(app, "api"), "oauth2PermissionScopes")
 
 
 def new_role(
@@ -36,17 +58,15 @@ def new_role(
 def new_scope(value: str, identifier: str, *, admin: bool = False, name: str = "") -> Row:
     """Return a delegated permission."""
     shown = name or value
-    words = ("adminConsentDisplayName", "adminConsentDescription")
-    words += ("userConsentDisplayName", "userConsentDescription")
+    words = [f"{who}Consent{what}" for who in ("admin", "user") for what in ("DisplayName", "Description")]
     kind = "Admin" if admin else "User"
     return {"id": identifier, "value": value, "type": kind, "isEnabled": True, **dict.fromkeys(words, shown)}
 
 
-def merged(present: Any, wanted: Sequence[str], make: Callable[[str], Row]) -> list[Row]:
+def merged(present: Sequence[Row], wanted: Sequence[str], make: Callable[[str], Row]) -> list[Row]:
     """Return the present roles or scopes and the wanted ones that are missing."""
-    rows: list[Row] = list(present or ())
-    known = {row.get("value") for row in rows}
-    return [*rows, *(make(value) for value in dict.fromkeys(wanted) if value not in known)]
+    known = {row.get("value") for row in present}
+    return [*present, *(make(value) for value in dict.fromkeys(wanted) if value not in known)]
 
 
 def check_absent(rows: Sequence[Row], value: str, what: str, owner: str) -> None:

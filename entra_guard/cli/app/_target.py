@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 DEFAULT_URL: Final = "http://127.0.0.1:8787"
 GRAPH: Final = "00000003-0000-0000-c000-000000000000"
 ROLES: Final = (
-    *("Application.ReadWrite.All", "AppRoleAssignment.ReadWrite.All", "DelegatedPermissionGrant.ReadWrite.All"),
+    *(
+        "Application.ReadWrite.All",
+        "AppRoleAssignment.ReadWrite.All",
+        "DelegatedPermissionGrant.ReadWrite.All",
+    ),
     *("User.ReadWrite.All", "Group.ReadWrite.All", "Directory.Read.All"),
 )
 _PROOFS: Final = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
@@ -89,7 +93,13 @@ def resolve(where: Where, environ: Mapping[str, str] = os.environ, *, dry_run: b
     except CommandError as error:
         if dry_run and error.code == "not_running":
             return Target(
-                False, "the emulator", where.tenant or "<tenant id>", url, None, f"{url}/v1.0", control_url=url
+                False,
+                "the emulator",
+                where.tenant or "<tenant id>",
+                url,
+                None,
+                f"{url}/v1.0",
+                control_url=url,
             )
         raise
 
@@ -103,7 +113,9 @@ def _emulator(url: str, tenant: str) -> Target:
     if not tenants:
         raise _not_running(url, "the program there is not an entra-guard emulator")
     wanted = tenant.lower()
-    found = next((t for t in tenants if not wanted or wanted in {t["id"], t["domain"], t["name"].lower()}), None)
+    found = next(
+        (t for t in tenants if not wanted or wanted in {t["id"], t["domain"], t["name"].lower()}), None
+    )
     if found is None:
         known = ", ".join(f"{t['name']} ({t['id']})" for t in tenants)
         raise CommandError(

@@ -31,8 +31,6 @@ def app() -> None:
     """  # noqa: D301  # click wants the character, not the letters
 
 
-
-
 @click.group()
 def user() -> None:
     """Add users, on the running emulator or in a tenant."""

@@ -41,7 +41,11 @@ def secret() -> None:
 @click.argument("ref", metavar="APP")
 @click.option("--description", metavar="TEXT", default="", help="A name to show.")
 @click.option(
-    "--days", type=click.IntRange(1, _LONGEST_DAYS), default=180, show_default=True, help="How long it is valid."
+    "--days",
+    type=click.IntRange(1, _LONGEST_DAYS),
+    default=180,
+    show_default=True,
+    help="How long it is valid.",
 )
 @common_options
 def add_secret_command(session: Session, *, ref: str, description: str, days: int) -> None:
@@ -87,7 +91,11 @@ def certificate() -> None:
     help="Make a key and a certificate, and write both to FILE (PEM, 0600).",
 )
 @click.option(
-    "--days", type=click.IntRange(1, _LONGEST_DAYS), default=365, show_default=True, help="Validity of a new one."
+    "--days",
+    type=click.IntRange(1, _LONGEST_DAYS),
+    default=365,
+    show_default=True,
+    help="Validity of a new one.",
 )
 @click.option("--description", metavar="TEXT", default="", help="A name to show.")
 @common_options
@@ -191,6 +199,6 @@ def _issuer_and_subject(issuer: str, subject: str, github: str) -> tuple[str, st
         raise CommandError(
             f"--github {github!r} names no branch, tag or environment.",
             "not_specific",
-            "Write OWNER/REPO:ref:refs/heads/main, or OWNER/REPO:environment:NAME: any job could use it otherwise.",
+            "Write OWNER/REPO:ref:refs/heads/main or OWNER/REPO:environment:NAME, or any job could use it.",
         )
     return "https://token.actions.githubusercontent.com", f"repo:{github}"

@@ -56,7 +56,11 @@ def _show_user(runner: Runner, row: Row, first: dict[str, str]) -> None:
 @click.argument("name")
 @click.option("--system-assigned", is_flag=True, help="Requests that name no identity get this one.")
 @click.option(
-    "--role", "roles", metavar="API=VALUE", multiple=True, help="Assign an app role of an API to it; repeatable."
+    "--role",
+    "roles",
+    metavar="API=VALUE",
+    multiple=True,
+    help="Assign an app role of an API to it; repeatable.",
 )
 @common_options
 def add_identity_command(

@@ -32,7 +32,12 @@ def role() -> None:
 @click.argument("ref", metavar="API")
 @click.argument("value")
 @click.option(
-    "--for", "members", type=click.Choice([*_MEMBERS]), default="both", show_default=True, help="Who may hold it."
+    "--for",
+    "members",
+    type=click.Choice([*_MEMBERS]),
+    default="both",
+    show_default=True,
+    help="Who may hold it.",
 )
 @click.option("--name", metavar="TEXT", default="", help="The display name.  [default: the value]")
 @click.option("--description", metavar="TEXT", default="", help="What it allows.")
@@ -43,13 +48,17 @@ def add_role_command(
     """Add the app role VALUE, such as Orders.Read, to API."""
     made = new_role(value, new_guid(), _MEMBERS[members], name=name, description=description)
     plan = add_role(ref, made, by_name=session.by_name)
-    session.run(plan, lambda r, row: report(session, r, f"Added the app role {value}", row, role_id=made["id"]))
+    session.run(
+        plan, lambda r, row: report(session, r, f"Added the app role {value}", row, role_id=made["id"])
+    )
 
 
 @role.command("assign")
 @click.argument("ref", metavar="API")
 @click.argument("values", metavar="VALUE...", nargs=-1, required=True)
-@click.option("--user", metavar="NAME", default="", help="A user: the principal name, its part before @, or id.")
+@click.option(
+    "--user", metavar="NAME", default="", help="A user: the principal name, its part before @, or id."
+)
 @click.option("--group", metavar="NAME", default="", help="A group: its name or id.")
 @click.option("--app", "app_ref", metavar="NAME", default="", help="An application or managed identity.")
 @common_options
@@ -69,7 +78,11 @@ def assign_role_command(
 
     def show(runner: Runner, found: tuple[Row, list[Row]]) -> None:
         api, holders = found
-        done = {"assigned": ", ".join(values), "to": holders[0].get("displayName"), "holder_id": holders[0]["id"]}
+        done = {
+            "assigned": ", ".join(values),
+            "to": holders[0].get("displayName"),
+            "holder_id": holders[0]["id"],
+        }
         report(session, runner, "Assigned roles of", api, **done)
 
     session.run(assign(ref, values, kind, holder, by_name=session.by_name), show)
@@ -84,7 +97,9 @@ def scope() -> None:
 @click.argument("ref", metavar="API")
 @click.argument("value")
 @click.option("--admin", is_flag=True, help="Only administrators may consent.")
-@click.option("--name", metavar="TEXT", default="", help="The name on the consent page.  [default: the value]")
+@click.option(
+    "--name", metavar="TEXT", default="", help="The name on the consent page.  [default: the value]"
+)
 @common_options
 def add_scope_command(session: Session, *, ref: str, value: str, admin: bool, name: str) -> None:
     """Add the scope VALUE, such as access_as_user, to API."""
@@ -102,8 +117,12 @@ def permission() -> None:
 @click.argument("client", metavar="CLIENT")
 @click.argument("api", metavar="API")
 @click.argument("values", metavar="[PERMISSION]...", nargs=-1)
-@click.option("--role", "roles", metavar="VALUE", multiple=True, help="An app role: without a user. Repeatable.")
-@click.option("--scope", "scopes", metavar="VALUE", multiple=True, help="A scope: for signed-in users. Repeatable.")
+@click.option(
+    "--role", "roles", metavar="VALUE", multiple=True, help="An app role: without a user. Repeatable."
+)
+@click.option(
+    "--scope", "scopes", metavar="VALUE", multiple=True, help="A scope: for signed-in users. Repeatable."
+)
 @common_options
 def add_permission_command(
     session: Session,

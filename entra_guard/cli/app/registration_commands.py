@@ -11,6 +11,7 @@ from entra_guard.cli.app._calls import UNIQUE_NAME
 from entra_guard.cli.app._options import common_options, print_json
 from entra_guard.cli.app._plan_apps import AppChange, AppWish, delete, describe, list_apps, register, update
 from entra_guard.cli.app._report import ids_of, new_guid, report
+from entra_guard.cli.app._rows import part
 
 if TYPE_CHECKING:
     from entra_guard.cli.app._calls import Row
@@ -45,21 +46,34 @@ class _Accounts(click.Choice[str]):
 @click.command("register")
 @click.argument("name")
 @click.option("--api", is_flag=True, help="It accepts tokens: give it an App ID URI and v2.0 tokens.")
-@click.option("--role", "roles", metavar="VALUE", multiple=True, help="An app role; repeatable. Implies --api.")
+@click.option(
+    "--role", "roles", metavar="VALUE", multiple=True, help="An app role; repeatable. Implies --api."
+)
 @click.option("--scope", "scopes", metavar="VALUE", multiple=True, help="A scope; repeatable. Implies --api.")
 @click.option("--accounts", type=_Accounts(), default="single", help="Who may use it: see below.")
 @click.option("--app-id-uri", metavar="URI", default="", help="[default: api://<client id>]")
 @click.option("--unique-name", metavar="NAME", default="", help="A later run with this name reuses it.")
 @click.option(
-    "--token-version", type=click.IntRange(1, 2), default=2, help="Of the tokens that the API receives.  [default: 2]"
+    "--token-version",
+    type=click.IntRange(1, 2),
+    default=2,
+    help="Of the tokens that the API receives.  [default: 2]",
 )
 @click.option("--redirect-uri", "web", metavar="URI", multiple=True, help="Of a web application; repeatable.")
 @click.option("--spa-redirect-uri", "spa", metavar="URI", multiple=True, help="Of a single-page application.")
-@click.option("--public-redirect-uri", "public", metavar="URI", multiple=True, help="Of a desktop or mobile app.")
+@click.option(
+    "--public-redirect-uri", "public", metavar="URI", multiple=True, help="Of a desktop or mobile app."
+)
 @click.option("--public-client", is_flag=True, help="Allow flows without a credential, such as device code.")
 @common_options
 def register_command(
-    session: Session, *, name: str, unique_name: str, roles: tuple[str, ...], scopes: tuple[str, ...], **given: Any
+    session: Session,
+    *,
+    name: str,
+    unique_name: str,
+    roles: tuple[str, ...],
+    scopes: tuple[str, ...],
+    **given: Any,
 ) -> None:
     """Register an application and its service principal.
 
@@ -78,7 +92,9 @@ def register_command(
         entra-guard app register "Tasks page" --spa-redirect-uri http://localhost:8000/docs/oauth2-redirect
     """  # noqa: D301  # click wants the character, not the letters
     if unique_name and not UNIQUE_NAME.fullmatch(unique_name):
-        raise click.UsageError("--unique-name has up to 120 letters, digits, '.', '_' and '-', such as 'orders-api'.")
+        raise click.UsageError(
+            "--unique-name has up to 120 letters, digits, '.', '_' and '-', such as 'orders-api'."
+        )
     wish = AppWish(
         name,
         accounts=given["accounts"],
@@ -91,7 +107,9 @@ def register_command(
         uris={platform: given[platform] for platform in ("web", "spa", "public")},
         public_client=given["public_client"],
     )
-    session.run(register(wish, new_guid), lambda runner, found: _show_registered(session, runner, found, wish))
+    session.run(
+        register(wish, new_guid), lambda runner, found: _show_registered(session, runner, found, wish)
+    )
 
 
 def _show_registered(session: Session, runner: Runner, found: Registered, wish: AppWish) -> None:
@@ -102,7 +120,9 @@ def _show_registered(session: Session, runner: Runner, found: Registered, wish: 
     code = output.guard_code(target, row)
     if session.as_json:
         content = {**ids_of(row, found.principal, target.tenant_id), "reused": found.reused}
-        print_json({**content, "endpoints": output.endpoints(target, row), "code": code if wish.api else None})
+        print_json(
+            {**content, "endpoints": output.endpoints(target, row), "code": code if wish.api else None}
+        )
         return
     screen = Screen()
     output.done(screen, "Completed the present registration" if found.reused else "Registered", target)
@@ -149,7 +169,9 @@ def _show_list(runner: Runner, rows: list[Row]) -> None:
 
     screen = Screen()
     if not rows:
-        screen.text(f"No applications in {escape(runner.target.name)}. Register one: {NAME} app register NAME")
+        screen.text(
+            f"No applications in {escape(runner.target.name)}. Register one: {NAME} app register NAME"
+        )
         return
     cells = [(str(r["appId"]), credential_summary(r), escape(str(r["displayName"]))) for r in rows]
     if screen.is_narrow:
@@ -180,12 +202,17 @@ def _show_app(runner: Runner, row: Row) -> None:
 
     screen, target = Screen(), runner.target
     output.show_ids(screen, target, row, row["servicePrincipal"])
-    version = (row.get("api") or {}).get("requestedAccessTokenVersion") or 1
-    uris = {name: (row.get(name) or {}).get("redirectUris") for name in ("web", "spa", "publicClient")}
-    state = "" if (row["servicePrincipal"] or {}).get("accountEnabled", True) else "disabled: it gets no tokens"
+    version = part(row, "api").get("requestedAccessTokenVersion") or 1
+    is_api = bool(row.get("identifierUris") or row.get("appRoles"))
+    uris = {name: part(row, name).get("redirectUris") for name in ("web", "spa", "publicClient")}
+    state = "" if part(row, "servicePrincipal").get("accountEnabled", True) else "disabled: it gets no tokens"
     output.facts(
         screen,
-        [("token version", f"{version}.0"), *((f"{n} redirects", u) for n, u in uris.items()), ("state", state)],
+        [
+            ("token version", f"{version}.0" if is_api else ""),
+            *((f"{n} redirects", u) for n, u in uris.items()),
+            ("state", state),
+        ],
     )
     output.show_permissions(screen, row)
     output.show_needs(screen, row)
@@ -201,7 +228,9 @@ def _show_app(runner: Runner, row: Row) -> None:
 @click.option("--app-id-uri", metavar="URI", help="The first App ID URI; the others stay.")
 @click.option("--redirect-uri", "web", metavar="URI", multiple=True, help="Add one of a web application.")
 @click.option("--spa-redirect-uri", "spa", metavar="URI", multiple=True, help="Add one of a single-page app.")
-@click.option("--public-redirect-uri", "public", metavar="URI", multiple=True, help="Add one of a desktop app.")
+@click.option(
+    "--public-redirect-uri", "public", metavar="URI", multiple=True, help="Add one of a desktop app."
+)
 @click.option("--remove-redirect-uri", "removed_uris", metavar="URI", multiple=True, help="Remove one.")
 @click.option(
     "--optional-claim",
@@ -225,7 +254,9 @@ def update_command(session: Session, *, ref: str, **given: Any) -> None:
     """  # noqa: D301  # click wants the character, not the letters
     uris = {platform: given.pop(platform) for platform in ("web", "spa", "public")}
     change = AppChange(uris=uris, **given)
-    session.run(update(ref, change, by_name=session.by_name), lambda r, row: report(session, r, "Changed", row))
+    session.run(
+        update(ref, change, by_name=session.by_name), lambda r, row: report(session, r, "Changed", row)
+    )
 
 
 @click.command("delete")

@@ -13,6 +13,7 @@ from entra_guard.cli.app._options import common_options, print_json
 from entra_guard.cli.app._plan_credentials import DAY
 from entra_guard.cli.app._plan_setup import PairWish, setup
 from entra_guard.cli.app._report import ids_of, new_guid
+from entra_guard.cli.app._rows import roles_of
 
 if TYPE_CHECKING:
     from entra_guard.cli.app._files import NewFile
@@ -72,7 +73,11 @@ def setup_command(
     made = None if secret else _new_certificate(name)
     days = _SECRET_DAYS if secret else _CERTIFICATE_DAYS
     wish = PairWish(
-        name, roles or ("Orders.Read",), scopes or ("access_as_user",), made and made[0], time.time() + days * DAY
+        name,
+        roles or ("Orders.Read",),
+        scopes or ("access_as_user",),
+        made and made[0],
+        time.time() + days * DAY,
     )
     plan = setup(wish, new_guid)
     if session.dry_run:
@@ -126,7 +131,7 @@ def _write_env(env: NewFile, target: Target, pair: Pair, pem: NewFile | None) ->
         "AZURE_TENANT_ID": "The client: EnvironmentCredential()",
         "API_SCOPE": "The scope that the client requests",
     }
-    env.write(as_env_file(variables(target, pair, pem and pem.path), comments))
+    env.write(as_env_file(variables(target, pair, pem.path if pem else None), comments))
 
 
 def _show(session: Session, runner: Runner, pair: Pair, env_file: Path, pem: NewFile | None) -> None:
@@ -141,7 +146,7 @@ def _show(session: Session, runner: Runner, pair: Pair, env_file: Path, pem: New
 
     screen = Screen()
     output.done(screen, "Completed the present pair" if pair.reused else "Registered the pair", target)
-    roles = [role["value"] for role in pair.api.get("appRoles") or ()]
+    roles = [role["value"] for role in roles_of(pair.api)]
     output.facts(
         screen,
         [
