@@ -109,15 +109,25 @@ def test_a_misspelt_command_gets_a_suggestion(typed: str, suggested: str) -> Non
 def test_an_unknown_command_gets_the_list() -> None:
     done = CliRunner().invoke(group, ["\x1b[2Jxyz"])
     assert done.exit_code == 2
-    assert "The commands are: demo, emulator, explain, " in done.output
+    assert "The commands are: demo, emulator, app, user, identity, explain, " in done.output
     assert "Did you mean" not in done.output
     assert "\x1b" not in done.output
 
 
 @pytest.mark.parametrize("columns", ["", "80", "200"])
-@pytest.mark.parametrize(
-    "command", [[], *([name] for name in AVAILABLE_COMMANDS), ["keys", "pull"], ["keys", "show"]]
-)
+def commands_of(command: click.Command, *path: str) -> list[list[str]]:
+    """Return the names of a command and of all commands below it."""
+    found = [[*path]]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below
+            found += commands_of(below, *path, name)
+    return found
+
+
+@pytest.mark.parametrize("command", commands_of(group), ids=" ".join)
 def test_help_has_at_most_80_columns(
     command: list[str], columns: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ def app() -> None:
     \b
         entra-guard app register "Orders API" --api --role Orders.Read
         entra-guard app register "Nightly report"
-        entra-guard app permission add <client id> <API's client id> --role Orders.Read
+        entra-guard app permission add <client id> <API> Orders.Read
         entra-guard app grant <client id>
         entra-guard app certificate add <client id> --new nightly.pem
     """  # noqa: D301  # click wants the character, not the letters

@@ -171,8 +171,8 @@ def add_federated_command(
     """Accept the tokens of another issuer as a credential of APP.
 
     \b
-        entra-guard app federated add <client id> --github octo/orders:ref:refs/heads/main
-        entra-guard app federated add <client id> --issuer https://oidc.prod-aks.azure.com/<id>/ \\
+        entra-guard app federated add <id> --github octo/app:environment:prod
+        entra-guard app federated add <id> --issuer https://aks.example/ \\
           --subject system:serviceaccount:orders:nightly
     """  # noqa: D301  # click wants the character, not the letters
     issuer, subject = _issuer_and_subject(issuer, subject, github)

@@ -71,7 +71,7 @@ def add_identity_command(
     Code finds it by AZURE_POD_IDENTITY_AUTHORITY_HOST, as on a virtual machine in Azure.
 
     \b
-        entra-guard identity add nightly --system-assigned --role "Orders API=Orders.Read"
+        entra-guard identity add nightly --role "Orders API=Orders.Read"
     """  # noqa: D301  # click wants the character, not the letters
     if session.where.is_tenant:
         raise CommandError(

@@ -89,7 +89,7 @@ def register_command(
 
     \b
         entra-guard app register "Orders API" --api --role Orders.Read
-        entra-guard app register "Tasks page" --spa-redirect-uri http://localhost:8000/docs/oauth2-redirect
+        entra-guard app register Page --spa-redirect-uri http://localhost:3000
     """  # noqa: D301  # click wants the character, not the letters
     if unique_name and not UNIQUE_NAME.fullmatch(unique_name):
         raise click.UsageError(
@@ -250,7 +250,7 @@ def update_command(session: Session, *, ref: str, **given: Any) -> None:
 
     \b
         entra-guard app update api://orders --token-version 2
-        entra-guard app update <client id> --spa-redirect-uri http://localhost:8000/docs/oauth2-redirect
+        entra-guard app update <id> --spa-redirect-uri http://localhost:3000
     """  # noqa: D301  # click wants the character, not the letters
     uris = {platform: given.pop(platform) for platform in ("web", "spa", "public")}
     change = AppChange(uris=uris, **given)
