@@ -27,6 +27,14 @@ _MAX_URIS: Final = 50
 _MAX_URI_LENGTH: Final = 120
 _MAX_ROLE_LENGTH: Final = 120
 _ACCOUNTS: Final = ("AzureADMyOrg", "AzureADMultipleOrgs", *sorted(PERSONAL_ACCOUNTS))
+_MAX_REDIRECT_LENGTH: Final = 256
+_MAX_PORT: Final = 65535
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII | re.IGNORECASE)
+_VISIBLE: Final = re.compile(r"[!-~]+")
+_AUTHORITY: Final = re.compile(
+    r"//(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?=[/?]|$)", re.ASCII | re.IGNORECASE
+)
+_UNSAFE_SCHEMES: Final = frozenset({"javascript", "data", "file", "vbscript", "about", "blob", "view-source"})
 _ROLE: Final = re.compile(r"[^\s.][^\s]*")
 
 
@@ -51,8 +59,57 @@ def check(app: AppRegistration, tenant: Tenant) -> None:
     _check_roles(app, personal=personal)
     _check_scopes(app, personal=personal)
     _check_uris(app, tenant, personal=personal)
+    _check_redirect_uris(app)
     if personal and app.token_version != V2:
         raise RegistrationError(f"{app.accounts} apps receive v2.0 tokens only: use token_version=2.")
+
+
+def check_redirect_uri(uri: str, platform: str) -> None:
+    """Check a redirect URI. One that a browser (WHATWG URL standard) reads differently is refused.
+
+    Source: https://learn.microsoft.com/en-us/entra/identity-platform/reply-url
+
+    Args:
+        uri: The redirect URI.
+        platform: `web`, `spa` or `public` (mobile and desktop).
+
+    Raises:
+        RegistrationError: A rule is violated.
+    """
+    problem = _redirect_problem(uri, platform)
+    if problem:
+        raise RegistrationError(f"Redirect URI {uri!r} is not valid: {problem}.")
+
+
+def _redirect_problem(uri: str, platform: str) -> str:
+    scheme, colon, rest = uri.partition(":")
+    scheme = scheme.lower()
+    if not colon or not _SCHEME.fullmatch(scheme):
+        return "begin with https://, or with http://localhost for this machine"
+    problem = _text_problem(uri)
+    if problem or scheme in {"http", "https"}:
+        return problem or _web_problem(scheme, rest)
+    if platform != "public":
+        return "only mobile and desktop apps may use a scheme of their own; use https://"
+    return "this scheme runs or opens a document" if scheme in _UNSAFE_SCHEMES else ""
+
+
+def _text_problem(uri: str) -> str:
+    if len(uri) > _MAX_REDIRECT_LENGTH:
+        return f"use at most {_MAX_REDIRECT_LENGTH} characters, it has {len(uri)}"
+    if "#" in uri or "*" in uri:
+        return f"it must not contain {'a fragment (#)' if '#' in uri else 'a wildcard (*)'}"
+    if not _VISIBLE.fullmatch(uri) or "\\" in uri:
+        return "use ASCII characters only, without spaces and backslashes"
+    return ""
+
+
+def _web_problem(scheme: str, rest: str) -> str:
+    found = _AUTHORITY.match(rest)
+    if found is None or int(found["port"] or 0) > _MAX_PORT:
+        return "write it as https://host/path, without a user name"
+    local = found["host"].lower() in {"localhost", "127.0.0.1"}
+    return "" if scheme == "https" or local else "http is allowed only for localhost; use https://"
 
 
 def check_secret_count(app: AppRegistration, present: int) -> None:
@@ -158,6 +215,14 @@ def _check_uris(app: AppRegistration, tenant: Tenant, *, personal: bool) -> None
                 f"HostNameNotOnVerifiedDomain: App ID URI {uri!r} must be api://{app.client_id}, or use the "
                 f"verified domain {tenant.domain}, or the app must receive v2.0 tokens (token_version=2)."
             )
+
+
+def _check_redirect_uris(app: AppRegistration) -> None:
+    platforms = {"web": app.redirect_uris, "spa": app.spa_redirect_uris, "public": app.public_redirect_uris}
+    for platform, uris in platforms.items():
+        for uri in uris:
+            check_redirect_uri(uri, platform)
+        _check_unique("Redirect URI", list(uris))
 
 
 def _is_own_host(host: str, app: AppRegistration, tenant: Tenant) -> bool:

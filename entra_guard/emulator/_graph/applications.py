@@ -116,7 +116,15 @@ def create_or_change(call: Call, found: Found) -> Any:
 
 
 def change(call: Call, found: Found) -> None:
-    app, body = _find_app(call, found), call.body()
+    change_application(call, _find_app(call, found), call.body())
+
+
+def change_application(call: Call, app: AppRegistration, body: Row) -> None:
+    """Change a registration to what the JSON says.
+
+    Raises:
+        GraphRequestError: The JSON is malformed, or Entra would refuse the change.
+    """
     changed = parse_application(call, body, app)
     changes = {name: getattr(changed, name) for name in _CHANGEABLE}
     _as_graph_error(lambda: call.service.registrations.update_app(app, **changes))
@@ -232,8 +240,13 @@ def _as_graph_error(act: Any) -> Any:
     try:
         return act()
     except (RegistrationError, LookupError, ValueError, TypeError) as error:
-        text = str(error.args[0] if error.args else error)
-        raise bad_request(_PYTHON_NAME.sub(lambda found: _GRAPH_NAMES[found[0]], text)) from None
+        raise bad_request(with_graph_names(error)) from None
+
+
+def with_graph_names(error: Exception) -> str:
+    """Return an error's text with Graph's names in place of Python's."""
+    text = str(error.args[0] if error.args else error)
+    return _PYTHON_NAME.sub(lambda found: _GRAPH_NAMES[found[0]], text)
 
 
 def _parse_time(text: Any) -> float:

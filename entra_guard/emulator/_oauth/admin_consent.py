@@ -106,6 +106,17 @@ def _accept(service: DirectoryService, consent: ConsentRequest) -> dict[str, str
     return granted if consent.version == V1 else {**granted, "scope": consent.scope}
 
 
+def consent_to_registered(service: DirectoryService, app: AppRegistration, tenant: Tenant) -> None:
+    """Grant an app everything it is registered to need, for a whole tenant.
+
+    Raises:
+        RegistrationError: The app, or an API it needs, is for its own organisation only.
+    """
+    service.consents.consent(app, tenant=tenant)
+    for permission in _registered(service.store, app):
+        _grant(service, ConsentRequest(app, tenant, V1, {}), permission)
+
+
 def _permissions(store: Store, consent: ConsentRequest) -> list[Permission]:
     """Return the permissions to grant; what an API no longer offers is left out."""
     scopes = parse_scopes("" if consent.version == V1 else consent.scope)

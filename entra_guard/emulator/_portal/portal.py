@@ -18,7 +18,18 @@ from entra_guard.emulator._http.messages import (
     json_response,
 )
 from entra_guard.emulator._http.routing import path_pattern
-from entra_guard.emulator._portal import overview
+from entra_guard.emulator._portal import (
+    app_assignments,
+    app_authentication,
+    app_credentials,
+    app_exposure,
+    app_list,
+    app_manifest,
+    app_overview,
+    app_permissions,
+    overview,
+    people,
+)
 from entra_guard.emulator._portal.parts import PortalParts
 from entra_guard.emulator._portal.stash import Stash
 from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, Visit
@@ -34,7 +45,18 @@ if TYPE_CHECKING:
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 
 # Each group of pages adds its table here.
-PAGES: Final[tuple[PortalPage, ...]] = (*overview.PAGES,)
+PAGES: Final[tuple[PortalPage, ...]] = (
+    *overview.PAGES,
+    *app_list.PAGES,  # before an app's own page: `new` is not an id
+    *app_overview.PAGES,
+    *app_authentication.PAGES,
+    *app_credentials.PAGES,
+    *app_permissions.PAGES,
+    *app_exposure.PAGES,
+    *app_assignments.PAGES,
+    *app_manifest.PAGES,
+    *people.PAGES,
+)
 _ADDRESSES: Final = frozenset(p.path for p in PAGES if p.method == "GET" and "{" not in p.path)
 _COOKIE: Final = "entra_emulator_tenant"
 _FOREIGN: Final = (

@@ -1,0 +1,279 @@
+"""The portal's directory pages: what a form changes is what Graph and the token endpoint see."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from emulator_requests import request_token, verified_claims
+from portal_requests import open_page, send_form, words
+
+from entra_guard.emulator import FABRIKAM
+
+if TYPE_CHECKING:
+    import httpx
+
+    from entra_guard.emulator import AppRegistration
+    from entra_guard.testing import Entra
+
+NEW = "/portal/apps/new"
+
+
+def page_after(entra: Entra, response: httpx.Response) -> httpx.Response:
+    assert response.status_code == 303, words(response)
+    return open_page(entra, response.headers["location"])
+
+
+def register(entra: Entra, name: str, **fields: str) -> AppRegistration:
+    page_after(entra, send_form(entra, NEW, {"name": name, "accounts": "AzureADMyOrg", **fields}))
+    return next(app for app in entra.directory.apps.values() if app.name == name)
+
+
+def test_the_guide_can_be_followed_page_by_page(entra: Entra) -> None:
+    api = register(entra, "Shop API")
+    home = f"/portal/apps/{api.client_id}"
+    assert api.token_version is None
+    assert f'value="api://{api.client_id}"' in open_page(entra, f"{home}/expose").text
+    send_form(entra, f"{home}/expose/uri", {"identifier_uri": f"api://{api.client_id}"})
+    send_form(entra, f"{home}/expose/scope", {"scope": "access_as_user", "consent": "User"})
+    send_form(entra, f"{home}/roles/add", {"role": "Shop.Read.All", "members": ["User", "Application"]})
+    send_form(entra, f"{home}/token-configuration", {"version": "2", "claim": ["idtyp", "acct"]})
+    client = register(entra, "Shop report")
+    there = f"/portal/apps/{client.client_id}"
+    shown = words(open_page(entra, f"{there}/permissions/add?api={api.client_id}"))
+    assert "Shop.Read.All" in shown
+    role, scope = entra.find_app(api).app_roles[0], entra.find_app(api).scopes[0]
+    ticked = {"api": api.client_id, "permission": [role.id, scope.id]}
+    shown = words(page_after(entra, send_form(entra, f"{there}/permissions/add", ticked)))
+    assert "2 permissions added" in shown
+    assert shown.count("Not granted") == 2
+    shown = words(page_after(entra, send_form(entra, f"{there}/permissions/grant")))
+    assert shown.count("Granted for Contoso") == 2
+    added = send_form(entra, f"{there}/credentials/secret", {"description": "night", "lifetime": "90"})
+    panel = page_after(entra, added)
+    secret = re.findall(r"AZURE_CLIENT_SECRET=(\S+?)<", panel.text)[0]
+    form = {
+        "client_id": client.client_id,
+        "client_secret": secret,
+        "scope": f"api://{api.client_id}/.default",
+    }
+    claims = verified_claims(
+        entra, request_token(entra, **form).json()["access_token"], audience=api.client_id
+    )
+    assert (claims["roles"], claims["ver"], claims["idtyp"]) == (["Shop.Read.All"], "2.0", "app")
+    assert "Shop report" in words(open_page(entra, f"{home}/assignments"))
+
+
+def test_a_secret_is_shown_once_and_never_again(entra: Entra) -> None:
+    address = f"/portal/apps/{entra.caller.client_id}/credentials"
+    there = send_form(entra, f"{address}/secret", {"description": "x", "lifetime": "180"}).headers["location"]
+    first, second = open_page(entra, there), open_page(entra, there)
+    value = re.findall(r"AZURE_CLIENT_SECRET=(\S+?)<", first.text)[0]
+    assert value not in there
+    assert value not in second.text
+    assert value not in open_page(entra, address).text
+    assert f"{value[:3]}…" in second.text
+
+
+PERSONAL = {"accounts": "PersonalMicrosoftAccount"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "text"),
+    [
+        ({"name": ""}, "name", "Enter a name"),
+        ({"name": "x" * 121}, "name", "1 to 120 characters"),
+        (
+            {"platform": "web", "redirect_uri": "http://shop.example/cb"},
+            "redirect_uri",
+            "http is allowed only for localhost",
+        ),
+        ({"platform": "spa", "redirect_uri": "myapp://cb"}, "redirect_uri", "use https://"),
+        ({"platform": "public", "redirect_uri": "javascript:alert(1)"}, "redirect_uri", "runs or opens"),
+        ({"redirect_uri": "https://shop.example/cb"}, "platform", "Choose the platform"),
+        ({"platform": "web"}, "redirect_uri", "Enter the redirect URI"),
+    ],
+)
+def test_a_mistake_is_shown_at_its_field_and_the_input_is_kept(
+    entra: Entra, fields: dict[str, str], field: str, text: str
+) -> None:
+    response = send_form(entra, NEW, {"name": "Kept", "accounts": "AzureADMyOrg", **fields})
+    assert response.status_code == 422
+    assert f'id="{field}-error"' in response.text
+    assert f'href="#{field}"' in response.text
+    assert text in words(response)
+    for value in fields.values():
+        assert not value or f'value="{value}"' in response.text
+    assert all(app.name != "Kept" for app in entra.directory.apps.values())
+
+
+@pytest.mark.parametrize(
+    ("preset", "accounts"),
+    [
+        ("api", "AzureADMyOrg"),
+        ("api", "PersonalMicrosoftAccount"),
+        ("daemon", "AzureADMyOrg"),
+        ("spa", "AzureADMultipleOrgs"),
+    ],
+)
+def test_a_preset_makes_an_app_that_is_ready(entra: Entra, preset: str, accounts: str) -> None:
+    app = register(entra, "Ready", preset=preset, accounts=accounts)
+    assert bool(app.scopes) is (preset == "api")
+    assert bool(app.app_roles) is (preset == "api" and accounts == "AzureADMyOrg")
+    assert bool(app.identifier_uris) is (preset == "api")
+    assert bool(entra.directory.credentials_of(app.client_id).secrets) is (preset == "daemon")
+    assert bool(app.spa_redirect_uris) is (preset == "spa")
+
+
+FORMS = [
+    (
+        "authentication/add",
+        {"platform": "web", "uri": "http://evil.example\\@localhost/cb"},
+        422,
+        "backslashes",
+    ),
+    ("authentication/add", {"platform": "web", "uri": "https://shop.example/cb"}, 303, "is registered"),
+    ("authentication/public-client", {"public_client": "1"}, 303, "Saved"),
+    ("credentials/secret", {"lifetime": "1"}, 422, "90, 180, 365 or 730"),
+    ("credentials/certificate", {"certificate": "no"}, 422, "not a certificate"),
+    ("credentials/certificate", {"generate": "1"}, 303, "PRIVATE KEY"),
+    (
+        "credentials/federated",
+        {"federated_name": "x", "issuer": "https://i", "subject": "s"},
+        422,
+        "3 to 120",
+    ),
+    (
+        "credentials/federated",
+        {"federated_name": "pipeline", "issuer": "https://i", "subject": "s"},
+        303,
+        "is added",
+    ),
+    ("permissions/add", {"api": "00000003-0000-0000-c000-000000000000"}, 422, "at least one"),
+    ("expose/uri", {"identifier_uri": "nothing"}, 422, "is not a URI"),
+    ("expose/scope", {"scope": "with space"}, 422, "no spaces"),
+    ("roles/add", {"role": "with space", "members": "User"}, 422, "no spaces"),
+    ("roles/add", {"role": "Right"}, 422, "who can hold"),
+    ("roles/add", {"role": "Orders.Read", "members": "User"}, 422, "defined twice"),
+    ("assignments/add", {"holder": "user:nothing", "role": "Orders.Read"}, 422, "Choose who"),
+    (
+        "assignments/add",
+        {"holder": "user:00000000-0000-4000-8000-000000000b0b", "role": "Orders.Read"},
+        303,
+        "Bob Brown",
+    ),
+    ("assignments/required", {"required": "1"}, 303, "Saved"),
+    ("token-configuration", {"version": ""}, 303, "Saved"),
+    ("manifest", {"manifest": '{"displayName": "Renamed",\n }'}, 422, "Line 2"),
+    (
+        "manifest",
+        {"manifest": '{"api": {"requestedAccessTokenVersion": 3}}'},
+        422,
+        "requestedAccessTokenVersion",
+    ),
+    ("manifest", {"manifest": "[]"}, 422, "JSON object"),
+    ("manifest", {"manifest": '{"displayName": "Renamed"}'}, 303, "Renamed"),
+    ("rename", {"name": ""}, 400, "1 to 120 characters"),
+    ("delete", {"confirm": "something else"}, 422, "was not deleted"),
+    ("delete", {"confirm": "The API under test"}, 303, "is deleted"),
+]
+
+
+@pytest.mark.parametrize(("path", "fields", "status", "text"), FORMS, ids=[f"{f[0]} {f[2]}" for f in FORMS])
+def test_each_form_of_an_app_reports_what_it_did(
+    entra: Entra, path: str, fields: dict[str, Any], status: int, text: str
+) -> None:
+    before = entra.directory
+    response = send_form(entra, f"/portal/apps/{entra.api.client_id}/{path}", fields)
+    assert response.status_code == status, words(response)
+    assert (entra.directory == before) is (status != 303)
+    shown = page_after(entra, response) if status == 303 else response
+    assert text in words(shown)
+
+
+@pytest.mark.parametrize("path", ["authentication/add", "credentials/secret", "permissions/grant", "delete"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://127.0.0.1:8000"},
+        {"origin": "null"},
+        {"sec_fetch_site": "cross-site"},
+        {"origin": None, "sec_fetch_site": "same-site"},
+    ],
+)
+def test_another_web_page_cannot_send_a_form(entra: Entra, path: str, headers: dict[str, str | None]) -> None:
+    before = entra.directory
+    address = f"/portal/apps/{entra.caller.client_id}/{path}"
+    assert send_form(entra, address, {"confirm": entra.caller.name}, **headers).status_code == 403
+    assert send_form(entra, address, {"form_token": "guessed"}).status_code == 403
+    assert open_page(entra, address).status_code == 404
+    assert entra.directory == before
+
+
+def test_an_app_of_another_tenant_is_named_with_a_link_to_it(entra: Entra) -> None:
+    app = entra.register_app("Elsewhere", tenant=FABRIKAM)
+    response = open_page(entra, f"/portal/apps/{app.client_id}")
+    assert response.status_code == 404
+    assert "No app has this id in Contoso. It is registered in Fabrikam." in words(response)
+    assert f"?tenant={FABRIKAM}" in response.text
+    assert open_page(entra, f"/portal/apps/{app.client_id}?tenant={FABRIKAM}").status_code == 200
+
+
+def test_a_permission_that_its_api_removed_stays_listed(entra: Entra) -> None:
+    address = f"/portal/apps/{entra.caller.client_id}/permissions"
+    role = entra.api.app_roles[0]
+    send_form(entra, f"{address}/add", {"api": entra.api.client_id, "permission": role.id})
+    entra.update_app(entra.api, app_roles=entra.api.app_roles[1:])
+    shown = words(open_page(entra, address))
+    assert role.id in shown
+    assert "Unknown id" in shown
+
+
+def test_consent_that_the_registration_does_not_list_is_shown_and_can_be_withdrawn(entra: Entra) -> None:
+    entra.grant(entra.caller, entra.api, "Orders.Read")
+    address = f"/portal/apps/{entra.caller.client_id}/permissions"
+    assert "the registration does not list them" in words(open_page(entra, address))
+    fields = {"api": entra.api.client_id, "permission": entra.api.app_roles[0].id}
+    shown = words(page_after(entra, send_form(entra, f"{address}/revoke", fields)))
+    assert "the registration does not list them" not in shown
+
+
+def test_users_and_groups_are_added_changed_and_deleted(entra: Entra) -> None:
+    page_after(entra, send_form(entra, "/portal/users/new", {"display_name": "Erin Evans"}))
+    erin = entra.find_user("erin.evans")
+    there = f"/portal/users/{erin.id}"
+    added = send_form(entra, "/portal/groups/new", {"name": "Night shift", "member": [erin.id]})
+    group = added.headers["location"].partition("?")[0]
+    entra.assign("erin.evans", entra.api, "Orders.Read")
+    shown = words(open_page(entra, there))
+    assert "Night shift" in shown
+    assert "Orders.Read" in shown
+    assert "Disabled" in words(page_after(entra, send_form(entra, f"{there}/enable", {"enabled": ""})))
+    assert not entra.find_user("erin.evans").enabled
+    send_form(entra, f"{group}/remove", {"member": erin.id})
+    assert "no members" in words(open_page(entra, group))
+    send_form(entra, f"{group}/add", {"member": erin.id})
+    send_form(entra, f"{group}/delete")
+    send_form(entra, f"{there}/delete")
+    assert open_page(entra, there).status_code == 404
+    again = send_form(entra, "/portal/users/new", {"user_name": "alice"})
+    assert (again.status_code, "exists already" in words(again)) == (422, True)
+
+
+def test_a_filter_works_without_script(entra: Entra) -> None:
+    assert "Alice Adams" in words(open_page(entra, "/portal/users?q=ALICE"))
+    assert "Bob Brown" not in words(open_page(entra, "/portal/users?q=ALICE"))
+    assert "Nothing matches “ zzz ”" in words(open_page(entra, "/portal/apps?q=zzz"))
+    assert "Nobody lives in Fabrikam" not in words(open_page(entra, f"/portal/users?tenant={FABRIKAM}"))
+
+
+def test_names_are_escaped_everywhere(entra: Entra) -> None:
+    name = '<script>x</script>"onfocus="y'
+    app = register(entra, name)
+    for section in ("", "/authentication", "/permissions", "/manifest", "/assignments"):
+        text = open_page(entra, f"/portal/apps/{app.client_id}{section}").text
+        assert "<script>x" not in text
+        assert '"onfocus' not in text
+    assert json.loads(json.dumps(name)) == app.name
