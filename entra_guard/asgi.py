@@ -36,7 +36,7 @@ from entra_guard._web.request_headers import read_headers
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, never, run_for
 from entra_guard._web.websocket_token import take_token
 from entra_guard.errors import AccessError
-from entra_guard.principal import OPENED_SESSION, bind_principal, unbind_principal
+from entra_guard.principal import bind_principal, unbind_principal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -101,8 +101,8 @@ class GuardMiddleware:
         self._is_public = self._authenticator.is_public
         self._ends = self._authenticator.ends
         self._http_error = self._to_http_error
-        self._sessions = McpSessions()
         self._ends_mcp_streams = settings.get("close_at_expiry") is not False
+        self._sessions = McpSessions(seconds_left=guard.seconds_left if self._ends_mcp_streams else None)
         self._routes = RouterCheck()
         warn_if_cors_inside(app)
 
@@ -176,10 +176,14 @@ class GuardMiddleware:
         """
         kind = scope["type"]
         applies: Callable[[Message], bool] | None = always if self._ends[kind] else None
-        if (response.names_session or response.wants_events) and kind == "http" and scope["method"] == "GET":
-            if response.names_session:
-                drop_resumption(scope)
-            if applies is None and response.wants_events and self._ends_mcp_streams:
+        is_session = response.names_session and kind == "http" and scope["method"] == "GET"
+        if is_session:
+            drop_resumption(scope)
+        if applies is None and self._ends_mcp_streams and kind == "http":
+            # The stream of a session is one whatever the client accepts: '*/*' does, too.
+            if is_session:
+                applies = always
+            elif response.wants_events:
                 applies = response.is_mcp_stream
         if applies is None:
             if kind == "http" and not response.wants_events:
@@ -241,16 +245,21 @@ class _Response:
             if message["status"] == _HIDDEN and REFUSAL in self._scope:
                 return self._send_instead(message)
         elif self._stream is not None:
-            self._stream.feed(message)
+            passed = self._stream.passed(message)
+            if passed is None:
+                return _send_nothing()
+            message = passed
         elif self.subprotocol and kind == "websocket.accept" and not message.get("subprotocol"):
             message = {**message, "subprotocol": self.subprotocol}
         return self._send_instead(message) if self._replaced else self._send(message)
 
     def is_mcp_stream(self, message: Message) -> bool:
-        """Return whether the response is a stream of an MCP session, as of this message."""
-        if self._stream is not None and message["type"] == "http.response.body":
+        """Return whether the response is a stream that lasts as long as an MCP client wants it to."""
+        if self._stream is None:
+            return False
+        if message["type"] == "http.response.body":
             self._stream.feed(message)
-        return self.names_session or OPENED_SESSION in self._scope
+        return self._stream.is_mcp
 
     def end(self) -> None:
         """Forget what belongs to the response, as the request has ended."""
@@ -275,6 +284,10 @@ class _Response:
             (name, value) for name, value in message.get("headers", ()) if not is_about_body(name.lower())
         ]
         await send_refusal(self._scope[REFUSAL], self._scope, self._send, more_headers=kept)
+
+
+async def _send_nothing() -> None:
+    """Do nothing: the stream has ended, and its application does not know it yet."""
 
 
 _HIDDEN: Final = 500

@@ -5,13 +5,15 @@ valid token could use and delete the sessions of others. A session belongs to th
 that opened it. For all others it does not exist: 404, as the MCP specification wants for an unknown session
 ("Transports", session management).
 
-Two transports have sessions:
+Three kinds of streams last until their client closes them, so they end with its token:
 
 - Streamable HTTP: the response that opens a session names it in `Mcp-Session-Id`, and each further request
   repeats that. Only sessions that were seen here pass. The number kept is limited, and one that was dropped
   is unknown: its client opens a new one.
 - HTTP with SSE: a GET stream, whose first event names the URL for messages, with `session_id` in it. It
   lives as long as its stream.
+- Without a session (protocol version 2026-07-28): the response to `subscriptions/listen`, a POST. Its first
+  event acknowledges the subscription. The response is read, and not the request's `Mcp-Method`.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from entra_guard.errors import printable
 from entra_guard.principal import OPENED_SESSION, PRINCIPAL
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
     from entra_guard.principal import Principal
 
@@ -62,10 +64,18 @@ def owner_of(principal: Principal) -> Owner:
 
 
 class McpSessions:
-    """The open MCP sessions of one application, and whose they are. Thread-safe."""
+    """The open MCP sessions of one application, and whose they are. Thread-safe.
 
-    def __init__(self, most: int = _MOST_SESSIONS) -> None:
+    Args:
+        most: The largest number of sessions.
+        seconds_left: Returns for how long a caller's token is accepted; None if streams outlive their token.
+    """
+
+    def __init__(
+        self, most: int = _MOST_SESSIONS, seconds_left: Callable[[Principal], float] | None = None
+    ) -> None:
         self._lock = Lock()
+        self._seconds_left = seconds_left
         self._owners: LRUCache[bytes, Owner] = LRUCache(most)
         self._streams: dict[str, Owner] = {}
         self._message_paths: LRUCache[str, bool] = LRUCache(_MOST_MESSAGE_PATHS)
@@ -82,6 +92,10 @@ class McpSessions:
                     return False
         return not self.has_streams or self._may_post(scope, principal)
 
+    def is_expired(self, principal: Principal) -> bool:
+        """Return whether a stream of this caller ends now."""
+        return self._seconds_left is not None and self._seconds_left(principal) <= 0
+
     def started(self, scope: Scope, message: Message) -> EventStream | None:
         """Record what the start of a response says about sessions, where `is_about_session` says so.
 
@@ -90,7 +104,7 @@ class McpSessions:
             message: The ASGI message "http.response.start".
 
         Returns:
-            What watches the body, if it can be a stream that opens a session.
+            What watches the body, if it can be a stream that opens a session or is a subscription.
         """
         is_events = False
         for name, value in message.get("headers", ()):
@@ -99,9 +113,8 @@ class McpSessions:
                 self._record(scope, bytes(value), message["status"])
             elif lower == _CONTENT_TYPE and value.startswith(EVENTS):
                 is_events = True
-        if is_events and scope["method"] == "GET" and not names_session(scope):
-            return EventStream(self, scope)
-        return None
+        is_stream = scope["method"] == "POST" or (scope["method"] == "GET" and not names_session(scope))
+        return EventStream(self, scope) if is_events and is_stream else None
 
     def _record(self, scope: Scope, session: bytes, status: int) -> None:
         """Record a session that a response names: it was opened, it goes on, or it has ended."""
@@ -168,9 +181,13 @@ def is_about_session(message: Message) -> bool:
 
 
 class EventStream:
-    """The beginning of a GET stream, up to its first event: does it open an MCP session?"""
+    """The beginning of a stream, up to its first event: does it open an MCP session, or is it a subscription?
 
-    __slots__ = ("_buffer", "_last", "_names", "_scope", "_sessions")
+    Attributes:
+        is_mcp: Whether it does, or is. False as long as that is not known.
+    """
+
+    __slots__ = ("_buffer", "_is_over", "_last", "_names", "_scope", "_sessions", "is_mcp")
 
     def __init__(self, sessions: McpSessions, scope: Scope) -> None:
         self._sessions = sessions
@@ -178,6 +195,20 @@ class EventStream:
         self._buffer: bytes | None = b""
         self._last: Message | None = None
         self._names: list[str] = []
+        self.is_mcp = self._is_over = False
+
+    def passed(self, message: Message) -> Message | None:
+        """Return what is sent of a message of the body: all, the end of the stream, or None after that.
+
+        A server that does not know that the token has expired sees that its client has gone, as after an end.
+        """
+        self.feed(message)
+        if self._is_over:
+            return None
+        if self.is_mcp and self._sessions.is_expired(self._scope[PRINCIPAL]):
+            self._is_over = True
+            return {**message, "body": b"", "more_body": False}
+        return message
 
     def feed(self, message: Message) -> None:
         """Read a message of the body; the same one twice is read once."""
@@ -186,16 +217,25 @@ class EventStream:
         self._last = message
         received: bytes = self._buffer + message.get("body", b"")
         self._buffer = received
+        if self._scope["method"] == "POST":
+            # Before anything that a client can choose: the server writes the method first.
+            self.is_mcp = _ACKNOWLEDGED in received
+            if self.is_mcp or len(received) > _LONGEST_FIRST_EVENT:
+                self._buffer = None
+            return
         endpoint = _endpoint(received)
         if endpoint:
             self._names = self._sessions.opened_stream(endpoint, self._scope[PRINCIPAL])
-            self._scope[OPENED_SESSION] = True
+            self._scope[OPENED_SESSION] = self.is_mcp = True
         if endpoint is not None or len(received) > _LONGEST_FIRST_EVENT:
             self._buffer = None
 
     def end(self) -> None:
         """Forget the session, as its stream has ended."""
         self._sessions.ended_stream(self._names)
+
+
+_ACKNOWLEDGED: Final = b"notifications/subscriptions/acknowledged"
 
 
 def _endpoint(events: bytes) -> str | None:

@@ -82,8 +82,17 @@ def protect(
         else ()
     )
     checked = ToolCheck(app, server if is_server(server) else None, metadata, required)
-    guarded = GuardMiddleware(checked, guard=guard, public=public, close_at_expiry=close_at_expiry)
+    guarded = _McpGuard(checked, guard=guard, public=public, close_at_expiry=close_at_expiry)
     return _Discoverable(guarded, metadata)
+
+
+class _McpGuard(GuardMiddleware):
+    """Expects a stream of events in each response: MCP clients accept them also with '*/*'."""
+
+    def _credentials(self, scope: Scope, response: Any) -> list[bytes]:
+        values = super()._credentials(scope, response)
+        response.wants_events = True
+        return values
 
 
 class _Discoverable:

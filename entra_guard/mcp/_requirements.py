@@ -8,21 +8,37 @@ from __future__ import annotations
 
 from contextlib import suppress
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from entra_guard.requirement import requirements_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from entra_guard.principal import Principal
     from entra_guard.requirement import Requirement
 
     Alternatives = tuple[Requirement, ...]
 
-# By JSON-RPC method: the parameter that names the component, and where servers keep those.
+
+class Named(NamedTuple):
+    """A tool, resource or prompt that a message names: its kind, and its name or URI."""
+
+    kind: str
+    name: str
+
+
+# By kind: where the SDK's servers keep the components, and the methods that find one.
 _LOOKUPS: Final = {
-    "tools/call": ("name", "_tool_manager", ("get_tool",)),
-    "prompts/get": ("name", "_prompt_manager", ("get_prompt",)),
-    "resources/read": ("uri", "_resource_manager", ("get_resource", "get_resource_template")),
+    "tool": ("_tool_manager", ("get_tool",)),
+    "prompt": ("_prompt_manager", ("get_prompt",)),
+    "resource": ("_resource_manager", ("get_resource", "get_resource_template")),
+}
+_BY_PARAMETER: Final = {
+    "tools/call": ("tool", "name"),
+    "prompts/get": ("prompt", "name"),
+    "resources/read": ("resource", "uri"),
+    "resources/subscribe": ("resource", "uri"),
 }
 
 
@@ -34,45 +50,86 @@ def is_visible(component: Any, principal: Principal | None) -> bool:
     return True
 
 
-async def requirements_for(server: Any, method: str, params: Any) -> list[Alternatives]:
-    """Return what a JSON-RPC request requires, nothing if that is not known.
+def components_in(method: str, params: Any) -> list[Named]:
+    """Return the components that a JSON-RPC message uses.
+
+    A completion and a subscription reveal something about a prompt or resource, too, and the function of the
+    prompt or resource does not run for them.
+
+    Args:
+        method: The message's method, such as 'tools/call'.
+        params: Its parameters, as they were sent.
+    """
+    if not isinstance(params, dict):
+        return []
+    values = cast("Mapping[str, Any]", params)
+    if method in _BY_PARAMETER:
+        kind, parameter = _BY_PARAMETER[method]
+        return _named(kind, values.get(parameter))
+    if method == "completion/complete":
+        reference = _object(values.get("ref"))
+        return [*_named("prompt", reference.get("name")), *_named("resource", reference.get("uri"))]
+    if method == "subscriptions/listen":
+        uris: object = _object(values.get("notifications")).get("resourceSubscriptions")
+        listed = cast("list[object]", uris) if isinstance(uris, list) else []
+        return [found for uri in listed for found in _named("resource", uri)]
+    return []
+
+
+def _named(kind: str, name: object) -> list[Named]:
+    return [Named(kind, name)] if isinstance(name, str) else []
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
+
+
+async def requirements_for(server: Any, component: Named) -> list[Alternatives]:
+    """Return what a component requires, nothing if that is not known.
 
     Args:
         server: The MCP server.
-        method: The request's method, such as 'tools/call'.
-        params: Its parameters, as they were sent.
+        component: What a message names.
     """
-    if method not in _LOOKUPS or not isinstance(params, dict):
-        return []
-    parameter, manager, getters = _LOOKUPS[method]
-    name: object = params.get(parameter)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if not isinstance(name, str):
-        return []
+    manager, getters = _LOOKUPS[component.kind]
     own = getattr(server, manager, None)
-    if method == "resources/read" and own is not None and not hasattr(server, "http_app"):
-        return requirements_of(getattr(_resource(own, name), "fn", None))
+    if component.kind == "resource" and own is not None and not hasattr(server, "http_app"):
+        return requirements_of(getattr(_resource(own, component.name), "fn", None))
     holder = server if hasattr(server, "http_app") else own
     for getter in getters:
-        found = await _found(holder, getter, name)
+        found = await _found(holder, getter, component.name)
         if found is not None:
             return requirements_of(getattr(found, "fn", None))
+    # fastmcp 2.x finds a template by its pattern only.
+    templates = await _found(server, "get_resource_templates") if component.kind == "resource" else None
+    if isinstance(templates, dict):
+        return requirements_of(
+            getattr(_matching(cast("Mapping[str, Any]", templates), component.name), "fn", None)
+        )
     return []
 
 
 def _resource(manager: Any, uri: str) -> Any:
-    """Return a resource of the MCP SDK's servers, or the template that its URI matches."""
+    """Return a resource of the MCP SDK's servers, or the template that its URI matches or equals."""
     found = getattr(manager, "_resources", {}).get(uri)
     if found is not None:
         return found
-    templates = getattr(manager, "_templates", {}).values()
+    templates: Mapping[str, Any] = getattr(manager, "_templates", {})
+    if uri in templates:
+        return templates[uri]  # as completions name it
+    return _matching(templates, uri)
+
+
+def _matching(templates: Mapping[str, Any], uri: str) -> Any:
+    """Return the template that a URI matches."""
     with suppress(Exception):
-        return next((template for template in templates if template.matches(uri) is not None), None)
+        return next((each for each in templates.values() if each.matches(uri) is not None), None)
     return None
 
 
-async def _found(holder: Any, getter: str, name: str) -> Any:
+async def _found(holder: Any, getter: str, *name: str) -> Any:
     # Servers raise their own errors for an unknown name, and the SDK responds with its own error later.
     with suppress(Exception):
-        found = getattr(holder, getter)(name)
+        found = getattr(holder, getter)(*name)
         return await found if isawaitable(found) else found
     return None

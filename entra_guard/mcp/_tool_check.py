@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from entra_guard._web.asgi_response import send_response
 from entra_guard.errors import AccessError
-from entra_guard.mcp._requirements import requirements_for
+from entra_guard.mcp._requirements import components_in, requirements_for
 from entra_guard.principal import PRINCIPAL, current_principal
 from entra_guard.requirement import check_any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from entra_guard.requirement import Requirement
 
 _LONGEST_BODY: Final = 4 * 1024 * 1024  # the limit of the MCP SDK
+_PARSE_ERROR: Final = -32700  # JSON-RPC 2.0, section 5.1
 
 
 class ToolCheck:
@@ -45,8 +47,16 @@ class ToolCheck:
                 self._check([self._required])
             if scope["method"] == "POST" and self._server is not None:
                 body, receive = await _read(receive)
-                for method, params in _messages(body):
-                    self._check(await requirements_for(self._server, method, params))
+                if len(body) > _LONGEST_BODY:
+                    await _refuse(send, 413, "Request body too large")
+                    return
+                messages = _messages(body)
+                if messages is None and _is_json(scope):
+                    await _refuse(send, 400, "Parse error")
+                    return
+                for method, params in messages or ():
+                    for component in components_in(method, params):
+                        self._check(await requirements_for(self._server, component))
         await self.app(scope, receive, send)
 
     def _check(self, all_required: list[tuple[Requirement, ...]]) -> None:
@@ -71,7 +81,7 @@ async def _read(receive: Receive) -> tuple[bytes, Receive]:
         size += len(message.get("body", b""))
         if message["type"] != "http.request" or not message.get("more_body"):
             break
-    body = b"".join(message.get("body", b"") for message in messages) if size <= _LONGEST_BODY else b""
+    body = b"".join(message.get("body", b"") for message in messages)
 
     async def again() -> Message:
         return messages.pop(0) if messages else await receive()
@@ -79,12 +89,24 @@ async def _read(receive: Receive) -> tuple[bytes, Receive]:
     return body, again
 
 
-def _messages(body: bytes) -> list[tuple[str, Any]]:
-    """Return the method and parameters of each JSON-RPC message in a body, batches included."""
+async def _refuse(send: Send, status: int, message: str) -> None:
+    """Refuse a body whose messages cannot be checked: the server might read it in another way."""
+    error = {"jsonrpc": "2.0", "id": None, "error": {"code": _PARSE_ERROR, "message": message}}
+    headers = {"content-type": "application/json", "cache-control": "no-store"}
+    await send_response(send, "http.response", status, headers, json.dumps(error).encode(), head=False)
+
+
+def _is_json(scope: Scope) -> bool:
+    """Return whether a body is declared as JSON: MCP servers read no other."""
+    return any(name == b"content-type" and b"json" in value.lower() for name, value in scope["headers"])
+
+
+def _messages(body: bytes) -> list[tuple[str, Any]] | None:
+    """Return the method and parameters of each JSON-RPC message in a body, batches included; None if none."""
     try:
         parsed: object = json.loads(body)
     except (ValueError, RecursionError):
-        return []  # the server refuses it
+        return None
     batch = cast("list[object]", parsed) if isinstance(parsed, list) else [parsed]
     found: list[tuple[str, Any]] = []
     for message in batch:

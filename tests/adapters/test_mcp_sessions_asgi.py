@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from manual_clock import ManualClock
 from starlette.testclient import TestClient
 
 from entra_guard._web.mcp_sessions import McpSessions
@@ -124,3 +125,35 @@ def test_the_first_event_of_a_stream_names_its_session(
 
     anyio.run(main)
     assert statuses == [status]
+
+
+SUBSCRIBED = b'data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}'
+
+
+@pytest.mark.parametrize(
+    ("method", "first"), [("GET", b"event: endpoint\r\ndata: /messages?session_id=1"), ("POST", SUBSCRIBED)]
+)
+def test_a_stream_of_a_client_that_names_no_events_sends_nothing_after_its_token(
+    entra: Entra, method: str, first: bytes
+) -> None:
+    """Its client accepted '*/*', so that the request does not show that the response is a stream."""
+    clock = ManualClock(entra.now())
+    kinds: list[str] = []
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        kind = (b"content-type", b"text/event-stream")
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": [kind]})
+        for event in (first, b"data: early", b"data: late", b"data: later"):
+            if event == b"data: late":
+                clock.advance(10_000)
+            await send({"type": "http.response.body", "body": event + b"\r\n\r\n", "more_body": True})
+        kinds.append((await receive())["type"])
+
+    client = TestClient(GuardMiddleware(stream, guard=entra.guard(clock=clock)))
+    token = entra.token(user="alice", scopes=["access_as_user"])
+    headers = {"authorization": f"Bearer {token}", "accept": "*/*"}
+    text = client.request(method, "/mcp", headers=headers).text
+    assert "early" in text
+    assert "late" not in text
+    assert kinds == ["http.disconnect"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import fastmcp
 from fastmcp.server.event_store import EventStore
+from mcp.types import Completion
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -68,6 +69,17 @@ def plan() -> str:
     return "the secret"
 
 
+@requires(roles=["Tasks.Write"])
+def note(number: str) -> str:
+    """Return a resource of a template that needs a role."""
+    return f"the secret {number}"
+
+
+async def complete(*_arguments: object) -> Completion:
+    """Complete an argument of any prompt or template."""
+    return Completion(values=["the secret"])
+
+
 seen_by_notifications: list[str] = []
 
 
@@ -89,7 +101,9 @@ def filled(server: Any) -> Any:
     for tool in (whoami, whoami_async, secret, secret_async, notifications):
         server.tool()(tool)
     server.resource("tasks://notes")(notes)
+    server.resource("tasks://notes/{number}")(note)
     server.prompt()(plan)
+    (server if hasattr(server, "completion") else server._mcp_server).completion()(complete)
     if IS_FIRST:
         from mcp.types import RootsListChangedNotification
 

@@ -77,13 +77,37 @@ class McpCaller:
             )
         return response.json()
 
+    def modern(self, method: str, **params: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        """Return the headers and body of a request without a session (protocol version 2026-07-28)."""
+        version = "2026-07-28"
+        prefix = "io.modelcontextprotocol/"
+        meta = {f"{prefix}protocolVersion": version, f"{prefix}clientCapabilities": {}}
+        headers = self.headers() | {"MCP-Protocol-Version": version, "Mcp-Method": method}
+        for name in ("name", "uri"):
+            if name in params:
+                headers["Mcp-Name"] = params[name]
+        body = {"jsonrpc": "2.0", "id": next(_ids), "method": method, "params": {**params, "_meta": meta}}
+        return headers, body
+
+    def subscribe(self, accept: str = "", **wanted: Any) -> list[dict[str, Any]]:
+        """Open a subscription, and return its messages until the server ends it."""
+        headers, body = self.modern("subscriptions/listen", notifications=wanted)
+        if accept:
+            headers["Accept"] = accept
+        with self.client.stream("POST", self.url, json=body, headers=headers) as stream:
+            assert stream.status_code == 200, stream.read()
+            events = events_of(stream.iter_lines())
+            return [json.loads(event["data"]) for event in events if event.get("data")]
+
     def call(self, tool: str, **arguments: Any) -> str:
         """Call a tool, and return its text or the error's."""
         return text_of(self.request("tools/call", name=tool, arguments=arguments))
 
-    def listen(self, last_event: str = "") -> Iterator[dict[str, str]]:
+    def listen(self, last_event: str = "", accept: str = "") -> Iterator[dict[str, str]]:
         """Open the session's GET stream, and yield its events until the server ends it."""
         headers = self.headers() | ({"Last-Event-ID": last_event} if last_event else {})
+        if accept:
+            headers["Accept"] = accept
         with self.client.stream("GET", self.url, headers=headers) as stream:
             assert stream.status_code == 200
             yield from (event for event in events_of(stream.iter_lines()) if event.get("data"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import fastmcp
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.settings import AuthSettings
-from mcp_apps import SdkServer, filled, guard
+from mcp_apps import IS_FIRST, SdkServer, filled, guard
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -49,10 +49,25 @@ def protected(name: str, server: Any) -> Any:
     return protect(filled(server), guard, url=url, **settings)
 
 
+@requires(roles=["Tasks.Write"])
+async def background_secret() -> str:
+    """Return what needs a role, in a background task."""
+    return "the secret"
+
+
 apps = {
     "sdk": protected("sdk", SdkServer("tasks", log_level="CRITICAL")),
     "fastmcp": protected("fastmcp", fastmcp.FastMCP("tasks")),
 }
+
+
+if IS_FIRST:  # with background tasks, and lists in pages of one
+    with_tasks = fastmcp.FastMCP("tasks", tasks=True)
+    with_tasks.tool(task=True)(background_secret)
+    apps["tasks"] = protect(with_tasks, guard, url="https://tasks.example/tasks/mcp")
+else:
+    in_pages = fastmcp.FastMCP("pages", list_page_size=1)
+    apps["pages"] = protect(filled(in_pages), guard, url="https://tasks.example/pages/mcp", hide=True)
 
 
 def client() -> str:

@@ -111,6 +111,103 @@ def test_lists_hide_what_the_caller_may_not_use(callers, kind):
         assert protected_one in names[1]
 
 
+COMPLETIONS = (
+    {"type": "ref/prompt", "name": "plan"},
+    {"type": "ref/resource", "uri": "tasks://notes/{number}"},
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_completions_and_subscriptions_need_what_their_prompt_or_resource_needs(callers, kind):
+    reader, writer = callers(kind).open(), callers(kind, role="Tasks.Write").open()
+    argument = {"name": "number", "value": "1"}
+    for reference in COMPLETIONS:
+        response = reader.post("completion/complete", ref=reference, argument=argument)
+        assert response.status_code == 403, reference
+        assert SECRET in str(writer.request("completion/complete", ref=reference, argument=argument))
+    plain = {"type": "ref/resource", "uri": "tasks://notes"}
+    assert reader.post("completion/complete", ref=plain, argument=argument).status_code == 403
+    for uri in ("tasks://notes", "tasks://notes/7"):
+        assert reader.post("resources/read", uri=uri).status_code == 403
+        assert reader.post("resources/subscribe", uri=uri).status_code == 403
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_message_without_a_session_is_checked_as_any_other(callers, protected, kind):
+    if protected.line == "mcp1":
+        pytest.skip("the first line has sessions or none, and no messages of this protocol version")
+    for role, status in (("Tasks.Read", 403), ("Tasks.Write", 200)):
+        caller = callers(kind, role=role)
+        for method, params in (
+            ("tools/call", {"name": "secret", "arguments": {}}),
+            ("resources/read", {"uri": "tasks://notes/7"}),
+            ("prompts/get", {"name": "plan"}),
+        ):
+            headers, body = caller.modern(method, **params)
+            response = caller.client.post(caller.url, json=body, headers=headers)
+            assert response.status_code == status, response.text
+            assert (SECRET in response.text) == (status == 200)
+        headers, body = caller.modern("tools/list")
+        assert ("secret" in caller.client.post(caller.url, json=body, headers=headers).text) == (
+            status == 200
+        )
+    headers, body = (reader := callers(kind)).modern(
+        "subscriptions/listen", notifications={"resourceSubscriptions": ["tasks://notes"]}
+    )
+    assert reader.client.post(reader.url, json=body, headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_body_that_cannot_be_read_is_refused(callers, kind):
+    alice = callers(kind).open()
+    call = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secret","arguments":%s}}'
+    headers = {**alice.headers(), "Content-Type": "application/json"}
+    for content, status in ((b"1" * 5000, 400), (b"[" * 9000, 400), (b'"' + b"a" * 2**22 + b'"', 413)):
+        assert alice.client.post(alice.url, content=call % content, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_is_checked_message_by_message(callers, kind):
+    alice = callers(kind).open()
+    batch = [
+        {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": name, "arguments": {}}}
+        for number, name in enumerate(("whoami", "secret"), 1)
+    ]
+    response = alice.client.post(alice.url, json=batch, headers=alice.headers())
+    assert response.status_code == 403
+
+
+def test_a_background_task_is_its_session_s_and_has_no_caller(callers, protected):
+    if protected.line != "mcp1":
+        pytest.skip("the second line's fastmcp has no background tasks without an extension")
+    alice, bob = callers("tasks", role="Tasks.Write").open(), callers("tasks", "bob", "Tasks.Write").open()
+    task = {"ttl": 60_000}
+    started = alice.request("tools/call", name="background_secret", arguments={}, task=task)
+    of_alice = started["result"]["_meta"]["modelcontextprotocol.io/task"]["taskId"]
+    for method in ("tasks/get", "tasks/result", "tasks/cancel"):
+        assert "not found" in bob.request(method, taskId=of_alice)["error"]["message"]
+    assert bob.request("tasks/list")["result"]["tasks"] == []
+    assert bob.joining(alice).post("tasks/result", taskId=of_alice).status_code == 404
+    assert SECRET not in str(
+        alice.request("tasks/result", taskId=of_alice)
+    )  # nobody is there to have the role
+    reader = callers("tasks", role="Tasks.Read").open()
+    assert reader.post("tools/call", name="background_secret", arguments={}, task=task).status_code == 403
+
+
+def test_pages_of_a_list_hide_what_the_caller_may_not_use(callers, protected):
+    if protected.line != "mcp2":
+        pytest.skip("the first line has no pages")
+    for role, expected in (("Tasks.Read", 0), ("Tasks.Write", 2)):
+        caller, names, cursor = callers("pages", role=role).open(), [], {}
+        while cursor is not None:
+            page = caller.request("tools/list", **cursor)["result"]
+            names += [tool["name"] for tool in page["tools"]]
+            cursor = {"cursor": page["nextCursor"]} if page.get("nextCursor") else None
+        assert sum("secret" in name for name in names) == expected
+        assert len(names) == 3 + expected
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_session_is_its_opener_s(callers, kind):
     alice, bob = callers(kind).open(), callers(kind, "bob")

@@ -160,6 +160,22 @@ def test_a_get_stream_ends_with_its_token(callers, entra, app):
     assert list(alice.listen()) == []
 
 
+def test_a_get_stream_ends_with_its_token_whatever_its_client_accepts(callers, server, entra):
+    if server.line == "mcp1":
+        pytest.skip("the first line has no streams for clients that accept '*/*'")
+    alice = callers("sdk-http", "alice")
+    alice.token = entra.token("alice", lifetime=2)
+    assert list(alice.listen(accept="*/*")) == []
+
+
+def test_a_subscription_ends_with_its_token(server, entra):
+    if server.line == "mcp1":
+        pytest.skip("the first line has no subscriptions")
+    alice = caller_of(server, "sdk-http", entra.token("alice", lifetime=2))
+    messages = alice.subscribe(toolsListChanged=True, resourceSubscriptions=["tasks://" + "a" * 9000])
+    assert [message["method"] for message in messages] == ["notifications/subscriptions/acknowledged"]
+
+
 @pytest.mark.parametrize("app", STREAMS)
 def test_a_stream_of_the_older_transport_ends_with_its_token(callers, app):
     assert callers(app, "alice", lifetime=2).ended.wait(10)
