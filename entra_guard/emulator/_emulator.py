@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from entra_guard.emulator._http.delivery import Delivery
+    from entra_guard.emulator._http.messages import Request
     from entra_guard.emulator._http.transport import InProcessTransport
     from entra_guard.emulator._store.directory import Directory
     from entra_guard.emulator._store.faults import Fault
@@ -93,13 +95,21 @@ class Emulator:
         self.request_log: RequestLog = RequestLog()
         self._user_actions = UserActions(self.directory_service)
         control = ControlApi(self.directory_service, self.token_issuer, self.fault_injector, self.request_log)
-        portal = PortalEntry(self.directory_service, self.token_issuer, self.fault_injector, self.request_log)
-        self.request_handler: RequestHandler = RequestHandler(
-            self.directory_service, self.fault_injector, self.request_log, control, portal
-        )
-        self.app: ASGIApp = asgi_app(self.request_handler.respond)
+        # The server needs the handler, the handler the pages, and the pages both: they call it later.
+        self.app: ASGIApp = asgi_app(self._respond)
         self.server: EmulatorServer = EmulatorServer(
             self.app, https=https, port=port, https_port=https_port, state_dir=state_dir
+        )
+        portal = PortalEntry(
+            self.directory_service,
+            self.token_issuer,
+            self.fault_injector,
+            self.request_log,
+            self.server,
+            self._respond,
+        )
+        self.request_handler: RequestHandler = RequestHandler(
+            self.directory_service, self.fault_injector, self.request_log, control, portal
         )
         self._ports = RefusedPorts(self.fault_injector, self.server)
 
@@ -113,6 +123,9 @@ class Emulator:
         from entra_guard.emulator._http.transport import InProcessTransport  # noqa: PLC0415
 
         return InProcessTransport(self.request_handler.respond)
+
+    def _respond(self, request: Request) -> Delivery:
+        return self.request_handler.respond(request)
 
     # Server
 

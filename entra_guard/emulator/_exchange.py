@@ -104,6 +104,8 @@ def describe_exchange(
     error = _error_of(delivery.response)
     code = trail.refusal or error.number
     client_id = trail.client_id or clean.cut(_named_client(request, named), 80)
+    client = trail.client or _name_of(directory, client_id)
+    facts = {"name": client, **trail.facts} if client else trail.facts
     result = _NOT_SENT.get(delivery.ending) or _result(delivery.response, code, trail.error or error.name)
     return Exchange(
         at=at,
@@ -116,7 +118,7 @@ def describe_exchange(
         result=result,
         outcome=_outcome(delivery, code, trail),
         milliseconds=ms,
-        client=_cut(trail.client or _name_of(directory, client_id), 80),
+        client=_cut(client, 80),
         client_id=client_id,
         api=trail.api or _name_of(directory, clean.cut(_named_api(named), 80)),
         user=trail.user,
@@ -126,7 +128,7 @@ def describe_exchange(
         form=_parameters(form),
         scheme=clean.cut((request.header("authorization") or "").partition(" ")[0], 20),
         error=clean.cut(trail.text or error.text, MAX_ERROR),
-        remedy=_FAULT_REMEDY if trail.fault else clean.cut(remedy_text(code, trail.facts), MAX_ERROR),
+        remedy=_FAULT_REMEDY if trail.fault else clean.cut(remedy_text(code, facts), MAX_ERROR),
         code=code,
     )
 

@@ -7,8 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._faults.injector import FaultInjector
+    from entra_guard.emulator._http.delivery import Delivery
+    from entra_guard.emulator._http.emulator_server import EmulatorServer
     from entra_guard.emulator._http.messages import Request, Response
     from entra_guard.emulator._portal.portal import Portal
     from entra_guard.emulator._store.request_log import RequestLog
@@ -25,6 +29,8 @@ class PortalEntry:
     issuer: TokenIssuer
     injector: FaultInjector
     log: RequestLog
+    server: EmulatorServer
+    respond_to_client: Callable[[Request], Delivery]
 
     @staticmethod
     def serves(request: Request) -> bool:
@@ -40,4 +46,11 @@ class PortalEntry:
     def _portal(self) -> Portal:
         from entra_guard.emulator._portal.portal import Portal  # noqa: PLC0415 (see the module's docstring)
 
-        return Portal(self.service, self.issuer, self.injector, self.log)
+        return Portal(
+            self.service,
+            self.issuer,
+            self.injector,
+            self.log,
+            server=self.server,
+            respond=self.respond_to_client,
+        )

@@ -9,10 +9,10 @@ import pytest
 from emulator_requests import request_token
 
 from entra_guard.emulator import GRAPH
-from entra_guard.emulator._access_line import access_line, shorten
 from entra_guard.emulator._exchange import flow_of, mask
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
+from entra_guard.emulator._store.access_line import access_line, shorten
 from entra_guard.emulator._store.request_log import MAX_EXCHANGES, Exchange
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def test_every_aadsts_code_has_a_remedy_that_reads_well_with_and_without_values(
         assert text.endswith((".", "}"))
         assert "{" not in text
         names = set(re.findall(r"{(\w+)}", REMEDIES[number].text))
-        assert names <= set(re.findall(r"{(\w+)}", row.text)) | {"detail"}, number
+        assert names <= set(re.findall(r"{(\w+)}", row.text)) | {"detail", "name"}, number
     assert remedy_text(12345) == ""
 
 

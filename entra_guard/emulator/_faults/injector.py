@@ -118,11 +118,15 @@ class FaultInjector:
         try:
             yield fault
         finally:
-            self._remove(lambda other: other.number == fault.number)
+            self.remove_fault(fault.number)
 
     def clear_faults(self, target: FaultTarget | None = None) -> None:
         """Clear all faults, or those of one target."""
         self._remove(lambda fault: target in {None, fault.target})
+
+    def remove_fault(self, number: int) -> None:
+        """Clear the fault of that number, if it is still set."""
+        self._remove(lambda fault: fault.number == number)
 
     def _remove(self, ended: Callable[[Fault], bool]) -> None:
         with self._store.lock:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import anyio.to_thread
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response as StarletteResponse
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._http.delivery import Delivery
 
+_PAGES: Final = "/portal/"
 CONNECTION: Final = "entra_guard.connection"
 _TOO_LARGE: Final = json_response({"error": f"The body exceeds {MAX_BODY} bytes; send a smaller one."}, 413)
 
@@ -42,9 +44,17 @@ def asgi_app(respond: Callable[[Request], Delivery]) -> ASGIApp:
             if body is None:
                 await _to_starlette(_TOO_LARGE)(scope, receive, send)
             else:
-                await _deliver(respond(_from_starlette(request, body)), scope, receive, send)
+                converted = _from_starlette(request, body)
+                await _deliver(await _respond(respond, converted), scope, receive, send)
 
     return app
+
+
+async def _respond(respond: Callable[[Request], Delivery], request: Request) -> Delivery:
+    """Return the response. Pages may call a guard, which waits for this emulator: they run on a thread."""
+    if request.path.startswith(_PAGES):
+        return await anyio.to_thread.run_sync(respond, request)
+    return respond(request)
 
 
 async def _handle_lifespan(receive: Receive, send: Send) -> None:

@@ -63,7 +63,7 @@ REMEDIES: Final[Mapping[int, Remedy]] = MappingProxyType(
         ),
         50011: Remedy(
             "redirect URI",
-            "Add {uri} to the redirect URIs of {app}, or send one that is registered. They are "
+            "Add {uri} to the redirect URIs of {name}, or send one that is registered. They are "
             "compared character by character.",
             "authentication",
         ),
@@ -71,6 +71,10 @@ REMEDIES: Final[Mapping[int, Remedy]] = MappingProxyType(
             "assertion",
             "Send the access token that this API was called with, unchanged and issued by this "
             "authority. {detail}",
+        ),
+        50034: Remedy(
+            "user",
+            "Name a user that exists in this tenant, by object id or user principal name.",
         ),
         50057: Remedy(
             "user",
@@ -236,12 +240,12 @@ REMEDIES: Final[Mapping[int, Remedy]] = MappingProxyType(
         ),
         7000215: Remedy(
             "credential",
-            "Send the secret's value, not its ID. If it is lost, add a new secret to {app}.",
+            "Send the secret's value, not its ID. If it is lost, add a new secret to {name}.",
             "credentials",
         ),
         7000222: Remedy(
             "credential",
-            "Add a new client secret to {app}, or a certificate.",
+            "Add a new client secret to {name}, or a certificate.",
             "credentials",
         ),
         7000218: Remedy(

@@ -48,5 +48,6 @@ def _scheme(scheme: str) -> str:
 
 def _field(parameter: Parameter) -> str:
     if parameter.hidden:
-        return f'--data-urlencode "{re.sub(r"[^A-Za-z0-9_.-]", "", parameter.name)}=${variable_name(parameter.name)}"'
+        name = re.sub(r"[^A-Za-z0-9_.-]", "", parameter.name)
+        return f'--data-urlencode "{name}=${variable_name(parameter.name)}"'
     return f"--data-urlencode {shlex.quote(f'{parameter.name}={parameter.value}')}"

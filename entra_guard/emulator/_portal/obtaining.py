@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from entra_guard.emulator._store.directory import AppRegistration, Tenant, User
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 
+# Sections of an app's page, by the place of a remedy.
+PLACES: Final[Mapping[str, str]] = {
+    "overview": "",
+    "authentication": "/authentication",
+    "credentials": "/credentials",
+    "permissions": "/permissions",
+    "expose": "/expose",
+    "assignments": "/assignments",
+}
 HIDDEN_SECRET: Final = "<the value of a client secret>"  # noqa: S105 (a placeholder)
 _OK: Final = 200
 _SHORT_LIFE: Final = 60.0
@@ -110,15 +119,15 @@ class TokenSource:
             try:
                 return self._request_as_user(wanted) if wanted.user else self._request_as_app(wanted)
             except EntraError as error:
-                return _refused(wanted, {}, error)
+                return _refused(wanted, error)
 
     def _make(self, wanted: Wanted) -> Obtained:
-        roles_or_scopes = {"roles": wanted.permissions} if wanted.user is None else {"scopes": wanted.permissions}
-        named = roles_or_scopes if wanted.permissions is not None else {}
+        kind = "roles" if wanted.user is None else "scopes"
+        named: dict[str, Any] = {} if wanted.permissions is None else {kind: list(wanted.permissions)}
         body = {
             "client": wanted.client.client_id,
             "audience": wanted.api.client_id,
-            **{name: list(values or ()) for name, values in named.items()},
+            **named,
             **({"user": wanted.user.id} if wanted.user else {}),
             **({"preset": wanted.condition} if wanted.condition else {}),
         }
@@ -132,7 +141,9 @@ class TokenSource:
             **named,
         )
         shown = json.dumps(body, indent=2)
-        return Obtained(f"{wanted.base}/_emu/token", {"": shown}, _OK, json.dumps({"access_token": token}), token)
+        return Obtained(
+            f"{wanted.base}/_emu/token", {"": shown}, _OK, json.dumps({"access_token": token}), token
+        )
 
     def _request_as_app(self, wanted: Wanted) -> Obtained:
         form = {
@@ -217,16 +228,27 @@ def _obtained(wanted: Wanted, form: Mapping[str, str], delivery: Delivery) -> Ob
         content: Any = json.loads(text)
         token = str(content.get("access_token", ""))
         code = int(next(iter(content.get("error_codes", [])), 0))
-        error = str(content.get("error_description", "")).partition(" Trace ID:")[0]
+        error = _without_code(str(content.get("error_description", "")).partition(" Trace ID:")[0])
     except (ValueError, AttributeError, TypeError):
-        content, token, code, error = None, "", 0, f"The endpoint responded with {response.status}, not with JSON."
+        content, token, code, error = (
+            None,
+            "",
+            0,
+            f"The endpoint responded with {response.status}, not with JSON.",
+        )
     pretty = json.dumps(content, indent=2) if content is not None else text
     result = Obtained(_url(wanted), form, response.status, pretty, token)
     if response.status == _OK and token:
         return result
     facts = {"app": wanted.client.client_id, "name": wanted.client.name, "resource": wanted.api.name}
     facts |= {"resource_name": wanted.api.name, "tenant": wanted.tenant.name}
-    return replace(result, token="", code=code, error=error, remedy=remedy_text(code, facts), place=_place(code))
+    return replace(
+        result, token="", code=code, error=error, remedy=remedy_text(code, facts), place=_place(code)
+    )
+
+
+def _without_code(text: str) -> str:
+    return text.partition(": ")[2] if text.startswith("AADSTS") else text
 
 
 def _place(code: int) -> str:
@@ -234,10 +256,13 @@ def _place(code: int) -> str:
     return remedy.place if remedy else ""
 
 
-def _refused(wanted: Wanted, form: Mapping[str, str], error: EntraError) -> Obtained:
+def _refused(wanted: Wanted, error: EntraError) -> Obtained:
     """Return the error of the authorize endpoint, before there is a request to the token endpoint."""
     number = error.row.number
-    body = json.dumps({"error": error.error, "error_description": str(error), "error_codes": [number]}, indent=2)
+    form = {"client_id": wanted.client.client_id, "response_type": "code", "scope": _delegated_scope(wanted)}
+    body = json.dumps(
+        {"error": error.error, "error_description": str(error), "error_codes": [number]}, indent=2
+    )
     url = f"{wanted.base}/{wanted.tenant.id}/oauth2/v2.0/authorize"
     remedy = remedy_text(number, {"name": wanted.client.name, **error.facts})
-    return Obtained(url, form, error.row.status, body, "", number, str(error), remedy, _place(number))
+    return Obtained(url, form, error.row.status, body, "", number, error.text, remedy, _place(number))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._faults.injector import FaultInjector
+    from entra_guard.emulator._http.emulator_server import EmulatorServer
     from entra_guard.emulator._portal.stash import Stash
+    from entra_guard.emulator._portal.workbench import Workbench
     from entra_guard.emulator._store.request_log import RequestLog
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 
@@ -24,6 +26,8 @@ class PortalParts:
         log: The requests that reached the emulator.
         stash: Values that a page shows once.
         addresses: The addresses of all pages without values in them.
+        workbench: Guards, tokens, and calls of the sample API.
+        server: The sockets: whether https is served, and by which certificate.
     """
 
     service: DirectoryService
@@ -32,6 +36,8 @@ class PortalParts:
     log: RequestLog
     stash: Stash
     addresses: frozenset[str]
+    workbench: Workbench
+    server: EmulatorServer
 
     def has_page(self, address: str) -> bool:
         """Return whether a page of that address exists."""

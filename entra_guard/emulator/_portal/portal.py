@@ -19,6 +19,7 @@ from entra_guard.emulator._http.messages import (
 )
 from entra_guard.emulator._http.routing import path_pattern
 from entra_guard.emulator._portal import (
+    activity,
     app_assignments,
     app_authentication,
     app_credentials,
@@ -27,18 +28,27 @@ from entra_guard.emulator._portal import (
     app_manifest,
     app_overview,
     app_permissions,
+    check_token,
+    conditions,
+    connect,
+    error_codes,
+    get_token,
     overview,
     people,
+    sample_page,
 )
 from entra_guard.emulator._portal.parts import PortalParts
 from entra_guard.emulator._portal.stash import Stash
 from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, Visit
+from entra_guard.emulator._portal.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._faults.injector import FaultInjector
+    from entra_guard.emulator._http.delivery import Delivery
+    from entra_guard.emulator._http.emulator_server import EmulatorServer
     from entra_guard.emulator._http.messages import Request
     from entra_guard.emulator._store.directory import Tenant
     from entra_guard.emulator._store.request_log import RequestLog
@@ -56,6 +66,13 @@ PAGES: Final[tuple[PortalPage, ...]] = (
     *app_assignments.PAGES,
     *app_manifest.PAGES,
     *people.PAGES,
+    *get_token.PAGES,
+    *check_token.PAGES,
+    *activity.PAGES,
+    *conditions.PAGES,
+    *sample_page.PAGES,
+    *connect.PAGES,
+    *error_codes.PAGES,
 )
 _ADDRESSES: Final = frozenset(p.path for p in PAGES if p.method == "GET" and "{" not in p.path)
 _COOKIE: Final = "entra_emulator_tenant"
@@ -72,13 +89,23 @@ class Portal:
         issuer: Tokens and signing keys.
         injector: Faults.
         log: The requests that reached the emulator.
+        server: The sockets.
+        respond: Responds to requests of clients, for the guards and the token requests of pages.
     """
 
     def __init__(
-        self, service: DirectoryService, issuer: TokenIssuer, injector: FaultInjector, log: RequestLog
+        self,
+        service: DirectoryService,
+        issuer: TokenIssuer,
+        injector: FaultInjector,
+        log: RequestLog,
+        *,
+        server: EmulatorServer,
+        respond: Callable[[Request], Delivery],
     ) -> None:
         self._store = service.store
-        self._parts = PortalParts(service, issuer, injector, log, Stash(), _ADDRESSES)
+        workbench = Workbench(service, issuer, log, respond)
+        self._parts = PortalParts(service, issuer, injector, log, Stash(), _ADDRESSES, workbench, server)
 
     def respond(self, request: Request) -> Response:
         """Respond to a request. Never raises, whatever a client sends."""

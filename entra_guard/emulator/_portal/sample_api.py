@@ -66,7 +66,7 @@ def call_sample_api(guard: Guard, authorization: Sequence[str]) -> SampleRespons
     result: list[SampleResponse] = []
 
     def run() -> None:
-        with _own_log_lines() as lines:
+        with _own_log_lines(guard.authority.url) as lines:
             status, headers, body = asyncio.run(_exchange(sample_app(guard), authorization))
         result.append(SampleResponse(status, headers, body, tuple(lines)))
 
@@ -115,24 +115,29 @@ async def _exchange(
 
 
 class _OwnLines(logging.Filter):
-    """Keep the log lines of one thread, and take them out of the log. Lines of other threads pass."""
+    """Keep the log lines of one call, and take them out of the log. Other lines pass.
 
-    def __init__(self, thread: int) -> None:
+    Keys are fetched on another thread: their lines are known by the authority's URL.
+    """
+
+    def __init__(self, thread: int, authority: str) -> None:
         super().__init__()
         self._thread = thread
+        self._authority = authority
         self.lines: list[str] = []
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.thread != self._thread:
+        text = record.getMessage()
+        if record.thread != self._thread and self._authority not in text:
             return True
-        self.lines.append(f"{record.levelname} {record.name}: {record.getMessage()}")
+        self.lines.append(f"{record.levelname} {record.name}: {text}")
         return False
 
 
 @contextmanager
-def _own_log_lines() -> Generator[list[str]]:
-    """Collect the guard's log lines of this thread. They do not appear in the emulator's terminal."""
-    own = _OwnLines(threading.get_ident())
+def _own_log_lines(authority: str) -> Generator[list[str]]:
+    """Collect the guard's log lines of one call. They do not appear in the emulator's terminal."""
+    own = _OwnLines(threading.get_ident(), authority)
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_UPDATE: Final = "sudo update-ca-certificates"
+_KEYCHAIN: Final = "~/Library/Keychains/login.keychain-db"
 SECRET_VARIABLE: Final = "AZURE_CLIENT_SECRET"  # noqa: S105 (a variable's name)
 
 
@@ -78,7 +80,7 @@ def environment(facts: CodeFacts) -> str:
         "AZURE_AUTHORITY_HOST": facts.https_base or facts.base,
         "AZURE_TENANT_ID": facts.tenant_id,
         "AZURE_CLIENT_ID": facts.client_id,
-        SECRET_VARIABLE: "<the secret's value>",
+        SECRET_VARIABLE: "<secret value>",
     }
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in rows.items() if value)
 
@@ -98,29 +100,26 @@ def trust(ca_bundle: str) -> list[tuple[str, str]]:
         ("curl", f"export CURL_CA_BUNDLE={path}"),
         (
             "Debian, Ubuntu",
-            f"sudo cp {certificate} /usr/local/share/ca-certificates/entra-emulator.crt\n"
-            "sudo update-ca-certificates",
+            f"sudo cp {certificate} /usr/local/share/ca-certificates/entra-emulator.crt\n{_UPDATE}",
         ),
         (
             "macOS",
-            "security add-trusted-cert -r trustRoot \\\n"
-            f"  -k ~/Library/Keychains/login.keychain-db {certificate}",
+            f"security add-trusted-cert -r trustRoot -k {_KEYCHAIN} \\\n  {certificate}",
         ),
         ("Windows", "certutil -user -addstore Root entra-emulator.pem"),
-        (".NET, Java", "Trust it in the system: .NET reads the system's store.\nJava: keytool -importcert -cacerts "
-         "-alias entra-emulator -file entra-emulator.pem"),
-    ]  # fmt: skip
+        ("Java", f"keytool -importcert -cacerts -alias entra-emulator -file {certificate}"),
+    ]
 
 
 def _guard(facts: CodeFacts) -> str:
-    return f'''from entra_guard import Guard
+    return f"""from entra_guard import Guard
 
 guard = Guard(
     tenant="{facts.tenant_id}",
     audience="{facts.api_id}",
     authority="{facts.base}",  # omit it for the real Entra
 )
-'''
+"""
 
 
 def _requires(facts: CodeFacts) -> str:
@@ -192,7 +191,7 @@ def _curl(facts: CodeFacts) -> str:
 
 
 def _credentials(facts: CodeFacts) -> str:
-    return f'''import os
+    return f"""import os
 
 from entra_guard.credentials import ClientSecretCredential
 
@@ -203,11 +202,11 @@ credential = ClientSecretCredential(
     authority="{facts.base}",  # omit it for the real Entra
 )
 token = credential.get_token("{facts.default_scope}").token
-'''
+"""
 
 
 def _msal_python(facts: CodeFacts) -> str:
-    return f'''import os
+    return f"""import os
 
 import msal
 
@@ -220,11 +219,11 @@ app = msal.ConfidentialClientApplication(
 )
 result = app.acquire_token_for_client(["{facts.default_scope}"])
 token = result["access_token"]
-'''
+"""
 
 
 def _azure_identity(facts: CodeFacts) -> str:
-    return f'''import os
+    return f"""import os
 
 from azure.identity import ClientSecretCredential
 
@@ -237,7 +236,7 @@ credential = ClientSecretCredential(
     connection_verify={facts.ca_bundle!r},  # the same
 )
 token = credential.get_token("{facts.default_scope}").token
-'''
+"""
 
 
 def _msal_js(facts: CodeFacts) -> str:
@@ -277,5 +276,9 @@ var token = await credential.GetTokenAsync(new TokenRequestContext(["{facts.defa
 
 
 def raw_form(fields: Mapping[str, str]) -> str:
-    """Return form fields as they are sent, form-urlencoded, with one field per line."""
-    return "\n&".join(urlencode({name: value}) for name, value in fields.items())
+    """Return form fields as they are sent, form-urlencoded, with one field per line.
+
+    A placeholder in angle brackets stays readable.
+    """
+    shown = (f"{n}={v}" if v.startswith("<") else urlencode({n: v}) for n, v in fields.items())
+    return "\n&".join(shown)

@@ -13,7 +13,7 @@ from entra_guard.emulator._portal.durations import relative_words
 from entra_guard.emulator._store.encoding import decode_base64
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _TIMES: Final = frozenset({"iat", "nbf", "exp", "auth_time", "xms_tcdt"})
 _LONGEST: Final = 400
@@ -31,9 +31,9 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "auth_time": "When the user signed in.",
         "azp": "Authorized party: the client that requested the token.",
         "appid": "The client that requested the token (v1.0 name of azp).",
-        "azpacr": "How the client proved who it is: 0 public client, 1 secret, 2 certificate or federated token.",
-        "appidacr": "How the client proved who it is: 0 public client, 1 secret, 2 certificate (v1.0 name).",
-        "oid": "Object ID of the user, or of the client's service principal, in this tenant. Use it as a key.",
+        "azpacr": "How the client proved who it is: 0 not at all, 1 secret, 2 certificate or assertion.",
+        "appidacr": "How the client proved who it is: 0 not at all, 1 secret, 2 certificate (v1.0 name).",
+        "oid": "Object ID of the user, or of the client's service principal. Use it with tid as a key.",
         "sub": "Subject: the user for this API only; equal to oid in an app's token.",
         "tid": "Tenant of the user or app. Check it before you trust anything else in the token.",
         "roles": "App roles that an administrator assigned to the caller. Permissions of apps are here.",
@@ -52,7 +52,7 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "unique_name": "The user's name in v1.0 tokens. It is not unique: never use it as a key.",
         "given_name": "The user's first name.",
         "family_name": "The user's last name.",
-        "email": "The user's mail address. Users of other tenants choose it themselves: never use it as a key.",
+        "email": "The user's mail address. It can be chosen freely: never use it as a key.",
         "idp": "The identity provider, if it is not the issuer: the guest's own tenant.",
         "ipaddr": "The address from which the user signed in.",
         "sid": "Id of the session, for sign-out.",
@@ -182,11 +182,11 @@ def _has_broken_part(text: str) -> bool:
 
 
 _OPAQUE: Final = (
-    "This is an opaque text: not three parts with dots between them. It may be a refresh token, an authorization "
-    "code, or a token for a personal account's API, which only Microsoft can read. Send the access_token of "
-    "the response."
+    "This is an opaque text: not three parts with dots between them. It may be a refresh token, an "
+    "authorization code, or a token for an API of personal accounts, which only Microsoft can read. Send "
+    "the access_token of the response."
 )
-_SHAPES: Final = (
+_SHAPES: Final[tuple[tuple[Callable[[str], bool], str], ...]] = (
     (
         lambda text: text.lower().startswith(("bearer ", "authorization:")),
         "The word Bearer was left in front. Paste only what follows it.",
@@ -195,7 +195,10 @@ _SHAPES: Final = (
         lambda text: text[:1] in {'"', "'"} and text[-1:] == text[:1],
         "The token is in quotes. Paste it without them.",
     ),
-    (_is_json, "This is JSON, such as the response of the token endpoint. Paste only the value of access_token."),
+    (
+        _is_json,
+        "This is JSON, such as the response of the token endpoint. Paste only the value of access_token.",
+    ),
     (
         lambda text: text.lower() in {"null", "undefined", "none", "[object object]"},
         "The client has no token yet, and sent the word instead.",
@@ -206,12 +209,11 @@ _SHAPES: Final = (
     ),
     (
         lambda text: text.count(".") == _JWE_PARTS - 1,
-        "The token is encrypted (five parts). Remove the token encryption key from the API's registration: the "
-        "guard cannot read it.",
+        "The token is encrypted (five parts). Remove the token encryption key from the API's registration.",
     ),
     (
         lambda text: len(text.split()) > 1,
-        "There is white space inside. A token is one word: it was probably broken into lines when it was copied.",
+        "There is white space inside. A token is one word: it was probably broken into lines by copying.",
     ),
     (_is_cut_off, "The token was cut off: it begins like a JWT, but has fewer than three parts."),
     (
@@ -220,7 +222,6 @@ _SHAPES: Final = (
     ),
     (
         lambda text: text.startswith(("0.A", "1.A", "M.C")),
-        "This looks like an authorization code or a refresh token. Redeem it at the token endpoint, and send the "
-        "access_token.",
+        "This looks like an authorization code or a refresh token. Redeem it at the token endpoint.",
     ),
 )

@@ -159,7 +159,7 @@ def remedy_for(
         "token_for_graph": f"Let {client} request the scope {api.default_scope}, not one of Graph.",
         "no_permissions": f"Give {client} an app role of {api.name} under API permissions, and grant admin "
         f"consent. For a signed-in user, request a scope of {api.app_id_uri}.",
-        "wrong_tenant": f"Request the token from the tenant {names.get(api.tenant_id, api.tenant_id)}, or accept "
+        "wrong_tenant": f"Request the token from {names.get(api.tenant_id, api.tenant_id)}, or accept "
         f"the tenant {facts.get('tenant_id', '')} in the guard's Tenants.",
     }
     return own.get(reason, fix)

@@ -195,3 +195,38 @@ if (stopped) {
 
 // A page that posts fields to a client by itself (response_mode=form_post).
 document.querySelector("form[data-submit]")?.submit();
+
+// A form of choices is sent when a choice changes.
+for (const form of document.querySelectorAll("form[data-submit-on-change]")) {
+  form.addEventListener("change", () => form.submit());
+}
+
+// An opened row of the activity gets its details from the server, once.
+document.addEventListener("toggle", async (event) => {
+  const row = event.target;
+  if (!row.open || !row.dataset?.details) return;
+  const address = row.dataset.details;
+  delete row.dataset.details;
+  try {
+    const response = await fetch(address, { headers: { Accept: "text/html" } });
+    if (response.ok) row.querySelector(".opened").innerHTML = await response.text();
+  } catch {
+    row.dataset.details = address;
+  }
+}, true);
+
+// Copy a text that the server makes.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy-from]");
+  if (!button) return;
+  const label = button.textContent;
+  try {
+    const response = await fetch(button.dataset.copyFrom);
+    await navigator.clipboard.writeText(await response.text());
+    button.textContent = "Copied";
+    announce("Copied");
+  } catch {
+    location.href = button.dataset.copyFrom;
+  }
+  setTimeout(() => { button.textContent = label; }, 1500);
+});

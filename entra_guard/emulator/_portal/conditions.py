@@ -1,0 +1,191 @@
+"""The page Test conditions: clock, signing keys, faults, and the sample API that shows their effect."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client, own_apps
+from entra_guard.emulator._portal.conditions_of_tokens import condition_groups
+from entra_guard.emulator._portal.fault_form import FAULT_GROUPS, parse_fault, words_of_fault
+from entra_guard.emulator._portal.frame import clock_words
+from entra_guard.emulator._portal.visit import PortalPage, get, post
+from entra_guard.emulator._portal.workbench import Sent
+from entra_guard.emulator._store.faults import TARGETS
+from entra_guard.emulator._tokens.presets import PRESETS
+
+if TYPE_CHECKING:
+    from entra_guard.emulator._http.messages import Response
+    from entra_guard.emulator._portal.visit import Visit
+    from entra_guard.emulator._store.directory import AppRegistration
+
+ADDRESS: Final = "/portal/conditions"
+_TITLE: Final = "Test conditions"
+_STEPS: Final = ((300, "+5 min"), (3600, "+1 h"), (86_400, "+1 day"), (90 * 86_400, "+90 days"))
+_REALMS: Final = {
+    "organizations": "tokens of organizations",
+    "consumers": "personal accounts",
+    "us-government": "another cloud",
+}
+
+
+def show(visit: Visit) -> Response:
+    """Show the state of clock, keys and faults, and the last requests to the sample API."""
+    return visit.render("test_conditions.html", title=_TITLE, **_state(visit))
+
+
+def _state(visit: Visit) -> dict[str, Any]:
+    parts, store = visit.parts, visit.service.store
+    api = chosen_api(visit)
+    client = chosen_client(visit, api)
+    signing = parts.issuer.signing_key.kid
+    shift = clock_words(store)
+    return {
+        "time_now": dt.datetime.fromtimestamp(visit.now(), dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "shift": shift,
+        "clock_steps": _STEPS,
+        "keys": [(k.kid, _REALMS.get(k.realm, k.realm), k.kid == signing) for k in parts.issuer.keys],
+        "faults": [(fault.number, words_of_fault(fault)) for fault in parts.injector.faults],
+        "changed": bool(shift or parts.injector.faults),
+        "targets": [(name, _TARGET_WORDS[name]) for name in TARGETS],
+        "fault_groups": FAULT_GROUPS,
+        "apis": [(app.client_id, app.name) for app in apis(visit)],
+        "clients": [(app.client_id, app.name) for app in own_apps(visit)],
+        "api": api,
+        "client": client,
+        "condition_groups": condition_groups(),
+        "attempts": list(parts.workbench.attempts),
+        "last": parts.workbench.last,
+        "at": _time_of_day,
+    }
+
+
+def _time_of_day(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%H:%M:%S")
+
+
+_TARGET_WORDS: Final = {
+    "configuration": "Metadata (openid-configuration)",
+    "keys": "Signing keys (JWKS)",
+    "token": "Token endpoint",
+    "graph": "Microsoft Graph",
+    "identity": "Managed identity endpoints",
+    "all": "Everything except these pages",
+}
+
+
+def move_clock(visit: Visit) -> Response:
+    """Move the clock by one of the steps, or back to the real time."""
+    store = visit.service.store
+    steps = {str(seconds): (seconds, label) for seconds, label in _STEPS}
+    chosen = steps.get(visit.text("seconds"))
+    if chosen is None:
+        store.unfreeze()
+        return visit.redirect(ADDRESS, notice="The clock shows the real time.")
+    store.advance(chosen[0])
+    return visit.redirect(ADDRESS, notice=f"The clock was moved: {chosen[1]}.")
+
+
+def rotate_keys(visit: Visit) -> Response:
+    """Sign with a new key; with `unpublished`, the key documents stay as they are."""
+    if visit.text("how") == "unpublished":
+        visit.parts.injector.fail("keys", "stale")
+        key = visit.parts.issuer.rotate_keys()
+        return visit.redirect(ADDRESS, notice=f"{key.kid} signs now, and is not published: a fault was set.")
+    key = visit.parts.issuer.rotate_keys()
+    return visit.redirect(ADDRESS, notice=f"{key.kid} signs now. The old keys stay published.")
+
+
+def withdraw_key(visit: Visit) -> Response:
+    """Remove a key from the documents."""
+    kid = visit.text("kid")
+    try:
+        visit.parts.issuer.withdraw_key(kid)
+    except ValueError:
+        raise LookupError(f"{kid} is the last signing key. Rotate first, then withdraw it.") from None
+    return visit.redirect(ADDRESS, notice=f"{kid} was withdrawn.")
+
+
+def set_fault(visit: Visit) -> Response:
+    """Set a fault, or show what is wrong in the form."""
+    parsed = parse_fault(visit.fields)
+    if isinstance(parsed, list):
+        return visit.render("test_conditions.html", title=_TITLE, errors=parsed, **_state(visit))
+    fault = visit.parts.injector.fail(parsed.target, parsed.how, **parsed.options)
+    return visit.redirect(ADDRESS, notice=f"Set: {words_of_fault(fault)}.")
+
+
+def clear_fault(visit: Visit) -> Response:
+    """Clear one fault."""
+    number = visit.text("number")
+    visit.parts.injector.remove_fault(int(number) if number.isdecimal() else 0)
+    return visit.redirect(ADDRESS, notice="The fault was cleared.")
+
+
+def back_to_normal(visit: Visit) -> Response:
+    """Clear all faults, and show the real time again."""
+    visit.parts.injector.clear_faults()
+    visit.service.store.unfreeze()
+    return visit.redirect(ADDRESS, notice="All normal: no faults, the real time. Rotated keys stay.")
+
+
+def call(visit: Visit) -> Response:
+    """Send a request to the sample API: with a new token, the last one, a given one, or none."""
+    api = chosen_api(visit)
+    if api is None:
+        raise LookupError(f"There is no API in {visit.tenant.name}. Register one first.")
+    if visit.text("restart"):
+        visit.parts.workbench.guards.forget()
+    token, what = _token_to_send(visit, api)
+    if token is None:
+        return visit.redirect(f"{ADDRESS}#sample", notice=what)
+    headers = [f"Bearer {token}"] if token else []
+    visit.parts.workbench.call(visit.request.base, api, headers, what)
+    if token:
+        visit.parts.workbench.last = Sent(token, what, api.client_id)
+    return visit.redirect(f"{ADDRESS}?api={api.client_id}#sample")
+
+
+def _token_to_send(visit: Visit, api: AppRegistration) -> tuple[str | None, str]:
+    """Return the token and what it is in words; None with a sentence if there is no token."""
+    last = visit.parts.workbench.last
+    if visit.text("which") == "none":
+        return "", "no token"
+    if visit.text("which") == "last":
+        return (last.token, _again(last.what)) if last.token else (None, "No token was sent before.")
+    if visit.text("token"):
+        return visit.text("token"), "the token of the page Get a token"
+    return _new_token(visit, api)
+
+
+def _again(what: str) -> str:
+    return what if what.endswith(", again") else f"{what}, again"
+
+
+def _new_token(visit: Visit, api: AppRegistration) -> tuple[str | None, str]:
+    client = chosen_client(visit, api)
+    condition = visit.text("condition")
+    if client is None:
+        return None, "There is no app that could call the API."
+    if condition and condition not in PRESETS:
+        return None, f"There is no condition {condition}."
+    options: dict[str, Any] = {"preset": condition} if condition else {}
+    token = visit.parts.issuer.issue_token(
+        client.client_id, audience=api, tenant=visit.tenant, base_url=visit.request.base, **options
+    )
+    return (
+        token,
+        f"a {f'token with the condition {condition}' if condition else 'new token'} of {client.name}",
+    )
+
+
+PAGES: Final[tuple[PortalPage, ...]] = (
+    get(ADDRESS, show),
+    post(f"{ADDRESS}/clock", move_clock),
+    post(f"{ADDRESS}/keys/rotate", rotate_keys),
+    post(f"{ADDRESS}/keys/withdraw", withdraw_key),
+    post(f"{ADDRESS}/faults", set_fault, locked=False),
+    post(f"{ADDRESS}/faults/clear", clear_fault, locked=False),
+    post(f"{ADDRESS}/normal", back_to_normal, locked=False),
+    post(f"{ADDRESS}/call", call, locked=False),
+)

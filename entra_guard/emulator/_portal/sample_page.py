@@ -1,0 +1,53 @@
+"""The sample API at an address of its own, for curl and other clients: GET /portal/sample-api."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entra_guard.emulator._directory.samples import API as SAMPLE_API
+from entra_guard.emulator._http.messages import Response
+from entra_guard.emulator._portal.token_facts import decode_token
+from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get
+
+if TYPE_CHECKING:
+    from entra_guard.emulator._portal.visit import Visit
+    from entra_guard.emulator._store.directory import AppRegistration
+
+ADDRESS: Final = "/portal/sample-api"
+_DROPPED: Final = frozenset({"content-length", "date", "server"})
+
+
+def call(visit: Visit) -> Response:
+    """Pass the request's Authorization header to the guarded API, and return its response."""
+    header = visit.request.header("authorization")
+    api = _api(visit, header or "")
+    sent = [header] if header is not None else []
+    what = "a request from outside" if header else "a request from outside, without a token"
+    response = visit.parts.workbench.call(visit.request.base, api, sent, what)
+    headers = tuple((name.title(), value) for name, value in response.headers if name not in _DROPPED)
+    return Response(response.status, response.body.encode(), headers)
+
+
+def _api(visit: Visit, header: str) -> AppRegistration:
+    """Return the API in the address; otherwise the one that the token is for, or the first."""
+    directory, named = visit.directory, visit.path.get("api", "")
+    if named:
+        if named.lower() not in directory.apps:
+            raise NotFoundError(f"No app has the client id {named}.", "/portal/sample-api")
+        return directory.apps[named.lower()]
+    # Not verified: it only selects which API's guard decides, and each accepts only its own tokens.
+    decoded = decode_token(header.partition(" ")[2])
+    audience = str(decoded.claims.get("aud")) if decoded else ""
+    candidates = [app for app in directory.apps.values() if app.tenant_id in directory.tenants]
+    own = [app for app in candidates if audience in app.names()]
+    sample = directory.apps.get(SAMPLE_API)
+    found = next(iter(own), None) or sample or next((a for a in candidates if a.app_roles), None)
+    if found is None:
+        raise NotFoundError("There is no API. Register one first.")
+    return found
+
+
+PAGES: Final[tuple[PortalPage, ...]] = (
+    get(ADDRESS, call, locked=False),
+    get(f"{ADDRESS}/{{api}}", call, locked=False),
+)

@@ -1,0 +1,120 @@
+"""What the pages for tokens and test conditions share: guards, token requests, calls of the sample API."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from entra_guard.emulator._portal.obtaining import TokenSource
+from entra_guard.emulator._portal.sample_api import call_sample_api
+from entra_guard.emulator._portal.verdicts import GuardPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from entra_guard.emulator._directory.service import DirectoryService
+    from entra_guard.emulator._http.delivery import Delivery
+    from entra_guard.emulator._http.messages import Request
+    from entra_guard.emulator._portal.sample_api import SampleResponse
+    from entra_guard.emulator._store.directory import AppRegistration, Directory
+    from entra_guard.emulator._store.request_log import RequestLog
+    from entra_guard.emulator._tokens.issuer import TokenIssuer
+
+MAX_ATTEMPTS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request to the sample API, for the page.
+
+    Attributes:
+        at: The emulator's time, in seconds since 1970.
+        api: The name of the API.
+        what: What was sent, in words.
+        response: The response and the operator's log lines.
+        fetched: What the guard requested from the emulator meanwhile: flow and result.
+    """
+
+    at: float
+    api: str
+    what: str
+    response: SampleResponse
+    fetched: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Sent:
+    """The last token that was sent to the sample API, so that it can be sent again."""
+
+    token: str = field(default="", repr=False)
+    what: str = ""
+    api_id: str = ""
+
+
+class Workbench:
+    """Try tokens against the real guard.
+
+    Args:
+        service: The directory.
+        issuer: Makes tokens.
+        log: The requests that reached the emulator.
+        respond: Responds to requests, as for every other client.
+
+    Attributes:
+        guards: A guard for each API.
+        tokens: Tokens, as clients obtain them.
+        attempts: The last requests to the sample API, newest first.
+        last: The last token that was sent.
+        succeeded: Whether the sample API has responded with 200.
+    """
+
+    def __init__(
+        self,
+        service: DirectoryService,
+        issuer: TokenIssuer,
+        log: RequestLog,
+        respond: Callable[[Request], Delivery],
+    ) -> None:
+        self._store = service.store
+        self._log = log
+        self._lock = threading.Lock()
+        self.guards = GuardPool(respond, service.store)
+        self.tokens = TokenSource(service, issuer, respond)
+        self.attempts: collections.deque[Attempt] = collections.deque(maxlen=MAX_ATTEMPTS)
+        self.last = Sent()
+        self.succeeded = False
+
+    def call(
+        self, base: str, api: AppRegistration, authorization: Sequence[str], what: str, *, kept: bool = True
+    ) -> SampleResponse:
+        """Send a request to the sample API, and keep what happened.
+
+        Args:
+            base: The base URL that clients use.
+            api: The API that the guard protects.
+            authorization: The values of the Authorization headers.
+            what: What is sent, in words.
+            kept: Whether the page lists it.
+        """
+        before = {exchange.number for exchange in self._log.exchanges}
+        response = call_sample_api(self.guards.guard(base, api), authorization)
+        new = (exchange for exchange in self._log.exchanges if exchange.number not in before)
+        fetched = tuple(f"{e.flow}: {e.result}" for e in new if e.flow in {"keys", "metadata"})
+        with self._lock:
+            self.succeeded = self.succeeded or response.status == 200  # noqa: PLR2004 (HTTP's own number)
+            if kept:
+                self.attempts.appendleft(Attempt(self._store.now(), api.name, what, response, fetched))
+        return response
+
+
+def names_by_id(directory: Directory) -> dict[str, str]:
+    """Return the names of tenants, apps, service principals, users and groups, by id."""
+    return {
+        **{tenant.id: tenant.name for tenant in directory.tenants.values()},
+        **{group.id: group.name for group in directory.groups.values()},
+        **{user.id: user.display_name for user in directory.users.values()},
+        **{principal.id: principal.name for principal in directory.principals.values()},
+        **{app.client_id: app.name for app in directory.apps.values()},
+    }

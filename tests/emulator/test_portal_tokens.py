@@ -1,0 +1,167 @@
+"""The portal's pages about tokens: obtaining, checking, and calling the sample API behind the real guard."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from portal_requests import open_page, send_form, words
+
+from entra_guard.emulator import PRESETS
+from entra_guard.emulator._portal.conditions_of_tokens import condition_groups
+from entra_guard.emulator._portal.durations import relative_words
+from entra_guard.emulator._portal.error_codes import CAUSES
+from entra_guard.emulator._portal.token_facts import claim_rows, decode_token, shape_of
+from entra_guard.emulator._portal.verdicts import value_text
+
+if TYPE_CHECKING:
+    from entra_guard.testing import Entra
+
+
+def get_token(entra: Entra, **fields: Any) -> str:
+    chosen = {"client": entra.caller.client_id, "api": entra.api.client_id, **fields}
+    response = send_form(entra, "/portal/token", chosen)
+    assert response.status_code == 200, words(response)
+    return words(response)
+
+
+def test_a_token_is_requested_at_the_token_endpoint_and_accepted_by_the_guard(entra: Entra) -> None:
+    entra.add_secret(entra.caller)
+    held = entra.directory.credentials_of(entra.caller.client_id)
+    shown = get_token(entra)
+    assert "An API with this guard would answer 200" in shown
+    assert "grant_type=client_credentials" in shown
+    assert "Authorized party: the client that requested the token." in shown
+    exchange = next(e for e in entra.request_log.exchanges if e.flow == "client_credentials")
+    assert (exchange.client, exchange.result) == (entra.caller.name, "200")
+    # The secret that the page used is gone, and was never shown.
+    assert entra.directory.credentials_of(entra.caller.client_id) == held
+    assert "<the value of a client secret>" in shown
+
+
+def test_an_app_without_credentials_gets_entras_error_with_what_to_do(entra: Entra) -> None:
+    shown = get_token(entra)
+    assert "AADSTS7000218" in shown
+    assert "What to do: Send client_secret or client_assertion." in shown
+
+
+def test_a_user_gets_a_token_through_an_app_with_a_redirect_uri(entra: Entra) -> None:
+    alice = entra.find_user("alice").id
+    assert "AADSTS900971" in get_token(entra, user=alice)
+    page = entra.register_app("Page", spa_redirect_uris=["http://localhost:8000/"])
+    shown = get_token(entra, client=page.client_id, user=alice)
+    assert "would answer 200" in shown
+    assert "grant_type=authorization_code" in shown
+    assert "Alice Adams" in shown
+    refused = get_token(entra, client=page.client_id, user=alice, permissions="these", permission="Unknown")
+    assert "AADSTS650053" in refused
+
+
+def test_chosen_permissions_are_in_the_token_without_a_request(entra: Entra) -> None:
+    shown = get_token(entra, permissions="these", permission="Orders.Write")
+    assert "roles Orders.Write" in shown
+    assert "No client requested this token" in shown
+    assert not entra.count("token")
+
+
+@pytest.mark.parametrize(("reason", "condition"), CAUSES.items())
+def test_each_cause_on_the_page_of_error_codes_has_its_effect(
+    entra: Entra, reason: str, condition: str
+) -> None:
+    token = entra.token(roles=["Orders.Read"], preset=condition)
+    assert entra.guard().explain(token).reason == reason
+
+
+def test_a_refused_token_shows_the_verdict_and_the_remedy_with_real_ids(entra: Entra) -> None:
+    shown = get_token(entra, condition="graph-token")
+    assert "An API with this guard would answer 401 token_for_graph" in shown
+    assert f"Let {entra.caller.name} request the scope {entra.api.default_scope}" in shown
+
+
+def test_an_unknown_condition_is_an_error_at_its_field(entra: Entra) -> None:
+    response = send_form(entra, "/portal/token", {"condition": "nonsense"})
+    assert response.status_code == 422
+    assert "There is no condition nonsense" in words(response)
+
+
+def test_a_checked_token_shows_failed_steps_first_and_the_claims(entra: Entra) -> None:
+    token = entra.token(roles=["Orders.Read"], preset="expired")
+    shown = words(send_form(entra, "/portal/check", {"token": token, "api": entra.api.client_id}))
+    assert "401 expired" in shown
+    assert shown.index("failed: lifetime") < shown.index("passed: form")
+    assert "1 h ago" in shown
+    unknown = entra.token(roles=["Orders.Read"], preset="unknown-kid")
+    shown = words(send_form(entra, "/portal/check", {"token": unknown, "api": entra.api.client_id}))
+    assert shown.index("failed: key") < shown.index("skipped: signature not reached: the key is unknown")
+
+
+@pytest.mark.parametrize("sample", ["good", "expired", "graph"])
+def test_a_sample_can_be_checked(entra: Entra, sample: str) -> None:
+    shown = words(send_form(entra, "/portal/check", {"sample": sample}))
+    assert {"good": "Accepted", "expired": "401 expired", "graph": "401 token_for_graph"}[sample] in shown
+
+
+def test_no_token_is_in_an_address_or_in_the_activity(entra: Entra) -> None:
+    token = entra.token(roles=["Orders.Read"])
+    send_form(entra, "/portal/check", {"token": token})
+    response = send_form(entra, "/portal/conditions/call", {"token": token, "api": entra.api.client_id})
+    assert token not in response.headers["location"]
+    assert token not in open_page(entra, "/portal/conditions").text
+    assert token not in repr(entra.request_log.exchanges)
+
+
+_JWT = base64.urlsafe_b64encode(json.dumps({"a": 1}).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("text", "words_in_it"),
+    [
+        ("", "no text"),
+        (f"Bearer {_JWT}.{_JWT}.x", "Bearer was left in front"),
+        (f'"{_JWT}.{_JWT}.x"', "in quotes"),
+        ('{"access_token": "x"}', "value of access_token"),
+        ("undefined", "no token yet"),
+        ("-----BEGIN CERTIFICATE-----", "PEM"),
+        ("a.b.c.d.e", "encrypted"),
+        (f"{_JWT} {_JWT}", "white space"),
+        (f"{_JWT}.{_JWT}", "cut off"),
+        ("eyJ!.eyJ!.x", "cannot be decoded"),
+        ("1.AQAAfoo", "refresh token"),
+        ("nonsense", "opaque"),
+        ("\ud800.\udc00.x", "opaque"),
+    ],
+)
+def test_what_is_not_a_token_is_named(text: str, words_in_it: str) -> None:
+    assert decode_token(text) is None
+    assert words_in_it in shape_of(text)
+
+
+def test_claims_are_explained_with_names_and_relative_times() -> None:
+    tenant = "c0c05a00-1d00-4a11-8b0b-0c0a11ce0001"
+    claims = {"exp": 3600, "nbf": True, "iat": 1e99, "tid": tenant, "groups": [tenant, 7], "own": {"a": 1}}
+    rows = {row.name: row for row in claim_rows(claims, 0, {tenant: "Contoso"})}
+    assert rows["exp"].detail == "in 1 h (1970-01-01 01:00:00 UTC)"
+    assert rows["iat"].detail == "not a time"
+    assert (rows["tid"].detail, rows["groups"].detail) == ("Contoso", "Contoso")
+    assert (rows["own"].value, rows["nbf"].value) == ('{"a": 1}', "true")
+    assert rows["own"].meaning == "An additional claim."
+
+
+def test_every_preset_is_in_one_group_of_conditions() -> None:
+    listed = [condition.name for _, conditions in condition_groups() for condition in conditions]
+    assert sorted(listed) == sorted(PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "now"), (59, "in 59 s"), (-61, "1 min ago"), (3599, "in 59 min"), (-7200, "2 h ago")],
+)
+def test_times_are_relative(seconds: float, text: str) -> None:
+    assert relative_words(seconds) == text
+
+
+def test_facts_of_the_guard_are_one_line() -> None:
+    assert value_text(["a", "b"]) == "a or b"
+    assert value_text({"iat": 1, "exp": [2, 3]}) == "iat 1, exp 2 or 3"
