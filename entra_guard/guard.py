@@ -37,6 +37,7 @@ from entra_guard._keys.settings import KeySettings
 from entra_guard._revocations import Revocations
 from entra_guard._settings_from_env import settings_from
 from entra_guard._tenant_rule import TenantRule
+from entra_guard._validation.checklist import checks_after_signature
 from entra_guard._validation.explain import Explanation, Step, walk
 from entra_guard._validation.validate import check_unverified, decide
 from entra_guard.errors import AccessError, ConfigurationError
@@ -169,6 +170,7 @@ class Guard:
         )
         self._revocations = Revocations(is_entra=where.is_entra)
         self._is_complete = groups is None and self._tenant_rule is None
+        self._checks_after = checks_after_signature(self.policy)
         self._clock = clock
         # The default clock is a function that calls `time.time`: the hot path calls that itself.
         self._own_clock = None if clock is wall_clock else clock
@@ -418,7 +420,7 @@ class Guard:
         now = (self._own_clock or time.time)()
         if identity is not None and now < identity.valid_until:
             return Principal(identity, token[identity.payload])
-        decided = decide(token, self.policy, keys, now)
+        decided = decide(token, self.policy, keys, now, self._checks_after)
         if isinstance(decided, Principal):
             verified_tokens.put(digest, decided.verified)
             caller = decided.verified.object_id or decided.verified.subject

@@ -40,14 +40,22 @@ class Case(NamedTuple):
     now: float
 
 
+def _always(_policy: Policy) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: its name, its decision, and what it expected and found, for a reader."""
+    """One check: its name, its decision, and what it expected and found, for a reader.
+
+    `can_refuse` returns whether a policy lets it refuse any token at all. Where not, verifying skips it.
+    """
 
     name: str
     decide: CheckFunction
     expected: Callable[[Case], object]
     found: Callable[[Case], object]
+    can_refuse: Callable[[Policy], bool] = _always
 
 
 def _version(policy: Policy, issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, _now: float) -> str:
@@ -74,7 +82,8 @@ def _issuer(policy: Policy, issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, 
     if not issuer.is_entra:
         return "" if claims.iss == issuer.v2 else "wrong_issuer"
     if tid == own if own else is_tenant_id(tid):
-        if claims.iss == issuer.of_token(claims.ver, tid):
+        template = issuer.v1 if claims.ver == "1.0" else issuer.v2
+        if claims.iss == (template if own else fill(template, tid)):
             unwanted = tid == PERSONAL_TENANT and policy.tenants.alias == "organizations"
             return "personal_account" if unwanted else ""
     elif not is_tenant_id(tid):
@@ -113,11 +122,12 @@ def _audience(policy: Policy, issuer: Issuer, claims: AnyClaims, _key: KeyOrigin
 
 
 def _key_origin(_policy: Policy, issuer: Issuer, claims: AnyClaims, key: KeyOrigin, _now: float) -> str:
-    if key.issuer not in ("", issuer.v2):
-        theirs = fill(key.issuer, claims.tid)
+    template, cloud = key.issuer, key.cloud
+    if template and template != issuer.v2:
+        theirs = fill(template, claims.tid)
         if theirs not in (claims.iss, fill(issuer.v2, claims.tid)):
             return "key_of_other_issuer"
-    return "key_of_other_cloud" if key.cloud != issuer.cloud and key.cloud and issuer.cloud else ""
+    return "key_of_other_cloud" if cloud != issuer.cloud and cloud and issuer.cloud else ""
 
 
 def _tenant(policy: Policy, _issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, _now: float) -> str:
@@ -206,7 +216,13 @@ POST_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
         lambda case: _origin_words(fill(case.issuer.v2, case.claims.tid), case.issuer.cloud),
         lambda case: _origin_words(fill(case.key.issuer, case.claims.tid), case.key.cloud),
     ),
-    Check("tenant", _tenant, _tenants_expected, lambda case: case.claims.tid),
+    Check(
+        "tenant",
+        _tenant,
+        _tenants_expected,
+        lambda case: case.claims.tid,
+        can_refuse=lambda policy: bool(policy.tenants.ids),
+    ),
     Check(
         "kind of token",
         _kind,
@@ -224,17 +240,24 @@ POST_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
         _guest,
         lambda case: "a member or a guest" if case.policy.guests else "a member of the tenant",
         lambda case: _guest_found(case.claims),
+        can_refuse=lambda policy: not policy.guests,
     ),
     Check(
         "agent",
         _agent,
         lambda case: _AGENTS_EXPECTED[case.policy.agents],
         lambda case: _agent_found(case.claims),
+        can_refuse=lambda policy: policy.agents is not True,
     ),
 )
 
 CHECKLIST: Final[tuple[Check, ...]] = PRE_SIGNATURE_CHECKS + POST_SIGNATURE_CHECKS
 """All checks of the claims, in order. The signature is verified between the two parts."""
+
+
+def checks_after_signature(policy: Policy) -> tuple[CheckFunction, ...]:
+    """Return the decisions of POST_SIGNATURE_CHECKS that can refuse a token under a policy, in order."""
+    return tuple(check.decide for check in POST_SIGNATURE_CHECKS if check.can_refuse(policy))
 
 
 def _origin_words(issuer: str, cloud: str) -> str:
@@ -294,7 +317,7 @@ def _agent_found(claims: AnyClaims) -> str:
     return _NO_AGENT if agent is None else f"an agent: {agent.kind}"
 
 
-_AGENTS_EXPECTED: Final = {True: "any caller", False: "not an agent", "only": "an agent"}
+_AGENTS_EXPECTED: Final[dict[object, str]] = {True: "any caller", False: "not an agent", "only": "an agent"}
 
 
 def nearest_audience(policy: Policy, claims: AnyClaims) -> str:

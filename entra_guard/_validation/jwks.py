@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -38,7 +38,8 @@ class KeysRefusedError(ValueError):
     """A key set that must not replace the cached one; the message says why."""
 
 
-class KeyOrigin(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class KeyOrigin:
     """The issuer template and the cloud that a key signs for, where its entry names them.
 
     Microsoft: "Access tokens: validate the signing key issuer".

@@ -55,7 +55,11 @@ class KeyMismatch(msgspec.Struct, frozen=True):
 
 
 def decide(  # noqa: C901  # one straight line of steps: each call more would be paid by every request
-    token: bytes, policy: Policy, keys: ActiveKeys, now: float
+    token: bytes,
+    policy: Policy,
+    keys: ActiveKeys,
+    now: float,
+    checks_after: tuple[CheckFunction, ...] = _AFTER,
 ) -> Principal | KeyMismatch:
     """Decide about a token that is not in the cache of verified tokens.
 
@@ -64,6 +68,7 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
         policy: What is accepted.
         keys: The issuer and its keys.
         now: Seconds since the epoch.
+        checks_after: What `checks_after_signature` returns for the policy; by default all of them.
 
     Raises:
         AccessError: It must not pass, whatever keys there are.
@@ -94,7 +99,7 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     if is_entra and write_claims(claims) != payload:
         refuse_ambiguous(payload)
     origin = key.origin
-    for check in _AFTER:
+    for check in checks_after:
         if code := check(policy, issuer, claims, origin, now):
             case = (policy, issuer, claims, origin, now)
             raise refusal(code, partial(_facts, code, check, header.kid, keys, case))

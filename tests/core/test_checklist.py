@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from itertools import product
 from typing import Any
 
 import jwt
 import pytest
 
 from entra_guard import AccessError, Tenants
-from entra_guard._validation.checklist import CHECKLIST
+from entra_guard._validation.checklist import CHECKLIST, POST_SIGNATURE_CHECKS, checks_after_signature
+from entra_guard._validation.claims import Claims
+from entra_guard._validation.issuer import Issuer
+from entra_guard._validation.jwks import KeyOrigin
 from entra_guard.reasons import REASONS
 
 GUID = "11112222-bbbb-3333-cccc-4444dddd5555"
@@ -220,6 +224,28 @@ def test_explain_returns_the_reason_of_verify_and_runs_all_checks(
     assert [name for name in names if name in {check.name for check in CHECKLIST}] == [
         check.name for check in CHECKLIST
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "left_out"),
+    [
+        ({}, {"tenant", "guest", "agent"}),
+        ({"tenant": Tenants.only(GUID, "c0c05a00-1d00-4a11-8b0b-0c0a11ce0001")}, {"guest", "agent"}),
+        ({"guests": False}, {"tenant", "agent"}),
+        ({"agents": False}, {"tenant", "guest"}),
+        ({"agents": "only"}, {"tenant", "guest"}),
+    ],
+)
+def test_only_checks_that_cannot_refuse_under_a_policy_are_left_out(entra, settings, left_out):
+    """Whatever the token: of a guest, an agent, a user of another tenant, or an application."""
+    policy = entra.guard(**settings).policy
+    used = checks_after_signature(policy)
+    skipped = [check for check in POST_SIGNATURE_CHECKS if check.decide not in used]
+    assert {check.name for check in skipped} == left_out
+    issuer, key, now = Issuer("https://login.example/{tenantid}/v2.0"), KeyOrigin(), 0.0
+    for tid, acct, idp, facets in product(("", GUID), (None, 0, 1), ("", f"x/{GUID}/"), (None, "11 13")):
+        claims = Claims(tid=tid, acct=acct, idp=idp, xms_act_fct=facets, xms_sub_fct=facets)
+        assert not any(check.decide(policy, issuer, claims, key, now) for check in skipped)
 
 
 def test_explain_passes_every_step_of_a_good_token(entra):
