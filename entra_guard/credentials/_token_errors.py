@@ -116,9 +116,14 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return foreign text on one line, without secrets that were sent and e-mail addresses, and not long."""
     for secret in filter(None, secrets):
         text = _any_encoding_of(secret).sub("(secret)", text)
-    text = _PERSON.sub("(person)", _TRAILER.sub("", text))
+    text = without_people(_TRAILER.sub("", text))
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+
+
+def without_people(text: str) -> str:
+    """Return a text without e-mail addresses and user names of that form."""
+    return _PERSON.sub("(person)", text)
 
 
 def _any_encoding_of(secret: str) -> re.Pattern[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,6 +55,16 @@ class Deployment:
         (self.grant,) = self.entra.grant(self.client, self.api, "Orders.Read")
         (self.graph_grant,) = self.entra.grant(self.client, GRAPH, "Application.Read.All")
         self.secret = self.entra.add_secret(self.client)
+        self._last: tuple[dict[str, str | None], tuple[str, ...], dict[str, Any] | None] = ({}, (), None)
+
+    def fix(self, report: Report, key: tuple[str, str]) -> None:
+        """Run the commands of our own that a report shows for a check."""
+        shown = [line for line in report.findings[key]["fix"] if line.startswith("entra-guard app ")]
+        for line in shown:
+            words = shlex.split(line.replace("<client id>", self.client.client_id))[1:]
+            done = CliRunner().invoke(group, words)
+            assert done.exit_code == 0, done.output
+        assert shown
 
     @property
     def principal_of_api(self) -> Any:
@@ -72,10 +83,32 @@ class Deployment:
         }
 
     def check(
-        self, *options: str, url: str = "", obj: dict[str, Any] | None = None, **changed: str | None
+        self,
+        *options: str,
+        url: str = "",
+        obj: dict[str, Any] | None = None,
+        outbound: bool = False,
+        **changed: str | None,
     ) -> Report:
-        """Run `doctor --json` with these variables and no others of ours."""
-        given = self.variables(url) | changed
+        """Run `doctor --json` with these variables and no others of ours.
+
+        Args:
+            options: Of the command.
+            url: The authority; by default the Entra of this deployment.
+            obj: More settings of the guard and the credential.
+            outbound: Configure the outbound credential, as --graph does.
+            changed: Variables that differ; None for one that is not set.
+        """
+        given: dict[str, str | None] = {**self.variables(url)}
+        if not (outbound or "--graph" in options):
+            given["AZURE_CLIENT_SECRET"] = None
+        given |= changed
+        self._last = given, options, obj
+        return self.check_again()
+
+    def check_again(self) -> Report:
+        """Run `doctor` again with the same options and variables."""
+        given, options, obj = self._last
         done = run("--json", *options, variables=given, obj=obj)
         if not done.text.startswith("{"):
             return done

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import socketserver
 import ssl
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,15 +41,23 @@ DAY = 24 * 3600.0
 # These lines name what the lines below them are about.
 HEADINGS = {("outbound client's registration", "registration")}
 
-Cause = "Callable[[Deployment, Path], Report]"
+# What our own commands cannot fix: something else than the registration must change.
+WITHOUT_COMMAND = {
+    "unknown_registration",
+    "no_service_principal",
+    "audience_is_not_registered",
+    "audience_is_an_uri_of_another_api",
+    "federated_credential_with_another_audience",
+}
+
 CAUSES: dict[tuple[str, str], list[Any]] = {}
 
 
-def cause(section: str, check: str, state: str = "failure") -> Callable[[Any], Any]:
-    """Register a cause for which a check must fail."""
+def cause(section: str, check: str, state: str = "failure", *, says: str = "") -> Callable[[Any], Any]:
+    """Register a cause for which a check must fail, and what it says."""
 
     def register(function: Any) -> Any:
-        CAUSES.setdefault((section, check), []).append((state, function))
+        CAUSES.setdefault((section, check), []).append((state, says, function))
         return function
 
     return register
@@ -120,7 +132,7 @@ def test_the_chain_reports_which_credential_is_used(deployment: Deployment) -> N
         ),
     )
     with module("deployed", chain=chain):
-        report = deployment.check("--credential", "deployed:chain", AZURE_CLIENT_SECRET=None)
+        report = deployment.check("--credential", "deployed:chain")
     found = report.found("outbound", "chain")
     assert "not configured; ClientSecretCredential" in found
     assert found.endswith("in use")
@@ -130,12 +142,12 @@ def test_the_chain_reports_which_credential_is_used(deployment: Deployment) -> N
 # --- a cause for each check ---
 
 
-@cause("settings", "settings")
+@cause("settings", "settings", says="ENTRA_GUARD_TENNANT")
 def misspelt_variable(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(ENTRA_GUARD_TENNANT="x")
 
 
-@cause("settings", "tenant")
+@cause("settings", "tenant", says="set ENTRA_GUARD_TENANT")
 def no_tenant(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(ENTRA_GUARD_TENANT=None, AZURE_TENANT_ID=None)
 
@@ -192,7 +204,7 @@ def only_an_app_id_uri_with_both_versions(deployment: Deployment, _folder: Path)
     return deployment.check("--offline", ENTRA_GUARD_AUDIENCE="api://orders.example")
 
 
-@cause("settings", "MCP resource")
+@cause("settings", "MCP resource", says="the slash at its end.*AADSTS9010010")
 def resource_with_a_slash(deployment: Deployment, _folder: Path) -> Report:
     audience = f"{deployment.api.client_id} https://tasks.example/mcp"
     return deployment.check(
@@ -200,34 +212,63 @@ def resource_with_a_slash(deployment: Deployment, _folder: Path) -> Report:
     )
 
 
-@cause("settings", "MCP resource")
+@cause("settings", "MCP resource", says="letter case.*AADSTS9010010")
 def registered_resource_differs(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.update_app(deployment.api, identifier_uris=["https://tasks.example/mcp"])
     return deployment.check("--graph", "--mcp-url", "https://tasks.example/MCP")
 
 
-@cause("network", "DNS")
+@cause("network", "DNS", says="does not resolve")
 def unknown_host(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(url="https://login.entra-guard.invalid")
 
 
-@cause("network", "connection")
+@cause("network", "connection", says="Connection refused")
 def refused_connection(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(url=f"http://127.0.0.1:{closed_port()}")
 
 
-@cause("network", "proxy")
+@cause("network", "proxy", says="HTTPS_PROXY='http://127.0.0.1:")
 def dead_proxy(deployment: Deployment, _folder: Path) -> Report:
     proxy = f"http://user:swordfish@127.0.0.1:{closed_port()}"
     return deployment.check(url="https://login.entra-guard.invalid", HTTPS_PROXY=proxy)
 
 
-@cause("network", "TLS")
+@cause("network", "proxy", says="407")
+def proxy_that_requires_a_password(deployment: Deployment, _folder: Path) -> Report:
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    with answering(refusal) as port:
+        return deployment.check(
+            url="https://login.entra-guard.invalid", HTTPS_PROXY=f"http://user:swordfish@127.0.0.1:{port}"
+        )
+
+
+@contextmanager
+def answering(response: bytes) -> Iterator[int]:
+    """Send the same response to each request; yields the port."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(response)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@cause("network", "TLS", says="entra-guard emulator")
 def unknown_ca(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(url=str(deployment.entra.https_url))
 
 
-@cause("network", "strict X.509")
+@cause("network", "strict X.509", says="only the strict rules of Python 3.13")
 def old_ca_under_strict_rules(deployment: Deployment, folder: Path) -> Report:
     ca, server = old_style(folder)
     context = ssl.create_default_context(cafile=str(ca))
@@ -235,7 +276,7 @@ def old_ca_under_strict_rules(deployment: Deployment, folder: Path) -> Report:
     return _with_certificate(deployment, server, context)
 
 
-@cause("network", "strict X.509", "warning")
+@cause("network", "strict X.509", "warning", says="Python 3.13 and later will refuse")
 def old_ca_before_python_3_13(deployment: Deployment, folder: Path) -> Report:
     ca, server = old_style(folder)
     context = ssl.create_default_context(cafile=str(ca))
@@ -256,22 +297,22 @@ def _with_certificate(deployment: Deployment, server: Path, context: ssl.SSLCont
             ssl_context=context,
         )
         with module("deployed", guard=guard):
-            return deployment.check("--guard", "deployed:guard", AZURE_CLIENT_SECRET=None)
+            return deployment.check("--guard", "deployed:guard")
     finally:
         emulator.stop()
 
 
-@cause("network", "clock")
+@cause("network", "clock", says="behind the authority's, more than the leeway")
 def clock_two_minutes_behind(deployment: Deployment, _folder: Path) -> Report:
-    return deployment.check(obj={"clock": lambda: time.time() - 120}, AZURE_CLIENT_SECRET=None)
+    return deployment.check(obj={"clock": lambda: time.time() - 120})
 
 
-@cause("network", "clock", "warning")
+@cause("network", "clock", "warning", says="4[45] s ahead of")
 def clock_45_seconds_ahead(deployment: Deployment, _folder: Path) -> Report:
-    return deployment.check(obj={"clock": lambda: time.time() + 45}, AZURE_CLIENT_SECRET=None)
+    return deployment.check(obj={"clock": lambda: time.time() + 45})
 
 
-@cause("authority", "tenant exists")
+@cause("authority", "tenant exists", says="AADSTS90002")
 def unknown_tenant(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(ENTRA_GUARD_TENANT="contso.example")
 
@@ -298,10 +339,10 @@ def wrong_issuer(deployment: Deployment, _folder: Path) -> Report:
 def wrong_issuer_of_v1(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.fail_next("configuration", "slow", delay=0.0)
     deployment.entra.fail_next("configuration", "wrong-issuer")
-    return deployment.check(AZURE_CLIENT_SECRET=None)
+    return deployment.check()
 
 
-@cause("authority", "cloud")
+@cause("authority", "cloud", says="the tenant is in the cloud microsoftonline.com")
 def tenant_of_another_cloud(deployment: Deployment, _folder: Path) -> Report:
     us_government = "https://login.microsoftonline.us"
 
@@ -314,9 +355,7 @@ def tenant_of_another_cloud(deployment: Deployment, _folder: Path) -> Report:
             return httpx.Response(200, text=response.text.replace(deployment.entra.url, us_government))
 
     with httpx.Client(transport=Renamed()) as client:
-        return deployment.check(
-            obj={"http_client": client}, ENTRA_GUARD_AUTHORITY="us-government", AZURE_CLIENT_SECRET=None
-        )
+        return deployment.check(obj={"http_client": client}, ENTRA_GUARD_AUTHORITY="us-government")
 
 
 @cause("authority", "keys")
@@ -325,13 +364,13 @@ def empty_key_set(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check()
 
 
-@cause("authority", "keys", "warning")
+@cause("authority", "keys", "warning", says="not RSA of 2048 bits")
 def weak_key(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.fail("keys", "rsa-1024-key")
     return deployment.check()
 
 
-@cause("authority", "keys file")
+@cause("authority", "keys file", says="written by other users")
 def keys_file_that_others_can_write(deployment: Deployment, folder: Path) -> Report:
     file = folder / "keys.json"
     file.write_text("{}")
@@ -349,24 +388,24 @@ def offline_without_keys(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check("--offline")
 
 
-@cause("outbound", "chain")
+@cause("outbound", "chain", says="not configured; .* not configured")
 def nothing_configured(deployment: Deployment, _folder: Path) -> Report:
     chain = ChainedCredential(EnvironmentCredential({}), EnvironmentCredential({}))
     with module("deployed", chain=chain):
         return deployment.check("--credential", "deployed:chain")
 
 
-@cause("outbound", "token")
+@cause("outbound", "token", says="AADSTS7000215")
 def wrong_secret(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(AZURE_CLIENT_SECRET="a-wrong-secret-of-some-length")
 
 
 @cause("outbound", "token")
 def half_of_a_credential(deployment: Deployment, _folder: Path) -> Report:
-    return deployment.check(AZURE_CLIENT_ID=None)
+    return deployment.check(outbound=True, AZURE_CLIENT_ID=None)
 
 
-@cause("outbound", "secret, certificate")
+@cause("outbound", "secret, certificate", says="ended 1 days ago")
 def ended_secret(deployment: Deployment, _folder: Path) -> Report:
     return _with_secret(deployment, time.time() - DAY)
 
@@ -388,7 +427,7 @@ def _with_secret(deployment: Deployment, ends: float) -> Report:
 
 @cause("outbound", "federated token")
 def missing_token_file(deployment: Deployment, folder: Path) -> Report:
-    return deployment.check(AZURE_CLIENT_SECRET=None, AZURE_FEDERATED_TOKEN_FILE=str(folder / "token"))
+    return deployment.check(AZURE_FEDERATED_TOKEN_FILE=str(folder / "token"))
 
 
 @cause("outbound", "Redis")
@@ -397,7 +436,7 @@ def dead_redis(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check("--redis", "REDIS_URL", REDIS_URL=url)
 
 
-@cause("registration", "registration")
+@cause("registration", "registration", says="403 Authorization_RequestDenied")
 def no_permission_in_graph(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.store.remove(assignments=deployment.graph_grant.id)
     return deployment.check("--graph")
@@ -408,7 +447,7 @@ def unknown_registration(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check("--graph", ENTRA_GUARD_AUDIENCE="11112222-bbbb-3333-cccc-4444dddd5555")
 
 
-@cause("registration", "service principal")
+@cause("registration", "service principal", says="AADSTS500011")
 def no_service_principal(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.directory_service.registrations.remove_principal(deployment.principal_of_api.id)
     return deployment.check("--graph")
@@ -420,7 +459,7 @@ def disabled_service_principal(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check("--graph")
 
 
-@cause("registration", "token version")
+@cause("registration", "token version", says="the guard accepts 2.0 only")
 def v1_tokens_for_a_v2_guard(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.update_app(deployment.api, token_version=1)
     return deployment.check("--graph", ENTRA_GUARD_TOKEN_VERSIONS="2.0")
@@ -439,7 +478,14 @@ def audience_is_not_registered(deployment: Deployment, _folder: Path) -> Report:
     )
 
 
-@cause("registration", "permissions")
+@cause("registration", "App ID URI", says="is not an App ID URI")
+def audience_is_an_uri_of_another_api(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.update_app(deployment.api, identifier_uris=["api://orders.example"])
+    audience = "api://orders.example api://old.example"
+    return deployment.check("--graph", ENTRA_GUARD_AUDIENCE=audience)
+
+
+@cause("registration", "permissions", says="gets 403")
 def neither_roles_nor_scopes(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.update_app(deployment.api, app_roles=[], scopes=[])
     return deployment.check("--graph")
@@ -451,7 +497,7 @@ def no_role_holder(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check("--graph")
 
 
-@cause("registration", "optional claims")
+@cause("registration", "optional claims", says="'acct'")
 def guests_refused_without_acct(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check("--graph", ENTRA_GUARD_GUESTS="false")
 
@@ -491,7 +537,7 @@ def ended_certificate_of_the_client(deployment: Deployment, _folder: Path) -> Re
     return deployment.check("--graph")
 
 
-@cause("outbound client's registration", "federated credentials")
+@cause("outbound client's registration", "federated credentials", says="differs in subject.*AADSTS700213")
 def token_on_disk_matches_no_federated_credential(deployment: Deployment, folder: Path) -> Report:
     entra, token = deployment.entra, folder / "token"
     entra.add_federated_credential(
@@ -530,26 +576,78 @@ def open_mount(deployment: Deployment, _folder: Path) -> Report:
     return _app_report(deployment, app=Starlette(routes=routes))
 
 
-@cause("application", "middleware")
+@cause("application", "middleware", says="CORSMiddleware is inside")
 def cors_inside_of_the_guard(deployment: Deployment, _folder: Path) -> Report:
     layers = [Middleware(GuardMiddleware, guard=Entra().guard()), Middleware(CORSMiddleware)]
     return _app_report(deployment, app=Starlette(routes=[Route("/orders", _reached)], middleware=layers))
 
 
 @pytest.mark.parametrize(
-    ("key", "state", "make"),
-    [pytest.param(key, *row, id=row[1].__name__) for key, rows in CAUSES.items() for row in rows],
+    ("key", "state", "says", "make"),
+    [pytest.param(key, *row, id=row[-1].__name__) for key, rows in CAUSES.items() for row in rows],
 )
 def test_a_check_fails_by_its_cause(
-    deployment: Deployment, tmp_path: Path, key: tuple[str, str], state: str, make: Any
+    deployment: Deployment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    key: tuple[str, str],
+    state: str,
+    says: str,
+    make: Any,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # a new certificate is written there
     report = make(deployment, tmp_path)
     assert report.state(*key) == state, report.bad
+    assert re.search(says, report.found(*key)), report.found(*key)
     assert report.findings[key]["fix"]
     assert report.exit_code == (1 if "failure" in {row["state"] for row in report.findings.values()} else 0)
     assert all(row["fix"] for row in report.findings.values() if row["state"] == "failure")
     assert "swordfish" not in report.text
     assert deployment.secret.value not in report.text
+    if "registration" in key[0] and make.__name__ not in WITHOUT_COMMAND:
+        deployment.fix(report, key)
+        assert deployment.check_again().state(*key) == "ok", "the fix that was shown does not work"
+
+
+def test_a_managed_identity_follows_the_variables(deployment: Deployment) -> None:
+    entra = deployment.entra
+    identity = entra.add_managed_identity("night-report")
+    report = deployment.check(
+        "--managed-identity", outbound=True, **entra.managed_identity_environment(identity)
+    )
+    assert report.found("outbound", "chain").endswith("not tried")
+    report = deployment.check("--managed-identity", **entra.managed_identity_environment(identity))
+    assert "ManagedIdentityCredential" in report.found("outbound", "token")
+
+
+def test_texts_from_elsewhere_are_escaped_and_name_no_people(deployment: Deployment) -> None:
+    evil = "Orders\x1b[2J\nok FAKE \u202e of alice@contoso.com"
+    deployment.entra.update_app(deployment.api, name=evil)
+    found = deployment.check("--graph").found("registration", "registration")
+    assert found.startswith("Orders\\x1b[2J\\nok FAKE \\u202e of (person)")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--guard", "no_such_module_of_ours:guard"),
+        ("--guard", "json:dumps"),
+        ("--app", "main"),
+        ("--redis", "redis://user:swordfish@127.0.0.1:1"),
+        ("--redis", "UNSET_VARIABLE"),
+        ("--graph",),
+        ("--credential", "json:dumps"),
+    ],
+)
+def test_what_cannot_run_exits_with_2(deployment: Deployment, options: tuple[str, ...]) -> None:
+    report = deployment.check(*options, AZURE_CLIENT_SECRET=None)
+    assert report.exit_code == 2
+    assert "swordfish" not in report.text
+
+
+def test_warnings_fail_with_strict(deployment: Deployment) -> None:
+    assert deployment.check("--offline").exit_code == 0
+    assert deployment.check("--offline", "--strict").exit_code == 1
 
 
 def test_every_check_has_a_cause() -> None:

@@ -20,6 +20,7 @@ from outbound_entra import claims_of, wait_until_idle
 from redis_server import RedisServer
 from served_entra import served
 
+from entra_guard.cli.doctor._probe_redis import probe_shared_redis
 from entra_guard.credentials import (
     AccessToken,
     OnBehalfOfCredential,
@@ -274,6 +275,30 @@ def test_a_lock_is_released_by_its_owner_alone(shared: redis.Redis) -> None:
 
 
 # --- trouble -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [redis.Redis, redis.asyncio.Redis], ids=["sync", "async"])
+def test_a_check_leaves_nothing_in_redis(server: RedisServer, shared: redis.Redis, kind: Any) -> None:
+    RedisTokens(kind(host="127.0.0.1", port=server.port), KEY).check()
+    assert shared.keys() == []
+
+
+def test_doctor_checks_the_redis_of_a_credential(
+    entra: OutboundEntra, server: RedisServer, shared: redis.Redis
+) -> None:
+    tokens = RedisTokens(redis.Redis("127.0.0.1", server.port), KEY)
+    facts = probe_shared_redis(entra.credential(shared=tokens))
+    assert facts is not None
+    assert (facts.where, facts.error) == ("RedisTokens entra_guard", "")
+
+
+def test_a_check_of_a_user_without_permissions_fails(server: RedisServer, shared: redis.Redis) -> None:
+    shared.acl_setuser("reader", enabled=True, nopass=True, keys=["*"], commands=["+get"])
+    try:
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            RedisTokens(redis.Redis("127.0.0.1", server.port, username="reader", password="x"), KEY).check()
+    finally:
+        shared.acl_deluser("reader")
 
 
 def test_redis_being_down_costs_a_log_line(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import shlex
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from entra_guard.cli.doctor._checks_outbound import SOON_DAYS, renewal
+from entra_guard.cli.doctor._commands import app_command, command
 from entra_guard.cli.doctor._finding import Check, Finding, counted, failure, ok, warning
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _ending(which: Which, kind: str, facts: Facts) -> Finding | None:
         return ok("none")
     left = sorted((_days_left(row, facts.now), _label(row)) for row in rows)
     words = "; ".join(f"{label} {_when(days)}" for days, label in left)
-    fix = renewal(str(registration.application.get("appId")), kind)
+    fix = renewal(facts, str(registration.application.get("appId")), kind)
     if all(days <= 0 for days, _ in left):
         return failure(words, *fix)
     valid = [days for days, _ in left if days > 0]
@@ -63,9 +63,8 @@ def _days_left(row: Mapping[str, Any], now: float) -> float:
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    """Return what the portal shows: the description, or the beginning of the key id."""
-    name = row.get("displayName")
-    return repr(str(name)[:40]) if name else f"key id {str(row.get('keyId'))[:8]}"
+    """Return the beginning of the id that the portal shows. A description may be a person's name."""
+    return f"id {str(row.get('keyId'))[:8]}"
 
 
 def _when(days: float) -> str:
@@ -83,7 +82,7 @@ def _federated(which: Which, facts: Facts) -> Finding | None:
     words = "; ".join(f"{row.get('name')}: {row.get('issuer')}, {row.get('subject')}" for row in rows)
     token = facts.credential.federated if facts.credential else None
     if token is not None and not token.error and facts.credential and facts.credential.client_id == app_id:
-        return _compared(token, rows, app_id, words)
+        return _compared(facts, token, rows, app_id)
     if wrong:
         names = ", ".join(f"{row.get('name')} ({', '.join(row.get('audiences') or ())})" for row in wrong)
         return warning(
@@ -94,22 +93,27 @@ def _federated(which: Which, facts: Facts) -> Finding | None:
     return ok(words or "none")
 
 
-def _compared(token: FederatedToken, rows: tuple[Mapping[str, Any], ...], app_id: str, words: str) -> Finding:
-    if any(_mismatch(token, row) == "" for row in rows):
-        return ok(f"one matches the token on disk: {words}")
+def _compared(
+    facts: Facts, token: FederatedToken, rows: tuple[Mapping[str, Any], ...], app_id: str
+) -> Finding:
+    """Return whether a federated credential accepts the token on disk."""
+    if match := next((row for row in rows if _mismatch(token, row) == ""), None):
+        return ok(f"{match.get('name')} matches the token on disk")
     near = min(rows, key=lambda row: len(_mismatch(token, row)), default=None)
+    why = f"; {near.get('name')} differs in {_mismatch(token, near)}" if near else ""
     wanted = {
         "name": "workload",
         "issuer": token.issuer,
         "subject": token.subject,
         "audiences": [token.audience],
     }
-    why = f"; {near.get('name')} differs in {_mismatch(token, near)}" if near else ""
+    proof = ("--issuer", token.issuer, "--subject", token.subject, "--audience", token.audience)
+    az = ("az", "ad", "app", "federated-credential", "create", "--id", app_id, "--parameters")
     return failure(
         f"none matches the token on disk (issuer {token.issuer}, subject {token.subject}, audience "
         f"{token.audience}){why}. Entra refuses it with AADSTS700213",
-        f"az ad app federated-credential create --id {app_id} --parameters \\",
-        f"    {shlex.quote(json.dumps(wanted))}",
+        app_command(facts, "federated", "add", app_id, *proof),
+        command(*az, json.dumps(wanted)),
         "Portal: App registrations > the app > Certificates & secrets > Federated credentials",
     )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _DAY: Final = 24 * 3600.0
 _SOON: Final = 7 * _DAY
 _SHOWN: Final = 2
+_SLOW_DNS: Final = 1.0
 # Organizations that issue certificates for Microsoft's sign-in hosts.
 _KNOWN_ISSUERS: Final = ("Microsoft", "DigiCert")
 _STRICT_FIX: Final = (
@@ -44,7 +45,14 @@ def _dns(facts: Facts) -> Finding | None:
     families = {row.family for row in network.addresses}
     shown = (_family(name, network.addresses) for name in ("IPv4", "IPv6") if name in families)
     missing = "".join(f"; no {name}" for name in ("IPv4", "IPv6") if name not in families)
-    return ok(f"{network.host}: {', '.join(shown)}{missing}")
+    found = f"{network.host}: {', '.join(shown)}{missing}"
+    if network.dns_seconds >= _SLOW_DNS:
+        return warning(
+            f"{found}; the resolver took {network.dns_seconds:.1f} s",
+            f"getent ahostsv4 {network.host}; getent ahostsv6 {network.host}     (which one is slow?)",
+            "A resolver that does not respond to one kind of query delays each new connection.",
+        )
+    return ok(found)
 
 
 def _family(name: str, addresses: tuple[Address, ...]) -> str:
@@ -86,11 +94,15 @@ def _proxy(facts: Facts) -> Finding | None:
         return ok("the guard has its own http_client; DNS and connections are not checked")
     if not network.proxy:
         return ok("none: the connection is direct")
-    if network.proxy_error:
+    error = network.proxy_error
+    if not error and facts.authority is not None and facts.authority.v2.step == "proxy":
+        error = facts.authority.v2.error
+    if error:
         name = network.proxy.partition("=")[0]
         return failure(
-            f"{network.proxy} cannot be used: {network.proxy_error}",
-            f"Correct {name}, or add the authority's host to NO_PROXY if it is reached directly.",
+            f"{network.proxy} cannot be used: {error}",
+            f"Correct {name}, with user name and password if the proxy requires them.",
+            "Or add the authority's host to NO_PROXY if it can be reached directly.",
         )
     return ok(network.proxy)
 
@@ -121,6 +133,11 @@ def _tls(facts: Facts) -> Finding | None:
 def _trust_fix(tls: TlsFacts) -> tuple[str, ...]:
     if tls.strict_only:
         return _STRICT_FIX
+    words = tls.error.lower()
+    if "expired" in words or "not yet valid" in words:
+        return ("Renew the server's certificate. If it is valid on other hosts, correct this host's clock.",)
+    if "mismatch" in words or "doesn't match" in words:
+        return ("Correct the host name in the authority, or the DNS entry that leads to another server.",)
     return (
         "export SSL_CERT_FILE=<PEM file with the CA's certificate>",
         "Or pass ssl_context= to the guard. With a TLS-inspecting proxy, the CA is that proxy's.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.cli._formatting import format_duration
+from entra_guard.cli.doctor._commands import app_command, command
 from entra_guard.cli.doctor._finding import Check, Finding, failure, ok, skipped, warning
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _proofs(facts: Facts) -> Finding | None:
     words = "; ".join(map(_proof_words, proofs))
     ended = [proof for proof in proofs if proof.days_left is not None and proof.days_left <= 0]
     soon = [proof for proof in proofs if proof.days_left is not None and proof.days_left < SOON_DAYS]
-    fix = renewal(facts.credential.client_id, "certificate" if "certificate" in words else "secret")
+    fix = renewal(facts, facts.credential.client_id, "certificate" if "certificate" in words else "secret")
     if ended:
         return failure(words, *fix)
     if soon or any(proof.failed for proof in proofs):
@@ -88,18 +89,18 @@ def _proof_words(proof: Proof) -> str:
     return f"{proof.name}: ends in {proof.days_left:.0f} days{failed}"
 
 
-def renewal(client_id: str, kind: str) -> tuple[str, ...]:
+def renewal(facts: Facts, client_id: str, kind: str) -> tuple[str, ...]:
     """Return how to renew a secret or certificate: by our command line, by az, and in the portal."""
     app = client_id or "<client id>"
     if kind == "certificate":
-        ours, az = f"entra-guard app certificate add {app} new.pem", "--cert @new.pem"
+        ours = app_command(facts, "certificate", "add", app, "--new", "new.pem")
+        az = command("az", "ad", "app", "credential", "reset", "--id", app, "--append", "--cert", "@new.pem")
     else:
-        ours, az = f"entra-guard app secret add {app}", "--display-name new"
-    return (
-        ours,
-        f"az ad app credential reset --id {app} --append {az}",
-        "Portal: App registrations > the app > Certificates & secrets",
-    )
+        ours = app_command(facts, "secret", "add", app)
+        az = command(
+            "az", "ad", "app", "credential", "reset", "--id", app, "--append", "--display-name", "new"
+        )
+    return ours, az, "Portal: App registrations > the app > Certificates & secrets"
 
 
 def _federated_token(facts: Facts) -> Finding | None:

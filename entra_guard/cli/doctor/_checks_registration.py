@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
 from entra_guard.cli.doctor._checks_settings import APP_ID_URI_PORTAL
+from entra_guard.cli.doctor._commands import app_command, command
 from entra_guard.cli.doctor._finding import Check, Finding, counted, failure, ok, skipped, warning
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _found(facts: Facts) -> Finding | None:
     if graph.api is None:
         return failure(
             f"there is no registration {graph.wanted} in this tenant",
-            f"az ad app show --id {graph.wanted}     (in the API's own tenant)",
+            f"az ad app show --id {shlex.quote(graph.wanted)}     (in the API's own tenant)",
             f"{_PORTAL} Overview: compare Application (client) ID and tenant with ENTRA_GUARD_AUDIENCE",
         )
     application = graph.api.application
@@ -61,17 +62,18 @@ def _access_fix(status: int, facts: Facts) -> tuple[str, ...]:
     client = (facts.credential.client_id if facts.credential else "") or "<client id>"
     if status not in (_FORBIDDEN, _UNAUTHORIZED):
         return ("entra-guard doctor --graph     (again; see 'network' and 'token' for the way to Graph)",)
+    read, az = "Application.Read.All", ("az", "ad", "app", "permission")
     return (
-        f"entra-guard app permission add {client} --api https://graph.microsoft.com \\",
-        "    --role Application.Read.All",
-        f"az ad app permission add --id {client} --api 00000003-0000-0000-c000-000000000000 \\",
+        app_command(facts, "permission", "add", client, "graph", "--role", read),
+        app_command(facts, "grant", client, "graph"),
+        f"{command(*az, 'add', '--id', client)} --api 00000003-0000-0000-c000-000000000000 \\",
         "    --api-permissions 9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30=Role",
-        f"az ad app permission admin-consent --id {client}",
+        command(*az, "admin-consent", "--id", client),
     )
 
 
 @of_api
-def _principal(_facts: Facts, api: Registration, _policy: Policy) -> Finding:
+def _principal(facts: Facts, api: Registration, _policy: Policy) -> Finding:
     """An API without a service principal gives no tokens in its tenant (AADSTS500011)."""
     app_id = api.application.get("appId")
     if api.principal is None:
@@ -81,6 +83,7 @@ def _principal(_facts: Facts, api: Registration, _policy: Policy) -> Finding:
     if api.principal.get("accountEnabled") is False:
         return failure(
             "it is disabled: clients get AADSTS500014 and no token",
+            app_command(facts, "update", str(app_id), "--enable"),
             f"az ad sp update --id {app_id} --set accountEnabled=true",
             "Portal: Enterprise applications > the API > Properties > Enabled for users to sign-in",
         )
@@ -89,13 +92,13 @@ def _principal(_facts: Facts, api: Registration, _policy: Policy) -> Finding:
 
 
 @of_api
-def _token_version(_facts: Facts, api: Registration, policy: Policy) -> Finding:
+def _token_version(facts: Facts, api: Registration, policy: Policy) -> Finding:
     wanted = _member(api.application, "api").get("requestedAccessTokenVersion")
     version = "2.0" if wanted == 2 else "1.0"  # noqa: PLR2004
-    app_id = api.application.get("appId")
+    app_id, shown = str(api.application.get("appId")), "null" if wanted is None else wanted
     right = "1" if version == "2.0" else "2"
     fix = (
-        f"entra-guard app update {app_id} --token-version {right}",
+        app_command(facts, "update", app_id, "--token-version", right),
         "az rest --method PATCH \\",
         f"    --uri \"https://graph.microsoft.com/v1.0/applications(appId='{app_id}')\" \\",
         f'    --body \'{{"api": {{"requestedAccessTokenVersion": {right}}}}}\'',
@@ -103,21 +106,21 @@ def _token_version(_facts: Facts, api: Registration, policy: Policy) -> Finding:
     )
     if version not in policy.token_versions:
         accepted = " ".join(sorted(policy.token_versions))
-        return failure(f"{wanted!r}: tokens are v{version}, and the guard accepts {accepted} only", *fix)
+        return failure(f"{shown}: tokens are v{version}, and the guard accepts {accepted} only", *fix)
     if version == "1.0" and not any(is_guid(plain(audience)) for audience in policy.audiences):
-        return ok(f"{wanted!r}: tokens are v1.0, with the App ID URI as audience")
+        return ok(f"{shown}: tokens are v1.0, with the App ID URI as audience")
     uris = [uri for uri in api.application.get("identifierUris") or () if str(uri).startswith("https://")]
     if version == "1.0" and uris:
-        return warning(f"{wanted!r}: tokens are v1.0; Microsoft's guide for MCP servers requires 2", *fix)
-    return ok(f"{'null' if wanted is None else wanted}: tokens are v{version}")
+        return warning(f"{shown}: tokens are v1.0; Microsoft's guide for MCP servers requires 2", *fix)
+    return ok(f"{shown}: tokens are v{version}")
 
 
 @of_api
-def _app_id_uri(_facts: Facts, api: Registration, policy: Policy) -> Finding:
+def _app_id_uri(facts: Facts, api: Registration, policy: Policy) -> Finding:
     app_id = str(api.application.get("appId"))
     uris = [str(uri) for uri in api.application.get("identifierUris") or ()]
     fix = (
-        f"entra-guard app update {app_id} --identifier-uri api://{app_id}",
+        app_command(facts, "update", app_id, "--app-id-uri", f"api://{app_id}"),
         f"az ad app update --id {app_id} --identifier-uris api://{app_id}",
         APP_ID_URI_PORTAL,
     )
@@ -135,7 +138,7 @@ def _app_id_uri(_facts: Facts, api: Registration, policy: Policy) -> Finding:
 
 
 @of_api
-def _permissions(_facts: Facts, api: Registration, policy: Policy) -> Finding:
+def _permissions(facts: Facts, api: Registration, policy: Policy) -> Finding:
     """App roles with who may hold them, and scopes."""
     roles = [role for role in api.application.get("appRoles") or () if role.get("isEnabled")]
     scopes = [
@@ -148,7 +151,7 @@ def _permissions(_facts: Facts, api: Registration, policy: Policy) -> Finding:
     names = [str(scope.get("value")) for scope in scopes]
     shown = f"app roles: {', '.join(by_kind) or 'none'}; scopes: {', '.join(names) or 'none'}"
     add_role = (
-        f"entra-guard app role add {app_id} Orders.Read --for applications",
+        app_command(facts, "role", "add", str(app_id), "Orders.Read", "--for", "apps"),
         f"az ad app update --id {app_id} --app-roles @roles.json",
         f"{_PORTAL} App roles > Create app role > Allowed member types: Applications",
     )
@@ -161,7 +164,7 @@ def _permissions(_facts: Facts, api: Registration, policy: Policy) -> Finding:
 
 
 @of_api
-def _role_holders(_facts: Facts, api: Registration, policy: Policy) -> Finding | None:
+def _role_holders(facts: Facts, api: Registration, policy: Policy) -> Finding | None:
     """Who holds app roles; applications by name, people as a number."""
     roles = {str(role.get("id")): str(role.get("value")) for role in api.application.get("appRoles") or ()}
     if not roles or api.principal is None:
@@ -169,11 +172,14 @@ def _role_holders(_facts: Facts, api: Registration, policy: Policy) -> Finding |
     held = {role: [each for each in api.holders if each.role_id == role] for role in roles}
     words = [f"{roles[role]}: {_held_by(holders)}" for role, holders in held.items()]
     if not any(held.values()) and policy.allowed_clients is None:
-        app_id, first = api.application.get("appId"), shlex.quote(next(iter(roles.values())))
+        client, app_id = "<client id>", str(api.application.get("appId"))
+        first = next(iter(roles.values()))
         return warning(
             f"no one holds an app role of this API ({', '.join(roles.values())})",
-            f"entra-guard app grant <client id> --api {app_id} --role {first}",
-            "az ad app permission admin-consent --id <client id>     (after: az ad app permission add)",
+            app_command(facts, "permission", "add", client, app_id, "--role", first),
+            app_command(facts, "grant", client, app_id),
+            f"{command('az', 'ad', 'app', 'permission', 'admin-consent', '--id', client)}     "
+            "(after: az ad app permission add)",
             "Portal: App registrations > the client > API permissions > Grant admin consent",
         )
     return ok("; ".join(words))
@@ -190,7 +196,7 @@ def _held_by(holders: list[Holder]) -> str:
 
 
 @of_api
-def _optional_claims(_facts: Facts, api: Registration, policy: Policy) -> Finding:
+def _optional_claims(facts: Facts, api: Registration, policy: Policy) -> Finding:
     rows = _member(api.application, "optionalClaims").get("accessToken") or ()
     names = [str(row.get("name")) for row in rows]
     shown = ", ".join(names) or "none"
@@ -198,7 +204,7 @@ def _optional_claims(_facts: Facts, api: Registration, policy: Policy) -> Findin
 
     def fix(name: str) -> tuple[str, ...]:
         return (
-            f"entra-guard app update {app_id} --optional-claim {name}",
+            app_command(facts, "update", str(app_id), "--optional-claim", name),
             f"az ad app update --id {app_id} --optional-claims {_claims([*names, name])}",
             f"{_PORTAL} Token configuration > Add optional claim > Access > {name}",
         )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
@@ -96,50 +94,8 @@ def _audience_form(facts: Facts) -> Finding | None:
     return warning(found, *fix) if "1.0" in policy.token_versions else failure(found, *fix)
 
 
-def _mcp_resource(facts: Facts) -> Finding | None:
-    """MCP clients send the endpoint's URL as `resource`; Entra compares it with the App ID URIs, exactly."""
-    policy = facts.settings.policy
-    if not facts.mcp_url or policy is None:
-        return None
-    if facts.graph is not None and facts.graph.api is not None:
-        uris = [str(uri) for uri in facts.graph.api.application.get("identifierUris") or ()]
-        where = "the registration"
-    else:
-        uris = [uri for uri in policy.audiences if urlsplit(uri).scheme == "https"]
-        where = "the audience"
-    return compare_resource(facts.mcp_url, sorted(uris), where)
-
-
-def compare_resource(url: str, uris: list[str], where: str) -> Finding:
-    """Return whether a resource is one of the App ID URIs, and what to change if it is not.
-
-    Args:
-        url: The URL that MCP clients send as `resource`.
-        uris: The App ID URIs.
-        where: Where they come from, for the text.
-    """
-    if url in uris:
-        return ok(f"{url} is an App ID URI of {where}")
-    if not uris and where == "the audience":
-        return skipped("the App ID URIs are not known: use --graph, or add the URL to the audience")
-    near = next((uri for uri in uris if plain(uri) == plain(url)), "")
-    shown = f"{url} is not among the App ID URIs of {where} ({', '.join(uris) or 'none'})"
-    slash = f": {near} differs in {_difference(near, url)}" if near else ""
-    return failure(
-        f"{shown}{slash}. MCP clients that send it get AADSTS9010010",
-        f"entra-guard app update <client id> --identifier-uri {shlex.quote(url)}",
-        f"az ad app update --id <client id> --identifier-uris {shlex.join(dict.fromkeys([*uris, url]))}",
-        f"{APP_ID_URI_PORTAL}; it takes exactly this URL, without a slash that the URL does not have",
-    )
-
-
-def _difference(near: str, url: str) -> str:
-    return "the slash at its end" if near.lower().rstrip("/") == url.lower().rstrip("/") else "letter case"
-
-
 CHECKS: Final = (
     Check("settings", "settings", _all_settings),
     *(Check("settings", name.replace("_", " "), partial(_setting, name)) for name in _SETTINGS),
     Check("settings", "audience form", _audience_form),
-    Check("settings", "MCP resource", _mcp_resource),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from entra_guard.cli.doctor._settings import (
 from entra_guard.guard import Guard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from entra_guard.cli.doctor._wishes import Wishes
 
@@ -43,7 +44,25 @@ def collect(wishes: Wishes, settings: Mapping[str, Any]) -> list[Line]:
     Raises:
         click.UsageError: An option cannot work.
     """
-    layers = _layers(wishes)
+    file = read_env_file(wishes.env_file) if wishes.env_file else {}
+    with _added_to_environment(file):
+        return _collect(wishes, settings, file)
+
+
+@contextmanager
+def _added_to_environment(variables: Mapping[str, str]) -> Generator[None]:
+    """Set variables that are not set, such as those of proxies, as they are in the deployment."""
+    added = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def _collect(wishes: Wishes, settings: Mapping[str, Any], file: Mapping[str, str]) -> list[Line]:
+    layers = _layers(wishes, file)
     environ = merged(layers)
     guards = _guards(wishes, layers, settings)
     lines: list[Line] = []
@@ -56,21 +75,21 @@ def collect(wishes: Wishes, settings: Mapping[str, Any]) -> list[Line]:
     return lines
 
 
-def _layers(wishes: Wishes) -> list[Layer]:
+def _layers(wishes: Wishes, file: Mapping[str, str]) -> list[Layer]:
+    """Return where settings come from, the first wins: options, environment, file."""
     given = {
         "ENTRA_GUARD_TENANT": wishes.tenant,
         "ENTRA_GUARD_AUDIENCE": " ".join(wishes.audience),
         "ENTRA_GUARD_AUTHORITY": wishes.authority,
         "ENTRA_GUARD_KEYS_FILE": wishes.keys_file,
     }
+    environ = {name: value for name, value in os.environ.items() if file.get(name) != value}
     layers = [
         Layer("--{option}", {name: value for name, value in given.items() if value}),
-        Layer("{}", os.environ),
+        Layer("{}", environ),
     ]
     if wishes.env_file:
-        layers.append(
-            Layer(str(wishes.env_file).replace("{", "{{").replace("}", "}}"), read_env_file(wishes.env_file))
-        )
+        layers.append(Layer(str(wishes.env_file).replace("{", "{{").replace("}", "}}"), file))
     return layers
 
 

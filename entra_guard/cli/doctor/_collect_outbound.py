@@ -14,9 +14,9 @@ from entra_guard.cli.doctor._probe_graph import graph_client, probe_graph
 from entra_guard.cli.doctor._probe_outbound import (
     credential_of_environment,
     probe_credential,
-    probe_redis,
     read_federated_token,
 )
+from entra_guard.cli.doctor._probe_redis import probe_redis, probe_shared_redis
 from entra_guard.credentials import Settings
 from entra_guard.errors import ConfigurationError, EntraGuardError
 
@@ -25,6 +25,21 @@ if TYPE_CHECKING:
 
     from entra_guard.cli.doctor._facts import Facts
     from entra_guard.cli.doctor._wishes import Wishes
+
+
+def _called(make: Any, name: str) -> Any:
+    """Return what a class or function makes without arguments.
+
+    Raises:
+        click.UsageError: It fails; its text is not repeated, as it may quote a secret.
+    """
+    try:
+        return make()
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        raise click.UsageError(f"--credential {name}: calling it without arguments raised {kind}.") from error
 
 
 class Outbound:
@@ -50,7 +65,9 @@ class Outbound:
         """The credential; the ConfigurationError that prevents it; or None if none is described."""
         if name := self._wishes.credential_name:
             found = import_object(name, "--credential")
-            return found() if isinstance(found, type) or not hasattr(found, "get_token") else found
+            return (
+                found if hasattr(found, "get_token") and not isinstance(found, type) else _called(found, name)
+            )
         try:
             return credential_of_environment(
                 self._environ, managed_identity=self._wishes.managed_identity, settings=self._settings
@@ -83,8 +100,10 @@ class Outbound:
 
     def redis_facts(self) -> RedisFacts | None:
         """Return whether Redis can be used; None if none is named."""
-        if not self._wishes.redis or self._guard.offline:
+        if self._guard.offline:
             return None
+        if not self._wishes.redis:
+            return probe_shared_redis(self._credential)
         try:
             return probe_redis(self._wishes.redis, self._environ)
         except ConfigurationError as error:

@@ -105,6 +105,7 @@ class NetworkFacts:
         proxy: Where the proxy comes from and its URL, without credentials; '' if there is none.
         proxy_error: Why the proxy cannot be used.
         tls: None if the authority speaks plain HTTP, or was not reached.
+        dns_seconds: How long the slower of the queries for IPv4 and IPv6 took.
     """
 
     host: str
@@ -114,6 +115,7 @@ class NetworkFacts:
     proxy: str = ""
     proxy_error: str = ""
     tls: TlsFacts | None = None
+    dns_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,12 +310,14 @@ class AppFacts:
         routes: Its routes.
         middleware: The names of its middleware, from the outside to the inside.
         guards: Which of these are guards.
+        mcp_url: The URL of the MCP endpoint that `protect` was given; '' if it is not an MCP server.
     """
 
     name: str
     routes: tuple[GuardedRoute, ...] = ()
     middleware: tuple[str, ...] = ()
     guards: tuple[int, ...] = ()
+    mcp_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._web.app_layers import attributes_of
 from entra_guard._web.route_table import guard_of, route_table
 from entra_guard.cli.doctor._facts import AppFacts
 
@@ -24,7 +26,16 @@ def probe_app(app: Any, name: str) -> AppFacts:
     layers = [*_layers(app)]
     names = tuple(_name(layer) for layer in layers)
     guards = tuple(number for number, layer in enumerate(layers) if _is_guard(layer))
-    return AppFacts(name, tuple(route_table(app)), names, guards)
+    return AppFacts(name, tuple(route_table(app)), names, guards, _mcp_url(layers))
+
+
+def _mcp_url(layers: list[Any]) -> str:
+    """Return the resource in the metadata that `entra_guard.mcp.protect` serves."""
+    for layer in layers:
+        body = getattr(attributes_of(layer).get("_metadata"), "body", None)
+        if isinstance(body, bytes):
+            return str(json.loads(body).get("resource") or "")
+    return ""
 
 
 def _layers(app: Any) -> Iterator[Any]:

@@ -41,9 +41,10 @@ def probe_graph(graph: GraphClient, audiences: Iterable[str], client_id: str) ->
         audiences: The audiences of the guard: they name the API.
         client_id: The client id of the outbound credential; '' if there is none.
     """
-    wanted = _name_of_api(audiences)
+    names = _names_of_api(audiences)
+    wanted = " or ".join(names)
     try:
-        application = _find(graph, wanted)
+        application = next((found for name in names if (found := _find(graph, name))), None)
         if application is None:
             return GraphFacts(wanted=wanted, client=_client(graph, client_id, ""))
         api = _registration(graph, application, with_holders=True)
@@ -52,12 +53,14 @@ def probe_graph(graph: GraphClient, audiences: Iterable[str], client_id: str) ->
         return GraphFacts(str(error), error.status, wanted)
     except EntraGuardError as error:
         return GraphFacts(str(error), 0, wanted)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        return GraphFacts(f"a response has an unexpected form ({type(error).__name__})", 0, wanted)
 
 
-def _name_of_api(audiences: Iterable[str]) -> str:
-    """Return the client id among the audiences, or else an App ID URI."""
+def _names_of_api(audiences: Iterable[str]) -> list[str]:
+    """Return the client ids among the audiences, or else the App ID URIs."""
     names = sorted(audiences)
-    return next((plain(name) for name in names if is_guid(plain(name))), names[0] if names else "")
+    return [plain(name) for name in names if is_guid(plain(name))] or names
 
 
 def _find(graph: GraphClient, name: str) -> Mapping[str, Any] | None:

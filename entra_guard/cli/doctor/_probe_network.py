@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ def probe_network(parts: GuardParts, url: str) -> NetworkFacts:
     proxy, _context = route_of(parts.client, url)
     if proxy is not None:
         host, port = _host_and_port(proxy.url)
-    addresses, dns_error = look_up(host, port)
+    addresses, dns_error, dns_seconds = look_up(host, port)
     tried = tuple(_tried(addresses))
     reached = any(not address.error for address in tried)
     error = "" if reached else dns_error or "; ".join(dict.fromkeys(address.error for address in tried))
@@ -48,27 +49,46 @@ def probe_network(parts: GuardParts, url: str) -> NetworkFacts:
         "" if proxy is None else proxy.label,
         error if proxy is not None else "",
         _tls(parts.client, url) if reached else None,
+        dns_seconds,
     )
 
 
-def look_up(host: str, port: int) -> tuple[list[tuple[str, tuple[object, ...]]], str]:
-    """Return the addresses of a host by family, and why there are none; the resolver gets five seconds."""
-    found: list[tuple[str, tuple[object, ...]]] = []
-    errors: list[str] = ["the resolver did not respond in time"]
+class _Query:
+    """A DNS query for one address family, on a thread: the resolver knows no time limit."""
 
-    def resolve() -> None:
+    def __init__(self, host: str, port: int, family: socket.AddressFamily) -> None:
+        self.targets: list[tuple[object, ...]] = []
+        self.error = f"no response within {_DNS_SECONDS:g} s"
+        self.seconds = _DNS_SECONDS
+        self._started = time.monotonic()
+        self._thread = threading.Thread(
+            target=self._resolve, args=(host, port, family), name="entra_guard doctor", daemon=True
+        )
+        self._thread.start()
+
+    def _resolve(self, host: str, port: int, family: socket.AddressFamily) -> None:
         try:
-            rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            errors[0] = getattr(error, "strerror", None) or "it is not a host name"
-        else:
-            errors[0] = ""
-            found.extend((_FAMILIES[row[0]], row[4]) for row in rows if row[0] in _FAMILIES)
+            found: list[tuple[object, ...]] = [
+                row[4] for row in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+            ]
+            error = ""
+        except (OSError, UnicodeError) as problem:
+            found, error = [], getattr(problem, "strerror", None) or "it is not a host name"
+        self.targets, self.error, self.seconds = found, error, time.monotonic() - self._started
 
-    thread = threading.Thread(target=resolve, name="entra_guard doctor", daemon=True)
-    thread.start()
-    thread.join(_DNS_SECONDS)
-    return list(found), errors[0]
+    def wait(self) -> None:
+        """Wait until the query has ended, at most five seconds after its start."""
+        self._thread.join(max(0.0, self._started + _DNS_SECONDS - time.monotonic()))
+
+
+def look_up(host: str, port: int) -> tuple[list[tuple[str, tuple[object, ...]]], str, float]:
+    """Return the addresses of a host by family, why there are none, and the seconds of the slowest query."""
+    queries = {name: _Query(host, port, family) for family, name in _FAMILIES.items()}
+    for query in queries.values():
+        query.wait()
+    found = [(name, target) for name, query in queries.items() for target in query.targets]
+    error = "" if found else next(iter(queries.values())).error
+    return found, error, max(query.seconds for query in queries.values())
 
 
 def _tried(addresses: list[tuple[str, tuple[object, ...]]]) -> list[Address]:

@@ -1,20 +1,16 @@
-"""Probe what the application calls: a dry run of its credential, and its Redis. Keeps no token."""
+"""Probe what the application calls: a dry run of its credential, and the token on disk. Keeps no token."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
 
-from entra_guard.cli.doctor._facts import CredentialFacts, FederatedToken, Member, Proof, RedisFacts
+from entra_guard.cli.doctor._facts import CredentialFacts, FederatedToken, Member, Proof
 from entra_guard.credentials import (
     ChainedCredential,
     CredentialUnavailableError,
     EnvironmentCredential,
     ManagedIdentityCredential,
-    RedisTokens,
-    new_key,
 )
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._chain import members_of
@@ -165,59 +161,3 @@ def read_federated_token(environ: Mapping[str, str]) -> FederatedToken | None:
         " ".join(map(str, _listed(audience))) or str(audience or ""),
         float(ends) if isinstance(ends, int | float) else None,
     )
-
-
-def probe_redis(where: str, environ: Mapping[str, str]) -> RedisFacts:
-    """Write, read and delete an entry in Redis, as shared tokens need it.
-
-    Args:
-        where: A URL without a password, or the name of the variable that holds the URL.
-        environ: The variables.
-
-    Raises:
-        ConfigurationError: A package is missing, the variable is not set, or a password is in the argument.
-    """
-    is_url = "://" in where
-    url = where if is_url else environ.get(where, "")
-    if not url:
-        raise ConfigurationError(f"--redis {where}: this variable is not set. Set it to the URL of the Redis")
-    shown = _shown_url(url)
-    if is_url and shown != url:
-        raise ConfigurationError(
-            "--redis: other users of this host can read a password on the command line. Put the URL into a "
-            "variable and give its name: --redis REDIS_URL"
-        )
-    try:
-        import redis  # noqa: PLC0415
-    except ImportError:
-        raise ConfigurationError("--redis needs the package redis: pip install redis") from None
-    named = "" if is_url else f" ({where})"
-    try:
-        tokens = RedisTokens(_redis_client(redis, url), new_key(), prefix="entra_guard:doctor")
-        started = time.monotonic()
-        tokens.check()
-    except Exception as error:  # noqa: BLE001  # of redis, ssl, sockets; its text may repeat the password
-        kind = type(error).__name__
-        text = f"{kind}: {_without(url, str(error))}" if str(error) else kind
-        return RedisFacts(f"{shown}{named}", text)
-    return RedisFacts(f"{shown}{named}", seconds=time.monotonic() - started)
-
-
-def _redis_client(library: Any, url: str) -> Any:
-    return library.Redis.from_url(url)
-
-
-def _shown_url(url: str) -> str:
-    """Return a URL without user name, password and query."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
-
-
-def _without(url: str, text: str) -> str:
-    try:
-        password = urlsplit(url).password or ""
-    except ValueError:
-        return "the URL is malformed"
-    for secret in filter(None, (url, unquote(password), password)):
-        text = text.replace(secret, "(secret)")
-    return text

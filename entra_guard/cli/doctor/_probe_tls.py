@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from entra_guard._common.proxies import ProxyRoute
+
 _FILES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
@@ -28,8 +30,8 @@ def probe_tls(client: httpx.Client, url: str) -> TlsFacts:
     proxy, context = route_of(client, url)
     trust = _trust(context)
     found, error = _handshake(client, url)
-    if error and context is not None and proxy is None:
-        found = found or _presented(url)
+    if error and context is not None:
+        found = found or _presented(url, proxy)
     strict = lenient = ""
     if context is not None:
         with _strict(context, on=True):
@@ -78,12 +80,12 @@ def _handshake(client: httpx.Client, url: str) -> tuple[tuple[str, list[x509.Cer
         return None, error.detail if error.step == "tls" else ""
 
 
-def _presented(url: str) -> tuple[str, list[x509.Certificate]] | None:
+def _presented(url: str, proxy: ProxyRoute | None) -> tuple[str, list[x509.Certificate]] | None:
     """Return what a server presents that is not trusted. Nothing but a request without secrets is sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with new_client(ssl_context=context, direct=True) as client:
+    with new_client(ssl_context=context, proxy=proxy.url if proxy else None, direct=True) as client:
         return _handshake(client, url)[0]
 
 

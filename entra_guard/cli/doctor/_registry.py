@@ -8,11 +8,13 @@ from entra_guard.cli.doctor import (
     _checks_app,
     _checks_authority,
     _checks_expiry,
+    _checks_mcp,
     _checks_network,
     _checks_outbound,
     _checks_registration,
     _checks_settings,
 )
+from entra_guard.cli.doctor._finding import failure
 
 if TYPE_CHECKING:
     from entra_guard.cli.doctor._facts import Facts
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 CHECKS: Final[tuple[Check, ...]] = (
     *_checks_settings.CHECKS,
+    *_checks_mcp.CHECKS,
     *_checks_network.CHECKS,
     *_checks_authority.CHECKS,
     *_checks_outbound.CHECKS,
@@ -44,9 +47,20 @@ def run_checks(facts: Facts, label: str = "") -> list[Line]:
         facts: What was collected.
         label: Added to each section, where there are several guards.
     """
-    lines = ((check, check.run(facts)) for check in CHECKS)
+    lines = ((check, _run(check, facts)) for check in CHECKS)
     return [
         Line(f"{check.section}{label}", check.name, finding)
         for check, finding in lines
         if finding is not None
     ]
+
+
+def _run(check: Check, facts: Facts) -> Finding | None:
+    """Return a check's finding; a response of an unexpected form must not end the report."""
+    try:
+        return check.run(facts)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        return failure(
+            f"a response has an unexpected form ({type(error).__name__})",
+            "Report it with the output of --json: https://github.com/entra-guard/entra-guard/issues",
+        )

@@ -13,6 +13,7 @@ from rich.text import Text
 from entra_guard.cli._program import NAME, program_name
 from entra_guard.cli._screen import QUIET, Screen, folded
 from entra_guard.cli.doctor._finding import STATES
+from entra_guard.credentials._token_errors import without_people
 from entra_guard.errors import escape
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _VERDICTS: Final = {"ok": "pass", "warning": "warn", "failure": "fail", "skipped
 _STYLES: Final = {"ok": "", "warning": "yellow", "failure": "bold red", "skipped": QUIET}
 _NOUNS: Final = {"failure": "failed", "warning": "with a warning", "ok": "ok", "skipped": "not checked"}
 _MIN_ROOM: Final = 30
+_LONGEST: Final = 1500
 _LABEL: Final = "    fix  "
 _CALL: Final = re.compile(rf"^{NAME} (?=[a-z])")
 
@@ -45,7 +47,7 @@ def _show_line(screen: Screen, line: Line, names: int) -> None:
         "  ", screen.mark(_VERDICTS[finding.state]), (f"{line.name:{names}}  ", _STYLES[finding.state])
     )
     style = QUIET if finding.state == "skipped" else ""
-    for number, part in enumerate(_lines(escape(finding.found), screen.console.width - lead.cell_len)):
+    for number, part in enumerate(_lines(safe_text(finding.found), screen.console.width - lead.cell_len)):
         first = lead if number == 0 else Text(" " * lead.cell_len)
         screen.render(Text.assemble(first, (part, style)))
     label = _LABEL
@@ -57,8 +59,13 @@ def _show_line(screen: Screen, line: Line, names: int) -> None:
 
 def _fix_lines(screen: Screen, text: str) -> list[str]:
     """Return a fix as lines: a sentence is wrapped, a command is not, so that it can be copied."""
-    shown = _CALL.sub(f"{program_name()} ", escape(text))
+    shown = _CALL.sub(f"{program_name()} ", safe_text(text))
     return _lines(shown, screen.console.width - len(_LABEL)) if shown.endswith(".") else [shown]
+
+
+def safe_text(text: str) -> str:
+    """Return a text that may come from a server: escaped, cut, and without e-mail addresses."""
+    return escape(without_people(text), longest=_LONGEST)
 
 
 def _lines(text: str, room: int) -> list[str]:
@@ -81,8 +88,8 @@ def as_json(lines: Sequence[Line]) -> str:
             "section": line.section,
             "check": line.name,
             "state": line.finding.state,
-            "found": escape(line.finding.found),
-            "fix": [escape(command) for command in line.finding.fix],
+            "found": safe_text(line.finding.found),
+            "fix": [safe_text(command) for command in line.finding.fix],
         }
         for line in lines
     ]
