@@ -1,10 +1,14 @@
-"""Marks for the whole suite: `slow` for tests that start servers, browsers or other processes."""
+"""The whole suite: the mark `slow` (servers, browsers, processes), and how many tests run at once."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Processes that tests start reuse compiled modules, also where the environment says not to write them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SLOW_FOLDERS = {"servers", "processes", "mcp_servers"}
 SLOW_FILES = (
@@ -22,3 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = Path(item.path)
         if path.parent.name in SLOW_FOLDERS or path.name.startswith(SLOW_FILES):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one worker more than there are CPUs: some tests wait for servers and time-outs."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1

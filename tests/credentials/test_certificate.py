@@ -23,6 +23,7 @@ from entra_guard.credentials import CertificateCredential, TokenAcquisitionError
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from outbound_entra import Get, OutboundEntra
@@ -241,53 +242,35 @@ def test_a_certificate_that_cannot_be_parsed_does_not_hide_the_others(
 # --- as secret stores deliver them -------------------------------------------------------------------
 
 
-FORMS = [
-    "text",
-    "literal line breaks",
-    "literal line breaks of Windows",
-    "in quotes",
-    "blanks instead of line breaks",
-    "line breaks of Windows",
-    "no line breaks in the bodies",
-    "byte order mark",
-    "UTF-16 with a mark",
-    "UTF-16 of the other order",
-    "UTF-16 without a mark",
-    "UTF-32",
-    "base64 of PEM",
-    "base64 of PEM in lines",
-    "base64 of a PFX",
-    "base64 of a PFX as text",
-    "base64 of a PFX, url-safe, without padding",
-    "base64 of a PFX in UTF-16",
-    "attributes between the blocks",
-]
+def text(made: Any) -> str:
+    found: str = made.pem.decode()
+    return found
 
 
-def delivered(made: Any) -> dict[str, bytes | str]:
-    """The same certificate in the forms in which it arrives."""
-    text = made.pem.decode()
-    return {
-        "text": text,
-        "literal line breaks": text.replace("\n", "\\n"),
-        "literal line breaks of Windows": text.replace("\n", "\\r\\n"),
-        "in quotes": f'"{text}"',
-        "blanks instead of line breaks": text.replace("\n", " "),
-        "line breaks of Windows": text.replace("\n", "\r\n"),
-        "no line breaks in the bodies": "\n".join(one_line_each(text)),
-        "byte order mark": b"\xef\xbb\xbf" + made.pem,
-        "UTF-16 with a mark": text.encode("utf-16"),
-        "UTF-16 of the other order": b"\xfe\xff" + text.encode("utf-16-be"),
-        "UTF-16 without a mark": text.encode("utf-16-le"),
-        "UTF-32": text.encode("utf-32"),
-        "base64 of PEM": b64encode(made.pem),
-        "base64 of PEM in lines": base64.encodebytes(made.pem),
-        "base64 of a PFX": b64encode(pfx(made)),
-        "base64 of a PFX as text": b64encode(pfx(made)).decode() + "\n",
-        "base64 of a PFX, url-safe, without padding": base64.urlsafe_b64encode(pfx(made)).rstrip(b"="),
-        "base64 of a PFX in UTF-16": b64encode(pfx(made)).decode().encode("utf-16"),
-        "attributes between the blocks": f"Bag Attributes\n  friendlyName: app\n{text}",
-    }
+# The same certificate in the forms in which it arrives.
+DELIVERED: dict[str, Callable[[Any], bytes | str]] = {
+    "text": text,
+    "literal line breaks": lambda made: text(made).replace("\n", "\\n"),
+    "literal line breaks of Windows": lambda made: text(made).replace("\n", "\\r\\n"),
+    "in quotes": lambda made: f'"{text(made)}"',
+    "blanks instead of line breaks": lambda made: text(made).replace("\n", " "),
+    "line breaks of Windows": lambda made: text(made).replace("\n", "\r\n"),
+    "no line breaks in the bodies": lambda made: "\n".join(one_line_each(text(made))),
+    "byte order mark": lambda made: b"\xef\xbb\xbf" + made.pem,
+    "UTF-16 with a mark": lambda made: text(made).encode("utf-16"),
+    "UTF-16 of the other order": lambda made: b"\xfe\xff" + text(made).encode("utf-16-be"),
+    "UTF-16 without a mark": lambda made: text(made).encode("utf-16-le"),
+    "UTF-32": lambda made: text(made).encode("utf-32"),
+    "base64 of PEM": lambda made: b64encode(made.pem),
+    "base64 of PEM in lines": lambda made: base64.encodebytes(made.pem),
+    "base64 of a PFX": lambda made: b64encode(pfx(made)),
+    "base64 of a PFX as text": lambda made: b64encode(pfx(made)).decode() + "\n",
+    "base64 of a PFX, url-safe, without padding": lambda made: base64.urlsafe_b64encode(pfx(made)).rstrip(
+        b"="
+    ),
+    "base64 of a PFX in UTF-16": lambda made: b64encode(pfx(made)).decode().encode("utf-16"),
+    "attributes between the blocks": lambda made: f"Bag Attributes\n  friendlyName: app\n{text(made)}",
+}
 
 
 def one_line_each(text: str) -> list[str]:
@@ -297,12 +280,11 @@ def one_line_each(text: str) -> list[str]:
     return [line for block in blocks for line in (block[0], "".join(block[1:-1]), block[-1])]
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", DELIVERED)
 def test_certificates_are_read_as_secret_stores_deliver_them(
     entra: OutboundEntra, made: Any, form: str
 ) -> None:
-    assert list(delivered(made)) == FORMS
-    data = delivered(made)[form]
+    data = DELIVERED[form](made)
     assert credential(entra, certificate_data=data).get_token(entra.scope).token
 
 

@@ -60,5 +60,6 @@ def _check_lifetime(store: Store, claims: dict[str, Any]) -> None:
     now = store.now()
     if now >= claims.get("exp", 0):
         raise ExpiredTokenError("Lifetime validation failed, the token is expired.")
-    if now < claims.get("nbf", 0):
+    # A token that replaces a revoked one begins with the next full second.
+    if now + 1 < claims.get("nbf", 0):
         raise InvalidTokenError("Lifetime validation failed, the token is not yet valid.")
