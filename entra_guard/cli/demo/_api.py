@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -51,23 +51,40 @@ def orders_api(guard: Guard) -> ASGIApp:
 
 
 @contextmanager
-def served(app: ASGIApp) -> Generator[str]:
+def served(
+    app: ASGIApp, listener: socket.socket | None = None, *, lifespan: Literal["on", "off"] = "off"
+) -> Generator[str]:
     """Serve an app with uvicorn on a free loopback port, in a thread; yield its URL.
+
+    Args:
+        app: The application.
+        listener: A socket of `new_listener`, for an app that must know its URL.
+        lifespan: Whether the app has a start and an end.
 
     Raises:
         RuntimeError: uvicorn did not start.
     """
-    listener = socket.create_server((_LOOPBACK, 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
+    listener = listener or new_listener()
+    server = uvicorn.Server(uvicorn.Config(app, lifespan=lifespan, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, args=([listener],), name="demo-api", daemon=True)
     thread.start()
     try:
         _wait_until_started(server, thread)
-        yield f"http://{_LOOPBACK}:{listener.getsockname()[1]}"
+        yield url_of(listener)
     finally:
         server.should_exit = True
         thread.join(_TIMEOUT)
         listener.close()
+
+
+def new_listener() -> socket.socket:
+    """Return a socket on a free loopback port."""
+    return socket.create_server((_LOOPBACK, 0))
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the base URL of a socket on loopback."""
+    return f"http://{_LOOPBACK}:{listener.getsockname()[1]}"
 
 
 def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:

@@ -14,19 +14,19 @@ from entra_guard.cli._explanation_output import fact_rows, reason_rows, show_ste
 from entra_guard.cli._formatting import format_time, shorten_secret
 from entra_guard.cli.demo._claims import claim_rows
 from entra_guard.cli.demo._refusals import REFUSALS, Refusal
+from entra_guard.cli.demo._steps import Steps
 
 if TYPE_CHECKING:
     import httpx
 
     from entra_guard import Guard
-    from entra_guard.cli._screen import Screen
     from entra_guard.cli.demo._fixture import DemoFixture
     from entra_guard.cli.demo._log import OperatorLog
 
 _ACCOUNTS: Final = "Accounts in this organizational directory only (Contoso)"
 _LABELS: Final = 23
 _OK: Final = 200
-_CHECKED: Final = "statuses, challenges and logged reasons"
+CHECKED: Final = "statuses, challenges and logged reasons"
 # The facts that distinguish the cases; ids are only in the log.
 _SHOWN_FACTS: Final = (
     *("expected", "found", "needs", "has", "nearest", "request_scope"),
@@ -34,29 +34,23 @@ _SHOWN_FACTS: Final = (
 )
 
 
-@dataclass(slots=True)
-class Demo:
+@dataclass(slots=True, kw_only=True)
+class Demo(Steps):
     """Run the steps and count unexpected results.
 
     Attributes:
-        screen: The output.
         fixture: The registrations.
         guard: The API's guard.
         orders_url: The API's URL.
         client: The daemon's HTTP client.
         log: The log of the API's operator.
-        checks: Results compared with the expected ones.
-        failures: Results that differ.
     """
 
-    screen: Screen
     fixture: DemoFixture
     guard: Guard
     orders_url: str
     client: httpx.Client
     log: OperatorLog
-    checks: int = 0
-    failures: int = 0
 
     def run(self) -> bool:
         """Run all steps; return whether every result was as expected."""
@@ -73,15 +67,6 @@ class Demo:
             self._call(token)
             self._refusals()
         return not self.failures
-
-    def summarize(self, seconds: float) -> None:
-        """Print the summary."""
-        self.screen.blank_line()
-        if self.failures:
-            wrong = f"{self.failures} of {self.checks} checks of {_CHECKED} failed: see above."
-            self.screen.text(wrong, "bold red")
-            return
-        self.screen.text(f"All {self.checks} checks of {_CHECKED} passed, in {seconds:.1f} s.", "bold green")
 
     # Steps
 
@@ -131,8 +116,8 @@ class Demo:
         self._show_request()
         response = self.fixture.request_token(self.client, self.fixture.api.default_scope)
         self.screen.blank_line()
-        self._show_status(response)
-        if not self._check("the token endpoint's status", _OK, response.status_code):
+        self.show_status(response)
+        if not self.check("the token endpoint's status", _OK, response.status_code):
             self.screen.verbatim(response.text, indent=2)
             return ""
         content = response.json()
@@ -167,15 +152,15 @@ class Demo:
         self.screen.heading("5  What the guard checks: guard.explain(token)")
         explanation = self.guard.explain(token)
         show_steps(self.screen, explanation)
-        self._check("the checklist's outcome", "accepted", explanation.reason or "accepted")
+        self.check("the checklist's outcome", "accepted", explanation.reason or "accepted")
 
     def _call(self, token: str) -> None:
         self.screen.heading("6  The daemon calls the API")
         response = self._send("GET", token)
-        self._show_status(response)
+        self.show_status(response)
         self.screen.code(response.text, "json")
-        if self._check("the API's status", _OK, response.status_code):
-            self._check(
+        if self.check("the API's status", _OK, response.status_code):
+            self.check(
                 "the caller in the API's response",
                 self.fixture.daemon.client_id,
                 response.json()["called_by"],
@@ -199,29 +184,12 @@ class Demo:
         self.screen.name_values(
             [("request", f"{refusal.method} /orders"), ("WWW-Authenticate", challenge), *rows], indent=5
         )
-        self._check(f"{refusal.reason}: the status", refusal.status, response.status_code)
-        self._check(f"{refusal.reason}: the reason in the log", refusal.reason, reason or None)
-        self._check(f"{refusal.reason}: the challenge", refusal.challenge, challenge.partition(",")[0])
+        self.check(f"{refusal.reason}: the status", refusal.status, response.status_code)
+        self.check(f"{refusal.reason}: the reason in the log", refusal.reason, reason or None)
+        self.check(f"{refusal.reason}: the challenge", refusal.challenge, challenge.partition(",")[0])
 
     # Helpers
 
     def _send(self, method: str, token: str) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         return self.client.request(method, self.orders_url, headers=headers)
-
-    def _show_status(self, response: httpx.Response) -> None:
-        self.screen.text(
-            f"{response.status_code} {response.reason_phrase}",
-            "bold green" if response.is_success else "bold red",
-            indent=2,
-        )
-
-    def _check(self, what: str, expected: object, found: object) -> bool:
-        """Compare a result with the expected one."""
-        self.checks += 1
-        if found == expected:
-            return True
-        self.failures += 1
-        wrong = f"UNEXPECTED: {what}: expected {expected}, found {found}"
-        self.screen.text(wrong, "bold red", indent=2)
-        return False

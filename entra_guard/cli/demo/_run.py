@@ -13,7 +13,7 @@ from entra_guard.cli._program import program_name
 from entra_guard.cli._signals import wait_for_stop_signal
 from entra_guard.cli.demo._api import orders_api, served
 from entra_guard.cli.demo._curl import show_commands
-from entra_guard.cli.demo._demo import Demo
+from entra_guard.cli.demo._demo import CHECKED, Demo
 from entra_guard.cli.demo._fixture import register
 from entra_guard.cli.demo._log import operator_log
 from entra_guard.emulator import Emulator
@@ -57,9 +57,11 @@ def run(
             http_client=client,
         )
         orders_url = stack.enter_context(served(build(guard))) + "/orders"
-        demo = Demo(screen, fixture, guard, orders_url, client, log)
+        demo = Demo(
+            screen=screen, fixture=fixture, guard=guard, orders_url=orders_url, client=client, log=log
+        )
         passed = demo.run()
-        demo.summarize(time.perf_counter() - began)
+        demo.summarize(time.perf_counter() - began, CHECKED)
         if passed and serve:
             show_commands(screen, fixture, orders_url)
             log.show = screen.text
