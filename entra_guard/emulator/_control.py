@@ -44,6 +44,8 @@ class ControlApi:
             ("POST", "agents"): self._add_agent,
             ("POST", "identities"): self._add_identity,
             ("GET", "identities"): self._list_identities,
+            ("GET", "export"): self._export,
+            ("POST", "import"): self._import,
             ("POST", "reset"): self._reset,
             ("GET", "state"): self._show_state,
         }
@@ -128,6 +130,20 @@ class ControlApi:
 
     def _list_identities(self, _body: Body) -> Any:
         return {"identities": [_identity_row(i) for i in self._service.directory.identities.values()]}
+
+    def _export(self, _body: Body) -> Any:
+        """Return the directory as a seed."""
+        from entra_guard.emulator._directory.export import export_directory  # noqa: PLC0415 (starting is fast)
+
+        return export_directory(self._service.directory)
+
+    def _import(self, body: Body) -> Any:
+        """Take a seed, and replace the directory by it."""
+        from entra_guard.emulator._directory.seed import apply_seed  # noqa: PLC0415 (starting is fast)
+        from entra_guard.emulator._directory.seed_format import seed_of  # noqa: PLC0415
+
+        apply_seed(self._service, seed_of(dict(body)))
+        return self._show_state({})
 
     def _reset(self, _body: Body) -> Any:
         self._store.reset()

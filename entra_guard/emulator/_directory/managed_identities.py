@@ -36,12 +36,7 @@ class ManagedIdentities:
             tenant: The tenant; Contoso by default.
         """
         ids, tenant_id = self._store.ids, self._lookup.find_tenant(tenant).id
-        kind = (
-            "Microsoft.Compute/virtualMachines"
-            if system_assigned
-            else "Microsoft.ManagedIdentity/userAssignedIdentities"
-        )
-        path = f"/subscriptions/{ids.guid()}/resourcegroups/emulator/providers/{kind}/{name}"
+        path = self.resource_path(name, system_assigned=system_assigned, subscription=ids.guid())
         identity = ManagedIdentity(ids.guid(), ids.guid(), tenant_id, name, path, system_assigned)
         principal = ServicePrincipal(
             identity.id,
@@ -53,6 +48,16 @@ class ManagedIdentities:
         )
         self._store.upsert(identities=identity, principals=principal)
         return identity
+
+    @staticmethod
+    def resource_path(name: str, *, system_assigned: bool, subscription: str) -> str:
+        """Return the Azure resource id of an identity, or of the machine that it belongs to."""
+        kind = (
+            "Microsoft.Compute/virtualMachines"
+            if system_assigned
+            else "Microsoft.ManagedIdentity/userAssignedIdentities"
+        )
+        return f"/subscriptions/{subscription}/resourcegroups/emulator/providers/{kind}/{name}"
 
     def managed_identity_environment(
         self, host: Host = "virtual-machine", *, folder: Path | None = None

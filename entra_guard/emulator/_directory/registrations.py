@@ -33,7 +33,7 @@ class Registrations:
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
-        self._store = lookup.store
+        self.store = self._store = lookup.store
 
     def add_tenant(self, name: str, *, domain: str | None = None, tenant_id: str | None = None) -> Tenant:
         """Add an organisation.

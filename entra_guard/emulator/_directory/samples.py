@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from entra_guard.emulator._directory.credentials import Secret
+
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.consents import Consents
-    from entra_guard.emulator._directory.credentials import CredentialRegistry, Secret
+    from entra_guard.emulator._directory.credentials import CredentialRegistry
     from entra_guard.emulator._directory.registrations import Registrations
     from entra_guard.emulator._store.directory import AppRegistration
 
@@ -54,6 +57,7 @@ class SampleApps:
         self._registrations = registrations
         self._consents = consents
         self._credentials = credentials
+        self._store = registrations.store
 
     def add_samples(self) -> Samples:
         """Register two APIs, a daemon that may call them, and a page where users sign in.
@@ -80,6 +84,19 @@ class SampleApps:
             self._consents.assign("alice", target, _ROLES[0])
             self._consents.grant_delegated(page, target, _SCOPE)
         secret = self._credentials.add_secret(daemon, description="sample", value=SECRET)
+        return Samples(api, legacy, daemon, page, secret)
+
+    def find_samples(self) -> Samples | None:
+        """Return the samples of a directory that was loaded; None if one of them is missing or changed."""
+        apps = self._store.directory.apps
+        found = [apps.get(client_id) for client_id in (API, LEGACY_API, DAEMON, PAGE)]
+        held = self._store.directory.credentials_of(DAEMON).secrets
+        digest = hashlib.sha256(SECRET.encode()).digest()
+        stored = next((secret for secret in held if secret.sha256 == digest), None)
+        if stored is None or None in found:
+            return None
+        api, legacy, daemon, page = (app for app in found if app)
+        secret = Secret(stored.key_id, stored.description, stored.hint, stored.expires, SECRET)
         return Samples(api, legacy, daemon, page, secret)
 
     def _sample_api(

@@ -6,11 +6,12 @@ restoring it costs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 (the state file reads the annotations)
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 CONTOSO: Final = "c0c05a00-1d00-4a11-8b0b-0c0a11ce0001"
 FABRIKAM: Final = "fab41ca0-1d00-4a11-8b0b-0c0a11ce0002"

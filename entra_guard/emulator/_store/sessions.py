@@ -7,11 +7,9 @@ Entries are removed when they end. The number of live entries is bounded too; th
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping  # noqa: TC003 (the state file reads the annotations)
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 
 CODE_LIFETIME: Final = 600.0
 REFRESH_LIFETIME: Final = 90 * 24 * 3600.0

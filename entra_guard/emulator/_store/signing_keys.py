@@ -59,6 +59,20 @@ class SigningKey:
     modulus: str = field(repr=False)
     certificate: str = field(repr=False)
 
+    @classmethod
+    def of(cls, material: KeyMaterial, realm: Realm, cloud: str, *, kid: str = "") -> SigningKey:
+        """Return the key of a key pair; by default its kid is that of its certificate."""
+        number = material.private_key.public_key().public_numbers().n
+        digest = hashlib.sha1(material.certificate).digest()  # noqa: S324 (Entra's kid is this SHA-1)
+        return cls(
+            kid=kid or base64url(digest),
+            realm=realm,
+            cloud=cloud,
+            private_key=material.private_key,
+            modulus=base64url(number.to_bytes((number.bit_length() + 7) // 8, "big")),
+            certificate=base64.b64encode(material.certificate).decode(),
+        )
+
     def public_pem(self) -> bytes:
         """Return the public key as PEM, which a vulnerable verifier would use as an HMAC secret."""
         form = serialization.PublicFormat.SubjectPublicKeyInfo
@@ -117,7 +131,7 @@ def first_key_set() -> SigningKeySet:
 def predefined_key(name: str) -> SigningKey:
     """Return the predefined key of that name; it is the same in every process of this user."""
     realm, cloud = _PREDEFINED[name]
-    return _signing_key(_predefined_material()[name], realm, cloud)
+    return SigningKey.of(_predefined_material()[name], realm, cloud)
 
 
 @functools.cache
@@ -135,22 +149,10 @@ def generated_key(number: int) -> SigningKey:
     with _generated_lock:
         while len(_generated) <= number:
             material = generate_material(_FIRST_SERIAL + len(_generated))
-            _generated.append(_signing_key(material, "organizations", PUBLIC_CLOUD))
+            _generated.append(SigningKey.of(material, "organizations", PUBLIC_CLOUD))
         return _generated[number]
 
 
 def with_kid(key: SigningKey, kid: str) -> SigningKey:
     """Return the key under another kid."""
     return replace(key, kid=kid)
-
-
-def _signing_key(material: KeyMaterial, realm: Realm, cloud: str) -> SigningKey:
-    number = material.private_key.public_key().public_numbers().n
-    return SigningKey(
-        kid=base64url(hashlib.sha1(material.certificate).digest()),  # noqa: S324 (Entra's kid is this SHA-1)
-        realm=realm,
-        cloud=cloud,
-        private_key=material.private_key,
-        modulus=base64url(number.to_bytes((number.bit_length() + 7) // 8, "big")),
-        certificate=base64.b64encode(material.certificate).decode(),
-    )

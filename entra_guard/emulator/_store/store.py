@@ -166,6 +166,15 @@ class Store:
         """Return to the state after construction."""
         self.restore(self._first)
 
+    def load(self, state: State) -> None:
+        """Continue with a state that another emulator left."""
+        with self.lock:
+            self._state = state
+
+    def mark_start(self) -> None:
+        """Let `reset` return to the current state."""
+        self._first = self.snapshot()
+
     def on_restore(self, callback: Callable[[], None]) -> None:
         """Call a function after each `restore`, without the lock."""
         self._restore_callbacks.append(callback)

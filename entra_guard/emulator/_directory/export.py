@@ -1,0 +1,200 @@
+"""Export the directory as a seed. Values of secrets are not known: their hashes are exported."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from entra_guard.emulator._directory.seed_format import (
+    AppSeed,
+    CertificateSeed,
+    FederatedSeed,
+    GroupSeed,
+    IdentitySeed,
+    Permissions,
+    RoleSeed,
+    ScopeSeed,
+    SecretSeed,
+    Seed,
+    TenantSeed,
+    UserSeed,
+)
+from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, ServicePrincipal
+from entra_guard.emulator._store.permissions import offered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from entra_guard.emulator._store.directory import (
+        AppRegistration,
+        AppRole,
+        Directory,
+        Scope,
+        Tenant,
+        User,
+    )
+
+_MEMBERS: Final = {"Application": "apps", "User": "users"}
+
+
+def export_directory(directory: Directory) -> dict[str, Any]:
+    """Return the directory as the JSON of a seed. Members with their default value are left out.
+
+    Agent identities, sessions, keys, faults and the clock are not part of a seed: `--state` keeps them.
+    """
+    tenants = [t for t in directory.tenants.values() if t.id != CONSUMERS or _has_entries(directory, t)]
+    seed = Seed([_Exporter(directory, tenant).tenant() for tenant in tenants])
+    return msgspec.to_builtins(seed)  # type: ignore[no-any-return]
+
+
+def _has_entries(directory: Directory, tenant: Tenant) -> bool:
+    return any(True for _ in directory.users_in(tenant.id))
+
+
+class _Exporter:
+    """Describe one tenant."""
+
+    def __init__(self, directory: Directory, tenant: Tenant) -> None:
+        self._directory = directory
+        self._tenant = tenant
+
+    def tenant(self) -> TenantSeed:
+        here = self._tenant.id
+        groups = [g for g in self._directory.groups.values() if g.tenant_id == here]
+        return TenantSeed(
+            self._tenant.name,
+            here,
+            self._tenant.domain,
+            self._tenant.region,
+            users=[self._user(user) for user in self._directory.users_in(here)],
+            groups=[
+                GroupSeed(g.name, g.id, [self._directory.users[m].upn for m in g.members], self._roles(g.id))
+                for g in groups
+            ],
+            apps=[self._app(app) for app in self._directory.apps.values() if app.tenant_id == here],
+            identities=[
+                IdentitySeed(i.name, i.client_id, i.id, i.resource_path, i.system_assigned, self._roles(i.id))
+                for i in self._directory.identities.values()
+                if i.tenant_id == here
+            ],
+        )
+
+    def _user(self, user: User) -> UserSeed:
+        home = user.home_tenant_id if user.is_guest else ""
+        return UserSeed(
+            user.upn,
+            user.id,
+            user.display_name,
+            user.mail,
+            user.job_title,
+            home,
+            user.enabled,
+            self._roles(user.id),
+        )
+
+    def _app(self, app: AppRegistration) -> AppSeed:
+        principal = self._directory.principal_of(app.client_id, self._tenant.id)
+        held = self._directory.credentials_of(app.client_id)
+        return AppSeed(
+            app.name,
+            app.client_id,
+            app.object_id,
+            principal.id if principal else "",
+            app.unique_name or "",
+            app.accounts,
+            app.token_version,
+            list(app.identifier_uris),
+            roles=[_role(role) for role in app.app_roles],
+            scopes=[_scope(scope) for scope in app.scopes],
+            redirect_uris=list(app.redirect_uris),
+            spa_redirect_uris=list(app.spa_redirect_uris),
+            public_redirect_uris=list(app.public_redirect_uris),
+            public_client=app.public_client,
+            optional_claims=list(app.optional_claims),
+            group_claims=app.group_claims,
+            assignment_required=bool(principal and principal.assignment_required),
+            enabled=principal.enabled if principal else True,
+            secrets=[
+                SecretSeed(
+                    sha256=s.sha256.hex(),
+                    hint=s.hint,
+                    id=s.key_id,
+                    description=s.description,
+                    expires=_time(s.expires),
+                )
+                for s in held.secrets
+            ],
+            certificates=[
+                CertificateSeed(ssl.DER_cert_to_PEM_cert(c.der), c.key_id, c.description)
+                for c in held.certificates
+            ],
+            federated=[
+                FederatedSeed(
+                    f.issuer,
+                    f.subject,
+                    f.audience,
+                    f.name,
+                    f.id,
+                    f.description,
+                    dict(f.jwks) if f.jwks else None,
+                )
+                for f in held.federated
+            ],
+            permissions=self._permissions(app),
+            granted=self._granted(principal) if principal else False,
+        )
+
+    def _permissions(self, app: AppRegistration) -> Permissions:
+        found: Permissions = {}
+        for access in app.required:
+            api = self._directory.apps.get(access.api_id)
+            if api is None:
+                continue
+            values = offered(api)
+            known = [p for p in access.permissions if p in values]
+            found[_api_name(api.client_id)] = [f"{p.type.lower()}:{values[p]}" for p in known]
+        return found
+
+    def _granted(self, principal: ServicePrincipal) -> bool | Permissions:
+        found = {api: [f"role:{v}" for v in values] for api, values in self._roles(principal.id).items()}
+        for grant in self._directory.grants.values():
+            if grant.client_id == principal.id and grant.principal_id is None:
+                api = _api_name(self._directory.principals[grant.resource_id].app_id)
+                found.setdefault(api, []).extend(f"scope:{scope}" for scope in grant.scopes)
+        return found or False
+
+    def _roles(self, holder_id: str) -> Permissions:
+        found: Permissions = {}
+        for api_id, value in self._assigned(holder_id):
+            found.setdefault(_api_name(api_id), []).append(value)
+        return found
+
+    def _assigned(self, holder_id: str) -> Iterable[tuple[str, str]]:
+        for assignment in self._directory.assignments.values():
+            if assignment.principal_id != holder_id:
+                continue
+            app_id = self._directory.principals[assignment.resource_id].app_id
+            app = self._directory.apps.get(app_id)
+            role = next((r for r in (app.app_roles if app else ()) if r.id == assignment.role_id), None)
+            if role is not None:
+                yield app_id, role.value
+
+
+def _role(role: AppRole) -> RoleSeed:
+    members = [_MEMBERS[member] for member in role.allowed_member_types]
+    return RoleSeed(role.value, role.id, role.display_name, role.description, members, role.enabled)
+
+
+def _scope(scope: Scope) -> ScopeSeed:
+    return ScopeSeed(scope.value, scope.id, scope.display_name, scope.type == "Admin", scope.enabled)
+
+
+def _api_name(client_id: str) -> str:
+    return "graph" if client_id == GRAPH else client_id
+
+
+def _time(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,218 @@
+"""The format of a seed file: tenants with their applications, people and identities, in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import msgspec
+
+from entra_guard.emulator._directory.rules import RegistrationError
+
+_YAML: Final = 'YAML needs PyYAML: pip install "entra-guard[emulator]", or use JSON.'
+Permissions = dict[str, list[str]]
+
+
+class RoleSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """An app role. In a file, its value alone is enough.
+
+    Attributes:
+        members: `apps`, `users` or both.
+    """
+
+    value: str
+    id: str = ""
+    name: str = ""
+    description: str = ""
+    members: list[str] = msgspec.field(default_factory=lambda: ["apps", "users"])
+    enabled: bool = True
+
+
+class ScopeSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """A scope. In a file, its value alone is enough. `admin`: only administrators may consent."""
+
+    value: str
+    id: str = ""
+    name: str = ""
+    admin: bool = False
+    enabled: bool = True
+
+
+class SecretSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """A client secret: its value, or the SHA-256 of it that an export has. In a file, the value is enough."""
+
+    value: str = ""
+    sha256: str = ""
+    hint: str = ""
+    id: str = ""
+    description: str = ""
+    days: float = 730.0
+    expires: str = ""
+
+
+class CertificateSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """A certificate as PEM."""
+
+    pem: str
+    id: str = ""
+    description: str = ""
+
+
+class FederatedSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """A federated credential."""
+
+    issuer: str
+    subject: str
+    audience: str = "api://AzureADTokenExchange"
+    name: str = "federated"
+    id: str = ""
+    description: str = ""
+    jwks: dict[str, Any] | None = None
+
+
+class AppSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """An application.
+
+    Attributes:
+        app_id_uris: By default `api://<client id>` if it has roles or scopes.
+        permissions: What it needs, by API: a name in this tenant, a client id, or `graph`.
+        granted: What is granted to it; `true` for all permissions.
+    """
+
+    name: str
+    client_id: str = ""
+    object_id: str = ""
+    service_principal_id: str = ""
+    unique_name: str = ""
+    accounts: str = "AzureADMyOrg"
+    token_version: int | None = 2
+    app_id_uris: list[str] | None = None
+    roles: list[str | RoleSeed] = []
+    scopes: list[str | ScopeSeed] = []
+    redirect_uris: list[str] = []
+    spa_redirect_uris: list[str] = []
+    public_redirect_uris: list[str] = []
+    public_client: bool = False
+    optional_claims: list[str] = []
+    group_claims: bool = False
+    assignment_required: bool = False
+    enabled: bool = True
+    secrets: list[str | SecretSeed] = []
+    certificates: list[str | CertificateSeed] = []
+    federated: list[FederatedSeed] = []
+    permissions: Permissions = {}
+    granted: bool | Permissions = False
+
+
+class UserSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """A user. In a file, the name is enough.
+
+    Attributes:
+        name: The user principal name, or its part before the @.
+        home: A guest's own tenant.
+        roles: App roles that the user holds, by API.
+    """
+
+    name: str
+    id: str = ""
+    display_name: str = ""
+    mail: str | None = None
+    job_title: str | None = None
+    home: str = ""
+    enabled: bool = True
+    roles: Permissions = {}
+
+
+class GroupSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """A security group; members are names of users in this tenant."""
+
+    name: str
+    id: str = ""
+    members: list[str] = []
+    roles: Permissions = {}
+
+
+class IdentitySeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """A managed identity. In a file, the name is enough."""
+
+    name: str
+    client_id: str = ""
+    id: str = ""
+    resource_path: str = ""
+    system_assigned: bool = False
+    roles: Permissions = {}
+
+
+class TenantSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """A tenant and everything in it."""
+
+    name: str
+    id: str = ""
+    domain: str = ""
+    region: str = "EU"
+    users: list[str | UserSeed] = []
+    groups: list[GroupSeed] = []
+    apps: list[AppSeed] = []
+    identities: list[str | IdentitySeed] = []
+
+
+class Seed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """A directory in words. Ids that are left out are derived from the names: the same on every run."""
+
+    tenants: list[TenantSeed]
+
+
+def parse_seed(content: bytes, *, yaml: bool) -> Seed:
+    """Parse the text of a seed file.
+
+    Raises:
+        RegistrationError: It is not JSON or YAML, or does not fit the format; the message names the place.
+    """
+    try:
+        return seed_of(_yaml(content) if yaml else json.loads(content))
+    except RecursionError:
+        raise RegistrationError("The seed is nested too deeply.") from None
+    except ValueError as error:
+        if isinstance(error, RegistrationError):
+            raise
+        raise RegistrationError(f"The seed is not valid JSON: {error}") from None
+
+
+def seed_of(document: Any) -> Seed:
+    """Return a seed from its JSON.
+
+    Raises:
+        RegistrationError: It does not fit the format.
+    """
+    try:
+        seed = msgspec.convert(document, Seed)
+    except msgspec.ValidationError as error:
+        raise RegistrationError(f"The seed does not fit the format: {error}.") from None
+    if not seed.tenants:
+        raise RegistrationError("The seed has no tenants: add at least one, with a name.")
+    return seed
+
+
+def _yaml(content: bytes) -> Any:
+    try:
+        import yaml  # noqa: PLC0415  # only for seeds in YAML
+    except ImportError:
+        raise RegistrationError(_YAML) from None
+    try:
+        return yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise RegistrationError(f"The seed is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def as_yaml(document: Any) -> str:
+    """Return a seed's JSON as YAML.
+
+    Raises:
+        RegistrationError: PyYAML is not installed.
+    """
+    try:
+        import yaml  # noqa: PLC0415  # only for exports in YAML
+    except ImportError:
+        raise RegistrationError(_YAML) from None
+    dump: Any = yaml.safe_dump  # pyright: ignore[reportUnknownMemberType]
+    return str(dump(document, sort_keys=False, allow_unicode=True, width=100))
