@@ -33,7 +33,8 @@ from entra_guard.emulator._oauth.documents import (
     keys_v1,
     keys_v2,
 )
-from entra_guard.emulator._oauth.errors import error_page, error_response
+from entra_guard.emulator._oauth.error_page import error_page
+from entra_guard.emulator._oauth.errors import error_response
 from entra_guard.emulator._oauth.managed_identity import app_service_response, arc_response, imds_response
 from entra_guard.emulator._oauth.sign_out import sign_out
 from entra_guard.emulator._oauth.token_endpoint import token_response

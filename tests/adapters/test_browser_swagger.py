@@ -1,7 +1,8 @@
 """Swagger UI's Authorize button logs in, by authorization code with PKCE, and then calls the route.
 
-The page is FastAPI's own, in a real browser; only the two files that it loads from a content delivery
-network are served from a Python package that holds the same.
+The page is FastAPI's own, in a real browser. The application serves swagger-ui's files itself, from a Python
+package that holds them, so no request of the browser is intercepted: Playwright responds to CORS preflights
+itself once it intercepts anything, and that hid a fault.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from _parts import needs_module
 from browsing import chromium, served
 from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.staticfiles import StaticFiles
 
 from entra_guard import Guard, current_principal
 from entra_guard.asgi import GuardMiddleware
@@ -23,7 +27,8 @@ from entra_guard.fastapi import document
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page, Route
+    from fastapi.responses import HTMLResponse
+    from playwright.sync_api import Browser, Page
 
     from entra_guard.emulator import AppRegistration
 
@@ -39,22 +44,37 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    import flask_swagger_ui
-
-    files = Path(flask_swagger_ui.__file__).parent / "dist"
-
-    def from_package(route: Route) -> None:
-        file = files / route.request.url.rpartition("/")[2]
-        if file.exists():
-            route.fulfill(path=file)
-        else:
-            route.abort()
-
+    hosts: set[str | None] = set()
     with browser.new_context() as context:
-        context.route(lambda url: "127.0.0.1" not in url and "localhost" not in url, from_package)
+        context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         page = context.new_page()
         page.set_default_timeout(10_000)
         yield page
+    assert hosts <= {"localhost", "127.0.0.1", None}
+
+
+def with_own_files(app: FastAPI) -> FastAPI:
+    """Let the page /docs load swagger-ui from the application, not from a content delivery network."""
+    import flask_swagger_ui
+
+    app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") != "/docs"]
+    files = StaticFiles(directory=Path(flask_swagger_ui.__file__).parent / "dist")
+    app.mount("/docs/files", files)
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url=app.openapi_url or "",
+            title=app.title,
+            oauth2_redirect_url=app.swagger_ui_oauth2_redirect_url,
+            init_oauth=app.swagger_ui_init_oauth,
+            swagger_ui_parameters=app.swagger_ui_parameters,
+            swagger_js_url="/docs/files/swagger-ui-bundle.js",
+            swagger_css_url="/docs/files/swagger-ui.css",
+            swagger_favicon_url="/docs/files/favicon-32x32.png",
+        )
+
+    return app
 
 
 @pytest.fixture
@@ -76,6 +96,7 @@ def log_in(page: Page, docs: str, person: str) -> None:
     with page.expect_popup() as popup:
         dialogue.get_by_role("button", name="Apply given OAuth2 credentials").click()
     popup.value.get_by_role("button", name=person).click()
+    popup.value.get_by_role("button", name="Accept").click()
     dialogue.get_by_text("Logout").wait_for()
     dialogue.get_by_text("Close", exact=True).click()
 
@@ -114,7 +135,7 @@ def test_with_the_dependency(
     monkeypatch.setenv("ENTRA_GUARD_AUDIENCE", api.client_id)
     monkeypatch.setenv("ENTRA_GUARD_AUTHORITY", entra.url)
     monkeypatch.setenv("DOCS_CLIENT_ID", DOCS)
-    with served(runpy.run_path(str(EXAMPLE))["app"]) as url:
+    with served(with_own_files(runpy.run_path(str(EXAMPLE))["app"])) as url:
         spa(entra, at_localhost(url))
         log_in(page, f"{at_localhost(url)}/docs", "Alice Adams")
         status, body = call(page, "/orders")
@@ -133,7 +154,7 @@ def test_with_the_middleware_alone(page: Page, entra: Emulator, api: AppRegistra
     def whoami() -> Any:
         return {"name": current_principal().display_name, "scopes": current_principal().scopes}
 
-    with served(app) as url:
+    with served(with_own_files(app)) as url:
         spa(entra, at_localhost(url))
         page.goto(f"{at_localhost(url)}/docs")
         assert call(page, "/whoami")[0] == "401"

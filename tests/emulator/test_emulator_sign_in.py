@@ -54,8 +54,15 @@ def authorize(entra: Entra, app: AppRegistration, *, tenant: str = CONTOSO, **ch
 
 
 def pick(entra: Entra, shown: httpx.Response, **choice: str) -> httpx.Response:
-    """Submit the page's form as a browser does when a button is pressed."""
+    """Submit the page's form as a browser does when a button is pressed; accept the permissions then."""
     assert shown.status_code == 200
+    following = press(entra, shown, **choice)
+    if "user" in choice and following.status_code == 200 and "Permissions requested" in following.text:
+        return press(entra, following, decision="accept")
+    return following
+
+
+def press(entra: Entra, shown: httpx.Response, **choice: str) -> httpx.Response:
     action = re.findall(r'<form method="post" action="([^"]+)"', shown.text)[0]
     hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', shown.text)
     fields = {html.unescape(name): html.unescape(value) for name, value in hidden}
@@ -92,7 +99,10 @@ def test_picking_an_account_redirects_with_a_code_that_gets_tokens(
     alice = entra.find_user("alice")
     assert "Pick an account" in shown.text
     assert all(name in shown.text for name in ("Shop", "Alice Adams", "Bob Brown", "access_as_user"))
-    back = answer(pick(entra, shown, user=alice.id))
+    asked = press(entra, shown, user=alice.id)
+    for text in ("Permissions requested", "access_as_user", "Read your name", "Accept"):
+        assert text in asked.text
+    back = answer(press(entra, asked, decision="accept"))
     assert back["state"] == "s&1"
     tokens = redeem(entra, web_app, back["code"], client_secret=secret.value, client_info="1").json()
     assert list(tokens) == [
@@ -487,7 +497,8 @@ def test_a_device_can_be_approved_from_python_declined_or_expire(entra: Entra) -
     approved, declined, late = (begin(entra, app) for _ in range(3))
     entra.approve_device(approved["user_code"], "bob")
     assert "access_token" in poll(entra, app, approved["device_code"])
-    entra.http_client.post("/devicelogin", data={"user_code": declined["user_code"], "decision": "cancel"})
+    shown = entra.http_client.post("/devicelogin", data={"user_code": declined["user_code"]})
+    assert "Nothing was granted" in press(entra, shown, decision="cancel").text
     assert poll(entra, app, declined["device_code"])["error"] == "authorization_declined"
     entra.advance(901)
     assert poll(entra, app, late["device_code"])["error"] == "expired_token"

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from entra_guard.emulator._directory.rules import RegistrationError
-from entra_guard.emulator._http.html import page
+from entra_guard.emulator._http.form_guard import is_foreign, is_own_form
 from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._oauth.consent_page import RequestedPermission, consent_page
 from entra_guard.emulator._oauth.redirects import platform_of, redirect
 from entra_guard.emulator._oauth.scopes import DEFAULT, parse_scopes
 from entra_guard.emulator._oauth.token_request import tenant_of
@@ -54,13 +55,19 @@ def admin_consent(service: DirectoryService, request: Request, segment: str, ver
     """
     fields = request.form() if request.method == "POST" else request.parameters()
     consent = _parse(service.store, segment, version, fields)
-    automatic = "accept" if fields.get("auto") == "1" else ""
-    decision = fields.get("decision", "") if request.method == "POST" else automatic
+    decision = _decision(service.store, request, fields)
     if not decision:
         return _consent_page(service.store, request, consent)
     result = _accept(service, consent) if decision == "accept" else _decline(consent)
     state = {"state": fields["state"]} if "state" in fields else {}
     return redirect(fields["redirect_uri"], "query", {**result, **state})
+
+
+def _decision(store: Store, request: Request, fields: dict[str, str]) -> str:
+    """Return the administrator's decision; an empty string if another web page sent it."""
+    if request.method == "POST":
+        return fields.get("decision", "") if is_own_form(request, fields, store.form_token) else ""
+    return "accept" if fields.get("auto") == "1" and not is_foreign(request) else ""
 
 
 def _parse(store: Store, segment: str, version: int, fields: dict[str, str]) -> ConsentRequest:
@@ -76,15 +83,18 @@ def _parse(store: Store, segment: str, version: int, fields: dict[str, str]) -> 
 
 def _consent_page(store: Store, request: Request, consent: ConsentRequest) -> Response:
     apps = store.directory.apps
-    return page(
-        "admin_consent.html",
-        title="Permissions requested",
-        app=consent.app,
-        tenant=consent.tenant,
-        permissions=[(apps[p.api_id].name, p.value) for p in _permissions(store, consent)],
-        action=request.path,
-        fields={name: value for name, value in consent.fields.items() if name != "decision"},
+    permissions = [
+        RequestedPermission(apps[p.api_id].name, _display_name(apps[p.api_id], p), p.value)
+        for p in _permissions(store, consent)
+    ]
+    return consent_page(
+        store, consent.app, permissions, action=request.path, fields=consent.fields, everyone=consent.tenant
     )
+
+
+def _display_name(api: AppRegistration, permission: Permission) -> str:
+    offers = api.app_roles if permission.type == "Role" else api.scopes
+    return next((o.display_name for o in offers if o.value == permission.value), "") or permission.value
 
 
 def _decline(consent: ConsentRequest) -> dict[str, str]:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from entra_guard.emulator._http.form_guard import is_own_form
 from entra_guard.emulator._http.html import form_post_page, page
 from entra_guard.emulator._http.trail import note, note_client, note_user
 from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._oauth.consent_page import consent_page, requested_permissions, without_decision
 from entra_guard.emulator._oauth.errors import redirect_fields
 from entra_guard.emulator._oauth.redirects import MODES, only_uri, platform_of, redirect
 from entra_guard.emulator._oauth.scopes import DEFAULT, RequestedScopes, parse_scopes
 from entra_guard.emulator._oauth.token_request import ALIASES
-from entra_guard.emulator._oauth.user_consent import consent_as, known_resource, missing_consent
+from entra_guard.emulator._oauth.user_consent import (
+    check_user_may_consent,
+    consent_as,
+    missing_consent,
+    wanted_scopes,
+)
 from entra_guard.emulator._store.directory import CONSUMERS, PERSONAL_ACCOUNTS, AppRegistration, User
 from entra_guard.emulator._store.sessions import CODE_LIFETIME, AuthorizationCode
 
@@ -90,13 +97,17 @@ def _process(service: DirectoryService, request: Request, sign_in: SignIn) -> Re
     _check_parameters(sign_in)
     scopes = parse_scopes(sign_in.scope)
     users = selectable_users(service.store, sign_in.app, sign_in.segment)
-    if request.method == "POST" and sign_in.text("decision") == "cancel":
+    decided = request.method == "POST" and not sign_in.fields.keys().isdisjoint({"user", "decision"})
+    own = decided and is_own_form(request, sign_in.fields, service.store.form_token)
+    if own and sign_in.text("decision") == "cancel":
         raise EntraError(65004)
-    if request.method == "POST":
-        return _finish(service, sign_in, scopes, _chosen_user(users, sign_in.text("user")))
+    if own:
+        return _consent_or_finish(
+            service, request, sign_in, scopes, _chosen_user(users, sign_in.text("user"))
+        )
     if sign_in.text("prompt") == "none":
         return _sign_in_silently(service, sign_in, scopes, users)
-    return _account_picker(service.store, request, sign_in, users, scopes)
+    return _account_picker(service.store, request, sign_in, users, foreign=decided)
 
 
 def _check_parameters(sign_in: SignIn) -> None:
@@ -143,6 +154,23 @@ def _sign_in_silently(
     return _finish(service, sign_in, scopes, user)
 
 
+def _consent_or_finish(
+    service: DirectoryService, request: Request, sign_in: SignIn, scopes: RequestedScopes, user: User
+) -> Response:
+    """Show the permissions if the user has not consented to them yet, or if the client requires it."""
+    missing = missing_consent(service, sign_in.app, user, scopes)
+    everything = sign_in.text("prompt") == "consent"
+    if sign_in.text("decision") == "accept" or not (missing or everything):
+        return _finish(service, sign_in, scopes, user)
+    check_user_may_consent(service, sign_in.app, user, scopes)
+    names = wanted_scopes(service, sign_in.app, user, scopes) if everything else missing
+    permissions = requested_permissions(service.store, scopes, names)
+    fields = sign_in.fields
+    return consent_page(
+        service.store, sign_in.app, permissions, action=request.path, fields=fields, user=user
+    )
+
+
 def _finish(service: DirectoryService, sign_in: SignIn, scopes: RequestedScopes, user: User) -> Response:
     """Consent as the user, and redirect with a code."""
     note_user(user.display_name)
@@ -168,7 +196,7 @@ def new_code(store: Store, sign_in: SignIn, user: User) -> str:
         nonce=sign_in.text("nonce"),
         claims=sign_in.text("claims"),
     )
-    store.change(sessions=store.state.sessions.with_code(text, code, now=now))
+    store.change(sessions=store.state.sessions.with_code(text, code, now=now).with_recent(user.id))
     return text
 
 
@@ -192,20 +220,49 @@ def _redirect_to_client(sign_in: SignIn, fields: dict[str, str]) -> Response:
 
 
 def _account_picker(
-    store: Store, request: Request, sign_in: SignIn, users: list[User], scopes: RequestedScopes
+    store: Store, request: Request, sign_in: SignIn, users: list[User], *, foreign: bool
 ) -> Response:
-    api = known_resource(store, scopes.resource)
-    names = {scope.value: scope.display_name or scope.value for scope in (api.scopes if api else ())}
-    hint = sign_in.text("login_hint")
+    """Show the accounts: the hinted one first, then those used lately.
+
+    Args:
+        store: The state.
+        request: The request.
+        sign_in: The sign-in request.
+        users: Who may sign in.
+        foreign: Whether another web page sent a choice, which is not obeyed.
+    """
+    fields = without_decision(sign_in.fields)
+    fields.pop("user", None)
     return page(
         "sign_in.html",
+        status=403 if foreign else 200,
         title="Pick an account",
         app=sign_in.app,
-        api=api,
-        permissions=[names.get(name, name) for name in scopes.names if name != DEFAULT],
-        everything=scopes.default,
-        people=sorted(users, key=lambda user: not (hint and hint in user.names())),
+        people=sort_people(store, users, sign_in.text("login_hint")),
         tenants=store.directory.tenants,
         action=request.path,
-        fields={name: value for name, value in sign_in.fields.items() if name not in {"user", "decision"}},
+        fields=fields,
+        form_token=store.form_token,
+        foreign=foreign,
+        request_facts=_request_facts(sign_in),
     )
+
+
+def sort_people(store: Store, users: list[User], hint: str = "") -> list[User]:
+    """Return the users with the hinted one first, then those who signed in last."""
+    order = {user_id: number for number, user_id in enumerate(store.state.sessions.recent)}
+    return sorted(users, key=lambda u: (not (hint and hint in u.names()), order.get(u.id, len(order))))
+
+
+def _request_facts(sign_in: SignIn) -> list[tuple[str, str]]:
+    method = (sign_in.text("code_challenge_method") or "plain") if sign_in.text("code_challenge") else ""
+    facts = [
+        ("Client ID", sign_in.app.client_id),
+        ("Redirect URI", sign_in.redirect_uri),
+        ("Scopes", sign_in.scope),
+        ("Response mode", sign_in.mode),
+        ("prompt", sign_in.text("prompt")),
+        ("login_hint", sign_in.text("login_hint")),
+        ("PKCE", method or "not used"),
+    ]
+    return [(label, value) for label, value in facts if value]

@@ -62,6 +62,31 @@ def _wanted_scopes(app: AppRegistration, api: AppRegistration, scopes: Requested
     return scopes.names
 
 
+def wanted_scopes(
+    service: DirectoryService, app: AppRegistration, user: User, scopes: RequestedScopes
+) -> tuple[str, ...]:
+    """Return all requested scopes of the API, with `.default` replaced by those that users may consent to.
+
+    Raises:
+        EntraError: The API or one of its scopes does not exist here.
+    """
+    return _wanted_scopes(app, _resource_for(service, user, scopes), scopes)
+
+
+def check_user_may_consent(
+    service: DirectoryService, app: AppRegistration, user: User, scopes: RequestedScopes
+) -> None:
+    """Check that no requested scope needs an administrator, unless one has consented already.
+
+    Raises:
+        EntraError: Only an administrator may grant one of them.
+    """
+    missing = missing_consent(service, app, user, scopes)
+    api = _resource_for(service, user, scopes)
+    if any(scope.value in missing for scope in api.scopes if scope.type == "Admin"):
+        raise EntraError(90094, name=app.name)
+
+
 def consent_as(service: DirectoryService, app: AppRegistration, user: User, scopes: RequestedScopes) -> None:
     """Grant the requested scopes to the app, as this user.
 
@@ -70,10 +95,8 @@ def consent_as(service: DirectoryService, app: AppRegistration, user: User, scop
     """
     missing = missing_consent(service, app, user, scopes)
     api = _resource_for(service, user, scopes)
-    admin = {scope.value for scope in api.scopes if scope.type == "Admin"}
     note_api(api.name)
-    if admin.intersection(missing):
-        raise EntraError(90094, name=app.name)
+    check_user_may_consent(service, app, user, scopes)
     note("consent", ", ".join(missing) or "granted before")
     client_id = _client_principal_id(service, app, user)
     target = service.consents.consent(api, tenant=user.tenant_id)

@@ -17,6 +17,7 @@ SPA_REFRESH_LIFETIME: Final = 24 * 3600.0
 DEVICE_LIFETIME: Final = 900.0
 # A copy of a map of this size takes microseconds; no real user has this many sign-ins at a time.
 MAX_ENTRIES: Final = 1000
+MAX_RECENT: Final = 10
 
 Ending = TypeVar("Ending", "AuthorizationCode", "RefreshToken", "DeviceCode")
 
@@ -74,15 +75,26 @@ def _empty() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """All unfinished sign-ins. `revoked` has the time since which a principal must sign in again."""
+    """All unfinished sign-ins.
+
+    Attributes:
+        revoked: The time since which a principal must sign in again.
+        recent: The ids of the users who signed in last, the latest first.
+    """
 
     codes: Mapping[str, AuthorizationCode] = field(default_factory=_empty)
     refresh_tokens: Mapping[str, RefreshToken] = field(default_factory=_empty)
     device_codes: Mapping[str, DeviceCode] = field(default_factory=_empty)
     revoked: Mapping[str, float] = field(default_factory=_empty)
+    recent: tuple[str, ...] = ()
 
     def with_code(self, text: str, code: AuthorizationCode, *, now: float) -> Sessions:
         return replace(self, codes={**_live(self.codes, now), digest(text): code})
+
+    def with_recent(self, user_id: str) -> Sessions:
+        """Put a user first in `recent`."""
+        others = (known for known in self.recent if known != user_id)
+        return replace(self, recent=(user_id, *others)[:MAX_RECENT])
 
     def with_refresh_token(self, text: str, token: RefreshToken, *, now: float) -> Sessions:
         return replace(self, refresh_tokens={**_live(self.refresh_tokens, now), digest(text): token})
