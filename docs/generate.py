@@ -9,6 +9,7 @@ import functools
 import inspect
 import json
 import re
+import statistics
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -119,6 +120,22 @@ def benchmark_run() -> str:
     )
 
 
+def benchmark_pythons() -> str:
+    """Return the table of the versions of Python: every published run, with what it says about validation."""
+    columns = {
+        "first sight": "first sight, only the keys cached",
+        "forged": "refusing a forged signature",
+        "1,000 cached tokens": "second sight, 1,000 tokens",
+    }
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "benchmarks").glob("results*.json")]
+    rows = [
+        (run["run"]["python"], *(f"{statistics.median(run['ratios'][name]):.2f}" for name in columns.values()))
+        for run in runs
+    ]
+    in_order = sorted(rows, key=lambda row: [int(part) for part in row[0].split(".")[:2]])
+    return table(("Python", *columns), in_order)
+
+
 def readme_speed() -> str:
     """Return the README's table: each library's first and second sight of a token."""
     ratios = {name: ratio for name, _, ratio in _published()["tables"]["peers"]["rows"]}
@@ -159,6 +176,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "environment": environment_table,
     "presets": presets_table,
     "benchmark-run": benchmark_run,
+    "benchmark-pythons": benchmark_pythons,
     "readme-speed": readme_speed,
     **{f"benchmark-{name}": functools.partial(benchmark_table, name) for name in BENCHMARKS},
 }
