@@ -1,0 +1,156 @@
+"""The portal's pages that live by their script, in Chromium: activity, tokens, sample API, copying."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from _parts import needs_module
+
+from entra_guard.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+    from entra_guard.emulator import Samples
+
+WIDTHS = (320, 390, 1280)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Emulator, Samples]]:
+    with Emulator() as entra:
+        yield entra, entra.add_samples()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    needs_module("playwright")
+    from adapters.browsing import chromium
+
+    with chromium() as browser:
+        yield browser
+
+
+def request_token(entra: Emulator, samples: Samples, **form: str) -> None:
+    usual = {
+        "grant_type": "client_credentials",
+        "client_id": samples.daemon.client_id,
+        "client_secret": samples.secret.value,
+        "scope": samples.api.default_scope,
+    }
+    httpx.post(f"{entra.authority}/oauth2/v2.0/token", data={**usual, **form})
+
+
+def overflowing(page: Page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+
+
+def check_widths(page: Page) -> None:
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert not overflowing(page), (page.url, width)
+
+
+def test_the_pages_work_together(served: tuple[Emulator, Samples], browser: Browser) -> None:
+    entra, samples = served
+    context = browser.new_context(base_url=entra.url, permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    problems: list[Any] = []
+    requested: list[str] = []
+    page.on("pageerror", lambda error: problems.append(error))  # noqa: PLW0108 (Playwright sets attributes)
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: requested.append(request.url))
+    _check_activity(page, entra, samples)
+    _check_tokens_and_sample_api(page, samples)
+    _check_error_codes(page)
+    assert problems == []
+    assert {url for url in requested if not url.startswith(entra.url)} == set()
+    assert not any("eyJ" in url for url in requested)
+    context.close()
+
+
+def _check_activity(page: Page, entra: Emulator, samples: Samples) -> None:
+    page.clock.install()
+    page.goto("/portal/activity")
+    assert page.get_by_text("Nothing yet").is_visible()
+    request_token(entra, samples, client_secret="wrong-secret")
+    page.clock.run_for(2100)
+    row = page.locator("summary.log-line")
+    row.wait_for()
+    assert "AADSTS7000215" in row.inner_text()
+    assert page.get_by_text("Nothing yet").is_hidden()
+    row.click()
+    page.get_by_role("heading", name="Steps").wait_for()
+    assert "Send the secret's value, not its ID" in page.locator(".opened").inner_text()
+    check_widths(page)
+    # An open row is being read: nothing moves until it is closed.
+    request_token(entra, samples)
+    page.clock.run_for(2100)
+    assert page.locator("summary.log-line").count() == 1
+    row.click()
+    page.clock.run_for(2100)
+    page.locator("summary.log-line").nth(1).wait_for()
+    page.goto("/portal/activity?show=refused")
+    assert page.locator("summary.log-line").count() == 1
+    page.get_by_role("button", name="Copy as text").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert "AADSTS7000215" in page.evaluate("navigator.clipboard.readText()")
+
+
+def _check_tokens_and_sample_api(page: Page, samples: Samples) -> None:
+    page.goto("/portal/token")
+    page.get_by_label("As", exact=True).select_option(label="Alice Adams")  # the script sends the choice
+    page.wait_for_url("**user=**")
+    assert page.get_by_text("These scopes:").is_visible()
+    page.goto(f"/portal/token?client={samples.daemon.client_id}&api={samples.api.client_id}")
+    page.get_by_role("button", name="Get token").click()
+    page.get_by_text("An API with this guard would answer 200").wait_for()
+    check_widths(page)
+    page.get_by_role("button", name="Copy Access token").click()
+    assert page.evaluate("navigator.clipboard.readText()").startswith("eyJ")
+    page.get_by_text("Request", exact=True).first.click()
+    assert "grant_type=client_credentials" in page.locator("#token-request").inner_text()
+    page.get_by_role("button", name="Call the sample API with it").click()
+    page.locator(".attempt").wait_for()
+    assert "200 Tasks API" in page.locator(".attempt h3").inner_text()
+    page.get_by_role("button", name="+1 day").click()
+    page.get_by_role("button", name="Send the same token again").click()
+    assert "401 Tasks API" in page.locator(".attempt h3").first.inner_text()
+    assert "expired" in page.locator(".attempt").first.inner_text()
+    check_widths(page)
+    page.get_by_role("button", name="Back to normal").click()
+    assert page.get_by_text("All normal").first.is_visible()
+    page.goto("/portal/check")
+    page.get_by_role("button", name="An expired one").click()
+    assert page.get_by_text("401 expired").is_visible()
+    check_widths(page)
+
+
+def _check_error_codes(page: Page) -> None:
+    page.goto("/portal/errors")
+    page.keyboard.press("/")
+    page.keyboard.type("7000222")
+    assert page.locator("[data-row]:visible").count() == 1
+    page.get_by_role("button", name="Cause AADSTS7000222 now").click()
+    assert page.get_by_text("The next request to the token endpoint gets AADSTS7000222").is_visible()
+
+
+def test_the_pages_work_without_script(served: tuple[Emulator, Samples], browser: Browser) -> None:
+    entra, samples = served
+    entra.clear_faults()
+    context = browser.new_context(base_url=entra.url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/portal/token")
+    page.get_by_label("App that requests it").select_option(samples.daemon.client_id)
+    page.get_by_role("button", name="Use these").click()
+    page.get_by_role("button", name="Get token").click()
+    assert page.get_by_text("An API with this guard would answer").is_visible()
+    page.goto("/portal/activity")
+    page.locator("summary.log-line").first.click()
+    page.get_by_role("link", name="Show this request").first.click()
+    assert page.get_by_role("heading", name="Steps").is_visible()
+    context.close()
