@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard import Guard, KeySettings
 from entra_guard._web.authenticator import RequestAuthenticator
+from entra_guard.cli.reason_guides._pages import sections_markdown
 from entra_guard.cli.reasons import checklist_markdown, reasons_markdown
 from entra_guard.credentials import Settings
 from entra_guard.emulator import PRESETS
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PART: Final = re.compile(r"(<!-- generated: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+PART: Final = re.compile(r"(<!-- generated: ([^\n]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _ENTRY: Final = re.compile(r"^(\w+): (.*)$")
 
 
@@ -168,6 +169,7 @@ BENCHMARKS: Final = (
 )
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "reasons": reasons_markdown,
+    "reason sections": sections_markdown,
     "checklist": checklist_markdown,
     "guard": lambda: settings_table(Guard),
     "keys": lambda: settings_table(KeySettings, "Attributes"),

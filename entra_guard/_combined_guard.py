@@ -120,6 +120,11 @@ class CombinedGuard:
         )
 
     @property
+    def reasons_url(self) -> str:
+        """The page with a section for each reason, as the first guard that has one names it."""
+        return next((guard.reasons_url for guard in self.guards if guard.reasons_url), "")
+
+    @property
     def needs_event_loop(self) -> bool:
         """Whether only `averify` works with one of the guards."""
         return any(guard.needs_event_loop for guard in self.guards)

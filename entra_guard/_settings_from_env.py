@@ -27,6 +27,7 @@ VARIABLES: Final = tuple(
         "KEYS_FILE",
         "GUESTS",
         "AGENTS",
+        "REASONS_URL",
     )
 )
 
@@ -58,7 +59,7 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
             settings[name] = values
     if leeway := _value(environ, "LEEWAY"):
         settings["leeway"] = _seconds(f"{PREFIX}LEEWAY", leeway)
-    settings |= _key_settings(environ)
+    settings |= _other_settings(environ)
     if f"{PREFIX}GUESTS" in environ:
         guests = _value(environ, "GUESTS").lower()
         if guests not in {"true", "false"}:
@@ -69,12 +70,13 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
     return settings
 
 
-def _key_settings(environ: Mapping[str, str]) -> dict[str, Any]:
+def _other_settings(environ: Mapping[str, str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if app_id := _value(environ, "APP_SPECIFIC_KEYS"):
         settings["app_specific_keys"] = {"true": True, "false": False}.get(app_id.lower(), app_id)
-    if keys_file := _value(environ, "KEYS_FILE"):
-        settings["keys_file"] = keys_file
+    for variable, name in (("KEYS_FILE", "keys_file"), ("REASONS_URL", "reasons_url")):
+        if value := _value(environ, variable):
+            settings[name] = value
     return settings
 
 

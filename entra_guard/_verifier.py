@@ -57,6 +57,11 @@ class Verifier(Protocol):
         ...
 
     @property
+    def reasons_url(self) -> str:
+        """The page with a section for each reason, '' if log lines link to none."""
+        ...
+
+    @property
     def needs_event_loop(self) -> bool:
         """Whether only `averify` works."""
         ...

@@ -195,7 +195,7 @@ class GuardMiddleware:
 
     def _to_http_error(self, error: AccessError, scope: Scope) -> AccessError:
         innermost = "starlette" if _STARLETTE_HANDLERS in scope else framework_of(scope.get("app"), self.app)
-        return converter_for(innermost)(error, scope)
+        return self._authenticator.linked(converter_for(innermost)(error, scope))
 
 
 _STARLETTE_HANDLERS: Final = "starlette.exception_handlers"  # in the scope once Starlette handles a request

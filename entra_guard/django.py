@@ -194,8 +194,16 @@ def authenticator() -> RequestAuthenticator:
     return RequestAuthenticator(**entries)
 
 
+def link_to_reason(error: AccessError) -> None:
+    """Let the log line of a refusal link to the section of its reason, if the guard has a `reasons_url`."""
+    entries: Any = getattr(settings, "ENTRA_GUARD", None) or {}
+    if url := getattr(entries.get("guard"), "reasons_url", ""):
+        error.reasons_url = url
+
+
 def respond(request: HttpRequest, error: AccessError) -> HttpResponse:
     """Log a refusal and respond with it."""
+    link_to_reason(error)
     log_refusal(error, request.method or "", request.path)
     if is_preflight_environ(request.META):
         log_refused_preflight("django")

@@ -22,7 +22,7 @@ from entra_guard._common.arguments import known_arguments
 from entra_guard._web.http_errors import drf_error
 from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization
-from entra_guard.django import EntraUser, authenticator, respond
+from entra_guard.django import EntraUser, authenticator, link_to_reason, respond
 from entra_guard.errors import AccessError, refusal
 from entra_guard.principal import Principal
 from entra_guard.requirement import Requirement, alternatives_of, check_any
@@ -148,5 +148,6 @@ def _authenticated(request: Request) -> Principal | None:
 
 def _refused(request: Request, error: AccessError) -> AccessError:
     """Log a refusal and return it as REST framework's APIException."""
+    link_to_reason(error)
     log_refusal(error, request.method or "", request.path)
     return drf_error(error, request.META)

@@ -129,6 +129,7 @@ class AccessError(EntraGuardError):
     retry_after: float | None = None
     claims: str = ""
     resource_metadata: str = ""
+    reasons_url: str = ""
 
     def __init__(
         self,
@@ -211,7 +212,8 @@ class AccessError(EntraGuardError):
     def report(self) -> str:
         """Return the operator's text on one line: what happened, the facts, and what to change.
 
-        For logs only: it names allow-lists and claim values, which a client must not learn.
+        For logs only: it names allow-lists and claim values, which a client must not learn. With
+        `Guard(reasons_url=...)` it ends with a link to the reason's section.
 
         Example:
             >>> InvalidTokenError("expired", {"expired_for_seconds": 90}).report()
@@ -221,6 +223,7 @@ class AccessError(EntraGuardError):
             f"{escape(name)}={printable(value)}" for name, value in self.facts.items() if value or value == 0
         )
         parts = [f"{self.reason}: {self._reason.explanation}", facts and f"({facts})", self._reason.fix]
+        parts += [f"See {self.reasons_url}#{self.reason}"] if self.reasons_url else []
         return " ".join(filter(None, parts))
 
     def __copy__(self) -> AccessError:

@@ -5,7 +5,7 @@ with different guards; `document` lets people sign in with Swagger UI's Authoriz
 """
 
 # Without `from __future__ import annotations`: FastAPI cannot resolve such annotations on a callable object.
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -102,7 +102,7 @@ class EntraBearer(SecurityBase):
             if principal is None:
                 yield None
                 return
-            with acting(principal, starlette_error, connection.scope):
+            with acting(principal, self._to_http_error, connection.scope):
                 if required.scopes:
                     self._check((_requirement(tuple(required.scopes)),), principal, connection)
                 yield principal
@@ -195,9 +195,13 @@ class EntraBearer(SecurityBase):
         del connection
         raise refused
 
+    def _to_http_error(self, error: AccessError, scope: MutableMapping[str, Any]) -> AccessError:
+        return self._authenticator.linked(starlette_error(error, scope))
+
     def _refusal(self, error: AccessError, connection: HTTPConnection) -> AccessError:
         """Log a refusal and return it as FastAPI's HTTPException."""
         scope = connection.scope
+        self._authenticator.linked(error)
         log_refusal(error, scope.get("method", "WEBSOCKET"), scope["path"])
         if is_preflight(scope):
             log_refused_preflight("fastapi")

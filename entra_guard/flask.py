@@ -244,6 +244,8 @@ def _own_handler(error: AccessError) -> Callable[..., Any] | None:
 
 
 def _log(error: AccessError) -> None:
+    if url := getattr(current_app.extensions["entra_guard"], "reasons_url", ""):
+        error.reasons_url = url
     log_refusal(error, request.method, request.script_root + request.path)
 
 

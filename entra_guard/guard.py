@@ -106,6 +106,8 @@ class Guard:
         cache_size: The maximum number of verified tokens to cache, each at about 500 bytes.
         strict_startup: Fetch the keys now, and raise if that fails.
         groups: Resolves groups that a token cannot carry: an `entra_guard.graph.GroupResolver`.
+        reasons_url: A page with a section for each reason, such as docs/reasons.md of this project or a wiki:
+            the log line of a refusal ends with a link to '<reasons_url>#<reason>'.
         clock: Seconds since the epoch.
         monotonic: Seconds that only increase.
 
@@ -143,6 +145,7 @@ class Guard:
         cache_size: int = _REMEMBERED,
         strict_startup: bool = False,
         groups: Groups | None = None,
+        reasons_url: str = "",
         clock: Callable[[], float] = wall_clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -164,6 +167,7 @@ class Guard:
         check_callables(clock=clock, monotonic=monotonic)
         app_id = app_id_of(app_specific_keys, self.policy, where)
         self.authority: Final = where
+        self.reasons_url: Final = _checked_url(reasons_url)
         self._groups = groups
         self._tenant_rule = (
             None if self.policy.tenants.rule is None else TenantRule(self.policy.tenants, monotonic)
@@ -221,9 +225,9 @@ class Guard:
         ENTRA_GUARD_TENANT (else AZURE_TENANT_ID), ENTRA_GUARD_AUDIENCE, and where set
         ENTRA_GUARD_ALLOWED_CLIENTS, ENTRA_GUARD_TOKEN_VERSIONS, ENTRA_GUARD_AUTHORITY (else
         AZURE_AUTHORITY_HOST), ENTRA_GUARD_LEEWAY (seconds), ENTRA_GUARD_APP_SPECIFIC_KEYS (true, false or
-        a client id), ENTRA_GUARD_KEYS_FILE, ENTRA_GUARD_GUESTS (true or false) and ENTRA_GUARD_AGENTS (true,
-        false or only). Lists are separated by spaces or commas. AZURE_CLIENT_ID is never taken for the
-        audience: on many hosts it is the workload's own identity.
+        a client id), ENTRA_GUARD_KEYS_FILE, ENTRA_GUARD_GUESTS (true or false), ENTRA_GUARD_AGENTS (true,
+        false or only) and ENTRA_GUARD_REASONS_URL. Lists are separated by spaces or commas. AZURE_CLIENT_ID
+        is never taken for the audience: on many hosts it is the workload's own identity.
 
         Args:
             environ: The variables.
@@ -456,6 +460,15 @@ def _check_types(keys: object, keys_file: object, groups: object) -> None:
         raise ConfigurationError(f"keys_file must be a path, got {type(keys_file).__name__}")
     if groups is not None and not hasattr(groups, "add_groups"):
         raise ConfigurationError(f"groups must be a GroupResolver, got {type(groups).__name__}")
+
+
+def _checked_url(url: object) -> str:
+    """Return the URL of the page of reasons, '' for none."""
+    if not isinstance(url, str) or (url and not url.startswith(("https://", "http://"))) or "#" in url:
+        raise ConfigurationError(
+            f"reasons_url must be a URL without '#', such as 'https://wiki.example/reasons', got {url!r}"
+        )
+    return url
 
 
 def _check_http(client: httpx.Client | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:

@@ -15,6 +15,7 @@ from entra_guard._common.agent import Agents, check_agents
 from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.clock import wall_clock
 from entra_guard._common.decorated import decorated, unwrapped
+from entra_guard._common.name_hints import name_hint
 from entra_guard._common.permission_names import permission_names
 from entra_guard._common.step_up import (
     HOW_TO_GET_CHALLENGES,
@@ -136,7 +137,7 @@ class Requirement:
         ):
             for name in needed:
                 if name not in has:
-                    return self._refusal(code, principal, needed, has)
+                    return self._refusal(code, principal, needed, has, missing=name)
         return self._sign_in_refusal(principal) if by_sign_in else None
 
     def _sign_in_refusal(self, principal: Principal) -> AccessError | None:
@@ -177,7 +178,7 @@ class Requirement:
         return "agent_not_allowed" if is_refused else ""
 
     def _refusal(
-        self, code: str, principal: Principal, needs: Iterable[str], has: Iterable[str]
+        self, code: str, principal: Principal, needs: Iterable[str], has: Iterable[str], missing: str = ""
     ) -> AccessError:
         facts = {
             "needs": list(needs),
@@ -186,7 +187,17 @@ class Requirement:
             "is_app": principal.is_app,
             "is_guest": principal.is_guest,
         }
+        if missing:
+            facts["missing"] = missing
+            facts["hint"] = _hint(code, missing, principal)
         return refusal(code, facts, scope=self.challenge_scope)
+
+
+def _hint(code: str, missing: str, principal: Principal) -> str:
+    kind = code.removeprefix("missing_")
+    roles, scopes = principal.roles, principal.scopes
+    has, others = (roles, scopes) if kind == "role" else (scopes, roles)
+    return name_hint(kind, missing, has, others, is_app=principal.is_app)
 
 
 def restricts(agents: Agents | None) -> bool:

@@ -97,7 +97,7 @@ class GuardMiddleware:
         return run_in(context, self._authenticator, self.app, environ, start_response)
 
     def _to_http_error(self, error: AccessError, environ: MutableMapping[str, Any]) -> AccessError:
-        return converter_for(framework_of(self.app))(error, environ)
+        return self._authenticator.linked(converter_for(framework_of(self.app))(error, environ))
 
 
 def set_environ_identity(principal: Principal, environ: Environ) -> None:

@@ -20,6 +20,7 @@ from entra_guard._validation.checklist import (
     nearest_audience,
 )
 from entra_guard._validation.claims import read_claims, refuse_ambiguous, write_claims
+from entra_guard._validation.hints import audience_hint
 from entra_guard._validation.jwks import KeyOrigin
 from entra_guard._validation.jws import decode, read_header, refuse_ambiguous_header, signature_holds, split
 from entra_guard._validation.openid_claims import AnyClaims, OpenIdClaims, read_openid_claims
@@ -192,7 +193,8 @@ def _facts(
     if code in _ABOUT_TIME:
         facts |= _time_facts(code, claims, now, keys.entra_ahead)
     if code in ("wrong_audience", "token_for_graph"):
-        facts["nearest"] = nearest_audience(policy, claims)
+        facts["nearest"] = nearest = nearest_audience(policy, claims)
         if issuer.is_entra:
+            facts["hint"] = audience_hint(policy, claims, nearest, issuer.tenant_id)
             facts["request_scope"] = f"{policy.app_id_uri}/.default"
     return facts | facts_about(claims, kid)

@@ -11,7 +11,7 @@ from entra_guard._common.boundary import detach
 from entra_guard._validation.jws import looks_like_jwt, why_wrapped
 from entra_guard._web.adapter_arguments import check_guard
 from entra_guard._web.public_paths import PublicPaths
-from entra_guard.errors import ConfigurationError, refusal
+from entra_guard.errors import AccessError, ConfigurationError, refusal
 from entra_guard.requirement import requirement_or_none
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from entra_guard._combined_guard import CombinedGuard
     from entra_guard._common.agent import Agents
-    from entra_guard.errors import AccessError
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
 
@@ -153,6 +152,12 @@ class RequestAuthenticator:
         )
         """What all paths that are not public require, None if any valid token is enough."""
 
+    def linked(self, error: AccessError) -> AccessError:
+        """Return a refusal; with `Guard(reasons_url=...)` its log line links to the reason's section."""
+        if url := getattr(self.guard, "reasons_url", ""):
+            error.reasons_url = url
+        return error
+
     def on_threads(self) -> RequestAuthenticator:
         """Return this authenticator, for an adapter that calls `authenticate`.
 
@@ -189,6 +194,8 @@ class RequestAuthenticator:
         except BaseException as error:
             authorization = ()  # this frame may stay in the traceback
             detach(error)
+            if isinstance(error, AccessError):
+                self.linked(error)
             raise
         return principal
 
@@ -201,6 +208,8 @@ class RequestAuthenticator:
         except BaseException as error:
             authorization = ()  # this frame may stay in the traceback
             detach(error)
+            if isinstance(error, AccessError):
+                self.linked(error)
             raise
         return principal
 

@@ -23,6 +23,8 @@ def requirement_text(requirement: Requirement) -> str:
     parts += [] if requirement.guests else ["no guests"]
     parts += ["no agents"] if requirement.agents is False else []
     parts += ["agents only"] if requirement.agents == "only" else []
+    parts += [f"authentication context {requirement.auth_context}"] if requirement.auth_context else []
+    parts += [f"a sign-in within {requirement.max_age:g} s"] if requirement.max_age is not None else []
     return " and ".join(filter(None, parts))
 
 

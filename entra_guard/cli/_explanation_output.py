@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.text import Text
 
 from entra_guard.cli._formatting import format_duration, format_step, format_times_in, format_value
-from entra_guard.cli._screen import QUIET, TwoValues
+from entra_guard.cli._screen import BAD, QUIET, TwoValues
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from entra_guard import Explanation, Step
     from entra_guard.cli._screen import Screen
 
-
 _BETWEEN: Final = {"expected": " or "}
+TONES: Final = {"pass": "", "fail": f"bold {BAD}", "open": QUIET}
 _IN_STEPS: Final = frozenset({"expected", "found"})
 _ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
 
@@ -46,7 +46,7 @@ def _outcome(explanation: Explanation) -> tuple[str, str]:
 
 
 def _step_row(screen: Screen, step: Step, width: int) -> TwoValues:
-    tone = {"pass": "", "fail": "bold red", "open": QUIET}[step.verdict]
+    tone = TONES[step.verdict]
     lead = Text.assemble("  ", screen.mark(step.verdict), (f"{step.name:{width}}  ", tone))
     return TwoValues(lead, *format_step(step), tone)
 

@@ -31,7 +31,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "routes": ("routes", "List an application's routes: what each requires, which are public."),
     "token": ("token", "Get a token for another API, and show its claims."),
     "keys": ("keys", "Save an authority's signing keys to a file, or show such a file."),
-    "reasons": ("reasons", "List every reason for a refusal, with the fix."),
+    "reasons": ("reasons", "List every reason for a refusal."),
+    "reason": ("reasons", "Show one reason: its causes, and how to fix each."),
     "checklist": ("reasons", "List the checks that every token must pass."),
 }
 

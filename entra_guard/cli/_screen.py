@@ -116,7 +116,7 @@ class Screen:
         self.render(shown, indent=indent)
 
     def name_values(
-        self, rows: Iterable[tuple[str, str | Text]], *, indent: int = 2, labels: int = 0
+        self, rows: Iterable[tuple[str, str | Text]], *, indent: int = 2, labels: int = 0, style: str = QUIET
     ) -> None:
         """Print names with their values, one per line.
 
@@ -124,9 +124,10 @@ class Screen:
             rows: Names and values; rows without a value are omitted.
             indent: Columns to the left.
             labels: Minimum width of the names, to align them with another list.
+            style: Of the names.
         """
         grid = Table.grid(padding=(0, 2))
-        grid.add_column(style=QUIET, no_wrap=True)
+        grid.add_column(style=style, no_wrap=True)
         grid.add_column(overflow="fold")
         for name, value in rows:
             if value:

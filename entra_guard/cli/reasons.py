@@ -8,6 +8,7 @@ import click
 
 from entra_guard.cli._formatting import did_you_mean, format_times_in, format_value
 from entra_guard.cli._program import program_name
+from entra_guard.errors import escape
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -32,37 +33,56 @@ _AS_MARKDOWN = click.option("--markdown", is_flag=True, help="Print a Markdown t
 @click.argument("code", nargs=-1, metavar="[REASON]...")
 @_AS_MARKDOWN
 def reasons(code: tuple[str, ...], *, markdown: bool) -> None:
-    """List every reason for a refusal: its status, the client's text, and the fix.
+    """List every reason for a refusal by its status, with the client's text.
 
-    With a REASON such as wrong_audience, show all about that one.
+    With a REASON such as wrong_audience, show all about that one, as 'reason' does.
     """
-    for name in code:
-        if name not in REASONS:
-            hint = did_you_mean(name, REASONS)
-            raise click.UsageError(
-                f"there is no reason {name!r}.{hint} '{program_name()} reasons' lists all."
-            )
+    codes = [known_reason(name) for name in code]
     if markdown:
-        click.echo(reasons_markdown(code or REASONS))
+        click.echo(reasons_markdown(codes or REASONS))
         return
-    _show_reasons(code)
-
-
-def _show_reasons(codes: Sequence[str]) -> None:
-    from entra_guard.cli._explanation_output import reason_rows  # noqa: PLC0415  # so that --help stays fast
+    from entra_guard.cli._reason_output import show_list, show_reason  # noqa: PLC0415  # so that --help stays fast
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
 
     screen = Screen()
     if not codes:
-        rows = ((r.name, str(r.status), r.client) for r in REASONS.values())
-        screen.table(("reason", "status", "text for the client"), rows, indent=0)
-        screen.blank_line()
-        screen.text(f"The fix for one: {program_name()} reasons <reason>")
-    for code in codes:
-        reason = REASONS[code]
-        facts = [("status", str(reason.status)), ("text for the client", reason.client)]
-        screen.name_values(reason_rows(code, facts), indent=0)
-        screen.blank_line()
+        show_list(screen)
+    for name in codes:
+        show_reason(screen, name)
+
+
+@click.command()
+@click.argument("code", metavar="REASON")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
+def reason(code: str, *, as_json: bool) -> None:
+    """Show all about one reason for a refusal: causes, how to see them, and fixes.
+
+    \b
+        entra-guard reason wrong_audience
+    """  # noqa: D301  # click wants the character, not the letters
+    name = known_reason(code)
+    from entra_guard.cli._reason_output import reason_json, show_reason  # noqa: PLC0415
+    from entra_guard.cli._screen import Screen  # noqa: PLC0415
+
+    if as_json:
+        click.echo(reason_json(name))
+    else:
+        show_reason(Screen(), name)
+
+
+def known_reason(name: str) -> str:
+    """Return the name of a reason, also from a whole word of a log line such as 'wrong_audience:'.
+
+    Raises:
+        click.UsageError: There is no such reason.
+    """
+    code = name.strip(" :,;.").lower().replace("-", "_")
+    if code not in REASONS:
+        hint = did_you_mean(code, REASONS)
+        raise click.UsageError(
+            f"there is no reason {escape(name)!r}.{hint} '{program_name()} reasons' lists all."
+        )
+    return code
 
 
 def reasons_markdown(codes: Iterable[str] = REASONS) -> str:

@@ -186,7 +186,7 @@ def test_with_serve_the_printed_commands_work_when_pasted(start: Start, tmp_path
         "HTTP/1.1 200 OK",
         "HTTP/1.1 401 Unauthorized",
     ]
-    assert "refused, 401: expired" in pasted.stdout
+    assert "Refused with 401: expired" in pasted.stdout
     assert "401 GET /orders: expired" in rest
     assert rest.endswith("Stopped.\n")
     assert (demo.returncode, complaints) == (0, "")

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -15,16 +15,22 @@ from cli_processes import PROGRAM
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from entra_guard import Guard
+from entra_guard import Guard, Requirement
 from entra_guard._validation.checklist import CHECKLIST
-from entra_guard.cli._explanation_output import show_steps
+from entra_guard.cli._explain_report import report_on, unverified_claims
 from entra_guard.cli._group import group
+from entra_guard.cli._reason_output import command_text
+from entra_guard.cli._report_output import show_report
 from entra_guard.cli._screen import Screen
+from entra_guard.cli._share import Redactor
 from entra_guard.cli._token_input import extract_token
 from entra_guard.emulator import CONTOSO, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from entra_guard.cli._explain_report import Report
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +61,7 @@ def explain(entra: Emulator, api: str) -> Callable[..., Result]:
 def test_a_valid_token_is_accepted_and_exits_with_0(explain: Callable[..., Result], good: str) -> None:
     done = explain(good)
     assert done.exit_code == 0
-    assert done.output.endswith("  accepted\n")
+    assert done.output.startswith("Accepted.\n")
     assert "ok   signature" in done.output
 
 
@@ -65,8 +71,10 @@ def test_a_refused_token_exits_with_1_and_shows_the_fix(
     done = explain(entra.issue_token(api, roles=["Orders.Read"], preset="expired"))
     assert done.exit_code == 1
     assert "FAIL lifetime" in done.output
-    assert "refused, 401: expired" in done.output
-    assert re.search("what to do +The client must request a new token", done.output)
+    assert done.output.startswith("Refused with 401: expired\n")
+    assert re.search("== What to do\n  Let the client request a new token", done.output)
+    assert f"    entra-guard token --scope api://{api}/.default --raw > token.txt\n" in done.output
+    assert "After this is fixed, all other checks pass." in done.output
 
 
 def test_a_token_for_another_api_shows_the_scope_to_request(
@@ -98,26 +106,193 @@ def test_a_token_cannot_write_control_characters_to_the_terminal(
     assert not re.search("^ok FAKE", output, re.MULTILINE)
 
 
-@pytest.mark.parametrize("width", [80, 100, 120, 200])
-@pytest.mark.parametrize("preset", ["v2", "wrong-aud", "wrong-iss", "alg-none"])
-def test_on_a_terminal_the_checklist_is_aligned_and_fits(
-    entra: Emulator, api: str, preset: str, width: int
+@pytest.fixture
+def report(entra: Emulator, api: str) -> Callable[..., Report]:
+    def make(token: str, requirement: Requirement | None = None, **settings: Any) -> Report:
+        with httpx.Client(transport=entra.transport) as client:
+            more = {"audience": api, **settings}
+            guard = Guard(tenant=CONTOSO, authority=entra.url, http_client=client, **more)
+            return report_on(token, guard, guard, requirement, entra.now())
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "evil", ["$(id)", "`id`", "x;id", "x y", "-x", "x\nid", "'", "x&id", "x|id", "*", "x>y"]
+)
+@pytest.mark.parametrize(("claim", "audience"), [("aud", "api://x{}"), ("azp", "{}"), ("oid", "{}")])
+def test_no_claim_gets_into_a_command_or_setting_that_a_shell_reads_otherwise(
+    entra: Emulator, api: str, report: Callable[..., Report], claim: str, audience: str, evil: str
 ) -> None:
-    token = entra.issue_token(api, roles=["Orders.Read"], preset=preset)
-    with httpx.Client(transport=entra.transport) as client:
-        explanation = Guard(tenant=CONTOSO, audience=api, authority=entra.url, http_client=client).explain(
-            token
-        )
+    token = entra.issue_token(
+        api, preset="no-roles", claims={claim: audience.format(evil)}, headers={"kid": "x"}
+    )
+    remedy = report(token, Requirement(roles=["Orders.Read"])).remedy
+    assert remedy
+    lines = [line.replace(" > token.txt", "") for line in (*remedy.commands, *remedy.settings)]
+    assert [line for line in lines if (evil in line.split() if evil == "-x" else evil in line)] == []
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+@pytest.mark.parametrize("preset", ["v2", "wrong-aud", "wrong-iss", "alg-none", "group-overage"])
+def test_on_a_terminal_the_report_fits_and_every_check_has_both_values(
+    entra: Emulator, api: str, report: Callable[..., Report], preset: str, width: int
+) -> None:
+    found = report(entra.issue_token(api, roles=["Orders.Read"], preset=preset))
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, color_system=None, width=width, highlight=False)
-    show_steps(Screen(console), explanation)
-    head, *lines = written.getvalue().splitlines()[:-1]
-    assert max(map(len, lines)) <= width
-    columns = [head.index(title) for title in ("expected", "found") if title in head]
-    for line in lines:
-        begins = len(line) - len(line[columns[0] :].lstrip())
-        assert begins in columns
-        assert line[columns[0] - 2 : columns[0]] == "  "
+    show_report(Screen(console), found)
+    lines = written.getvalue().splitlines()
+    commands = [command_text(command) for command in (found.remedy.commands if found.remedy else ())]
+    assert [line for line in lines if len(line) > width and line.strip() not in commands] == []
+    checks = "\n".join(lines[next(n for n, line in enumerate(lines) if line.startswith("Checks")) :])
+    checked = sum(step.verdict != "open" for step in found.steps)
+    if width == 80:
+        assert len(re.findall("^ +expected  ", checks, re.MULTILINE)) == checked
+        assert len(re.findall("^ +found     ", checks, re.MULTILINE)) == checked
+
+
+def test_the_verdict_and_the_fix_come_before_claims_and_checks(
+    explain: Callable[..., Result], entra: Emulator, api: str
+) -> None:
+    output = explain(entra.issue_token(api, roles=["Orders.Read"], preset="wrong-aud")).output
+    parts = ["Refused with", "== What to do", "After this is fixed", "== Claims", "== Checks"]
+    assert sorted(parts, key=output.index) == parts
+
+
+def test_the_next_failure_is_named(entra: Emulator, api: str, report: Callable[..., Report]) -> None:
+    token = entra.issue_token(api, preset="no-roles", claims={"aud": "api://other"})
+    assert report(token).next.startswith("the next failure would be no_permissions (403)")
+    unsigned = entra.issue_token(api, roles=["Orders.Read"], preset="unknown-kid")
+    assert "not known: signature" in report(unsigned).next
+
+
+@pytest.mark.parametrize(
+    ("required", "reason", "command"),
+    [
+        ({"roles": ["Orders.Read"]}, "", ""),
+        ({"roles": ["Orders.Write"]}, "missing_role", "app role add {api} Orders.Write"),
+        ({"scopes": ["Orders.Read"]}, "missing_scope", ""),
+    ],
+)
+def test_what_a_route_requires_is_checked_too(
+    entra: Emulator,
+    api: str,
+    good: str,
+    report: Callable[..., Report],
+    required: dict[str, Any],
+    reason: str,
+    command: str,
+) -> None:
+    found = report(good, Requirement(**required))
+    assert found.reason == reason
+    commands = found.remedy.commands if found.remedy else ()
+    assert [each for each in commands if command.format(api=api) in each] or not command
+    assert found.steps[-1].verdict == ("fail" if reason else "pass")
+    assert bool(commands) == bool(command)
+
+
+CLAIMS = {
+    "name": "Ada Lovelace",
+    "email": "ada@example.com",
+    "tenant_secret": "confidential",
+    "sub": "pairwise-subject",
+}
+
+
+@pytest.mark.parametrize("options", [[], ["--share"], ["--json"], ["--json", "--share"]])
+def test_no_report_has_a_person_or_an_unknown_claim(
+    explain: Callable[..., Result], entra: Emulator, api: str, options: list[str]
+) -> None:
+    token = entra.issue_token(api, user="alice", scopes=["Orders.Read"], preset="expired", claims=CLAIMS)
+    output = explain(token, *options).output
+    for word in ("Ada", "ada@example.com", "confidential", *token.split(".")):
+        assert word not in output, word
+    if "--share" not in options:
+        assert "name (personal)" in output
+
+
+@pytest.mark.parametrize("preset", [None, "expired", "wrong-aud", "other-tenant", "no-roles", "unknown-kid"])
+@pytest.mark.parametrize("options", [["--share"], ["--json", "--share"]])
+def test_a_report_to_share_has_no_id_and_no_host(
+    explain: Callable[..., Result], entra: Emulator, api: str, preset: str | None, options: list[str]
+) -> None:
+    token = entra.issue_token(api, roles=["Orders.Read"], preset=preset, claims={"sub": "pairwise-subject"})
+    claims = unverified_claims(token)
+    first, second = explain(token, *options).output, explain(token, *options).output
+    for word in (api, CONTOSO, "entra.localhost", "pairwise-subject", claims["uti"], claims["oid"]):
+        assert word not in first, word
+    assert re.search(r"\bid-[0-9a-f]{8}\b", first)
+    assert set(re.findall(r"id-[0-9a-f]{8}", first)).isdisjoint(re.findall(r"id-[0-9a-f]{8}", second))
+
+
+def test_the_same_id_has_the_same_label_in_a_report_and_public_ids_stay() -> None:
+    redactor = Redactor(["orders.example"])
+    guid = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
+    one, other = (
+        redactor.text(f"{guid} api://orders.example/x"),
+        redactor.text(f"x {guid.upper()} orders.example"),
+    )
+    assert one.split()[0] == other.split()[1]
+    assert one.split("/")[2] == other.split()[2]
+    kept = (
+        "https://graph.microsoft.com 00000003-0000-0000-c000-000000000000 https://login.microsoftonline.com/x"
+    )
+    assert redactor.text(kept) == kept
+    assert "ada" not in redactor.text("ada.lovelace+x@contoso.example")
+
+
+def test_json_has_the_verdict_the_fix_and_all_checks(
+    explain: Callable[..., Result], entra: Emulator, api: str
+) -> None:
+    done = explain(entra.issue_token(api, roles=["Orders.Read"], preset="expired"), "--json")
+    content = json.loads(done.output)
+    assert done.exit_code == 1
+    assert (content["accepted"], content["reason"], content["status"]) == (False, "expired", 401)
+    assert content["claims_verified"] is True
+    assert content["facts"]["expired for"] == "60 min"
+    assert content["remedy"]["commands"]
+    assert {row["name"] for row in content["claims"]} >= {"aud", "iss", "exp"}
+    assert [step["verdict"] for step in content["steps"]].count("fail") == 1
+
+
+def test_claims_of_any_form_make_a_report(explain: Callable[..., Result], entra: Emulator, api: str) -> None:
+    odd = {
+        "exp": 1e300,
+        "iat": "x",
+        "roles": ["R"] * 50,
+        "aud": {"a": 1},
+        "azpacr": [1],
+        "groups": list(range(99)),
+    }
+    output = explain(entra.issue_token(api, roles=["Orders.Read"], claims=odd)).output
+    assert output.startswith("Refused with 401: ")
+    assert "and 87 more" in output
+    assert explain("a.b.c").output.startswith("Refused with 401: not_a_jwt")
+
+
+def test_the_guard_of_an_application_is_used_and_offline_with_its_keys(
+    entra: Emulator, api: str, good: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = tmp_path / "keys.json"
+    with httpx.Client(transport=entra.transport) as client:
+        guard = Guard(tenant=CONTOSO, audience=api, authority=entra.url, http_client=client, keys_file=keys)
+        guard.verify(good)
+        (tmp_path / "own_application.py").write_text("guard = text = None\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        import own_application
+
+        own_application.guard, own_application.text = guard, "x"
+        named = ["explain", "--guard", "own_application:guard"]
+        run = lambda *options: CliRunner().invoke(group, [*named, *options], input=good)  # noqa: E731
+        assert run().exit_code == 0
+        count = len(entra.requests)
+        offline = run("--offline", "--keys-file", str(keys))
+        assert (offline.exit_code, len(entra.requests)) == (0, count), offline.output
+        assert "needs --keys-file" in run("--offline").output
+        assert "omit these options" in run("--tenant", CONTOSO).output
+        wrong = CliRunner().invoke(group, ["explain", "--guard", "own_application:text"], input=good)
+        assert "guard must be a Guard" in wrong.output
 
 
 def test_steps_after_a_failed_one_are_still_checked(
@@ -131,7 +306,7 @@ def test_steps_after_a_failed_one_are_still_checked(
 def test_missing_keys_exit_with_3_and_show_the_cause(explain: Callable[..., Result], good: str) -> None:
     done = explain(good, transport=httpx.MockTransport(lambda _request: httpx.Response(502)))
     assert done.exit_code == 3
-    assert "not checked, 503: keys_unavailable" in done.output
+    assert done.output.startswith("Not checked with 503: keys_unavailable\n")
     assert "status 502" in done.output
 
 
@@ -185,7 +360,7 @@ def test_the_environment_is_used_without_options(entra: Emulator, api: str, good
         other = ["explain", "--audience", "api://another"]
         refused = CliRunner(env=environ).invoke(group, other, input=good, obj=settings)
     assert done.exit_code == 0
-    assert "refused, 401: wrong_audience" in refused.output
+    assert "Refused with 401: wrong_audience" in refused.output
 
 
 @pytest.mark.parametrize(
@@ -229,4 +404,4 @@ def test_a_hidden_prompt_accepts_a_token_longer_than_the_terminals_line() -> Non
         os.close(ours)
         os.close(theirs)
     assert process.returncode == 0, output
-    assert b"accepted" in output
+    assert b"Accepted." in output

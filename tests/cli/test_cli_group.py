@@ -98,7 +98,7 @@ def test_examples_in_help_have_the_program_name_as_typed(
 
 
 @pytest.mark.parametrize(
-    ("typed", "suggested"), [("explian", "explain"), ("emulater", "emulator"), ("reason", "reasons")]
+    ("typed", "suggested"), [("explian", "explain"), ("emulater", "emulator"), ("reasns", "reasons")]
 )
 def test_a_misspelt_command_gets_a_suggestion(typed: str, suggested: str) -> None:
     done = CliRunner().invoke(group, [typed])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from entra_guard._validation.checklist import CHECKLIST
 from entra_guard.cli._group import group
+from entra_guard.cli.reason_guides import GUIDES, PLACEHOLDERS, filled
+from entra_guard.cli.reason_guides._pages import log_line
 from entra_guard.cli.reasons import (
     _example,
     checklist_markdown,
@@ -56,17 +62,62 @@ def test_the_commands_print_the_same_markdown_as_the_docs() -> None:
     assert printed("checklist", "--markdown") == f"{checklist_markdown()}\n"
 
 
-def test_the_list_has_every_reason() -> None:
-    lines = printed("reasons").splitlines()
-    assert [line.split()[0] for line in lines[1:-2]] == list(REASONS)
+def test_the_list_has_every_reason_below_its_status() -> None:
+    found: dict[str, int] = {}
+    status = 0
+    for line in printed("reasons").splitlines():
+        if heading := re.match(r"(\d{3})  \w", line):
+            status = int(heading[1])
+        elif row := re.match(r"  (\w+)  ", line):
+            found[row[1]] = status
+    assert found == {reason.name: reason.status for reason in REASONS.values()}
 
 
-@pytest.mark.parametrize("code", REASONS)
-def test_one_reason_is_shown_completely(code: str) -> None:
-    output = printed("reasons", code)
-    reason = REASONS[code]
-    for piece in (code, str(reason.status), reason.client, reason.explanation, reason.fix):
-        assert piece in output
+@pytest.mark.parametrize("command", ["reason", "reasons"])
+def test_one_reason_is_shown_completely(command: str) -> None:
+    for code, reason in REASONS.items():
+        output, guide = printed(command, code), GUIDES[code]
+        texts = [code, str(reason.status), reason.client, reason.explanation, reason.fix]
+        texts += map(filled, [*guide.causes, *guide.commands, *guide.settings, *guide.az])
+        texts += [filled(guide.portal), filled(guide.otherwise), log_line(code)]
+        assert [text for text in texts if text not in output] == [], code
+
+
+def test_every_reason_has_causes_and_a_way_to_fix_it() -> None:
+    assert GUIDES.keys() == REASONS.keys()
+    for code, guide in GUIDES.items():
+        assert guide.causes, code
+        assert guide.otherwise or guide.commands or guide.settings, code
+        for text in (*guide.causes, *guide.see, *guide.commands, *guide.settings, *guide.az, guide.portal):
+            names = re.findall(r"\{([a-z_]+)\}", text)
+            assert set(names) <= PLACEHOLDERS.keys(), (code, text)
+
+
+def test_every_command_of_a_guide_has_options_that_exist() -> None:
+    for code, guide in GUIDES.items():
+        for command in (*guide.commands, *(line.removeprefix("$ ") for line in guide.see)):
+            if not command.startswith("entra-guard "):
+                continue
+            name, *rest = shlex.split(filled(command).partition(" > ")[0].partition(" < ")[0])[1:]
+            found: click.Command | None = group.get_command(click.Context(group), name)
+            while isinstance(found, click.Group):
+                found = found.get_command(click.Context(found), rest.pop(0))
+            if found is None and name in {"app", "doctor"}:
+                continue
+            assert found, (code, command)
+            options = {option for parameter in found.params for option in parameter.opts}
+            assert {word for word in rest if word.startswith("--")} <= options, (code, command)
+
+
+def test_a_reason_as_it_is_in_a_log_line_is_found() -> None:
+    expected = printed("reason", "wrong_audience")
+    assert printed("reason", "wrong_audience:") == printed("reason", "Wrong-Audience") == expected
+
+
+def test_a_reason_as_json_has_the_example_of_its_log_line() -> None:
+    content = json.loads(printed("reason", "expired", "--json"))
+    assert content["log"].startswith("401 GET /orders: expired: ")
+    assert content["causes"]
 
 
 def test_an_unknown_reason_gets_a_suggestion() -> None:

@@ -1,0 +1,204 @@
+"""What `entra-guard explain` reports about one token, as values: for the terminal, for JSON, and to share."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from entra_guard._validation import jws
+from entra_guard._validation.explain import Step
+from entra_guard.cli._claim_table import claim_table, other_claims
+from entra_guard.cli._explanation_output import fact_rows
+from entra_guard.cli._formatting import format_step
+from entra_guard.cli.reason_guides._remedy import known_values, remedy
+from entra_guard.errors import AccessError
+from entra_guard.reasons import REASONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entra_guard._validation.explain import Explanation
+    from entra_guard._verifier import IssuerVerifier
+    from entra_guard.cli._share import Redactor
+    from entra_guard.cli.reason_guides._remedy import Remedy
+    from entra_guard.requirement import Requirement
+
+_IDENTIFYING: Final = ("sub", "uti", "sid", "oid", "azp", "appid", "tid", "aud")
+
+
+class _Explaining(Protocol):
+    def explain(self, token: str | bytes) -> Explanation: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One check: its name, how it ended ('pass', 'fail', 'open'), and what was expected and found."""
+
+    name: str
+    verdict: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known about a token.
+
+    Attributes:
+        reason: The reason of the refusal; '' if the token is accepted.
+        status: The HTTP status of the response.
+        explanation: What the reason means.
+        facts: The facts of this case, by label.
+        remedy: What to do; None if the token is accepted.
+        next: What would happen next, once this is fixed.
+        claims: Name, value and meaning of each claim. Unverified, if the signature check did not pass.
+        other_claims: Names of the claims whose values are not shown.
+        steps: All checks, in order.
+    """
+
+    reason: str
+    status: int
+    explanation: str
+    facts: tuple[tuple[str, str], ...]
+    remedy: Remedy | None
+    next: str
+    claims: tuple[tuple[str, str, str], ...]
+    other_claims: tuple[str, ...]
+    steps: tuple[StepRow, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the token is accepted."""
+        return not self.reason
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the signature was verified, so that the claims are Entra's."""
+        return any(step.name == "signature" and step.verdict == "pass" for step in self.steps)
+
+
+def report_on(
+    token: str, verifier: _Explaining, guard: IssuerVerifier, requirement: Requirement | None, now: float
+) -> Report:
+    """Check a token and return the report.
+
+    Args:
+        token: The compact JWS.
+        verifier: Explains the token: the guard, or several combined.
+        guard: The guard whose settings the fix is for.
+        requirement: What a route requires in addition; None if nothing.
+        now: Seconds since 1970.
+    """
+    explanation = verifier.explain(token)
+    claims = unverified_claims(token)
+    reason, facts, steps = explanation.reason, dict(explanation.facts), list(explanation.steps)
+    if requirement is not None:
+        reason, facts, step = _of_route(token, verifier, requirement, reason, facts)
+        steps.append(step)
+    found = REASONS.get(reason)
+    values = known_values(guard.policy, claims, facts, requirement)
+    return Report(
+        reason,
+        found.status if found else 200,
+        found.explanation if found else "",
+        tuple(_facts(reason, facts)) if reason else (),
+        remedy(reason, values, facts, claims) if reason else None,
+        _next(reason, steps) if reason else "",
+        tuple(claim_table(claims, now)),
+        tuple(other_claims(claims)),
+        tuple(StepRow(step.name, step.verdict, *format_step(step)) for step in steps),
+    )
+
+
+def unverified_claims(token: str) -> dict[str, Any]:
+    """Return the claims of a token without any check; none if it is not a token."""
+    try:
+        claims: Any = json.loads(jws.decode(jws.split(token.encode())[1]))
+    except (AccessError, ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _of_route(
+    token: str, verifier: Any, requirement: Requirement, reason: str, facts: dict[str, object]
+) -> tuple[str, dict[str, object], Step]:
+    """Check what a route requires, if the token is accepted."""
+    from entra_guard._web.requirement_text import requirement_text  # noqa: PLC0415
+
+    needed = requirement_text(requirement)
+    if reason:
+        return reason, facts, Step("route", "open")
+    principal = verifier.verify(token)
+    refused = requirement.refusal_of(principal)
+    has = [*principal.scopes, *principal.roles]
+    if refused is None:
+        return reason, facts, Step("route", "pass", needed, has)
+    return refused.reason, refused.facts, Step("route", "fail", needed, has, refused.reason)
+
+
+def _facts(reason: str, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    names = [name for name in facts if name not in {"is_app", "is_guest"}]
+    return fact_rows(reason, facts, names)
+
+
+def _next(reason: str, steps: list[Step]) -> str:
+    """Return in words what would be refused next."""
+    later = [step for step in steps if step.verdict == "fail" and step.reason != reason]
+    if later:
+        following = REASONS[later[0].reason]
+        why = following.explanation.removesuffix(".")
+        return f"the next failure would be {following.name} ({following.status}): {why}"
+    unchecked = [step.name for step in steps if step.verdict == "open"]
+    if unchecked:
+        return f"the next failure is not known: {', '.join(unchecked)} could not be checked yet"
+    return "all other checks pass"
+
+
+def redacted(report: Report, redactor: Redactor) -> Report:
+    """Return a report without ids, hosts and names of this tenant."""
+    deep = redactor.deep
+    fix = report.remedy and replace(
+        report.remedy, **{name: _tuples(deep(value)) for name, value in asdict(report.remedy).items()}
+    )
+    return replace(
+        report,
+        facts=_tuples(deep(report.facts)),
+        remedy=fix,
+        claims=_tuples(deep(report.claims)),
+        other_claims=(),
+        steps=tuple(
+            replace(step, expected=redactor.text(step.expected), found=redactor.text(step.found))
+            for step in report.steps
+        ),
+    )
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def sensitive_values(token: str, guard: IssuerVerifier) -> set[str]:
+    """Return what identifies a tenant, an application or a person, and is not a GUID or a host."""
+    claims, policy = unverified_claims(token), guard.policy
+    values = {value for name in _IDENTIFYING if isinstance(value := claims.get(name), str)}
+    names = {name.partition("://")[2] or name for name in (*policy.audiences, *values)}
+    tenants = {policy.tenants.alias, *policy.tenants.ids} - {"common", "organizations", "consumers"}
+    return (names | tenants | {_kid(token)}) - {""}
+
+
+def _kid(token: str) -> str:
+    try:
+        header: Any = json.loads(jws.decode(jws.split(token.encode())[0]))
+    except (AccessError, ValueError, RecursionError):
+        return ""
+    kid: Any = header.get("kid") if isinstance(header, dict) else ""  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return kid if isinstance(kid, str) else ""
+
+
+def as_json(report: Report) -> str:
+    """Return a report as JSON."""
+    content = asdict(report)
+    claims = [{"name": name, "value": value, "meaning": meaning} for name, value, meaning in report.claims]
+    more = {"accepted": report.accepted, "claims_verified": report.is_verified, "facts": dict(report.facts)}
+    return json.dumps({**more, **content, "facts": dict(report.facts), "claims": claims}, indent=2)

@@ -1,0 +1,74 @@
+"""Replace ids and names in a report, so that it can be pasted in public.
+
+The same id gets the same label within a report. Labels of two reports cannot be compared: each report has
+a random key.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard._common.audiences import GRAPH_AUDIENCES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_GUID: Final = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+_EMAIL: Final = r"[\w.+#-]+@[\w-]+(?:\.[\w-]+)+"
+_HOST: Final = r"(?<=://)[^\s/'\",)\]]+"
+_FOUND: Final = re.compile(f"{_GUID}|{_EMAIL}|{_HOST}")
+_PUBLIC: Final = GRAPH_AUDIENCES | {
+    "9188040d-6c67-4c5b-b112-36a304b66dad",
+    "00000002-0000-0000-c000-000000000000",
+}
+_MICROSOFT: Final = (
+    *("login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn"),
+    *("sts.windows.net", "graph.microsoft.com", "graph.microsoft.us", "management.azure.com"),
+    *("vault.azure.net", "entra.microsoft.com", "127.0.0.1", "localhost", "sts.chinacloudapi.cn"),
+)
+_SHORTEST: Final = 4
+
+
+class Redactor:
+    """Replaces ids, hosts, mail addresses and given values by labels.
+
+    Args:
+        sensitive: Values that are ids in another form, such as a pairwise subject or a key id.
+    """
+
+    def __init__(self, sensitive: Iterable[str] = ()) -> None:
+        self._key = os.urandom(16)
+        values = {value for value in sensitive if len(value) >= _SHORTEST and value.lower() not in _PUBLIC}
+        # Longer ones first, as one may be a part of another.
+        known = "|".join(re.escape(value) for value in sorted(values, key=len, reverse=True))
+        self._known = re.compile(known) if known else None
+
+    def text(self, text: str) -> str:
+        """Return a text with labels."""
+        if self._known is not None:
+            text = self._known.sub(lambda match: self._label(match[0]), text)
+        return _FOUND.sub(lambda match: self._replaced(match[0]), text)
+
+    def deep(self, value: Any) -> Any:
+        """Return lists, mappings and texts with labels; numbers as they are."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(str(name)): self.deep(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        if isinstance(value, list | tuple):
+            return [self.deep(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return value
+
+    def _replaced(self, found: str) -> str:
+        bare = found.lower()
+        if bare in _PUBLIC or bare.partition(":")[0] in _MICROSOFT or bare.startswith("id-"):
+            return found
+        return self._label(found)
+
+    def _label(self, value: str) -> str:
+        if re.fullmatch(_GUID, value):
+            value = value.lower()
+        return f"id-{hmac.digest(self._key, value.encode(), 'sha256').hex()[:8]}"

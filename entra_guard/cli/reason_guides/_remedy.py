@@ -1,0 +1,144 @@
+"""Choose the fix for one refusal of one token, with its ids filled in. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard._common.audiences import plain
+from entra_guard._common.guid import is_guid
+from entra_guard.cli.reason_guides import GUIDES, filled, is_filled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from entra_guard.cli.reason_guides import Guide
+    from entra_guard.policy import Policy
+    from entra_guard.requirement import Requirement
+
+_HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@+-]{0,200}")
+_OWN_ID: Final = "the configured audience is the client id of the caller"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do about a refusal.
+
+    Attributes:
+        causes: The usual causes, the most probable first.
+        sentences: What to change, in words.
+        commands: Commands of ours, in order; what is there already stays.
+        settings: Environment variables of the guard, in place of the commands.
+        portal: The same in the admin center.
+    """
+
+    causes: tuple[str, ...]
+    sentences: tuple[str, ...]
+    commands: tuple[str, ...]
+    settings: tuple[str, ...]
+    portal: str
+
+
+def known_values(
+    policy: Policy, claims: Mapping[str, Any], facts: Mapping[str, Any], requirement: Requirement | None
+) -> dict[str, str]:
+    """Return the ids of a case, by placeholder; '' for what is not known.
+
+    Some are claims of an unverified token, and the commands are made to be pasted into a shell: a value with
+    any other character than those of ids and App ID URIs counts as not known.
+    """
+    missing = str(facts.get("missing") or "")
+    roles, scopes = (requirement.roles, requirement.scopes) if requirement else ((), ())
+    ids = sorted(policy.tenants.ids)
+    apis = sorted(plain(audience) for audience in policy.audiences if is_guid(plain(audience)))
+    audience = claims.get("aud")
+    values = {
+        "api": apis[0] if apis else min(policy.audiences),
+        "client": str(facts.get("app_id") or claims.get("azp") or claims.get("appid") or ""),
+        "role": missing if missing in roles else next(iter(roles), ""),
+        "scope": missing if missing in scopes else next(iter(scopes), ""),
+        "tenant": ids[0] if len(ids) == 1 else "",
+        "request_scope": f"{policy.app_id_uri}/.default",
+        "found": audience if isinstance(audience, str) else "",
+        "user": str(claims.get("oid") or ""),
+    }
+    return {name: value if _HARMLESS.fullmatch(value) else "" for name, value in values.items()}
+
+
+def remedy(
+    reason: str, values: Mapping[str, str], facts: Mapping[str, Any], claims: Mapping[str, Any]
+) -> Remedy:
+    """Return what to do about a refusal.
+
+    Args:
+        reason: The reason's name.
+        values: The ids of the case: `known_values`.
+        facts: The facts of the refusal.
+        claims: The token's claims, unverified.
+    """
+    guide = GUIDES[reason]
+    chosen = _CHOOSE.get(reason, _all)(guide, facts, claims)
+    return Remedy(
+        tuple(filled(cause, values) for cause in guide.causes),
+        (filled(chosen.sentence, values),) if chosen.sentence else (),
+        tuple(filled(command, values) for command in chosen.commands),
+        tuple(filled(setting, values) for setting in chosen.settings if is_filled(setting, values)),
+        filled(guide.portal, values) if chosen.is_registration else "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The part of a guide that fits a case."""
+
+    sentence: str
+    commands: Sequence[str] = ()
+    settings: Sequence[str] = ()
+    is_registration: bool = True
+
+
+def _all(guide: Guide, _facts: Mapping[str, Any], _claims: Mapping[str, Any]) -> _Chosen:
+    return _Chosen(guide.otherwise, guide.commands, guide.settings)
+
+
+def _of_audience(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, Any]) -> _Chosen:
+    """Choose by what the wrong audience looks like: the API's own name, or another API's."""
+    update, new_token = guide.commands
+    hint, audience = str(facts.get("hint") or ""), claims.get("aud")
+    if hint.startswith(_OWN_ID) or facts.get("nearest"):
+        return _Chosen(_SET_AUDIENCE, settings=("ENTRA_GUARD_AUDIENCE={found}",), is_registration=False)
+    is_uri = isinstance(audience, str) and not is_guid(plain(audience))
+    if claims.get("ver") == "1.0" and is_uri:
+        return _Chosen(_USE_V2, (update, new_token), ("ENTRA_GUARD_AUDIENCE={found}",))
+    return _Chosen(guide.otherwise, (new_token,))
+
+
+_SET_AUDIENCE: Final = "If the token is meant for this API, set the guard's audience to what the token has."
+_USE_V2: Final = (
+    "If the token is meant for this API: a v1.0 token has the App ID URI that the client named. Let the API "
+    "request v2.0 tokens, whose audience is its client id. If it is meant for another API, let the client "
+    "request {request_scope}."
+)
+
+
+def _of_role(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, Any]) -> _Chosen:
+    """Choose between the role of an application and that of a user."""
+    if facts.get("is_app") is False or claims.get("scp"):
+        add = "entra-guard app role add {api} {role}"
+        return _Chosen(guide.otherwise, (add, "entra-guard app role assign {api} {role} --user {user}"))
+    return _all(guide, facts, claims)
+
+
+def _of_scope(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, Any]) -> _Chosen:
+    """An app-only token can have no scope: nothing in a registration changes that."""
+    if facts.get("is_app"):
+        return _Chosen(_NO_USER, is_registration=False)
+    return _all(guide, facts, claims)
+
+
+_NO_USER: Final = (
+    "The token is an application's own: it has roles, not scopes. Let a user sign in, or let the route accept a "
+    "role as an alternative: @requires(Requirement(scopes=[...]), Requirement(roles=[...]))."
+)
+_CHOOSE: Final = {"wrong_audience": _of_audience, "missing_role": _of_role, "missing_scope": _of_scope}
