@@ -312,6 +312,11 @@ def _mcp_message() -> Any:
     return None if variable is None else variable.get(None)
 
 
+def mcp_request() -> Any:
+    """Return the HTTP request of the MCP message that version 1 of the SDK handles here, or None."""
+    return getattr(_mcp_message(), "request", None)
+
+
 def _binding_of_message(message: Any, bound: Bound) -> Bound | None:
     """Return the caller of the HTTP request that carried an MCP message; what is bound may be another's."""
     scope = getattr(getattr(message, "request", None), "scope", None)

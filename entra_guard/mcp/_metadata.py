@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.logs import get_logger
+from entra_guard._common.mcp_resource import resource_problem, url_audiences
 from entra_guard._web.openapi import full_name
 from entra_guard.errors import ConfigurationError
 
@@ -108,12 +109,14 @@ def _warn_of_other_resource(guard: IssuerVerifier | CombinedGuard, url: str) -> 
     MCP clients send the resource to Entra, which compares it with the App ID URIs of the API, exactly.
     """
     for one in _guards(guard):
-        uris = sorted(uri for uri in one.policy.audiences if uri.startswith("https://"))
-        if uris and url not in uris:
+        uris = url_audiences(one.policy.audiences)
+        problem = resource_problem(url, uris) if uris else ""
+        if problem:
             log.warning(
-                "MCP clients that send resource=%s get AADSTS9010010 from Entra: the App ID URIs are %s. "
-                "Add exactly this URL, trailing slash included, to the App ID URIs (identifierUris) of the "
-                "API's registration and to audience, or change url.",
+                "%s is not among the App ID URIs of the audience (%s)%s. Add exactly this URL, trailing "
+                "slash included, to the App ID URIs (identifierUris) of the API's registration and to "
+                "audience, or change url.",
                 url,
-                uris,
+                ", ".join(uris),
+                problem,
             )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from entra_guard._common.boundary import public
 from entra_guard._web.authenticator import bearer_token
 from entra_guard.credentials import OnBehalfOfCredential
 from entra_guard.errors import refusal
-from entra_guard.principal import NoPrincipalError, as_http_error, current_request
+from entra_guard.principal import NoPrincipalError, as_http_error, current_request, mcp_request
 
 if TYPE_CHECKING:
     from entra_guard.credentials._azure import AsyncCredential
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
 def on_behalf_of(credential: Credential | AsyncCredential) -> OnBehalfOfCredential:
     """Return a credential that acts for the user who calls the tool that runs.
 
-    The token of the message is exchanged; the tool does not see it.
+    The token of the message is exchanged; the tool does not see it. This works behind `protect` and
+    `GuardMiddleware`, and with the SDK's or fastmcp's own authentication (`GuardTokenVerifier`,
+    `guard_auth_provider`).
 
     Args:
-        credential: The credential of this API's own application.
+        credential: The credential of this API's own application, or an `AgentCredential` of this API as a
+            blueprint.
 
     Raises:
-        NoPrincipalError: This is not called in a guarded request.
+        NoPrincipalError: This is not called while a message of an authenticated caller is handled.
         InsufficientPermissionError: The caller is an application, which has no user.
 
     Example:
@@ -35,9 +39,29 @@ def on_behalf_of(credential: Credential | AsyncCredential) -> OnBehalfOfCredenti
     """
     found = current_request()
     if found is None:
-        raise NoPrincipalError("on_behalf_of works in a guarded request: there is no token here to exchange")
+        return OnBehalfOfCredential(credential, _token_of_sdk())
     principal, request = found
     if principal.is_app:
         raise as_http_error(refusal("user_token_required", {"app_id": principal.app_id}))
     values = [value for name, value in request.get("headers", ()) if name == b"authorization"]
     return OnBehalfOfCredential(credential, bearer_token(values).decode())
+
+
+def _token_of_sdk() -> str:
+    """Return the token that the SDK's own authentication has verified for the message that is handled.
+
+    Version 1 of the SDK handles a message in the context of the request that opened the session: there the
+    message's own request has its caller. Version 2 uses the context of the message's request.
+    """
+    request: Any = mcp_request()
+    user = None if request is None else request.scope.get("user")
+    token = getattr(user, "access_token", None)
+    module: Any = sys.modules.get("mcp.server.auth.middleware.auth_context")
+    if request is None and module is not None:
+        token = module.get_access_token()
+    if token is None:
+        raise NoPrincipalError("on_behalf_of works in a guarded request: there is no token here to exchange")
+    claims: dict[str, Any] = token.claims or {}
+    if not claims.get("scp"):
+        raise refusal("user_token_required", {"app_id": token.client_id})
+    return str(token.token)

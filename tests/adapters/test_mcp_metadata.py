@@ -120,3 +120,4 @@ def test_a_resource_that_entra_would_refuse_is_logged(uri: str, is_logged: bool,
     with caplog.at_level(logging.WARNING):
         client_of(guard)
     assert ("AADSTS9010010" in caplog.text) is is_logged
+    assert ("differs in the slash at its end" in caplog.text) is (uri == f"{URL}/")

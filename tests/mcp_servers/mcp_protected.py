@@ -87,14 +87,16 @@ verified = SdkServer(
         required_scopes=["access_as_user"],
     ),
 )
-verified.tool()(client)
+for tool in (client, next_api):
+    verified.tool()(tool)
 apps["verified"] = app_of(verified, "https://tasks.example/verified/mcp")
 
 
 provided = fastmcp.FastMCP(
     "tasks", auth=guard_auth_provider(guard, url="https://tasks.example", scopes=["access_as_user"])
 )
-provided.tool()(client)
+for tool in (client, next_api):
+    provided.tool()(tool)
 apps["provided"] = app_of(provided, "https://tasks.example/provided/mcp")
 
 

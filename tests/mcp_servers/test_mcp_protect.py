@@ -220,6 +220,17 @@ def test_a_tool_calls_the_next_api_on_behalf_of_its_caller(callers, kind):
     assert callers(kind, None).open().call("next_api").startswith("Error")
 
 
+@pytest.mark.parametrize("kind", ["verified", "provided"])
+def test_on_behalf_of_works_with_the_sdk_s_own_authentication(callers, entra, kind):
+    alice = callers(kind, lifetime=100).open()
+    entra.emulator.advance(200)  # for Entra the session's first token has expired: the message's is exchanged
+    try:
+        alice.token = entra.token("alice")
+        assert alice.call("next_api") == "ey"
+    finally:
+        entra.emulator.advance(-200)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_public_path_needs_no_token(callers, protected, kind):
     client = callers(kind).client

@@ -7,10 +7,10 @@ and refuses any other with AADSTS9010010 (Microsoft: "Secure an MCP server with 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
+from entra_guard._common.mcp_resource import resource_problem, url_audiences
 from entra_guard.cli.doctor._commands import app_command, command
 from entra_guard.cli.doctor._finding import Check, Finding, failure, ok, skipped
 
@@ -30,7 +30,7 @@ def _mcp_resource(facts: Facts) -> Finding | None:
         return None
     if facts.graph is not None and facts.graph.api is not None:
         return _registered(facts, facts.graph.api, url)
-    uris = sorted(uri for uri in policy.audiences if urlsplit(uri).scheme == "https")
+    uris = url_audiences(policy.audiences)
     if not uris:
         return skipped("the App ID URIs are not known: use --graph, or add the URL to the audience")
     if url in uris:
@@ -38,7 +38,8 @@ def _mcp_resource(facts: Facts) -> Finding | None:
     app_id = next((plain(name) for name in policy.audiences if is_guid(plain(name))), "<client id>")
     audience = " ".join(sorted({app_id, *uris, url}))
     return failure(
-        f"{url} is not among the App ID URIs of the audience ({', '.join(uris)}){_near(url, uris)}",
+        f"{url} is not among the App ID URIs of the audience ({', '.join(uris)})"
+        f"{resource_problem(url, uris)}",
         f"export ENTRA_GUARD_AUDIENCE={command(audience)}",
         app_command(facts, "update", app_id, "--app-id-uri", url),
         _PORTAL,
@@ -54,23 +55,11 @@ def _registered(facts: Facts, api: Registration, url: str) -> Finding:
     az = ("az", "ad", "app", "update", "--id", app_id, "--identifier-uris")
     listed = ", ".join(uris) or "none"
     return failure(
-        f"{url} is not among the App ID URIs of the registration ({listed}){_near(url, uris)}",
+        f"{url} is not among the App ID URIs of the registration ({listed}){resource_problem(url, uris)}",
         app_command(facts, "update", app_id, "--app-id-uri", url),
         command(*az, *uris, url),
         _PORTAL,
     )
-
-
-def _near(url: str, uris: list[str]) -> str:
-    """Return what MCP clients get, and in what the most similar App ID URI differs."""
-    near = next((uri for uri in uris if plain(uri) == plain(url)), "")
-    differs = {
-        "the slash at its end": near.endswith("/") != url.endswith("/"),
-        "letter case": near.rstrip("/") != url.rstrip("/"),
-    }
-    names = " and ".join(name for name, is_different in differs.items() if is_different)
-    why = f": {near} differs in {names}" if near else ""
-    return f"{why}. MCP clients that send it get AADSTS9010010"
 
 
 CHECKS: Final = (Check("settings", "MCP resource", _mcp_resource),)
