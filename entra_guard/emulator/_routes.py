@@ -38,7 +38,6 @@ from entra_guard.emulator._oauth.errors import error_response
 from entra_guard.emulator._oauth.managed_identity import app_service_response, arc_response, imds_response
 from entra_guard.emulator._oauth.sign_out import sign_out
 from entra_guard.emulator._oauth.token_endpoint import token_response
-from entra_guard.emulator._pages.pages import errors_page
 from entra_guard.emulator._store.directory import CONSUMERS
 from entra_guard.emulator._tokens.workloads import PATH as WORKLOADS
 from entra_guard.emulator._tokens.workloads import workload_configuration, workload_keys
@@ -66,6 +65,7 @@ Found = re.Match[str]
 ANY: Final = "*"
 _PUBLIC: Final = "max-age=86400, private"
 _GET_OR_POST: Final = ("GET", "POST")
+_LONGEST_CODE: Final = 10
 _VERSIONS: Final = ("", "/v2.0")
 
 
@@ -251,6 +251,13 @@ def _device_page(service: DirectoryService, request: Request, _found: Found) -> 
     return device_page(service, request)
 
 
+def _about_error(_service: DirectoryService, request: Request, _found: Found) -> Response:
+    """Redirect an `error_uri` to the portal's card of the code."""
+    code = request.parameters().get("code", "")
+    known = f"/AADSTS{int(code)}" if code.isascii() and code.isdecimal() and len(code) < _LONGEST_CODE else ""
+    return Response(302, b"", (("Location", f"/portal/errors{known}"),))
+
+
 ROUTES: Final = (
     Route(ANY, f"{GRAPH_PREFIX}/{{rest:path}}", "graph", _graph),
     Route(ANY, USER_INFO, "graph", _graph),
@@ -287,5 +294,5 @@ ROUTES: Final = (
     *(Route(method, "/{tenant}/adminconsent", "pages", _admin_consent_v1) for method in _GET_OR_POST),
     *(Route(method, "/{tenant}/v2.0/adminconsent", "pages", _admin_consent_v2) for method in _GET_OR_POST),
     *(Route(method, "/devicelogin", "pages", _device_page) for method in _GET_OR_POST),
-    Route("GET", "/error", "pages", lambda _s, request, _: errors_page(request)),
+    Route("GET", "/error", "pages", _about_error),
 )

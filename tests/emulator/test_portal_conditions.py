@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulator_requests import request_token
-from portal_requests import open_page, send_form, words
+from portal_requests import BROWSER, open_page, send_form, words
 
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._portal.curl_command import curl_command, variable_name
@@ -264,3 +264,24 @@ def test_the_overview_ticks_the_steps_that_are_done(entra: Entra) -> None:
     shown = words(open_page(entra, "/"))
     assert shown.count("Done:") == 3
     assert "client credentials" in shown
+
+
+def test_an_exported_directory_can_be_imported_and_mistakes_change_nothing(entra: Entra) -> None:
+    exported = open_page(entra, "/portal/connect/directory.json")
+    assert "attachment" in exported.headers["content-disposition"]
+    assert entra.secret.value not in open_page(entra, "/portal/connect/directory.json").text
+    entra.register_app("Later")
+    for wrong in ("", "{}", '{"tenants": [{"name": 1}]}', "nonsense: ["):
+        assert send_form(entra, "/portal/connect/import", {"seed": wrong}).status_code == 422
+    assert "Later" in {app.name for app in entra.directory.apps.values()}
+    assert send_form(entra, "/portal/connect/import", {"seed": exported.text}).status_code == 303
+    assert {app.name for app in entra.directory.apps.values()} >= {entra.api.name, entra.caller.name}
+    assert "Later" not in {app.name for app in entra.directory.apps.values()}
+
+
+def test_the_page_of_an_error_uri_is_the_card_of_the_code(entra: Entra) -> None:
+    error_uri = request_token(entra, client_secret="wrong").json()["error_uri"]
+    shown = entra.http_client.get(error_uri, headers=BROWSER, follow_redirects=True)
+    assert "AADSTS7000215" in words(shown)
+    assert entra.caller.name in words(shown)
+    assert entra.http_client.get("/error?code=x").headers["location"] == "/portal/errors"

@@ -9,14 +9,12 @@ from cryptography.hazmat.primitives import hashes
 
 from entra_guard.emulator._http.messages import Response
 from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client, own_apps
-from entra_guard.emulator._portal.snippets import CodeFacts, client_tabs, environment, guard_tabs, trust
-from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get
+from entra_guard.emulator._portal.code_facts import certificate_file, code_facts
+from entra_guard.emulator._portal.snippets import client_tabs, environment, guard_tabs, trust
+from entra_guard.emulator._portal.visit import FieldError, NotFoundError, PortalPage, get
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.directory import AppRegistration
 
 ADDRESS: Final = "/portal/connect"
 CERTIFICATE: Final = f"{ADDRESS}/entra-emulator.pem"
@@ -24,12 +22,18 @@ CERTIFICATE: Final = f"{ADDRESS}/entra-emulator.pem"
 
 def show(visit: Visit) -> Response:
     """Show how to connect to this emulator."""
+    return render(visit, [])
+
+
+def render(visit: Visit, errors: list[FieldError]) -> Response:
+    """Render the page, with the mistakes of an import."""
     api = chosen_api(visit)
     client = chosen_client(visit, api)
     facts = code_facts(visit, api, client)
     return visit.render(
         "connect.html",
         title="Connect",
+        errors=errors,
         endpoints=endpoints(facts.base, visit.tenant.id),
         https_base=facts.https_base,
         environment=environment(facts),
@@ -43,35 +47,6 @@ def show(visit: Visit) -> Response:
         certificate_address=CERTIFICATE,
         trust=trust(facts.ca_bundle) if facts.ca_bundle else [],
     )
-
-
-def code_facts(visit: Visit, api: AppRegistration | None, client: AppRegistration | None) -> CodeFacts:
-    """Return the values for code about an API and a client."""
-    base = visit.request.base
-    roles = [role.value for role in api.app_roles if role.enabled] if api else []
-    scopes = [scope.value for scope in api.scopes if scope.enabled] if api else []
-    uris = (*client.spa_redirect_uris, *client.redirect_uris, *client.public_redirect_uris) if client else ()
-    folder = _https(visit)
-    return CodeFacts(
-        base=base,
-        https_base=visit.parts.server.https_url if folder else "",
-        ca_bundle=str(visit.parts.server.authority.combined) if folder else "",
-        tenant_id=visit.tenant.id,
-        api_id=api.client_id if api else "",
-        default_scope=api.default_scope if api else "",
-        scope=f"{api.app_id_uri}/{scopes[0]}" if api and scopes else "",
-        role=roles[0] if roles else "",
-        client_id=client.client_id if client else "",
-        redirect_uri=uris[0] if uris else "",
-    )
-
-
-def _https(visit: Visit) -> Path | None:
-    """Return the file of the certificate authority; None if https is not served."""
-    try:
-        return visit.parts.server.authority.certificate
-    except RuntimeError:
-        return None
 
 
 def endpoints(base: str, tenant_id: str) -> list[tuple[str, str]]:
@@ -93,7 +68,7 @@ def endpoints(base: str, tenant_id: str) -> list[tuple[str, str]]:
 
 
 def _certificate_facts(visit: Visit) -> dict[str, Any] | None:
-    path = _https(visit)
+    path = certificate_file(visit)
     if path is None:
         return None
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
@@ -103,7 +78,7 @@ def _certificate_facts(visit: Visit) -> dict[str, Any] | None:
 
 def download_certificate(visit: Visit) -> Response:
     """Send the certificate of the emulator's authority, which has no private key in it."""
-    path = _https(visit)
+    path = certificate_file(visit)
     if path is None:
         raise NotFoundError("https is not served: start the emulator with https.", ADDRESS, "Connect")
     certificate = x509.load_pem_x509_certificate(path.read_bytes())

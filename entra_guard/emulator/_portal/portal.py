@@ -31,6 +31,7 @@ from entra_guard.emulator._portal import (
     check_token,
     conditions,
     connect,
+    directory_files,
     error_codes,
     get_token,
     overview,
@@ -72,6 +73,7 @@ PAGES: Final[tuple[PortalPage, ...]] = (
     *conditions.PAGES,
     *sample_page.PAGES,
     *connect.PAGES,
+    *directory_files.PAGES,
     *error_codes.PAGES,
 )
 _ADDRESSES: Final = frozenset(p.path for p in PAGES if p.method == "GET" and "{" not in p.path)

@@ -230,3 +230,11 @@ document.addEventListener("click", async (event) => {
   }
   setTimeout(() => { button.textContent = label; }, 1500);
 });
+
+// A chosen file is read into a text field: it is sent as a form like any other.
+for (const input of document.querySelectorAll("input[data-read-into]")) {
+  input.addEventListener("change", async () => {
+    const target = document.getElementById(input.dataset.readInto);
+    if (input.files.length && target) target.value = await input.files[0].text();
+  });
+}
