@@ -23,6 +23,7 @@ from starlette.routing import Mount, Route
 
 from entra_guard import Guard, requires
 from entra_guard.asgi import GuardMiddleware
+from entra_guard.cli.doctor._facts import variables_of_settings
 from entra_guard.cli.doctor._registry import CHECKS
 from entra_guard.credentials import (
     ChainedCredential,
@@ -187,11 +188,6 @@ def guests_maybe(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(ENTRA_GUARD_GUESTS="maybe")
 
 
-@cause("settings", "keys file")
-def quoted_keys_file(deployment: Deployment, _folder: Path) -> Report:
-    return deployment.check(ENTRA_GUARD_KEYS_FILE="'/keys.json'")
-
-
 @cause("settings", "audience form")
 def only_an_app_id_uri(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(
@@ -329,6 +325,16 @@ def keys_on_another_host(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check()
 
 
+@cause("authority", "configuration", says="the http_client raised RuntimeError")
+def http_client_of_the_user_fails(deployment: Deployment, _folder: Path) -> Report:
+    class Broken(httpx.BaseTransport):
+        def handle_request(self, _request: httpx.Request) -> httpx.Response:
+            raise RuntimeError("swordfish")
+
+    with httpx.Client(transport=Broken()) as client:
+        return deployment.check(obj={"http_client": client})
+
+
 @cause("authority", "issuer, v2.0")
 def wrong_issuer(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.fail_next("configuration", "wrong-issuer")
@@ -367,6 +373,12 @@ def empty_key_set(deployment: Deployment, _folder: Path) -> Report:
 @cause("authority", "keys", "warning", says="not RSA of 2048 bits")
 def weak_key(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.fail("keys", "rsa-1024-key")
+    return deployment.check()
+
+
+@cause("authority", "app-specific keys", says="app_specific_keys|signing key")
+def signing_key_of_the_api(deployment: Deployment, _folder: Path) -> Report:
+    deployment.entra.add_signing_key(deployment.api)
     return deployment.check()
 
 
@@ -580,6 +592,19 @@ def open_mount(deployment: Deployment, _folder: Path) -> Report:
 def cors_inside_of_the_guard(deployment: Deployment, _folder: Path) -> Report:
     layers = [Middleware(GuardMiddleware, guard=Entra().guard()), Middleware(CORSMiddleware)]
     return _app_report(deployment, app=Starlette(routes=[Route("/orders", _reached)], middleware=layers))
+
+
+def quoted(variable: str) -> Any:
+    """Return a cause: quotes around a value, as `docker run --env-file` keeps them."""
+
+    def quotes_around_a_value(deployment: Deployment, _folder: Path) -> Report:
+        return deployment.check(**{variable: "'x'"})
+
+    return quotes_around_a_value
+
+
+for name, variable in variables_of_settings().items():
+    cause("settings", name.replace("_", " "), says="has quotes")(quoted(variable))
 
 
 @pytest.mark.parametrize(

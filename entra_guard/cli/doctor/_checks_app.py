@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entra_guard._web.route_allowance import route_line
+from entra_guard.cli.doctor._commands import command
 from entra_guard.cli.doctor._finding import Check, Finding, counted, failure, ok, warning
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _routes(facts: Facts) -> Finding | None:
         return None
     closed = sum(route.needs_token for route in app.routes)
     counts = f"{counted(len(app.routes), 'route')}, {closed} need a token"
-    fix = (f"entra-guard routes {app.name}     (lists all routes)",)
+    fix = (f"{command('entra-guard', 'routes', app.name)}  # lists all routes",)
     if broken := [route for route in app.routes if route.access == "broken"]:
         return failure(f"{counts}; {_listed(broken)}", *fix)
     if app.routes and not closed:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from entra_guard._keys.authority import CLOUDS, host_of
 from entra_guard._validation.issuer import TENANT_PLACEHOLDER
 from entra_guard.cli._formatting import format_duration
+from entra_guard.cli.doctor._commands import command
 from entra_guard.cli.doctor._finding import Check, Finding, counted, failure, ok, skipped, warning
 from entra_guard.policy import PERSONAL_TENANT
 
@@ -32,7 +33,7 @@ _TENANT_FIX: Final = (
     "Portal: Entra admin center > Overview > Tenant ID. Then set ENTRA_GUARD_TENANT.",
 )
 _CLOUD_FIX: Final = (
-    "export ENTRA_GUARD_AUTHORITY=us-government     (or china, france, germany, singapore, public)",
+    "export ENTRA_GUARD_AUTHORITY=us-government  # or china, france, germany, singapore, public",
 )
 _RETRY_FIX: Final = (
     "Microsoft's status: https://status.cloud.microsoft. Cached keys and the keys file serve meanwhile.",
@@ -48,9 +49,12 @@ def _tenant(facts: Facts) -> Finding | None:
         return None
     failed = _first_failed(authority)
     if failed is None:
-        issuer = authority.issuer
-        is_name = issuer is not None and issuer.tenant_id and issuer.tenant_id != source.tenant
-        return ok(f"{source.tenant} exists{f', its id is {issuer.tenant_id}' if is_name and issuer else ''}")
+        if authority.issuer is None:
+            return skipped("there was no configuration that can be used")
+        found = authority.issuer.tenant_id
+        return ok(
+            f"{source.tenant} exists{f', its id is {found}' if found not in ('', source.tenant) else ''}"
+        )
     if failed.code in _TENANT_CODES:
         return failure(_without_status(failed.error), *_TENANT_FIX)
     if failed.code in _CLOUD_CODES:
@@ -75,6 +79,8 @@ def _configuration(facts: Facts) -> Finding | None:
 def _fix_of(failed: DocumentFacts) -> tuple[str, ...]:
     if failed.code in _TENANT_CODES | _CLOUD_CODES:
         return ("See 'tenant exists'.",)
+    if failed.step == "client":
+        return ("Correct the http_client that the guard was given.",)
     return _NETWORK_FIX if failed.step in _NETWORK_STEPS else _RETRY_FIX
 
 
@@ -112,7 +118,7 @@ def _about_issuer(refused: str) -> str:
 
 def _refused_fix(authority: AuthorityFacts) -> tuple[str, ...]:
     return (
-        f"curl {authority.v2.url}     (compare issuer and jwks_uri with the authority)",
+        f"{command('curl', authority.v2.url)}  # compare issuer and jwks_uri with the authority",
         "Correct the authority; a proxy or a DNS entry that leads to another server has this effect too.",
     )
 
@@ -147,7 +153,7 @@ def _keys(facts: Facts) -> Finding | None:
     if authority.key_set is None:
         return failure(
             f"the key set was refused: {authority.keys_refused}",
-            f"curl {authority.keys.url}     (compare with the same command on another host)",
+            f"{command('curl', authority.keys.url)}  # compare with the same command on another host",
         )
     found = f"{_counted_keys(authority)}{_age(authority.key_starts, facts.now)}"
     if faults := authority.key_set.faults:
@@ -156,6 +162,26 @@ def _keys(facts: Facts) -> Finding | None:
             "Tokens that are signed with these keys get 503. Report it to the issuer's operator.",
         )
     return ok(found)
+
+
+def _own_keys(facts: Facts) -> Finding | None:
+    """An API with claims mapping can have its own signing key, which the tenant's key set does not list."""
+    authority, source = facts.authority, facts.settings.source
+    if authority is None or source is None:
+        return None
+    if source.app_id:
+        return ok(f"the keys of {source.app_id} are used")
+    if authority.own_kids is None:
+        return None
+    if not authority.own_kids:
+        return ok("the API has no signing key of its own")
+    kids = ", ".join(authority.own_kids)
+    return failure(
+        f"the API has its own signing key ({kids}), which this guard does not fetch: its tokens are refused "
+        "with unknown_key",
+        "export ENTRA_GUARD_APP_SPECIFIC_KEYS=true",
+        "Or Guard(..., app_specific_keys=True).",
+    )
 
 
 def _counted_keys(authority: AuthorityFacts) -> str:
@@ -188,7 +214,7 @@ def _keys_file(facts: Facts) -> Finding | None:
     file = facts.keys_file
     if file is None:
         return _no_keys_file(facts)
-    pull = f"entra-guard keys pull {shlex.quote(file.path)}"
+    pull = command("entra-guard", "keys", "pull", file.path)
     if file.error:
         return failure(file.error, pull, f"chmod 600 {shlex.quote(file.path)}")
     if not file.writable:
@@ -218,7 +244,7 @@ def _no_keys_file(facts: Facts) -> Finding | None:
         return None
     return warning(
         "none: without a network this guard has no keys, and responds with 503",
-        "entra-guard keys pull keys.json     (on a host with a network)",
+        "entra-guard keys pull keys.json  # on a host with a network",
         "export ENTRA_GUARD_KEYS_FILE=keys.json",
     )
 
@@ -239,5 +265,6 @@ CHECKS: Final = (
     Check("authority", "issuer, v1.0", lambda facts: _issuer(facts, "1.0")),
     Check("authority", "cloud", _cloud),
     Check("authority", "keys", _keys),
+    Check("authority", "app-specific keys", _own_keys),
     Check("authority", "keys file", _keys_file),
 )

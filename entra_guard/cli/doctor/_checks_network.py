@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from entra_guard._keys.authority import CLOUDS
 from entra_guard.cli._formatting import format_duration
+from entra_guard.cli.doctor._commands import command
 from entra_guard.cli.doctor._finding import Check, Finding, counted, failure, ok, skipped, warning
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ _STRICT_FIX: Final = (
     "Until then: context.verify_flags &= ~ssl.VERIFY_X509_STRICT, and Guard(..., ssl_context=context).",
 )
 _CLOCK_FIX: Final = (
-    "timedatectl set-ntp true     (systemd), or: chronyc makestep",
-    "w32tm /resync                (Windows). A container has its host's clock: fix it there.",
+    "timedatectl set-ntp true  # systemd; with chrony: chronyc makestep",
+    "w32tm /resync  # Windows",
+    "A container has its host's clock: correct it there.",
 )
 
 
@@ -39,7 +41,7 @@ def _dns(facts: Facts) -> Finding | None:
         what = "proxy" if network.proxy else "authority"
         return failure(
             f"{network.host} does not resolve ({network.dns_error})",
-            f"getent hosts {network.host}     (compare with another host)",
+            f"{command('getent', 'hosts', network.host)}  # compare with another host",
             f"Correct the name in the {what}, or this host's DNS servers in /etc/resolv.conf.",
         )
     families = {row.family for row in network.addresses}
@@ -49,7 +51,8 @@ def _dns(facts: Facts) -> Finding | None:
     if network.dns_seconds >= _SLOW_DNS:
         return warning(
             f"{found}; the resolver took {network.dns_seconds:.1f} s",
-            f"getent ahostsv4 {network.host}; getent ahostsv6 {network.host}     (which one is slow?)",
+            f"time {command('getent', 'ahostsv4', network.host)}",
+            f"time {command('getent', 'ahostsv6', network.host)}",
             "A resolver that does not respond to one kind of query delays each new connection.",
         )
     return ok(found)
@@ -72,7 +75,7 @@ def _connection(facts: Facts) -> Finding | None:
     if len(failed) == len(tried):
         return failure(
             f"{network.host} port {network.port} accepts no connection. {words}",
-            f"curl -v --connect-timeout 3 telnet://{network.host}:{network.port}",
+            command("curl", "-v", "--connect-timeout", "3", f"telnet://{network.host}:{network.port}"),
             f"Allow egress to {network.host} port {network.port} in firewall, network policy and routes.",
         )
     good = " and ".join(sorted(tried.keys() - failed.keys()))

@@ -46,7 +46,7 @@ def _token(facts: Facts) -> Finding | None:
         return None
     if credential.error:
         which = f" with {_used(credential.members)}" if _used(credential.members) else ""
-        hint = credential.hint or "entra-guard token --scope <scope>     (shows the same request alone)"
+        hint = credential.hint or "entra-guard token --scope <scope>  # shows the same request alone"
         return failure(f"no token{which}: {credential.error}", hint)
     if facts.offline:
         return skipped("offline")
@@ -129,7 +129,7 @@ def _redis(facts: Facts) -> Finding | None:
     if redis.error:
         return failure(
             f"{redis.where}: {redis.error}",
-            "redis-cli -u <URL> ping     (then check password and ACL: SET, GET, DEL, PTTL, EVAL)",
+            "redis-cli -u <URL> ping  # then check password and ACL: SET, GET, DEL, PTTL, EVAL",
             "Tokens are requested without Redis meanwhile, once in each process.",
         )
     return ok(f"{redis.where}: an entry was written, read and deleted in {redis.seconds * 1000:.0f} ms")

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _FORBIDDEN: Final = 403
 _UNAUTHORIZED: Final = 401
 _PORTAL: Final = "Portal: App registrations > the API >"
+# Microsoft Graph, and its app role Application.Read.All.
+_GRAPH: Final = "00000003-0000-0000-c000-000000000000"
+_READ_ID: Final = "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30"
 _MOST_NAMES: Final = 5
 
 
@@ -51,7 +54,7 @@ def _found(facts: Facts) -> Finding | None:
     if graph.api is None:
         return failure(
             f"there is no registration {graph.wanted} in this tenant",
-            f"az ad app show --id {shlex.quote(graph.wanted)}     (in the API's own tenant)",
+            f"{command('az', 'ad', 'app', 'show', '--id', graph.wanted)}  # in the API's own tenant",
             f"{_PORTAL} Overview: compare Application (client) ID and tenant with ENTRA_GUARD_AUDIENCE",
         )
     application = graph.api.application
@@ -61,13 +64,12 @@ def _found(facts: Facts) -> Finding | None:
 def _access_fix(status: int, facts: Facts) -> tuple[str, ...]:
     client = (facts.credential.client_id if facts.credential else "") or "<client id>"
     if status not in (_FORBIDDEN, _UNAUTHORIZED):
-        return ("entra-guard doctor --graph     (again; see 'network' and 'token' for the way to Graph)",)
+        return ("entra-guard doctor --graph  # again; see 'network' and 'token' for the way to Graph",)
     read, az = "Application.Read.All", ("az", "ad", "app", "permission")
     return (
         app_command(facts, "permission", "add", client, "graph", "--role", read),
         app_command(facts, "grant", client, "graph"),
-        f"{command(*az, 'add', '--id', client)} --api 00000003-0000-0000-c000-000000000000 \\",
-        "    --api-permissions 9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30=Role",
+        command(*az, "add", "--id", client, "--api", _GRAPH, "--api-permissions", f"{_READ_ID}=Role"),
         command(*az, "admin-consent", "--id", client),
     )
 

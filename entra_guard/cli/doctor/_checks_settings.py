@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
+from entra_guard.cli.doctor._facts import variables_of_settings
 from entra_guard.cli.doctor._finding import Check, Finding, failure, ok, skipped, warning
 
 if TYPE_CHECKING:
     from entra_guard.cli.doctor._facts import Facts, Setting
 
-_SETTINGS: Final = (
-    "tenant",
-    "audience",
-    "authority",
-    "allowed_clients",
-    "token_versions",
-    "leeway",
-    "guests",
-    "keys_file",
-)
+_SETTINGS: Final = tuple(variables_of_settings())
 _LONG_LEEWAY: Final = 300.0
 _AUDIENCE_PORTAL: Final = "Portal: App registrations > the API > Overview > Application (client) ID"
 _FIXES: Final = {
@@ -31,13 +23,13 @@ _FIXES: Final = {
     ),
     "audience": ("export ENTRA_GUARD_AUDIENCE=<client id of the API>", _AUDIENCE_PORTAL),
     "authority": (
-        "unset ENTRA_GUARD_AUTHORITY AZURE_AUTHORITY_HOST     (for the public cloud)",
-        "export ENTRA_GUARD_AUTHORITY=us-government     (or china, or the URL of an External ID tenant)",
+        "unset ENTRA_GUARD_AUTHORITY AZURE_AUTHORITY_HOST  # for the public cloud",
+        "export ENTRA_GUARD_AUTHORITY=us-government  # or china, or the URL of an External ID tenant",
     ),
-    "allowed_clients": ("unset ENTRA_GUARD_ALLOWED_CLIENTS     (or list the clients' ids in it)",),
+    "allowed_clients": ("unset ENTRA_GUARD_ALLOWED_CLIENTS  # or list the clients' ids in it",),
     "token_versions": ("export ENTRA_GUARD_TOKEN_VERSIONS='1.0 2.0'",),
-    "leeway": ("export ENTRA_GUARD_LEEWAY=60     (seconds)",),
-    "guests": ("export ENTRA_GUARD_GUESTS=false     (or true)",),
+    "leeway": ("export ENTRA_GUARD_LEEWAY=60  # seconds",),
+    "guests": ("export ENTRA_GUARD_GUESTS=false  # or true",),
     "keys_file": ("export ENTRA_GUARD_KEYS_FILE=<path>",),
 }
 APP_ID_URI_PORTAL: Final = "Portal: App registrations > the API > Expose an API > Application ID URI"
@@ -48,10 +40,14 @@ def _setting(name: str, facts: Facts) -> Finding | None:
     row = next((row for row in facts.settings.settings if row.name == name), None)
     if facts.settings.blamed == name:
         found = facts.settings.error
-        return failure(f"{found} ({row.origin})" if row and row.value else found, *_FIXES[name])
+        return failure(f"{found} ({row.origin})" if row and row.value else found, *_fix_of(name))
     if row is None or not row.value:
         return None
     return _checked_value(name, row, facts)
+
+
+def _fix_of(name: str) -> tuple[str, ...]:
+    return _FIXES.get(name) or (f"unset {variables_of_settings()[name]}  # see docs/settings.md",)
 
 
 def _checked_value(name: str, row: Setting, facts: Facts) -> Finding:
@@ -69,7 +65,7 @@ def _all_settings(facts: Facts) -> Finding | None:
     error = facts.settings.error
     if not error or facts.settings.blamed in _SETTINGS:
         return None
-    return failure(error, "env | grep -i -e entra -e proxy -e SSL_CERT     (compare with docs/settings.md)")
+    return failure(error, "env | grep -i entra_guard  # compare with docs/settings.md")
 
 
 def _audience_form(facts: Facts) -> Finding | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from entra_guard._settings_from_env import PREFIX, VARIABLES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -13,6 +15,11 @@ if TYPE_CHECKING:
     from entra_guard._validation.jwks import KeySet
     from entra_guard._web.route_table import GuardedRoute
     from entra_guard.policy import Policy
+
+
+def variables_of_settings() -> dict[str, str]:
+    """Return the variable of each setting, by the setting's name in `Guard`."""
+    return {variable.removeprefix(PREFIX).lower(): variable for variable in VARIABLES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,7 @@ class AuthorityFacts:
         key_set: The usable keys in it; None if it was refused.
         keys_refused: Why the key set was refused.
         key_starts: Since when each key's certificate is valid, in seconds since the epoch.
+        own_kids: The key ids of the API's own signing keys; None if they were not requested.
     """
 
     v2: DocumentFacts
@@ -164,6 +172,7 @@ class AuthorityFacts:
     key_set: KeySet | None = None
     keys_refused: str = ""
     key_starts: tuple[float, ...] = ()
+    own_kids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class GuardParts:
 
     Attributes:
         source: Whose keys.
+        audiences: What the guard accepts as audience.
         client: The HTTP client.
         own_client: Whether the user gave the client.
         keys_file: Where the keys are on disk; None if they are not.
@@ -36,6 +37,7 @@ class GuardParts:
     """
 
     source: Source
+    audiences: frozenset[str]
     client: httpx.Client
     own_client: bool
     keys_file: Path | None
@@ -48,6 +50,7 @@ def parts_of(guard: Guard) -> GuardParts:
     manager = guard._key_manager
     return GuardParts(
         manager.source,
+        guard.policy.audiences,
         manager._client(),
         manager._client._given is not None,
         manager._file._path if manager._file else None,

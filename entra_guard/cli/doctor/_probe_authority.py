@@ -6,10 +6,13 @@ import os
 import re
 import time
 from base64 import b64decode
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cryptography import x509
 
+from entra_guard._common.audiences import plain
+from entra_guard._common.guid import is_guid
 from entra_guard._common.http import exchange
 from entra_guard._keys import snapshot_file
 from entra_guard._keys.authority_errors import explain_error
@@ -23,6 +26,7 @@ from entra_guard.errors import EntraGuardError, FetchError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from entra_guard._validation.jwks import KeySet
     from entra_guard.cli.doctor._guard_parts import GuardParts
 
 _LIMIT: Final = 256 * 1024
@@ -53,7 +57,32 @@ def probe_authority(parts: GuardParts) -> AuthorityFacts:
         key_set = read_keys(keys.document, issuer)
     except KeysRefusedError as error:
         return AuthorityFacts(v2, v1, issuer, keys=keys, keys_refused=str(error), key_starts=starts)
-    return AuthorityFacts(v2, v1, issuer, keys=keys, key_set=key_set, key_starts=starts)
+    return AuthorityFacts(
+        v2, v1, issuer, keys=keys, key_set=key_set, key_starts=starts, own_kids=_own_kids(parts, key_set)
+    )
+
+
+def _own_kids(parts: GuardParts, known: KeySet) -> tuple[str, ...] | None:
+    """Return the ids of keys that sign for the API alone (claims mapping); None if that is not known.
+
+    Entra lists them only in the configuration with `?appid=<client id>`.
+    """
+    source = parts.source
+    ids = {plain(name) for name in parts.audiences if is_guid(plain(name))}
+    if source.app_id or source.authority.kind not in ("entra", "external") or len(ids) != 1:
+        return None
+    if source.tenant in ("common", "organizations", "consumers"):
+        return None
+    own = replace(source, app_id=ids.pop())
+    configuration = _document(parts, own.configuration_urls["2.0"]).document
+    if configuration is None:
+        return None
+    try:
+        issuer, keys_url = read_configuration(own.authority, own.tenant, configuration, None)
+        document = _document(parts, keys_url).document
+        return tuple(sorted(read_keys(document or {}, issuer).by_kid.keys() - known.by_kid.keys()))
+    except (ConfigurationRefusedError, KeysRefusedError):
+        return None
 
 
 def _document(parts: GuardParts, url: str) -> DocumentFacts:
@@ -63,6 +92,8 @@ def _document(parts: GuardParts, url: str) -> DocumentFacts:
         answer = exchange(parts.client, "GET", url, limit=_LIMIT, headers={"connection": "close"})
     except FetchError as error:
         return DocumentFacts(url, None, error.detail, error.step)
+    except Exception as error:  # noqa: BLE001  # of the user's transport; its text may hold secrets
+        return DocumentFacts(url, None, f"the http_client raised {type(error).__name__}", "client")
     middle = (before + parts.clock()) / 2
     offset = None if answer.date is None else answer.date + _HALF - middle
     seconds = time.monotonic() - started

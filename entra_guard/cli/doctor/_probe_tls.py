@@ -78,6 +78,8 @@ def _handshake(client: httpx.Client, url: str) -> tuple[tuple[str, list[x509.Cer
                 response.close()
     except FetchError as error:
         return None, error.detail if error.step == "tls" else ""
+    except Exception:  # noqa: BLE001  # of the user's transport; the request for the configuration reports it
+        return None, ""
 
 
 def _presented(url: str, proxy: ProxyRoute | None) -> tuple[str, list[x509.Certificate]] | None:

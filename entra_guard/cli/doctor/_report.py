@@ -27,6 +27,8 @@ _NOUNS: Final = {"failure": "failed", "warning": "with a warning", "ok": "ok", "
 _MIN_ROOM: Final = 30
 _LONGEST: Final = 1500
 _LABEL: Final = "    fix  "
+_CONTINUED: Final = " \\"
+_OPTION: Final = re.compile(r" (?=--[a-z])")
 _CALL: Final = re.compile(rf"^{NAME} (?=[a-z])")
 
 
@@ -58,9 +60,24 @@ def _show_line(screen: Screen, line: Line, names: int) -> None:
 
 
 def _fix_lines(screen: Screen, text: str) -> list[str]:
-    """Return a fix as lines: a sentence is wrapped, a command is not, so that it can be copied."""
+    """Return a fix as lines: on a terminal a sentence is wrapped, a command continues after a backslash."""
     shown = _CALL.sub(f"{program_name()} ", safe_text(text))
-    return _lines(shown, screen.console.width - len(_LABEL)) if shown.endswith(".") else [shown]
+    room = screen.console.width - len(_LABEL)
+    if screen.plain or len(shown) <= room:
+        return [shown]
+    is_sentence = shown.endswith(".") or shown.startswith("Portal:")
+    return _lines(shown, room) if is_sentence else _continued(shown, room - len(_CONTINUED))
+
+
+def _continued(command: str, room: int) -> list[str]:
+    """Break a command before its options, so that it can still be copied."""
+    lines: list[str] = []
+    for part in _OPTION.split(command):
+        if lines and len(lines[-1]) + 1 + len(part) <= room:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(part if not lines else f"    {part}")
+    return [f"{line}{_CONTINUED}" for line in lines[:-1]] + lines[-1:]
 
 
 def safe_text(text: str) -> str:

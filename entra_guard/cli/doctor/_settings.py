@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from entra_guard._settings_from_env import PREFIX, VARIABLES
-from entra_guard.cli.doctor._facts import Setting, SettingsFacts
+from entra_guard._settings_from_env import PREFIX
+from entra_guard.cli.doctor._facts import Setting, SettingsFacts, variables_of_settings
 from entra_guard.cli.doctor._guard_parts import parts_of
 from entra_guard.errors import ConfigurationError
 from entra_guard.guard import Guard
@@ -22,6 +22,7 @@ _DEFAULTS: Final = {
     "token_versions": " ".join(sorted(TOKEN_VERSIONS)),
     "leeway": "60",
     "guests": "true",
+    "agents": "true",
 }
 _FIRST_VARIABLE: Final = re.compile(r"\b(?:ENTRA_GUARD|AZURE)_[A-Z_]+")
 
@@ -31,11 +32,6 @@ class Layer(NamedTuple):
 
     origin: str
     values: Mapping[str, str]
-
-
-def names_of_settings() -> dict[str, str]:
-    """Return the variable of each setting, by the setting's name in `Guard`."""
-    return {variable.removeprefix(PREFIX).lower(): variable for variable in VARIABLES}
 
 
 def merged(layers: Iterable[Layer]) -> dict[str, str]:
@@ -79,7 +75,7 @@ def settings_of_layers(
         settings: More arguments of `Guard`.
     """
     layers = [*layers]
-    rows = tuple(_row(name, variable, layers) for name, variable in names_of_settings().items())
+    rows = tuple(_row(name, variable, layers) for name, variable in variables_of_settings().items())
     try:
         guard = Guard.from_env(merged(layers), **settings)
     except ConfigurationError as error:
@@ -108,6 +104,8 @@ def settings_of_guard(guard: Guard, name: str) -> SettingsFacts:
         "leeway": f"{policy.leeway:g}",
         "keys_file": str(parts.keys_file or ""),
         "guests": str(policy.guests).lower(),
+        "agents": str(policy.agents).lower(),
+        "app_specific_keys": parts.source.app_id,
     }
     rows = tuple(Setting(setting, value, f"guard {name}") for setting, value in values.items() if value)
     return SettingsFacts(rows, "", "", policy, parts.source, parts.own_client)
@@ -120,7 +118,7 @@ def blamed_by(text: str) -> str:
         >>> blamed_by("ENTRA_GUARD_LEEWAY must be a number of seconds"), blamed_by("audience 'x' ...")
         ('leeway', 'audience')
     """
-    names = names_of_settings()
+    names = variables_of_settings()
     by_variable = {variable: name for name, variable in names.items()}
     by_variable |= {other: by_variable[variable] for variable, other in _INSTEAD.items()}
     if found := _FIRST_VARIABLE.search(text):
