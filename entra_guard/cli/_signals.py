@@ -7,11 +7,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 
-def wait_for_stop_signal() -> None:
-    """Block until SIGINT or SIGTERM. Call it in the main thread.
+def wait_for_stop_signal(meanwhile: Callable[[], None] | None = None) -> None:
+    """Block until SIGINT or SIGTERM, and call `meanwhile` twice a second. Call it in the main thread.
 
     A signal that the parent process ignores stays ignored: a shell ignores SIGINT for background processes.
     """
@@ -25,7 +26,8 @@ def wait_for_stop_signal() -> None:
     try:
         # Windows delivers signals only between waits, so no wait is endless.
         while not stop.wait(0.5):
-            pass
+            if meanwhile is not None:
+                meanwhile()
     finally:
         for which, handler in before.items():
             signal.signal(which, handler)

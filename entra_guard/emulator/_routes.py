@@ -27,6 +27,7 @@ from entra_guard.emulator._oauth.documents import (
     KNOWN_HOSTS,
     TEMPLATE,
     AuthorityPath,
+    authorization_server_metadata,
     configuration_v1,
     configuration_v2,
     instance_discovery,
@@ -143,6 +144,14 @@ def _segment(found: Found) -> str:
 def _configuration_v2(service: DirectoryService, request: Request, found: Found) -> Response:
     at = authority_path(service.store, request, _segment(found))
     return json_response(configuration_v2(at, request.parameters().get("appid")))
+
+
+def _mcp_metadata(service: DirectoryService, request: Request, found: Found) -> Response:
+    if not service.store.serves_mcp_metadata:
+        words = "Entra has no RFC 8414 metadata. Start the emulator with --mcp to serve it."
+        return json_response({"error": words}, 404)
+    at = authority_path(service.store, request, _segment(found))
+    return json_response(authorization_server_metadata(at))
 
 
 def _configuration_v1(service: DirectoryService, request: Request, found: Found) -> Response:
@@ -274,6 +283,7 @@ ROUTES: Final = (
     ),
     Route("GET", APP_SERVICE_PATH, "identity", lambda s, request, _: app_service_response(s.store, request)),
     Route("GET", ARC_PATH, "identity", lambda s, request, _: arc_response(s.store, request)),
+    Route("GET", "/.well-known/oauth-authorization-server/{tenant}/v2.0", "configuration", _mcp_metadata),
     Route("GET", "/{tenant}/v2.0/.well-known/openid-configuration", "configuration", _configuration_v2),
     Route("GET", "/{tenant}/.well-known/openid-configuration", "configuration", _configuration_v1),
     Route("GET", "/{tenant}/discovery/v2.0/keys", "keys", _keys_v2),

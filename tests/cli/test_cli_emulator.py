@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import socket
 import ssl
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import httpx
 import pytest
 from _parts import needs_program
 from cli_processes import PROGRAM, Start
 from click.testing import CliRunner
+from rich.console import Console
 
 from entra_guard import Guard
-from entra_guard.cli._emulator_output import show
+from entra_guard.cli._emulator_content import prepare
+from entra_guard.cli._emulator_output import log_to, show
 from entra_guard.cli._group import group
+from entra_guard.cli._screen import Screen
 from entra_guard.emulator import CONTOSO, Emulator
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Iterator
-    from pathlib import Path
-
-    from entra_guard.cli._screen import Screen
 
 ANY_PORT = ("--port", "0", "--https-port", "0")
 
@@ -53,7 +55,7 @@ def test_json_output_is_enough_to_get_a_token_that_a_guard_accepts(
             authority=output["https_url"],
             http_client=client,
         )
-        assert guard.verify(token).roles == ("Tasks.Read.All",)
+        assert guard.verify(token).roles == ("Orders.Read",)
     assert "http://127.0.0.1:8000/docs/oauth2-redirect" in output["browser"]["redirect_uris"]
     assert process.pid == output["pid"]
 
@@ -75,7 +77,7 @@ def test_one_shell_line_starts_it_in_the_background_and_sets_the_environment(tmp
     program = f"'{PROGRAM[0]}' -c '{PROGRAM[2]}'"
     script = f"""
         eval "$({program} emulator --port 0 --no-https --env --state-dir {tmp_path} &)"
-        trap 'kill $ENTRA_EMULATOR_PID' EXIT
+        trap 'kill $ENTRA_EMULATOR_PID 2>/dev/null' EXIT
         '{PROGRAM[0]}' -c '
 import os, httpx
 from entra_guard import Guard
@@ -84,15 +86,25 @@ form = {{"grant_type": "client_credentials", "scope": os.environ["ENTRA_EMULATOR
 url = os.environ["AZURE_AUTHORITY_HOST"] + "/" + os.environ["AZURE_TENANT_ID"] + "/oauth2/v2.0/token"
 print(Guard.from_env().verify(httpx.post(url, data=form).json()["access_token"]).roles)
 '
+        entra_emulator_stop
+        echo "$AZURE_TENANT_ID$ENTRA_GUARD_TENANT$ENTRA_EMULATOR_PID $AZURE_CLIENT_ID"
     """
-    done = subprocess.run([bash, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout == "('Tasks.Read.All',)\n", done.stderr
+    before = {**os.environ, "AZURE_CLIENT_ID": "it's mine"}
+    done = subprocess.run(
+        [bash, "-c", script], capture_output=True, text=True, timeout=60, check=False, env=before
+    )
+    assert done.stdout == "('Orders.Read',)\n it's mine\n", done.stderr
 
 
 def test_with_https_the_exports_make_http_clients_trust_it(start: Start) -> None:
     process = start("emulator", *ANY_PORT, "--env")
     assert process.stdout
-    output = dict(line.removeprefix("export ").split("=", 1) for line in process.stdout.read().splitlines())
+    lines = process.stdout.read().splitlines()
+    output = dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export "))
+    assert httpx.get(
+        output["AZURE_AUTHORITY_HOST"],
+        verify=ssl.create_default_context(cafile=output["NODE_EXTRA_CA_CERTS"]),
+    )
     assert output["AZURE_AUTHORITY_HOST"] == output["ENTRA_GUARD_AUTHORITY"]
     assert output["SSL_CERT_FILE"] == output["REQUESTS_CA_BUNDLE"]
     trust = ssl.create_default_context(cafile=output["SSL_CERT_FILE"])
@@ -116,36 +128,102 @@ def test_a_folder_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path)
     assert done.output == f"Error: {folder}: {os.strerror(20)}\n"
 
 
-def test_the_start_screen_shows_urls_registrations_and_commands(
-    terminal: tuple[Screen, io.StringIO],
-) -> None:
-    screen, written = terminal
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_start_screen_has_at_most_24_lines_with_urls_ids_and_code(columns: int) -> None:
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, color_system=None, width=columns, highlight=False)
     with Emulator(https=True) as entra:
-        samples = entra.add_samples()
-        show(screen, entra, samples, https=True, page=f"{entra.url}/")
-        output = written.getvalue()
+        content = prepare(entra, state=None, seed=None, identity=None)
+        show(Screen(console), entra, content, https=True, page=f"{entra.url}/")
+        output, samples = written.getvalue(), content.samples
+        assert samples
+        assert len(output.splitlines()) <= 24
+        assert max(map(len, output.splitlines())) <= columns
         for piece in (
-            entra.authority,
-            f"{entra.https_url}/{entra.tenant_id}",
-            f"{entra.authority}/v2.0/.well-known/openid-configuration",
-            f"pages             {entra.url}/",
+            f"authority        {entra.authority}",
+            f"https authority  {entra.https_url}/{entra.tenant_id}",
+            f"pages            {entra.url}/",
             samples.api.client_id,
             samples.daemon.client_id,
             samples.secret.value,
-            *samples.page.spa_redirect_uris,
-            "has             role Tasks.Read.All ",
+            "has            role Orders.Read",
+            f'audience="{samples.api.client_id}"',
+            "app register",
             "Ctrl-C",
         ):
             assert piece in output
 
 
-def test_the_printed_command_gets_a_token(terminal: tuple[Screen, io.StringIO]) -> None:
-    needs_program("curl")
-    screen, written = terminal
-    with Emulator() as entra:
-        show(screen, entra, entra.add_samples(), https=False, page="")
-        command = written.getvalue().partition("  curl ")[2].partition("\n\n")[0]
-        done = subprocess.run(
-            ["bash", "-c", f"curl -s {command}"], capture_output=True, text=True, check=True
-        )
-    assert json.loads(done.stdout)["token_type"] == "Bearer"
+def test_a_seed_a_state_and_an_export_carry_the_content_on(start: Start, tmp_path: Path) -> None:
+    seed, state, other = tmp_path / "seed.yaml", tmp_path / "state.json", tmp_path / "export.yaml"
+    seed.write_text(
+        "tenants: [{name: Contoso, apps: [{name: Seeded, roles: [Orders.Read]}], identities: [vm]}]"
+    )
+    options = ("--port", "0", "--no-https", "--json", "--mcp")
+    process = start("emulator", *options, "--state", str(state), "--seed", str(seed), "--identity", "box")
+    assert process.stdout
+    url = json.loads(process.stdout.read())["url"]
+    metadata = httpx.get(f"{url}/.well-known/oauth-authorization-server/{CONTOSO}/v2.0").json()
+    assert metadata["code_challenge_methods_supported"] == ["S256"]
+    made = CliRunner().invoke(group, ["app", "register", "Added", "--emulator", url])
+    assert made.exit_code == 0, made.output
+    exported = CliRunner().invoke(group, ["emulator", "export", str(other), "--emulator", url])
+    assert exported.exit_code == 0, exported.output
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert state.stat().st_mode & 0o777 == other.stat().st_mode & 0o777 == 0o600
+    names = []
+    for source in (("--state", str(state)), ("--seed", str(other))):
+        entra = Emulator()
+        prepare(entra, **{"state": None, "seed": None, "identity": None, source[0][2:]: Path(source[1])})
+        names.append(sorted(app.name for app in entra.directory.apps.values() if app.tenant_id))
+        assert sorted(identity.name for identity in entra.directory.identities.values()) == ["box", "vm"]
+    assert names == [["Added", "Seeded"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "words"),
+    [
+        ("--seed", None, "cannot be read"),
+        ("--seed", "tenants: []", "no tenants"),
+        ("--state", "{}", "not a state of this version"),
+    ],
+)
+def test_a_file_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, option: str, content: str | None, words: str
+) -> None:
+    path = tmp_path / "file.yaml"
+    if content is not None:
+        path.write_text(content)
+    done = CliRunner().invoke(group, ["emulator", *ANY_PORT, option, str(path)])
+    assert done.exit_code == 1
+    assert words in done.output
+    assert len(done.output.splitlines()) == 3
+
+
+def test_a_number_as_seed_gets_the_new_name() -> None:
+    done = CliRunner().invoke(group, ["emulator", "--seed", "7"])
+    assert "--random-seed" in done.output
+
+
+def test_each_request_is_one_line(
+    terminal: tuple[Screen, io.StringIO], capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen, _ = terminal
+    entra = Emulator()
+    entra.request_log.on_exchange(log_to(screen))
+    with httpx.Client(transport=entra.transport, base_url=entra.url) as web:
+        web.post("/common/oauth2/v2.0/token", data={"grant_type": "x"})
+        web.get(f"/{CONTOSO}/v2.0/.well-known/openid-configuration")
+        web.get("/portal")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert "AADSTS" in lines[0]
+    assert all(len(click.unstyle(line)) <= 100 for line in lines)
+
+
+def test_rfc_8414_metadata_is_off_by_default() -> None:
+    entra = Emulator()
+    with httpx.Client(transport=entra.transport, base_url=entra.url) as web:
+        refused = web.get(f"/.well-known/oauth-authorization-server/{CONTOSO}/v2.0")
+    assert (refused.status_code, "--mcp" in refused.text) == (404, True)

@@ -627,7 +627,7 @@ def test_the_samples_work_and_have_fixed_ids(entra: Entra) -> None:
             scope=api.default_scope,
         ).json()["access_token"]
         claims = payload(token)
-        assert claims["roles"] == ["Tasks.Read.All"]
+        assert claims["roles"] == ["Orders.Read"]
         assert claims["ver"] == {2: "2.0", None: "1.0"}[api.token_version]
     uri = "http://localhost:8000/docs/oauth2-redirect"
     wanted = f"{samples.api.app_id_uri}/access_as_user"
@@ -636,7 +636,7 @@ def test_the_samples_work_and_have_fixed_ids(entra: Entra) -> None:
         entra, samples.page, code, origin="http://localhost:8000", redirect_uri=uri, code_verifier=VERIFIER
     )
     assert tokens.headers["access-control-allow-origin"] == "http://localhost:8000"
-    assert payload(tokens.json()["access_token"])["roles"] == ["Tasks.Read.All"]
+    assert payload(tokens.json()["access_token"])["roles"] == ["Orders.Read"]
     again = Emulator().add_samples()
     for app in ("api", "legacy_api", "daemon", "page"):
         assert getattr(again, app).client_id == getattr(samples, app).client_id

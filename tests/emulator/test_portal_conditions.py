@@ -223,7 +223,7 @@ FACTS = CodeFacts(
     api_id="7a5c0a91-0000-4000-8000-00000000a901",
     default_scope="api://7a5c0a91-0000-4000-8000-00000000a901/.default",
     scope="api://7a5c0a91-0000-4000-8000-00000000a901/access_as_user",
-    role="Tasks.Read.All",
+    role="Orders.Read",
     client_id="7a5c0a91-0000-4000-8000-00000000da30",
     redirect_uri="http://localhost:8000/",
 )

@@ -19,7 +19,7 @@ LEGACY_API: Final = "7a5c0a91-0000-4000-8000-00000000a902"
 DAEMON: Final = "7a5c0a91-0000-4000-8000-00000000da30"
 PAGE: Final = "7a5c0a91-0000-4000-8000-000000005ba1"
 SECRET: Final = "works-with-this-emulator-only"  # noqa: S105 (not a secret: the same in every emulator)
-_ROLES: Final = ("Tasks.Read.All", "Tasks.ReadWrite.All")
+_ROLES: Final = ("Orders.Read", "Orders.Write")
 _SCOPE: Final = "access_as_user"
 # Servers print either name of this machine. The port is ignored for both (RFC 8252 section 7.3).
 _REDIRECTS: Final = tuple(
@@ -34,7 +34,7 @@ class Samples:
     """The apps that `add_samples` registered.
 
     Attributes:
-        api: Offers the app roles `Tasks.Read.All` and `Tasks.ReadWrite.All` and the scope `access_as_user`.
+        api: Offers the app roles `Orders.Read` and `Orders.Write` and the scope `access_as_user`.
         legacy_api: The same, but it receives v1.0 tokens, which is Entra's default for APIs.
         daemon: May read with both APIs, but not write.
         page: A single-page app, or the Swagger page of any API on this machine.
@@ -62,7 +62,7 @@ class SampleApps:
     def add_samples(self) -> Samples:
         """Register two APIs, a daemon that may call them, and a page where users sign in.
 
-        Alice has the role `Tasks.Read.All`; bob has no role.
+        Alice has the role `Orders.Read`; bob has no role.
         """
         api = self._sample_api("Tasks API", API, token_version=2)
         legacy = self._sample_api("Legacy tasks API", LEGACY_API, token_version=None)

@@ -85,6 +85,30 @@ def configuration_v2(at: AuthorityPath, app_id: str | None = None) -> dict[str, 
     }
 
 
+def authorization_server_metadata(at: AuthorityPath) -> dict[str, Any]:
+    """Return RFC 8414 metadata, which Entra does not have and MCP clients look for first."""
+    document = configuration_v2(at)
+    names = (
+        "issuer",
+        "authorization_endpoint",
+        "token_endpoint",
+        "jwks_uri",
+        "device_authorization_endpoint",
+    )
+    more = ("response_types_supported", "response_modes_supported", "scopes_supported")
+    return {
+        **{name: document[name] for name in (*names, *more)},
+        "grant_types_supported": [
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:device_code",
+        ],
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": ["none", *_AUTH_METHODS],
+    }
+
+
 def configuration_v1(at: AuthorityPath, app_id: str | None = None) -> dict[str, Any]:
     """Return the v1.0 OpenID configuration. Its keys are those of `common`, whatever the tenant."""
     keys = f"{at.url}/discovery/keys{_appid_query(app_id)}" if app_id else f"{at.base}/common/discovery/keys"

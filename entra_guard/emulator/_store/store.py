@@ -85,6 +85,8 @@ class Store:
         self.base_url: str = base_url
         # Written into the forms of the pages, so that no other web page can send one.
         self.form_token: Final = secrets.token_urlsafe(24)
+        # Whether RFC 8414 metadata is served, which Entra does not have.
+        self.serves_mcp_metadata = False
         self._ids = Ids(seed)
         self._clock = clock
         self._state = State(first_directory(), first_key_set(), identity_header=self._ids.secret())

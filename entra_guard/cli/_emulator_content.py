@@ -1,0 +1,118 @@
+"""What a started emulator contains: the state of the last run, a seed, or the samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from entra_guard.cli.app._calls import CommandError
+from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._store.state_file import StateFileError, StateKeeper, read_state
+from entra_guard.errors import escape
+
+if TYPE_CHECKING:
+    from entra_guard.emulator import Emulator, Samples
+    from entra_guard.emulator._store.store import State
+
+_YAML: frozenset[str] = frozenset({".yaml", ".yml"})
+
+
+@dataclass(slots=True)
+class Content:
+    """The content, and where it is kept.
+
+    Attributes:
+        samples: The samples; None if a seed or a state has others.
+        origin: Where the content is from, for the start screen.
+        identity: Whether there is a managed identity.
+    """
+
+    entra: Emulator
+    samples: Samples | None
+    origin: str
+    keeper: StateKeeper | None = None
+    _failed: bool = False
+
+    @property
+    def identity(self) -> bool:
+        return bool(self.entra.directory.identities)
+
+    def save(self) -> None:
+        """Save the state if it changed. A disk that is full is reported once; the emulator goes on."""
+        if self.keeper is None:
+            return
+        try:
+            self.keeper.save(self.entra.store.state)
+        except OSError as error:
+            if not self._failed:
+                click.echo(f"Error: the state cannot be saved: {error.strerror}. Free the disk.", err=True)
+            self._failed = True
+        else:
+            self._failed = False
+
+
+def prepare(entra: Emulator, *, state: Path | None, seed: str | Path | None, identity: str | None) -> Content:
+    """Fill an emulator before it starts.
+
+    Raises:
+        CommandError: A file cannot be used.
+    """
+    saved = _saved(state) if state else None
+    if saved is not None:
+        entra.store.load(saved)
+        samples, origin = entra.directory_service.samples.find_samples(), f"the last run ({state})"
+    elif seed is not None:
+        _apply(entra, Path(seed))
+        samples, origin = None, str(seed)
+    else:
+        samples, origin = entra.add_samples(), "the samples"
+    if identity and all(i.name != identity for i in entra.directory.identities.values()):
+        entra.add_managed_identity(identity, system_assigned=True)
+    entra.store.mark_start()
+    keeper = StateKeeper(state, saved) if state else None
+    content = Content(entra, samples, origin, keeper)
+    if state is not None:
+        _check_folder(state)
+    return content
+
+
+def _saved(path: Path) -> State | None:
+    try:
+        return read_state(path)
+    except StateFileError as error:
+        raise CommandError(
+            f"{escape(str(path))} cannot be used: {escape(str(error), longest=500)}.",
+            "unusable_state",
+            "Name another file, or move this one away to start without it.",
+        ) from None
+
+
+def _check_folder(path: Path) -> None:
+    if not path.absolute().parent.is_dir():
+        raise CommandError(
+            f"{escape(str(path))} cannot be written: there is no such folder.",
+            "not_writable",
+            f"Make it: mkdir -p {escape(str(path.absolute().parent))}",
+        )
+
+
+def _apply(entra: Emulator, path: Path) -> None:
+    from entra_guard.emulator._directory.seed import apply_seed  # noqa: PLC0415  # only where it is used
+    from entra_guard.emulator._directory.seed_format import parse_seed  # noqa: PLC0415
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        hint = "An integer is --random-seed now." if str(path).isdigit() else "Name a YAML or JSON file."
+        raise CommandError(
+            f"The seed {escape(str(path))} cannot be read: {error.strerror}.", "unusable_seed", hint
+        ) from None
+    try:
+        apply_seed(entra.directory_service, parse_seed(content, yaml=path.suffix in _YAML))
+    except RegistrationError as error:
+        raise CommandError(
+            f"The seed {escape(str(path))} cannot be used.", "unusable_seed", escape(str(error), longest=1000)
+        ) from None
