@@ -14,12 +14,26 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from entra_guard import Guard, KeySettings
 from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard.cli.reason_guides._pages import sections_markdown
 from entra_guard.cli.reasons import checklist_markdown, reasons_markdown
 from entra_guard.credentials import Settings
 from entra_guard.emulator import PRESETS
+from entra_guard.emulator._directory.seed_format import (
+    AppSeed,
+    CertificateSeed,
+    FederatedSeed,
+    GroupSeed,
+    IdentitySeed,
+    RoleSeed,
+    ScopeSeed,
+    SecretSeed,
+    TenantSeed,
+    UserSeed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -102,6 +116,27 @@ def presets_table() -> str:
     return table(("preset", "the token"), ((f"`{name}`", preset.summary) for name, preset in PRESETS.items()))
 
 
+def seed_table() -> str:
+    """Return the table of the members of a seed file, with the defaults that differ from empty."""
+    kinds = (TenantSeed, AppSeed, RoleSeed, ScopeSeed, SecretSeed, CertificateSeed, FederatedSeed)
+    rows = (
+        (_seed_name(kind), ", ".join(map(_seed_member, msgspec.structs.fields(kind))))
+        for kind in (*kinds, UserSeed, GroupSeed, IdentitySeed)
+    )
+    return table(("object", "members"), rows)
+
+
+def _seed_name(kind: type) -> str:
+    return kind.__name__.removesuffix("Seed").lower()
+
+
+def _seed_member(member: msgspec.structs.FieldInfo) -> str:
+    if member.required:
+        return f"`{member.name}` (required)"
+    default = member.default if member.default is not msgspec.NODEFAULT else member.default_factory()
+    return f"`{member.name}`" if default in ("", [], {}, None, False) else f"`{member.name}` ({default!r})"
+
+
 def benchmark_table(name: str) -> str:
     """Return a table of the published benchmark run."""
     found = _published()["tables"][name]
@@ -128,9 +163,14 @@ def benchmark_pythons() -> str:
         "forged": "refusing a forged signature",
         "1,000 cached tokens": "second sight, 1,000 tokens",
     }
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "benchmarks").glob("results*.json")]
+    runs = [
+        json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "benchmarks").glob("results*.json")
+    ]
     rows = [
-        (run["run"]["python"], *(f"{statistics.median(run['ratios'][name]):.2f}" for name in columns.values()))
+        (
+            run["run"]["python"],
+            *(f"{statistics.median(run['ratios'][name]):.2f}" for name in columns.values()),
+        )
         for run in runs
     ]
     in_order = sorted(rows, key=lambda row: [int(part) for part in row[0].split(".")[:2]])
@@ -177,6 +217,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "credentials": credentials_table,
     "environment": environment_table,
     "presets": presets_table,
+    "seed": seed_table,
     "benchmark-run": benchmark_run,
     "benchmark-pythons": benchmark_pythons,
     "readme-speed": readme_speed,

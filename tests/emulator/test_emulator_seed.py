@@ -94,6 +94,7 @@ def test_an_export_is_a_seed_of_the_same_directory(entra: Entra) -> None:
     entra.add_samples()
     entra.new_certificate(entra.caller)
     entra.grant(entra.caller, GRAPH, "User.Read.All")
+    copy = Emulator()
     for source in (entra, seeded()):
         exported = export_directory(source.directory)
         copies = (

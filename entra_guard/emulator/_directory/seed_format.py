@@ -214,5 +214,4 @@ def as_yaml(document: Any) -> str:
         import yaml  # noqa: PLC0415  # only for exports in YAML
     except ImportError:
         raise RegistrationError(_YAML) from None
-    dump: Any = yaml.safe_dump  # pyright: ignore[reportUnknownMemberType]
-    return str(dump(document, sort_keys=False, allow_unicode=True, width=100))
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100))  # pyright: ignore[reportUnknownMemberType]
