@@ -172,10 +172,10 @@ def test_a_seed_a_state_and_an_export_carry_the_content_on(start: Start, tmp_pat
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     assert state.stat().st_mode & 0o777 == other.stat().st_mode & 0o777 == 0o600
-    names = []
-    for source in (("--state", str(state)), ("--seed", str(other))):
+    names: list[list[str]] = []
+    for again in ({"state": state, "seed": None}, {"state": None, "seed": other}):
         entra = Emulator()
-        prepare(entra, **{"state": None, "seed": None, "identity": None, source[0][2:]: Path(source[1])})
+        prepare(entra, **again, identity=None)
         names.append(sorted(app.name for app in entra.directory.apps.values() if app.tenant_id))
         assert sorted(identity.name for identity in entra.directory.identities.values()) == ["box", "vm"]
     assert names == [["Added", "Seeded"]] * 2
