@@ -9,7 +9,6 @@ import signal
 import socket
 import ssl
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,13 +27,13 @@ from entra_guard.cli._screen import Screen
 from entra_guard.emulator import CONTOSO, Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 ANY_PORT = ("--port", "0", "--https-port", "0")
 
 
 @pytest.fixture
-def served(start: Start) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def served(start: Start) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     process = start("emulator", *ANY_PORT, "--json")
     assert process.stdout
     return process, json.loads(process.stdout.read())
