@@ -1,8 +1,8 @@
 """`python -m benchmarks`: one validation, a cached token, a whole request, peers, in about a minute.
 
-`--all` adds every other table: threads, starts, the emulator, outbound tokens, outages, the fleet (about ten
-minutes). `--save FILE` keeps tables and ratios as JSON, with machine, versions and commit; `--compare FILE`
-tells what is better or worse than such a file.
+`--all` adds every other table: threads, starts, the emulator, outbound tokens, MCP, outages, the fleet (about
+ten minutes). `--save FILE` keeps tables and ratios as JSON, with machine, versions and commit.
+`--compare FILE` tells what is better or worse than such a file.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from pathlib import Path
 from benchmarks import _progress, _results
 
 QUICK = ("validation", "request", "peers")
-ALL = (*QUICK, "threads", "start", "emulator", "outbound", "resilience", "fleet")
+ALL = (*QUICK, "threads", "start", "emulator", "outbound", "mcp", "resilience", "fleet")
 # What a benchmark imports beside the package: the extras `dev` and `peers` have it.
 NEEDS = {
     "peers": ("joserfc", "authlib", "fastapi_azure_auth"),
     "resilience": ("fastapi_azure_auth", "fastmcp", "jwks_client"),
     "fleet": ("matplotlib",),
+    "mcp": ("mcp",),
     "threads": ("flask", "gunicorn"),
 }
 

@@ -204,6 +204,7 @@ BENCHMARKS: Final = (
     "outbound",
     "outbound-cold",
     "outbound-memory",
+    "mcp",
     "outages",
     "fleet",
 )
