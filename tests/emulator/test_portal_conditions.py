@@ -14,6 +14,7 @@ from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._portal.curl_command import curl_command, variable_name
 from entra_guard.emulator._portal.error_codes import entra_cards, guard_cards
 from entra_guard.emulator._portal.fault_form import FAULT_GROUPS, parse_fault, words_of_fault
+from entra_guard.emulator._portal.sample_calls import CAUSES as REQUESTS
 from entra_guard.emulator._portal.snippets import CodeFacts, client_tabs, guard_tabs
 from entra_guard.emulator._store.faults import Fault
 from entra_guard.emulator._store.request_log import Exchange, Parameter
@@ -44,6 +45,22 @@ def test_the_sample_api_shows_how_the_guard_responds_to_each_condition(entra: En
     assert "✕ 401" in shown
     assert "WARNING entra_guard: 401 GET /orders: expired" in shown
     assert "INFO entra_guard: 401 GET /orders: missing_token" in call(entra, which="none")
+
+
+@pytest.mark.parametrize(("reason", "which"), REQUESTS.items())
+def test_each_request_on_the_page_of_error_codes_has_its_effect(
+    entra: Entra, reason: str, which: str
+) -> None:
+    assert f": {reason}: " in call(entra, which=which)
+
+
+def test_writing_needs_the_role_and_a_user_can_call(entra: Entra) -> None:
+    assert "403 POST /orders of" in call(entra, operation="write")
+    entra.grant(entra.caller, entra.api, "Orders.Write")
+    assert "200 POST /orders of" in call(entra, operation="write")
+    shown = call(entra, user=entra.find_user("alice").id)
+    assert "for Alice Adams" in shown
+    assert '"as":"user"' in shown
 
 
 def test_a_clock_ahead_ends_a_token_and_the_real_time_revives_it(entra: Entra) -> None:

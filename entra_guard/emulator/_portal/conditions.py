@@ -5,19 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client, own_apps
+from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client, own_apps, users
 from entra_guard.emulator._portal.conditions_of_tokens import condition_groups
 from entra_guard.emulator._portal.fault_form import FAULT_GROUPS, parse_fault, words_of_fault
 from entra_guard.emulator._portal.frame import clock_words
+from entra_guard.emulator._portal.sample_api import write_role
 from entra_guard.emulator._portal.visit import PortalPage, get, post
-from entra_guard.emulator._portal.workbench import Sent
 from entra_guard.emulator._store.faults import TARGETS
-from entra_guard.emulator._tokens.presets import PRESETS
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.directory import AppRegistration
 
 ADDRESS: Final = "/portal/conditions"
 _TITLE: Final = "Test conditions"
@@ -51,6 +49,8 @@ def _state(visit: Visit) -> dict[str, Any]:
         "fault_groups": FAULT_GROUPS,
         "apis": [(app.client_id, app.name) for app in apis(visit)],
         "clients": [(app.client_id, app.name) for app in own_apps(visit)],
+        "users": [("", "The app itself"), *((user.id, user.display_name) for user in users(visit))],
+        "write_role": write_role(api) if api else "",
         "api": api,
         "client": client,
         "condition_groups": condition_groups(),
@@ -129,56 +129,6 @@ def back_to_normal(visit: Visit) -> Response:
     return visit.redirect(ADDRESS, notice="All normal: no faults, the real time. Rotated keys stay.")
 
 
-def call(visit: Visit) -> Response:
-    """Send a request to the sample API: with a new token, the last one, a given one, or none."""
-    api = chosen_api(visit)
-    if api is None:
-        raise LookupError(f"There is no API in {visit.tenant.name}. Register one first.")
-    if visit.text("restart"):
-        visit.parts.workbench.guards.forget()
-    token, what = _token_to_send(visit, api)
-    if token is None:
-        return visit.redirect(f"{ADDRESS}#sample", notice=what)
-    headers = [f"Bearer {token}"] if token else []
-    visit.parts.workbench.call(visit.request.base, api, headers, what)
-    if token:
-        visit.parts.workbench.last = Sent(token, what, api.client_id)
-    return visit.redirect(f"{ADDRESS}?api={api.client_id}#sample")
-
-
-def _token_to_send(visit: Visit, api: AppRegistration) -> tuple[str | None, str]:
-    """Return the token and what it is in words; None with a sentence if there is no token."""
-    last = visit.parts.workbench.last
-    if visit.text("which") == "none":
-        return "", "no token"
-    if visit.text("which") == "last":
-        return (last.token, _again(last.what)) if last.token else (None, "No token was sent before.")
-    if visit.text("token"):
-        return visit.text("token"), "the token of the page Get a token"
-    return _new_token(visit, api)
-
-
-def _again(what: str) -> str:
-    return what if what.endswith(", again") else f"{what}, again"
-
-
-def _new_token(visit: Visit, api: AppRegistration) -> tuple[str | None, str]:
-    client = chosen_client(visit, api)
-    condition = visit.text("condition")
-    if client is None:
-        return None, "There is no app that could call the API."
-    if condition and condition not in PRESETS:
-        return None, f"There is no condition {condition}."
-    options: dict[str, Any] = {"preset": condition} if condition else {}
-    token = visit.parts.issuer.issue_token(
-        client.client_id, audience=api, tenant=visit.tenant, base_url=visit.request.base, **options
-    )
-    return (
-        token,
-        f"a {f'token with the condition {condition}' if condition else 'new token'} of {client.name}",
-    )
-
-
 PAGES: Final[tuple[PortalPage, ...]] = (
     get(ADDRESS, show),
     post(f"{ADDRESS}/clock", move_clock),
@@ -187,5 +137,4 @@ PAGES: Final[tuple[PortalPage, ...]] = (
     post(f"{ADDRESS}/faults", set_fault, locked=False),
     post(f"{ADDRESS}/faults/clear", clear_fault, locked=False),
     post(f"{ADDRESS}/normal", back_to_normal, locked=False),
-    post(f"{ADDRESS}/call", call, locked=False),
 )

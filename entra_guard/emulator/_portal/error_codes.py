@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._oauth.remedies import remedy_text
+from entra_guard.emulator._portal.sample_calls import CAUSES as REQUESTS
 from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get, post
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class Card:
         status: The HTTP status.
         meaning: What happened.
         remedy: What to do.
-        cause: How the page can cause it: `fault`, `condition`, `no token`, or ''.
-        condition: The condition of the token that causes it.
+        cause: How the page can cause it: `fault`, `condition`, `request`, or ''.
+        by: The code, the condition of a token, or the request that causes it.
     """
 
     code: str
@@ -64,7 +65,7 @@ class Card:
     meaning: str
     remedy: str
     cause: str = ""
-    condition: str = ""
+    by: str = ""
 
 
 def entra_cards() -> list[Card]:
@@ -76,7 +77,9 @@ def _entra_card(number: int) -> Card:
     row = AADSTS[number]
     values: defaultdict[str, str] = defaultdict(lambda: "…")
     meaning = row.text.format_map(values)
-    return Card(f"AADSTS{number}", row.error, row.status, meaning, remedy_text(number), "fault")
+    return Card(
+        f"AADSTS{number}", row.error, row.status, meaning, remedy_text(number), "fault", f"AADSTS{number}"
+    )
 
 
 def guard_cards() -> list[Card]:
@@ -90,11 +93,17 @@ def guard_cards() -> list[Card]:
             reason.status,
             reason.explanation,
             reason.fix,
-            "no token" if reason.name == "missing_token" else "condition" if reason.name in CAUSES else "",
-            CAUSES.get(reason.name, ""),
+            *_cause_of(reason.name),
         )
         for reason in REASONS.values()
     ]
+
+
+def _cause_of(reason: str) -> tuple[str, str]:
+    """Return how a reason is caused: a condition of a token or a request to the sample API, and which."""
+    if reason in CAUSES:
+        return "condition", CAUSES[reason]
+    return ("request", REQUESTS[reason]) if reason in REQUESTS else ("", "")
 
 
 def show(visit: Visit) -> Response:

@@ -36,6 +36,7 @@ from entra_guard.emulator._portal import (
     get_token,
     overview,
     people,
+    sample_calls,
     sample_page,
 )
 from entra_guard.emulator._portal.parts import PortalParts
@@ -71,6 +72,7 @@ PAGES: Final[tuple[PortalPage, ...]] = (
     *check_token.PAGES,
     *activity.PAGES,
     *conditions.PAGES,
+    *sample_calls.PAGES,
     *sample_page.PAGES,
     *connect.PAGES,
     *directory_files.PAGES,

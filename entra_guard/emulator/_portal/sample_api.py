@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.responses import JSONResponse
     from starlette.types import ASGIApp, Message
 
+    from entra_guard.emulator._store.directory import AppRegistration
     from entra_guard.guard import Guard
 
 PATH: Final = "/orders"
@@ -36,14 +37,25 @@ class SampleResponse:
         return next((value for key, value in self.headers if key == name), "")
 
 
-def sample_app(guard: Guard) -> ASGIApp:
-    """Return a Starlette application behind the guard's middleware."""
+def write_role(api: AppRegistration) -> str:
+    """Return the role that writing requires: the API's last one; '' if it has no roles."""
+    return next((role.value for role in reversed(api.app_roles) if role.enabled), "")
+
+
+def sample_app(guard: Guard, role: str) -> ASGIApp:
+    """Return a Starlette application behind the guard's middleware.
+
+    Args:
+        guard: The guard.
+        role: The role that POST requires; '' for none.
+    """
     from starlette.applications import Starlette  # noqa: PLC0415 (needed only on these pages)
     from starlette.responses import JSONResponse  # noqa: PLC0415
     from starlette.routing import Route  # noqa: PLC0415
 
     from entra_guard.asgi import GuardMiddleware  # noqa: PLC0415
     from entra_guard.principal import current_principal  # noqa: PLC0415
+    from entra_guard.requirement import requires  # noqa: PLC0415
 
     async def orders(_request: Request) -> JSONResponse:
         caller = current_principal()
@@ -51,23 +63,26 @@ def sample_app(guard: Guard) -> ASGIApp:
         who = {"called_by": caller.app_id, "as": kind, "roles": [*caller.roles], "scopes": [*caller.scopes]}
         return JSONResponse({"orders": ["A-1001", "A-1002"], **who})
 
-    app = Starlette(routes=[Route(PATH, orders)])
+    write = requires(roles=[role])(orders) if role else orders
+    app = Starlette(routes=[Route(PATH, orders), Route(PATH, write, methods=["POST"])])
     app.add_middleware(GuardMiddleware, guard=guard)
     return app
 
 
-def call_sample_api(guard: Guard, authorization: Sequence[str]) -> SampleResponse:
-    """Send GET /orders to an API behind this guard, and return its response and log lines.
+def call_sample_api(guard: Guard, role: str, method: str, authorization: Sequence[str]) -> SampleResponse:
+    """Send a request for /orders to an API behind this guard; return its response and log lines.
 
     Args:
         guard: The guard.
+        role: The role that POST requires; '' for none.
+        method: GET or POST.
         authorization: The values of the Authorization headers.
     """
     result: list[SampleResponse] = []
 
     def run() -> None:
         with _own_log_lines(guard.authority.url) as lines:
-            status, headers, body = asyncio.run(_exchange(sample_app(guard), authorization))
+            status, headers, body = asyncio.run(_exchange(sample_app(guard, role), method, authorization))
         result.append(SampleResponse(status, headers, body, tuple(lines)))
 
     # A thread of its own: the emulator's server already runs an event loop in this one.
@@ -81,7 +96,7 @@ def call_sample_api(guard: Guard, authorization: Sequence[str]) -> SampleRespons
 
 
 async def _exchange(
-    app: ASGIApp, authorization: Sequence[str]
+    app: ASGIApp, method: str, authorization: Sequence[str]
 ) -> tuple[int, tuple[tuple[str, str], ...], str]:
     sent: list[Message] = []
 
@@ -97,7 +112,7 @@ async def _exchange(
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
-        "method": "GET",
+        "method": method,
         "scheme": "http",
         "path": PATH,
         "raw_path": PATH.encode(),

@@ -9,6 +9,7 @@ from entra_guard.emulator._http.form_guard import is_foreign
 from entra_guard.emulator._http.messages import Response
 from entra_guard.emulator._portal.token_facts import decode_token
 from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get
+from entra_guard.emulator._portal.workbench import Call
 
 if TYPE_CHECKING:
     from entra_guard.emulator._portal.visit import Visit
@@ -26,7 +27,7 @@ def call(visit: Visit) -> Response:
     what = "a request from outside" if header else "a request from outside, without a token"
     # What another web page causes is not listed: such a page could fill the list.
     kept = not is_foreign(visit.request)
-    response = visit.parts.workbench.call(visit.request.base, api, sent, what, kept=kept)
+    response = visit.parts.workbench.call(visit.request.base, api, Call("GET", sent, what), kept=kept)
     headers = tuple((name.title(), value) for name, value in response.headers if name not in _DROPPED)
     return Response(response.status, response.body.encode(), headers)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._portal.obtaining import TokenSource
-from entra_guard.emulator._portal.sample_api import call_sample_api
+from entra_guard.emulator._portal.sample_api import call_sample_api, write_role
 from entra_guard.emulator._portal.verdicts import GuardPool
 
 if TYPE_CHECKING:
@@ -26,12 +26,22 @@ MAX_ATTEMPTS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A request to the sample API: its method, its Authorization headers, and what they are in words."""
+
+    method: str
+    authorization: Sequence[str] = field(repr=False)
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One request to the sample API, for the page.
 
     Attributes:
         at: The emulator's time, in seconds since 1970.
         api: The name of the API.
+        method: GET or POST.
         what: What was sent, in words.
         response: The response and the operator's log lines.
         fetched: What the guard requested from the emulator meanwhile: flow and result.
@@ -39,6 +49,7 @@ class Attempt:
 
     at: float
     api: str
+    method: str
     what: str
     response: SampleResponse
     fetched: tuple[str, ...] = ()
@@ -86,26 +97,27 @@ class Workbench:
         self.last = Sent()
         self.succeeded = False
 
-    def call(
-        self, base: str, api: AppRegistration, authorization: Sequence[str], what: str, *, kept: bool = True
-    ) -> SampleResponse:
+    def call(self, base: str, api: AppRegistration, call: Call, *, kept: bool = True) -> SampleResponse:
         """Send a request to the sample API, and keep what happened.
 
         Args:
             base: The base URL that clients use.
             api: The API that the guard protects.
-            authorization: The values of the Authorization headers.
-            what: What is sent, in words.
+            call: The request.
             kept: Whether the page lists it.
         """
         before = {exchange.number for exchange in self._log.exchanges}
-        response = call_sample_api(self.guards.guard(base, api), authorization)
+        response = call_sample_api(
+            self.guards.guard(base, api), write_role(api), call.method, call.authorization
+        )
         new = (exchange for exchange in self._log.exchanges if exchange.number not in before)
         fetched = tuple(f"{e.flow}: {e.result}" for e in new if e.flow in {"keys", "metadata"})
         with self._lock:
             self.succeeded = self.succeeded or response.status == 200  # noqa: PLR2004 (HTTP's own number)
             if kept:
-                self.attempts.appendleft(Attempt(self._store.now(), api.name, what, response, fetched))
+                self.attempts.appendleft(
+                    Attempt(self._store.now(), api.name, call.method, call.what, response, fetched)
+                )
         return response
 
 
