@@ -35,13 +35,15 @@ class LRUCache(Generic[K, V]):
         1
     """
 
-    __slots__ = ("_half", "_leaving", "_size", "previous", "recent")
+    __slots__ = ("_half", "_leaving", "_size", "has_more", "previous", "recent")
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._half = (size + 1) // 2
-        # Callers on a hot path read `recent` without a call: a hit there needs no bookkeeping.
+        # Callers on a hot path read `recent` without a call: a hit there needs no bookkeeping. A miss needs
+        # `get` only if there may be entries elsewhere.
         self.recent: dict[K, V] = {}
+        self.has_more = False
         self.previous: dict[K, V] = {}
         self._leaving: dict[K, V] = {}
 
@@ -74,6 +76,7 @@ class LRUCache(Generic[K, V]):
     def _next_generation(self, full: dict[K, V]) -> dict[K, V]:
         leaving, previous = self._leaving, self.previous
         if self.recent is full and previous is not full:  # no other thread was faster
+            self.has_more = True
             self.recent, self.previous, self._leaving = {}, full, previous
             previous.update(leaving)  # last in, and so first out
         return self.recent

@@ -31,6 +31,7 @@ from entra_guard._keys.refresh_thread import REFRESH_THREAD
 from entra_guard._keys.snapshot_file import KeysFile
 from entra_guard._keys.state import KeyCacheState
 from entra_guard._validation.active_keys import ActiveKeys
+from entra_guard._validation.verified_tokens import VerifiedTokens
 from entra_guard.errors import ConfigurationError, FetchError
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from entra_guard._keys.refresh_thread import Visits
     from entra_guard._keys.settings import KeySettings
     from entra_guard._keys.state import Snapshot
-    from entra_guard.principal import Identity
 
 log: Final = get_logger("entra_guard.keys")
 
@@ -99,7 +99,7 @@ class KeyManager:
         self._jitter = jitter
         self._work: SingleFlight[str, None] = SingleFlight()
         # Verified under former keys. The refresh thread empties it; until then it is not freed.
-        self._replaced_tokens: LRUCache[bytes, Identity] | None = None
+        self._replaced_tokens: VerifiedTokens | None = None
         self.after_fork()
         reset_after_fork(self)
         self._load_file()
@@ -381,7 +381,7 @@ class KeyManager:
             unusable,
         ):
             return
-        verified_tokens: LRUCache[bytes, Identity] = LRUCache(self._cache_size)
+        verified_tokens = VerifiedTokens(self._cache_size)
         if old is not None and all(by_kid.get(kid) is key for kid, key in old.by_kid.items()):
             verified_tokens = old.verified_tokens
         elif old is not None:

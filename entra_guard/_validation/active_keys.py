@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from entra_guard._validation.issuer import Issuer
     from entra_guard._validation.jwks import SigningKey
     from entra_guard._validation.jws import Header
-    from entra_guard.principal import Identity
+    from entra_guard._validation.verified_tokens import VerifiedTokens
 
 _UNKNOWN_KIDS: Final = 256
 _KNOWN_HEADERS: Final = 64
 _KNOWN_CALLERS: Final = 8192
+_LONGEST_CALLER: Final = 256
 
 
 class ActiveKeys:
@@ -50,7 +51,7 @@ class ActiveKeys:
         self,
         issuer: Issuer,
         by_kid: Mapping[str, SigningKey],
-        verified_tokens: LRUCache[bytes, Identity],
+        verified_tokens: VerifiedTokens,
         known_callers: LRUCache[str, bool] | None = None,
         unusable_kids: Mapping[str, str] | None = None,
     ) -> None:
@@ -97,8 +98,8 @@ class ActiveKeys:
         self.unknown_kids.put(encoded, (kid, until))
 
     def add_known_caller(self, caller: str) -> None:
-        """Remember a caller whose token was verified."""
-        if caller:
+        """Remember a caller whose token was verified, unless its name is longer than Entra's ever are."""
+        if caller and len(caller) <= _LONGEST_CALLER:
             self.known_callers.put(caller, True)
             self.callers = self.known_callers.recent
 

@@ -37,6 +37,7 @@ _BEFORE: Final = tuple(check.decide for check in PRE_SIGNATURE_CHECKS)
 _AFTER: Final = tuple(check.decide for check in POST_SIGNATURE_CHECKS)
 _CHECK_OF: Final = {check.decide: check for check in CHECKLIST}
 _NO_KEY: Final = KeyOrigin()
+_MOST_SHARED: Final = 64
 _ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
 
 
@@ -138,21 +139,25 @@ def read_any_claims(payload: bytes, rules: ClaimRules | None, header_typ: str) -
 
 
 @lru_cache(maxsize=1024)
-def _one(names: tuple[str, ...]) -> tuple[str, ...]:
-    """One object for all equal ones: callers of one kind have the same roles, and there are many callers."""
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one object for all equal ones: callers of one kind have the same roles, and they are many."""
     return names
+
+
+def _names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names if len(names) > _MOST_SHARED else _shared(names)  # long ones are rarely equal
 
 
 def _identity(claims: AnyClaims, tenant_id: str, payload: slice, leeway: float) -> Identity:
     is_app, oid = claims.is_app, claims.oid
     # In Entra a scope is a user's. Other issuers authorise applications by scopes too.
-    scopes = () if is_app and type(claims) is not OpenIdClaims else _one(claims.scopes)
+    scopes = () if is_app and type(claims) is not OpenIdClaims else _names(claims.scopes)
     return Identity(
         claims.app_id,
         tenant_id or claims.tid,
         oid,
         oid if claims.sub == oid else claims.sub,  # one object instead of two equal ones
-        _one(claims.roles),
+        _names(claims.roles),
         scopes,
         "2.0" if claims.ver == "2.0" else claims.ver,
         is_app,

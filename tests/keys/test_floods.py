@@ -18,10 +18,10 @@ from keys_entra import (
 )
 
 from entra_guard import FetchError, KeySettings
-from entra_guard._common.lru import LRUCache
 from entra_guard._keys.refresh_policy import LIMITED_WAITING, PER_CALLER, RefreshRound
 from entra_guard._validation.active_keys import ActiveKeys
 from entra_guard._validation.issuer import Issuer
+from entra_guard._validation.verified_tokens import VerifiedTokens
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,7 +135,7 @@ def test_callers_stay_known_through_a_withdrawal_of_keys(entra: KeysEntra, calle
 
 
 def test_the_most_recent_callers_are_the_known_ones() -> None:
-    keys = ActiveKeys(Issuer(v2="https://issuer.example"), {}, LRUCache(0))
+    keys = ActiveKeys(Issuer(v2="https://issuer.example"), {}, VerifiedTokens(0))
     for number in range(20_000):
         keys.add_known_caller(f"caller-{number}")
     assert keys.is_known_caller("caller-19999")
