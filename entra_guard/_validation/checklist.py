@@ -116,7 +116,10 @@ def _audience(policy: Policy, issuer: Issuer, claims: AnyClaims, _key: KeyOrigin
     if isinstance(aud, str):
         if aud in policy.accepted:
             return ""
-        return "token_for_graph" if aud in GRAPH_AUDIENCES else "wrong_audience"
+        if aud in GRAPH_AUDIENCES:
+            return "token_for_graph"
+        # The audience of an ID token is the client, so that this check refuses it before that of the kind.
+        return "id_token" if issuer.is_entra and not claims.app_id and not claims.scopes else "wrong_audience"
     # Entra writes one audience. Other OpenID issuers may write several (RFC 7519 section 4.1.3).
     return "wrong_audience" if issuer.is_entra or policy.accepted.isdisjoint(aud) else ""
 

@@ -197,6 +197,8 @@ def _facts(
     facts = {"expected": check.expected(case), "found": check.found(case)}
     if code in _ABOUT_TIME:
         facts |= _time_facts(code, claims, now, keys.entra_ahead)
+    if code == "id_token" and policy.accepted.isdisjoint({claims.aud} if isinstance(claims.aud, str) else ()):
+        facts["hint"] = "it is for its client, and has no azp or appid: an ID token"
     if code in ("wrong_audience", "token_for_graph"):
         facts["nearest"] = nearest = nearest_audience(policy, claims)
         if issuer.is_entra:

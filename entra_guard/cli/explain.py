@@ -38,6 +38,8 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--guard", "guard_name", metavar="MODULE:GUARD", help="The guard of your application.")
 @click.option("--role", "roles", metavar="VALUE", multiple=True, help="A role that the route requires.")
 @click.option("--scope", "scopes", metavar="VALUE", multiple=True, help="A scope that the route requires.")
+@click.option("--app-only", is_flag=True, help="The route accepts applications only.")
+@click.option("--users-only", is_flag=True, help="The route accepts users only.")
 @click.option("--offline", is_flag=True, help="Send no request: use the keys of --keys-file.")
 @click.option("--keys-file", type=_FILE, help="Keys that 'keys pull' saved.  [env: ENTRA_GUARD_KEYS_FILE]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
@@ -59,7 +61,7 @@ def explain(settings: dict[str, Any] | None, /, *, as_json: bool, share: bool, *
     from entra_guard.cli import _explain_report as reports  # noqa: PLC0415  # --help stays fast
     from entra_guard.cli._token_input import read_token  # noqa: PLC0415
 
-    requirement = _requirement(given["roles"], given["scopes"])
+    requirement = _requirement(given)
     verifier = _verifier(given, settings or {})
     guards = _single_guards(verifier)
     token = read_token()
@@ -86,10 +88,11 @@ def _single_guards(verifier: Guard | CombinedGuard) -> tuple[IssuerVerifier, ...
     return guards
 
 
-def _requirement(roles: tuple[str, ...], scopes: tuple[str, ...]) -> Requirement | None:
+def _requirement(given: dict[str, Any]) -> Requirement | None:
     from entra_guard.requirement import requirement_or_none  # noqa: PLC0415
 
-    return requirement_or_none(roles=roles, scopes=scopes)
+    names = ("roles", "scopes", "app_only", "users_only")
+    return requirement_or_none(**{name: given[name] for name in names})
 
 
 def _verifier(given: dict[str, Any], settings: dict[str, Any]) -> Guard | CombinedGuard:

@@ -24,14 +24,29 @@ class Permission:
     value: str
 
 
-def add_role(ref: str, role: Row, *, by_name: bool) -> Plan[Row]:
+def add_role(ref: str, role: Row, *, by_name: bool, widen: bool = False) -> Plan[Row]:
     """Add an app role to an API.
 
+    Args:
+        ref: The API.
+        role: The app role.
+        by_name: Whether a display name identifies an API.
+        widen: Whether a role of that value that the API has for fewer kinds of callers is then for these, too.
+
     Raises:
-        CommandError: The API has a role of that value.
+        CommandError: The API has a role of that value for these callers.
     """
     app = yield from find_app(ref, by_name=by_name)
     present: list[Row] = roles_of(app)
+    same = next((row for row in present if row["value"] == role["value"]), None)
+    if widen and same is not None and not {*role["allowedMemberTypes"]} <= {*same["allowedMemberTypes"]}:
+        wider = {
+            **same,
+            "allowedMemberTypes": sorted({*same["allowedMemberTypes"], *role["allowedMemberTypes"]}),
+        }
+        roles = [wider if row is same else row for row in present]
+        yield change_app(app, "Let more kinds of callers hold the app role", {"appRoles": roles})
+        return app
     check_absent(present, role["value"], "app role", str(app["displayName"]))
     yield change_app(app, "Add the app role to those that it has", {"appRoles": [*present, role]})
     return app

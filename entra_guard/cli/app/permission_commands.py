@@ -35,19 +35,21 @@ def role() -> None:
     "--for",
     "members",
     type=click.Choice([*_MEMBERS]),
-    default="both",
-    show_default=True,
-    help="Who may hold it.",
+    default=None,
+    help="Who may hold it; also adds them to a role that API has.  [default: both]",
 )
 @click.option("--name", metavar="TEXT", default="", help="The display name.  [default: the value]")
 @click.option("--description", metavar="TEXT", default="", help="What it allows.")
 @common_options
 def add_role_command(
-    session: Session, *, ref: str, value: str, members: str, name: str, description: str
+    session: Session, *, ref: str, value: str, members: str | None, name: str, description: str
 ) -> None:
-    """Add the app role VALUE, such as Orders.Read, to API."""
-    made = new_role(value, new_guid(), _MEMBERS[members], name=name, description=description)
-    plan = add_role(ref, made, by_name=session.by_name)
+    """Add the app role VALUE, such as Orders.Read, to API.
+
+    If API has the role for fewer kinds of callers, name the others with --for.
+    """
+    made = new_role(value, new_guid(), _MEMBERS[members or "both"], name=name, description=description)
+    plan = add_role(ref, made, by_name=session.by_name, widen=members is not None)
     session.run(
         plan, lambda r, row: report(session, r, f"Added the app role {value}", row, role_id=made["id"])
     )

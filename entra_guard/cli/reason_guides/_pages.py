@@ -68,7 +68,7 @@ def _mixed(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _block(commands: Iterable[str]) -> Iterator[str]:
-    yield from ("```shell", *map(filled, commands), "```", "")
+    yield from ("```sh", *map(filled, commands), "```", "")
 
 
 def _safe(text: str) -> str:

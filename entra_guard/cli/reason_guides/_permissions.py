@@ -10,7 +10,7 @@ from entra_guard.cli.reason_guides._requests import NEW_TOKEN
 _EXPLAIN: Final = "$ entra-guard explain < token.txt"
 _CLIENT: Final = "00001111-aaaa-2222-bbbb-3333cccc4444"
 _GRANT_ROLE: Final = (
-    "entra-guard app role add {api} {role}",
+    "entra-guard app role add {api} {role} --for apps",
     "entra-guard app permission add {client} {api} --role {role}",
     "entra-guard app grant {client}",
     NEW_TOKEN,

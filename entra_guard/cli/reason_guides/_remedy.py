@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from entra_guard.requirement import Requirement
 
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@+-]{0,200}")
+_SEVERAL: Final = frozenset({"common", "organizations", "consumers"})
 _OWN_ID: Final = "the configured audience is the client id of the caller"
 
 
@@ -50,7 +51,6 @@ def known_values(
     """
     missing = str(facts.get("missing") or "")
     roles, scopes = (requirement.roles, requirement.scopes) if requirement else ((), ())
-    ids = sorted(policy.tenants.ids)
     apis = sorted(plain(audience) for audience in policy.audiences if is_guid(plain(audience)))
     audience = claims.get("aud")
     values = {
@@ -58,7 +58,7 @@ def known_values(
         "client": str(facts.get("app_id") or claims.get("azp") or claims.get("appid") or ""),
         "role": missing if missing in roles else next(iter(roles), ""),
         "scope": missing if missing in scopes else next(iter(scopes), ""),
-        "tenant": ids[0] if len(ids) == 1 else "",
+        "tenant": "" if policy.tenants.alias in _SEVERAL else policy.tenants.alias,
         "request_scope": f"{policy.app_id_uri}/.default",
         "found": audience if isinstance(audience, str) else "",
         "user": str(claims.get("oid") or ""),
@@ -109,8 +109,9 @@ def _of_audience(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, An
     if hint.startswith(_OWN_ID) or facts.get("nearest"):
         return _Chosen(_SET_AUDIENCE, settings=("ENTRA_GUARD_AUDIENCE={found}",), is_registration=False)
     is_uri = isinstance(audience, str) and not is_guid(plain(audience))
-    if claims.get("ver") == "1.0" and is_uri:
-        return _Chosen(_USE_V2, (update, new_token), ("ENTRA_GUARD_AUDIENCE={found}",))
+    if claims.get("ver") == "1.0" and is_uri and not hint:
+        same = new_token.replace("{request_scope}", "{found}/.default")
+        return _Chosen(_USE_V2, (update, same), ("ENTRA_GUARD_AUDIENCE={found}",))
     return _Chosen(guide.otherwise, (new_token,))
 
 
@@ -125,7 +126,7 @@ _USE_V2: Final = (
 def _of_role(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, Any]) -> _Chosen:
     """Choose between the role of an application and that of a user."""
     if facts.get("is_app") is False or claims.get("scp"):
-        add = "entra-guard app role add {api} {role}"
+        add = "entra-guard app role add {api} {role} --for users"
         return _Chosen(guide.otherwise, (add, "entra-guard app role assign {api} {role} --user {user}"))
     return _all(guide, facts, claims)
 

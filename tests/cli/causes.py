@@ -1,0 +1,412 @@
+"""Causes of a 401 or 403, each made on the emulator by its real mistake, and the program that calls the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+from click.testing import CliRunner, Result
+
+from entra_guard import Guard, requires
+from entra_guard.cli._group import group
+from entra_guard.cli.app._target import ROLES, Target
+from entra_guard.credentials import AccessToken
+from entra_guard.emulator import FABRIKAM, GRAPH, AppRole, Emulator
+from entra_guard.graph import GraphClient
+from entra_guard.wsgi import GuardMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROLE, SCOPE = "Orders.Read", "Orders.Use"
+DOMAIN = "api://contoso.onmicrosoft.com"
+REDIRECT = "http://localhost/cb"
+ROUTES = {
+    "/any": lambda: None,
+    "/role": requires(roles=[ROLE])(lambda: None),
+    "/scope": requires(scopes=[SCOPE])(lambda: None),
+    "/app-only": requires(roles=[ROLE], app_only=True)(lambda: None),
+}
+
+
+def api_app(environ: Any, start_response: Any) -> list[bytes]:
+    ROUTES[environ["PATH_INFO"]]()
+    start_response("200 OK", [])
+    return [b"done"]
+
+
+@dataclass
+class World:
+    """An API, a client and a user on an emulator; everything is right until a cause changes it."""
+
+    entra: Emulator = field(default_factory=lambda: Emulator(base_url="http://causes.localhost"))
+    settings: dict[str, str] = field(default_factory=dict)
+    header: Callable[[str], str | None] = "Bearer {}".format
+
+    def __post_init__(self) -> None:
+        entra = self.entra
+        self.http = httpx.Client(transport=entra.transport, base_url=entra.url)
+        self.api = entra.register_app(
+            "Orders API", app_roles=[ROLE, "Orders.Write"], scopes=[SCOPE, "Orders.List"]
+        )
+        self.client = entra.register_app("Nightly report", identifier_uris=(), redirect_uris=[REDIRECT])
+        self.secret = entra.add_secret(self.client).value
+        self.scope = self.api.default_scope
+        self.tenant = entra.tenant_id
+
+    def permit(self, *roles: str) -> None:
+        """Do what a right set-up does: the client holds roles, by default the right one."""
+        self.entra.grant(self.client, self.api, *(roles or (ROLE,)))
+
+    def change_api(self, **changes: Any) -> None:
+        self.api = self.entra.update_app(self.api, **changes)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of the API and of the client."""
+        return {
+            "ENTRA_GUARD_TENANT": self.entra.tenant_id,
+            "ENTRA_GUARD_AUDIENCE": self.api.client_id,
+            "ENTRA_GUARD_AUTHORITY": self.entra.url,
+            "AZURE_TENANT_ID": self.tenant,
+            "AZURE_CLIENT_ID": self.client.client_id,
+            "AZURE_CLIENT_SECRET": self.secret,
+            "AZURE_AUTHORITY_HOST": self.entra.url,
+            **self.settings,
+        }
+
+    def call(self, path: str, token: str) -> tuple[int, str]:
+        """Call the API; returns the status and the reason of a refusal."""
+        guard = Guard.from_env(self._guard_environ(), http_client=self.http, clock=self.entra.now)
+        header = self.header(token)
+        headers = {} if header is None else {"Authorization": header}
+        with httpx.Client(transport=httpx.WSGITransport(GuardMiddleware(api_app, guard=guard))) as client:
+            response = client.get(f"http://api.example{path}", headers=headers)
+        return response.status_code, response.json()["reason"] if response.is_error else ""
+
+    def _guard_environ(self) -> dict[str, str]:
+        return {name: value for name, value in self.environ.items() if name.startswith("ENTRA_")}
+
+    def run(self, *arguments: str, token: str = "") -> Result:
+        """Run a command of ours on this emulator, in this process."""
+        if arguments[0] in {"app", "user"}:
+            graph = GraphClient(Administrator(self.entra), base_url=self.entra.url, http_client=self.http)
+            where = (self.entra.url, graph, f"{self.entra.url}/v1.0")
+            obj: Any = {"target": Target(False, "the emulator", self.entra.tenant_id, *where)}
+        else:
+            obj = {"http_client": self.http} | (
+                {"clock": self.entra.now} if arguments[0] == "explain" else {}
+            )
+        return CliRunner(env=self.environ).invoke(group, [*arguments], obj=obj, input=token)
+
+    def app_token(self, scope: str = "") -> str:
+        """Get a token as the client, as its program does."""
+        done = self.run("token", "--scope", scope or self.scope, "--raw")
+        assert done.exit_code == 0, done.output
+        return done.stdout.strip()
+
+    def signed_in(self) -> dict[str, Any]:
+        """Sign in as alice with the client, and return the response of the token endpoint."""
+        redirect = self.entra.sign_in(self.client, "alice", scope=f"openid offline_access {self.scope}")
+        code = parse_qs(urlsplit(redirect).query)["code"][0] if "code=" in redirect else redirect
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT}
+        form |= {"client_id": self.client.client_id, "client_secret": self.secret}
+        response = self.http.post(f"/{self.entra.tenant_id}/oauth2/v2.0/token", data=form)
+        assert response.is_success, response.text
+        content: dict[str, Any] = response.json()
+        return content
+
+    def user_token(self) -> str:
+        return str(self.signed_in()["access_token"])
+
+
+class Administrator:
+    """Tokens of the emulator's administrator, for Graph."""
+
+    def __init__(self, entra: Emulator) -> None:
+        self._entra = entra
+
+    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+        token = self._entra.issue_token(GRAPH, audience=GRAPH, roles=ROLES, tenant=self._entra.tenant_id)
+        return AccessToken(token, expires_on=2**33, refresh_on=2**32)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A mistake, and what the API's answer must be.
+
+    Attributes:
+        reason: The reason that must be reported.
+        make: Makes the mistake, and returns the function with which the client gets its token.
+        path: The route that the client calls.
+        hint: What the report must say in addition.
+    """
+
+    reason: str
+    make: Callable[[World], Callable[[], str]]
+    path: str = "/role"
+    hint: str = ""
+
+
+def role_not_assigned(world: World) -> Callable[[], str]:
+    return world.app_token
+
+
+def no_admin_consent(world: World) -> Callable[[], str]:
+    assert (
+        world.run("app", "permission", "add", world.client.client_id, world.api.client_id, ROLE).exit_code
+        == 0
+    )
+    return world.app_token
+
+
+def role_for_users_only(world: World) -> Callable[[], str]:
+    only_users = [AppRole(role.id, role.value, ("User",)) for role in world.api.app_roles]
+    world.change_api(app_roles=tuple(only_users))
+    return world.app_token
+
+
+def role_not_in_the_registration(world: World) -> Callable[[], str]:
+    world.change_api(app_roles=world.api.app_roles[1:])
+    world.permit("Orders.Write")
+    return world.app_token
+
+
+def role_in_another_letter_case(world: World) -> Callable[[], str]:
+    role = world.api.app_roles[0]
+    world.change_api(app_roles=(AppRole(role.id, "orders.read"),))
+    world.permit("orders.read")
+    return world.app_token
+
+
+def another_role_assigned(world: World) -> Callable[[], str]:
+    world.permit("Orders.Write")
+    return world.app_token
+
+
+def client_has_no_service_principal(world: World) -> Callable[[], str]:
+    principal = world.entra.directory.principal_of(world.client.client_id, world.tenant)
+    assert principal
+    token = world.entra.issue_token(world.client, audience=world.api, claims={"oid": None})
+    world.entra.directory_service.registrations.remove_principal(principal.id)
+    return lambda: token
+
+
+def v1_tokens(world: World) -> Callable[[], str]:
+    world.permit()
+    world.change_api(token_version=None)
+    world.settings["ENTRA_GUARD_TOKEN_VERSIONS"] = "2.0"
+    return world.app_token
+
+
+def version_set_at_the_client(world: World) -> Callable[[], str]:
+    world.entra.update_app(world.client, token_version=2)
+    return v1_tokens(world)
+
+
+def v1_audience_is_the_app_id_uri(world: World) -> Callable[[], str]:
+    world.permit()
+    world.change_api(token_version=1, identifier_uris=(f"{DOMAIN}/orders",))
+    return lambda: world.app_token(f"{DOMAIN}/orders/.default")
+
+
+def member_without_acct(world: World) -> Callable[[], str]:
+    world.entra.grant_delegated(world.client, world.api, SCOPE)
+    world.settings["ENTRA_GUARD_GUESTS"] = "false"
+    return world.user_token
+
+
+def scope_not_granted(world: World) -> Callable[[], str]:
+    world.entra.grant_delegated(world.client, world.api, "Orders.List")
+    world.scope = f"{world.api.app_id_uri}/Orders.List"
+    return world.user_token
+
+
+def scope_not_in_the_registration(world: World) -> Callable[[], str]:
+    world.change_api(scopes=world.api.scopes[1:])
+    return scope_not_granted(world)
+
+
+def scope_in_another_letter_case(world: World) -> Callable[[], str]:
+    from dataclasses import replace
+
+    world.change_api(scopes=(replace(world.api.scopes[0], value="orders.use"),))
+    world.entra.grant_delegated(world.client, world.api, "orders.use")
+    return world.user_token
+
+
+def role_not_assigned_to_the_user(world: World) -> Callable[[], str]:
+    world.entra.grant_delegated(world.client, world.api, SCOPE)
+    return world.user_token
+
+
+def role_for_applications_only(world: World) -> Callable[[], str]:
+    role = world.api.app_roles[0]
+    world.change_api(app_roles=(AppRole(role.id, ROLE, ("Application",)),))
+    return role_not_assigned_to_the_user(world)
+
+
+def scope_of_graph(world: World) -> Callable[[], str]:
+    world.permit()
+    return lambda: world.app_token("https://graph.microsoft.com/.default")
+
+
+def user_signs_in_without_a_scope(world: World) -> Callable[[], str]:
+    world.permit()
+    world.scope = "User.Read"
+    return world.user_token
+
+
+def scope_of_the_client_itself(world: World) -> Callable[[], str]:
+    world.permit()
+    return lambda: world.app_token(f"{world.client.client_id}/.default")
+
+
+def scope_of_another_api(world: World) -> Callable[[], str]:
+    world.permit()
+    other = world.entra.register_app("Invoices API", app_roles=["Invoices.Read"])
+    world.entra.grant(world.client, other, "Invoices.Read")
+    return lambda: world.app_token(other.default_scope)
+
+
+def scope_of_azure_resource_manager(world: World) -> Callable[[], str]:
+    world.permit()
+    return lambda: world.app_token("https://management.azure.com/.default")
+
+
+def token_of_another_tenant(world: World) -> Callable[[], str]:
+    world.permit()
+    for app in (world.api, world.client):
+        world.entra.update_app(app, accounts="AzureADMultipleOrgs")
+        world.entra.consent(app, tenant=FABRIKAM)
+    world.entra.grant(world.client, world.api, ROLE, tenant=FABRIKAM)
+    world.tenant = FABRIKAM
+    return world.app_token
+
+
+def id_token_sent(world: World) -> Callable[[], str]:
+    world.permit()
+    return lambda: str(world.signed_in()["id_token"])
+
+
+def refresh_token_sent(world: World) -> Callable[[], str]:
+    world.permit()
+    return lambda: str(world.signed_in()["refresh_token"])
+
+
+def expired_cache(world: World) -> Callable[[], str]:
+    world.permit()
+    token = world.app_token()
+    world.entra.advance(2 * 3600)
+    return lambda: token
+
+
+def token_changed_on_the_way(world: World) -> Callable[[], str]:
+    world.permit()
+    token = world.app_token()
+    middle = len(token) - 100
+    return lambda: f"{token[:middle]}{'A' if token[middle] != 'A' else 'B'}{token[middle + 1 :]}"
+
+
+def signing_key_of_the_application(world: World) -> Callable[[], str]:
+    world.permit()
+    world.entra.add_signing_key(world.api)
+    return world.app_token
+
+
+def client_not_listed(world: World) -> Callable[[], str]:
+    world.permit()
+    world.settings["ENTRA_GUARD_ALLOWED_CLIENTS"] = world.api.client_id
+    return world.app_token
+
+
+def audience_is_the_clients_id(world: World) -> Callable[[], str]:
+    world.permit()
+    world.settings["ENTRA_GUARD_AUDIENCE"] = world.client.client_id
+    return world.app_token
+
+
+def audience_in_another_letter_case(world: World) -> Callable[[], str]:
+    world.permit()
+    world.change_api(token_version=1, identifier_uris=(f"{DOMAIN}/Orders",))
+    world.settings["ENTRA_GUARD_AUDIENCE"] = f"{DOMAIN}/orders"
+    return lambda: world.app_token(f"{DOMAIN}/Orders/.default")
+
+
+def audience_with_another_scheme(world: World) -> Callable[[], str]:
+    world.permit()
+    world.change_api(token_version=1, identifier_uris=(f"{DOMAIN}/orders",))
+    world.settings["ENTRA_GUARD_AUDIENCE"] = "https://contoso.onmicrosoft.com/orders"
+    return lambda: world.app_token(f"{DOMAIN}/orders/.default")
+
+
+def users_token_for_applications(world: World) -> Callable[[], str]:
+    world.permit()
+    world.entra.assign("alice", world.api, ROLE)
+    world.entra.grant_delegated(world.client, world.api, SCOPE)
+    return world.user_token
+
+
+def sent_as(form: str | None) -> Callable[[World], Callable[[], str]]:
+    """Return a mistake in the header: the form in which the token is sent."""
+
+    def make(world: World) -> Callable[[], str]:
+        world.permit()
+        world.header = lambda token: None if form is None else form.format(token)
+        return world.app_token
+
+    return make
+
+
+ANOTHER, OWN = "another registration of the same tenant", "requested its own client id"
+CAUSES = {
+    "role not assigned": Cause("no_permissions", role_not_assigned),
+    "no admin consent": Cause("no_permissions", no_admin_consent),
+    "role for users only": Cause("no_permissions", role_for_users_only),
+    "role not in the registration": Cause("missing_role", role_not_in_the_registration),
+    "role in another letter case": Cause("missing_role", role_in_another_letter_case, hint="letter case"),
+    "another role assigned": Cause("missing_role", another_role_assigned),
+    "client has no service principal": Cause("no_service_principal", client_has_no_service_principal),
+    "v1.0 tokens": Cause("wrong_version", v1_tokens),
+    "token version set at the client": Cause("wrong_version", version_set_at_the_client),
+    "v1.0 audience is the App ID URI": Cause("wrong_audience", v1_audience_is_the_app_id_uri),
+    "member without acct": Cause("guest_not_allowed", member_without_acct, "/scope"),
+    "scope not granted": Cause("missing_scope", scope_not_granted, "/scope"),
+    "scope not in the registration": Cause("missing_scope", scope_not_in_the_registration, "/scope"),
+    "scope in another letter case": Cause(
+        "missing_scope", scope_in_another_letter_case, "/scope", "letter case"
+    ),
+    "role not assigned to the user": Cause("missing_role", role_not_assigned_to_the_user),
+    "role for applications only": Cause("missing_role", role_for_applications_only),
+    "scope of Graph": Cause("token_for_graph", scope_of_graph),
+    "user signs in without a scope of the API": Cause("token_for_graph", user_signs_in_without_a_scope),
+    "scope of the client itself": Cause("wrong_audience", scope_of_the_client_itself, hint=OWN),
+    "scope of another API": Cause("wrong_audience", scope_of_another_api, hint=ANOTHER),
+    "scope of Azure Resource Manager": Cause(
+        "wrong_audience", scope_of_azure_resource_manager, hint="Azure Resource"
+    ),
+    "token of another tenant": Cause("wrong_tenant", token_of_another_tenant),
+    "ID token sent": Cause("id_token", id_token_sent),
+    "refresh token sent": Cause("not_a_jwt", refresh_token_sent),
+    "expired cache": Cause("expired", expired_cache),
+    "token changed on the way": Cause("bad_signature", token_changed_on_the_way),
+    "signing key of the application": Cause("unknown_key", signing_key_of_the_application),
+    "client not in allowed_clients": Cause("client_not_allowed", client_not_listed),
+    "audience is the client's id": Cause(
+        "wrong_audience", audience_is_the_clients_id, hint="id of the caller"
+    ),
+    "audience in another letter case": Cause(
+        "wrong_audience", audience_in_another_letter_case, hint="letter case"
+    ),
+    "audience with another scheme": Cause("wrong_audience", audience_with_another_scheme, hint="scheme"),
+    "user's token for applications": Cause("app_token_required", users_token_for_applications, "/app-only"),
+}
+IN_THE_HEADER = {
+    "header removed by a proxy": Cause("missing_token", sent_as(None)),
+    "without Bearer": Cause("missing_bearer", sent_as("{}")),
+    "sign-in not finished": Cause("malformed_authorization", sent_as("Bearer undefined")),
+    "in quotes": Cause("quoted_token", sent_as('Bearer "{}"')),
+    "whole response of the token endpoint": Cause("token_in_json", sent_as('Bearer {{"access_token":"{}"}}')),
+}
