@@ -31,7 +31,7 @@ def add_role(ref: str, role: Row, *, by_name: bool, widen: bool = False) -> Plan
         ref: The API.
         role: The app role.
         by_name: Whether a display name identifies an API.
-        widen: Whether a role of that value that the API has for fewer kinds of callers is then for these, too.
+        widen: Whether a role that the API has for fewer kinds of callers is then for these, too.
 
     Raises:
         CommandError: The API has a role of that value for these callers.
