@@ -357,10 +357,10 @@ def tenant_of_another_cloud(deployment: Deployment, _folder: Path) -> Report:
 
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             url = str(request.url).replace(us_government, deployment.entra.url)
-            response = httpx.get(url, trust_env=False)
+            response = plain.get(url)
             return httpx.Response(200, text=response.text.replace(deployment.entra.url, us_government))
 
-    with httpx.Client(transport=Renamed()) as client:
+    with httpx.Client(trust_env=False, verify=False) as plain, httpx.Client(transport=Renamed()) as client:
         return deployment.check(obj={"http_client": client}, ENTRA_GUARD_AUTHORITY="us-government")
 
 
@@ -645,6 +645,24 @@ def test_a_managed_identity_follows_the_variables(deployment: Deployment) -> Non
     assert "ManagedIdentityCredential" in report.found("outbound", "token")
 
 
+def test_settings_show_no_password(deployment: Deployment) -> None:
+    url = "https://user:sword,fish@login.example"
+    text = deployment.check("--offline", ENTRA_GUARD_AUTHORITY=url, ENTRA_GUARD_TENANT="'x'").text
+    assert "login.example" in text
+    assert "fish" not in text
+
+
+def test_a_credential_that_raises_is_reported_without_its_text(deployment: Deployment) -> None:
+    class Broken:
+        def get_token(self, *_scopes: str, **_options: Any) -> None:
+            raise RuntimeError("swordfish")
+
+    with module("deployed", broken=Broken()):
+        report = deployment.check("--credential", "deployed:broken")
+    assert "RuntimeError was raised" in report.found("outbound", "token")
+    assert "swordfish" not in report.text
+
+
 def test_texts_from_elsewhere_are_escaped_and_name_no_people(deployment: Deployment) -> None:
     evil = "Orders\x1b[2J\nok FAKE \u202e of alice@contoso.com"
     deployment.entra.update_app(deployment.api, name=evil)
@@ -662,6 +680,8 @@ def test_texts_from_elsewhere_are_escaped_and_name_no_people(deployment: Deploym
         ("--redis", "UNSET_VARIABLE"),
         ("--graph",),
         ("--credential", "json:dumps"),
+        ("--guard", "main:guard", "--tenant", "contoso.com"),
+        ("--env-file", __file__),
     ],
 )
 def test_what_cannot_run_exits_with_2(deployment: Deployment, options: tuple[str, ...]) -> None:

@@ -19,6 +19,9 @@ _SHOWN: Final = 2
 _SLOW_DNS: Final = 1.0
 # Organizations that issue certificates for Microsoft's sign-in hosts.
 _KNOWN_ISSUERS: Final = ("Microsoft", "DigiCert")
+_CLOUDS_OF_KNOWN_ISSUERS: Final = ("public", "us-government", "china")
+# The Date header has whole seconds, so that smaller differences are not measured.
+_PRECISION: Final = 2.0
 _STRICT_FIX: Final = (
     (
         "Reissue the CA's certificate with basicConstraints and keyUsage (critical) and "
@@ -148,7 +151,7 @@ def _trust_fix(tls: TlsFacts) -> tuple[str, ...]:
 
 
 def _is_inspected(facts: Facts, tls: TlsFacts) -> bool:
-    hosts = {urlsplit(cloud.authority).hostname for cloud in CLOUDS.values()}
+    hosts = {urlsplit(CLOUDS[name].authority).hostname for name in _CLOUDS_OF_KNOWN_ISSUERS}
     is_microsoft = (urlsplit(_authority_url(facts)).hostname or "") in hosts
     return is_microsoft and not any(name in tls.issuer for name in _KNOWN_ISSUERS)
 
@@ -177,9 +180,9 @@ def _clock(facts: Facts) -> Finding | None:
         return skipped("no response had a date")
     direction = "ahead of" if offset < 0 else "behind"
     found = f"this host's clock is {format_duration(abs(offset))} {direction} the authority's"
-    if abs(offset) >= max(policy.leeway, 1.0):
+    if abs(offset) >= max(policy.leeway, _PRECISION):
         return failure(f"{found}, more than the leeway of {policy.leeway:g} s", *_CLOCK_FIX)
-    if abs(offset) >= max(policy.leeway / 2, 2.0):
+    if abs(offset) >= max(policy.leeway / 2, _PRECISION):
         return warning(f"{found}, more than half of the leeway of {policy.leeway:g} s", *_CLOCK_FIX)
     return ok(f"within {counted(max(1, round(abs(offset))), 'second')} of the authority's clock")
 

@@ -100,6 +100,10 @@ def _guards(
     if not wishes.guard_name:
         return [settings_of_layers(layers, settings)]
     name = wishes.guard_name
+    if wishes.tenant or wishes.audience or wishes.authority or wishes.keys_file:
+        raise click.UsageError(
+            "--guard has its settings: omit --tenant, --audience, --authority, --keys-file."
+        )
     found = import_object(name, "--guard")
     guards: list[Any] = [*found.guards] if isinstance(found, CombinedGuard) else [found]
     for each in guards:

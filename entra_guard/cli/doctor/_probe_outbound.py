@@ -107,6 +107,12 @@ def _dry_run(
         except (TokenAcquisitionError, ConfigurationError) as error:
             problem, failed = error, True
             outcomes.append("failed")
+        except Exception as error:  # noqa: BLE001  # of a credential of the user's; its text may hold secrets
+            problem, failed = (
+                TokenAcquisitionError(f"{type(error).__name__} was raised.", error="other"),
+                True,
+            )
+            outcomes.append("failed")
         else:
             outcomes.append("used")
     return token, problem, outcomes

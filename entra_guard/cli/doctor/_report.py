@@ -29,6 +29,7 @@ _LONGEST: Final = 1500
 _LABEL: Final = "    fix  "
 _CONTINUED: Final = " \\"
 _OPTION: Final = re.compile(r" (?=--[a-z])")
+_USER_INFO: Final = re.compile(r"://[^/?#\s]*@")
 _CALL: Final = re.compile(rf"^{NAME} (?=[a-z])")
 
 
@@ -81,8 +82,8 @@ def _continued(command: str, room: int) -> list[str]:
 
 
 def safe_text(text: str) -> str:
-    """Return a text that may come from a server: escaped, cut, and without e-mail addresses."""
-    return escape(without_people(text), longest=_LONGEST)
+    """Return a text from elsewhere: escaped, cut, without passwords in URLs and without e-mail addresses."""
+    return escape(without_people(_USER_INFO.sub("://", text)), longest=_LONGEST)
 
 
 def _lines(text: str, room: int) -> list[str]:
