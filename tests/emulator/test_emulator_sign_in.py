@@ -182,6 +182,8 @@ def test_an_error_without_a_valid_redirect_uri_is_shown_on_a_page(
         ({"scope": None}, "invalid_request"),
         ({"scope": "api://a/x api://b/y"}, "invalid_scope"),
         ({"code_challenge": "x", "code_challenge_method": "S512"}, "invalid_grant"),
+        ({"resource": "https://tasks.example/mcp"}, "invalid_target"),
+        ({"resource": "https://graph.microsoft.com/"}, "invalid_target"),
     ],
 )
 def test_other_errors_are_redirected_to_the_client(

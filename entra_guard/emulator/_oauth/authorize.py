@@ -17,6 +17,7 @@ from entra_guard.emulator._oauth.token_request import ALIASES
 from entra_guard.emulator._oauth.user_consent import (
     check_user_may_consent,
     consent_as,
+    known_resource,
     missing_consent,
     wanted_scopes,
 )
@@ -96,6 +97,7 @@ def parse_sign_in(store: Store, segment: str, fields: dict[str, str]) -> SignIn:
 def _process(service: DirectoryService, request: Request, sign_in: SignIn) -> Response:
     _check_parameters(sign_in)
     scopes = parse_scopes(sign_in.scope)
+    _check_resource(service.store, sign_in, scopes)
     users = selectable_users(service.store, sign_in.app, sign_in.segment)
     decided = request.method == "POST" and not sign_in.fields.keys().isdisjoint({"user", "decision"})
     own = decided and is_own_form(request, sign_in.fields, service.store.form_token)
@@ -121,6 +123,16 @@ def _check_parameters(sign_in: SignIn) -> None:
     method = sign_in.text("code_challenge_method") or "plain"
     if method not in _CHALLENGE_METHODS:
         raise EntraError(501481)
+
+
+def _check_resource(store: Store, sign_in: SignIn, scopes: RequestedScopes) -> None:
+    """Check the `resource` parameter (RFC 8707), as the token endpoint does: before anyone signs in."""
+    wanted = sign_in.text("resource")
+    if not wanted or not sign_in.text("scope") or not scopes.names:
+        return  # at the v1.0 endpoint the resource stands for its scopes
+    api = known_resource(store, scopes.resource)
+    if api is not None and wanted not in api.names():
+        raise EntraError(9010010)
 
 
 def selectable_users(store: Store, app: AppRegistration, segment: str) -> list[User]:
