@@ -22,14 +22,14 @@ NARROWEST = 320
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Emulator, Samples]]:
-    with Emulator() as entra:
+    with Emulator(https=True) as entra:
         yield entra, entra.add_samples()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     needs_module("playwright")
-    from adapters.browsing import chromium  # type: ignore[import-not-found]
+    from adapters.browsing import chromium
 
     with chromium() as browser:
         yield browser
@@ -134,6 +134,25 @@ def _check_error_codes(page: Page) -> None:
     assert page.locator("[data-row]:visible").count() == 1
     page.get_by_role("button", name="Cause AADSTS7000222 now").click()
     assert page.get_by_text("The next request to the token endpoint gets AADSTS7000222").is_visible()
+
+
+def test_a_token_of_either_base_url_is_checked_by_the_guard_of_that_url(
+    served: tuple[Emulator, Samples],
+) -> None:
+    entra, samples = served
+    with httpx.Client(base_url=entra.url) as web:
+        for base in (entra.url, entra.https_url, entra.url.replace("127.0.0.1", "localhost")):
+            token = entra.issue_token(samples.daemon, audience=samples.api, base_url=base)
+            header = {"Authorization": f"Bearer {token}"}
+            assert web.get("/portal/sample-api", headers=header).status_code == 200
+        foreign = entra.issue_token(samples.daemon, audience=samples.api, base_url="http://other.localhost")
+        refused = web.get("/portal/sample-api", headers={"Authorization": f"Bearer {foreign}"})
+        assert refused.json()["reason"] == "wrong_issuer"
+        shown = web.get("/portal/connect").text
+        assert f"export ENTRA_GUARD_AUTHORITY={entra.https_url}" in shown
+        certificate = web.get("/portal/connect/entra-emulator.pem").text
+        assert certificate.startswith("-----BEGIN CERTIFICATE-----")
+        assert "PRIVATE KEY" not in certificate
 
 
 def test_the_pages_work_without_script(served: tuple[Emulator, Samples], browser: Browser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard.emulator._portal.bases import base_of_token
 from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client
 from entra_guard.emulator._portal.token_facts import claim_rows, decode_token, shape_of
 from entra_guard.emulator._portal.visit import PortalPage, get, post
@@ -61,8 +62,9 @@ def _result(visit: Visit, api: AppRegistration, token: str) -> dict[str, Any]:
     if decoded is None:
         return {"verdict": None, "shape": shape_of(token)}
     names = names_by_id(visit.directory)
+    base = base_of_token(visit.parts.server, visit.request.base, token)
     return {
-        "verdict": visit.parts.workbench.guards.check(visit.request.base, api, token, names),
+        "verdict": visit.parts.workbench.guards.check(base, api, token, names),
         "shape": "",
         "json": decoded.as_json(),
         "claims": list(claim_rows(decoded.claims, visit.now(), names)),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from entra_guard.emulator._portal.bases import certificate_file
 from entra_guard.emulator._portal.snippets import CodeFacts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from entra_guard.emulator._portal.visit import Visit
     from entra_guard.emulator._store.directory import AppRegistration
 
@@ -18,7 +17,7 @@ def code_facts(visit: Visit, api: AppRegistration | None, client: AppRegistratio
     roles = [role.value for role in api.app_roles if role.enabled] if api else []
     scopes = [scope.value for scope in api.scopes if scope.enabled] if api else []
     uris = (*client.spa_redirect_uris, *client.redirect_uris, *client.public_redirect_uris) if client else ()
-    https = certificate_file(visit) is not None
+    https = certificate_file(visit.parts.server) is not None
     return CodeFacts(
         base=visit.request.base,
         https_base=visit.parts.server.https_url if https else "",
@@ -31,11 +30,3 @@ def code_facts(visit: Visit, api: AppRegistration | None, client: AppRegistratio
         client_id=client.client_id if client else "",
         redirect_uri=uris[0] if uris else "",
     )
-
-
-def certificate_file(visit: Visit) -> Path | None:
-    """Return the file of the certificate authority; None if https is not served."""
-    try:
-        return visit.parts.server.authority.certificate
-    except RuntimeError:
-        return None

@@ -8,8 +8,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from entra_guard.emulator._http.messages import Response
+from entra_guard.emulator._portal.bases import certificate_file
 from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client, own_apps
-from entra_guard.emulator._portal.code_facts import certificate_file, code_facts
+from entra_guard.emulator._portal.code_facts import code_facts
 from entra_guard.emulator._portal.snippets import client_tabs, environment, guard_tabs, trust
 from entra_guard.emulator._portal.visit import FieldError, NotFoundError, PortalPage, get
 
@@ -68,7 +69,7 @@ def endpoints(base: str, tenant_id: str) -> list[tuple[str, str]]:
 
 
 def _certificate_facts(visit: Visit) -> dict[str, Any] | None:
-    path = certificate_file(visit)
+    path = certificate_file(visit.parts.server)
     if path is None:
         return None
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
@@ -78,7 +79,7 @@ def _certificate_facts(visit: Visit) -> dict[str, Any] | None:
 
 def download_certificate(visit: Visit) -> Response:
     """Send the certificate of the emulator's authority, which has no private key in it."""
-    path = certificate_file(visit)
+    path = certificate_file(visit.parts.server)
     if path is None:
         raise NotFoundError("https is not served: start the emulator with https.", ADDRESS, "Connect")
     certificate = x509.load_pem_x509_certificate(path.read_bytes())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from entra_guard.emulator._directory.samples import API as SAMPLE_API
 from entra_guard.emulator._http.form_guard import is_foreign
 from entra_guard.emulator._http.messages import Response
+from entra_guard.emulator._portal.bases import base_of_token
 from entra_guard.emulator._portal.token_facts import decode_token
 from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get
 from entra_guard.emulator._portal.workbench import Call
@@ -25,9 +26,11 @@ def call(visit: Visit) -> Response:
     api = _api(visit, header or "")
     sent = [header] if header is not None else []
     what = "a request from outside" if header else "a request from outside, without a token"
+    token = (header or "").partition(" ")[2]
+    base = base_of_token(visit.parts.server, visit.request.base, token)
     # What another web page causes is not listed: such a page could fill the list.
     kept = not is_foreign(visit.request)
-    response = visit.parts.workbench.call(visit.request.base, api, Call("GET", sent, what), kept=kept)
+    response = visit.parts.workbench.call(base, api, Call("GET", sent, what), kept=kept)
     headers = tuple((name.title(), value) for name, value in response.headers if name not in _DROPPED)
     return Response(response.status, response.body.encode(), headers)
 

@@ -48,6 +48,12 @@ class CodeFacts:
     def secure_base(self) -> str:
         return self.https_base or "https://localhost:8788"
 
+    def guard_note(self, comment: str) -> str:
+        """Return a comment for clients that need https, if the guard's code on the same page uses http."""
+        if self.base == self.secure_base:
+            return ""
+        return f'{comment} The API must use the same base URL: Guard(authority="{self.secure_base}").\n'
+
 
 def guard_tabs(facts: CodeFacts) -> list[tuple[str, str]]:
     """Return the code for an API: label and text of each tab."""
@@ -72,15 +78,21 @@ def client_tabs(facts: CodeFacts) -> list[tuple[str, str]]:
 
 
 def environment(facts: CodeFacts) -> str:
-    """Return the environment variables for `Guard.from_env` and `EnvironmentCredential`."""
+    """Return the environment variables for `Guard.from_env` and `EnvironmentCredential`.
+
+    Both use one base URL, because it is part of the issuer: https if it is served.
+    """
+    base = facts.https_base or facts.base
     rows = {
-        "ENTRA_GUARD_AUTHORITY": facts.base,
+        "ENTRA_GUARD_AUTHORITY": base,
         "ENTRA_GUARD_TENANT": facts.tenant_id,
         "ENTRA_GUARD_AUDIENCE": facts.api_id,
-        "AZURE_AUTHORITY_HOST": facts.https_base or facts.base,
+        "AZURE_AUTHORITY_HOST": base,
         "AZURE_TENANT_ID": facts.tenant_id,
         "AZURE_CLIENT_ID": facts.client_id,
         SECRET_VARIABLE: "<secret value>",
+        "SSL_CERT_FILE": facts.ca_bundle,
+        "REQUESTS_CA_BUNDLE": facts.ca_bundle,
     }
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in rows.items() if value)
 
@@ -243,7 +255,7 @@ def _msal_js(facts: CodeFacts) -> str:
     authority = f"{facts.secure_base}/{facts.tenant_id}"
     host = facts.secure_base.partition("//")[2]
     redirect = facts.redirect_uri or "http://localhost:8000/"
-    return f"""import {{ PublicClientApplication }} from "@azure/msal-browser";
+    return f"""{facts.guard_note("//")}import {{ PublicClientApplication }} from "@azure/msal-browser";
 
 const app = new PublicClientApplication({{
   auth: {{
@@ -260,7 +272,7 @@ const {{ accessToken }} = await app.acquireTokenSilent({{ account, scopes: [{jso
 
 
 def _dotnet(facts: CodeFacts) -> str:
-    return f"""using Azure.Core;
+    return f"""{facts.guard_note("//")}using Azure.Core;
 using Azure.Identity;
 
 var credential = new ClientSecretCredential(
