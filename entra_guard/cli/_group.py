@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from entra_guard.cli._errors import as_cli_error
 from entra_guard.cli._formatting import did_you_mean
 from entra_guard.cli._program import NAME, program_name
-from entra_guard.errors import AccessError, ConfigurationError, EntraGuardError, escape
+from entra_guard.errors import ConfigurationError, EntraGuardError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,15 +75,9 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
-            raise click.UsageError(_lines(error)) from None
+            raise click.UsageError(as_cli_error(error).message) from None
         except EntraGuardError as error:
-            raise click.ClickException(_lines(error)) from None
-
-
-def _lines(error: EntraGuardError) -> str:
-    """Return an error's text for a terminal: line by line, each escaped."""
-    text = error.report() if isinstance(error, AccessError) else str(error)
-    return "\n".join(escape(line) for line in text.splitlines())
+            raise as_cli_error(error) from None
 
 
 @click.command(

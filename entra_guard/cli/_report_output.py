@@ -32,7 +32,7 @@ def show_report(screen: Screen, report: Report) -> None:
         _show_refusal(screen, report)
     if report.claims:
         screen.heading("Claims" if report.is_verified else "Claims, not verified")
-        _show_claims(screen, report)
+        show_claims(screen, report.claims, report.other_claims)
     screen.heading("Checks")
     widest = max(len(line) for step in report.steps for line in step.expected.splitlines() or [""])
     if screen.console.width >= max(_WIDE, 2 * widest + _LABELS):
@@ -83,16 +83,23 @@ def _show_remedy(screen: Screen, remedy: Remedy, reason: str) -> None:
         screen.text(f"In the admin center: {remedy.portal}", indent=2)
 
 
-def _show_claims(screen: Screen, report: Report) -> None:
-    if screen.console.width >= _WIDE:
-        rows = [(Text(name, NAME), Text(meaning, QUIET), value) for name, value, meaning in report.claims]
-        screen.table(("claim", "means", "value"), rows)
-    else:
-        for name, value, meaning in report.claims:
+def show_claims(screen: Screen, claims: Sequence[tuple[str, str, str]], others: Sequence[str]) -> None:
+    """Show claims with their meanings: as a table, or below each other on a narrow screen.
+
+    Args:
+        screen: The screen.
+        claims: Name, value and meaning of each.
+        others: Names of claims whose values are not shown.
+    """
+    if screen.is_narrow:
+        for name, value, meaning in claims:
             screen.render(Text.assemble((f"{name:10}", NAME), (meaning, QUIET)), indent=2)
             screen.text(value, indent=12)
-    if report.other_claims:
-        screen.text(f"Not shown: {', '.join(report.other_claims)}", QUIET, indent=2)
+    else:
+        rows = [(Text(name, NAME), Text(meaning, QUIET), value) for name, value, meaning in claims]
+        screen.table(("claim", "means", "value"), rows)
+    if others:
+        screen.text(f"Not shown: {', '.join(others)}", QUIET, indent=2)
 
 
 def _show_step(screen: Screen, step: StepRow) -> None:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from entra_guard._keys.documents import Source
     from entra_guard._keys.snapshot_file import Saved
     from entra_guard._keys.state import Snapshot
+    from entra_guard.cli._screen import Screen
 
+_LABELS: Final = 12
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -153,20 +155,18 @@ def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
     screen.name_values(
         [
             ("file", str(file)),
-            ("authority", escape(f"{saved.authority}/{saved.tenant}").rstrip("/")),
-            *([("application", escape(saved.app_id))] if saved.app_id else []),
+            ("application", escape(saved.app_id)),
             ("age", _duration(age)),
-            ("issuer", escape(issuer.v2)),
-            ("issuer, v1.0", escape(issuer.v1)),
             ("cloud", escape(issuer.cloud)),
-        ]
+        ],
+        labels=_LABELS,
     )
-    rows = [
-        (escape(kid), escape(key.origin.issuer), escape(key.origin.cloud))
-        for kid, key in sorted(snapshot.keys.by_kid.items())
-    ]
-    screen.blank_line()
-    screen.table(["kid", "signs for the issuer", "cloud"], rows)
+    # URLs are longer than most terminals; not wrapped, so that they can be copied.
+    authority = f"{saved.authority}/{saved.tenant}".rstrip("/")
+    for name, url in (("authority", authority), ("issuer", issuer.v2), ("issuer, v1.0", issuer.v1)):
+        if url:
+            screen.verbatim(f"{name:{_LABELS}}  {escape(url)}", indent=2)
+    _show_keys(screen, snapshot)
     for skipped in (*snapshot.keys.faults, *snapshot.keys.skipped):
         screen.text(f"skipped {skipped}", indent=2)
     fault = ""
@@ -178,6 +178,25 @@ def _show(file: Path, saved: Saved, snapshot: Snapshot) -> bool:
         screen.blank_line()
         screen.text(fault, indent=2)
     return not fault
+
+
+def _show_keys(screen: Screen, snapshot: Snapshot) -> None:
+    """Show the keys as a table; as blocks where a column would be cut or an id broken."""
+    rows = [
+        (escape(kid), escape(key.origin.cloud), escape(key.origin.issuer))
+        for kid, key in sorted(snapshot.keys.by_kid.items())
+    ]
+    columns = ("kid", "cloud", "signs for the issuer")
+    widest = sum(max(map(len, column)) + 2 for column in zip(columns, *rows, strict=True)) + 2
+    screen.blank_line()
+    if not screen.is_narrow and widest <= screen.console.width:
+        screen.table(columns, rows)
+        return
+    for kid, cloud, issuer in rows:
+        screen.verbatim(f"key {kid}", "bold", indent=2)
+        screen.verbatim(f"signs for  {issuer}", indent=4)
+        if cloud:
+            screen.verbatim(f"cloud      {cloud}", indent=4)
 
 
 def _duration(seconds: float) -> str:

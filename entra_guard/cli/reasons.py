@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from entra_guard.cli._screen import Screen
 
 _COLUMNS: Final = ("check", "expected", "found in a valid token")
+_EXAMPLE: Final = (
+    "Example values: a token with the role Orders.Read, issued at 11:55:00 and checked at 12:00:00. "
+    "{tenant id} and the like are ids of your registration."
+)
 _SAME: Final = "the same"
 _NOON: Final = 1_767_268_800.0
 _TENANT: Final = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
@@ -117,7 +121,10 @@ def show_checklist(screen: Screen) -> None:
 
     rows = checklist_rows()
     width = max(len(name) for name, _expected, _found in rows)
-    head = TwoValues(Text(f"{_COLUMNS[0]:{width}}  ", QUIET), _COLUMNS[1], "found, if different", QUIET)
+    screen.text(_EXAMPLE, QUIET)
+    screen.blank_line()
+    columns = ("expected (example)", "found, if different (example)")
+    head = TwoValues(Text(f"{_COLUMNS[0]:{width}}  ", QUIET), *columns, QUIET)
     screen.two_columns(
         head,
         [TwoValues(Text(f"{n:{width}}  "), left, "" if right == _SAME else right) for n, left, right in rows],

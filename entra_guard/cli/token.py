@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from entra_guard.errors import ConfigurationError
+from entra_guard.errors import ConfigurationError, escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,31 +147,29 @@ def _password(file: Path, environ: Mapping[str, str]) -> str | None:
 def _show(found: AccessToken, who: str) -> None:
     import jwt  # noqa: PLC0415
 
-    from entra_guard.cli._formatting import format_time, relative_time, shorten_secret  # noqa: PLC0415
+    from entra_guard.cli._claim_table import claim_table, other_claims  # noqa: PLC0415
+    from entra_guard.cli._formatting import (  # noqa: PLC0415
+        format_time,
+        format_value,
+        relative_time,
+        shorten_secret,
+    )
+    from entra_guard.cli._report_output import show_claims  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
 
-    screen = Screen()
-    ends = f"{format_time(found.expires_on)}, {relative_time(found.expires_on - time.time())}"
-    screen.name_values(
-        [("credential", who), ("token", shorten_secret(found.token, _KEPT)), ("expires", ends)]
-    )
+    screen, now = Screen(), time.time()
+    ends = f"{relative_time(found.expires_on - now)} ({format_time(found.expires_on)})"
+    # A repr has angle brackets, which mean nothing to a reader.
+    rows = [("credential", escape(who.strip("<>"))), ("token", shorten_secret(found.token, _KEPT))]
+    screen.name_values([*rows, ("expires", ends)])
     try:
         header = jwt.get_unverified_header(found.token)
         claims = jwt.decode(found.token, options={"verify_signature": False})
     except jwt.InvalidTokenError:
         screen.text("The token is not a JWT: only its API can read it.", indent=2)
         return
-    for name, part in (("header", header), ("claims", claims)):
-        screen.heading(name)
-        screen.code(json.dumps(_shortened(part), indent=2), "json")
-
-
-def _shortened(part: Any) -> Any:
-    """Return the same JSON with long strings shortened."""
-    from entra_guard.cli._formatting import shorten_secret  # noqa: PLC0415
-
-    if isinstance(part, dict):
-        return {name: _shortened(value) for name, value in part.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(part, list):
-        return [_shortened(value) for value in part]  # pyright: ignore[reportUnknownVariableType]
-    return shorten_secret(part, _KEPT) if isinstance(part, str) and len(part) > _LONGEST else part
+    screen.heading("Header")
+    shown = [(format_value(name), format_value(value)) for name, value in header.items()]
+    screen.name_values([(name[:_LONGEST], value[:_LONGEST]) for name, value in shown])
+    screen.heading("Claims, not verified")
+    show_claims(screen, claim_table(claims, now), other_claims(claims))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from entra_guard import Step
+from entra_guard.cli._errors import CliError, as_cli_error
 from entra_guard.cli._formatting import (
     format_step,
     format_time,
@@ -13,6 +16,7 @@ from entra_guard.cli._formatting import (
     relative_time,
     shorten_secret,
 )
+from entra_guard.errors import EntraGuardError, FetchError, TokenAcquisitionError
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 40, 1200])
@@ -90,3 +94,47 @@ def test_times_are_utc() -> None:
 )
 def test_a_step_shows_the_expected_and_the_found_value(step: Step, shown: tuple[str, str]) -> None:
     assert format_step(step) == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "lines"),
+    [
+        (
+            TokenAcquisitionError(
+                "Entra refused.", error="invalid_client", codes=[7000215], hint="Send the secret's Value."
+            ),
+            ["Entra refused.", "  invalid_client, AADSTS7000215", "  Send the secret's Value."],
+        ),
+        (
+            FetchError("dns", "https://login.example", "no such \x1b[2Jhost"),
+            [
+                "dns: no such \\x1b[2Jhost",
+                "  https://login.example",
+                "  Check the host's name, and this machine's network and DNS.",
+            ],
+        ),
+    ],
+)
+def test_an_error_says_what_failed_then_the_code_then_what_to_do(
+    error: EntraGuardError, lines: list[str]
+) -> None:
+    assert as_cli_error(error).message.splitlines() == lines
+
+
+def test_an_error_is_wrapped_between_words_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "60")
+    guid = "7a5c0a91-0000-4000-8000-00000000a901"
+    terminal, pipe = Terminal(), io.StringIO()
+    error = CliError(
+        f"The application {guid} has no credential that is valid today.", "AADSTS7000222", "Add one."
+    )
+    error.show(terminal)
+    error.show(pipe)
+    assert max(map(len, terminal.getvalue().splitlines())) <= 60
+    assert guid in terminal.getvalue()
+    assert len(terminal.getvalue().splitlines()) == 4
+    assert len(pipe.getvalue().splitlines()) == 3

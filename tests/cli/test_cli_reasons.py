@@ -128,7 +128,7 @@ def test_the_checklist_is_the_one_in_use_with_the_signature_in_order() -> None:
     names = [row[0] for row in cells(printed("checklist", "--markdown"))[2:]]
     assert names.pop(names.index("signature")) == "signature"
     assert names == [check.name for check in CHECKLIST]
-    assert [row.split()[0] for row in printed("checklist").splitlines()[1:]] == [
+    assert [row.split()[0] for row in printed("checklist").splitlines()[3:]] == [
         row[0].split()[0] for row in cells(checklist_markdown())[2:]
     ]
 

@@ -50,8 +50,10 @@ def run(entra: OutboundEntra, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_the_environments_app_gets_a_token_and_shows_its_claims(entra: OutboundEntra, run: Run) -> None:
     done = run(AZURE_CLIENT_SECRET=entra.secret.value)
     assert done.exit_code == 0, done.output
-    assert '"alg": "RS256"' in done.output
-    assert f'"azp": "{entra.caller.client_id}"' in done.output
+    shown = " ".join(done.output.split())
+    assert "alg RS256" in shown
+    assert f"azp the client that requested the token {entra.caller.client_id}" in shown
+    assert "<" not in done.output
     assert "Orders.Read" in done.output
     assert "in 60 min" in done.output
 
@@ -82,7 +84,7 @@ def test_a_certificate_may_prove_the_app(entra: OutboundEntra, run: Run, tmp_pat
     file = entra.new_certificate(entra.caller).write(tmp_path / "daemon.pem")
     done = run("--certificate", str(file))
     assert done.exit_code == 0, done.output
-    assert '"azpacr": "2"' in done.output
+    assert "2: a certificate or assertion" in done.output
 
 
 def test_the_host_may_use_its_managed_identity(entra: OutboundEntra, run: Run) -> None:
@@ -97,7 +99,7 @@ def test_the_host_may_use_its_managed_identity(entra: OutboundEntra, run: Run) -
         named.client_id,
         **entra.managed_identity_environment(),
     )
-    assert f'"azp": "{named.client_id}"' in done.output
+    assert f"azp the client that requested the token {named.client_id}" in " ".join(done.output.split())
 
 
 def test_claims_are_sent_along(entra: OutboundEntra, run: Run) -> None:
@@ -113,7 +115,7 @@ def test_options_win_over_variables(entra: OutboundEntra, run: Run) -> None:
     other = entra.register_app("Other")
     secret = entra.add_secret(other).value
     done = run("--client-id", other.client_id, AZURE_CLIENT_SECRET=secret)
-    assert f'"azp": "{other.client_id}"' in done.output
+    assert f"azp the client that requested the token {other.client_id}" in " ".join(done.output.split())
 
 
 def test_a_refusal_is_one_line_with_its_hint(run: Run) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import click
+from entra_guard.cli._errors import CliError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,18 +64,11 @@ class Question:
 Plan = Generator[GraphCall | Question, Any, T]
 
 
-class CommandError(click.ClickException):
-    """A command failed: what failed, the code, and what to do.
-
-    Args:
-        what: What failed, with the values.
-        code: The code of the error, as programs and search engines know it.
-        remedy: What to do.
-    """
+class CommandError(CliError):
+    """A command failed: what failed, the code, and what to do."""
 
     def __init__(self, what: str, code: str, remedy: str) -> None:
-        super().__init__("\n".join((what, f"  {code}", f"  {remedy}")))
-        self.code = code
+        super().__init__(what, code, remedy)
 
 
 def quoted(value: str) -> str:
