@@ -22,8 +22,13 @@ def join(prefix: str, path: str) -> str:
 
 
 def below(prefix: str, path: str) -> str:
-    """Return a path as an application at a mount point sees it."""
+    """Return a path as an application at a mount point sees it, without the host for which it is."""
+    prefix, path = _without_host(prefix), _without_host(path)
     return path[len(prefix) :] or "/" if prefix and path.startswith(prefix) else path
+
+
+def _without_host(path: str) -> str:
+    return f"/{path[2:].partition('/')[2]}" if path.startswith("//") else path
 
 
 def coverage(template: str, public: PublicPaths) -> Coverage:

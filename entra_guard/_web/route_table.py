@@ -97,6 +97,8 @@ class _Walk:
             return True
         self._seen.add(key)
         self._kept.append(layer)
+        for path in _own_paths(layer):
+            self.found.append((FoundRoute(path, ("GET",), layer), prefix, guards))
         if guard := guard_of(layer, prefix):
             guards = (*guards, guard)
         finder = _finder(layer)
@@ -144,6 +146,12 @@ def guard_of(layer: Any, prefix: str = "") -> RouteGuard | None:
     """Return the guard that a layer is, None if it is not one."""
     authenticator = attributes_of(layer).get("_authenticator")
     return RouteGuard(authenticator, prefix) if isinstance(authenticator, RequestAuthenticator) else None
+
+
+def _own_paths(layer: Any) -> tuple[str, ...]:
+    """Return what a layer of ours responds to by itself: the metadata of `entra_guard.mcp.protect`."""
+    is_ours = type(layer).__module__.startswith("entra_guard.")
+    return attributes_of(layer).get("own_paths", ()) if is_ours else ()
 
 
 def _identity(layer: Any) -> object:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from adapter_cases import ADAPTERS
 from click.testing import CliRunner
+from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
 from fastapi import FastAPI
 from flask import Flask
 from raw_requests import request_asgi, request_wsgi
 from route_apps import fastapi_app, flask_app, handler, litestar_app, quart_app, starlette_app
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Host, Route, Router
 
 from entra_guard import ConfigurationError, Guard, requires
 from entra_guard._web.route_allowance import not_allowed, unused
@@ -24,6 +25,7 @@ from entra_guard._web.route_table import GuardedRoute, route_table
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.cli._group import group
 from entra_guard.flask import init_app
+from entra_guard.mcp import protect
 from entra_guard.principal import NoPrincipalError
 from entra_guard.testing import assert_no_public_routes
 
@@ -206,6 +208,38 @@ def test_a_route_with_a_parameter_may_be_public_in_part(
     [row] = route_table(app)
     assert row.access == access
     assert list(row.open_paths) == (public if access == "partly public" else [row.path] * (access != "token"))
+
+
+def test_paths_of_hosts_are_compared_with_public_paths_without_the_host(guard: Guard) -> None:
+    inner = Router(routes=[Route("/healthz", handler()), Route("/orders", handler())])
+    app = GuardMiddleware(Starlette(routes=[Host("a.example", inner)]), guard=guard, public=["/healthz"])
+    assert rows_of(app) == {
+        ("GET", "//a.example/healthz"): ("public", ()),
+        ("GET", "//a.example/orders"): ("token", ()),
+    }
+
+
+def test_the_metadata_of_a_protected_mcp_server_is_open(guard: Guard) -> None:
+    app = protect(Starlette(routes=[Route("/mcp", handler())]), guard, url="https://api.example/mcp")
+    well_known = "/.well-known/oauth-protected-resource"
+    assert rows_of(app) == {
+        ("GET", well_known): ("open", ()),
+        ("GET", f"{well_known}/mcp"): ("open", ()),
+        ("GET", "/mcp"): ("token", ()),
+    }
+
+
+def test_rest_framework_routers_actions_and_functions(guard: Guard) -> None:
+    with override_settings(ENTRA_GUARD={"guard": guard}, ROOT_URLCONF="rest_site", MIDDLEWARE=[]):
+        rows = rows_of(WSGIHandler())
+    assert rows == {
+        ("GET", "/api/orders/"): ("optional", ()),
+        ("POST", "/api/orders/"): ("token", ()),
+        ("POST", "/api/orders/(?P<pk>[^/.]+)/pay/"): ("token", (READ,)),
+        ("GET", "/open"): ("optional", ()),
+        ("GET", "/custom/<int:number>/"): ("unclear", ()),
+        ("*", r"/items/(?P<number>\d+)/"): ("open", ()),
+    }
 
 
 def small_flask(guard: Guard) -> Flask:
