@@ -129,6 +129,11 @@ class CombinedGuard:
         """Whether only `averify` works with one of the guards."""
         return any(guard.needs_event_loop for guard in self.guards)
 
+    @property
+    def trace_users(self) -> bool:
+        """Whether a hash of the user is put on the span of a request: if all guards allow it."""
+        return all(guard.trace_users for guard in self.guards)
+
     def seconds_left(self, principal: Principal) -> float:
         """Return for how many seconds a caller's token is still accepted; negative once it is not."""
         return self.guards[0].seconds_left(principal)

@@ -150,7 +150,7 @@ class Revocations:
             facts["found"] = utc_text(issued)
         can = principal.verified.is_entra and takes_claims_challenge(claims)
         challenge = claims_request("nbf", str(ceil(since))) if can else ""
-        raise InvalidTokenError("token_revoked", facts, claims=challenge)
+        raise InvalidTokenError("token_revoked", facts, claims=challenge).for_client(principal.app_id)
 
     @contextmanager
     def watch(self, principal: Principal, end: Callable[[], object]) -> Generator[None]:

@@ -62,6 +62,11 @@ class Verifier(Protocol):
         ...
 
     @property
+    def trace_users(self) -> bool:
+        """Whether a hash of the user is put on the span of a request."""
+        ...
+
+    @property
     def needs_event_loop(self) -> bool:
         """Whether only `averify` works."""
         ...

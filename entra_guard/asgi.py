@@ -17,6 +17,7 @@ from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_refusal, send_response
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
+from entra_guard._web.decisions import AcceptedRequest, is_observed, log_refusal
 from entra_guard._web.decorator_order import RouterCheck
 from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
 from entra_guard._web.mcp_sessions import (
@@ -33,6 +34,7 @@ from entra_guard._web.preflight import (
     send_preflight_response,
 )
 from entra_guard._web.request_headers import read_headers
+from entra_guard._web.route_template import asgi_route
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, never, run_for
 from entra_guard._web.websocket_token import take_token
 from entra_guard.errors import AccessError
@@ -124,8 +126,11 @@ class GuardMiddleware:
             if preflight and is_cors_middleware(self.app):
                 await send_preflight_response(self.app, scope, receive, send)
                 return
-            response = _Response(scope, send, self._sessions)
+            observed = is_observed()
+            response = (_ObservedResponse if observed else _Response)(scope, send, self._sessions)
             principal = await self._authenticator.authenticate_async(self._credentials(scope, response))
+            if observed:
+                response.accept(principal, with_user=self._authenticator.guard.trace_users)
             scope["user"] = principal
             scope["auth"] = _Credentials(principal)
             bound = bind_principal(principal, self._http_error, scope)
@@ -236,14 +241,19 @@ class _Response:
         # The latter two: what the request's headers say about MCP.
         self._replaced = self.names_session = self.wants_events = False
 
+    def accept(self, principal: Principal, *, with_user: bool) -> None:
+        """Do nothing: the request is not recorded."""
+
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the application."""
         self._last = kind = message["type"]
         if kind == "http.response.start":
             if is_about_session(message):
                 self._stream = self._sessions.started(self._scope, message)
-            if message["status"] == _HIDDEN and REFUSAL in self._scope:
-                return self._send_instead(message)
+            if message["status"] >= _REFUSED and REFUSAL in self._scope:
+                if message["status"] == _HIDDEN:
+                    return self._send_instead(message)
+                self._log_own_response(message["status"])
         elif self._stream is not None:
             passed = self._stream.passed(message)
             if passed is None:
@@ -252,6 +262,14 @@ class _Response:
         elif self.subprotocol and kind == "websocket.accept" and not message.get("subprotocol"):
             message = {**message, "subprotocol": self.subprotocol}
         return self._send_instead(message) if self._replaced else self._send(message)
+
+    def _log_own_response(self, status: int) -> None:
+        """Log a refusal that the framework, or a handler of the application, responds to."""
+        error: AccessError = self._scope[REFUSAL]
+        if status == error.status:
+            log_refusal(
+                error, self._scope["method"], self._scope["path"], self._scope, asgi_route(self._scope)
+            )
 
     def is_mcp_stream(self, message: Message) -> bool:
         """Return whether the response is a stream that lasts as long as an MCP client wants it to."""
@@ -290,6 +308,40 @@ async def _send_nothing() -> None:
     """Do nothing: the stream has ended, and its application does not know it yet."""
 
 
+class _ObservedResponse(_Response):
+    """A response to a request that is recorded in a log, metrics or spans: see `decisions`."""
+
+    __slots__ = ("_accepted",)
+
+    def __init__(self, scope: Scope, send: Send, sessions: McpSessions) -> None:
+        super().__init__(scope, send, sessions)
+        self._accepted: AcceptedRequest | None = None
+
+    def accept(self, principal: Principal, *, with_user: bool) -> None:
+        """Note the caller of the request, whose token is valid."""
+        scope = self._scope
+        method = scope.get("method", "WEBSOCKET")
+        self._accepted = AcceptedRequest(principal, scope, method, scope["path"], with_user=with_user)
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send a message of the application; by the first one it is clear which route responds."""
+        sent = super().send(message)
+        if not self._replaced:
+            self._finish()
+        return sent
+
+    def end(self) -> None:
+        """Record the request, if it has sent nothing."""
+        self._finish()
+        super().end()
+
+    def _finish(self) -> None:
+        if self._accepted is not None:
+            accepted, self._accepted = self._accepted, None
+            accepted.finish(asgi_route(self._scope))
+
+
+_REFUSED: Final = 400
 _HIDDEN: Final = 500
 _REFUSABLE: Final = frozenset({"", "websocket.accept", "websocket.send"})
 """What may have been sent last, so that the client can still be sent a refusal."""

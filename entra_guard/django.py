@@ -23,10 +23,11 @@ from django.urls import get_resolver
 from entra_guard._common.arguments import check_names
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator
 from entra_guard._web.cors_check import warn_if_cors_among
+from entra_guard._web.decisions import AcceptedRequest, is_observed, log_refusal
 from entra_guard._web.decorator_order import EndpointCheck
 from entra_guard._web.http_errors import REFUSAL, drf_error, is_about_body, unconverted
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
-from entra_guard._web.refusal_log import log_refusal
+from entra_guard._web.route_template import django_route
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.principal import Principal, acting
@@ -163,11 +164,18 @@ class GuardMiddleware:
         """
         if response.status_code == _HIDDEN and REFUSAL in request.META:
             return _replaced(request, response)
+        if is_observed():
+            self._record(request, principal)
         if isinstance(response, StreamingHttpResponse) and not getattr(response, "file_to_stream", None):
             content: Any = response.streaming_content
             wrap = _chunks_async if response.is_async else _chunks
             response.streaming_content = wrap(self._authenticator, principal, content)
         return response
+
+    def _record(self, request: HttpRequest, principal: Principal) -> None:
+        with_user, method = self._authenticator.guard.trace_users, request.method or ""
+        accepted = AcceptedRequest(principal, request.META, method, request.path, with_user=with_user)
+        accepted.finish(django_route(request))
 
 
 def _all_views() -> list[object]:
@@ -204,7 +212,7 @@ def link_to_reason(error: AccessError) -> None:
 def respond(request: HttpRequest, error: AccessError) -> HttpResponse:
     """Log a refusal and respond with it."""
     link_to_reason(error)
-    log_refusal(error, request.method or "", request.path)
+    log_refusal(error, request.method or "", request.path, request.META, django_route(request))
     if is_preflight_environ(request.META):
         log_refused_preflight("django")
     body = b"" if request.method == "HEAD" else error.body

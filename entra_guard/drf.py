@@ -19,8 +19,9 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 
 from entra_guard._common.arguments import known_arguments
+from entra_guard._web.decisions import AcceptedRequest, is_observed, log_refusal
 from entra_guard._web.http_errors import drf_error
-from entra_guard._web.refusal_log import log_refusal
+from entra_guard._web.route_template import django_route
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard.django import EntraUser, authenticator, link_to_reason, respond
 from entra_guard.errors import AccessError, refusal
@@ -138,7 +139,11 @@ def _authenticated(request: Request) -> Principal | None:
     if not values:
         return None
     try:
-        return authenticator().on_threads().authenticate(values)
+        ours = authenticator().on_threads()
+        principal = ours.authenticate(values)
+        if is_observed():  # a refusal by a permission class is another decision
+            _observe(principal, request, with_user=ours.guard.trace_users)
+        return principal  # noqa: TRY300
     except AccessError as error:
         refused = error
     finally:
@@ -146,8 +151,14 @@ def _authenticated(request: Request) -> Principal | None:
     raise _refused(request, refused)
 
 
+def _observe(principal: Principal, request: Request, *, with_user: bool) -> None:
+    method = request.method or ""
+    accepted = AcceptedRequest(principal, request.META, method, request.path, with_user=with_user)
+    accepted.finish(django_route(request))
+
+
 def _refused(request: Request, error: AccessError) -> AccessError:
     """Log a refusal and return it as REST framework's APIException."""
     link_to_reason(error)
-    log_refusal(error, request.method or "", request.path)
+    log_refusal(error, request.method or "", request.path, request.META, django_route(request))
     return drf_error(error, request.META)

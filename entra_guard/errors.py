@@ -130,6 +130,10 @@ class AccessError(EntraGuardError):
     claims: str = ""
     resource_metadata: str = ""
     reasons_url: str = ""
+    request_id: str = ""
+    """The id of the refused request, for its response: set when the refusal is logged."""
+    verified_client: str = ""
+    """The client application of the token, if the token was verified."""
 
     def __init__(
         self,
@@ -195,11 +199,13 @@ class AccessError(EntraGuardError):
             headers["www-authenticate"] = self.challenge
         if self.retry_after is not None:
             headers["retry-after"] = str(max(1, round(self.retry_after)))
+        if self.request_id:
+            headers["x-request-id"] = self.request_id
         return headers
 
     @property
     def body(self) -> bytes:
-        """The body of the response: a problem in JSON (RFC 9457), the same for all clients."""
+        """The body of the response: a problem in JSON (RFC 9457), always the same but for `request_id`."""
         problem = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -207,7 +213,12 @@ class AccessError(EntraGuardError):
             "detail": self._reason.client,
             "reason": self.reason,
         }
-        return json.dumps(problem).encode()
+        return json.dumps(problem | ({"request_id": self.request_id} if self.request_id else {})).encode()
+
+    def for_client(self, app_id: str) -> AccessError:
+        """Return this error, with the client application of a token that was verified."""
+        self.verified_client = app_id
+        return self
 
     def report(self) -> str:
         """Return the operator's text on one line: what happened, the facts, and what to change.
@@ -219,8 +230,9 @@ class AccessError(EntraGuardError):
             >>> InvalidTokenError("expired", {"expired_for_seconds": 90}).report()
             "expired: The token has expired. (expired_for_seconds=90) The client must request ..."
         """
+        shown = self.facts | ({"request_id": self.request_id} if self.request_id else {})
         facts = ", ".join(
-            f"{escape(name)}={printable(value)}" for name, value in self.facts.items() if value or value == 0
+            f"{escape(name)}={printable(value)}" for name, value in shown.items() if value or value == 0
         )
         parts = [f"{self.reason}: {self._reason.explanation}", facts and f"({facts})", self._reason.fix]
         parts += [f"See {self.reasons_url}#{self.reason}"] if self.reasons_url else []

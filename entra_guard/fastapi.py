@@ -20,12 +20,13 @@ from entra_guard._common.agent import Agents
 from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.permission_names import names_of
 from entra_guard._web.authenticator import RequestAuthenticator
+from entra_guard._web.decisions import AcceptedRequest, is_observed, log_refusal
 from entra_guard._web.decorator_order import EndpointCheck, endpoints_of
 from entra_guard._web.http_errors import starlette_error
 from entra_guard._web.openapi import add_security, full_name, scheme_of
 from entra_guard._web.preflight import is_preflight, log_refused_preflight
 from entra_guard._web.public_paths import PublicPaths
-from entra_guard._web.refusal_log import log_refusal
+from entra_guard._web.route_template import asgi_route
 from entra_guard._web.starlette_handler import access_error_handler
 from entra_guard.asgi import authorization
 from entra_guard.errors import AccessError, MissingTokenError, refusal
@@ -102,10 +103,15 @@ class EntraBearer(SecurityBase):
             if principal is None:
                 yield None
                 return
-            with acting(principal, self._to_http_error, connection.scope):
-                if required.scopes:
-                    self._check((_requirement(tuple(required.scopes)),), principal, connection)
-                yield principal
+            accepted = self._observe(principal, connection.scope) if is_observed() else None
+            try:
+                with acting(principal, self._to_http_error, connection.scope):
+                    if required.scopes:
+                        self._check((_requirement(tuple(required.scopes)),), principal, connection)
+                    yield principal
+            finally:
+                if accepted is not None:
+                    accepted.finish(asgi_route(connection.scope))
         except BaseException:
             del connection  # this frame stays in the traceback, and a connection shows its headers
             raise
@@ -163,6 +169,10 @@ class EntraBearer(SecurityBase):
         mark_required(permitted, needed)
         return permitted
 
+    def _observe(self, principal: Principal, scope: MutableMapping[str, Any]) -> AcceptedRequest:
+        method, with_user = scope.get("method", "WEBSOCKET"), self.guard.trace_users
+        return AcceptedRequest(principal, scope, method, scope["path"], with_user=with_user)
+
     async def _authenticated(self, connection: HTTPConnection, *, must_have_token: bool) -> Principal | None:
         scope = connection.scope
         try:
@@ -202,7 +212,7 @@ class EntraBearer(SecurityBase):
         """Log a refusal and return it as FastAPI's HTTPException."""
         scope = connection.scope
         self._authenticator.linked(error)
-        log_refusal(error, scope.get("method", "WEBSOCKET"), scope["path"])
+        log_refusal(error, scope.get("method", "WEBSOCKET"), scope["path"], scope, asgi_route(scope))
         if is_preflight(scope):
             log_refused_preflight("fastapi")
         return starlette_error(error, scope)

@@ -18,16 +18,17 @@ from entra_guard._common.arguments import known_arguments
 from entra_guard._common.boundary import clear_own_frames
 from entra_guard._web.adapter_arguments import check_guard, is_guard
 from entra_guard._web.authenticator import SETTING_NAMES, AuthenticatorSettings, RequestAuthenticator
+from entra_guard._web.decisions import is_observed, log_refusal
 from entra_guard._web.decorator_order import EndpointCheck
 from entra_guard._web.http_errors import werkzeug_error, werkzeug_errors
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
-from entra_guard._web.refusal_log import log_refusal
+from entra_guard._web.route_template import flask_route
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard._web.wsgi_mounts import checked_prefixes, find_dispatchers, normal, prefixes_of
 from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.principal import PRINCIPAL, Principal, bind_principal, unbind_principal
 from entra_guard.principal import current_principal as _current
-from entra_guard.wsgi import GuardMiddleware, run_in, set_environ_identity
+from entra_guard.wsgi import GuardMiddleware, finish, observe, run_in, set_environ_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -184,6 +185,8 @@ def _authenticate(authenticator: RequestAuthenticator) -> None:
         refused = error
     else:
         _bind(principal, environ)
+        if is_observed():
+            observe(principal, environ, authenticator, flask_route(request))
         return
     _log(refused)  # now, because a handler of the application may respond
     if is_preflight_environ(environ):
@@ -212,9 +215,13 @@ def _respond_to_preflight() -> None:
 
 
 def _forget(_error: BaseException | None = None) -> None:
-    """Unbind the caller of a request without a separate context, such as `app.test_request_context`."""
+    """Record the decision, and unbind the caller of a request without a separate context.
+
+    `app.test_request_context` makes such a request.
+    """
     if bound := g.pop("entra_guard_bound", None):
         unbind_principal(bound)
+    finish(request.environ)
 
 
 def _respond(error: AccessError) -> Any:
@@ -246,7 +253,9 @@ def _own_handler(error: AccessError) -> Callable[..., Any] | None:
 def _log(error: AccessError) -> None:
     if url := getattr(current_app.extensions["entra_guard"], "reasons_url", ""):
         error.reasons_url = url
-    log_refusal(error, request.method, request.script_root + request.path)
+    log_refusal(
+        error, request.method, request.script_root + request.path, request.environ, flask_route(request)
+    )
 
 
 class _MountCheck:

@@ -27,6 +27,7 @@ from entra_guard._common.clock import wall_clock
 from entra_guard._common.encoding import as_bytes
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
+from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._keys.app_specific_keys import app_id_of
 from entra_guard._keys.authority import Authority
 from entra_guard._keys.documents import Source
@@ -106,6 +107,7 @@ class Guard:
         cache_size: The maximum number of verified tokens to cache. The default takes about 115 MiB when it is
             full of ordinary tokens, and never more than 440 MiB: those with very many roles share 49 MiB.
         strict_startup: Fetch the keys now, and raise if that fails.
+        trace_users: Put a hash of the user on the span of a request ('user.hash'), if there is a tracer.
         groups: Resolves groups that a token cannot carry: an `entra_guard.graph.GroupResolver`.
         reasons_url: A page with a section for each reason, such as docs/reasons.md of this project or a wiki:
             the log line of a refusal ends with a link to '<reasons_url>#<reason>'.
@@ -145,6 +147,7 @@ class Guard:
         proxy: str | None = None,
         cache_size: int = _REMEMBERED,
         strict_startup: bool = False,
+        trace_users: bool = False,
         groups: Groups | None = None,
         reasons_url: str = "",
         clock: Callable[[], float] = wall_clock,
@@ -164,11 +167,12 @@ class Guard:
         _check_http(http_client, ssl_context, proxy)
         _check_types(keys, keys_file, groups)
         check_count("cache_size", cache_size)
-        check_flags(strict_startup=strict_startup)
+        check_flags(strict_startup=strict_startup, trace_users=trace_users)
         check_callables(clock=clock, monotonic=monotonic)
         app_id = app_id_of(app_specific_keys, self.policy, where)
         self.authority: Final = where
         self.reasons_url: Final = _checked_url(reasons_url)
+        self.trace_users: Final = trace_users
         self._groups = groups
         self._tenant_rule = (
             None if self.policy.tenants.rule is None else TenantRule(self.policy.tenants, monotonic)
@@ -263,29 +267,43 @@ class Guard:
             >>> entra.guard().verify(entra.token(roles=["Orders.Read"])).roles
             ('Orders.Read',)
         """
+        observed = None if TELEMETRY.metrics is None else self._observe(token)
         try:
             raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
                 decided = verify_with_newer_keys(self._key_manager, self._decide, raw, decided)
-            return decided if self._is_complete else self._complete(decided)
+            if not self._is_complete:
+                decided = self._complete(decided)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
+            if observed is not None:
+                observed(is_valid=False)
             raise
+        if observed is not None:
+            observed(is_valid=True)
+        return decided
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does in a task of asyncio or trio, without blocking its event loop."""
+        observed = None if TELEMETRY.metrics is None else self._observe(token)
         try:
             raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
                 decided = await verify_with_newer_keys_async(self._key_manager, self._decide, raw, decided)
-            return decided if self._is_complete else await self._complete_async(decided)
+            if not self._is_complete:
+                decided = await self._complete_async(decided)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
+            if observed is not None:
+                observed(is_valid=False)
             raise
+        if observed is not None:
+            observed(is_valid=True)
+        return decided
 
     @public
     def explain(self, token: str | bytes) -> Explanation:
@@ -407,6 +425,21 @@ class Guard:
         if self._tenant_rule is not None:
             await self._tenant_rule.check_async(principal.tenant_id)
         return principal if self._groups is None else await self._groups.add_groups_async(principal)
+
+    # --- metrics -------------------------------------------------------------------------------------
+
+    def _observe(self, token: str | bytes) -> Callable[..., None]:
+        """Return a function that records how long this validation took, and whether the token was cached."""
+        keys = self._key_manager.active_keys
+        raw = token if isinstance(token, bytes) else str(token).encode("utf-8", "replace")
+        is_cached = keys is not None and keys.verified_tokens.get(sha256(raw).digest()) is not None
+        metrics, began = TELEMETRY.metrics, time.perf_counter()
+
+        def record(*, is_valid: bool) -> None:
+            if metrics is not None:
+                metrics.validated(time.perf_counter() - began, is_cached=is_cached, is_valid=is_valid)
+
+        return record
 
     # --- the pipeline --------------------------------------------------------------------------------
 

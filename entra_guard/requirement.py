@@ -151,11 +151,12 @@ class Requirement:
             return None
         facts = {"needs": context or f"max_age={max_age:g}", "has": contexts_in(claims, is_entra=is_entra)}
         facts["app_id"] = principal.app_id
-        if not is_entra:
-            return InsufficientAuthenticationError(reason, facts, acr_values=context, max_age=max_age)
-        if takes_claims_challenge(claims):
-            return InsufficientAuthenticationError(reason, facts, claims=claims_request("acrs", context))
-        return InsufficientAuthenticationError(reason, facts | {"advice": HOW_TO_GET_CHALLENGES})
+        challenge: dict[str, Any] = {"acr_values": context, "max_age": max_age}
+        if is_entra and takes_claims_challenge(claims):
+            challenge = {"claims": claims_request("acrs", context)}
+        elif is_entra:
+            challenge, facts["advice"] = {}, HOW_TO_GET_CHALLENGES
+        return InsufficientAuthenticationError(reason, facts, **challenge).for_client(principal.app_id)
 
     def _kind_reason(self, principal: Principal) -> str:
         """Return why an application, a user or a guest is refused; '' if the caller is not."""
@@ -190,7 +191,7 @@ class Requirement:
         if missing:
             facts["missing"] = missing
             facts["hint"] = _hint(code, missing, principal)
-        return refusal(code, facts, scope=self.challenge_scope)
+        return refusal(code, facts, scope=self.challenge_scope).for_client(principal.app_id)
 
 
 def _hint(code: str, missing: str, principal: Principal) -> str:

@@ -12,10 +12,10 @@ from entra_guard._web.adapter_arguments import check_app
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
+from entra_guard._web.decisions import ACCEPTED, AcceptedRequest, is_observed, log_refusal
 from entra_guard._web.decorator_order import RouterCheck
 from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
-from entra_guard._web.refusal_log import log_refusal
 from entra_guard._web.wsgi_environ import authorization, routed_path, whole_path
 from entra_guard.errors import AccessError
 from entra_guard.principal import PRINCIPAL, bind_principal
@@ -92,12 +92,23 @@ class GuardMiddleware:
                 log_refused_preflight("wsgi")
             return refuse(error, environ, start_response)
         set_environ_identity(principal, environ)
+        if is_observed():
+            observe(principal, environ, self._authenticator)
         context = copy_context()
         context.run(bind_principal, principal, self._to_http_error, environ)
         return run_in(context, self._authenticator, self.app, environ, start_response)
 
     def _to_http_error(self, error: AccessError, environ: MutableMapping[str, Any]) -> AccessError:
         return self._authenticator.linked(converter_for(framework_of(self.app))(error, environ))
+
+
+def observe(
+    principal: Principal, environ: Environ, authenticator: RequestAuthenticator, route: str | None = None
+) -> None:
+    """Keep what is known of a request with a valid token, until it is clear whether its route refuses it."""
+    method, path = environ["REQUEST_METHOD"], whole_path(environ)
+    with_user = authenticator.guard.trace_users
+    environ[ACCEPTED] = AcceptedRequest(principal, environ, method, path, with_user=with_user, route=route)
 
 
 def set_environ_identity(principal: Principal, environ: Environ) -> None:
@@ -145,11 +156,20 @@ class _Response:
     def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Write:
         """Begin the application's response, or hold it back."""
         self.hidden = not self._started and status.startswith("500") and REFUSAL in self._environ
+        self._record(status)
         if self.hidden:
             self._kept = [(n, v) for n, v in headers if not is_about_body(n.lower().encode("latin-1"))]
             return _ignore
         self._started = True
         return self._start_response(status, headers, *exc_info)
+
+    def _record(self, status: str) -> None:
+        """Record that the request was accepted, or that the application responds to a refusal itself."""
+        error: AccessError | None = self._environ.get(REFUSAL)
+        if error is not None and status.startswith(str(error.status)):
+            log_refusal(error, self._environ["REQUEST_METHOD"], whole_path(self._environ), self._environ)
+        elif not self.hidden:
+            finish(self._environ)
 
     def refuse(self, error: AccessError) -> Iterable[bytes]:
         """Respond with a refusal that the application raised."""
@@ -167,6 +187,13 @@ class _Response:
     def is_over(self) -> bool:
         """Return whether the body has outlived the caller's token, and must end."""
         return self._authenticator.is_over(self._environ.get(PRINCIPAL))
+
+
+def finish(environ: Environ) -> None:
+    """Record that a request was accepted, if requests are observed and this one was not refused."""
+    accepted: AcceptedRequest | None = environ.pop(ACCEPTED, None)
+    if accepted is not None:
+        accepted.finish()
 
 
 def _ignore(_data: bytes) -> None:
@@ -225,7 +252,7 @@ def refuse(
     more_headers: Iterable[tuple[str, str]] = (),
 ) -> list[bytes]:
     """Log a refusal and respond with it."""
-    log_refusal(error, environ["REQUEST_METHOD"], whole_path(environ))
+    log_refusal(error, environ["REQUEST_METHOD"], whole_path(environ), environ)
     return _send_response(
         environ, start_response, error.status, error.headers, error.body, more_headers=more_headers
     )

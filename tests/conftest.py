@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from entra_guard._web.log_floods import FLOODS
+
 # Processes that tests start reuse compiled modules, also where the environment says not to write them.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -19,6 +21,12 @@ SLOW_FILES = (
     "test_cli_demo",
     "test_cli_emulator",
 )
+
+
+@pytest.fixture(autouse=True)
+def _every_refusal_is_logged() -> None:
+    """Begin each test with no refusals, or a test would find lines of its own left out."""
+    FLOODS.after_fork()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from random import SystemRandom  # forked processes share the state of any other generator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from cachetools import TTLCache
 
@@ -22,6 +23,7 @@ from entra_guard._common.clock import wall_clock
 from entra_guard._common.logs import get_logger
 from entra_guard._common.lru import LRUCache
 from entra_guard._common.single_flight import NoThreadError, SingleFlight, wait
+from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._keys import refresh_policy
 from entra_guard._keys import state as key_state
 from entra_guard._keys.budget import NEVER
@@ -36,6 +38,7 @@ from entra_guard.errors import ConfigurationError, FetchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from entra_guard._common.lazy_client import LazyClient
@@ -102,6 +105,8 @@ class KeyManager:
         self._replaced_tokens: VerifiedTokens | None = None
         self.after_fork()
         reset_after_fork(self)
+        TELEMETRY.observed.keys.add(self)
+        TELEMETRY.look_for_providers()
         self._load_file()
 
     def after_fork(self) -> None:
@@ -128,6 +133,7 @@ class KeyManager:
 
         Waits for nothing and raises nothing: a token whose key is cached depends on none of it.
         """
+        TELEMETRY.look_for_providers()
         with self._changing():
             self._visits = self._visits or REFRESH_THREAD.add(self)
             self._after_unlock.append(REFRESH_THREAD.ensure_running)
@@ -200,6 +206,22 @@ class KeyManager:
         No longer than others: the response may have come from a replica that lags behind a rotation.
         """
         return min(now + self.settings.max_cooldown, self._may_start_at(request, now))
+
+    # --- for metrics ---------------------------------------------------------------------------------
+
+    def key_age(self) -> float | None:
+        """Return how many seconds ago the keys were fetched; None if there are none."""
+        snapshot = self.state.snapshot
+        return None if snapshot is None else self.monotonic() - snapshot.fetched_at
+
+    def cached_tokens(self) -> int:
+        """Return about how many verified tokens are cached."""
+        keys = self.active_keys
+        return 0 if keys is None else keys.verified_tokens.entries
+
+    def issuer_name(self) -> str:
+        """Return the configured issuer: its authority and tenant."""
+        return f"{self.source.authority.url}/{self.source.tenant}".rstrip("/")
 
     # --- the lock ------------------------------------------------------------------------------------
 
@@ -287,7 +309,8 @@ class KeyManager:
         began = self.monotonic()
         known = None if self.state.needs_configuration(began) else self._documents
         try:
-            snapshot, documents = self._fetch(known, began)
+            with self._observed_round(round_):
+                snapshot, documents = self._fetch(known, began)
         except Exception as error:
             with self._changing():
                 self._fail(error, began, self.monotonic())
@@ -309,6 +332,23 @@ class KeyManager:
             log.info("keys refreshed again, after %d failures", before.failures)
         if self._file is not None:
             self._file.save(documents, self._wall())
+
+    def _observed_round(self, round_: RefreshRound | None) -> AbstractContextManager[None]:
+        """Return a span for a round, which counts it too."""
+        request, issuer = None if round_ is None else round_.request, self.issuer_name()
+        trigger = "no_keys" if self.active_keys is None else "scheduled"
+        if request is not None:
+            trigger = request.cause.value.replace(" ", "_")
+        attributes = {
+            "entra_guard.issuer": issuer,
+            "entra_guard.trigger": trigger,
+            "server.address": urlsplit(self.source.authority.url).hostname or "",
+        }
+        return TELEMETRY.operation(
+            "entra_guard.keys.refresh",
+            attributes,
+            lambda metrics, error: metrics.refreshed(issuer, trigger, error),
+        )
 
     def _fetch(self, known: Documents | None, began: float) -> tuple[Snapshot, Documents]:
         state = self.state

@@ -104,7 +104,9 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     for check in checks_after:
         if code := check(policy, issuer, claims, origin, now):
             case = (policy, issuer, claims, origin, now)
-            raise refusal(code, partial(_facts, code, check, header.kid, keys, case))
+            raise refusal(code, partial(_facts, code, check, header.kid, keys, case)).for_client(
+                claims.app_id
+            )
     if span is None:
         refuse_ambiguous_header(header_part)
         span = slice(len(header_part) + 1, -len(signature_part) - 1)

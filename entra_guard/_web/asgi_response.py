@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entra_guard._web.refusal_log import log_refusal
+from entra_guard._web.decisions import log_refusal
+from entra_guard._web.route_template import asgi_route
 from entra_guard._web.stream_expiry import POLICY_VIOLATION
 
 if TYPE_CHECKING:
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 
 async def send_refusal(
-    error: AccessError, scope: Scope, send: Send, *, accepted: bool = False, more_headers: RawHeaders = ()
+    error: AccessError,
+    scope: Scope,
+    send: Send,
+    *,
+    accepted: bool = False,
+    more_headers: RawHeaders = (),
 ) -> None:
     """Log a refusal and respond with it.
 
@@ -26,7 +32,7 @@ async def send_refusal(
     (ASGI: "WebSocket Denial Response"). One that the application has `accepted` is closed with 1008.
     """
     method = scope.get("method", "WEBSOCKET")
-    log_refusal(error, method, scope["path"])
+    log_refusal(error, method, scope["path"], scope, asgi_route(scope))
     prefix = "http.response"
     if scope["type"] == "websocket":
         if accepted or "websocket.http.response" not in (scope.get("extensions") or ()):

@@ -11,6 +11,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from entra_guard._web.request_id import request_id_of
 from entra_guard.errors import refusal
 from entra_guard.reasons import REASONS
 
@@ -27,6 +28,7 @@ REFUSAL: Final = "entra_guard.refusal"
 
 _ABOUT_BODY: Final = frozenset(
     {b"cache-control", b"etag", b"last-modified", b"retry-after", b"transfer-encoding", b"www-authenticate"}
+    | {b"x-request-id"}
 )
 
 
@@ -109,7 +111,7 @@ def litestar_error(error: AccessError, request: Request) -> AccessError:
     attributes = {
         "status_code": error.status,
         "detail": _sentence(error),
-        "extra": {"reason": error.reason},
+        "extra": {"reason": error.reason, "request_id": request_id_of(request)},
     }
     return _remember(_convert(error, base, attributes), request)
 
@@ -197,6 +199,7 @@ def _sentence(error: AccessError) -> str:
 
 def _remember(error: AccessError, request: Request) -> AccessError:
     request[REFUSAL] = error
+    error.request_id = request_id_of(request)
     return error
 
 

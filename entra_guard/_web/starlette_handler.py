@@ -10,11 +10,12 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from entra_guard._web.asgi_response import send_refusal
-from entra_guard._web.refusal_log import log_refusal
+from entra_guard._web.decisions import log_refusal
+from entra_guard._web.route_template import asgi_route
 from entra_guard._web.stream_expiry import POLICY_VIOLATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
     from entra_guard.errors import AccessError
 
@@ -30,17 +31,21 @@ async def access_error_handler(connection: Request | WebSocket, error: AccessErr
         >>> app = FastAPI(exception_handlers={AccessError: access_error_handler})  # doctest: +SKIP
     """
     if isinstance(connection, Request):
-        log_refusal(error, connection.method, connection.scope["path"])
+        _log(error, connection.method, connection.scope)
         body = b"" if connection.method == "HEAD" else error.body
         return Response(body, error.status, error.headers)
     if connection.application_state is WebSocketState.CONNECTING:
         await send_refusal(error, connection.scope, connection.send)
     elif connection.application_state is WebSocketState.CONNECTED:
-        log_refusal(error, "WEBSOCKET", connection.scope["path"])
+        _log(error, "WEBSOCKET", connection.scope)
         await connection.close(POLICY_VIOLATION, error.reason)
     else:
         raise copy(error)  # the plain class, which no handler of an outer application gets
     return None
+
+
+def _log(error: AccessError, method: str, scope: MutableMapping[str, Any]) -> None:
+    log_refusal(error, method, scope["path"], scope, asgi_route(scope))
 
 
 def ensure_handler(scope: Mapping[str, Any], kind: type[AccessError]) -> None:

@@ -9,12 +9,14 @@ from copy import copy
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
 
 from entra_guard._common.arguments import check_names
 from entra_guard._common.boundary import detach, public
 from entra_guard._common.clock import wall_clock
 from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
+from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._common.time_limit import time_left
 from entra_guard.credentials._azure_types import AZURE_CORE, as_access_token, as_access_token_info
 from entra_guard.credentials._cache.token import AccessToken
@@ -26,7 +28,7 @@ from entra_guard.credentials._cache.token_cache import (
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
 
@@ -133,6 +135,7 @@ class CachingCredential(BaseCredential):
         # The default clock is a function that calls `time.time`: the hot path calls that itself.
         self._own_clock = None if cache.clock is wall_clock else cache.clock
         self._monotonic = cache.monotonic
+        TELEMETRY.observed.credentials.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to pickle or copy: the settings and secrets, with an empty cache."""
@@ -234,15 +237,35 @@ class CachingCredential(BaseCredential):
                 error="wrong_tenant",
                 hint="Build a credential for that tenant; or give this one its tenant id, if it is the same.",
             )
+        TELEMETRY.look_for_providers()
+        send: Callable[[], AccessToken] = partial(self._request, scopes, claims)
+        if TELEMETRY.is_on:
+            send = partial(self._send_observed, send, scopes, TELEMETRY.current_context())
         return TokenRequest(
             key=self._cache_key(scopes),
             scopes=scopes,
             label=f"{self._log_name()} for {' '.join(scopes)}",
-            send=partial(self._request, scopes, claims),
+            send=send,
             proof_version=self._proof_version,
             claims=claims or None,
             rejected=options.get("rejected"),
         )
+
+    def _send_observed(
+        self, send: Callable[[], AccessToken], scopes: tuple[str, ...], parent: Any
+    ) -> AccessToken:
+        """Request a token in a span of the caller's trace, and count it."""
+        name = type(self).__name__
+        attributes = {"entra_guard.credential": name, "entra_guard.scopes": " ".join(scopes)}
+        if self.authority:
+            attributes["server.address"] = urlsplit(self.authority).hostname or ""
+        with TELEMETRY.operation(
+            "entra_guard.token.acquire",
+            attributes,
+            lambda metrics, error: metrics.acquired(name, error),
+            parent,
+        ):
+            return send()
 
     def _error_for_caller(
         self, request: TokenRequest, error: Exception, waited: float

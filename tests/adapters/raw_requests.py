@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -130,5 +131,19 @@ def _raw_response(status: int, headers: dict[str, str], body: bytes) -> RawRespo
         headers.get("content-type", ""),
         headers.get("retry-after"),
         headers.get("cache-control"),
-        body,
+        without_request_id(headers, body),
     )
+
+
+def without_request_id(headers: dict[str, str], body: bytes) -> bytes:
+    """Return the body of a refusal without the id of the request, which its header has, too."""
+    if not body or headers.get("content-type") != "application/problem+json":
+        return body
+    problem = json.loads(body)
+    if "extra" in problem:  # as Litestar writes its errors
+        assert problem["extra"]["request_id"] == headers["x-request-id"]
+        return body
+    if "own" in problem:  # a handler of the application
+        return body
+    assert problem.pop("request_id") == headers["x-request-id"]
+    return json.dumps(problem).encode()

@@ -194,10 +194,11 @@ def test_every_refusal_has_its_status_challenge_body_and_log_line(
         assert f'error="{error}", error_description="{words.client}"' in answer.headers["www-authenticate"]
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"
+    record = next(record for record in caplog.records if record.name == "entra_guard")
     assert answer.json() == {
         "type": "about:blank", "title": answer.reason_phrase, "status": words.status, "detail": words.client, "reason": reason,
+        "request_id": record.entra_guard["request_id"],
     }  # fmt: skip
-    record = next(record for record in caplog.records if record.name == "entra_guard")
     assert record.entra_guard["reason"] == reason
     assert words.fix in record.getMessage()
 
