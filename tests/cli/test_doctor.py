@@ -32,6 +32,7 @@ from entra_guard.credentials import (
     EnvironmentCredential,
 )
 from entra_guard.emulator._http.server import LoopbackServer
+from entra_guard.graph import GroupResolver
 from entra_guard.testing import Entra
 
 if TYPE_CHECKING:
@@ -437,6 +438,20 @@ def _with_secret(deployment: Deployment, ends: float) -> Report:
         return deployment.check("--credential", "deployed:credential")
 
 
+@cause("outbound", "groups", says="lacks GroupMember.Read.All and User.Read.All")
+def groups_without_permission(deployment: Deployment, _folder: Path) -> Report:
+    entra, client = deployment.entra, deployment.client.client_id
+    credential = ClientSecretCredential(entra.tenant_id, client, deployment.secret.value, authority=entra.url)
+    guard = Guard(
+        tenant=entra.tenant_id,
+        audience=deployment.api.client_id,
+        authority=entra.url,
+        groups=GroupResolver(credential, base_url=entra.url),
+    )
+    with module("deployed", guard=guard):
+        return deployment.check("--guard", "deployed:guard")
+
+
 @cause("outbound", "federated token")
 def missing_token_file(deployment: Deployment, folder: Path) -> Report:
     return deployment.check(AZURE_FEDERATED_TOKEN_FILE=str(folder / "token"))
@@ -643,6 +658,18 @@ def test_a_managed_identity_follows_the_variables(deployment: Deployment) -> Non
     assert report.found("outbound", "chain").endswith("not tried")
     report = deployment.check("--managed-identity", **entra.managed_identity_environment(identity))
     assert "ManagedIdentityCredential" in report.found("outbound", "token")
+
+
+def test_routes_are_listed_with_what_they_require(deployment: Deployment) -> None:
+    @requires(roles="Orders.Read")
+    async def orders(_request: object) -> None:
+        raise AssertionError
+
+    inner = Starlette(routes=[Route("/orders", orders), Route("/healthz", _reached)])
+    report = _app_report(deployment, app=GuardMiddleware(inner, guard=Entra().guard(), public=["/healthz"]))
+    rows = report.findings["application", "routes"]["details"]
+    assert [row.split(maxsplit=2)[1] for row in rows] == ["/orders", "/healthz"]
+    assert ("Orders.Read" in rows[0], rows[1].endswith("public")) == (True, True)
 
 
 def test_settings_show_no_password(deployment: Deployment) -> None:

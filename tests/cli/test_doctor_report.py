@@ -100,6 +100,12 @@ def test_network_facts_become_findings(network: NetworkFacts, check: str, state:
     assert found.fix or state == "ok"
 
 
+def test_the_certificates_that_were_presented_are_listed() -> None:
+    chain = ("login.microsoftonline.com", "DigiCert SHA2 Secure Server CA")
+    (found,) = [line.finding for line in run_checks(facts(tls(chain=chain))) if line.name == "TLS"]
+    assert found.details == chain
+
+
 def test_a_response_of_an_unexpected_form_does_not_end_the_report() -> None:
     def broken(_facts: Facts) -> None:
         raise KeyError("appId")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from entra_guard._web.route_allowance import route_line
@@ -12,9 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from entra_guard._web.route_table import GuardedRoute
-    from entra_guard.cli.doctor._facts import Facts
+    from entra_guard.cli.doctor._facts import AppFacts, Facts
 
 _MOST_SHOWN: Final = 5
+_MOST_ROUTES: Final = 100
 _MEANT: Final = frozenset({"token", "public", "partly public"})
 _GUARD_FIX: Final = "Put the guard around the application, as docs/frameworks.md shows for each framework."
 _CORS_FIX: Final = (
@@ -26,8 +28,25 @@ _CORS_FIX: Final = (
 def _routes(facts: Facts) -> Finding | None:
     """Report routes whose `requires` has no effect, and routes that are open without being named public."""
     app = facts.app
-    if app is None:
-        return None
+    return None if app is None else replace(_summary(app), details=_table(app.routes))
+
+
+def _table(routes: tuple[GuardedRoute, ...]) -> tuple[str, ...]:
+    """Return one line for each route: methods, path, and what it requires."""
+    rows = [(" ".join(route.methods), route.path, _needed(route)) for route in routes[:_MOST_ROUTES]]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
+    more = (f"and {len(routes) - _MOST_ROUTES} more",) if len(routes) > _MOST_ROUTES else ()
+    return (*(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows), *more)
+
+
+def _needed(route: GuardedRoute) -> str:
+    required = "; ".join(route.requires)
+    if route.access == "token":
+        return required or "any valid token"
+    return f"{route.access.upper() if route.access != 'public' else 'public'} {required}".rstrip()
+
+
+def _summary(app: AppFacts) -> Finding:
     closed = sum(route.needs_token for route in app.routes)
     counts = f"{counted(len(app.routes), 'route')}, {closed} need a token"
     fix = (f"{command('entra-guard', 'routes', app.name)}  # lists all routes",)

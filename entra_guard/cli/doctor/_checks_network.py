@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -120,12 +121,15 @@ def _tls(facts: Facts) -> Finding | None:
     tls = network.tls
     if tls is None or not (tls.version or tls.error or tls.issuer):
         return skipped("there was no TLS connection")
+    return replace(_tls_finding(facts, tls), details=tls.chain if len(tls.chain) > 1 else ())
+
+
+def _tls_finding(facts: Facts, tls: TlsFacts) -> Finding:
     if tls.error:
         by = f"; the certificate was issued by {tls.issuer!r}" if tls.issuer else ""
         return failure(f"{tls.error}{by}. Trusted are {tls.trust}", *_trust_fix(tls))
     left = (tls.ends or 0.0) - facts.now
-    chain = f"chain of {len(tls.chain)}, " if len(tls.chain) > 1 else ""
-    found = f"{tls.version}, issued by {tls.issuer!r}, {chain}ends in {format_duration(left)}"
+    found = f"{tls.version}, issued by {tls.issuer!r}, ends in {format_duration(left)}"
     if tls.ends is not None and left < _SOON:
         return warning(found, "The server's certificate must be renewed before it ends.")
     if _is_inspected(facts, tls):

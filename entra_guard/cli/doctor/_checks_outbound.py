@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from entra_guard.cli.doctor._facts import Facts, Member, Proof
 
 SOON_DAYS: Final = 30.0
+# App roles of Microsoft Graph, of which the GroupResolver's application needs one each.
+_READ_GROUPS: Final = (
+    *("GroupMember.Read.All", "GroupMember.ReadWrite.All", "Group.Read.All", "Group.ReadWrite.All"),
+    *("Directory.Read.All", "Directory.ReadWrite.All"),
+)
+_READ_USERS: Final = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All")
 _OUTCOMES: Final = {
     "used": "in use",
     "not configured": "not configured",
@@ -103,6 +109,26 @@ def renewal(facts: Facts, client_id: str, kind: str) -> tuple[str, ...]:
     return ours, az, "Portal: App registrations > the app > Certificates & secrets"
 
 
+def _groups(facts: Facts) -> Finding | None:
+    """A guard with a GroupResolver reads the groups of callers whose token cannot carry them."""
+    credential = facts.credential
+    if credential is None or not credential.for_groups:
+        return None
+    if facts.offline or credential.error:
+        return skipped("offline" if facts.offline else "there was no token")
+    missing = [names[0] for names in (_READ_GROUPS, _READ_USERS) if not {*credential.roles} & {*names}]
+    if not missing:
+        return ok(f"the guard's GroupResolver may read them ({' '.join(credential.roles)})")
+    client = credential.client_id or "<client id>"
+    roles = [word for name in missing for word in ("--role", name)]
+    return failure(
+        f"the guard's GroupResolver lacks {' and '.join(missing)}: callers with many groups get 503",
+        app_command(facts, "permission", "add", client, "graph", *roles),
+        app_command(facts, "grant", client, "graph"),
+        "Portal: App registrations > the app > API permissions > Microsoft Graph > Application permissions",
+    )
+
+
 def _federated_token(facts: Facts) -> Finding | None:
     token = facts.credential.federated if facts.credential else None
     if token is None:
@@ -139,6 +165,7 @@ CHECKS: Final = (
     Check("outbound", "chain", _chain),
     Check("outbound", "token", _token),
     Check("outbound", "secret, certificate", _proofs),
+    Check("outbound", "groups", _groups),
     Check("outbound", "federated token", _federated_token),
     Check("outbound", "Redis", _redis),
 )

@@ -14,7 +14,7 @@ from entra_guard._common.clock import wall_clock
 from entra_guard.cli._import_object import import_object
 from entra_guard.cli.doctor._collect_outbound import Outbound
 from entra_guard.cli.doctor._facts import Facts, SettingsFacts
-from entra_guard.cli.doctor._guard_parts import parts_of
+from entra_guard.cli.doctor._guard_parts import groups_credential, parts_of
 from entra_guard.cli.doctor._probe_app import probe_app
 from entra_guard.cli.doctor._probe_authority import probe_authority, probe_keys_file
 from entra_guard.cli.doctor._probe_network import probe_network
@@ -69,7 +69,9 @@ def _collect(wishes: Wishes, settings: Mapping[str, Any], file: Mapping[str, str
     for number, (found, guard) in enumerate(guards):
         facts = _facts_of_guard(wishes, found, guard)
         if number == 0:
-            facts = _with_the_rest(facts, wishes, environ, settings)
+            facts = _with_the_rest(
+                facts, wishes, Outbound(wishes, environ, settings, facts, groups_credential(guard))
+            )
         label = f", guard {number + 1} of {len(guards)}" if len(guards) > 1 else ""
         lines += run_checks(facts, label)
     return lines
@@ -129,11 +131,8 @@ def _facts_of_guard(wishes: Wishes, found: SettingsFacts, guard: Guard | None) -
     )
 
 
-def _with_the_rest(
-    facts: Facts, wishes: Wishes, environ: Mapping[str, str], settings: Mapping[str, Any]
-) -> Facts:
+def _with_the_rest(facts: Facts, wishes: Wishes, outbound: Outbound) -> Facts:
     """Probe what is there once: the credential, Redis, the registration, the application."""
-    outbound = Outbound(wishes, environ, settings, facts)
     credential = outbound.credential_facts()
     return replace(
         facts,

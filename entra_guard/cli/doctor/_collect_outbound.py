@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from entra_guard.cli.doctor._facts import Facts
     from entra_guard.cli.doctor._wishes import Wishes
+    from entra_guard.credentials._base import BaseCredential
 
 
 def _called(make: Any, name: str) -> Any:
@@ -50,15 +52,22 @@ class Outbound:
         environ: The variables.
         settings: More arguments of credentials.
         guard: What is known of the guard.
+        for_groups: The credential by which the guard resolves groups; None if it resolves none.
     """
 
     def __init__(
-        self, wishes: Wishes, environ: Mapping[str, str], settings: Mapping[str, Any], guard: Facts
+        self,
+        wishes: Wishes,
+        environ: Mapping[str, str],
+        settings: Mapping[str, Any],
+        guard: Facts,
+        for_groups: BaseCredential | None,
     ) -> None:
         self._wishes = wishes
         self._environ = environ
         self._settings = {name: settings[name] for name in settings if name in Settings.__annotations__}
         self._guard = guard
+        self._for_groups = for_groups
 
     @cached_property
     def _credential(self) -> Any:
@@ -68,6 +77,8 @@ class Outbound:
             return (
                 found if hasattr(found, "get_token") and not isinstance(found, type) else _called(found, name)
             )
+        if self._for_groups is not None:
+            return self._for_groups
         try:
             return credential_of_environment(
                 self._environ, managed_identity=self._wishes.managed_identity, settings=self._settings
@@ -83,7 +94,7 @@ class Outbound:
             return None
         if isinstance(credential, ConfigurationError):
             return CredentialFacts(origin, str(credential), federated=read_federated_token(self._environ))
-        return probe_credential(
+        found = probe_credential(
             credential,
             origin,
             self._wishes.scope or self._scope(),
@@ -91,6 +102,7 @@ class Outbound:
             now=self._guard.now,
             offline=self._guard.offline,
         )
+        return replace(found, for_groups=credential is self._for_groups)
 
     def _scope(self) -> str:
         source = self._guard.settings.source

@@ -242,6 +242,7 @@ class CredentialFacts:
         members: The credentials of the chain, or the one credential.
         client_id: The client's id; '' if it is not known.
         federated: The federated token on disk; None if there is none.
+        for_groups: Whether the guard resolves groups with it.
     """
 
     origin: str
@@ -254,6 +255,7 @@ class CredentialFacts:
     members: tuple[Member, ...] = ()
     client_id: str = ""
     federated: FederatedToken | None = None
+    for_groups: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,13 @@ class Finding:
         state: 'ok', 'warning', 'failure', or 'skipped' where it could not be checked.
         found: What was found, on one line. May hold text of a server: it is escaped where it is shown.
         fix: What to do, one command or portal path in each line; empty if nothing needs to be done.
+        details: More of what was found, one line each.
     """
 
     state: State
     found: str
     fix: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from entra_guard._common.client import Transport
+from entra_guard.graph import GroupResolver
 
 if TYPE_CHECKING:
     import ssl
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from entra_guard._common.proxies import ProxyRoute
     from entra_guard._keys.documents import Source
+    from entra_guard.credentials._base import BaseCredential
     from entra_guard.guard import Guard
 
 
@@ -57,6 +59,12 @@ def parts_of(guard: Guard) -> GuardParts:
         manager.settings.max_stale,
         guard._clock,
     )
+
+
+def groups_credential(guard: Guard | None) -> BaseCredential | None:
+    """Return the credential by which a guard resolves groups; None if it resolves none."""
+    groups = guard._groups if guard is not None else None
+    return groups._graph._auth._credential if isinstance(groups, GroupResolver) else None
 
 
 def route_of(client: httpx.Client, url: str) -> tuple[ProxyRoute | None, ssl.SSLContext | None]:

@@ -53,6 +53,8 @@ def _show_line(screen: Screen, line: Line, names: int) -> None:
     for number, part in enumerate(_lines(safe_text(finding.found), screen.console.width - lead.cell_len)):
         first = lead if number == 0 else Text(" " * lead.cell_len)
         screen.render(Text.assemble(first, (part, style)))
+    for detail in finding.details:
+        screen.verbatim(safe_text(detail), QUIET, indent=lead.cell_len)
     label = _LABEL
     for command in finding.fix:
         for part in _fix_lines(screen, command):
@@ -108,6 +110,7 @@ def as_json(lines: Sequence[Line]) -> str:
             "state": line.finding.state,
             "found": safe_text(line.finding.found),
             "fix": [safe_text(command) for command in line.finding.fix],
+            "details": [safe_text(detail) for detail in line.finding.details],
         }
         for line in lines
     ]
