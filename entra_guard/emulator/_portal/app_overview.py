@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from entra_guard.emulator._portal.activity import row_of
 from entra_guard.emulator._portal.app_frame import (
     ACCOUNT_WORDS,
     LIST,
@@ -13,29 +14,18 @@ from entra_guard.emulator._portal.app_frame import (
     kinds_of,
     render_app,
 )
+from entra_guard.emulator._portal.choices import chosen_api, chosen_client
+from entra_guard.emulator._portal.connect import code_facts, endpoints
+from entra_guard.emulator._portal.snippets import client_tabs, environment, guard_tabs
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
     from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.request_log import Exchange
 
-
-def endpoints_of(base: str, tenant_id: str) -> tuple[tuple[str, str], ...]:
-    """Return the URLs of a tenant, as the Endpoints panel of Azure lists them."""
-    tenant = f"{base}/{tenant_id}"
-    return (
-        ("OAuth 2.0 authorization endpoint (v2)", f"{tenant}/oauth2/v2.0/authorize"),
-        ("OAuth 2.0 token endpoint (v2)", f"{tenant}/oauth2/v2.0/token"),
-        ("OpenID Connect metadata document", f"{tenant}/v2.0/.well-known/openid-configuration"),
-        ("Signing keys (v2)", f"{tenant}/discovery/v2.0/keys"),
-        ("OAuth 2.0 authorization endpoint (v1)", f"{tenant}/oauth2/authorize"),
-        ("OAuth 2.0 token endpoint (v1)", f"{tenant}/oauth2/token"),
-        ("Device code", f"{tenant}/oauth2/v2.0/devicecode"),
-        ("Admin consent", f"{tenant}/v2.0/adminconsent"),
-        ("Sign out", f"{tenant}/oauth2/v2.0/logout"),
-        ("Microsoft Graph API endpoint", f"{base}/v1.0"),
-    )
+_RECENT: Final = 5
 
 
 def show_app(visit: Visit) -> Response:
@@ -59,8 +49,27 @@ def _overview(visit: Visit, app: AppRegistration, errors: list[FieldError]) -> R
         accounts=ACCOUNT_WORDS[app.accounts],
         credentials=credential_words(directory, app, visit.now()),
         redirects=len(app.redirect_uris) + len(app.spa_redirect_uris) + len(app.public_redirect_uris),
-        endpoints=endpoints_of(base, app.tenant_id),
+        endpoints=endpoints(base, app.tenant_id),
+        samples=_samples(visit, app, is_api=is_api),
+        records=[row_of(exchange) for exchange in _last_activity(visit, app)],
     )
+
+
+def _samples(visit: Visit, app: AppRegistration, *, is_api: bool) -> list[tuple[str, str]]:
+    """Return code that guards the API, or that requests tokens as the client."""
+    if is_api:
+        facts = code_facts(visit, app, chosen_client(visit, app))
+        return [*guard_tabs(facts), ("Environment", environment(facts))]
+    needed = next((visit.directory.apps.get(access.api_id) for access in app.required), None)
+    facts = code_facts(visit, needed or chosen_api(visit), app)
+    return [*client_tabs(facts), ("Environment", environment(facts))]
+
+
+def _last_activity(visit: Visit, app: AppRegistration) -> list[Exchange]:
+    """Return the newest requests of the app, or for it."""
+    exchanges = visit.parts.log.exchanges
+    own = [e for e in exchanges if e.client_id == app.client_id or (e.api and e.api == app.name)]
+    return own[::-1][:_RECENT]
 
 
 def rename(visit: Visit) -> Response:
