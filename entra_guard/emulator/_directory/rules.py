@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from entra_guard.emulator._http.messages import split_url
+from entra_guard.emulator._http.messages import MAX_PORT, split_url
 from entra_guard.emulator._store.directory import (
     PERSONAL_ACCOUNTS,
     V2,
@@ -28,7 +28,6 @@ _MAX_URI_LENGTH: Final = 120
 _MAX_ROLE_LENGTH: Final = 120
 _ACCOUNTS: Final = ("AzureADMyOrg", "AzureADMultipleOrgs", *sorted(PERSONAL_ACCOUNTS))
 _MAX_REDIRECT_LENGTH: Final = 256
-_MAX_PORT: Final = 65535
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII | re.IGNORECASE)
 _VISIBLE: Final = re.compile(r"[!-~]+")
 _AUTHORITY: Final = re.compile(
@@ -106,7 +105,7 @@ def _text_problem(uri: str) -> str:
 
 def _web_problem(scheme: str, rest: str) -> str:
     found = _AUTHORITY.match(rest)
-    if found is None or int(found["port"] or 0) > _MAX_PORT:
+    if found is None or int(found["port"] or 0) > MAX_PORT:
         return "write it as https://host/path, without a user name"
     local = found["host"].lower() in {"localhost", "127.0.0.1"}
     return "" if scheme == "https" or local else "http is allowed only for localhost; use https://"

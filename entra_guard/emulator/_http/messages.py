@@ -20,7 +20,7 @@ _LOOPBACK_HOST: Final = re.compile(
     r"(?:(?:[a-z0-9_-]{1,63}\.){0,8}localhost|127\.0\.0\.1|\[::1\])(?::([0-9]{1,5}))?",
     re.ASCII | re.IGNORECASE,
 )
-_MAX_PORT: Final = 65535
+MAX_PORT: Final = 65535
 
 
 def _no_headers() -> Mapping[str, str]:
@@ -94,7 +94,7 @@ def split_url(text: str) -> SplitResult:
 def is_loopback(host: str) -> bool:
     """Return whether a Host header names this machine, which protects against DNS rebinding."""
     match = _LOOPBACK_HOST.fullmatch(host)
-    return match is not None and int(match[1] or 0) <= _MAX_PORT
+    return match is not None and int(match[1] or 0) <= MAX_PORT
 
 
 class TooManyFieldsError(ValueError):

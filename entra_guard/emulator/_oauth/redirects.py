@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlencode
 
-from entra_guard.emulator._http.messages import Response, split_url
+from entra_guard.emulator._http.messages import MAX_PORT, Response, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ MODES: Final[tuple[str, ...]] = ("query", "fragment", "form_post")
 # Stricter than RFC 3986. A browser (WHATWG URL standard) would send http://evil.example\@localhost to
 # evil.example, so backslashes, user names, white space and fragments never match.
 _LOCAL_URL: Final = re.compile(
-    r"http://(localhost|127\.0\.0\.1)(?::[0-9]{1,5})?(/[^\s\\#?]*)?(\?[^\s\\#]*)?", re.ASCII | re.IGNORECASE
+    r"http://(localhost|127\.0\.0\.1)(?::([0-9]{1,5}))?(/[^\s\\#?]*)?(\?[^\s\\#]*)?", re.ASCII | re.IGNORECASE
 )
 
 
@@ -46,7 +46,9 @@ def _matches(known: str, uri: str) -> bool:
 def _local_parts(uri: str) -> tuple[str, str, str] | None:
     """Return host, path and query of an http URL on this machine; None for any other URL."""
     match = _LOCAL_URL.fullmatch(uri)
-    return (match[1].lower(), match[2] or "/", match[3] or "") if match else None
+    if match is None or int(match[2] or 0) > MAX_PORT:
+        return None
+    return match[1].lower(), match[3] or "/", match[4] or ""
 
 
 def is_own_page(app: AppRegistration, origin: str) -> bool:
