@@ -15,7 +15,8 @@ from entra_guard.emulator._portal.app_frame import (
     render_app,
 )
 from entra_guard.emulator._portal.choices import chosen_api, chosen_client
-from entra_guard.emulator._portal.connect import code_facts, endpoints
+from entra_guard.emulator._portal.code_facts import code_facts
+from entra_guard.emulator._portal.connect import endpoints
 from entra_guard.emulator._portal.snippets import client_tabs, environment, guard_tabs
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 
