@@ -11,6 +11,7 @@ from entra_guard._validation.explain import Step
 from entra_guard.cli._claim_table import claim_table, other_claims
 from entra_guard.cli._explanation_output import fact_rows
 from entra_guard.cli._formatting import format_step
+from entra_guard.cli._share import is_public_host
 from entra_guard.cli.reason_guides._remedy import known_values, remedy
 from entra_guard.errors import AccessError
 from entra_guard.reasons import REASONS
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from entra_guard.cli.reason_guides._remedy import Remedy
     from entra_guard.requirement import Requirement
 
+_PROSE: Final = frozenset({"detail", "advice", "last error"})
 _IDENTIFYING: Final = ("sub", "uti", "sid", "oid", "azp", "appid", "tid", "aud")
 
 
@@ -163,7 +165,10 @@ def redacted(report: Report, redactor: Redactor) -> Report:
     )
     return replace(
         report,
-        facts=_tuples(deep(report.facts)),
+        facts=tuple(
+            (label, redactor.prose(text) if label in _PROSE else redactor.text(text))
+            for label, text in report.facts
+        ),
         remedy=fix,
         claims=_tuples(deep(report.claims)),
         other_claims=(),
@@ -184,7 +189,8 @@ def sensitive_values(token: str, guard: IssuerVerifier) -> set[str]:
     values = {value for name in _IDENTIFYING if isinstance(value := claims.get(name), str)}
     names = {name.partition("://")[2] or name for name in (*policy.audiences, *values)}
     tenants = {policy.tenants.alias, *policy.tenants.ids} - {"common", "organizations", "consumers"}
-    return (names | tenants | {_kid(token)}) - {""}
+    host = guard.authority.url.partition("://")[2].partition("/")[0]
+    return (names | tenants | {_kid(token), "" if is_public_host(host) else host}) - {""}
 
 
 def _kid(token: str) -> str:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 _GUID: Final = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 _EMAIL: Final = r"[\w.+#-]+@[\w-]+(?:\.[\w-]+)+"
 _HOST: Final = r"(?<=://)[^\s/'\",)\]]+"
-_FOUND: Final = re.compile(f"{_GUID}|{_EMAIL}|{_HOST}")
+_ADDRESS: Final = r"\b\d{1,3}(?:\.\d{1,3}){3}\b"
+_FILE: Final = r"(?<![\w:/.-])(?:/[\w. -]*\w){2,}|\b[A-Z]:\\[^\s'\"]+"
+_FOUND: Final = re.compile(f"{_GUID}|{_EMAIL}|{_HOST}|{_ADDRESS}|{_FILE}")
+_BARE_HOST: Final = re.compile(r"\b(?:[\w-]+\.)+[A-Za-z]{2,}\b")
 _PUBLIC: Final = GRAPH_AUDIENCES | {
     "9188040d-6c67-4c5b-b112-36a304b66dad",
     "00000002-0000-0000-c000-000000000000",
@@ -32,8 +35,13 @@ _MICROSOFT: Final = (
 _SHORTEST: Final = 4
 
 
+def is_public_host(host: str) -> bool:
+    """Return whether a host, perhaps with a port, is Microsoft's or this machine: it identifies no tenant."""
+    return host.lower().partition(":")[0] in _MICROSOFT
+
+
 class Redactor:
-    """Replaces ids, hosts, mail addresses and given values by labels.
+    """Replaces ids, hosts, addresses, files and given values by labels.
 
     Args:
         sensitive: Values that are ids in another form, such as a pairwise subject or a key id.
@@ -52,6 +60,10 @@ class Redactor:
             text = self._known.sub(lambda match: self._label(match[0]), text)
         return _FOUND.sub(lambda match: self._replaced(match[0]), text)
 
+    def prose(self, text: str) -> str:
+        """Return a server's or the system's text with labels, also for hosts without a scheme."""
+        return _BARE_HOST.sub(lambda match: self._replaced(match[0]), self.text(text))
+
     def deep(self, value: Any) -> Any:
         """Return lists, mappings and texts with labels; numbers as they are."""
         if isinstance(value, str):
@@ -64,7 +76,7 @@ class Redactor:
 
     def _replaced(self, found: str) -> str:
         bare = found.lower()
-        if bare in _PUBLIC or bare.partition(":")[0] in _MICROSOFT or bare.startswith("id-"):
+        if bare in _PUBLIC or is_public_host(bare) or bare.startswith("id-"):
             return found
         return self._label(found)
 

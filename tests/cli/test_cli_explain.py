@@ -240,6 +240,11 @@ def test_the_same_id_has_the_same_label_in_a_report_and_public_ids_stay() -> Non
     )
     assert redactor.text(kept) == kept
     assert "ada" not in redactor.text("ada.lovelace+x@contoso.example")
+    hidden = redactor.prose(
+        "proxy.corp.example:8080 refused 10.1.2.3 for /home/ada/keys.json, Orders.Read of x"
+    )
+    assert not [word for word in ("corp", "10.1.2.3", "ada", "keys.json") if word in hidden]
+    assert redactor.text("roles Orders.Read, scope api://x/.default v2.0").count("Orders.Read") == 1
 
 
 def test_json_has_the_verdict_the_fix_and_all_checks(

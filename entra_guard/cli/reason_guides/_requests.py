@@ -61,7 +61,7 @@ REQUESTS: Final[dict[str, Guide]] = {
             "The client sends a refresh token, a code or a session id.",
             "The API's registration has a token encryption key: then tokens are encrypted.",
         ),
-        see=("$ entra-guard explain --offline < token.txt",),
+        see=("$ entra-guard explain < token.txt",),
         commands=(NEW_TOKEN,),
         portal="App registrations > the API > Manifest: remove 'tokenEncryptionKeyId'.",
         az=("az ad app update --id {api} --set tokenEncryptionKeyId=null",),
