@@ -269,8 +269,12 @@ def test_secrets_consent_and_deletion_in_a_tenant_ask_first(emulator: Emulator, 
     ok("app", "permission", "add", client, "graph", "User.Read", "--tenant", "x", obj=real)
     for command in (["secret", "add"], ["grant"], ["delete"]):
         assert refused("app", *command, client, "--tenant", "x", obj=real)[1] == "confirmation_required"
+    assert refused("app", "setup", "--tenant", "x", obj=real)[1] == "confirmation_required"
+    assert list(Path().iterdir()) == []
+    assert [app.name for app in emulator.directory.apps.values() if app.tenant_id] == ["Nightly report"]
     assert not emulator.directory.grants
     assert not emulator.directory.credentials.get(client)
+    assert ok("app", "setup", "--tenant", "x", "--yes", obj=real)["envFile"] == ".env"
     assert ok("app", "grant", client, "--tenant", "x", "--yes", obj=real)["permissions"]
     first = ok("user", "add", "zoe", "--tenant", "x", "--yes", obj=real)
     assert len(first["password"]) > 30

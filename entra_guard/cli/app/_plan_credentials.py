@@ -17,15 +17,17 @@ DAY: Final = 24 * 3600.0
 EXCHANGE: Final = "api://AzureADTokenExchange"
 
 
-def add_secret(app: Row, name: str, expires: float) -> Plan[Row]:
+def add_secret(app: Row, name: str, expires: float, *, ask: bool = True) -> Plan[Row]:
     """Add a client secret to an application, after a question; the response has the value.
 
     Args:
         app: The application.
         name: A name to show.
         expires: When it ends, in seconds since 1970.
+        ask: Whether to ask; a plan that asked before does not.
     """
-    yield Question(f"Add a client secret to {escape(str(app['displayName']))} ({app['appId']})?")
+    if ask:
+        yield Question(f"Add a client secret to {escape(str(app['displayName']))} ({app['appId']})?")
     made = yield GraphCall(
         "Add a client secret",
         "POST",

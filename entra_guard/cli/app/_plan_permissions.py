@@ -158,13 +158,16 @@ def need_permissions(
     return Needs(changed, api, permissions)
 
 
-def grant(client: Row, *, only_api: str | None = None, known: Sequence[Row] = ()) -> Plan[list[Needs]]:
+def grant(
+    client: Row, *, only_api: str | None = None, known: Sequence[Row] = (), ask: bool = True
+) -> Plan[list[Needs]]:
     """Consent, as an administrator, to everything that a client is registered to need, after a question.
 
     Args:
         client: The application.
         only_api: The client id of the only API to consent to; all by default.
         known: Service principals that the plan has already.
+        ask: Whether to ask; a plan that asked before does not.
 
     Raises:
         CommandError: It needs nothing, or its API no longer offers something.
@@ -183,7 +186,8 @@ def grant(client: Row, *, only_api: str | None = None, known: Sequence[Row] = ()
             f"First run: entra-guard app permission add {client['appId']} <API> <permission>",
         )
     listed = ", ".join(f"{need.api['displayName']}: {p.value}" for need in needs for p in need.permissions)
-    yield Question(f"Grant {escape(str(client['displayName']))}, for the whole tenant: {escape(listed)}?")
+    if ask:
+        yield Question(f"Grant {escape(str(client['displayName']))}, for the whole tenant: {escape(listed)}?")
     principal = present.get(client["appId"]) or (yield from principal_of(str(client["appId"])))
     for need in needs:
         yield from _assign_roles(principal, need)
@@ -214,11 +218,17 @@ def _assign_roles(principal: Row, need: Needs) -> Plan[None]:
     if not wanted:
         return
     path = f"/servicePrincipals/{principal['id']}/appRoleAssignments"
-    held = yield GraphCall("List the app roles that it has", "GET", path, assumed=[], pages=True)
+    held = yield GraphCall(
+        "List the app roles that it has", "GET", path, assumed=[], pages=True, settles=True
+    )
     present = {(row["resourceId"], row["appRoleId"]) for row in held}
     for permission in wanted:
         if (need.api["id"], permission.id) not in present:
             yield assign_role(principal["id"], need.api, permission)
+
+
+def _present(path: str, purpose: str) -> GraphCall:
+    return GraphCall(purpose, "GET", path, assumed=[], pages=True, settles=True)
 
 
 def assign_role(holder_id: str, api: Row, permission: Permission) -> GraphCall:
@@ -238,7 +248,9 @@ def _grant_scopes(principal: Row, need: Needs) -> Plan[None]:
     if not wanted:
         return
     path = f"/servicePrincipals/{principal['id']}/oauth2PermissionGrants"
-    held = yield GraphCall("List the scopes that are granted", "GET", path, assumed=[], pages=True)
+    held = yield GraphCall(
+        "List the scopes that are granted", "GET", path, assumed=[], pages=True, settles=True
+    )
     for_all = (g for g in held if g["resourceId"] == need.api["id"] and g["consentType"] == "AllPrincipals")
     present: Any = next(for_all, None)
     scope = " ".join(dict.fromkeys([*(str(present["scope"]).split() if present else ()), *wanted]))

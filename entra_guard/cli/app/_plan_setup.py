@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from entra_guard.cli.app._calls import Question
 from entra_guard.cli.app._plan_apps import AppWish, register
 from entra_guard.cli.app._plan_credentials import add_certificate, add_secret
 from entra_guard.cli.app._plan_permissions import Permission, add_permissions, grant
 from entra_guard.cli.app._rows import roles_of
+from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,6 +53,13 @@ class PairWish:
 
 def setup(wish: PairWish, new_guid: Callable[[], str]) -> Plan[Pair]:
     """Register the pair, or complete the one that an earlier run made, and consent."""
+    # Once and first: a pair that is half made helps nobody.
+    proof = "secret" if wish.certificate is None else "certificate"
+    granted = ", ".join(wish.roles)
+    yield Question(
+        f"Register {escape(wish.name)} and {escape(wish.name)} client, grant {escape(granted)} to the client "
+        f"for the whole tenant, and add a client {proof}?"
+    )
     api = yield from register(
         AppWish(wish.name, api=True, roles=wish.roles, scopes=wish.scopes, unique_name=f"{wish.key}-api"),
         new_guid,
@@ -62,10 +71,10 @@ def setup(wish: PairWish, new_guid: Callable[[], str]) -> Plan[Pair]:
     if needed:
         # A service principal that was created a moment ago does not list its roles yet.
         offers = {**api.principal, "appRoles": roles_of(api.app)}
-        yield from grant(changed, only_api=str(api.app["appId"]), known=(offers, client.principal))
+        yield from grant(changed, only_api=str(api.app["appId"]), known=(offers, client.principal), ask=False)
     secret: Any = None
     if wish.certificate is None:
-        secret = yield from add_secret(changed, "entra-guard app setup", wish.expires)
+        secret = yield from add_secret(changed, "entra-guard app setup", wish.expires, ask=False)
     else:
         yield from add_certificate(changed, wish.certificate, "entra-guard app setup", settles=True)
     return Pair(api.app, changed, api.reused and client.reused, secret)

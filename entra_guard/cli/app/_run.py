@@ -19,6 +19,7 @@ T = TypeVar("T")
 _NOT_FOUND: Final = 404
 # Seconds between tries while Graph does not know an object yet that was created a moment ago.
 _SETTLING: Final = (1, 2, 4, 8, 15)
+_NOT_YET: Final = ("does not exist", "not reference a valid", "NoBackingApplicationObject", "was not found")
 _LONG: Final = 100
 _REMEDIES: Final = {
     "Authorization_RequestDenied": "The login lacks a permission: use an Application Administrator, or an "
@@ -100,7 +101,7 @@ class Runner:
             except GraphError as error:
                 if call.optional and error.status == _NOT_FOUND:
                     return None
-                delay = next(delays, None) if error.status in {400, _NOT_FOUND} else None
+                delay = next(delays, None) if _may_settle(error) else None
                 if delay is None:
                     raise _refused(call, error) from None
                 time.sleep(delay)
@@ -152,6 +153,11 @@ def print_requests(requests: list[dict[str, Any]]) -> None:
         if "body" in request:
             click.echo(json.dumps(request["body"], indent=2))
         click.echo()
+
+
+def _may_settle(error: GraphError) -> bool:
+    """Return whether Graph does not know an object yet: directory changes take seconds to spread."""
+    return error.status == _NOT_FOUND or any(words in error.message for words in _NOT_YET)
 
 
 def _refused(call: GraphCall, error: GraphError) -> CommandError:

@@ -60,6 +60,7 @@ _GRAPH_NAMES: Final = {
     "app_roles": "appRoles",
     "allowed_member_types": "allowedMemberTypes",
     "identifier_uris": "identifierUris",
+    "unique_name": "uniqueName",
 }
 _PYTHON_NAME: Final = re.compile(rf"\b({'|'.join(_GRAPH_NAMES)})(?=[=.,: ])")
 _CHANGEABLE: Final = (
