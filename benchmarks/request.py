@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import logging
 import os
 import re
 import shutil
@@ -20,7 +22,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from benchmarks._fixture import Fixture
-from benchmarks._measure import table
+from benchmarks._measure import per_call, table
+from entra_guard._common.telemetry import TELEMETRY, Telemetry
+from entra_guard._web.decisions import is_observed
 from entra_guard.asgi import GuardMiddleware
 
 
@@ -79,6 +83,49 @@ async def in_process(fixture: Fixture) -> list[tuple[object, ...]]:
     return [(f"{statistics.median(whole):.1f}", f"{statistics.median(added):.2f}", "<= 4")]
 
 
+async def with_telemetry(fixture: Fixture) -> list[tuple[object, ...]]:
+    """Measure a guarded request without OpenTelemetry, with its API alone, and with providers.
+
+    In one process and in turns, so that noise of the machine affects all of them.
+    """
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+
+    logging.getLogger("entra_guard").setLevel(logging.WARNING)
+    app, scope = app_with(Middleware(GuardMiddleware, guard=fixture.guard())), scope_for(fixture.token())
+    metered = Telemetry()
+    metered.connect(meter_provider=MeterProvider([InMemoryMetricReader()]), tracer_provider=TracerProvider())
+    kinds: dict[str, list[float]] = {"no provider": [], "no provider, again": [], "metrics and spans": []}
+    for _ in range(41):
+        for kind, times in kinds.items():
+            is_on = kind == "metrics and spans"
+            TELEMETRY.metrics, TELEMETRY.tracer = (metered.metrics, metered.tracer) if is_on else (None, None)
+            TELEMETRY.is_on = is_on
+            times.append(await microseconds(app, scope, 500))
+    TELEMETRY.disconnect()
+    base = statistics.median(kinds["no provider"])
+    rows: list[tuple[object, ...]] = []
+    for kind, times in kinds.items():
+        median = statistics.median(times)
+        rows.append((kind, f"{median:.1f}", f"{median / base:.2f}"))
+    return [*rows, ("what a request without a provider checks", f"{checks():.2f}", f"{checks() / base:.3f}")]
+
+
+def checks() -> float:
+    """Return the microseconds of all that a request executes for logs at DEBUG, metrics and spans."""
+
+    def once() -> None:
+        is_observed()
+        if TELEMETRY.metrics is not None:  # in the guard
+            raise AssertionError
+
+    def nothing() -> None:
+        pass
+
+    return max(0.0, per_call(once, 100_000) - per_call(nothing, 100_000))
+
+
 def serve_here(kind: str, port: int) -> None:
     """Print a token, and serve until interrupted: what `serve` starts in a process of its own."""
     import uvicorn
@@ -135,6 +182,15 @@ def main() -> None:
         asyncio.run(in_process(fixture)),
         name="request",
     )
+    if importlib.util.find_spec("opentelemetry.sdk") is None:
+        print("\nopentelemetry-sdk is missing: pip install 'entra-guard[dev]'")
+    else:
+        table(
+            "A whole guarded request, with OpenTelemetry",
+            ("", "µs", "ratio"),
+            asyncio.run(with_telemetry(fixture)),
+            name="telemetry",
+        )
     if shutil.which("wrk") is None or shutil.which("taskset") is None:
         print("\nwrk or taskset is missing: no load test (Debian: apt-get install wrk util-linux)")
         return
