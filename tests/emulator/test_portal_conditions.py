@@ -41,6 +41,7 @@ def set_fault(entra: Entra, **fields: str) -> int:
 
 def test_the_sample_api_shows_how_the_guard_responds_to_each_condition(entra: Entra) -> None:
     assert "✓ 200" in call(entra)
+    assert "nothing: accepted requests are not logged" in call(entra)  # the first fetched the keys
     shown = call(entra, condition="expired")
     assert "✕ 401" in shown
     assert "WARNING entra_guard: 401 GET /orders: expired" in shown
@@ -57,7 +58,7 @@ def test_each_request_on_the_page_of_error_codes_has_its_effect(
 def test_writing_needs_the_role_and_a_user_can_call(entra: Entra) -> None:
     assert "403 POST /orders of" in call(entra, operation="write")
     entra.grant(entra.caller, entra.api, "Orders.Write")
-    assert "200 POST /orders of" in call(entra, operation="write")
+    assert "201 POST /orders of" in call(entra, operation="write")
     shown = call(entra, user=entra.find_user("alice").id)
     assert "for Alice Adams" in shown
     assert '"as":"user"' in shown

@@ -13,10 +13,12 @@ from entra_guard.emulator import PRESETS
 from entra_guard.emulator._portal.conditions_of_tokens import condition_groups
 from entra_guard.emulator._portal.durations import relative_words
 from entra_guard.emulator._portal.error_codes import CAUSES
+from entra_guard.emulator._portal.permission_sources import permission_sources
 from entra_guard.emulator._portal.token_facts import claim_rows, decode_token, shape_of
 from entra_guard.emulator._portal.verdicts import value_text
 
 if TYPE_CHECKING:
+    from entra_guard.emulator import AppRegistration, User
     from entra_guard.testing import Entra
 
 
@@ -57,6 +59,34 @@ def test_a_user_gets_a_token_through_an_app_with_a_redirect_uri(entra: Entra) ->
     assert "Alice Adams" in shown
     refused = get_token(entra, client=page.client_id, user=alice, permissions="these", permission="Unknown")
     assert "AADSTS650053" in refused
+
+
+def test_the_page_says_where_each_permission_comes_from(entra: Entra) -> None:
+    page = entra.register_app("Page", spa_redirect_uris=["http://localhost:8000/"])
+    alice, bob = entra.find_user("alice"), entra.find_user("bob")
+
+    def sources(client: AppRegistration, user: User | None = None) -> dict[str, tuple[bool, str]]:
+        found = permission_sources(entra.directory, entra.tenant_id, client, entra.api, user)
+        return {source.value: (source.granted, source.why) for source in found}
+
+    assert sources(entra.caller) == {
+        "Orders.Read": (True, "granted by an administrator"),
+        "Orders.Write": (False, "not granted"),
+    }
+    entra.consent(page)
+    assert sources(page, alice)["access_as_user"] == (False, "Alice Adams consents at sign-in")
+    entra.assign("alice", entra.api, "Orders.Read")
+    group = entra.add_group("Packers", "bob")
+    entra.assign(group, entra.api, "Orders.Write")
+    get_token(entra, client=page.client_id, user=alice.id)
+    assert sources(page, alice)["access_as_user"] == (True, "consented to by Alice Adams")
+    assert sources(page, alice)["Orders.Read"] == (True, "assigned to Alice Adams")
+    assert sources(page, bob)["Orders.Write"] == (True, "assigned to the group Packers")
+    assert sources(page, bob)["Orders.Read"] == (False, "not assigned")
+    shown = words(
+        open_page(entra, f"/portal/token?client={entra.caller.client_id}&api={entra.api.client_id}")
+    )
+    assert "granted by an administrator" in shown
 
 
 def test_chosen_permissions_are_in_the_token_without_a_request(entra: Entra) -> None:

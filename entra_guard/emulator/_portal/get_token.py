@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client, chosen_user, own_apps, users
 from entra_guard.emulator._portal.conditions_of_tokens import MOST_USED, condition_groups
 from entra_guard.emulator._portal.obtaining import PLACES, Wanted
+from entra_guard.emulator._portal.permission_sources import permission_sources
 from entra_guard.emulator._portal.snippets import raw_form
 from entra_guard.emulator._portal.token_code import request_tabs
 from entra_guard.emulator._portal.token_facts import claim_rows, decode_token
@@ -18,7 +19,9 @@ from entra_guard.emulator._tokens.presets import PRESETS
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.obtaining import Obtained
+    from entra_guard.emulator._portal.permission_sources import PermissionSource
     from entra_guard.emulator._portal.visit import Visit
+    from entra_guard.emulator._store.directory import AppRegistration, User
 
 ADDRESS: Final = "/portal/token"
 _TITLE: Final = "Get a token"
@@ -65,6 +68,7 @@ def _form(visit: Visit) -> dict[str, Any]:
         "client": client,
         "user": user,
         "permissions": offered,
+        "sources": _sources(visit, client, api, user),
         "chosen": set(visit.all("permission")),
         "which": visit.text("permissions") or "granted",
         "groups": condition_groups(),
@@ -72,6 +76,16 @@ def _form(visit: Visit) -> dict[str, Any]:
         "most_used": MOST_USED,
         "places": PLACES,
     }
+
+
+def _sources(
+    visit: Visit, client: AppRegistration | None, api: AppRegistration | None, user: User | None
+) -> list[PermissionSource]:
+    if client is None or api is None:
+        return []
+    found = permission_sources(visit.directory, visit.tenant.id, client, api, user)
+    # Graph has hundreds of permissions: only those that the token has are of interest.
+    return [source for source in found if source.granted or api.client_id != GRAPH]
 
 
 def _permissions(api: Any, *, for_user: bool) -> list[str]:

@@ -54,19 +54,26 @@ def sample_app(guard: Guard, role: str) -> ASGIApp:
     from starlette.routing import Route  # noqa: PLC0415
 
     from entra_guard.asgi import GuardMiddleware  # noqa: PLC0415
-    from entra_guard.principal import current_principal  # noqa: PLC0415
     from entra_guard.requirement import requires  # noqa: PLC0415
 
-    async def orders(_request: Request) -> JSONResponse:
-        caller = current_principal()
-        kind = "app" if caller.is_app else "user"
-        who = {"called_by": caller.app_id, "as": kind, "roles": [*caller.roles], "scopes": [*caller.scopes]}
-        return JSONResponse({"orders": ["A-1001", "A-1002"], **who})
+    async def list_orders(_request: Request) -> JSONResponse:
+        return JSONResponse({"orders": ["A-1001", "A-1002"], **_caller()})
 
-    write = requires(roles=[role])(orders) if role else orders
-    app = Starlette(routes=[Route(PATH, orders), Route(PATH, write, methods=["POST"])])
+    async def place_order(_request: Request) -> JSONResponse:
+        return JSONResponse({"order": "A-1003", **_caller()}, 201)
+
+    write = requires(roles=[role])(place_order) if role else place_order
+    app = Starlette(routes=[Route(PATH, list_orders), Route(PATH, write, methods=["POST"])])
     app.add_middleware(GuardMiddleware, guard=guard)
     return app
+
+
+def _caller() -> dict[str, Any]:
+    from entra_guard.principal import current_principal  # noqa: PLC0415 (needed only on these pages)
+
+    caller = current_principal()
+    kind = "app" if caller.is_app else "user"
+    return {"called_by": caller.app_id, "as": kind, "roles": [*caller.roles], "scopes": [*caller.scopes]}
 
 
 def call_sample_api(guard: Guard, role: str, method: str, authorization: Sequence[str]) -> SampleResponse:

@@ -78,7 +78,7 @@ class Workbench:
         tokens: Tokens, as clients obtain them.
         attempts: The last requests to the sample API, newest first.
         last: The last token that was sent.
-        succeeded: Whether the sample API has responded with 200.
+        succeeded: Whether the sample API has accepted a request.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Workbench:
         new = (exchange for exchange in self._log.exchanges if exchange.number not in before)
         fetched = tuple(f"{e.flow}: {e.result}" for e in new if e.flow in {"keys", "metadata"})
         with self._lock:
-            self.succeeded = self.succeeded or response.status == 200  # noqa: PLR2004 (HTTP's own number)
+            self.succeeded = self.succeeded or response.status in {200, 201}
             if kept:
                 self.attempts.appendleft(
                     Attempt(self._store.now(), api.name, call.method, call.what, response, fetched)
