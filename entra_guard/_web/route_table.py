@@ -84,6 +84,7 @@ class _Walk:
     def __init__(self) -> None:
         self.found: list[tuple[FoundRoute, str, tuple[RouteGuard, ...]]] = []
         self._seen: set[tuple[object, ...]] = set()
+        self._active: set[object] = set()
         self._kept: list[object] = []  # so that no id is used twice
 
     def start(self, app: Any) -> None:
@@ -92,11 +93,21 @@ class _Walk:
 
     def visit(self, layer: Any, prefix: str, guards: tuple[RouteGuard, ...]) -> bool:
         """Collect the routes behind a layer; return whether it, or one behind it, is a known framework."""
-        key = (_identity(layer), prefix, tuple(id(guard.authenticator) for guard in guards))
+        identity = _identity(layer)
+        if identity in self._active:
+            return False  # such as the method of a middleware that serves files itself
+        key = (identity, prefix, tuple(id(guard.authenticator) for guard in guards))
         if key in self._seen or len(self._seen) > _MOST_LAYERS:
             return True
         self._seen.add(key)
         self._kept.append(layer)
+        self._active.add(identity)
+        try:
+            return self._look_behind(layer, prefix, guards)
+        finally:
+            self._active.remove(identity)
+
+    def _look_behind(self, layer: Any, prefix: str, guards: tuple[RouteGuard, ...]) -> bool:
         for path in _own_paths(layer):
             self.found.append((FoundRoute(path, ("GET",), layer), prefix, guards))
         if guard := guard_of(layer, prefix):

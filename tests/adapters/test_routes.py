@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from adapter_cases import ADAPTERS
+from asgiref.wsgi import WsgiToAsgi
 from click.testing import CliRunner
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
@@ -18,6 +19,8 @@ from raw_requests import request_asgi, request_wsgi
 from route_apps import fastapi_app, flask_app, handler, litestar_app, quart_app, starlette_app
 from starlette.applications import Starlette
 from starlette.routing import Host, Route, Router
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.middleware.shared_data import SharedDataMiddleware
 
 from entra_guard import ConfigurationError, Guard, requires
 from entra_guard._web.route_allowance import not_allowed, unused
@@ -240,6 +243,33 @@ def test_rest_framework_routers_actions_and_functions(guard: Guard) -> None:
         ("GET", "/custom/<int:number>/"): ("unclear", ()),
         ("*", r"/items/(?P<number>\d+)/"): ("open", ()),
     }
+
+
+class Switch:
+    """A middleware that does not say how it selects among applications."""
+
+    def __init__(self, *apps: Any) -> None:
+        self.choices = apps
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.choices[0](scope, receive, send)
+
+
+def test_a_way_around_the_guard_is_found(guard: Guard) -> None:
+    inner = Starlette(routes=[Route("/orders", handler())])
+    table = route_table(Switch(GuardMiddleware(inner, guard=guard), inner))
+    assert sorted(row.access for row in table) == ["open", "token"]
+    assert not_allowed(table, [])
+
+
+def test_middleware_that_serves_files_or_wraps_another_kind_of_application_is_followed(guard: Guard) -> None:
+    app = Flask(__name__, static_folder=None)
+    app.add_url_rule("/orders", view_func=lambda: "", endpoint="orders")
+    init_app(app, guard, mounts=["/files"])
+    app.wsgi_app = ProxyFix(SharedDataMiddleware(app.wsgi_app, {"/files": "/srv"}))  # type: ignore[method-assign]
+    outer = FastAPI(openapi_url=None)
+    outer.mount("/flask", WsgiToAsgi(app))
+    assert rows_of(outer) == {("*", "/flask/files/*"): ("open", ()), ("GET", "/flask/orders"): ("token", ())}
 
 
 def small_flask(guard: Guard) -> Flask:
