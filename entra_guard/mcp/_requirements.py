@@ -42,12 +42,35 @@ _BY_PARAMETER: Final = {
 }
 
 
-def is_visible(component: Any, principal: Principal | None) -> bool:
-    """Return whether a caller may use a tool, resource or prompt."""
-    for alternatives in requirements_of(getattr(component, "fn", None)):
-        if principal is None or all(one.refusal_of(principal) is not None for one in alternatives):
-            return False
-    return True
+def may_use(required: list[Alternatives], principal: Principal | None) -> bool:
+    """Return whether a caller meets all requirements of a tool, resource or prompt."""
+    return all(
+        principal is not None and any(one.refusal_of(principal) is None for one in alternatives)
+        for alternatives in required
+    )
+
+
+async def requirements_in(component: Any) -> list[Alternatives]:
+    """Return what a component requires: its function, the tool it was made of, that of a mounted server.
+
+    fastmcp makes tools of tools (`Tool.from_tool`) and mounts servers: the component that a caller sees has
+    another function then, or none.
+    """
+    required = requirements_of(getattr(component, "fn", None))
+    parent = getattr(component, "parent_tool", None)
+    if parent is not None:
+        required += await requirements_in(parent)
+    mounted = getattr(component, "_server", None)
+    if mounted is not None:
+        kind = "prompt" if "Prompt" in type(component).__name__ else "tool"
+        originals = (
+            *_named(kind, getattr(component, "_original_name", None)),
+            *_named("resource", getattr(component, "_original_uri", None)),
+            *_named("resource", getattr(component, "_original_uri_template", None)),
+        )
+        for original in originals:
+            required += await requirements_for(mounted, original)
+    return required
 
 
 def components_in(method: str, params: Any) -> list[Named]:
@@ -99,7 +122,7 @@ async def requirements_for(server: Any, component: Named) -> list[Alternatives]:
     for getter in getters:
         found = await _found(holder, getter, component.name)
         if found is not None:
-            return requirements_of(getattr(found, "fn", None))
+            return await requirements_in(found)
     # fastmcp 2.x finds a template by its pattern only.
     templates = await _found(server, "get_resource_templates") if component.kind == "resource" else None
     if isinstance(templates, dict):

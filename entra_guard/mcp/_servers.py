@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from entra_guard.errors import ConfigurationError
-from entra_guard.mcp._requirements import is_visible
+from entra_guard.mcp._requirements import may_use, requirements_in
 from entra_guard.principal import NoPrincipalError, current_principal
+from entra_guard.requirement import requirements_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ def hide_forbidden(server: Any) -> None:
 def _filtering(listed: Callable[[], list[Any]]) -> Callable[[], list[Any]]:
     def visible() -> list[Any]:
         caller = _caller()
-        return [component for component in listed() if is_visible(component, caller)]
+        return [each for each in listed() if may_use(requirements_of(getattr(each, "fn", None)), caller)]
 
     return visible
 
@@ -95,7 +96,7 @@ def _fastmcp_filter() -> Any:
 
     async def visible(_self: Any, context: Any, call_next: Any) -> list[Any]:
         caller = _caller()
-        return [component for component in await call_next(context) if is_visible(component, caller)]
+        return [each for each in await call_next(context) if may_use(await requirements_in(each), caller)]
 
     names = ("on_list_tools", "on_list_prompts", "on_list_resources", "on_list_resource_templates")
     return type("HideForbidden", (Middleware,), dict.fromkeys(names, visible))()

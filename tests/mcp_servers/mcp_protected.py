@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import fastmcp
+from fastmcp.tools import Tool
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.settings import AuthSettings
-from mcp_apps import IS_FIRST, SdkServer, filled, guard
+from mcp_apps import IS_FIRST, SdkServer, filled, guard, secret
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -55,9 +56,19 @@ async def background_secret() -> str:
     return "the secret"
 
 
+def with_others(server: Any) -> Any:
+    """Mount a server in one of fastmcp, and make a tool of another tool."""
+    child = fastmcp.FastMCP("child")
+    for add in (child.tool(), child.prompt(), child.resource("other://notes")):
+        add(secret)
+    server.mount(child, **({"prefix": "child"} if IS_FIRST else {"namespace": "child"}))
+    server.add_tool(Tool.from_tool(Tool.from_function(secret), name="renamed"))
+    return server
+
+
 apps = {
     "sdk": protected("sdk", SdkServer("tasks", log_level="CRITICAL")),
-    "fastmcp": protected("fastmcp", fastmcp.FastMCP("tasks")),
+    "fastmcp": protected("fastmcp", with_others(fastmcp.FastMCP("tasks"))),
 }
 
 

@@ -1,7 +1,7 @@
 """Connect the MCP SDK's own client to a server: discovery, authorization code with PKCE, one call of a tool.
 
-Run by a test in the environment of the SDK's second line; prints the text that the tool returns. The browser
-is a request with `prompt=none`, as of a user who is signed in already.
+Run by a test in the environment of each SDK line; prints the text that the tool returns. The browser is a
+request with `prompt=none`, as of a user who is signed in already.
 """
 
 from __future__ import annotations
@@ -12,11 +12,18 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
-import httpx2
 from mcp import ClientSession
-from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
+from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata
+
+try:
+    import httpx2
+    from mcp.client.auth import AuthorizationCodeResult
+except ImportError:  # the first line
+    import httpx as httpx2
+
+    AuthorizationCodeResult = None
 
 REDIRECT = "http://localhost:3030/callback"
 
@@ -52,9 +59,11 @@ async def main() -> None:
             response = await browser.get(signed_in)
         location = response.headers.get("location", response.text)
 
-    async def code() -> AuthorizationCodeResult:
+    async def code() -> Any:
         values = {name: value[0] for name, value in parse_qs(urlsplit(location).query).items()}
         assert "code" in values, location
+        if AuthorizationCodeResult is None:
+            return values["code"], values.get("state")
         return AuthorizationCodeResult(code=values["code"], state=values.get("state"), iss=values.get("iss"))
 
     metadata = OAuthClientMetadata(redirect_uris=[REDIRECT], token_endpoint_auth_method="none")

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from mcp_processes import EXAMPLES, HERE, Server, run, serve
+from mcp_processes import EXAMPLES, HERE, LINES, Server, run, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,10 +43,11 @@ def test_an_application_calls_a_tool_with_client_credentials(example, entra):
     assert printed.splitlines() == ["['whoami', 'close_task']", "closed task 7"]
 
 
-def test_the_sdk_s_client_signs_a_user_in_through_discovery(example, entra):
+@pytest.mark.parametrize("line", LINES)
+def test_the_sdk_s_client_signs_a_user_in_through_discovery(example, entra, line):
     desktop = entra.emulator.register_app(
         "Desktop", identifier_uris=(), public_client=True, public_redirect_uris=["http://localhost/callback"]
     )
     entra.emulator.grant_delegated(desktop, entra.api, "access_as_user")
     more = {"CLIENT_ID": desktop.client_id, "MCP_URL": f"{example.url}/mcp"}
-    assert run(LINE, HERE / "mcp_sign_in.py", entra, **more).strip() == entra.object_id("alice")
+    assert run(line, HERE / "mcp_sign_in.py", entra, **more).strip() == entra.object_id("alice")

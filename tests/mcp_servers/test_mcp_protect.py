@@ -105,6 +105,7 @@ def test_lists_hide_what_the_caller_may_not_use(callers, kind):
         ("tools/list", "tools", "secret"),
         ("prompts/list", "prompts", "plan"),
         ("resources/list", "resources", "notes"),
+        ("resources/templates/list", "resourceTemplates", "note"),
     ):
         names = [[one["name"] for one in each.request(method)["result"][key]] for each in (reader, writer)]
         assert protected_one not in names[0]
@@ -175,6 +176,24 @@ def test_a_batch_is_checked_message_by_message(callers, kind):
     ]
     response = alice.client.post(alice.url, json=batch, headers=alice.headers())
     assert response.status_code == 403
+
+
+def test_mounted_servers_and_tools_made_of_tools_are_checked_as_any_other(callers):
+    reader, writer = callers("fastmcp").open(), callers("fastmcp", role="Tasks.Write").open()
+    for method, key in (
+        ("tools/list", "tools"),
+        ("prompts/list", "prompts"),
+        ("resources/list", "resources"),
+    ):
+        names = [[one["name"] for one in each.request(method)["result"][key]] for each in (reader, writer)]
+        hidden = set(names[1]) - set(names[0])
+        assert any("child" in name or name == "secret" for name in hidden), names
+    for name in ("child_secret", "renamed"):
+        assert reader.post("tools/call", name=name, arguments={}).status_code == 403
+        assert writer.call(name) == SECRET
+    assert reader.post("prompts/get", name="child_secret").status_code == 403
+    assert reader.post("resources/read", uri="other://child/notes").status_code == 403
+    assert SECRET in str(writer.request("resources/read", uri="other://child/notes"))
 
 
 def test_a_background_task_is_its_session_s_and_has_no_caller(callers, protected):

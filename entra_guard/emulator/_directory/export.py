@@ -26,7 +26,7 @@ from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, ServicePrinc
 from entra_guard.emulator._store.permissions import offered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from entra_guard.emulator._store.directory import (
         AppRegistration,
@@ -69,9 +69,9 @@ class _Exporter:
             here,
             self._tenant.domain,
             self._tenant.region,
-            users=[self._user(user) for user in self._directory.users_in(here)],
+            users=[self._user(u) for u in self._people(u.id for u in self._directory.users_in(here))],
             groups=[
-                GroupSeed(g.name, g.id, [self._directory.users[m].upn for m in g.members], self._roles(g.id))
+                GroupSeed(g.name, g.id, [user.upn for user in self._people(g.members)], self._roles(g.id))
                 for g in groups
             ],
             apps=[self._app(app) for app in self._directory.apps.values() if app.tenant_id == here],
@@ -81,6 +81,11 @@ class _Exporter:
                 if i.tenant_id == here
             ],
         )
+
+    def _people(self, user_ids: Iterable[str]) -> Iterator[User]:
+        """Yield users, without the accounts of agents: as seeds they would be people who can sign in."""
+        users = (self._directory.users[user_id] for user_id in user_ids)
+        return (user for user in users if not user.agent_id)
 
     def _user(self, user: User) -> UserSeed:
         home = user.home_tenant_id if user.is_guest else ""
