@@ -57,6 +57,11 @@ class Deployment:
         self.secret = self.entra.add_secret(self.client)
         self._last: tuple[dict[str, str | None], tuple[str, ...], dict[str, Any] | None] = ({}, (), None)
 
+    @property
+    def reads_graph(self) -> bool:
+        """Whether the last run read the registrations."""
+        return "--graph" in self._last[1]
+
     def fix(self, report: Report, key: tuple[str, str]) -> None:
         """Run the commands of our own that a report shows for a check."""
         shown = [line for line in report.findings[key]["fix"] if line.startswith("entra-guard app ")]

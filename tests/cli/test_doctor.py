@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import socketserver
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from doctor_certificates import old_style
-from doctor_deployment import Deployment, Report, module
+from doctor_deployment import Deployment, Report, module, run
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -33,6 +34,7 @@ from entra_guard.credentials import (
 )
 from entra_guard.emulator._http.server import LoopbackServer
 from entra_guard.graph import GroupResolver
+from entra_guard.mcp import protect
 from entra_guard.testing import Entra
 
 if TYPE_CHECKING:
@@ -92,6 +94,12 @@ def closed_port() -> int:
 def test_a_right_deployment_passes_every_check(deployment: Deployment, tmp_path: Path) -> None:
     report = deployment.check("--graph", ENTRA_GUARD_KEYS_FILE=str(tmp_path / "keys.json"))
     assert (report.bad, report.exit_code) == ({}, 0)
+
+
+def test_all_missing_settings_are_reported_at_once() -> None:
+    done = run("--json", variables={})
+    rows = [row for row in json.loads(done.text)["findings"] if row["state"] == "failure"]
+    assert [row["check"] for row in rows] == ["tenant", "audience"]
 
 
 def test_each_setting_names_where_it_comes_from(deployment: Deployment, tmp_path: Path) -> None:
@@ -213,6 +221,13 @@ def resource_with_a_slash(deployment: Deployment, _folder: Path) -> Report:
 def registered_resource_differs(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.update_app(deployment.api, identifier_uris=["https://tasks.example/mcp"])
     return deployment.check("--graph", "--mcp-url", "https://tasks.example/MCP")
+
+
+@cause("settings", "MCP resource", says="AADSTS9010010")
+def url_of_the_mcp_server_is_not_registered(deployment: Deployment, _folder: Path) -> Report:
+    inner = Starlette(routes=[Route("/mcp", _reached)])
+    with module("deployed", app=protect(inner, Entra().guard(), url="https://tasks.example/mcp")):
+        return deployment.check("--graph", "--app", "deployed:app")
 
 
 @cause("network", "DNS", says="does not resolve")
@@ -644,7 +659,7 @@ def test_a_check_fails_by_its_cause(
     assert all(row["fix"] for row in report.findings.values() if row["state"] == "failure")
     assert "swordfish" not in report.text
     assert deployment.secret.value not in report.text
-    if "registration" in key[0] and make.__name__ not in WITHOUT_COMMAND:
+    if deployment.reads_graph and make.__name__ not in WITHOUT_COMMAND:
         deployment.fix(report, key)
         assert deployment.check_again().state(*key) == "ok", "the fix that was shown does not work"
 

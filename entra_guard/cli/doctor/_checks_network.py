@@ -12,7 +12,7 @@ from entra_guard.cli.doctor._commands import command
 from entra_guard.cli.doctor._finding import Check, Finding, counted, failure, ok, skipped, warning
 
 if TYPE_CHECKING:
-    from entra_guard.cli.doctor._facts import Address, Facts, TlsFacts
+    from entra_guard.cli.doctor._facts import Address, Facts, NetworkFacts, TlsFacts
 
 _DAY: Final = 24 * 3600.0
 _SOON: Final = 7 * _DAY
@@ -47,6 +47,7 @@ def _dns(facts: Facts) -> Finding | None:
             f"{network.host} does not resolve ({network.dns_error})",
             f"{command('getent', 'hosts', network.host)}  # compare with another host",
             f"Correct the name in the {what}, or this host's DNS servers in /etc/resolv.conf.",
+            *_proxy_fix(network),
         )
     families = {row.family for row in network.addresses}
     shown = (_family(name, network.addresses) for name in ("IPv4", "IPv6") if name in families)
@@ -60,6 +61,10 @@ def _dns(facts: Facts) -> Finding | None:
             "A resolver that does not respond to one kind of query delays each new connection.",
         )
     return ok(found)
+
+
+def _proxy_fix(network: NetworkFacts) -> tuple[str, ...]:
+    return () if network.proxy else ("export HTTPS_PROXY=http://<proxy>:<port>  # if this network needs one",)
 
 
 def _family(name: str, addresses: tuple[Address, ...]) -> str:
@@ -81,6 +86,7 @@ def _connection(facts: Facts) -> Finding | None:
             f"{network.host} port {network.port} accepts no connection. {words}",
             command("curl", "-v", "--connect-timeout", "3", f"telnet://{network.host}:{network.port}"),
             f"Allow egress to {network.host} port {network.port} in firewall, network policy and routes.",
+            *_proxy_fix(network),
         )
     good = " and ".join(sorted(tried.keys() - failed.keys()))
     if all(row.no_route for row in failed.values()):

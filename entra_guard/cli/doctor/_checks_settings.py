@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from entra_guard.cli.doctor._facts import Facts, Setting
 
 _SETTINGS: Final = tuple(variables_of_settings())
+_REQUIRED: Final = frozenset({"tenant", "audience"})
 _LONG_LEEWAY: Final = 300.0
 _AUDIENCE_PORTAL: Final = "Portal: App registrations > the API > Overview > Application (client) ID"
 _FIXES: Final = {
@@ -42,7 +43,7 @@ def _setting(name: str, facts: Facts) -> Finding | None:
         found = facts.settings.error
         return failure(f"{found} ({row.origin})" if row and row.value else found, *_fix_of(name))
     if row is None or not row.value:
-        return None
+        return failure("not set", *_fix_of(name)) if facts.settings.error and name in _REQUIRED else None
     return _checked_value(name, row, facts)
 
 

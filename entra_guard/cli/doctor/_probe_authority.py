@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _LIMIT: Final = 256 * 1024
 _OK: Final = 200
+# After such a failure another request to the same host would only take time.
+_NOT_REACHED: Final = frozenset({"dns", "connect", "proxy", "tls", "timeout"})
 # The Date header has whole seconds: on average the authority is half a second further.
 _HALF: Final = 0.5
 _CODE: Final = re.compile(r"\b(?:AADSTS|AADB2C)\d{1,9}\b")
@@ -39,7 +41,10 @@ _CODE: Final = re.compile(r"\b(?:AADSTS|AADB2C)\d{1,9}\b")
 def probe_authority(parts: GuardParts) -> AuthorityFacts:
     """Fetch configuration and keys, and accept or refuse them as the guard would."""
     source = parts.source
-    found = {version: _document(parts, url) for version, url in source.configuration_urls.items()}
+    found: dict[str, DocumentFacts] = {}
+    for version, url in source.configuration_urls.items():
+        failed = next((each for each in found.values() if each.step in _NOT_REACHED), None)
+        found[version] = replace(failed, url=url) if failed else _document(parts, url)
     v2, v1 = found["2.0"], found.get("1.0")
     if v2.document is None or (v1 is not None and v1.document is None):
         return AuthorityFacts(v2, v1)

@@ -30,6 +30,8 @@ def probe_tls(client: httpx.Client, url: str) -> TlsFacts:
     proxy, context = route_of(client, url)
     trust = _trust(context)
     found, error = _handshake(client, url)
+    if found is None and not error:
+        return TlsFacts(trust)  # there was no response: more attempts would only take time
     if error and context is not None:
         found = found or _presented(url, proxy)
     strict = lenient = ""
