@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from _parts import needs_module
+from browsing import chromium
 
 from entra_guard.emulator import Emulator
 
@@ -29,8 +30,6 @@ def served() -> Iterator[tuple[Emulator, Samples]]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     needs_module("playwright")
-    from adapters.browsing import chromium
-
     with chromium() as browser:
         yield browser
 

@@ -275,6 +275,16 @@ def test_connect_shows_endpoints_that_exist_and_code_with_the_ids(entra: Entra) 
     assert open_page(entra, "/portal/connect/entra-emulator.pem").status_code == 404
 
 
+def test_a_reset_forgets_the_requests_to_the_sample_api_and_its_keys(entra: Entra) -> None:
+    before = entra.snapshot()
+    call(entra)
+    entra.restore(before)
+    shown = words(open_page(entra, CONDITIONS))
+    assert "Send the same token again" not in shown
+    assert "GET /orders of" not in shown
+    assert "The guard fetched metadata" in call(entra)
+
+
 def test_the_overview_ticks_the_steps_that_are_done(entra: Entra) -> None:
     assert words(open_page(entra, "/")).count("Done:") == 1  # the API under test is registered
     request_token(entra)

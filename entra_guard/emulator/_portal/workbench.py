@@ -96,6 +96,14 @@ class Workbench:
         self.attempts: collections.deque[Attempt] = collections.deque(maxlen=MAX_ATTEMPTS)
         self.last = Sent()
         self.succeeded = False
+        service.store.on_restore(self.forget)
+
+    def forget(self) -> None:
+        """Forget guards, their keys, and what was sent: the emulator returned to an earlier state."""
+        self.guards.forget()
+        with self._lock:
+            self.attempts.clear()
+            self.last, self.succeeded = Sent(), False
 
     def call(self, base: str, api: AppRegistration, call: Call, *, kept: bool = True) -> SampleResponse:
         """Send a request to the sample API, and keep what happened.
