@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard._common.after_fork import reset_after_fork
 from entra_guard._common.guid import is_guid
 from entra_guard._common.logs import get_logger
-from entra_guard._common.step_up import claims_request, takes_claims_challenge
+from entra_guard._common.step_up import authorization_uri, claims_request, takes_claims_challenge
 from entra_guard._common.utc import utc_text
 from entra_guard.errors import ConfigurationError, InvalidTokenError
 
@@ -150,7 +150,9 @@ class Revocations:
             facts["found"] = utc_text(issued)
         can = principal.verified.is_entra and takes_claims_challenge(claims)
         challenge = claims_request("nbf", str(ceil(since))) if can else ""
-        raise InvalidTokenError("token_revoked", facts, claims=challenge).for_client(principal.app_id)
+        error = InvalidTokenError("token_revoked", facts, claims=challenge)
+        error.authorization_uri = authorization_uri(claims) if can else ""
+        raise error.for_client(principal.app_id)
 
     @contextmanager
     def watch(self, principal: Principal, end: Callable[[], object]) -> Generator[None]:

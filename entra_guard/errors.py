@@ -130,6 +130,8 @@ class AccessError(EntraGuardError):
     claims: str = ""
     resource_metadata: str = ""
     reasons_url: str = ""
+    authorization_uri: str = ""
+    """Where the client of a claims challenge can sign the user in again (Microsoft: claims challenge)."""
     request_id: str = ""
     """The id of the refused request, for its response: set when the refusal is logged."""
     verified_client: str = ""
@@ -184,6 +186,7 @@ class AccessError(EntraGuardError):
 
     def _challenge_parameters(self) -> dict[str, str]:
         return {
+            "authorization_uri": self.authorization_uri,
             "error": "insufficient_claims" if self.claims else self.oauth_error,
             "error_description": self._reason.client if self.oauth_error else "",
             "claims": b64encode(self.claims.encode()).decode(),
@@ -251,6 +254,7 @@ class AccessError(EntraGuardError):
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle without the facts: a pickle leaves this process."""
         more = {"scope": self.scope, "retry_after": self.retry_after, "claims": self.claims}
+        more["authorization_uri"] = self.authorization_uri
         return (type(self), (self.reason,), more | {"resource_metadata": self.resource_metadata})
 
 
@@ -278,6 +282,7 @@ class InsufficientAuthenticationError(AccessError):
         facts: What the operator may see.
         scope: What the operation needs, space separated.
         claims: For Entra: the claims challenge as JSON; empty if the client cannot take one.
+        authorization_uri: For Entra: where the client can sign the user in again.
         acr_values: For other issuers: the authentication context to request (RFC 9470 section 3).
         max_age: For other issuers: seconds that may have passed since the sign-in (RFC 9470 section 3).
 
@@ -296,10 +301,12 @@ class InsufficientAuthenticationError(AccessError):
         *,
         scope: str = "",
         claims: str = "",
+        authorization_uri: str = "",
         acr_values: str = "",
         max_age: float | None = None,
     ) -> None:
         super().__init__(reason, facts, scope=scope, claims=claims)
+        self.authorization_uri = authorization_uri
         self.acr_values = acr_values
         self.max_age = max_age
 

@@ -19,6 +19,7 @@ from entra_guard._common.name_hints import name_hint
 from entra_guard._common.permission_names import permission_names
 from entra_guard._common.step_up import (
     HOW_TO_GET_CHALLENGES,
+    authorization_uri,
     check_issuer_supports,
     check_step_up,
     claims_request,
@@ -154,6 +155,7 @@ class Requirement:
         challenge: dict[str, Any] = {"acr_values": context, "max_age": max_age}
         if is_entra and takes_claims_challenge(claims):
             challenge = {"claims": claims_request("acrs", context)}
+            challenge["authorization_uri"] = authorization_uri(claims)
         elif is_entra:
             challenge, facts["advice"] = {}, HOW_TO_GET_CHALLENGES
         return InsufficientAuthenticationError(reason, facts, **challenge).for_client(principal.app_id)

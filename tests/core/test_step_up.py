@@ -17,8 +17,9 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from entra_guard import AccessError, ConfigurationError, Principal, Requirement, requires
-from entra_guard._common.step_up import missing_sign_in, takes_claims_challenge
+from entra_guard._common.step_up import authorization_uri, missing_sign_in, takes_claims_challenge
 from entra_guard.asgi import GuardMiddleware
+from entra_guard.fastapi import EntraBearer
 from entra_guard.testing import Entra
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def test_a_capable_client_is_sent_the_claims_that_msal_takes(entra: Entra):
     assert (error.status, error.reason) == (401, "auth_context_required")
     challenge = error.headers["www-authenticate"]
     assert 'error="insufficient_claims"' in challenge
+    assert f'authorization_uri="{entra.url}/{entra.tenant_id}/oauth2/v2.0/authorize"' in challenge
     (encoded,) = re.findall(r'claims="([^"]+)"', challenge)
     assert base64.b64decode(encoded) == b'{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
     assert "advice" not in error.facts
@@ -132,6 +134,28 @@ def test_what_entra_does_not_have_is_a_configuration_error(entra: Entra, setting
 def test_a_setting_that_no_token_can_meet_is_refused(settings: dict[str, Any]):
     with pytest.raises(ConfigurationError):
         requires(**settings)
+
+
+def test_a_dependency_refuses_at_once_what_its_guard_cannot_have(entra: Entra):
+    bearer = EntraBearer(entra.guard())
+    assert bearer.requires(auth_context="c1")
+    with pytest.raises(ConfigurationError, match="Entra"):
+        bearer.requires(max_age=300)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "endpoint"),
+    [
+        (
+            "https://login.microsoftonline.us/t/v2.0",
+            "https://login.microsoftonline.us/t/oauth2/v2.0/authorize",
+        ),
+        ("https://sts.windows.net/t/", "https://login.microsoftonline.com/t/oauth2/v2.0/authorize"),
+        ("https://sts.chinacloudapi.cn/t/", ""),
+    ],
+)
+def test_the_challenge_names_the_authorize_endpoint_where_it_is_known(issuer: str, endpoint: str):
+    assert authorization_uri({"iss": issuer}) == endpoint
 
 
 def test_another_issuer_gets_the_challenge_of_rfc_9470():
