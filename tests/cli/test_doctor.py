@@ -45,8 +45,10 @@ DAY = 24 * 3600.0
 # These lines name what the lines below them are about.
 HEADINGS = {("outbound client's registration", "registration")}
 
-# What our own commands cannot fix: something else than the registration must change.
+# What our own commands cannot fix, because something else than the registration must change; and the
+# application that is gone when its report has been made.
 WITHOUT_COMMAND = {
+    "url_of_the_mcp_server_is_not_registered",
     "unknown_registration",
     "no_service_principal",
     "audience_is_not_registered",
