@@ -165,6 +165,9 @@ class ControlApi:
                 for a in directory.apps.values()
             ],
             "users": [{"id": u.id, "upn": u.upn, "tenant_id": u.tenant_id} for u in directory.users.values()],
+            "agents": [
+                {"id": a.id, "name": a.name, "blueprint": a.blueprint_id} for a in directory.agents.values()
+            ],
             **self._keys(),
             **self._list_faults({}),
         }

@@ -25,7 +25,7 @@ def shown(entra: Emulator, *, width: int = 80) -> tuple[bool, str]:
     """Run the demo on a terminal, and return whether it passed, and what it shows."""
     console = Console(file=io.StringIO(), force_terminal=True, width=width, highlight=False)
     passed = _mcp_run.run_mcp(Screen(console), entra=entra)
-    return passed, COLOUR.sub("", console.file.getvalue())  # type: ignore[attr-defined]
+    return passed, COLOUR.sub("", console.file.getvalue())
 
 
 @pytest.fixture(scope="module")

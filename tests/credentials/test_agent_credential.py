@@ -269,7 +269,8 @@ def test_the_control_api_adds_agents(agency: Agency) -> None:
     body = {"name": "A", "blueprint": agency.blueprint.client_id, "user": "another.agent"}
     made = entra.http_client.post(f"{entra.url}/_emu/agents", json=body).json()
     assert AgentCredential(agency.credential, made["id"], made["upn"]).user == made["upn"]
-    assert made["id"] in entra.directory.agents
+    state = entra.http_client.get(f"{entra.url}/_emu/state").json()
+    assert made["id"] in {agent["id"] for agent in state["agents"]}
     body["blueprint"] = entra.api.client_id
     assert entra.http_client.post(f"{entra.url}/_emu/agents", json=body).status_code == 400
 
@@ -283,6 +284,7 @@ def test_an_agents_account_cannot_sign_in_and_a_removed_blueprint_takes_its_agen
     assert "sales.assistant" not in picker.text
     with pytest.raises(RegistrationError, match="is not an agent identity blueprint"):
         entra.add_agent("A", page)
+    entra.revoke(agency.agent)
     entra.remove_app(agency.blueprint)
     assert not entra.directory.agents
     with pytest.raises(TokenAcquisitionError):

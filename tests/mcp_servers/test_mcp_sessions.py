@@ -38,6 +38,20 @@ def test_a_tool_sees_the_caller_of_its_own_message(callers, entra, app):
     assert alice.call("whoami") == alice.call("whoami_async") == entra.object_id("alice")
 
 
+@pytest.mark.parametrize("app", ["sdk-http", "sdk-json", "fastmcp-http", "fastmcp-json"])
+def test_a_message_without_a_session_has_its_own_caller(server, entra, app):
+    if server.line == "mcp1":
+        pytest.skip("the first line does not have this protocol version")
+    for user, role in (("alice", "Tasks.Read"), ("bob", "Tasks.Write")):
+        one = caller_of(server, app, entra.token(user, role))
+        bodies = []
+        for tool in ("whoami_async", "secret"):
+            headers, message = one.modern("tools/call", name=tool, arguments={})
+            bodies.append(one.client.post(one.url, json=message, headers=headers).text)
+        assert entra.object_id(user) in bodies[0]
+        assert (SECRET in bodies[1]) == (role == "Tasks.Write")
+
+
 @pytest.mark.parametrize("app", ALL)
 def test_a_protected_tool_refuses_a_caller_without_the_role(callers, app):
     for tool in ("secret", "secret_async"):

@@ -151,19 +151,19 @@ class Consents:
         self._store.upsert(grants=grant)
         return grant
 
-    def revoke(self, principal: App | User) -> None:
-        """End the sessions of a user or an app: its refresh tokens and its tokens for Graph end.
+    def revoke(self, principal: App | User | AgentIdentity) -> None:
+        """End the sessions of a user, an app or an agent: its refresh tokens and its tokens for Graph end.
 
         Graph responds to these tokens with a claims challenge, as continuous access evaluation does.
 
         Args:
-            principal: A user, or an app for its service principals.
+            principal: A user, an agent identity, or an app for its service principals.
         """
         store = self._store
         if isinstance(principal, User):
             principals = [principal.id]
         else:
-            client_id = self._lookup.find_app(principal).client_id
+            client_id = self._lookup.find_client(principal).client_id
             principals = [p.id for p in store.directory.principals.values() if p.app_id == client_id]
         since = math.floor(store.now()) + 1.0
         for principal_id in principals:

@@ -172,7 +172,7 @@ class Registrations:
         return app
 
     def remove_principal(self, principal_id: str) -> None:
-        """Remove an app from a tenant, with its role assignments and grants there."""
+        """Remove an app or an agent from a tenant, with its role assignments and grants there."""
         directory = self._store.directory
         assignments = {
             key: a
@@ -182,9 +182,14 @@ class Registrations:
         grants = {
             key: g for key, g in directory.grants.items() if principal_id not in {g.client_id, g.resource_id}
         }
-        principals = without(directory.principals, principal_id)
         self._store.change(
-            directory=replace(directory, principals=principals, assignments=assignments, grants=grants)
+            directory=replace(
+                directory,
+                principals=without(directory.principals, principal_id),
+                agents=without(directory.agents, principal_id),
+                assignments=assignments,
+                grants=grants,
+            )
         )
 
     def remove_app(self, app: App) -> None:
@@ -196,7 +201,6 @@ class Registrations:
         for agent in self._store.directory.agents.values():
             if agent.blueprint_id == removed.client_id:
                 self.remove_principal(agent.id)
-                self._store.remove(agents=agent.id)
         self._store.remove(apps=removed.client_id, credentials=removed.client_id)
 
     def _check_names_free(self, app: AppRegistration) -> None:
