@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from entra_guard._verifier import IssuerVerifier
     from entra_guard.cli._share import Redactor
     from entra_guard.cli.reason_guides._remedy import Remedy
+    from entra_guard.principal import Principal
     from entra_guard.requirement import Requirement
 
 _PROSE: Final = frozenset({"detail", "advice", "last error"})
+_NOT_SHOWN: Final = frozenset({"is_app", "is_guest", "request_scope"})  # the remedy has the last one
 _IDENTIFYING: Final = ("sub", "uti", "sid", "oid", "azp", "appid", "tid", "aud")
 
 
@@ -131,7 +133,7 @@ def _of_route(
     needed = requirement_text(requirement)
     if reason:
         return reason, facts, Step("route", "open")
-    principal = verifier.verify(token)
+    principal = _verified(verifier, token)
     refused = requirement.refusal_of(principal)
     has = [*principal.scopes, *principal.roles]
     if refused is None:
@@ -139,8 +141,18 @@ def _of_route(
     return refused.reason, refused.facts, Step("route", "fail", needed, has, refused.reason)
 
 
+def _verified(verifier: Any, token: str) -> Principal:
+    """Return the caller; in an event loop if the rule of the tenants needs one."""
+    if not verifier.needs_event_loop:
+        principal: Principal = verifier.verify(token)
+        return principal
+    import anyio  # noqa: PLC0415
+
+    return anyio.run(verifier.averify, token)
+
+
 def _facts(reason: str, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    names = [name for name in facts if name not in {"is_app", "is_guest"}]
+    names = [name for name in facts if name not in _NOT_SHOWN]
     return fact_rows(reason, facts, names)
 
 

@@ -43,13 +43,17 @@ class World:
 
     entra: Emulator = field(default_factory=lambda: Emulator(base_url="http://causes.localhost"))
     settings: dict[str, str] = field(default_factory=dict)
+    user: str = "alice"
     header: Callable[[str], str | None] = "Bearer {}".format
 
     def __post_init__(self) -> None:
         entra = self.entra
         self.http = httpx.Client(transport=entra.transport, base_url=entra.url)
         self.api = entra.register_app(
-            "Orders API", app_roles=[ROLE, "Orders.Write"], scopes=[SCOPE, "Orders.List"]
+            "Orders API",
+            app_roles=[ROLE, "Orders.Write"],
+            scopes=[SCOPE, "Orders.List"],
+            identifier_uris=[f"{DOMAIN}/orders-api"],
         )
         self.client = entra.register_app("Nightly report", identifier_uris=(), redirect_uris=[REDIRECT])
         self.secret = entra.add_secret(self.client).value
@@ -108,8 +112,8 @@ class World:
         return done.stdout.strip()
 
     def signed_in(self) -> dict[str, Any]:
-        """Sign in as alice with the client, and return the response of the token endpoint."""
-        redirect = self.entra.sign_in(self.client, "alice", scope=f"openid offline_access {self.scope}")
+        """Sign in as the user with the client, and return the response of the token endpoint."""
+        redirect = self.entra.sign_in(self.client, self.user, scope=f"openid offline_access {self.scope}")
         code = parse_qs(urlsplit(redirect).query)["code"][0] if "code=" in redirect else redirect
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT}
         form |= {"client_id": self.client.client_id, "client_secret": self.secret}
@@ -216,6 +220,20 @@ def member_without_acct(world: World) -> Callable[[], str]:
     world.entra.grant_delegated(world.client, world.api, SCOPE)
     world.settings["ENTRA_GUARD_GUESTS"] = "false"
     return world.user_token
+
+
+def guest_of_the_tenant(world: World) -> Callable[[], str]:
+    world.user = world.entra.add_user("grace", home=FABRIKAM).upn
+    world.change_api(optional_claims=("acct",))
+    return member_without_acct(world)
+
+
+def agent_calls(world: World) -> Callable[[], str]:
+    blueprint = world.entra.register_app("Agents", is_blueprint=True)
+    agent = world.entra.add_agent("Helper", blueprint=blueprint)
+    world.entra.grant(agent, world.api, ROLE)
+    world.settings["ENTRA_GUARD_AGENTS"] = "false"
+    return lambda: world.entra.issue_token(agent, audience=world.api)
 
 
 def scope_not_granted(world: World) -> Callable[[], str]:
@@ -373,6 +391,8 @@ CAUSES = {
     "token version set at the client": Cause("wrong_version", version_set_at_the_client),
     "v1.0 audience is the App ID URI": Cause("wrong_audience", v1_audience_is_the_app_id_uri),
     "member without acct": Cause("guest_not_allowed", member_without_acct, "/scope"),
+    "guest of the tenant": Cause("guest_not_allowed", guest_of_the_tenant, "/scope"),
+    "agent calls": Cause("agent_not_allowed", agent_calls),
     "scope not granted": Cause("missing_scope", scope_not_granted, "/scope"),
     "scope not in the registration": Cause("missing_scope", scope_not_in_the_registration, "/scope"),
     "scope in another letter case": Cause(

@@ -73,7 +73,7 @@ def test_a_refused_token_exits_with_1_and_shows_the_fix(
     assert "FAIL lifetime" in done.output
     assert done.output.startswith("Refused with 401: expired\n")
     assert re.search("== What to do\n  Let the client request a new token", done.output)
-    assert f"    entra-guard token --scope api://{api}/.default --raw > token.txt\n" in done.output
+    assert f"    entra-guard token --scope {api}/.default --raw > token.txt\n" in done.output
     assert "After this is fixed, all other checks pass." in done.output
 
 
@@ -82,7 +82,7 @@ def test_a_token_for_another_api_shows_the_scope_to_request(
 ) -> None:
     output = explain(entra.issue_token(api, roles=["Orders.Read"], claims={"aud": f"{api}0"})).output
     assert re.search(rf"nearest +{api}\n", output)
-    assert re.search(rf"request scope +api://{api}/\.default\n", output)
+    assert f"entra-guard token --scope {api}/.default --raw > token.txt\n" in output
 
 
 def test_an_expired_token_shows_how_long_ago(

@@ -19,7 +19,7 @@ PLACEHOLDERS: Final[Mapping[str, str]] = {
     "scope": "<scope>",
     "user": "<user>",
     "tenant": "<tenant id>",
-    "request_scope": "api://<API>/.default",
+    "request_scope": "<API>/.default",
     "found": "<audience of the token>",
     "authority": "<authority>",
     "module": "main",

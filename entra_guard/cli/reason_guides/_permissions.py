@@ -73,7 +73,7 @@ PERMISSIONS: Final[dict[str, Guide]] = {
             "az ad app permission add --id {client} --api {api} --api-permissions <scope id>=Scope",
             "az ad app permission admin-consent --id {client}",
         ),
-        otherwise="Let the client request api://{api}/{scope}, and sign in again.",
+        otherwise="Let the client request {api}/{scope}, and sign in again.",
         facts={"needs": ["Orders.Read"], "has": ["orders.read"], "missing": "Orders.Read", "app_id": _CLIENT}
         | {"hint": "the token has 'orders.read': names differ by letter case"},
     ),
@@ -126,6 +126,7 @@ PERMISSIONS: Final[dict[str, Guide]] = {
         ),
         see=(_EXPLAIN, "$ az ad user show --id {user} --query userType"),
         commands=("entra-guard app update {api} --optional-claim acct",),
+        settings=("ENTRA_GUARD_GUESTS=true",),
         portal="App registrations > the API > Token configuration > Add optional claim > Access: acct.",
         az=('az ad app update --id {api} --optional-claims \'{"accessToken": [{"name": "acct"}]}\'',),
         otherwise="To accept guests, use guests=True.",

@@ -59,7 +59,8 @@ def known_values(
         "role": missing if missing in roles else next(iter(roles), ""),
         "scope": missing if missing in scopes else next(iter(scopes), ""),
         "tenant": "" if policy.tenants.alias in _SEVERAL else policy.tenants.alias,
-        "request_scope": f"{policy.app_id_uri}/.default",
+        # Entra takes the client id as the name of an API too, whatever its App ID URI is.
+        "request_scope": f"{apis[0] if apis else policy.app_id_uri}/.default",
         "found": audience if isinstance(audience, str) else "",
         "user": str(claims.get("oid") or ""),
     }
@@ -142,4 +143,19 @@ _NO_USER: Final = (
     "The token is an application's own: it has roles, not scopes. Let a user sign in, or let the route accept a "
     "role as an alternative: @requires(Requirement(scopes=[...]), Requirement(roles=[...]))."
 )
-_CHOOSE: Final = {"wrong_audience": _of_audience, "missing_role": _of_role, "missing_scope": _of_scope}
+
+
+def _of_guest(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, Any]) -> _Chosen:
+    """Choose between a guest, and a user whose token does not say."""
+    if str(claims.get("acct")) == "1" or facts.get("is_guest") is True:
+        return _Chosen(_GUEST, settings=guide.settings, is_registration=False)
+    return _Chosen("", guide.commands)
+
+
+_GUEST: Final = "The user is a guest of the tenant. Call as a member, or accept guests: guests=True on the guard and the route."
+_CHOOSE: Final = {
+    "wrong_audience": _of_audience,
+    "missing_role": _of_role,
+    "missing_scope": _of_scope,
+    "guest_not_allowed": _of_guest,
+}
