@@ -172,7 +172,7 @@ class EntraBearer(SecurityBase):
         return permitted
 
     def _check_issuers(self, needed: tuple[Requirement, ...]) -> None:
-        """Refuse now what no issuer of the guard supports: `@requires` can only do so at the first request."""
+        """Refuse now what no issuer of the guard supports; `@requires` can do so at the first request."""
         guards: tuple[Any, ...] = getattr(self.guard, "guards", (self.guard,))
         for each in needed if all(guard.authority.is_entra for guard in guards) else ():
             check_issuer_supports(each.auth_context, each.max_age, is_entra=True)

@@ -111,16 +111,14 @@ def authorization_uri(claims: Mapping[str, Any]) -> str:
     """Return the authorize endpoint of the tenant that issued a token, for a challenge; '' if not known.
 
     Args:
-        claims: The verified token's. A v1.0 token of a national cloud does not name the endpoint's host.
+        claims: The verified token's. A v1.0 token names 'sts.windows.net', in more than one cloud.
 
     Example:
         >>> authorization_uri({"iss": "https://login.microsoftonline.com/{tenant id}/v2.0"})
         'https://login.microsoftonline.com/{tenant id}/oauth2/v2.0/authorize'
     """
     issuer = str(claims.get("iss", ""))
-    base = issuer.removesuffix("v2.0").replace(
-        "https://sts.windows.net/", "https://login.microsoftonline.com/"
-    )
+    base = issuer.removesuffix("v2.0")
     return "" if base == issuer else f"{base}oauth2/v2.0/authorize"
 
 
