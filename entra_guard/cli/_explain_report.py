@@ -143,12 +143,12 @@ def _of_route(
 
 def _verified(verifier: Any, token: str) -> Principal:
     """Return the caller; in an event loop if the rule of the tenants needs one."""
-    if not verifier.needs_event_loop:
-        principal: Principal = verifier.verify(token)
-        return principal
     import anyio  # noqa: PLC0415
 
-    return anyio.run(verifier.averify, token)
+    principal: Principal = (
+        anyio.run(verifier.averify, token) if verifier.needs_event_loop else verifier.verify(token)
+    )
+    return principal
 
 
 def _facts(reason: str, facts: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -82,7 +82,8 @@ def test_a_token_for_another_api_shows_the_scope_to_request(
 ) -> None:
     output = explain(entra.issue_token(api, roles=["Orders.Read"], claims={"aud": f"{api}0"})).output
     assert re.search(rf"nearest +{api}\n", output)
-    assert f"entra-guard token --scope {api}/.default --raw > token.txt\n" in output
+    assert f"let the client request {api}/.default." in output
+    assert f"    ENTRA_GUARD_AUDIENCE={api}0\n" in output
 
 
 def test_an_expired_token_shows_how_long_ago(

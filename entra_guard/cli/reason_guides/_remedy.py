@@ -116,7 +116,10 @@ def _of_audience(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, An
     return _Chosen(guide.otherwise, (new_token,))
 
 
-_SET_AUDIENCE: Final = "If the token is meant for this API, set the guard's audience to what the token has."
+_SET_AUDIENCE: Final = (
+    "If the token is meant for this API, set the guard's audience to what the token has. If it is not, let the "
+    "client request {request_scope}."
+)
 _USE_V2: Final = (
     "If the token is meant for this API: a v1.0 token has the App ID URI that the client named. Let the API "
     "request v2.0 tokens, whose audience is its client id. If it is meant for another API, let the client "
