@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -154,6 +155,13 @@ FORMS = [
     ("permissions/add", {"api": "00000003-0000-0000-c000-000000000000"}, 422, "at least one"),
     ("expose/uri", {"identifier_uri": "nothing"}, 422, "is not a URI"),
     ("expose/scope", {"scope": "with space"}, 422, "no spaces"),
+    ("expose/client", {"authorized_client": "x"}, 422, "client id of the app"),
+    (
+        "expose/client",
+        {"authorized_client": "1" * 8 + "-1111" * 3 + "-" + "1" * 12},
+        422,
+        "at least one scope",
+    ),
     ("roles/add", {"role": "with space", "members": "User"}, 422, "no spaces"),
     ("roles/add", {"role": "Right"}, 422, "who can hold"),
     ("roles/add", {"role": "Orders.Read", "members": "User"}, 422, "defined twice"),
@@ -238,6 +246,32 @@ def test_consent_that_the_registration_does_not_list_is_shown_and_can_be_withdra
     fields = {"api": entra.api.client_id, "permission": entra.api.app_roles[0].id}
     shown = words(page_after(entra, send_form(entra, f"{address}/revoke", fields)))
     assert "the registration does not list them" not in shown
+
+
+def test_an_authorized_client_needs_no_consent(entra: Entra) -> None:
+    client = entra.register_app("Editor", identifier_uris=(), redirect_uris=["https://editor.example/cb"])
+    home = f"/portal/apps/{entra.api.client_id}/expose"
+    scope = entra.api.scopes[0]
+    fields = {"authorized_client": client.client_id.upper(), "authorized_scope": scope.id}
+    assert "Editor" in words(page_after(entra, send_form(entra, f"{home}/client", fields)))
+    before = entra.find_app(entra.api)
+    manifest = f"/portal/apps/{entra.api.client_id}/manifest"
+    shown = re.findall(r"<textarea[^>]*>(.*?)</textarea>", open_page(entra, manifest).text, re.DOTALL)[0]
+    assert "preAuthorizedApplications" in shown
+    send_form(entra, manifest, {"manifest": html.unescape(shown)})
+    after = entra.find_app(entra.api)
+    assert (after.authorized_clients, after.scopes) == (before.authorized_clients, before.scopes)
+    query = {
+        "client_id": client.client_id,
+        "response_type": "code",
+        "scope": f"{entra.api.app_id_uri}/{scope.value}",
+        "prompt": "none",
+        "login_hint": "alice",
+    }
+    sign_in = f"/{entra.tenant_id}/oauth2/v2.0/authorize"
+    assert "code=" in entra.http_client.get(sign_in, params=query).headers["location"]
+    send_form(entra, f"{home}/change", {"id": scope.id, "change": "remove"})
+    assert entra.find_app(entra.api).authorized_clients == ()
 
 
 def test_users_and_groups_are_added_changed_and_deleted(entra: Entra) -> None:

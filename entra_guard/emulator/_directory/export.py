@@ -120,6 +120,10 @@ class _Exporter:
             public_client=app.public_client,
             optional_claims=list(app.optional_claims),
             group_claims=app.group_claims,
+            authorized_clients={
+                client.client_id: [scope.value for scope in app.scopes if scope.id in client.scope_ids]
+                for client in app.authorized_clients
+            },
             assignment_required=bool(principal and principal.assignment_required),
             enabled=principal.enabled if principal else True,
             secrets=[

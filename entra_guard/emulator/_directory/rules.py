@@ -59,6 +59,7 @@ def check(app: AppRegistration, tenant: Tenant) -> None:
     _check_scopes(app, personal=personal)
     _check_uris(app, tenant, personal=personal)
     _check_redirect_uris(app)
+    _check_authorized_clients(app)
     if personal and app.token_version != V2:
         raise RegistrationError(f"{app.accounts} apps receive v2.0 tokens only: use token_version=2.")
 
@@ -222,6 +223,18 @@ def _check_redirect_uris(app: AppRegistration) -> None:
         for uri in uris:
             check_redirect_uri(uri, platform)
         _check_unique("Redirect URI", list(uris))
+
+
+def _check_authorized_clients(app: AppRegistration) -> None:
+    known = {scope.id for scope in app.scopes}
+    for client in app.authorized_clients:
+        unknown = [scope_id for scope_id in client.scope_ids if scope_id not in known]
+        if unknown or not client.scope_ids:
+            problem = f"{app.name} has no scope with the id {unknown[0]}" if unknown else "no scope is named"
+            raise RegistrationError(
+                f"Authorized client {client.client_id!r}: {problem}. Remove the client, or choose a scope."
+            )
+    _check_unique("Authorized client", [client.client_id for client in app.authorized_clients])
 
 
 def _is_own_host(host: str, app: AppRegistration, tenant: Tenant) -> bool:

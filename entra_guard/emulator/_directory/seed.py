@@ -33,6 +33,7 @@ from entra_guard.emulator._store.directory import (
     GRAPH,
     AppRegistration,
     AppRole,
+    AuthorizedClient,
     Directory,
     FederatedCredential,
     Group,
@@ -197,6 +198,7 @@ class _Applier:
         client_id = self._id(seed.client_id, "app", seed.name)
         is_api = bool(seed.roles or seed.scopes)
         uris = ([f"api://{client_id}"] if is_api else []) if seed.app_id_uris is None else seed.app_id_uris
+        scopes = tuple(self._scope(client_id, scope) for scope in seed.scopes)
         return AppRegistration(
             client_id=client_id,
             object_id=self._id(seed.object_id, "object", seed.name),
@@ -206,7 +208,7 @@ class _Applier:
             service_principal_id=self._id(seed.service_principal_id, "principal", seed.name),
             identifier_uris=tuple(uris),
             app_roles=tuple(self._role(client_id, role) for role in seed.roles),
-            scopes=tuple(self._scope(client_id, scope) for scope in seed.scopes),
+            scopes=scopes,
             token_version=cast("Any", seed.token_version),
             redirect_uris=tuple(seed.redirect_uris),
             spa_redirect_uris=tuple(seed.spa_redirect_uris),
@@ -216,6 +218,10 @@ class _Applier:
             group_claims=seed.group_claims,
             created=self._store.now(),
             unique_name=seed.unique_name or None,
+            authorized_clients=tuple(
+                AuthorizedClient(client, tuple(s.id for s in scopes if s.value in values))
+                for client, values in seed.authorized_clients.items()
+            ),
         )
 
     def _role(self, client_id: str, given: str | RoleSeed) -> AppRole:

@@ -102,6 +102,7 @@ class AppSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
     federated: list[FederatedSeed] = []
     permissions: Permissions = {}
     granted: bool | Permissions = False
+    authorized_clients: Permissions = {}
 
 
 class UserSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):

@@ -32,6 +32,7 @@ from entra_guard.emulator._oauth.assertions import check_proof
 from entra_guard.emulator._store.directory import (
     AppRegistration,
     AppRole,
+    AuthorizedClient,
     RequiredAccess,
     RequiredPermission,
     Scope,
@@ -66,7 +67,7 @@ _PYTHON_NAME: Final = re.compile(rf"\b({'|'.join(_GRAPH_NAMES)})(?=[=.,: ])")
 _CHANGEABLE: Final = (
     *("name", "accounts", "identifier_uris", "app_roles", "scopes", "token_version", "redirect_uris"),
     *("spa_redirect_uris", "public_redirect_uris", "public_client", "optional_claims", "group_claims"),
-    "required",
+    *("required", "authorized_clients"),
 )
 
 
@@ -294,7 +295,14 @@ def _parse(call: Call, body: Row, app: AppRegistration) -> AppRegistration:
         if "groupMembershipClaims" in body
         else app.group_claims,
         required=app.required if access is None else tuple(_parse_required(call, row, app) for row in access),
+        authorized_clients=tuple(map(_parse_authorized, api["preAuthorizedApplications"]))
+        if "preAuthorizedApplications" in api
+        else app.authorized_clients,
     )
+
+
+def _parse_authorized(row: Row) -> AuthorizedClient:
+    return AuthorizedClient(str(row["appId"]), _string_tuple(row["delegatedPermissionIds"]))
 
 
 def _string_tuple(values: Any) -> tuple[str, ...]:

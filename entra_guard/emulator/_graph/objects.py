@@ -193,7 +193,10 @@ def application_row(directory: Directory, app: AppRegistration) -> Row:
             "acceptMappedClaims": None,
             "knownClientApplications": [],
             "oauth2PermissionScopes": [scope_row(s) for s in app.scopes],
-            "preAuthorizedApplications": [],
+            "preAuthorizedApplications": [
+                {"appId": c.client_id, "delegatedPermissionIds": list(c.scope_ids)}
+                for c in app.authorized_clients
+            ],
         },
         "appRoles": [role_row(r) for r in app.app_roles],
         "publicClient": {"redirectUris": list(app.public_redirect_uris)},

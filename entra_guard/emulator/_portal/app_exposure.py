@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,7 @@ from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._graph.applications import with_graph_names
 from entra_guard.emulator._portal.app_frame import LIST, address_of, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
-from entra_guard.emulator._store.directory import AppRole, Scope
+from entra_guard.emulator._store.directory import AppRole, AuthorizedClient, Scope
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _EXPOSE: Final = "expose"
 _ROLES: Final = "roles"
+_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def show_scopes(visit: Visit) -> Response:
@@ -26,7 +28,21 @@ def show_scopes(visit: Visit) -> Response:
 
 
 def _scopes_page(visit: Visit, app: AppRegistration, errors: list[FieldError]) -> Response:
-    return render_app(visit, app, _EXPOSE, "app_expose.html", errors=errors)
+    names = {known.client_id: known.name for known in visit.directory.apps.values()}
+    scopes = {scope.id: scope.value for scope in app.scopes}
+    clients = [
+        (c.client_id, names.get(c.client_id, ""), [scopes.get(i, i) for i in c.scope_ids])
+        for c in app.authorized_clients
+    ]
+    return render_app(
+        visit,
+        app,
+        _EXPOSE,
+        "app_expose.html",
+        errors=errors,
+        clients=clients,
+        ticked=set(visit.all("authorized_scope")),
+    )
 
 
 def set_uri(visit: Visit) -> Response:
@@ -65,8 +81,37 @@ def change_scope(visit: Visit) -> Response:
         for scope in app.scopes
         if how != "remove" or scope.id != wanted
     )
-    visit.service.registrations.update_app(app, scopes=tuple(scopes))
+    changed = tuple(scopes)
+    known = {scope.id for scope in changed}
+    kept = (
+        replace(client, scope_ids=tuple(i for i in client.scope_ids if i in known))
+        for client in app.authorized_clients
+    )
+    clients = tuple(client for client in kept if client.scope_ids)
+    visit.service.registrations.update_app(app, scopes=changed, authorized_clients=clients)
     return visit.redirect(address_of(app, _EXPOSE), notice="Saved.")
+
+
+def add_client(visit: Visit) -> Response:
+    """Authorize a client application: its users need not consent to these scopes."""
+    app, client_id = find_app(visit), visit.text("authorized_client").lower()
+    scope_ids = tuple(scope.id for scope in app.scopes if scope.id in visit.all("authorized_scope"))
+    if not _GUID.fullmatch(client_id):
+        return _scopes_page(visit, app, [FieldError("authorized_client", "Enter the client id of the app.")])
+    if not scope_ids:
+        return _scopes_page(visit, app, [FieldError("authorized_scope", "Tick at least one scope.")])
+    others = tuple(client for client in app.authorized_clients if client.client_id != client_id)
+    clients = (*others, AuthorizedClient(client_id, scope_ids))
+    visit.service.registrations.update_app(app, authorized_clients=clients)
+    return visit.redirect(address_of(app, _EXPOSE), notice="The client is authorized.")
+
+
+def remove_client(visit: Visit) -> Response:
+    """Remove an authorized client application. Its users must consent from now on."""
+    app, client_id = find_app(visit), visit.text("id")
+    clients = tuple(client for client in app.authorized_clients if client.client_id != client_id)
+    visit.service.registrations.update_app(app, authorized_clients=clients)
+    return visit.redirect(address_of(app, _EXPOSE), notice="The client is not authorized any more.")
 
 
 def show_roles(visit: Visit) -> Response:
@@ -129,6 +174,8 @@ PAGES: Final[tuple[PortalPage, ...]] = (
     post(f"{LIST}/{{app}}/{_EXPOSE}/uri", set_uri),
     post(f"{LIST}/{{app}}/{_EXPOSE}/scope", add_scope),
     post(f"{LIST}/{{app}}/{_EXPOSE}/change", change_scope),
+    post(f"{LIST}/{{app}}/{_EXPOSE}/client", add_client),
+    post(f"{LIST}/{{app}}/{_EXPOSE}/client/remove", remove_client),
     get(f"{LIST}/{{app}}/{_ROLES}", show_roles),
     post(f"{LIST}/{{app}}/{_ROLES}/add", add_role),
     post(f"{LIST}/{{app}}/{_ROLES}/change", change_role),

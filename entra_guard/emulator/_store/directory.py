@@ -85,6 +85,14 @@ class RequiredAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthorizedClient:
+    """A client that may use these scopes of an API, by their ids, without consent of users."""
+
+    client_id: str
+    scope_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AppRegistration:
     """An app registration when it was returned: later changes do not update it. It has no credentials."""
 
@@ -108,6 +116,7 @@ class AppRegistration:
     enabled: bool = True
     created: float = 0.0
     unique_name: str | None = None
+    authorized_clients: tuple[AuthorizedClient, ...] = ()
     is_blueprint: bool = False
 
     @property
@@ -357,9 +366,18 @@ class Directory:
         return tuple(dict.fromkeys(a.role_id for a in held if a.principal_id in principal_ids))
 
     def scopes_of(self, client_sp: str, resource_sp: str, user_id: str) -> tuple[str, ...]:
-        """Return the API's scopes consented to for this client, by an administrator or by this user."""
+        """Return the API's scopes that this client may use: by consent, or as the API authorized it."""
         held = (g for g in self.grants.values() if (g.client_id, g.resource_id) == (client_sp, resource_sp))
-        return tuple(dict.fromkeys(s for g in held if g.principal_id in {None, user_id} for s in g.scopes))
+        consented = (s for g in held if g.principal_id in {None, user_id} for s in g.scopes)
+        return tuple(dict.fromkeys((*consented, *self._authorized_scopes(client_sp, resource_sp))))
+
+    def _authorized_scopes(self, client_sp: str, resource_sp: str) -> Iterator[str]:
+        client, resource = self.principals.get(client_sp), self.principals.get(resource_sp)
+        api = self.apps.get(resource.app_id) if resource else None
+        if client is None or api is None:
+            return
+        ids = {i for c in api.authorized_clients if c.client_id == client.app_id for i in c.scope_ids}
+        yield from (scope.value for scope in api.scopes if scope.enabled and scope.id in ids)
 
     def grant_of(
         self, client_sp: str, resource_sp: str, principal_id: str | None = None
