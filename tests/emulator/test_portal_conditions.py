@@ -172,6 +172,67 @@ def test_the_script_gets_only_newer_rows(entra: Entra) -> None:
     assert entra.request_log.exchanges == ()
 
 
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/portal/activity?before={LONG}&app=%00&flow={LONG}", 200),
+        (f"/portal/activity/rows?after={LONG}", 200),
+        (f"/portal/activity/{LONG}", 404),
+        ("/portal/activity/²", 404),
+        (f"/portal/errors/{LONG}", 404),
+        (f"/portal/errors?q={LONG}", 200),
+        (f"/error?code={LONG}", 302),
+        (f"/portal/token?api={LONG}&client=%ff&user=x", 200),
+        (f"/portal/sample-api/{LONG}", 404),
+        ("/portal/connect?api=x&client=y", 200),
+    ],
+)
+def test_no_address_breaks_a_page(entra: Entra, path: str, status: int) -> None:
+    entra.http_client.get("/x", params={"client_id": "<script>alert(1)</script>"})
+    response = open_page(entra, path)
+    assert response.status_code == status
+    assert "<script>alert" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status"),
+    [
+        (f"{CONDITIONS}/faults/clear", {"number": LONG}, 303),
+        (f"{CONDITIONS}/faults", {"where": "keys", "what": "500", "seconds": LONG}, 422),
+        (f"{CONDITIONS}/clock", {"seconds": LONG}, 303),
+        (f"{CONDITIONS}/call", {"token": LONG, "which": LONG, "condition": "x"}, 303),
+        (f"{CONDITIONS}/call", {"token": "a\r\nX-Injected: 1", "which": "quoted"}, 303),
+        ("/portal/errors/cause", {"code": f"AADSTS{LONG}"}, 400),
+        ("/portal/token", {"condition": LONG}, 422),
+        ("/portal/check", {"token": LONG, "sample": LONG}, 200),
+    ],
+)
+def test_no_form_breaks_a_page(entra: Entra, path: str, fields: dict[str, str], status: int) -> None:
+    assert send_form(entra, path, fields).status_code == status
+    assert open_page(entra, CONDITIONS).status_code == 200
+
+
+def test_every_tenant_has_all_pages(entra: Entra) -> None:
+    for tenant in entra.directory.tenants:
+        for path in ("token", "check", "activity", "conditions", "connect", "errors", ""):
+            assert open_page(entra, f"/portal/{path}?tenant={tenant}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "how", ["wrong-issuer", "foreign-jwks-uri", "shuffled", "ec-key", "stale", "redirect"]
+)
+def test_a_fault_for_everything_breaks_no_page(entra: Entra, how: str) -> None:
+    assert set_fault(entra, where="all", what=how) == 303
+    page = entra.register_app("Page", redirect_uris=["http://localhost/cb"])
+    query = {"client_id": page.client_id, "response_type": "code", "scope": "openid"}
+    for path in (f"/{entra.tenant_id}/oauth2/v2.0/authorize", "/common/discovery/v2.0/keys", "/v1.0/users"):
+        assert entra.http_client.get(path, params=query).status_code < 500
+    assert open_page(entra, CONDITIONS).status_code == 200
+
+
 def test_many_requests_are_shown_in_pages_below_60_kb(entra: Entra) -> None:
     for number in range(120):
         entra.http_client.get(f"/{'x' * 40}/{number}")

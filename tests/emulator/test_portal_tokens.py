@@ -133,6 +133,29 @@ def test_a_sample_can_be_checked(entra: Entra, sample: str) -> None:
     assert {"good": "Accepted", "expired": "401 expired", "graph": "401 token_for_graph"}[sample] in shown
 
 
+def test_a_huge_token_makes_a_page_of_at_most_60_kb(entra: Entra) -> None:
+    chosen = {"client": entra.caller.client_id, "api": entra.api.client_id, "condition": "huge"}
+    response = send_form(entra, "/portal/token", chosen)
+    assert "401 token_too_large" in words(response)
+    assert len(response.content) < 60_000
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"name": "\ud800", "\udfff": "\ud800"},
+        {"exp": float("nan"), "iat": float("inf"), "nbf": 10**400},
+        {"name": "<script>alert(1)</script>", "aud": ["<b>"], "roles": {"a": [["b"]]}},
+    ],
+)
+def test_a_token_with_strange_claims_is_shown(entra: Entra, claims: dict[str, Any]) -> None:
+    token = entra.issue_raw({"alg": "RS256", "kid": "\ud800"}, {"ver": "2.0", **claims})
+    response = send_form(entra, "/portal/check", {"token": token, "api": entra.api.client_id})
+    assert response.status_code == 200
+    assert "<script>alert" not in response.text
+    assert "<b>" not in response.text
+
+
 def test_no_token_is_in_an_address_or_in_the_activity(entra: Entra) -> None:
     token = entra.token(roles=["Orders.Read"])
     send_form(entra, "/portal/check", {"token": token})

@@ -168,7 +168,11 @@ def _edit_json(edit: Callable[[Document], Document]) -> Effect:
 
     def change(context: FaultContext) -> Delivery:
         response = context.respond()
-        return Delivery(replace(response, body=compact_json(edit(json.loads(response.body)))))
+        try:
+            document = json.loads(response.body)
+        except ValueError:  # a page, or a redirect
+            return Delivery(response)
+        return Delivery(replace(response, body=compact_json(edit(document))))
 
     return change
 

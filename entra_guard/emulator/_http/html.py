@@ -53,7 +53,8 @@ def html_response(text: str, status: int = 200, policy: str = "") -> Response:
     """Return HTML with the headers of a page."""
     return Response(
         status,
-        text.encode(),
+        # A claim or a name may have half of a surrogate pair, which no encoding can express.
+        text.encode("utf-8", "replace"),
         (
             ("Content-Type", "text/html; charset=utf-8"),
             ("Content-Security-Policy", f"{_PAGE_POLICY}; {policy}" if policy else _PAGE_POLICY),

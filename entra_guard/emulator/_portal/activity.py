@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from entra_guard.emulator._http.html import fragment
 from entra_guard.emulator._http.messages import Response
 from entra_guard.emulator._portal.curl_command import curl_command
-from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get, post
+from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get, post, whole_number
 from entra_guard.emulator._store.access_line import access_line, shorten, time_of_day
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def show(visit: Visit) -> Response:
     """Show the newest exchanges, and the filters."""
     everything = visit.parts.log.exchanges
     found = list(newest_first(visit, everything))
-    before = visit.text("before")
-    shown = [e for e in found if not before.isdecimal() or e.number < int(before)]
+    before = whole_number(visit.text("before"), 0)
+    shown = [e for e in found if not before or e.number < before]
     return visit.render(
         "activity.html",
         title="Activity",
@@ -47,8 +47,7 @@ def show(visit: Visit) -> Response:
 
 def new_rows(visit: Visit) -> Response:
     """Return the rows after a number, for the page's script; 204 if there are none."""
-    after = visit.text("after")
-    since = int(after) if after.isdecimal() else 0
+    since = whole_number(visit.text("after"), 0)
     everything = visit.parts.log.exchanges
     newer = [e for e in newest_first(visit, everything) if e.number > since][:PAGE_SIZE]
     last = str(everything[-1].number if everything else since)
@@ -123,7 +122,7 @@ def _details(exchange: Exchange) -> dict[str, Any]:
 
 def _exchange(visit: Visit) -> Exchange:
     number = visit.path["number"]
-    wanted = int(number) if number.isdecimal() else -1
+    wanted = whole_number(number, -1)
     found = next((e for e in visit.parts.log.exchanges if e.number == wanted), None)
     if found is None:
         raise NotFoundError(f"Request {number} is not kept: the last 500 are.", ADDRESS, "Activity")

@@ -10,7 +10,7 @@ from entra_guard.emulator._portal.conditions_of_tokens import condition_groups
 from entra_guard.emulator._portal.fault_form import FAULT_GROUPS, parse_fault, words_of_fault
 from entra_guard.emulator._portal.frame import clock_words
 from entra_guard.emulator._portal.sample_api import write_role
-from entra_guard.emulator._portal.visit import PortalPage, get, post
+from entra_guard.emulator._portal.visit import PortalPage, get, post, whole_number
 from entra_guard.emulator._store.faults import TARGETS
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ def set_fault(visit: Visit) -> Response:
 
 def clear_fault(visit: Visit) -> Response:
     """Clear one fault."""
-    number = visit.text("number")
-    visit.parts.injector.remove_fault(int(number) if number.isdecimal() else 0)
+    visit.parts.injector.remove_fault(whole_number(visit.text("number"), 0))
     return visit.redirect(ADDRESS, notice="The fault was cleared.")
 
 

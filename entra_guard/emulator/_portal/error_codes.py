@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._oauth.remedies import remedy_text
 from entra_guard.emulator._portal.sample_calls import CAUSES as REQUESTS
-from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get, post
+from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get, post, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,7 +151,7 @@ def _occasion(visit: Visit, card: Card) -> Exchange | None:
 def cause(visit: Visit) -> Response:
     """Let the next request to the token endpoint fail with an AADSTS code."""
     code = visit.text("code")
-    if not code.startswith("AADSTS") or not code[6:].isdecimal() or int(code[6:]) not in AADSTS:
+    if whole_number(code.removeprefix("AADSTS"), 0) not in AADSTS or not code.startswith("AADSTS"):
         raise LookupError(f"{code} is not an error of the token endpoint.")
     visit.parts.injector.fail_next("token", code)
     return visit.redirect(f"{ADDRESS}/{code}", notice=f"The next request to the token endpoint gets {code}.")

@@ -14,6 +14,7 @@ from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.redirects import platform_of
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
 from entra_guard.emulator._oauth.user_actions import UserActions
+from entra_guard.emulator._portal.token_facts import shortened
 from entra_guard.emulator._store.directory import GRAPH
 from entra_guard.emulator._store.encoding import base64url
 
@@ -141,9 +142,8 @@ class TokenSource:
             **named,
         )
         shown = json.dumps(body, indent=2)
-        return Obtained(
-            f"{wanted.base}/_emu/token", {"": shown}, _OK, json.dumps({"access_token": token}), token
-        )
+        response = _pretty({"access_token": token})
+        return Obtained(f"{wanted.base}/_emu/token", {"": shown}, _OK, response, token)
 
     def _request_as_app(self, wanted: Wanted) -> Obtained:
         form = {
@@ -236,7 +236,7 @@ def _obtained(wanted: Wanted, form: Mapping[str, str], delivery: Delivery) -> Ob
             0,
             f"The endpoint responded with {response.status}, not with JSON.",
         )
-    pretty = json.dumps(content, indent=2) if content is not None else text
+    pretty = _pretty(content) if isinstance(content, dict) else text
     result = Obtained(_url(wanted), form, response.status, pretty, token)
     if response.status == _OK and token:
         return result
@@ -245,6 +245,10 @@ def _obtained(wanted: Wanted, form: Mapping[str, str], delivery: Delivery) -> Ob
     return replace(
         result, token="", code=code, error=error, remedy=remedy_text(code, facts), place=_place(code)
     )
+
+
+def _pretty(content: Mapping[str, Any]) -> str:
+    return json.dumps({name: shortened(value) for name, value in content.items()}, indent=2)
 
 
 def _without_code(text: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _TIMES: Final = frozenset({"iat", "nbf", "exp", "auth_time", "xms_tcdt"})
 _LONGEST: Final = 400
+_LONGEST_IN_JSON: Final = 4000
 _JWT_PARTS: Final = 3
 _JWE_PARTS: Final = 5
 _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -100,9 +101,17 @@ class DecodedToken:
     claims: Mapping[str, Any]
 
     def as_json(self) -> str:
-        """Return header and claims as indented JSON."""
-        parts = (json.dumps(part, indent=2, ensure_ascii=False) for part in (self.header, self.claims))
+        """Return header and claims as indented JSON; a value of thousands of characters is shortened."""
+        shown = ({n: shortened(v) for n, v in part.items()} for part in (self.header, self.claims))
+        parts = (json.dumps(part, indent=2, ensure_ascii=False) for part in shown)
         return "\n.\n".join(parts)
+
+
+def shortened(value: Any) -> Any:
+    """Return a value for a page: a text of more than 4,000 characters without its rest."""
+    if isinstance(value, str) and len(value) > _LONGEST_IN_JSON:
+        return f"{value[:_LONGEST_IN_JSON]}... ({len(value)} characters)"
+    return value
 
 
 def decode_token(text: str) -> DecodedToken | None:

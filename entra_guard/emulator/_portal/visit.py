@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qs, quote
 
 from entra_guard.emulator._http.html import page
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from entra_guard.emulator._portal.parts import PortalParts
     from entra_guard.emulator._store.directory import Directory, Tenant
 
+_MOST_DIGITS: Final = 15
 # No other address is contacted, and forms go to the emulator only.
 _POLICY = "connect-src 'self'; form-action 'self'"
 
@@ -169,6 +170,11 @@ def get(path: str, handle: Callable[[Visit], Response], *, locked: bool = True) 
 def post(path: str, handle: Callable[[Visit], Response], *, locked: bool = True) -> PortalPage:
     """Return the table entry of a form's target."""
     return PortalPage("POST", path, handle, locked)
+
+
+def whole_number(text: str, default: int) -> int:
+    """Return the number in a field or an address; the default for anything else, however long."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else default
 
 
 def segment(text: str) -> str:
