@@ -102,6 +102,7 @@ class GuardMiddleware:
         # What each request needs, looked up once.
         self._is_public = self._authenticator.is_public
         self._ends = self._authenticator.ends
+        self._ends_responses = self._ends["http"]
         self._http_error = self._to_http_error
         self._ends_mcp_streams = settings.get("close_at_expiry") is not False
         self._sessions = McpSessions(seconds_left=guard.seconds_left if self._ends_mcp_streams else None)
@@ -136,12 +137,10 @@ class GuardMiddleware:
             bound = bind_principal(principal, self._http_error, scope)
             if (response.names_session or self._sessions.has_streams) and not self._may_use(scope, principal):
                 await _send_session_not_found(scope, send)
-            elif kind == "http" and not (
-                response.names_session or response.wants_events or self._ends["http"]
-            ):
-                await self.app(scope, receive, response.send)
-            else:
+            elif kind != "http" or response.names_session or response.wants_events or self._ends_responses:
                 await self._run_stream(scope, receive, response, principal)
+            else:
+                await self.app(scope, receive, response.send)
         except AccessError as error:
             if response is None or not response.can_refuse:
                 del scope  # this frame stays in the traceback

@@ -8,12 +8,9 @@ no reason to send us elsewhere.
 from __future__ import annotations
 
 import ipaddress
-import socket
-import ssl
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -24,6 +21,7 @@ from entra_guard._common.version import user_agent
 from entra_guard.errors import FetchError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Generator, Iterator, Mapping
 
     import httpx
@@ -274,6 +272,9 @@ def _by_step(url: str, trace: _Trace, error: Exception, kinds: set[str]) -> Fetc
 
 def _network_failure(trace: _Trace, error: Exception, *, connecting: bool) -> tuple[str, str]:
     """Return the step and detail of an error, by the errors behind it."""
+    import socket  # noqa: PLC0415  # httpx has loaded both, and `import entra_guard` need not
+    import ssl  # noqa: PLC0415
+
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             return "tls", f"{trace.host}: {_tls_detail(cause)}"
@@ -319,6 +320,8 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
 
 def http_date(value: str) -> float | None:
     """Parse an HTTP date as seconds since the epoch, or return None."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  # httpx has loaded it
+
     try:
         return parsedate_to_datetime(value).timestamp()
     except (ValueError, TypeError, OverflowError):

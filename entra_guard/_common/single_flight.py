@@ -7,7 +7,6 @@ caller's thread.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 import threading
@@ -242,4 +241,6 @@ def call_soon_threadsafe() -> Callable[[Callable[[], object]], object]:
         with contextlib.suppress(RuntimeError):  # trio is loaded, but does not run here
             call_soon: Callable[[Callable[[], object]], object] = current_token().run_sync_soon
             return call_soon
-    return asyncio.get_running_loop().call_soon_threadsafe
+    from asyncio import get_running_loop  # noqa: PLC0415  # loaded where it runs; it takes long to load
+
+    return get_running_loop().call_soon_threadsafe

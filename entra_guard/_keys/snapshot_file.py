@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -149,6 +148,8 @@ def write(path: Path, source: Source, documents: Documents, fetched_at: float) -
 
 def _replace(path: Path, content: bytes) -> None:
     """Put a new file in the old one's place, or change nothing."""
+    import tempfile  # noqa: PLC0415  # few guards have a keys file
+
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # created with mode 0600
     try:
         with os.fdopen(handle, "wb") as file:

@@ -74,7 +74,7 @@ class VerifiedTokens(LRUCache[bytes, Identity]):
             return
         weight = weight_of(value)
         if weight <= ORDINARY_BYTES:
-            LRUCache.put(self, key, value)  # every first sight pays for this; `super()` costs more
+            super().put(key, value)
         elif weight + _PLACE_OF_LARGE <= self._large.maxsize:
             with self._lock:
                 self._large[key] = value
