@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from doctor_certificates import old_style
-from doctor_deployment import Deployment, Report, module, run
+from doctor_deployment import GRAPH, Deployment, Report, module, run
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -27,6 +27,7 @@ from entra_guard.asgi import GuardMiddleware
 from entra_guard.cli.doctor._facts import variables_of_settings
 from entra_guard.cli.doctor._registry import CHECKS
 from entra_guard.credentials import (
+    AccessToken,
     ChainedCredential,
     ClientSecret,
     ClientSecretCredential,
@@ -49,6 +50,7 @@ HEADINGS = {("outbound client's registration", "registration")}
 # application that is gone when its report has been made.
 WITHOUT_COMMAND = {
     "url_of_the_mcp_server_is_not_registered",
+    "signed_in_user_may_not_read_applications",
     "unknown_registration",
     "no_service_principal",
     "audience_is_not_registered",
@@ -119,7 +121,7 @@ def test_each_setting_names_where_it_comes_from(deployment: Deployment, tmp_path
 
 def test_offline_sends_no_request(deployment: Deployment) -> None:
     deployment.entra.clear_requests()
-    report = deployment.check("--offline", "--graph", "--redis", "REDIS_URL", REDIS_URL="redis://127.0.0.1:1")
+    report = deployment.check("--offline", outbound=True)
     assert (report.exit_code, deployment.entra.requests) == (0, ())
     assert report.state("outbound", "token") == "skipped"
 
@@ -491,6 +493,23 @@ def unknown_registration(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check("--graph", ENTRA_GUARD_AUDIENCE="11112222-bbbb-3333-cccc-4444dddd5555")
 
 
+@cause("registration", "registration", says="403 Authorization_RequestDenied")
+def signed_in_user_may_not_read_applications(deployment: Deployment, _folder: Path) -> Report:
+    class SignedIn:
+        """A user's login, as AzureCliCredential has it."""
+
+        def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+            entra = deployment.entra
+            token = entra.issue_token(deployment.client, audience=GRAPH, user="alice", scopes=["User.Read"])
+            return AccessToken(token, int(entra.now()) + 3600, entra.now() + 1800)
+
+    with module("deployed", login=SignedIn):
+        report = deployment.check("--graph", "--credential", "deployed:login")
+    assert "scopes User.Read" in report.found("outbound", "token")
+    assert report.findings["registration", "registration"]["fix"][0].startswith("Sign in as a user")
+    return report
+
+
 @cause("registration", "service principal", says="AADSTS500011")
 def no_service_principal(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.directory_service.registrations.remove_principal(deployment.principal_of_api.id)
@@ -726,6 +745,7 @@ def test_texts_from_elsewhere_are_escaped_and_name_no_people(deployment: Deploym
         ("--credential", "json:dumps"),
         ("--guard", "main:guard", "--tenant", "contoso.com"),
         ("--env-file", __file__),
+        ("--offline", "--graph"),
     ],
 )
 def test_what_cannot_run_exits_with_2(deployment: Deployment, options: tuple[str, ...]) -> None:

@@ -57,9 +57,10 @@ def _token(facts: Facts) -> Finding | None:
     if facts.offline:
         return skipped("offline")
     what = f"for {credential.audience}" if credential.audience else "that only its API can read"
-    roles = f", roles {' '.join(credential.roles)}" if credential.roles else ", without app roles"
+    granted = f"roles {' '.join(credential.roles)}" if credential.roles else "without app roles"
+    granted = f"scopes {' '.join(credential.scopes)}" if credential.scopes else granted
     return ok(
-        f"{_used(credential.members)} got a token {what}{roles}, which ends in "
+        f"{_used(credential.members)} got a token {what}, {granted}, which ends in "
         f"{format_duration(credential.expires_in)}"
     )
 

@@ -65,6 +65,8 @@ def _access_fix(status: int, facts: Facts) -> tuple[str, ...]:
     client = (facts.credential.client_id if facts.credential else "") or "<client id>"
     if status not in (_FORBIDDEN, _UNAUTHORIZED):
         return ("entra-guard doctor --graph  # again; see 'network' and 'token' for the way to Graph",)
+    if facts.credential and facts.credential.scopes:
+        return ("Sign in as a user who may read applications, such as one with the role Directory Readers.",)
     read, az = "Application.Read.All", ("az", "ad", "app", "permission")
     return (
         app_command(facts, "permission", "add", client, "graph", "--role", read),

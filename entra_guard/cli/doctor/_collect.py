@@ -44,6 +44,8 @@ def collect(wishes: Wishes, settings: Mapping[str, Any]) -> list[Line]:
     Raises:
         click.UsageError: An option cannot work.
     """
+    if wishes.offline and (wishes.graph or wishes.redis):
+        raise click.UsageError("--graph and --redis need a network: omit them, or --offline.")
     file = read_env_file(wishes.env_file) if wishes.env_file else {}
     with _added_to_environment(file):
         return _collect(wishes, settings, file)

@@ -124,7 +124,7 @@ class Outbound:
     def graph_facts(self, found: CredentialFacts | None) -> GraphFacts | None:
         """Return the registrations; None if they are not to be read."""
         source, policy = self._guard.settings.source, self._guard.settings.policy
-        if not self._wishes.graph or self._guard.offline or source is None or policy is None:
+        if not self._wishes.graph or source is None or policy is None:
             return None
         if found is None or isinstance(self._credential, ConfigurationError):
             raise click.UsageError(

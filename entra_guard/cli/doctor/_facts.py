@@ -238,6 +238,7 @@ class CredentialFacts:
         scope: What the token was requested for; '' if none was requested.
         audience: The token's audience.
         roles: Its app roles.
+        scopes: Its delegated permissions: a signed-in user's token has some.
         expires_in: Seconds until it ends.
         members: The credentials of the chain, or the one credential.
         client_id: The client's id; '' if it is not known.
@@ -251,6 +252,7 @@ class CredentialFacts:
     scope: str = ""
     audience: str = ""
     roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
     expires_in: float = 0.0
     members: tuple[Member, ...] = ()
     client_id: str = ""

@@ -81,6 +81,7 @@ def probe_credential(
         scope=scope,
         audience=str(claims.get("aud") or ""),
         roles=tuple(map(str, _listed(claims.get("roles")))),
+        scopes=tuple(str(claims.get("scp") or "").split()),
         expires_in=token.expires_on - now,
         members=rows,
         client_id=client_id or str(claims.get("azp") or claims.get("appid") or ""),
