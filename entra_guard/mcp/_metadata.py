@@ -85,10 +85,18 @@ def _issuer(guard: IssuerVerifier) -> str:
     return urls["2.0"].removesuffix(_CONFIGURATION)
 
 
+def is_usable(url: object) -> bool:
+    """Return whether a value is an https URL, or one of this machine, without query and fragment."""
+    if not isinstance(url, str) or not url.isascii() or set(url) & set('"\\ <>'):
+        return False
+    parts = urlsplit(url)
+    if parts.query or parts.fragment or parts.username or not parts.hostname:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+
+
 def _checked(url: str) -> str:
-    parts = urlsplit(url) if isinstance(url, str) and url.isascii() else urlsplit("")  # pyright: ignore[reportUnnecessaryIsInstance]
-    is_clean = not (parts.query or parts.fragment or parts.username) and not set(url) & set('"\\ <>')
-    if is_clean and parts.hostname and (parts.scheme == "https" or _is_loopback(parts.hostname)):
+    if is_usable(url):
         return url
     raise ConfigurationError(
         f"url must be the https URL of the MCP endpoint that clients use, such as "

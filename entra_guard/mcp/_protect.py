@@ -10,6 +10,7 @@ from entra_guard._web.asgi_response import send_response
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.errors import ConfigurationError
 from entra_guard.mcp._metadata import ResourceMetadata
+from entra_guard.mcp._origins import origins_of, with_cors
 from entra_guard.mcp._servers import app_of, hide_forbidden, is_server
 from entra_guard.mcp._tool_check import ToolCheck
 from entra_guard.requirement import Requirement
@@ -40,6 +41,7 @@ def protect(
     name: str = "",
     hide: bool = False,
     public: Iterable[str] = (),
+    origins: Iterable[str] = (),
     close_at_expiry: bool | None = None,
 ) -> ASGIApp:
     """Return an MCP server as an ASGI application that only callers with a valid token can use.
@@ -57,7 +59,10 @@ def protect(
         name: The server's name in the metadata.
         hide: List only the tools, resources and prompts that the caller may use.
         public: Paths that need no token, such as ['/healthz'].
-        close_at_expiry: None ends GET streams with their token, True all streams, False none.
+        origins: Web pages that may call the server from a browser, such as ['https://inspector.example']:
+            CORS (Fetch standard), and the `Origin` header that the SDK accepts.
+        close_at_expiry: None ends GET streams and subscriptions with their token, True all streams, False
+            none.
 
     Raises:
         ConfigurationError: A setting that cannot work.
@@ -73,7 +78,8 @@ def protect(
         raise ConfigurationError(
             f"hide=True needs the MCP server, got {type(server).__name__}: pass the server, not its ASGI app"
         )
-    app = app_of(server, url)
+    pages = origins_of(origins)
+    app = app_of(server, url, pages)
     if hide:
         hide_forbidden(server)
     required = (
@@ -83,7 +89,7 @@ def protect(
     )
     checked = ToolCheck(app, server if is_server(server) else None, metadata, required)
     guarded = _McpGuard(checked, guard=guard, public=public, close_at_expiry=close_at_expiry)
-    return _Discoverable(guarded, metadata)
+    return with_cors(_Discoverable(guarded, metadata), pages)
 
 
 class _McpGuard(GuardMiddleware):

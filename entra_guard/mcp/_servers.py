@@ -30,7 +30,7 @@ def is_server(server: Any) -> bool:
     return hasattr(server, "http_app") or hasattr(server, "streamable_http_app")
 
 
-def app_of(server: Any, url: str) -> ASGIApp:
+def app_of(server: Any, url: str, origins: tuple[str, ...] = ()) -> ASGIApp:
     """Return the ASGI application of a server, with its endpoint at the path of a URL.
 
     Raises:
@@ -41,7 +41,7 @@ def app_of(server: Any, url: str) -> ASGIApp:
         made: ASGIApp = server.http_app(path=path)
         return made
     if hasattr(server, "streamable_http_app"):
-        return _sdk_app(server, path, urlsplit(url).netloc)
+        return _sdk_app(server, path, urlsplit(url).netloc, origins)
     if callable(server):
         return cast("ASGIApp", server)
     raise ConfigurationError(
@@ -49,7 +49,7 @@ def app_of(server: Any, url: str) -> ASGIApp:
     )
 
 
-def _sdk_app(server: Any, path: str, host: str) -> ASGIApp:
+def _sdk_app(server: Any, path: str, host: str, origins: tuple[str, ...]) -> ASGIApp:
     from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415
 
     settings = getattr(server, "settings", None)
@@ -62,7 +62,7 @@ def _sdk_app(server: Any, path: str, host: str) -> ASGIApp:
     security = security.model_copy(
         update={
             "allowed_hosts": [*security.allowed_hosts, host],
-            "allowed_origins": [*security.allowed_origins, f"https://{host}"],
+            "allowed_origins": [*security.allowed_origins, f"https://{host}", *origins],
         }
     )
     more: dict[str, Any] = {"streamable_http_path": path, "transport_security": security}

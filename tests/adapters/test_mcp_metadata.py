@@ -121,3 +121,37 @@ def test_a_resource_that_entra_would_refuse_is_logged(uri: str, is_logged: bool,
         client_of(guard)
     assert ("AADSTS9010010" in caplog.text) is is_logged
     assert ("differs in the slash at its end" in caplog.text) is (uri == f"{URL}/")
+
+
+PAGE = "https://inspector.example"
+
+
+def test_a_named_page_may_call_the_server_and_read_where_to_sign_in(entra: Entra) -> None:
+    mcpserver = pytest.importorskip("mcp.server.mcpserver")
+    server = mcpserver.MCPServer("tasks", log_level="CRITICAL")
+    app = protect(server, entra.guard(), url=URL, origins=[PAGE])
+    token = entra.token(user="alice", scopes=["access_as_user"])
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    accept = {"Accept": "application/json, text/event-stream", "Host": "tasks.example"}
+    info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}
+    with TestClient(app) as client:
+        for origin, allowed in ((PAGE, PAGE), ("https://other.example", None)):
+            page = {"Origin": origin}
+            preflight = client.options("/mcp", headers=page | asked)
+            assert preflight.headers.get("access-control-allow-origin") == allowed
+            refused = client.post("/mcp", headers=page)
+            assert refused.status_code == 401
+            assert refused.headers.get("access-control-allow-origin") == allowed
+            assert "WWW-Authenticate" in refused.headers["access-control-expose-headers"]
+            bearer = {"Authorization": f"Bearer {token}"}
+            response = client.post("/mcp", headers=page | accept | bearer, json=message)
+            assert response.status_code == (200 if allowed else 403)
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "inspector.example", f"{PAGE}/", "http://inspector.example", "HTTPS://a.example", None]
+)
+def test_an_origin_that_no_browser_sends_is_refused(guard: Guard, origin: Any) -> None:
+    with pytest.raises(ConfigurationError, match="origins must be"):
+        client_of(guard, origins=[origin])
