@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _REFUSED: Final = 1
 _LEAST_ROOM: Final = 28
+_LEAST_PARAMETERS: Final = 2  # WSGI's environ and start_response; ASGI has three
 _NAMES: Final = {"token": "any valid token", "open": "OPEN", "public": "public", "optional": "OPTIONAL"} | {
     "partly public": "PARTLY PUBLIC",
     "unclear": "UNCLEAR",
@@ -47,15 +49,14 @@ def routes(app: str, *, fail_on_public: bool, allow: tuple[str, ...], as_json: b
     \b
         entra-guard routes main:app --fail-on-public --allow /healthz
 
-    Exits with 1 if --fail-on-public finds a route that needs no token and is not allowed, or a route
-    whose @requires has no effect.
+    Exits with 1 if --fail-on-public finds a route that needs no token and is not allowed, a route
+    whose @requires has no effect, or no route at all.
     """  # noqa: D301  # click wants the character, not the letters
     from entra_guard._web.route_allowance import checked_allowance, not_allowed, unused  # noqa: PLC0415
     from entra_guard._web.route_table import route_table  # noqa: PLC0415
-    from entra_guard.cli._import_object import import_object  # noqa: PLC0415
 
     allowed = checked_allowance(allow)
-    found = route_table(import_object(app, "MODULE:APP"))
+    found = route_table(_application(app))
     refused = not_allowed(found, allowed)
     if as_json:
         rows = [asdict(route) | {"allowed": route not in refused} for route in found]
@@ -65,8 +66,26 @@ def routes(app: str, *, fail_on_public: bool, allow: tuple[str, ...], as_json: b
         _show(app, found, failed)
         for path in unused(found, allowed):
             click.echo(f"--allow {escape(path)}: no open route has this path.")
-    if fail_on_public and refused:
+    if fail_on_public and (refused or not found):
         raise SystemExit(_REFUSED)
+
+
+def _application(name: str) -> Any:
+    """Return the application of that name.
+
+    Raises:
+        click.UsageError: It is not one, such as a factory that was not called.
+    """
+    from entra_guard._web.adapter_arguments import check_app  # noqa: PLC0415
+    from entra_guard.cli._import_object import import_object  # noqa: PLC0415
+
+    found = import_object(name, "MODULE:APP")
+    check_app(found)
+    if inspect.isclass(found):
+        raise click.UsageError(f"{name} is a class. Name an application: an instance of it.")
+    if inspect.isfunction(found) and len(inspect.signature(found).parameters) < _LEAST_PARAMETERS:
+        raise click.UsageError(f"{name} is a function. If it makes the application, write '{name}()'.")
+    return found
 
 
 def _show(app: str, found: Sequence[GuardedRoute], failed: Sequence[GuardedRoute]) -> None:

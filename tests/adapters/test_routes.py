@@ -303,6 +303,8 @@ def test_an_allowance_for_no_open_route_is_reported(guard: Guard) -> None:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, guard: Guard) -> Callable[..., Any]:
     monkeypatch.setattr("route_apps.small", lambda: small_flask(guard), raising=False)
+    monkeypatch.setattr("route_apps.empty", Starlette, raising=False)
+    monkeypatch.setattr("route_apps.READ", "a text", raising=False)
     return lambda *options: CliRunner().invoke(group, ["routes", *options])
 
 
@@ -314,6 +316,7 @@ def test_the_command_lists_routes_and_fails_on_public_ones_that_are_not_allowed(
     assert re.search(r"ok +GET +/orders +any valid token\n", shown.output)
     assert "2 routes: 1 needs a token, 1 does not." in shown.output
     assert run("route_apps:small()", "--fail-on-public").exit_code == 1
+    assert run("route_apps:empty()", "--fail-on-public").exit_code == 1
     allowed = run("route_apps:small()", "--fail-on-public", "--allow", "/healthz", "--allow", "/gone")
     assert allowed.exit_code == 0
     assert "--allow /gone: no open route has this path" in allowed.output
@@ -331,6 +334,9 @@ def test_the_command_lists_routes_and_fails_on_public_ones_that_are_not_allowed(
         ("no_such_module:app", "'no_such_module' is not installed"),
         ("route_apps:nothing", "has no 'nothing'"),
         ("route_apps:flask_app()", "raised TypeError"),
+        ("route_apps:small", "write 'route_apps:small()'"),
+        ("route_apps:GuardMiddleware", "is a class"),
+        ("route_apps:READ", "app must be an application, got str"),
     ],
 )
 def test_an_application_that_cannot_be_imported_is_reported(
