@@ -12,6 +12,7 @@ from entra_guard.cli._claim_table import claim_table, other_claims
 from entra_guard.cli._explanation_output import fact_rows
 from entra_guard.cli._formatting import format_step
 from entra_guard.cli._share import is_public_host
+from entra_guard.cli._target_options import target_options
 from entra_guard.cli.reason_guides._remedy import known_values, remedy
 from entra_guard.errors import AccessError
 from entra_guard.reasons import REASONS
@@ -107,12 +108,16 @@ def report_on(
         found.status if found else 200,
         found.explanation if found else "",
         tuple(_facts(reason, facts)) if reason else (),
-        remedy(reason, values, facts, claims) if reason else None,
+        remedy(reason, values, facts, claims, _target(guard)) if reason else None,
         _next(reason, steps) if reason else "",
         tuple(claim_table(claims, now)),
         tuple(other_claims(claims)),
         tuple(StepRow(step.name, step.verdict, *format_step(step)) for step in steps),
     )
+
+
+def _target(guard: IssuerVerifier) -> tuple[str, ...]:
+    return target_options(guard.authority.url, guard.policy.tenants.alias) if guard.authority.is_entra else ()
 
 
 def unverified_claims(token: str) -> dict[str, Any]:

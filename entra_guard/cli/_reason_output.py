@@ -30,6 +30,9 @@ _STATUSES: Final = {
 }
 
 
+_WHERE: Final = "On the running emulator; with --tenant <tenant id> in a real tenant."
+
+
 def show_list(screen: Screen) -> None:
     """Show all reasons, grouped by status."""
     width = max(map(len, REASONS))
@@ -66,6 +69,8 @@ def _show_fixes(screen: Screen, guide: Guide) -> None:
         if lines:
             _heading(screen, title)
             _commands(screen, lines)
+        if any(line.startswith(f"{NAME} app ") for line in lines):
+            screen.text(_WHERE, QUIET, indent=2)
     if guide.portal:
         _heading(screen, "In the admin center")
         screen.text(filled(guide.portal), indent=2)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from entra_guard._common.guid import is_guid
-from entra_guard._common.http import is_loopback
-from entra_guard._keys.authority import CLOUDS
+from entra_guard.cli._target_options import target_options
 
 if TYPE_CHECKING:
     from entra_guard.cli.doctor._facts import Facts
-
-_DEFAULT_CLOUD = "public"
 
 
 def app_command(facts: Facts, *words: str) -> str:
@@ -38,8 +34,4 @@ def _where(facts: Facts) -> tuple[str, ...]:
     source = facts.settings.source
     if source is None:
         return ("--tenant", "<tenant id>")
-    tenant = source.tenant if is_guid(source.tenant) or "." in source.tenant else "<tenant id>"
-    if is_loopback(source.authority.url):
-        return ("--emulator", source.authority.url, "--tenant", tenant)
-    cloud = next((name for name, each in CLOUDS.items() if each.authority == source.authority.url), "")
-    return ("--tenant", tenant, *(("--cloud", cloud) if cloud not in ("", _DEFAULT_CLOUD) else ()))
+    return target_options(source.authority.url, source.tenant)

@@ -68,7 +68,11 @@ def known_values(
 
 
 def remedy(
-    reason: str, values: Mapping[str, str], facts: Mapping[str, Any], claims: Mapping[str, Any]
+    reason: str,
+    values: Mapping[str, str],
+    facts: Mapping[str, Any],
+    claims: Mapping[str, Any],
+    target: Sequence[str] = (),
 ) -> Remedy:
     """Return what to do about a refusal.
 
@@ -77,16 +81,21 @@ def remedy(
         values: The ids of the case: `known_values`.
         facts: The facts of the refusal.
         claims: The token's claims, unverified.
+        target: The options that name the tenant in which 'entra-guard app' commands work.
     """
     guide = GUIDES[reason]
     chosen = _CHOOSE.get(reason, _all)(guide, facts, claims)
     return Remedy(
         tuple(filled(cause, values) for cause in guide.causes),
         (filled(chosen.sentence, values),) if chosen.sentence else (),
-        tuple(filled(command, values) for command in chosen.commands),
+        tuple(_at(filled(command, values), target) for command in chosen.commands),
         tuple(filled(setting, values) for setting in chosen.settings if is_filled(setting, values)),
         filled(guide.portal, values) if chosen.is_registration else "",
     )
+
+
+def _at(command: str, target: Sequence[str]) -> str:
+    return " ".join((command, *target)) if command.startswith("entra-guard app ") else command
 
 
 @dataclass(frozen=True, slots=True)
