@@ -14,7 +14,7 @@ from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.redirects import platform_of
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
 from entra_guard.emulator._oauth.user_actions import UserActions
-from entra_guard.emulator._portal.token_facts import shortened
+from entra_guard.emulator._portal.shortening import shortened
 from entra_guard.emulator._store.directory import GRAPH
 from entra_guard.emulator._store.encoding import base64url
 
@@ -236,7 +236,7 @@ def _obtained(wanted: Wanted, form: Mapping[str, str], delivery: Delivery) -> Ob
             0,
             f"The endpoint responded with {response.status}, not with JSON.",
         )
-    pretty = _pretty(content) if isinstance(content, dict) else text
+    pretty = _pretty(content) if isinstance(content, dict) else text  # pyright: ignore[reportUnknownArgumentType]
     result = Obtained(_url(wanted), form, response.status, pretty, token)
     if response.status == _OK and token:
         return result

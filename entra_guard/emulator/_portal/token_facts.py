@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._portal.durations import relative_words
+from entra_guard.emulator._portal.shortening import shortened
 from entra_guard.emulator._store.encoding import decode_base64
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _TIMES: Final = frozenset({"iat", "nbf", "exp", "auth_time", "xms_tcdt"})
 _LONGEST: Final = 400
-_LONGEST_IN_JSON: Final = 4000
 _JWT_PARTS: Final = 3
 _JWE_PARTS: Final = 5
 _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -105,13 +105,6 @@ class DecodedToken:
         shown = ({n: shortened(v) for n, v in part.items()} for part in (self.header, self.claims))
         parts = (json.dumps(part, indent=2, ensure_ascii=False) for part in shown)
         return "\n.\n".join(parts)
-
-
-def shortened(value: Any) -> Any:
-    """Return a value for a page: a text of more than 4,000 characters without its rest."""
-    if isinstance(value, str) and len(value) > _LONGEST_IN_JSON:
-        return f"{value[:_LONGEST_IN_JSON]}... ({len(value)} characters)"
-    return value
 
 
 def decode_token(text: str) -> DecodedToken | None:
