@@ -5,6 +5,7 @@ Pure ASGI, and independent of lifespan events, which some hosts never send.
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,12 +13,13 @@ from starlette.authentication import AuthCredentials
 
 from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.boundary import clear_own_frames
+from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._web.adapter_arguments import check_app
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_refusal, send_response
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
-from entra_guard._web.decisions import AcceptedRequest, is_observed, log_refusal
+from entra_guard._web.decisions import LEVELS, AcceptedRequest, log_refusal
 from entra_guard._web.decorator_order import RouterCheck
 from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
 from entra_guard._web.mcp_sessions import (
@@ -127,7 +129,7 @@ class GuardMiddleware:
             if preflight and is_cors_middleware(self.app):
                 await send_preflight_response(self.app, scope, receive, send)
                 return
-            observed = is_observed()
+            observed = TELEMETRY.is_on or LEVELS.get(_DEBUG, True)  # `is_observed`, without a call
             response = (_ObservedResponse if observed else _Response)(scope, send, self._sessions)
             principal = await self._authenticator.authenticate_async(self._credentials(scope, response))
             if observed:
@@ -340,6 +342,7 @@ class _ObservedResponse(_Response):
             accepted.finish(asgi_route(self._scope))
 
 
+_DEBUG: Final = logging.DEBUG
 _REFUSED: Final = 400
 _HIDDEN: Final = 500
 _REFUSABLE: Final = frozenset({"", "websocket.accept", "websocket.send"})

@@ -267,43 +267,33 @@ class Guard:
             >>> entra.guard().verify(entra.token(roles=["Orders.Read"])).roles
             ('Orders.Read',)
         """
-        observed = None if TELEMETRY.metrics is None else self._observe(token)
+        if TELEMETRY.metrics is not None:
+            return self._verify_observed(token)
         try:
             raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
                 decided = verify_with_newer_keys(self._key_manager, self._decide, raw, decided)
-            if not self._is_complete:
-                decided = self._complete(decided)
+            return decided if self._is_complete else self._complete(decided)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
-            if observed is not None:
-                observed(is_valid=False)
             raise
-        if observed is not None:
-            observed(is_valid=True)
-        return decided
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does in a task of asyncio or trio, without blocking its event loop."""
-        observed = None if TELEMETRY.metrics is None else self._observe(token)
+        if TELEMETRY.metrics is not None:
+            return await self._verify_observed_async(token)
         try:
             raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
                 decided = await verify_with_newer_keys_async(self._key_manager, self._decide, raw, decided)
-            if not self._is_complete:
-                decided = await self._complete_async(decided)
+            return decided if self._is_complete else await self._complete_async(decided)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
-            if observed is not None:
-                observed(is_valid=False)
             raise
-        if observed is not None:
-            observed(is_valid=True)
-        return decided
 
     @public
     def explain(self, token: str | bytes) -> Explanation:
@@ -427,6 +417,39 @@ class Guard:
         return principal if self._groups is None else await self._groups.add_groups_async(principal)
 
     # --- metrics -------------------------------------------------------------------------------------
+
+    def _verify_observed(self, token: str | bytes) -> Principal:
+        """Do what `verify` does, and record how long it took."""
+        record = self._observe(token)
+        try:
+            raw = as_bytes(token)
+            decided = self._decide(raw)
+            if not isinstance(decided, Principal):
+                decided = verify_with_newer_keys(self._key_manager, self._decide, raw, decided)
+            principal = self._complete(decided)
+        except BaseException as error:
+            token = raw = b""  # this frame may stay in the traceback
+            detach(error)
+            record(is_valid=False)
+            raise
+        record(is_valid=True)
+        return principal
+
+    async def _verify_observed_async(self, token: str | bytes) -> Principal:
+        record = self._observe(token)
+        try:
+            raw = as_bytes(token)
+            decided = self._decide(raw)
+            if not isinstance(decided, Principal):
+                decided = await verify_with_newer_keys_async(self._key_manager, self._decide, raw, decided)
+            principal = await self._complete_async(decided)
+        except BaseException as error:
+            token = raw = b""  # this frame may stay in the traceback
+            detach(error)
+            record(is_valid=False)
+            raise
+        record(is_valid=True)
+        return principal
 
     def _observe(self, token: str | bytes) -> Callable[..., None]:
         """Return a function that records how long this validation took, and whether the token was cached."""

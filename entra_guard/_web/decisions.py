@@ -31,14 +31,16 @@ DECIDED: Final = "entra_guard.decided"
 """The key in an ASGI scope, WSGI environ or Django's META of a request whose decision was recorded."""
 
 
-# What `isEnabledFor` remembers, until a level changes anywhere: every request pays for this look-up, and it
-# takes a third of the call. Where it says nothing, the request is observed, and the call fills it again.
-_remembered: Final[dict[int, bool]] = getattr(log.logger, "_cache", {})
+LEVELS: Final[dict[int, bool]] = getattr(log.logger, "_cache", {})
+"""What `isEnabledFor` remembers, until a level changes anywhere: a look-up takes a third of the call's time.
+
+Where it says nothing, the request is observed, and the call fills it again.
+"""
 
 
 def is_observed() -> bool:
     """Return whether accepted requests are recorded anywhere: in a log at DEBUG, in metrics or in spans."""
-    return TELEMETRY.is_on or _remembered.get(logging.DEBUG, True)
+    return TELEMETRY.is_on or LEVELS.get(logging.DEBUG, True)
 
 
 class AcceptedRequest:
