@@ -6,6 +6,7 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jwt
 import pytest
 from outbound_entra import claims_of
 
@@ -13,6 +14,7 @@ from entra_guard import Requirement
 from entra_guard.credentials import (
     AgentCredential,
     ChainedCredential,
+    ClientAssertionCredential,
     EnvironmentCredential,
     ManagedIdentityCredential,
     OnBehalfOfCredential,
@@ -170,6 +172,29 @@ def test_arguments_that_cannot_be_meant_are_refused(arguments: Any, words: str) 
         AgentCredential(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("authority", "exchange"),
+    [
+        ("public", "api://AzureADTokenExchange/.default"),
+        ("us-government", "api://AzureADTokenExchangeUSGov/.default"),
+        ("china", "api://AzureADTokenExchangeChina/.default"),
+    ],
+)
+def test_each_cloud_has_its_own_token_exchange(authority: str, exchange: str) -> None:
+    ids = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "00001111-aaaa-2222-bbbb-3333cccc4444")
+    blueprint = ClientAssertionCredential(*ids, lambda: "x", authority=authority)
+    requested: list[Any] = []
+
+    def refuse(_grant: Any, scopes: Any, *_more: Any) -> Any:
+        requested.append(scopes)
+        raise TokenAcquisitionError("No token.", error="invalid_client")
+
+    blueprint._request_grant = refuse  # type: ignore[method-assign]
+    with pytest.raises(TokenAcquisitionError):
+        AgentCredential(blueprint, AGENT).get_token("api://orders/.default")
+    assert requested == [(exchange,)]
+
+
 def test_msal_gets_the_same_tokens(agency: Agency) -> None:
     msal = pytest.importorskip("msal")
     web = _MsalHttp(agency.entra.http_client)
@@ -182,6 +207,10 @@ def test_msal_gets_the_same_tokens(agency: Agency) -> None:
     blueprint = msal.ConfidentialClientApplication(agency.blueprint.client_id, secret, **options)
     exchange = ["api://AzureADTokenExchange/.default"]
     t1 = blueprint.acquire_token_for_client(exchange, fmi_path=agency.agent.id)["access_token"]
+    claims = jwt.decode(t1, options={"verify_signature": False})
+    assert (claims["azp"], claims["idtyp"]) == (agency.blueprint.client_id, "app")
+    assert claims["sub"].startswith("/eid1/c/pub/t/")
+    assert claims["sub"].endswith(f"/{agency.agent.id}")
     assertion = {"client_assertion": lambda: t1}
     agent = msal.ConfidentialClientApplication(agency.agent.id, assertion, **options)
     own = agent.acquire_token_for_client([agency.entra.scope])["access_token"]

@@ -185,7 +185,7 @@ def _client_claims(spec: TokenSpec) -> dict[str, Any]:
 def _app_claims(spec: TokenSpec) -> dict[str, Any]:
     return {
         **({"idp": spec.issuer} if spec.version == 1 else {}),
-        **({"idtyp": "app"} if "idtyp" in spec.optional else {}),
+        **({"idtyp": "app"} if "idtyp" in spec.optional or spec.fmi_path else {}),
         "oid": spec.principal_id,
         **({"roles": list(spec.roles)} if spec.roles else {}),
         "sub": exchange_subject(spec.tenant_id, spec.client_id, spec.fmi_path)
