@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ import click
 
 from entra_guard.cli.app._calls import CommandError
 from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._directory.samples import SECRET
+from entra_guard.emulator._public_gate import check_public, sample_secret
 from entra_guard.emulator._store.state_file import StateFileError, StateKeeper, read_state
 from entra_guard.errors import escape
 
@@ -54,21 +57,59 @@ class Content:
             self._failed = False
 
 
-def prepare(entra: Emulator, *, state: Path | None, seed: str | Path | None, identity: str | None) -> Content:
+def shared_secret(host: str | None, file: Path | None) -> str:
+    """Return the shared secret of an emulator for other containers; '' for one on loopback.
+
+    Raises:
+        CommandError: The host name or the secret cannot be used.
+    """
+    if host is None:
+        return ""
+    try:
+        secret = file.read_text().strip() if file else os.environ.get("ENTRA_EMULATOR_SECRET", "")
+        check_public(host, secret)
+    except OSError as error:
+        what, remedy = (
+            f"{escape(str(file))} cannot be read: {error.strerror}.",
+            "Name the file of the secret.",
+        )
+    except ValueError as error:
+        what, remedy = escape(str(error)), "Use --secret-file FILE, or set ENTRA_EMULATOR_SECRET."
+    else:
+        return secret
+    raise CommandError(what, "unusable_host", remedy)
+
+
+def prepare(
+    entra: Emulator,
+    *,
+    state: Path | None,
+    seed: str | Path | None,
+    identity: str | None,
+    secret: str = "",
+) -> Content:
     """Fill an emulator before it starts.
+
+    With a shared secret, other machines reach it: no application keeps the samples' usual secret, which is
+    the same in every emulator.
 
     Raises:
         CommandError: A file cannot be used.
     """
-    saved = _saved(state) if state else None
+    saved, apps = _saved(state) if state else None, entra.directory_service.samples
+    value = sample_secret(secret) if secret else SECRET
     if saved is not None:
         entra.store.load(saved)
-        samples, origin = entra.directory_service.samples.find_samples(), f"the last run ({state})"
+        if secret:
+            apps.remove_known_secret()
+        samples, origin = apps.find_samples(secret_value=value), f"the last run ({state})"
     elif seed is not None:
         _apply(entra, Path(seed))
+        if secret:
+            apps.remove_known_secret()
         samples, origin = None, str(seed)
     else:
-        samples, origin = entra.add_samples(), "the samples"
+        samples, origin = apps.add_samples(secret_value=value), "the samples"
     if identity and all(i.name != identity for i in entra.directory.identities.values()):
         entra.add_managed_identity(identity, system_assigned=True)
     entra.store.mark_start()

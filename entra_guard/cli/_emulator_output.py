@@ -112,7 +112,12 @@ def show(screen: Screen, entra: Emulator, content: Content, *, https: bool, page
         https: Whether https is served.
         page: The URL of its pages, or ''.
     """
-    title = ("Microsoft Entra ID, emulated", "bold"), "  for tests, on this machine only"
+    reach = (
+        "for other containers, with the shared secret"
+        if entra.store.public_netloc
+        else "on this machine only"
+    )
+    title = ("Microsoft Entra ID, emulated", "bold"), f"  for tests, {reach}"
     screen.render(Text.assemble(*title))
     screen.blank_line()
     screen.name_values(_url_rows(entra, https=https, page=page), labels=_LABELS)
@@ -140,7 +145,8 @@ def _url_rows(entra: Emulator, *, https: bool, page: str) -> Iterable[tuple[str,
     yield "pages", page
     yield "authority", entra.authority
     if https:
-        yield "https authority", f"{entra.https_url}/{entra.tenant_id}"
+        if entra.https_url != entra.url:
+            yield "https authority", f"{entra.https_url}/{entra.tenant_id}"
         yield "CA bundle", str(entra.combined_ca_bundle)
 
 

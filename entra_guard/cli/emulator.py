@@ -30,6 +30,11 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 @click.option("--https/--no-https", default=True, help="MSAL and azure-identity require https.")
 @click.option("--state", type=_FILE, help="Keep everything in this file between runs (0600).")
 @click.option("--seed", metavar="FILE", help="Start with the tenants, apps and users of a YAML or JSON file.")
+@click.option("--host", metavar="NAME", help="Serve other containers, by this name: see below.")
+@click.option(
+    "--secret-file", type=_FILE, help="With --host: the shared secret.  [else env: ENTRA_EMULATOR_SECRET]"
+)
+@click.option("--ca-file", type=_FILE, help="Write the certificate that clients must trust to this file.")
 @click.option("--identity", metavar="NAME", help="Add a system-assigned managed identity.")
 @click.option("--mcp", is_flag=True, help="Serve RFC 8414 metadata, which MCP clients want and Entra lacks.")
 @click.option("--random-seed", type=int, help="Makes all random values the same on every run.")
@@ -55,6 +60,10 @@ def emulator(ctx: click.Context, /, **given: Any) -> None:
         eval "$(entra-guard emulator --env &)"
         ...
         entra_emulator_stop
+
+    With --host NAME it serves https only, on all addresses, with a certificate for NAME. Then its pages,
+    token minting, control and managed identities need the shared secret, as the password of Basic
+    credentials.
     """  # noqa: D301  # click wants the character, not the letters
     if ctx.invoked_subcommand is None:
         _serve(**given)
@@ -72,25 +81,34 @@ def _serve(
     seed: str | None,
     identity: str | None,
     mcp: bool,
+    host: str | None,
+    secret_file: Path | None,
+    ca_file: Path | None,
     random_seed: int | None,
     state_dir: Path | None,
     form: Form | None,
 ) -> None:
-    from entra_guard.cli._emulator_content import prepare  # noqa: PLC0415  # so that --help stays fast
+    from entra_guard.cli._emulator_content import prepare, shared_secret  # noqa: PLC0415  # so that --help stays fast
     from entra_guard.cli._signals import wait_for_stop_signal  # noqa: PLC0415
     from entra_guard.emulator import Emulator  # noqa: PLC0415
 
+    secret = shared_secret(host, secret_file)
+    https = https or host is not None
     entra = Emulator(
         seed=random_seed,
         port=port,
         https=https,
         https_port=https_port if https else 0,
         state_dir=state_dir or Path(click.get_app_dir("entra-guard")) / "emulator",
+        host=host or "",
+        shared_secret=secret,
     )
     entra.store.serves_mcp_metadata = mcp
-    content = prepare(entra, state=state, seed=seed, identity=identity)
+    content = prepare(entra, state=state, seed=seed, identity=identity, secret=secret)
     _start(entra)
     try:
+        if ca_file is not None and https:
+            ca_file.write_bytes(entra.ca_bundle.read_bytes())
         content.save()
         _print_start(entra, content, form, https=https)
         wait_for_stop_signal(content.save)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.emulator._http.messages import Request, Response, is_loopback, json_response
+from entra_guard.emulator._http.messages import Request, Response, json_response
 
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.service import DirectoryService
@@ -57,7 +57,7 @@ class ControlApi:
     def respond(self, request: Request) -> Response:
         """Respond to a request to the control API."""
         endpoint = self._endpoints.get((request.method, request.path.removeprefix(PREFIX)))
-        if not is_loopback(request.host):
+        if not self._store.is_own(request.host):
             return _error_response("The control API serves this machine only: use localhost as host.", 421)
         if endpoint is None:
             known = ", ".join(f"{method} {PREFIX}{path}" for method, path in self._endpoints)

@@ -22,6 +22,7 @@ from entra_guard.emulator._http.emulator_server import EmulatorServer
 from entra_guard.emulator._http.messages import is_loopback, split_url
 from entra_guard.emulator._oauth.user_actions import UserActions
 from entra_guard.emulator._portal_entry import PortalEntry
+from entra_guard.emulator._public_gate import PublicGate, check_public
 from entra_guard.emulator._request_handler import RequestHandler
 from entra_guard.emulator._store.request_log import RequestLog, RequestRecord
 from entra_guard.emulator._store.store import IN_PROCESS_URL, Store, wall_clock
@@ -56,9 +57,11 @@ class Emulator:
         https_port: The https port; 0 selects a free one. Any other number enables https.
         state_dir: Folder of its certificate authority; by default each start creates a temporary one.
         base_url: The base URL without a server. Two emulators in one process need different ones.
+        host: The name by which other containers reach it: then it serves https only, on all addresses.
+        shared_secret: With `host`, the password for its pages, token minting and control.
 
     Raises:
-        ValueError: The base URL is not a loopback URL.
+        ValueError: The base URL is not a loopback URL, or `host` has no secret of at least 16 characters.
 
     Attributes:
         store: The state and its clock.
@@ -85,8 +88,12 @@ class Emulator:
         https_port: int = 0,
         state_dir: Path | None = None,
         base_url: str = IN_PROCESS_URL,
+        host: str = "",
+        shared_secret: str = "",
     ) -> None:
         _check_base_url(base_url)
+        if host:
+            check_public(host, shared_secret)
         self._base_url = base_url
         self.store: Store = Store(seed=seed, clock=clock, base_url=base_url)
         self.directory_service: DirectoryService = DirectoryService(self.store)
@@ -96,10 +103,12 @@ class Emulator:
         self._user_actions = UserActions(self.directory_service)
         control = ControlApi(self.directory_service, self.token_issuer, self.fault_injector, self.request_log)
         # The server needs the handler, the handler the pages, and the pages both: they call it later.
-        self.app: ASGIApp = asgi_app(self._respond)
+        gate = PublicGate(self._respond, self.store, shared_secret).respond if host else self._respond
+        self.app: ASGIApp = asgi_app(gate)
         self.server: EmulatorServer = EmulatorServer(
-            self.app, https=https, port=port, https_port=https_port, state_dir=state_dir
+            self.app, https=https, port=port, https_port=https_port, state_dir=state_dir, host=host
         )
+        self._host = host
         portal = PortalEntry(
             self.directory_service,
             self.token_issuer,
@@ -148,6 +157,8 @@ class Emulator:
         """
         self.server.start()
         self.store.base_url = self.server.url or self._base_url
+        if self._host:
+            self.store.public_netloc = split_url(self.store.base_url).netloc
 
     def stop(self) -> None:
         """Close every connection and the ports. Do nothing if the emulator is not running."""

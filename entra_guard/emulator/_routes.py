@@ -13,7 +13,6 @@ from entra_guard.emulator._http.messages import (
     Request,
     Response,
     TooManyFieldsError,
-    is_loopback,
     json_response,
     split_url,
 )
@@ -92,7 +91,7 @@ def find_route(request: Request) -> tuple[Route, Found] | None:
 
 def respond(service: DirectoryService, request: Request) -> Response:
     """Respond to a request. Never raises, whatever a client sends."""
-    if not is_loopback(request.host):
+    if not service.store.is_own(request.host):
         return json_response(
             {"error": "The emulator serves this machine only: use 127.0.0.1 or localhost as host."}, 421
         )
@@ -178,9 +177,9 @@ def _published_keys(store: Store, request: Request, at: AuthorityPath) -> list[S
     return [k for k in keys.published() if at.tenant_id != CONSUMERS or k.realm == "consumers"]
 
 
-def _instance(_service: DirectoryService, request: Request, _found: Found) -> Response:
+def _instance(service: DirectoryService, request: Request, _found: Found) -> Response:
     endpoint = split_url(request.parameters().get("authorization_endpoint", ""))
-    if not (is_loopback(endpoint.netloc) or endpoint.hostname in KNOWN_HOSTS):
+    if not (service.store.is_own(endpoint.netloc) or endpoint.hostname in KNOWN_HOSTS):
         raise EntraError(50049)
     segment = endpoint.path.strip("/").split("/")[0] or "common"
     return json_response(instance_discovery(request.base, segment))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -31,6 +33,7 @@ ROLES: Final = (
     *("User.ReadWrite.All", "Group.ReadWrite.All", "Directory.Read.All"),
 )
 _PROOFS: Final = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
+_SECRET: Final = "ENTRA_EMULATOR_SECRET"  # noqa: S105  # the name of a variable
 _SECONDS: Final = 5.0
 
 
@@ -127,20 +130,31 @@ def _emulator(url: str, tenant: str) -> Target:
 
 
 def check_local(url: str) -> None:
-    """Check that an emulator's URL is on this machine.
+    """Check that an emulator's URL is on this machine, or that there is the secret of one elsewhere.
 
     Raises:
-        CommandError: It is not.
+        CommandError: It is neither.
     """
     from entra_guard._common.http import is_loopback  # noqa: PLC0415
 
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not is_loopback(url):
+    elsewhere = (
+        parts.scheme == "https" and os.environ.get(_SECRET) and not _is_microsofts(parts.hostname or "")
+    )
+    if parts.scheme not in {"http", "https"} or not (is_loopback(url) or elsewhere):
         raise CommandError(
             f"{escape(url)} is not the URL of an emulator on this machine.",
             "not_local",
-            "Use http://127.0.0.1:<port>, or --tenant for a real tenant.",
+            "Use http://127.0.0.1:<port>, or --tenant for a real tenant. "
+            f"For an emulator in another container, use https, and set {_SECRET}.",
         )
+
+
+def _is_microsofts(host: str) -> bool:
+    from entra_guard._keys.authority import CLOUDS  # noqa: PLC0415
+
+    known = {urlsplit(url).hostname for cloud in CLOUDS.values() for url in (cloud.authority, cloud.graph)}
+    return host in known or any(host in cloud.aliases for cloud in CLOUDS.values())
 
 
 def control(url: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
@@ -151,8 +165,10 @@ def control(url: str, method: str, path: str, body: Any = None) -> dict[str, Any
     """
     import httpx  # noqa: PLC0415
 
+    secret = os.environ.get(_SECRET) if url.startswith("https:") else None
+    login = ("emulator", secret) if secret else None
     try:
-        with httpx.Client(trust_env=False, timeout=_SECONDS, follow_redirects=False) as client:
+        with httpx.Client(trust_env=False, timeout=_SECONDS, verify=_trust(url), auth=login) as client:
             response = client.request(method, f"{url}/_emu/{path}", json=body)
     except httpx.HTTPError:
         raise _not_running(url, "there is no emulator") from None
@@ -164,6 +180,17 @@ def control(url: str, method: str, path: str, body: Any = None) -> dict[str, Any
     raise CommandError(
         "The emulator refuses the request.", f"HTTP {response.status_code}", escape(str(content["error"]))
     )
+
+
+def _trust(url: str) -> ssl.SSLContext | bool:
+    """Return the authority of SSL_CERT_FILE beside the public ones. Plain http needs none."""
+    if not url.startswith("https:"):
+        return False
+    context = ssl.create_default_context()
+    file = os.environ.get("SSL_CERT_FILE")
+    if file and Path(file).is_file():
+        context.load_verify_locations(cafile=file)
+    return context
 
 
 def _content(response: httpx.Response) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class SampleApps:
         self._credentials = credentials
         self._store = registrations.store
 
-    def add_samples(self) -> Samples:
+    def add_samples(self, *, secret_value: str = SECRET) -> Samples:
         """Register two APIs, a daemon that may call them, and a page where users sign in.
 
         Alice has the role `Orders.Read`; bob has no role.
@@ -83,21 +83,29 @@ class SampleApps:
             self._consents.grant(daemon, target, _ROLES[0])
             self._consents.assign("alice", target, _ROLES[0])
             self._consents.grant_delegated(page, target, _SCOPE)
-        secret = self._credentials.add_secret(daemon, description="sample", value=SECRET)
+        secret = self._credentials.add_secret(daemon, description="sample", value=secret_value)
         return Samples(api, legacy, daemon, page, secret)
 
-    def find_samples(self) -> Samples | None:
+    def find_samples(self, *, secret_value: str = SECRET) -> Samples | None:
         """Return the samples of a directory that was loaded; None if one of them is missing or changed."""
         apps = self._store.directory.apps
         found = [apps.get(client_id) for client_id in (API, LEGACY_API, DAEMON, PAGE)]
         held = self._store.directory.credentials_of(DAEMON).secrets
-        digest = hashlib.sha256(SECRET.encode()).digest()
+        digest = hashlib.sha256(secret_value.encode()).digest()
         stored = next((secret for secret in held if secret.sha256 == digest), None)
         if stored is None or None in found:
             return None
         api, legacy, daemon, page = (app for app in found if app)
-        secret = Secret(stored.key_id, stored.description, stored.hint, stored.expires, SECRET)
+        secret = Secret(stored.key_id, stored.description, stored.hint, stored.expires, secret_value)
         return Samples(api, legacy, daemon, page, secret)
+
+    def remove_known_secret(self) -> None:
+        """Remove the secret that is the same in every emulator, wherever an app has it."""
+        digest = hashlib.sha256(SECRET.encode()).digest()
+        for client_id, held in self._store.directory.credentials.items():
+            for secret in held.secrets:
+                if secret.sha256 == digest:
+                    self._credentials.remove_secret(client_id, secret.key_id)
 
     def _sample_api(
         self, name: str, client_id: str, *, token_version: Literal[1, 2] | None

@@ -26,6 +26,7 @@ class EmulatorServer:
         port: The http port; 0 selects a free one.
         https_port: The https port; 0 selects a free one. Any other number enables https.
         state_dir: Folder of the certificate authority; by default each start creates a temporary one.
+        host: The name by which other containers reach it, over https only.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class EmulatorServer:
         port: int = 0,
         https_port: int = 0,
         state_dir: Path | None = None,
+        host: str = "",
     ) -> None:
         self._app = app
-        self._https = https or https_port != 0
+        self._host = host
+        self._https = https or https_port != 0 or host != ""
         self._ports = (port, https_port)
         self._state_dir = state_dir
         self._server: LoopbackServer | None = None
@@ -93,7 +96,10 @@ class EmulatorServer:
             raise RuntimeError("The emulator is already running: call stop() first.")
         if self._https:
             folder = self._state_dir
-            self._authority = LocalAuthority.load_or_create(folder) if folder else LocalAuthority.create()
+            host = self._host
+            self._authority = (
+                LocalAuthority.load_or_create(folder, host) if folder else LocalAuthority.create(host)
+            )
         try:
             self._server = self._new_server()
         except BaseException:
@@ -104,7 +110,7 @@ class EmulatorServer:
     def _new_server(self) -> LoopbackServer:
         port, https_port = self._ports
         tls = self._authority.server_context() if self._authority else None
-        return LoopbackServer(self._app, port=port, https_port=https_port, tls=tls)
+        return LoopbackServer(self._app, port=port, https_port=https_port, tls=tls, host=self._host)
 
     def stop(self) -> None:
         """Close every connection and the ports. Do nothing if the server is not running."""

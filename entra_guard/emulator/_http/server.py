@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 LOOPBACK: Final = "127.0.0.1"
+ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104 (only with a host name, over https, behind `PublicGate`)
 _JOIN_SECONDS: Final = 10.0
 _SECONDS_UNTIL_SENT: Final = 0.05
 
@@ -39,10 +40,11 @@ class Port:
 
 
 class LoopbackServer:
-    """Serve an ASGI app on 127.0.0.1.
+    """Serve an ASGI app on 127.0.0.1; with a host name, over https only and on all addresses.
 
     Args:
         app: The app.
+        host: The name by which other containers reach it; by default only this machine does.
         port: The http port; 0 selects a free one.
         https_port: The https port; 0 selects a free one.
         tls: The server's certificate; without it, https is not served.
@@ -53,11 +55,19 @@ class LoopbackServer:
     """
 
     def __init__(
-        self, app: ASGIApp, *, port: int = 0, https_port: int = 0, tls: ssl.SSLContext | None = None
+        self,
+        app: ASGIApp,
+        *,
+        port: int = 0,
+        https_port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        host: str = "",
     ) -> None:
         self._config, self._protocol, self._server_state = uvicorn_parts(app)
-        self._http = Port(_listen(port))
-        self._https = Port(_listen(https_port), tls) if tls else None
+        self._host = host
+        self._address = ALL_ADDRESSES if host else LOOPBACK
+        self._http = None if host else Port(_listen(port, LOOPBACK))
+        self._https = Port(_listen(https_port, self._address), tls) if tls else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._ready = threading.Event()
@@ -65,11 +75,12 @@ class LoopbackServer:
 
     @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self._http.number}"
+        """The base URL over http; over https if only that is served."""
+        return f"http://{LOOPBACK}:{self._http.number}" if self._http else str(self.https_url)
 
     @property
     def https_url(self) -> str | None:
-        return f"https://{LOOPBACK}:{self._https.number}" if self._https else None
+        return f"https://{self._host or LOOPBACK}:{self._https.number}" if self._https else None
 
     def start(self) -> None:
         self._thread.start()
@@ -128,12 +139,12 @@ class LoopbackServer:
 
     @property
     def _ports(self) -> tuple[Port, ...]:
-        return (self._http, self._https) if self._https else (self._http,)
+        return tuple(port for port in (self._http, self._https) if port)
 
     async def _open_ports(self) -> None:
         for port in self._ports:
             if port.listener.fileno() < 0:
-                port.listener = _listen(port.number)
+                port.listener = _listen(port.number, self._address)
             port.server = await asyncio.get_running_loop().create_server(
                 self._new_protocol, sock=port.listener, ssl=port.tls
             )
@@ -151,16 +162,16 @@ class LoopbackServer:
         return self._protocol(self._config, self._server_state, {}, self._loop)
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(port: int, address: str) -> socket.socket:
     # asyncio disables Nagle's algorithm only if the protocol is named. It costs 40 ms per response.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((LOOPBACK, port))
+        listener.bind((address, port))
     except OSError as error:
         listener.close()
         raise OSError(
-            error.errno, f"Port {port} on {LOOPBACK} is in use: choose another, or 0 for a free one."
+            error.errno, f"Port {port} on {address} is in use: choose another, or 0 for a free one."
         ) from None
     listener.listen(512)
     listener.setblocking(False)

@@ -1,6 +1,6 @@
 """A certificate authority for loopback names, for clients that require https.
 
-Name constraints limit it to `localhost`, its subdomains and 127.0.0.0/8.
+Name constraints limit it to `localhost`, its subdomains, 127.0.0.0/8, and a name for other containers.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _DAY = dt.timedelta(days=1)
 _YEAR = dt.timedelta(days=365)
@@ -31,19 +35,25 @@ class LocalAuthority:
     folder: Path
 
     @classmethod
-    def create(cls) -> LocalAuthority:
+    def create(cls, host: str = "") -> LocalAuthority:
         """Create an authority in a new temporary folder that only this user can read."""
         authority = cls(Path(tempfile.mkdtemp(prefix="entra-emulator-")))
-        _write_files(authority)
+        _write_files(authority, host)
         return authority
 
     @classmethod
-    def load_or_create(cls, folder: Path) -> LocalAuthority:
-        """Load the authority from a folder; create it if it is missing or about to expire."""
+    def load_or_create(cls, folder: Path, host: str = "") -> LocalAuthority:
+        """Load the authority from a folder; create it if it is missing or about to expire.
+
+        Args:
+            folder: The folder; each host name has its own below it.
+            host: The name that the certificate is also for.
+        """
+        folder = folder / host if host else folder
         authority = cls(folder)
         if not authority.is_valid():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_files(authority)
+            _write_files(authority, host)
         return authority
 
     def is_valid(self) -> bool:
@@ -87,10 +97,11 @@ class LocalAuthority:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _write_files(authority: LocalAuthority) -> None:
+def _write_files(authority: LocalAuthority, host: str) -> None:
     ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca = _ca_certificate(ca_key)
-    server = _server_certificate(server_key, ca, ca_key)
+    own = [x509.DNSName(host)] if host else []
+    ca = _ca_certificate(ca_key, own)
+    server = _server_certificate(server_key, ca, ca_key, own)
     pem = serialization.Encoding.PEM
     private = server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     authority.chain.touch(mode=0o600)
@@ -98,9 +109,9 @@ def _write_files(authority: LocalAuthority) -> None:
     authority.certificate.write_bytes(ca.public_bytes(pem))
 
 
-def _ca_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def _ca_certificate(key: ec.EllipticCurvePrivateKey, own: Sequence[x509.DNSName]) -> x509.Certificate:
     name = _common_name("entra-guard emulator, this machine only")
-    permitted = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_network("127.0.0.0/8"))]
+    permitted = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_network("127.0.0.0/8")), *own]
     return (
         _builder(name, name, key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -112,9 +123,12 @@ def _ca_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 
 
 def _server_certificate(
-    key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey,
+    ca: x509.Certificate,
+    ca_key: ec.EllipticCurvePrivateKey,
+    own: Sequence[x509.DNSName],
 ) -> x509.Certificate:
-    names = [x509.DNSName("localhost"), x509.DNSName("*.localhost"), x509.IPAddress(_LOOPBACK)]
+    names = [*own, x509.DNSName("localhost"), x509.DNSName("*.localhost"), x509.IPAddress(_LOOPBACK)]
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
         _builder(_common_name("localhost"), ca.subject, key.public_key())

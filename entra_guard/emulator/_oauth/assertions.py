@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from entra_guard.emulator._http.messages import is_loopback, split_url
+from entra_guard.emulator._http.messages import split_url
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._store.directory import TOKEN_EXCHANGE
 from entra_guard.emulator._store.encoding import decode_base64
@@ -148,7 +148,7 @@ def _is_our_audience(store: Store, tenant: Tenant, audience: str) -> bool:
     segment, _, rest = parts.path.lstrip("/").partition("/")
     named = store.directory.tenant(segment)
     ours = segment in _ALIASES or (named is not None and named.id == tenant.id)
-    return ours and is_loopback(parts.netloc) and rest in {"oauth2/v2.0/token", "oauth2/token", "v2.0", ""}
+    return ours and store.is_own(parts.netloc) and rest in {"oauth2/v2.0/token", "oauth2/token", "v2.0", ""}
 
 
 def _check_federated_assertion(store: Store, app: AppRegistration, parsed: ParsedJwt) -> None:
@@ -167,7 +167,7 @@ def check_exchange_token(store: Store, tenant: Tenant, agent: AgentIdentity, par
         EntraError: It is not.
     """
     issuer = split_url(parsed.text("iss"))
-    if not is_loopback(issuer.netloc) or issuer.path != f"/{tenant.id}/v2.0":
+    if not store.is_own(issuer.netloc) or issuer.path != f"/{tenant.id}/v2.0":
         raise EntraError(700211, value=parsed.text("iss"))
     if TOKEN_EXCHANGE not in parsed.audiences():
         raise EntraError(700212, value=" ".join(parsed.audiences()))

@@ -14,7 +14,6 @@ from entra_guard.emulator._http.html import STATIC, static_response
 from entra_guard.emulator._http.messages import (
     Response,
     TooManyFieldsError,
-    is_loopback,
     json_response,
 )
 from entra_guard.emulator._http.routing import path_pattern
@@ -113,7 +112,7 @@ class Portal:
 
     def respond(self, request: Request) -> Response:
         """Respond to a request. Never raises, whatever a client sends."""
-        if not is_loopback(request.host):
+        if not self._store.is_own(request.host):
             text = "The emulator serves this machine only: use 127.0.0.1 or localhost as host."
             return json_response({"error": text}, 421)
         if request.path.startswith(STATIC) and request.method in {"GET", "HEAD"}:

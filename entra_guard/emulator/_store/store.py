@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard.emulator._http.messages import is_loopback
 from entra_guard.emulator._store.directory import Directory, upsert, without
 from entra_guard.emulator._store.first_directory import first_directory
 from entra_guard.emulator._store.ids import Ids
@@ -87,6 +88,8 @@ class Store:
         self.form_token: Final = secrets.token_urlsafe(24)
         # Whether RFC 8414 metadata is served, which Entra does not have.
         self.serves_mcp_metadata = False
+        # The name and port for other containers; empty on loopback.
+        self.public_netloc = ""
         self._ids = Ids(seed)
         self._clock = clock
         self._state = State(first_directory(), first_key_set(), identity_header=self._ids.secret())
@@ -167,6 +170,10 @@ class Store:
     def reset(self) -> None:
         """Return to the state after construction."""
         self.restore(self._first)
+
+    def is_own(self, netloc: str) -> bool:
+        """Return whether a host with its port names this emulator."""
+        return is_loopback(netloc) or (self.public_netloc != "" and netloc.lower() == self.public_netloc)
 
     def load(self, state: State) -> None:
         """Continue with a state that another emulator left."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
-from entra_guard.emulator._http.messages import is_loopback, split_url
+from entra_guard.emulator._http.messages import split_url
 from entra_guard.emulator._store.signing_keys import predefined_key
 from entra_guard.emulator._tokens.jws import compact, signer_of
 
@@ -69,7 +69,7 @@ def issuer_keys(store: Store, credential: FederatedCredential) -> Mapping[str, A
     if credential.jwks is not None:
         return {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(dict(credential.jwks)).keys}
     parts = split_url(credential.issuer)
-    if not is_loopback(parts.netloc):
+    if not store.is_own(parts.netloc):
         return {}
     if parts.path == PATH:
         return {key.kid: key.private_key.public_key() for key in [predefined_key("workloads")]}
