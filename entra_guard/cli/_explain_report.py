@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _PROSE: Final = frozenset({"detail", "advice", "last error"})
 _NOT_SHOWN: Final = frozenset({"is_app", "is_guest", "request_scope"})  # the remedy has the last one
-_IDENTIFYING: Final = ("sub", "uti", "sid", "oid", "azp", "appid", "tid", "aud")
+_IDENTIFYING: Final = ("sub", "uti", "sid", "oid", "azp", "appid", "tid", "aud", "idp")
 
 
 class _Explaining(Protocol):
@@ -204,7 +204,8 @@ def sensitive_values(token: str, guard: IssuerVerifier) -> set[str]:
     """Return what identifies a tenant, an application or a person, and is not a GUID or a host."""
     claims, policy = unverified_claims(token), guard.policy
     values = {value for name in _IDENTIFYING if isinstance(value := claims.get(name), str)}
-    names = {name.partition("://")[2] or name for name in (*policy.audiences, *values)}
+    configured = (*policy.audiences, *(policy.allowed_clients or ()))
+    names = {name.partition("://")[2] or name for name in (*configured, *values)}
     tenants = {policy.tenants.alias, *policy.tenants.ids} - {"common", "organizations", "consumers"}
     host = guard.authority.url.partition("://")[2].partition("/")[0]
     return (names | tenants | {_kid(token), "" if is_public_host(host) else host}) - {""}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any
 
@@ -27,7 +28,8 @@ def import_object(name: str, option: str) -> Any:
     if "" not in sys.path and "." not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does
     try:
-        found: Any = import_module(module)
+        with redirect_stdout(sys.stderr):  # what the module prints must not be among JSON
+            found: Any = import_module(module)
     except ModuleNotFoundError as error:
         missing = f"The module {error.name!r} is not installed, and is not in this folder."
         raise click.UsageError(f"{option} {name}: {missing}") from None
@@ -40,7 +42,8 @@ def import_object(name: str, option: str) -> Any:
     if not path.endswith("()"):
         return found
     try:
-        return found()
+        with redirect_stdout(sys.stderr):
+            return found()
     except Exception as error:
         raise click.UsageError(f"{option} {name}: {_failed(f'calling {path}', error, module)}") from error
 

@@ -17,7 +17,7 @@ def assert_no_public_routes(app: Any, *, allow: Iterable[str] = ()) -> None:
     No request is sent. `entra-guard routes module:app` shows the same table.
 
     Args:
-        app: A Starlette, FastAPI, Flask, Quart, Django or Litestar application.
+        app: A Starlette, FastAPI, Flask, Quart, Django or Litestar application; None for the Django project.
         allow: Paths that may be open, as the table shows them; '/static/*' stands for all below '/static/'.
 
     Raises:
@@ -28,6 +28,10 @@ def assert_no_public_routes(app: Any, *, allow: Iterable[str] = ()) -> None:
         >>> assert_no_public_routes(app, allow=["/healthz"])  # doctest: +SKIP
     """
     __tracebackhide__ = True
+    if app is None:
+        from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
+
+        app = WSGIHandler()
     problems = check_routes(app, allow)
     if problems:
         raise AssertionError(

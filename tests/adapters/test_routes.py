@@ -179,6 +179,23 @@ def test_a_requires_that_checks_nothing_is_found_and_no_allowance_hides_it_behin
     assert not_allowed(table, ["/orders"]) == table
 
 
+def test_a_requires_above_the_decorator_of_flask_is_found(guard: Guard) -> None:
+    app = Flask(__name__, static_folder=None)
+    init_app(app, guard)
+    requires(roles=["Orders.Read"])(app.get("/orders")(lambda: ""))
+    [row] = route_table(app)
+    assert (row.access, "above the route's decorator" in row.problem) == ("broken", True)
+
+
+def test_the_assertion_takes_none_for_the_django_project(guard: Guard) -> None:
+    names = ["entra_guard.django.GuardMiddleware"]
+    entries = {"guard": guard, "public": ["/healthz"]}
+    with override_settings(ENTRA_GUARD=entries, MIDDLEWARE=names):
+        assert_no_public_routes(None, allow=["/healthz"])
+        with pytest.raises(AssertionError, match="/healthz is public"):
+            assert_no_public_routes(None)
+
+
 @pytest.mark.parametrize("public", [[], ["/orders"]])
 def test_a_requires_without_a_guard_in_front_is_found(public: list[str], guard: Guard) -> None:
     app: Any = Starlette(routes=[Route("/orders", requires(roles=["Orders.Read"])(handler()))])
