@@ -557,6 +557,7 @@ def neither_roles_nor_scopes(deployment: Deployment, _folder: Path) -> Report:
 @cause("registration", "role holders", "warning")
 def no_role_holder(deployment: Deployment, _folder: Path) -> Report:
     deployment.entra.store.remove(assignments=deployment.grant.id)
+    deployment.entra.update_app(deployment.api, scopes=[])
     return deployment.check("--graph")
 
 

@@ -79,16 +79,15 @@ def _access_fix(status: int, facts: Facts) -> tuple[str, ...]:
 @of_api
 def _principal(facts: Facts, api: Registration, _policy: Policy) -> Finding:
     """An API without a service principal gives no tokens in its tenant (AADSTS500011)."""
-    app_id = api.application.get("appId")
+    app_id = str(api.application.get("appId"))
     if api.principal is None:
-        return failure(
-            "none in this tenant: clients get AADSTS500011 and no token", f"az ad sp create --id {app_id}"
-        )
+        create = command("az", "ad", "sp", "create", "--id", app_id)
+        return failure("none in this tenant: clients get AADSTS500011 and no token", create)
     if api.principal.get("accountEnabled") is False:
         return failure(
             "it is disabled: clients get AADSTS500014 and no token",
-            app_command(facts, "update", str(app_id), "--enable"),
-            f"az ad sp update --id {app_id} --set accountEnabled=true",
+            app_command(facts, "update", app_id, "--enable"),
+            command("az", "ad", "sp", "update", "--id", app_id, "--set", "accountEnabled=true"),
             "Portal: Enterprise applications > the API > Properties > Enabled for users to sign-in",
         )
     required = api.principal.get("appRoleAssignmentRequired")
@@ -103,9 +102,11 @@ def _token_version(facts: Facts, api: Registration, policy: Policy) -> Finding:
     right = "1" if version == "2.0" else "2"
     fix = (
         app_command(facts, "update", app_id, "--token-version", right),
-        "az rest --method PATCH \\",
-        f"    --uri \"https://graph.microsoft.com/v1.0/applications(appId='{app_id}')\" \\",
-        f'    --body \'{{"api": {{"requestedAccessTokenVersion": {right}}}}}\'',
+        command(
+            *("az", "rest", "--method", "PATCH"),
+            *("--uri", f"https://graph.microsoft.com/v1.0/applications(appId='{app_id}')"),
+            *("--body", json.dumps({"api": {"requestedAccessTokenVersion": int(right)}})),
+        ),
         f"{_PORTAL} Manifest > requestedAccessTokenVersion",
     )
     if version not in policy.token_versions:
@@ -125,7 +126,7 @@ def _app_id_uri(facts: Facts, api: Registration, policy: Policy) -> Finding:
     uris = [str(uri) for uri in api.application.get("identifierUris") or ()]
     fix = (
         app_command(facts, "update", app_id, "--app-id-uri", f"api://{app_id}"),
-        f"az ad app update --id {app_id} --identifier-uris api://{app_id}",
+        command("az", "ad", "app", "update", "--id", app_id, "--identifier-uris", f"api://{app_id}"),
         APP_ID_URI_PORTAL,
     )
     if not uris:
@@ -150,21 +151,21 @@ def _permissions(facts: Facts, api: Registration, policy: Policy) -> Finding:
         for scope in _member(api.application, "api").get("oauth2PermissionScopes") or ()
         if scope.get("isEnabled")
     ]
-    app_id = api.application.get("appId")
+    app_id = str(api.application.get("appId"))
     by_kind = [f"{role.get('value')} ({', '.join(role.get('allowedMemberTypes') or ())})" for role in roles]
     names = [str(scope.get("value")) for scope in scopes]
     shown = f"app roles: {', '.join(by_kind) or 'none'}; scopes: {', '.join(names) or 'none'}"
     add_role = (
-        app_command(facts, "role", "add", str(app_id), "Orders.Read", "--for", "apps"),
-        f"az ad app update --id {app_id} --app-roles @roles.json",
+        app_command(facts, "role", "add", app_id, "Orders.Read", "--for", "apps"),
+        command("az", "ad", "app", "update", "--id", app_id, "--app-roles", "@roles.json"),
         f"{_PORTAL} App roles > Create app role > Allowed member types: Applications",
     )
     if not roles and not scopes and policy.allowed_clients is None:
         return failure(f"{shown}: every token is without permissions and gets 403", *add_role)
-    for_apps = any("Application" in (role.get("allowedMemberTypes") or ()) for role in roles)
-    if not for_apps and policy.allowed_clients is None:
-        return warning(f"{shown}; no role that applications can hold: apps without a user get 403", *add_role)
-    return ok(shown)
+    if any("Application" in (role.get("allowedMemberTypes") or ()) for role in roles):
+        return ok(shown)
+    found = f"{shown}; no role that applications can hold, so that apps without a user get 403"
+    return ok(found) if scopes or policy.allowed_clients is not None else warning(found, *add_role)
 
 
 @of_api
@@ -175,15 +176,16 @@ def _role_holders(facts: Facts, api: Registration, policy: Policy) -> Finding | 
         return None
     held = {role: [each for each in api.holders if each.role_id == role] for role in roles}
     words = [f"{roles[role]}: {_held_by(holders)}" for role, holders in held.items()]
-    if not any(held.values()) and policy.allowed_clients is None:
+    has_scopes = bool(_member(api.application, "api").get("oauth2PermissionScopes"))
+    if not any(held.values()) and policy.allowed_clients is None and not has_scopes:
         client, app_id = "<client id>", str(api.application.get("appId"))
         first = next(iter(roles.values()))
         return warning(
             f"no one holds an app role of this API ({', '.join(roles.values())})",
             app_command(facts, "permission", "add", client, app_id, "--role", first),
             app_command(facts, "grant", client, app_id),
-            f"{command('az', 'ad', 'app', 'permission', 'admin-consent', '--id', client)}     "
-            "(after: az ad app permission add)",
+            f"{command('az', 'ad', 'app', 'permission', 'admin-consent', '--id', client)}  "
+            "# after az ad app permission add",
             "Portal: App registrations > the client > API permissions > Grant admin consent",
         )
     return ok("; ".join(words))
@@ -204,12 +206,14 @@ def _optional_claims(facts: Facts, api: Registration, policy: Policy) -> Finding
     rows = _member(api.application, "optionalClaims").get("accessToken") or ()
     names = [str(row.get("name")) for row in rows]
     shown = ", ".join(names) or "none"
-    app_id = api.application.get("appId")
+    app_id = str(api.application.get("appId"))
 
     def fix(name: str) -> tuple[str, ...]:
         return (
-            app_command(facts, "update", str(app_id), "--optional-claim", name),
-            f"az ad app update --id {app_id} --optional-claims {_claims([*names, name])}",
+            app_command(facts, "update", app_id, "--optional-claim", name),
+            command(
+                "az", "ad", "app", "update", "--id", app_id, "--optional-claims", _claims([*names, name])
+            ),
             f"{_PORTAL} Token configuration > Add optional claim > Access > {name}",
         )
 
@@ -220,7 +224,7 @@ def _optional_claims(facts: Facts, api: Registration, policy: Policy) -> Finding
 
 
 def _claims(names: list[str]) -> str:
-    return shlex.quote(json.dumps({"accessToken": [{"name": name} for name in names]}))
+    return json.dumps({"accessToken": [{"name": name} for name in names]})
 
 
 def _member(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:

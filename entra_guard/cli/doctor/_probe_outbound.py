@@ -141,7 +141,7 @@ def _claims(token: str) -> Mapping[str, Any]:
 
     try:
         return jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, RecursionError):
         return {}
 
 

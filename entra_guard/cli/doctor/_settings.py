@@ -129,7 +129,7 @@ def blamed_by(text: str) -> str:
 
 def _row(name: str, variable: str, layers: Iterable[Layer]) -> Setting:
     for wanted in (variable, _INSTEAD.get(variable, "")):
-        for layer in layers:
-            if value := layer.values.get(wanted, ""):
-                return Setting(name, value, layer.origin.format(wanted, option=name.replace("_", "-")))
+        layer = next((layer for layer in layers if wanted in layer.values), None)
+        if layer is not None and (value := layer.values[wanted]):
+            return Setting(name, value, layer.origin.format(wanted, option=name.replace("_", "-")))
     return Setting(name, _DEFAULTS.get(name, ""), "default")
