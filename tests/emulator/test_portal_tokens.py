@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from portal_requests import open_page, send_form, words
 
 from entra_guard.emulator import PRESETS
+from entra_guard.emulator._directory.samples import DAEMON
 from entra_guard.emulator._portal.conditions_of_tokens import condition_groups
 from entra_guard.emulator._portal.durations import relative_words
 from entra_guard.emulator._portal.error_codes import CAUSES
@@ -108,6 +110,24 @@ def test_a_refused_token_shows_the_verdict_and_the_remedy_with_real_ids(entra: E
     shown = get_token(entra, condition="graph-token")
     assert "An API with this guard would answer 401 token_for_graph" in shown
     assert f"Let {entra.caller.name} request the scope {entra.api.default_scope}" in shown
+
+
+def test_the_page_offers_an_api_that_the_client_may_call_or_the_newest(entra: Entra) -> None:
+    def offered(query: str) -> str:
+        found = re.search(r"selected>([^<]*)<", selects(query)["api"])
+        return found[1] if found else ""
+
+    def selects(query: str) -> dict[str, str]:
+        text = open_page(entra, f"/portal/token?{query}").text
+        return dict(re.findall(r'<select id="(\w+)".*?>(.*?</select>)', text, re.DOTALL))
+
+    entra.add_samples()
+    assert offered("") == entra.api.name  # the newest that is not a sample
+    assert offered(f"client={DAEMON}") == "Tasks API"
+    newest = entra.register_app("Newest", scopes=["x"])
+    assert offered("") == "Newest"
+    assert offered(f"client={entra.caller.client_id}") == entra.api.name
+    assert offered(f"client={entra.caller.client_id}&api={newest.client_id}") == "Newest"
 
 
 def test_an_unknown_condition_is_an_error_at_its_field(entra: Entra) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._directory.samples import API as SAMPLE_API
-from entra_guard.emulator._directory.samples import DAEMON
+from entra_guard.emulator._directory.samples import DAEMON, LEGACY_API, PAGE
 from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, AppRegistration, User
 
 if TYPE_CHECKING:
     from entra_guard.emulator._portal.visit import Visit
+
+
+SAMPLES: Final = frozenset({SAMPLE_API, LEGACY_API, DAEMON, PAGE})
 
 
 def own_apps(visit: Visit) -> list[AppRegistration]:
@@ -31,27 +34,32 @@ def users(visit: Visit) -> list[User]:
 
 
 def chosen_api(visit: Visit, *, graph: bool = False) -> AppRegistration | None:
-    """Return the API that the form names; otherwise the newest one, the sample as the last choice."""
+    """Return the API of the form; else one that the client may call, the newest one, or the sample."""
     offered = apis(visit, graph=graph)
     named = next((api for api in offered if api.client_id == visit.text("api")), None)
-    own = [api for api in offered if api.client_id not in {SAMPLE_API, GRAPH}]
+    called = (api for api in offered if visit.text("client") and _may_call(visit, visit.text("client"), api))
+    own = [api for api in offered if api.client_id not in {*SAMPLES, GRAPH}]
     sample = next((api for api in offered if api.client_id == SAMPLE_API), None)
-    return named or sample or next(iter(own[::-1]), None) or next(iter(offered), None)
+    return named or next(called, None) or next(iter(own[::-1]), None) or sample or next(iter(offered), None)
+
+
+def _may_call(visit: Visit, client_id: str, api: AppRegistration) -> bool:
+    """Return whether an app has a role of the API, or consent to one of its scopes."""
+    directory, tenant_id = visit.directory, visit.tenant.id
+    caller, target = (directory.principal_of(i, tenant_id) for i in (client_id, api.client_id))
+    if caller is None or target is None:
+        return False
+    granted = any((g.client_id, g.resource_id) == (caller.id, target.id) for g in directory.grants.values())
+    return granted or bool(directory.roles_of(frozenset({caller.id}), target.id))
 
 
 def chosen_client(visit: Visit, api: AppRegistration | None) -> AppRegistration | None:
-    """Return the client that the form names; otherwise one that has a role of the API."""
+    """Return the client that the form names; otherwise one that may call the API."""
     offered = own_apps(visit)
     named = next((app for app in offered if app.client_id == visit.text("client")), None)
-    target = visit.directory.principal_of(api.client_id, visit.tenant.id) if api else None
-    allowed = (app for app in offered if target and _holds_role(visit, app, target.id))
+    allowed = (app for app in offered if api and _may_call(visit, app.client_id, api))
     sample = next((app for app in offered if app.client_id == DAEMON), None)
     return named or next(allowed, None) or sample or next(iter(offered), None)
-
-
-def _holds_role(visit: Visit, app: AppRegistration, target_id: str) -> bool:
-    principal = visit.directory.principal_of(app.client_id, visit.tenant.id)
-    return principal is not None and bool(visit.directory.roles_of(frozenset({principal.id}), target_id))
 
 
 def chosen_user(visit: Visit) -> User | None:

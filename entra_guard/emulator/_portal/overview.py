@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.emulator._directory.samples import API, DAEMON, LEGACY_API, PAGE
+from entra_guard.emulator._directory.samples import API
 from entra_guard.emulator._portal.activity import row_of
-from entra_guard.emulator._portal.choices import own_apps
+from entra_guard.emulator._portal.choices import SAMPLES, own_apps
 from entra_guard.emulator._portal.visit import PortalPage, get
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
 
-_SAMPLES: Final = frozenset({API, LEGACY_API, DAEMON, PAGE})
 _TOKEN_FLOWS: Final = frozenset(
     {"client_credentials", "authorization_code", "device_code", "on_behalf_of", "managed_identity"}
 )
@@ -41,7 +40,7 @@ def overview(visit: Visit) -> Response:
 def first_steps(visit: Visit) -> list[dict[str, Any]]:
     """Return the three steps, and which of them are done."""
     exchanges = visit.parts.log.exchanges
-    has_api = any(app.client_id not in _SAMPLES for app in own_apps(visit))
+    has_api = any(app.client_id not in SAMPLES for app in own_apps(visit))
     has_token = any(e.flow in _TOKEN_FLOWS and e.outcome == "ok" for e in exchanges)
     steps: list[dict[str, Any]] = [
         {

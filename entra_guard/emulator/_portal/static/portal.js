@@ -18,6 +18,10 @@ function textToCopy(button) {
 }
 
 function select(element) {
+  if (element.select) {
+    element.select();
+    return;
+  }
   const range = document.createRange();
   range.selectNodeContents(element);
   const selection = getSelection();
