@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt
 import pytest
-from outbound_entra import claims_of
 
 from entra_guard import Requirement
 from entra_guard.credentials import (
@@ -320,8 +319,14 @@ def test_an_agents_account_cannot_sign_in_and_a_removed_blueprint_takes_its_agen
         agency.agent_credential().get_token(entra.scope)
 
 
-def test_a_token_issued_for_an_agent_directly_is_an_agents(agency: Agency) -> None:
-    claims = claims_of(
-        type("T", (), {"token": agency.entra.issue_token(agency.agent, audience=agency.entra.api)})()
-    )
-    assert claims["xms_par_app_azp"] == agency.blueprint.client_id
+@pytest.mark.parametrize(
+    ("user", "kind"), [(None, "autonomous"), ("alice", "for_user"), ("sales.assistant", "agent_user")]
+)
+def test_a_token_issued_for_an_agent_directly_is_an_agents(
+    agency: Agency, user: str | None, kind: str
+) -> None:
+    scopes = ["access_as_user"] if user else None
+    token = agency.entra.issue_token(agency.agent, audience=agency.entra.api, user=user, scopes=scopes)
+    agent = agency.entra.guard().verify(token).agent
+    assert agent is not None
+    assert (agent.kind, agent.blueprint) == (kind, agency.blueprint.client_id)
