@@ -142,7 +142,7 @@ class CombinedGuard:
     def revoke(self, object_id: str, *, since: float | datetime | None = None) -> None:
         """Refuse a caller's older tokens in each guard that knows such ids: see `Guard.revoke`."""
         fitting = [
-            guard for guard in self.guards if not guard.authority.is_entra or is_guid(object_id.lower())
+            guard for guard in self.guards if not guard.authority.is_entra or is_guid(str(object_id).lower())
         ]
         for guard in fitting or self.guards[:1]:  # which raises
             guard.revoke(object_id, since=since)

@@ -97,13 +97,11 @@ class Revocations:
             raise ConfigurationError(
                 f"revoke takes the object id of a user or application, got {object_id!r}"
             )
-        if not self._is_entra:
-            return object_id
-        if not is_guid(object_id.lower()):
+        if self._is_entra and not is_guid(object_id.lower()):
             raise ConfigurationError(
                 f"revoke takes an object id, which is a GUID in Entra, got {object_id!r}"
             )
-        return object_id.lower()
+        return _name(object_id)
 
     def _make_room(self, now: float) -> bool:
         """Remove what has no effect any more, and return whether that was not enough. Under the lock."""
@@ -119,8 +117,8 @@ class Revocations:
 
     def _since_of(self, principal: Principal) -> float:
         verified, since = principal.verified, self._since
-        known = max(since.get(verified.object_id, _NEVER), self._floor)
-        return known if self._is_entra else max(known, since.get(verified.subject, _NEVER))
+        known = max(since.get(_name(verified.object_id), _NEVER), self._floor)
+        return known if self._is_entra else max(known, since.get(_name(verified.subject), _NEVER))
 
     def is_revoked(self, principal: Principal) -> bool:
         """Return whether a caller's token was issued before the caller was revoked."""
@@ -163,7 +161,7 @@ class Revocations:
             end: Ends the stream. Called on any thread, perhaps more than once.
         """
         verified, stream = principal.verified, _Stream(principal, end)
-        names = {verified.object_id, verified.subject}
+        names = {_name(verified.object_id), _name(verified.subject)}
         with self._lock:
             for name in names:
                 self._streams.setdefault(name, set()).add(stream)
@@ -181,6 +179,12 @@ class Revocations:
         streams.discard(stream)
         if not streams:
             self._streams.pop(name, None)
+
+
+def _name(object_id: str) -> str:
+    """Return an id as it is compared: GUIDs in lower case, as issuers differ in how they write them."""
+    lower = object_id.lower()
+    return lower if is_guid(lower) else object_id
 
 
 def _issued(claims: dict[str, Any]) -> float:

@@ -25,6 +25,7 @@ VARIABLES: Final = tuple(
         "LEEWAY",
         "APP_SPECIFIC_KEYS",
         "KEYS_FILE",
+        "TRACE_USERS",
         "GUESTS",
         "AGENTS",
         "REASONS_URL",
@@ -61,10 +62,7 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
         settings["leeway"] = _seconds(f"{PREFIX}LEEWAY", leeway)
     settings |= _other_settings(environ)
     if f"{PREFIX}GUESTS" in environ:
-        guests = _value(environ, "GUESTS").lower()
-        if guests not in {"true", "false"}:
-            raise ConfigurationError(f"{PREFIX}GUESTS must be true or false, got {guests!r}")
-        settings["guests"] = guests == "true"
+        settings["guests"] = _flag(environ, "GUESTS")
     if f"{PREFIX}AGENTS" in environ:
         settings["agents"] = _agents(_value(environ, "AGENTS").lower())
     return settings
@@ -74,6 +72,8 @@ def _other_settings(environ: Mapping[str, str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if app_id := _value(environ, "APP_SPECIFIC_KEYS"):
         settings["app_specific_keys"] = {"true": True, "false": False}.get(app_id.lower(), app_id)
+    if f"{PREFIX}TRACE_USERS" in environ:
+        settings["trace_users"] = _flag(environ, "TRACE_USERS")
     for variable, name in (("KEYS_FILE", "keys_file"), ("REASONS_URL", "reasons_url")):
         if value := _value(environ, variable):
             settings[name] = value
@@ -85,6 +85,13 @@ def _agents(text: str) -> Agents:
     if text not in known:
         raise ConfigurationError(f"{PREFIX}AGENTS must be true, false or only, got {text!r}")
     return known[text]
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    text = _value(environ, name).lower()
+    if text not in {"true", "false"}:
+        raise ConfigurationError(f"{PREFIX}{name} must be true or false, got {text!r}")
+    return text == "true"
 
 
 def _value(environ: Mapping[str, str], name: str) -> str:

@@ -230,9 +230,10 @@ class Guard:
         ENTRA_GUARD_TENANT (else AZURE_TENANT_ID), ENTRA_GUARD_AUDIENCE, and where set
         ENTRA_GUARD_ALLOWED_CLIENTS, ENTRA_GUARD_TOKEN_VERSIONS, ENTRA_GUARD_AUTHORITY (else
         AZURE_AUTHORITY_HOST), ENTRA_GUARD_LEEWAY (seconds), ENTRA_GUARD_APP_SPECIFIC_KEYS (true, false or
-        a client id), ENTRA_GUARD_KEYS_FILE, ENTRA_GUARD_GUESTS (true or false), ENTRA_GUARD_AGENTS (true,
-        false or only) and ENTRA_GUARD_REASONS_URL. Lists are separated by spaces or commas. AZURE_CLIENT_ID
-        is never taken for the audience: on many hosts it is the workload's own identity.
+        a client id), ENTRA_GUARD_KEYS_FILE, ENTRA_GUARD_GUESTS and ENTRA_GUARD_TRACE_USERS (true or false),
+        ENTRA_GUARD_AGENTS (true, false or only) and ENTRA_GUARD_REASONS_URL. Lists are separated by spaces or
+        commas. AZURE_CLIENT_ID is never taken for the audience: on many hosts it is the workload's own
+        identity.
 
         Args:
             environ: The variables.
@@ -267,9 +268,9 @@ class Guard:
             >>> entra.guard().verify(entra.token(roles=["Orders.Read"])).roles
             ('Orders.Read',)
         """
-        if TELEMETRY.metrics is not None:
-            return self._verify_observed(token)
         try:
+            if TELEMETRY.metrics is not None:
+                return self._verify_observed(token)
             raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
@@ -282,9 +283,9 @@ class Guard:
 
     async def averify(self, token: str | bytes) -> Principal:
         """Do what `verify` does in a task of asyncio or trio, without blocking its event loop."""
-        if TELEMETRY.metrics is not None:
-            return await self._verify_observed_async(token)
         try:
+            if TELEMETRY.metrics is not None:
+                return await self._verify_observed_async(token)
             raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
@@ -427,11 +428,9 @@ class Guard:
             if not isinstance(decided, Principal):
                 decided = verify_with_newer_keys(self._key_manager, self._decide, raw, decided)
             principal = self._complete(decided)
-        except BaseException as error:
-            token = raw = b""  # this frame may stay in the traceback
-            detach(error)
+        except BaseException:
             record(is_valid=False)
-            raise
+            raise  # the caller detaches it
         record(is_valid=True)
         return principal
 
@@ -443,11 +442,9 @@ class Guard:
             if not isinstance(decided, Principal):
                 decided = await verify_with_newer_keys_async(self._key_manager, self._decide, raw, decided)
             principal = await self._complete_async(decided)
-        except BaseException as error:
-            token = raw = b""  # this frame may stay in the traceback
-            detach(error)
+        except BaseException:
             record(is_valid=False)
-            raise
+            raise  # the caller detaches it
         record(is_valid=True)
         return principal
 

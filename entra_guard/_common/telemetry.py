@@ -145,15 +145,20 @@ class Observed:
         self.credentials: WeakSet[ObservedCredential] = WeakSet()
 
     def key_ages(self) -> Iterable[tuple[float, Attributes]]:
-        """Return the age of each issuer's keys in seconds."""
-        ages = ((keys, keys.key_age()) for keys in list(self.keys))
-        return [(age, {"entra_guard.issuer": keys.issuer_name()}) for keys, age in ages if age is not None]
+        """Return the age of each issuer's keys in seconds: of the oldest, if several guards have them."""
+        found: dict[str, float] = {}
+        for keys in list(self.keys):
+            age, issuer = keys.key_age(), keys.issuer_name()
+            if age is not None:
+                found[issuer] = max(age, found.get(issuer, 0.0))
+        return [(age, {"entra_guard.issuer": issuer}) for issuer, age in found.items()]
 
     def cache_sizes(self) -> Iterable[tuple[float, Attributes]]:
-        """Return how many verified tokens each issuer has in the cache."""
-        return [
-            (keys.cached_tokens(), {"entra_guard.issuer": keys.issuer_name()}) for keys in list(self.keys)
-        ]
+        """Return how many verified tokens each issuer has in the caches of all its guards."""
+        found: dict[str, int] = {}
+        for keys in list(self.keys):
+            found[keys.issuer_name()] = found.get(keys.issuer_name(), 0) + keys.cached_tokens()
+        return [(size, {"entra_guard.issuer": issuer}) for issuer, size in found.items()]
 
     def days_left(self) -> Iterable[tuple[float, Attributes]]:
         """Return for how many days each proof of a credential is valid, where that is known."""

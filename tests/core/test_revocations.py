@@ -120,6 +120,8 @@ def test_a_subject_of_another_issuer_is_revoked_in_each_guard_that_knows_it(entr
     guard.verify(ours)
     guard.revoke("ada")
     guard.revoke(object_id(entra))
+    with pytest.raises(ConfigurationError):
+        guard.revoke(None)
     assert [reason(in_sync, guard, token) for token in (theirs, ours)] == ["token_revoked"] * 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from frame_checks import assert_nothing_secret, caught
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -64,12 +66,12 @@ def collected() -> Iterator[Collected]:
 
 @pytest.fixture
 def fresh() -> Entra:
-    return Entra(app_roles=["Orders.Read"])
+    return Entra(app_roles=["Orders.Read"], base_url="http://telemetry.localhost")
 
 
 def of_issuer(points: list[tuple[dict[str, Any], Any]], entra: Entra) -> list[tuple[dict[str, Any], Any]]:
     """Return the points of one Entra: guards of other tests may still exist."""
-    return [(names, value) for names, value in points if entra.tenant_id in names["entra_guard.issuer"]]
+    return [(names, value) for names, value in points if entra.url in names["entra_guard.issuer"]]
 
 
 def test_validations_are_timed_first_and_cached(fresh: Entra, collected: Collected) -> None:
@@ -91,15 +93,29 @@ def test_validations_are_timed_first_and_cached(fresh: Entra, collected: Collect
     assert results == {"hit": 2, "miss": 3}
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_refusal_reaches_no_frame_with_the_token(
+    fresh: Entra, collected: Collected, is_async: bool
+) -> None:
+    guard = fresh.guard()
+    for preset in ("expired", "forged"):
+        token = fresh.token(preset=preset)
+        error = caught(lambda t=token: asyncio.run(guard.averify(t)) if is_async else guard.verify(t))
+        assert isinstance(error, AccessError)
+        assert_nothing_secret(error, [part for part in token.split(".") if len(part) > 16])
+    assert collected.points("entra_guard.validation.duration")
+
+
 def test_gauges_show_the_age_of_keys_and_the_size_of_the_cache(fresh: Entra, collected: Collected) -> None:
     now = [1000.0]
-    guard = fresh.guard(monotonic=lambda: now[0])
+    guard, second = fresh.guard(monotonic=lambda: now[0]), fresh.guard(monotonic=lambda: now[0] + 5)
     for _ in range(3):
         guard.verify(fresh.token())
     now[0] += 30
+    second.verify(fresh.token())
     issuer = {"entra_guard.issuer": f"{fresh.url}/{fresh.tenant_id}"}
     assert (issuer, 30.0) in collected.points("entra_guard.keys.age")
-    assert (issuer, 3) in collected.points("entra_guard.cache.size")
+    assert (issuer, 4) in collected.points("entra_guard.cache.size"), "those of both guards"
 
 
 def test_refreshes_are_counted_by_trigger_and_outcome_each_in_a_span(
@@ -122,7 +138,7 @@ def test_refreshes_are_counted_by_trigger_and_outcome_each_in_a_span(
     assert {count[1:] for count in counts} == {("succeeded", ""), ("failed", "connect")}
     failed, *_others = [span for span in collected.spans("entra_guard.keys.refresh") if not span.status.is_ok]
     assert failed.attributes["error.type"] == "connect"
-    assert failed.attributes["server.address"] == "entra.localhost"
+    assert failed.attributes["server.address"] == "telemetry.localhost"
     assert failed.kind is trace.SpanKind.CLIENT
     assert failed.events == ()
 

@@ -301,6 +301,18 @@ def test_only_registered_pages_may_read_the_token_endpoint(entra: Entra, spa: Ap
     assert document.headers["access-control-allow-origin"] == "*"
 
 
+@pytest.mark.parametrize("where", ["authorize", "token"])
+def test_a_claims_parameter_requests_an_authentication_context(
+    entra: Entra, web_app: AppRegistration, where: str
+) -> None:
+    wanted = {"claims": '{"access_token":{"acrs":{"essential":true,"values":["c1","c2"]}}}'}
+    shown = authorize(entra, web_app, login_hint="alice", **(wanted if where == "authorize" else {}))
+    code = answer(pick(entra, shown, user=entra.find_user("alice").id))["code"]
+    secret = entra.add_secret(web_app).value
+    tokens = redeem(entra, web_app, code, client_secret=secret, **(wanted if where == "token" else {})).json()
+    assert verified_claims(entra, tokens["access_token"])["acrs"] == ["c1", "c2"], tokens
+
+
 def test_a_server_redeems_its_code_with_its_secret_but_not_from_a_browser(
     entra: Entra, web_app: AppRegistration
 ) -> None:
@@ -582,7 +594,7 @@ def test_a_swagger_page_may_use_either_name_of_this_machine(entra: Emulator, hos
 
 def test_an_error_uri_links_to_its_explanation(entra: Entra) -> None:
     uri = request_token(entra, client_secret="wrong").json()["error_uri"]
-    assert "AADSTS7000215" in entra.http_client.get(uri).text
+    assert "AADSTS7000215" in entra.http_client.get(uri, follow_redirects=True).text
     for code in ("", "x", "9" * 5000, "1"):
         assert "AADSTS700016" in entra.http_client.get("/error", params={"code": code}).text
 
