@@ -595,8 +595,11 @@ def test_a_swagger_page_may_use_either_name_of_this_machine(entra: Emulator, hos
 def test_an_error_uri_links_to_its_explanation(entra: Entra) -> None:
     uri = request_token(entra, client_secret="wrong").json()["error_uri"]
     assert "AADSTS7000215" in entra.http_client.get(uri, follow_redirects=True).text
-    for code in ("", "x", "9" * 5000, "1"):
-        assert "AADSTS700016" in entra.http_client.get("/error", params={"code": code}).text
+    for code in ("", "x", "9" * 5000):
+        shown = entra.http_client.get("/error", params={"code": code}, follow_redirects=True)
+        assert "AADSTS700016" in shown.text
+    unknown = entra.http_client.get("/error", params={"code": "1"}, follow_redirects=True)
+    assert (unknown.status_code, "AADSTS700016" in unknown.text) == (404, False)
 
 
 def test_a_missing_jinja_is_reported_with_the_install_command(
