@@ -119,9 +119,16 @@ def report(entra: Emulator, api: str) -> Callable[..., Report]:
 
 
 @pytest.mark.parametrize(
-    "evil", ["$(id)", "`id`", "x;id", "x y", "-x", "x\nid", "'", "x&id", "x|id", "*", "x>y"]
+    ("claim", "audience", "evil"),
+    [
+        *(
+            ("azp", "{}", evil)
+            for evil in ("$(id)", "`id`", "x;id", "x y", "-x", "x\nid", "x'", "x&id", "x>y")
+        ),
+        ("aud", "api://x{}", "$(id)"),
+        ("oid", "{}", "x|id"),
+    ],
 )
-@pytest.mark.parametrize(("claim", "audience"), [("aud", "api://x{}"), ("azp", "{}"), ("oid", "{}")])
 def test_no_claim_gets_into_a_command_or_setting_that_a_shell_reads_otherwise(
     entra: Emulator, api: str, report: Callable[..., Report], claim: str, audience: str, evil: str
 ) -> None:
@@ -134,8 +141,8 @@ def test_no_claim_gets_into_a_command_or_setting_that_a_shell_reads_otherwise(
     assert [line for line in lines if (evil in line.split() if evil == "-x" else evil in line)] == []
 
 
-@pytest.mark.parametrize("width", [80, 100, 120, 200])
-@pytest.mark.parametrize("preset", ["v2", "wrong-aud", "wrong-iss", "alg-none", "group-overage"])
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("preset", ["v2", "wrong-aud", "alg-none", "group-overage"])
 def test_on_a_terminal_the_report_fits_and_every_check_has_both_values(
     entra: Emulator, api: str, report: Callable[..., Report], preset: str, width: int
 ) -> None:
@@ -213,8 +220,16 @@ def test_no_report_has_a_person_or_an_unknown_claim(
         assert "name (personal)" in output
 
 
-@pytest.mark.parametrize("preset", [None, "expired", "wrong-aud", "other-tenant", "no-roles", "unknown-kid"])
-@pytest.mark.parametrize("options", [["--share"], ["--json", "--share"]])
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [
+        (None, ["--share"]),
+        ("wrong-aud", ["--share"]),
+        ("other-tenant", ["--share"]),
+        ("no-roles", ["--json", "--share"]),
+        ("unknown-kid", ["--json", "--share"]),
+    ],
+)
 def test_a_report_to_share_has_no_id_and_no_host(
     explain: Callable[..., Result], entra: Emulator, api: str, preset: str | None, options: list[str]
 ) -> None:
