@@ -747,6 +747,8 @@ def test_texts_from_elsewhere_are_escaped_and_name_no_people(deployment: Deploym
         ("--guard", "main:guard", "--tenant", "contoso.com"),
         ("--env-file", __file__),
         ("--offline", "--graph"),
+        ("--app", "click:Command"),
+        ("--app", "sys:path"),
     ],
 )
 def test_what_cannot_run_exits_with_2(deployment: Deployment, options: tuple[str, ...]) -> None:

@@ -50,9 +50,11 @@ def _summary(app: AppFacts) -> Finding:
     closed = sum(route.needs_token for route in app.routes)
     counts = f"{counted(len(app.routes), 'route')}, {closed} need a token"
     fix = (f"{command('entra-guard', 'routes', app.name)}  # lists all routes",)
+    if not app.routes:
+        return failure(f"{app.name} has no routes, so that there is nothing to check", *fix)
     if broken := [route for route in app.routes if route.access == "broken"]:
         return failure(f"{counts}; {_listed(broken)}", *fix)
-    if app.routes and not closed:
+    if not closed:
         return failure(f"{counts}: no guard runs in {app.name}", *fix, _GUARD_FIX)
     if open_routes := [route for route in app.routes if route.access not in _MEANT]:
         return warning(

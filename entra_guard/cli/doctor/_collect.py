@@ -13,7 +13,7 @@ from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.clock import wall_clock
 from entra_guard.cli._import_object import import_object
 from entra_guard.cli.doctor._collect_outbound import Outbound
-from entra_guard.cli.doctor._facts import Facts, SettingsFacts
+from entra_guard.cli.doctor._facts import AppFacts, Facts, SettingsFacts
 from entra_guard.cli.doctor._guard_parts import groups_credential, parts_of
 from entra_guard.cli.doctor._probe_app import probe_app
 from entra_guard.cli.doctor._probe_authority import probe_authority, probe_keys_file
@@ -141,5 +141,22 @@ def _with_the_rest(facts: Facts, wishes: Wishes, outbound: Outbound) -> Facts:
         credential=credential,
         redis=outbound.redis_facts(),
         graph=outbound.graph_facts(credential),
-        app=probe_app(import_object(wishes.app_name, "--app"), wishes.app_name) if wishes.app_name else None,
+        app=_app_facts(wishes.app_name) if wishes.app_name else None,
     )
+
+
+def _app_facts(name: str) -> AppFacts:
+    """Return the facts of the application with a name.
+
+    Raises:
+        click.UsageError: It is not an application, or cannot be read.
+    """
+    app = import_object(name, "--app")
+    if isinstance(app, type) or not callable(app):
+        kind = f"the class {app.__name__}" if isinstance(app, type) else type(app).__name__
+        raise click.UsageError(f"--app {name}: this is not an application, but {kind}.")
+    try:
+        return probe_app(app, name)
+    except Exception as error:
+        kind = type(error).__name__
+        raise click.UsageError(f"--app {name}: its routes cannot be read: {kind} was raised.") from error

@@ -56,7 +56,7 @@ def probe_graph(graph: GraphClient, audiences: Iterable[str], client_id: str) ->
         return GraphFacts(str(error), error.status, wanted)
     except EntraGuardError as error:
         return GraphFacts(str(error), 0, wanted)
-    except (TypeError, AttributeError, KeyError, ValueError) as error:
+    except (TypeError, AttributeError, LookupError, ValueError) as error:
         return GraphFacts(f"a response has an unexpected form ({type(error).__name__})", 0, wanted)
 
 

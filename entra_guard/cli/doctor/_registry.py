@@ -59,7 +59,7 @@ def _run(check: Check, facts: Facts) -> Finding | None:
     """Return a check's finding; a response of an unexpected form must not end the report."""
     try:
         return check.run(facts)
-    except (TypeError, AttributeError, KeyError, ValueError) as error:
+    except (TypeError, AttributeError, LookupError, ValueError, ArithmeticError) as error:
         return failure(
             f"a response has an unexpected form ({type(error).__name__})",
             "Report it with the output of --json: https://github.com/entra-guard/entra-guard/issues",
