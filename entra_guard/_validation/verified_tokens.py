@@ -6,12 +6,13 @@ ones are in a cache without locks, which every request reads. Large ones share a
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import cachetools
 
+from entra_guard._common.after_fork import reset_after_fork
 from entra_guard._common.lru import LRUCache
 from entra_guard.principal import Identity
 
@@ -41,6 +42,10 @@ def _weight_of_large(identity: Identity) -> int:
     return weight_of(identity) + _PLACE_OF_LARGE
 
 
+def _share_of_large(size: int) -> cachetools.LRUCache[bytes, Identity]:
+    return cachetools.LRUCache(size * LARGE_BYTES_PER_TOKEN, getsizeof=_weight_of_large)
+
+
 class VerifiedTokens(LRUCache[bytes, Identity]):
     """The most recently used verified tokens, by their SHA-256 digest. Threads may use it at once.
 
@@ -51,14 +56,19 @@ class VerifiedTokens(LRUCache[bytes, Identity]):
         size: The maximum number of tokens; 0 keeps none.
     """
 
-    __slots__ = ("_large", "_lock")
+    __slots__ = ("__weakref__", "_large", "_lock")
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
-        self._lock = Lock()
-        self._large: cachetools.LRUCache[bytes, Identity] = cachetools.LRUCache(
-            size * LARGE_BYTES_PER_TOKEN, getsizeof=_weight_of_large
-        )
+        self._lock = threading.Lock()
+        self._large = _share_of_large(size)
+        reset_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget the large tokens of a forked process, if another thread of its parent was changing them."""
+        if self._lock.locked():
+            self._large = _share_of_large(self._size)
+        self._lock = threading.Lock()
 
     def get(self, key: bytes) -> Identity | None:
         """Return a verified token, or None."""

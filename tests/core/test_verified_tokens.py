@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import sys
 import tracemalloc
+import warnings
 from hashlib import sha256
 
 import pytest
@@ -89,6 +92,21 @@ def test_a_token_that_is_larger_than_the_whole_share_is_not_kept() -> None:
     cache.put(digest(0), identity(0, roles=500))
     assert len(cache) == 0
     assert cache.get(digest(0)) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_can_cache_large_tokens_whatever_a_thread_of_its_parent_did() -> None:
+    cache = VerifiedTokens(SIZE)
+    cache.put(digest(0), identity(0, roles=50))
+    with cache._lock, warnings.catch_warnings():  # as another thread holds it
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork while threads run, which is the point
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)  # ends a process that waits forever
+            cache.put(digest(1), identity(1, roles=50))
+            os._exit(0 if cache.get(digest(1)) and not cache.get(digest(0)) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert cache.get(digest(0))
 
 
 def test_all_tokens_leave_when_a_cache_is_emptied() -> None:
