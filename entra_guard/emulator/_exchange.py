@@ -62,6 +62,8 @@ _SHOWN_NAMES: Final = (
     "$select $top $count $orderby $search $expand post_logout_redirect_uri return-client-request-id"
 )
 _SHOWN: Final = frozenset(_SHOWN_NAMES.split())
+_KEPT_HEADERS: Final = ("metadata", "origin", "consistencylevel")
+_HIDDEN_HEADER: Final = "x-identity-header"
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_.-]{8,}")
 _NOT_SENT: Final[Mapping[str, str]] = {
     "silent": "no response",
@@ -127,6 +129,7 @@ def describe_exchange(
         query=_parameters(query),
         form=_parameters(form),
         scheme=clean.cut((request.header("authorization") or "").partition(" ")[0], 20),
+        headers=_headers(request, clean),
         error=clean.cut(trail.text or error.text, MAX_ERROR),
         remedy=_FAULT_REMEDY if trail.fault else clean.cut(remedy_text(code, facts), MAX_ERROR),
         code=code,
@@ -167,6 +170,20 @@ def mask(name: str, value: str) -> Parameter:
 
 def _parameters(fields: Mapping[str, str]) -> tuple[Parameter, ...]:
     return tuple(mask(name, value) for name, value in list(fields.items())[:50])
+
+
+def _headers(request: Request, clean: _Redactor) -> tuple[Parameter, ...]:
+    """Return the headers without which the request would mean something else. Cookies are never kept."""
+    found = [
+        Parameter(name, clean.cut(value))
+        for name in _KEPT_HEADERS
+        if (value := request.header(name)) is not None
+    ]
+    if request.body and not _has_form(request):
+        found.append(Parameter("content-type", clean.cut(request.header("content-type") or "", 80)))
+    if (secret := request.header(_HIDDEN_HEADER)) is not None:
+        found.append(Parameter(_HIDDEN_HEADER, f"hidden, {len(secret)} characters", hidden=True))
+    return tuple(found)
 
 
 def _has_form(request: Request) -> bool:

@@ -252,19 +252,28 @@ def test_many_requests_are_shown_in_pages_below_60_kb(entra: Entra) -> None:
             ["--data-urlencode", "scope=a b'c", "--data-urlencode", "client_secret=$CLIENT_SECRET"],
         ),
         ((), "Bearer", ["-X", "POST", "-H", "Authorization: Bearer $TOKEN"]),
+        ((Parameter("a", "b"),), "", ["-H", "metadata: true", "x-identity-header: $X_IDENTITY_HEADER"]),
         ((Parameter("$(rm)`x`", "hidden", hidden=True),), "Basic", ["--data-urlencode", "rmx=$RM_X"]),
     ],
 )
 def test_a_request_is_repeated_by_curl_without_its_secrets(
     parameters: tuple[Parameter, ...], scheme: str, expected: list[str]
 ) -> None:
-    exchange = Exchange(
-        0, "POST", "http://localhost", "/t/x y", "token", "token", 200, "200", form=parameters, scheme=scheme
-    )
+    headers = (Parameter("metadata", "true"), Parameter("x-identity-header", "hidden", hidden=True))
+    request = (0, "POST", "http://localhost", "/t/x y", "token", "token", 200, "200")
+    exchange = Exchange(*request, form=parameters, scheme=scheme, headers=headers)
     parts = shlex.split(curl_command(exchange).replace("\\\n", " "))
     assert parts[0] == "curl"
     assert "http://localhost/t/x%20y" in parts
     assert [part for part in expected if part not in parts] == []
+
+
+def test_a_request_with_a_json_body_is_repeated_with_a_file(entra: Entra) -> None:
+    entra.http_client.post("/v1.0/applications", json={"displayName": "secret-to-hide"})
+    command = curl_command(entra.request_log.exchanges[-1])
+    assert "-H 'content-type: application/json'" in command
+    assert command.endswith("--data-binary @body.json")
+    assert "secret-to-hide" not in repr(entra.request_log.exchanges)
 
 
 def test_a_variable_is_a_shell_name() -> None:

@@ -18,7 +18,10 @@ def curl_command(exchange: Exchange) -> str:
         parts.append(f'-u {shlex.quote(exchange.client_id)}:"$CLIENT_SECRET"')
     elif exchange.scheme:
         parts.append(f'-H "Authorization: {_scheme(exchange.scheme)} $TOKEN"')
+    parts += [_header(parameter) for parameter in exchange.headers]
     parts += [_field(parameter) for parameter in exchange.form]
+    if any(header.name == "content-type" for header in exchange.headers):
+        parts.append("--data-binary @body.json")  # bodies are not recorded
     return " \\\n  ".join(parts)
 
 
@@ -29,7 +32,8 @@ def variable_name(name: str) -> str:
 
 
 def _method(exchange: Exchange) -> str:
-    implied = "POST" if exchange.form else "GET"
+    has_body = exchange.form or any(header.name == "content-type" for header in exchange.headers)
+    implied = "POST" if has_body else "GET"
     return "" if exchange.method == implied else f"-X {shlex.quote(exchange.method)} "
 
 
@@ -44,6 +48,12 @@ def _url(exchange: Exchange) -> str:
 
 def _scheme(scheme: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "", scheme)
+
+
+def _header(header: Parameter) -> str:
+    if header.hidden:
+        return f'-H "{header.name}: ${variable_name(header.name)}"'
+    return f"-H {shlex.quote(f'{header.name}: {header.value}')}"
 
 
 def _field(parameter: Parameter) -> str:

@@ -194,6 +194,7 @@ class TokenSource:
             delivery = self._respond(_token_request(wanted, sent, headers))
         finally:
             self._service.credentials.set_credentials(wanted.client, held)
+        delivery.mark_sent()
         return _obtained(wanted, shown, delivery)
 
 

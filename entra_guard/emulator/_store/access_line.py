@@ -44,10 +44,10 @@ def access_line(exchange: Exchange, width: int | None = None) -> str:
             middle column is as long as it must be.
     """
     start = f"{time_of_day(exchange.at)} {_SIGNS[exchange.outcome]} {exchange.flow:{_FLOW_WIDTH}} "
-    end = f"{printable(exchange.result):{_RESULT_WIDTH}} {exchange.milliseconds:5.0f} ms"
-    parties = printable(parties_of(exchange))
+    result, parties = printable(exchange.result), printable(parties_of(exchange))
     if width is None:
-        return f"{start}{parties}  {end}"
+        return f"{start}{parties}  {result}  {exchange.milliseconds:.0f} ms"
+    end = f"{result:{_RESULT_WIDTH}} {exchange.milliseconds:5.0f} ms"
     room = max(20, width - len(start) - len(end) - 2)
     return f"{start}{shorten(parties, room):{room}}  {end}"
 

@@ -66,6 +66,7 @@ class Exchange:
         query: Parameters of the query string.
         form: Parameters of the body.
         scheme: The scheme of the Authorization header; '' without one.
+        headers: Other headers that the request needs, to be repeated.
         error: The text of the refusal.
         remedy: What to do about the refusal.
         code: The AADSTS number of the refusal; 0 without one.
@@ -90,6 +91,7 @@ class Exchange:
     query: tuple[Parameter, ...] = ()
     form: tuple[Parameter, ...] = ()
     scheme: str = ""
+    headers: tuple[Parameter, ...] = ()
     error: str = ""
     remedy: str = ""
     code: int = 0
