@@ -102,7 +102,7 @@ def test_setup_writes_what_guard_and_credential_read(
     again = refused("app", "setup", "Orders API")
     assert again[:2] == [".env exists already, and is not overwritten.", "file_exists"]
     apps = len(emulator.directory.apps)
-    reused = ok("app", "setup", "Orders API", "--env-file", "2.env", "--certificate-file", "2.pem")
+    reused = ok("app", "setup", "Orders API", "--env-file", "2.env", "--secret")
     assert (reused["reused"], reused["api"]["clientId"]) == (True, done["api"]["clientId"])
     assert len(emulator.directory.apps) == apps
 
@@ -182,6 +182,10 @@ def test_users_and_managed_identities_get_roles_and_tokens(emulator: Emulator) -
     kinds = {a.principal_type for a in emulator.directory.assignments.values()}
     assert kinds == {"User", "Group", "ServicePrincipal"}
     assert refused("identity", "add", "vm", "--tenant", "contoso.com")[1] == "not_supported"
+    assert refused("identity", "add", "other", "--role", "Orders API=Nothing")[1] == "unknown_permission"
+    dry = ok("identity", "add", "other", "--role", "Orders API=Orders.Read", "--dry-run")
+    assert [r["method"] for r in dry if r["method"] != "GET"] == ["POST", "POST"]
+    assert [identity.name for identity in emulator.directory.identities.values()] == ["vm"]
 
 
 def test_a_value_that_is_a_role_and_a_scope_needs_its_kind(emulator: Emulator) -> None:
@@ -274,7 +278,7 @@ def test_secrets_consent_and_deletion_in_a_tenant_ask_first(emulator: Emulator, 
     assert [app.name for app in emulator.directory.apps.values() if app.tenant_id] == ["Nightly report"]
     assert not emulator.directory.grants
     assert not emulator.directory.credentials.get(client)
-    assert ok("app", "setup", "--tenant", "x", "--yes", obj=real)["envFile"] == ".env"
+    assert ok("app", "setup", "--secret", "--tenant", "x", "--yes", obj=real)["envFile"] == ".env"
     assert ok("app", "grant", client, "--tenant", "x", "--yes", obj=real)["permissions"]
     first = ok("user", "add", "zoe", "--tenant", "x", "--yes", obj=real)
     assert len(first["password"]) > 30

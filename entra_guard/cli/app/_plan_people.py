@@ -86,6 +86,27 @@ def assign(
     return api, [found]
 
 
+def roles_for_identity(
+    wanted: Sequence[tuple[str, str]], *, by_name: bool
+) -> Plan[list[tuple[Row, Permission]]]:
+    """Find app roles of APIs that applications may hold, before an identity is added for them.
+
+    Raises:
+        CommandError: An API or a role is not found.
+    """
+    found: list[tuple[Row, Permission]] = []
+    for api_ref, value in wanted:
+        api = yield from find_api(api_ref, by_name=by_name)
+        found.append((api, _role_for(api, value, "Application")))
+    return found
+
+
+def assign_all(holder_id: str, roles: Sequence[tuple[Row, Permission]]) -> Plan[None]:
+    """Assign app roles to a service principal that has none yet."""
+    for api, role in roles:
+        yield assign_role(holder_id, api, role)
+
+
 def _role_for(api: Row, value: str, member: str) -> Permission:
     if str(api["id"]).startswith("<"):
         return Permission(f"<id of {value}>", "Role", value)

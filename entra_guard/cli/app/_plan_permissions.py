@@ -218,9 +218,7 @@ def _assign_roles(principal: Row, need: Needs) -> Plan[None]:
     if not wanted:
         return
     path = f"/servicePrincipals/{principal['id']}/appRoleAssignments"
-    held = yield GraphCall(
-        "List the app roles that it has", "GET", path, assumed=[], pages=True, settles=True
-    )
+    held = yield _present(path, "List the app roles that it has")
     present = {(row["resourceId"], row["appRoleId"]) for row in held}
     for permission in wanted:
         if (need.api["id"], permission.id) not in present:
@@ -248,9 +246,7 @@ def _grant_scopes(principal: Row, need: Needs) -> Plan[None]:
     if not wanted:
         return
     path = f"/servicePrincipals/{principal['id']}/oauth2PermissionGrants"
-    held = yield GraphCall(
-        "List the scopes that are granted", "GET", path, assumed=[], pages=True, settles=True
-    )
+    held = yield _present(path, "List the scopes that are granted")
     for_all = (g for g in held if g["resourceId"] == need.api["id"] and g["consentType"] == "AllPrincipals")
     present: Any = next(for_all, None)
     scope = " ".join(dict.fromkeys([*(str(present["scope"]).split() if present else ()), *wanted]))

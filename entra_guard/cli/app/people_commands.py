@@ -9,7 +9,7 @@ import click
 
 from entra_guard.cli.app._calls import CommandError
 from entra_guard.cli.app._options import common_options, print_json
-from entra_guard.cli.app._plan_people import UserWish, add_user, assign
+from entra_guard.cli.app._plan_people import UserWish, add_user, assign_all, roles_for_identity
 
 if TYPE_CHECKING:
     from entra_guard.cli.app._calls import Row
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from entra_guard.cli.app._run import Runner
 
 _PASSWORD_BYTES: Final = 24
+_PURPOSE: Final = "Add the managed identity, by the emulator's control API"
 
 
 @click.command("add")
@@ -80,18 +81,21 @@ def add_identity_command(
             f"Run: az identity create --resource-group <group> --name {name}, then 'app role assign --app'.",
         )
     wanted = [_api_and_role(text) for text in roles]
-    from entra_guard.cli.app._run import Runner  # noqa: PLC0415
+    from entra_guard.cli.app._run import Runner, print_requests  # noqa: PLC0415
     from entra_guard.cli.app._target import control  # noqa: PLC0415
 
     target = session.target()
+    runner = Runner(target, dry_run=session.dry_run)
     body = {"name": name, "system_assigned": system_assigned, "tenant": target.tenant_id}
+    found_roles = runner.run(roles_for_identity(wanted, by_name=True))
     if session.dry_run:
-        print_json({"method": "POST", "url": f"{target.control_url}/_emu/identities", "body": body})
+        url = f"{target.control_url}/_emu/identities"
+        runner.printed.append({"purpose": _PURPOSE, "method": "POST", "url": url, "body": body})
+        runner.run(assign_all("<principal id>", found_roles))
+        (print_json if session.as_json else print_requests)(runner.printed)
         return
-    runner = Runner(target)
     found = control(target.control_url, "POST", "identities", body)
-    for api, value in wanted:
-        runner.run(assign(api, [value], "servicePrincipals", found["principal_id"], by_name=True))
+    runner.run(assign_all(found["principal_id"], found_roles))
     if session.as_json:
         print_json(found)
     else:

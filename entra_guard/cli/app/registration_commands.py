@@ -131,7 +131,7 @@ def _show_registered(session: Session, runner: Runner, found: Registered, wish: 
     output.show_endpoints(screen, target, row)
     if wish.api:
         screen.heading("Guard an application with it")
-        screen.code(code, "python")
+        screen.verbatim(code, indent=2)  # not wrapped, so that it can be pasted
     else:
         screen.heading("Next")
         _show_next(screen, str(row["appId"]))

@@ -16,6 +16,7 @@ from entra_guard.cli.app._report import ids_of, new_guid
 from entra_guard.cli.app._rows import roles_of
 
 if TYPE_CHECKING:
+    from entra_guard.cli.app._calls import Plan
     from entra_guard.cli.app._files import NewFile
     from entra_guard.cli.app._options import Session
     from entra_guard.cli.app._plan_setup import Pair
@@ -70,32 +71,30 @@ def setup_command(
     """  # noqa: D301  # click wants the character, not the letters
     from entra_guard.cli.app._files import NewFile, refuse_tracked  # noqa: PLC0415  # --help stays fast
 
-    made = None if secret else _new_certificate(name)
     days = _SECRET_DAYS if secret else _CERTIFICATE_DAYS
-    wish = PairWish(
-        name,
-        roles or ("Orders.Read",),
-        scopes or ("access_as_user",),
-        made and made[0],
-        time.time() + days * DAY,
-    )
-    plan = setup(wish, new_guid)
+
+    def plan(certificate: bytes | None) -> Plan[Pair]:
+        ends = time.time() + days * DAY
+        wish = PairWish(name, roles or ("Orders.Read",), scopes or ("access_as_user",), certificate, ends)
+        return setup(wish, new_guid)
+
     if session.dry_run:
         for path in (env_file, *(() if secret else (certificate_file,))):
             refuse_tracked(path)
-        session.run(plan, lambda _runner, _pair: None)
+        session.run(plan(None if secret else _new_certificate(name)[0]), lambda _runner, _pair: None)
         return
     with ExitStack() as files:
         env = files.enter_context(NewFile(env_file))
-        pem = None if made is None else files.enter_context(NewFile(certificate_file))
+        pem = None if secret else files.enter_context(NewFile(certificate_file))
+        der, key_and_certificate = (None, b"") if secret else _new_certificate(name)
 
         def show(runner: Runner, pair: Pair) -> None:
-            if pem is not None and made is not None:
-                pem.write(made[1])
+            if pem is not None:
+                pem.write(key_and_certificate)
             _write_env(env, runner.target, pair, pem)
             _show(session, runner, pair, env_file, pem)
 
-        session.run(plan, show)
+        session.run(plan(der), show)
 
 
 def _new_certificate(name: str) -> tuple[bytes, bytes]:
@@ -162,4 +161,4 @@ def _show(session: Session, runner: Runner, pair: Pair, env_file: Path, pem: New
     screen.verbatim(f"set -a; . {env_file if env_file.is_absolute() else f'./{env_file}'}; set +a", indent=2)
     screen.verbatim('entra-guard token --scope "$API_SCOPE" --raw | entra-guard explain', indent=2)
     screen.heading("Guard an application with it")
-    screen.code(output.guard_code(target, pair.api), "python")
+    screen.verbatim(output.guard_code(target, pair.api), indent=2)  # not wrapped, to be pasted
