@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _PROSE: Final = frozenset({"detail", "advice", "last error"})
 _NOT_SHOWN: Final = frozenset({"is_app", "is_guest", "request_scope"})  # the remedy has the last one
+_FIXED_TOO: Final = {"missing_role", "missing_scope"}
 _IDENTIFYING: Final = ("sub", "uti", "sid", "oid", "azp", "appid", "tid", "aud", "idp")
 
 
@@ -137,13 +138,30 @@ def _of_route(
 
     needed = requirement_text(requirement)
     if reason:
-        return reason, facts, Step("route", "open")
+        return reason, facts, _route_of_claims(needed, requirement, unverified_claims(token))
     principal = _verified(verifier, token)
     refused = requirement.refusal_of(principal)
     has = [*principal.scopes, *principal.roles]
     if refused is None:
         return reason, facts, Step("route", "pass", needed, has)
     return refused.reason, refused.facts, Step("route", "fail", needed, has, refused.reason)
+
+
+def _route_of_claims(needed: str, requirement: Requirement, claims: Mapping[str, Any]) -> Step:
+    """Check what a route requires with the claims of a token that is refused before it."""
+    roles, scopes = claims.get("roles"), claims.get("scp")
+    has_roles: set[Any] = set(map(str, roles)) if isinstance(roles, list) else set()  # pyright: ignore[reportUnknownArgumentType]
+    has_scopes = set(scopes.split()) if isinstance(scopes, str) else set[str]()
+    has = sorted(has_roles | has_scopes)
+    if not has_scopes >= set(requirement.scopes):
+        return Step("route", "fail", needed, has, "missing_scope")
+    if not has_roles >= set(requirement.roles):
+        return Step("route", "fail", needed, has, "missing_role")
+    return (
+        Step("route", "open")
+        if requirement.app_only or requirement.users_only
+        else Step("route", "pass", needed, has)
+    )
 
 
 def _verified(verifier: Any, token: str) -> Principal:
@@ -163,7 +181,8 @@ def _facts(reason: str, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _next(reason: str, steps: list[Step]) -> str:
     """Return in words what would be refused next."""
-    later = [step for step in steps if step.verdict == "fail" and step.reason != reason]
+    covered = {reason} | (_FIXED_TOO if reason == "no_permissions" else set[str]())
+    later = [step for step in steps if step.verdict == "fail" and step.reason not in covered]
     if later:
         following = REASONS[later[0].reason]
         why = following.explanation.removesuffix(".")

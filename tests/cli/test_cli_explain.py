@@ -171,6 +171,11 @@ def test_the_verdict_and_the_fix_come_before_claims_and_checks(
 def test_the_next_failure_is_named(entra: Emulator, api: str, report: Callable[..., Report]) -> None:
     token = entra.issue_token(api, preset="no-roles", claims={"aud": "api://other"})
     assert report(token).next.startswith("the next failure would be no_permissions (403)")
+    old = entra.issue_token(api, roles=["Orders.List"], preset="expired")
+    assert report(old, Requirement(roles=["Orders.Read"])).next.startswith(
+        "the next failure would be missing_role"
+    )
+    assert report(old, Requirement(roles=["Orders.List"])).next == "all other checks pass"
     unsigned = entra.issue_token(api, roles=["Orders.Read"], preset="unknown-kid")
     assert "not known: signature" in report(unsigned).next
 
