@@ -121,11 +121,14 @@ class Deployment:
         return Report(done.exit_code, done.text, {(row["section"], row["check"]): row for row in rows})
 
 
+def foreign_variables() -> list[str]:
+    """Return the names of the environment's variables that would change what `doctor` finds."""
+    return [name for name in os.environ if any(part in name for part in _FOREIGN)]
+
+
 def run(*options: str, variables: dict[str, str | None], obj: dict[str, Any] | None = None) -> Report:
     """Run `doctor` in this process."""
-    unset: dict[str, str | None] = {
-        name: None for name in os.environ if any(part in name for part in _FOREIGN)
-    }
+    unset: dict[str, str | None] = dict.fromkeys(foreign_variables())
     done = CliRunner(env=unset | variables).invoke(group, ["doctor", *options], obj=obj)
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from doctor_certificates import old_style
-from doctor_deployment import GRAPH, Deployment, Report, module, run
+from doctor_deployment import GRAPH, Deployment, Report, foreign_variables, module, run
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -79,8 +79,13 @@ def served() -> Iterator[Deployment]:
 
 
 @pytest.fixture
-def deployment(served: Deployment) -> Iterator[Deployment]:
-    """The served deployment, restored after each test."""
+def deployment(served: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    """The served deployment, restored after each test, without this machine's variables.
+
+    Trusted certificates of the environment are read again whenever the variable that names them changes.
+    """
+    for name in foreign_variables():
+        monkeypatch.delenv(name)
     before = served.entra.snapshot()
     yield served
     served.entra.restore(before)
