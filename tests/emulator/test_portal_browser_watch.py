@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from _parts import needs_module
+from _parts import needs_module, needs_program
 from browsing import chromium
 
 from entra_guard.emulator import Emulator
+from entra_guard.emulator._portal.curl_command import curl_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,6 +157,28 @@ def test_a_token_of_either_base_url_is_checked_by_the_guard_of_that_url(
         certificate = web.get("/portal/connect/entra-emulator.pem").text
         assert certificate.startswith("-----BEGIN CERTIFICATE-----")
         assert "PRIVATE KEY" not in certificate
+
+
+def test_the_commands_and_code_to_copy_get_tokens(
+    served: tuple[Emulator, Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entra, samples = served
+    entra.clear_faults()
+    curl = needs_program("curl")
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", samples.secret.value)
+    shown = html.unescape(httpx.get(f"{entra.url}/portal/connect").text)
+    codes = dict(re.findall(r'<pre[^>]*id="code-(client-\d)">(.*?)</pre>', shown, re.DOTALL))
+    command = codes["client-1"].partition("\n\n")[0].replace("curl", f"{curl} -s", 1)
+    output = subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
+    names: dict[str, Any] = {}
+    exec(compile(codes["client-2"], "our credentials", "exec"), names)
+    for token in (json.loads(output)["access_token"], names["token"]):
+        response = httpx.get(f"{entra.url}/portal/sample-api", headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == 200
+    repeated = curl_command(entra.request_log.exchanges[-1]).replace("curl", f"{curl} -s", 1)
+    monkeypatch.setenv("CLIENT_SECRET", samples.secret.value)
+    output = subprocess.run(repeated, shell=True, capture_output=True, text=True, check=True).stdout
+    assert "keys" in json.loads(output) or "access_token" in output
 
 
 def test_the_pages_work_without_script(served: tuple[Emulator, Samples], browser: Browser) -> None:

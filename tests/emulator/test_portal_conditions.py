@@ -317,7 +317,10 @@ FACTS = CodeFacts(
 )
 
 
-@pytest.mark.parametrize("label", ["Python guard", "FastAPI", "Flask", "MSAL Python", "azure-identity"])
+PYTHON = ("Python guard", "FastAPI", "Flask", "Django", "Our credentials", "MSAL Python", "azure-identity")
+
+
+@pytest.mark.parametrize("label", PYTHON)
 def test_code_to_copy_compiles(label: str) -> None:
     text = dict([*guard_tabs(FACTS), *client_tabs(FACTS)])[label]
     compile(text, label, "exec")

@@ -59,6 +59,8 @@ def test_a_user_gets_a_token_through_an_app_with_a_redirect_uri(entra: Entra) ->
     assert "would answer 200" in shown
     assert "grant_type=authorization_code" in shown
     assert "Alice Adams" in shown
+    assert "Origin: http://localhost:8000" in shown
+    assert "A code works once" in shown
     refused = get_token(entra, client=page.client_id, user=alice, permissions="these", permission="Unknown")
     assert "AADSTS650053" in refused
 

@@ -71,7 +71,13 @@ def _manifest_page(visit: Visit, app: AppRegistration, errors: list[FieldError])
     text = json.dumps(application_row(visit.directory, app), indent=2, ensure_ascii=False)
     lines = visit.fields.get("manifest", text).count("\n") + 1
     return render_app(
-        visit, app, _MANIFEST, "app_manifest.html", errors=errors, manifest=text, lines=max(12, min(lines, 40))
+        visit,
+        app,
+        _MANIFEST,
+        "app_manifest.html",
+        errors=errors,
+        manifest=text,
+        lines=max(12, min(lines, 40)),
     )
 
 

@@ -82,6 +82,7 @@ class Obtained:
         error: Its text.
         remedy: What to do.
         place: The section of the client's page where it is changed.
+        origin: The Origin header of the request, which a single-page app's browser sends; '' without one.
     """
 
     url: str
@@ -93,6 +94,7 @@ class Obtained:
     error: str = ""
     remedy: str = ""
     place: str = ""
+    origin: str = ""
 
 
 class TokenSource:
@@ -195,7 +197,7 @@ class TokenSource:
         finally:
             self._service.credentials.set_credentials(wanted.client, held)
         delivery.mark_sent()
-        return _obtained(wanted, shown, delivery)
+        return replace(_obtained(wanted, shown, delivery), origin=headers.get("origin", ""))
 
 
 def _token_request(wanted: Wanted, form: Mapping[str, str], headers: Mapping[str, str]) -> Request:

@@ -44,7 +44,15 @@ def _curl(obtained: Obtained) -> str:
         else f"  --data-urlencode {shlex.quote(f'{name}={value}')}"
         for name, value in obtained.form.items()
     ]
-    return " \\\n".join([f"curl {shlex.quote(obtained.url)}", *fields])
+    origin = [f"  -H {shlex.quote(f'Origin: {obtained.origin}')}"] if obtained.origin else []
+    return _once("#", obtained) + " \\\n".join([f"curl {shlex.quote(obtained.url)}", *origin, *fields])
+
+
+def _once(comment: str, obtained: Obtained) -> str:
+    """Return a comment about the authorization code, which this page has redeemed."""
+    if "code" not in obtained.form:
+        return ""
+    return f"{comment} A code works once, and this page has used it: sign in again for a new one.\n"
 
 
 def _python_fields(form: Mapping[str, str]) -> str:
@@ -54,7 +62,8 @@ def _python_fields(form: Mapping[str, str]) -> str:
 
 
 def _httpx(obtained: Obtained) -> str:
-    return f"""import os
+    origin = f'\n    headers={{"Origin": {json.dumps(obtained.origin)}}},' if obtained.origin else ""
+    return f"""{_once("#", obtained)}import os
 
 import httpx
 
@@ -62,7 +71,7 @@ response = httpx.post(
     {json.dumps(obtained.url)},
     data={{
 {_python_fields(obtained.form)}
-    }},
+    }},{origin}
 )
 token = response.raise_for_status().json()["access_token"]
 """
