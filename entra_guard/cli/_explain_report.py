@@ -109,7 +109,7 @@ def report_on(
         found.status if found else 200,
         found.explanation if found else "",
         tuple(_facts(reason, facts)) if reason else (),
-        remedy(reason, values, facts, claims, _target(guard)) if reason else None,
+        _remedy(guard, reason, values, facts, claims) if reason else None,
         _next(reason, steps) if reason else "",
         tuple(claim_table(claims, now)),
         tuple(other_claims(claims)),
@@ -117,8 +117,19 @@ def report_on(
     )
 
 
-def _target(guard: IssuerVerifier) -> tuple[str, ...]:
-    return target_options(guard.authority.url, guard.policy.tenants.alias) if guard.authority.is_entra else ()
+def _remedy(
+    guard: IssuerVerifier,
+    reason: str,
+    values: Mapping[str, str],
+    facts: Mapping[str, Any],
+    claims: Mapping[str, Any],
+) -> Remedy:
+    """Return what to do; for an issuer other than Entra only what the guard itself can change."""
+    if guard.authority.is_entra:
+        target = target_options(guard.authority.url, guard.policy.tenants.alias)
+        return remedy(reason, values, facts, claims, target)
+    found = remedy(reason, values, facts, claims)
+    return replace(found, causes=(), sentences=(), commands=(), portal="")
 
 
 def unverified_claims(token: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from cli_processes import PROGRAM
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from entra_guard import Guard, Requirement
+from entra_guard import Authority, Guard, Requirement
 from entra_guard._validation.checklist import CHECKLIST
 from entra_guard.cli._explain_report import report_on, unverified_claims
 from entra_guard.cli._group import group
@@ -266,6 +266,14 @@ def test_the_same_id_has_the_same_label_in_a_report_and_public_ids_stay() -> Non
     )
     assert not [word for word in ("corp", "10.1.2.3", "ada", "keys.json") if word in hidden]
     assert redactor.text("roles Orders.Read, scope api://x/.default v2.0").count("Orders.Read") == 1
+
+
+def test_the_fix_for_another_issuer_is_not_in_entra() -> None:
+    guard = Guard(authority=Authority.openid("https://issuer.example"), audience="orders")
+    found = report_on("no token", guard, guard, None, 0)
+    assert found.reason == "not_a_jwt"
+    assert found.remedy
+    assert (found.remedy.commands, found.remedy.portal) == ((), "")
 
 
 def test_json_has_the_verdict_the_fix_and_all_checks(
