@@ -13,11 +13,11 @@ from entra_guard.cli.app._calls import CommandError
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._directory.samples import SECRET
 from entra_guard.emulator._public_gate import check_public, sample_secret
-from entra_guard.emulator._store.state_file import StateFileError, StateKeeper, read_state
 from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from entra_guard.emulator import Emulator, Samples
+    from entra_guard.emulator._store.state_file import StateKeeper
     from entra_guard.emulator._store.store import State
 
 _YAML: frozenset[str] = frozenset({".yaml", ".yml"})
@@ -113,14 +113,20 @@ def prepare(
     if identity and all(i.name != identity for i in entra.directory.identities.values()):
         entra.add_managed_identity(identity, system_assigned=True)
     entra.store.mark_start()
-    keeper = StateKeeper(state, saved) if state else None
-    content = Content(entra, samples, origin, keeper)
-    if state is not None:
-        _check_folder(state)
-    return content
+    return Content(entra, samples, origin, _keeper(state, saved) if state else None)
+
+
+def _keeper(path: Path, saved: State | None) -> StateKeeper:
+    from entra_guard.emulator._store.state_file import StateKeeper  # noqa: PLC0415  # only where it is used
+
+    _check_folder(path)
+    return StateKeeper(path, saved)
 
 
 def _saved(path: Path) -> State | None:
+    # Only with --state: starting without it stays fast.
+    from entra_guard.emulator._store.state_file import StateFileError, read_state  # noqa: PLC0415
+
     try:
         return read_state(path)
     except StateFileError as error:

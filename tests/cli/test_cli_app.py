@@ -249,7 +249,8 @@ def test_nothing_falls_back_to_a_tenant_or_to_the_emulator(
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "x" * 16)
     monkeypatch.setenv("AZURE_CLIENT_ID", "11111111-2222-4333-8444-555555555555")
     monkeypatch.setenv("AZURE_AUTHORITY_HOST", emulator.url)
-    assert refused("app", "list", "--tenant", "contoso.com")[1] == "ambiguous_target"
+    for more in ((), ("--dry-run",)):
+        assert refused("app", "list", "--tenant", "contoso.com", *more)[1] == "ambiguous_target"
     assert emulator.count("token") == emulator.count("graph") == 0
 
 

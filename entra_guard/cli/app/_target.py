@@ -235,8 +235,9 @@ def _real_tenant(where: Where, environ: Mapping[str, str], *, dry_run: bool) -> 
     try:
         credential = _credential(where, environ, cloud.graph)
         token = credential.get_token(f"{cloud.graph}/.default").token
-    except (CommandError, EntraGuardError):
-        if dry_run:
+    except (CommandError, EntraGuardError) as error:
+        # Only a missing login: an ambiguous target is refused in a dry run, too.
+        if dry_run and getattr(error, "code", "no_credential") == "no_credential":
             return Target(True, where.tenant, where.tenant, cloud.authority, None, graph_url)
         raise
     tenant_id = _tenant_of(token, where.tenant)
