@@ -209,7 +209,7 @@ BENCHMARKS: Final = (
     "fleet",
 )
 PARTS: Final[dict[str, Callable[[], str]]] = {
-    "reasons": reasons_markdown,
+    "reasons": lambda: re.sub(r"^\| `(\w+)`", r"| [`\1`](#\1)", reasons_markdown(), flags=re.MULTILINE),
     "reason sections": sections_markdown,
     "checklist": checklist_markdown,
     "guard": lambda: settings_table(Guard),

@@ -16,7 +16,8 @@ _GRANT_ROLE: Final = (
     NEW_TOKEN,
 )
 _AZ_ROLE: Final = (
-    "az ad app permission add --id {client} --api {api} --api-permissions <role id>=Role",
+    "ROLE_ID=$(az ad sp show --id {api} --query \"appRoles[?value=='{role}'].id\" --output tsv)",
+    "az ad app permission add --id {client} --api {api} --api-permissions $ROLE_ID=Role",
     "az ad app permission admin-consent --id {client}",
 )
 _CONSENT: Final = (
@@ -70,7 +71,8 @@ PERMISSIONS: Final[dict[str, Guide]] = {
         portal="App registrations > the API > Expose an API: the scope. App registrations > the client > "
         "API permissions > Delegated permissions: {scope}. Then 'Grant admin consent'.",
         az=(
-            "az ad app permission add --id {client} --api {api} --api-permissions <scope id>=Scope",
+            "SCOPE_ID=$(az ad sp show --id {api} --query \"oauth2PermissionScopes[?value=='{scope}'].id\" --output tsv)",
+            "az ad app permission add --id {client} --api {api} --api-permissions $SCOPE_ID=Scope",
             "az ad app permission admin-consent --id {client}",
         ),
         otherwise="Let the client request {api}/{scope}, and sign in again.",
