@@ -164,11 +164,16 @@ class Observed:
         """Return for how many days each proof of a credential is valid, where that is known."""
         found: list[tuple[float, Attributes]] = []
         for credential in list(self.credentials):
-            names: Attributes = {"entra_guard.credential": type(credential).__name__}
-            names["entra_guard.client_id"] = str(getattr(credential, "client_id", ""))
-            proofs = [proof for proof in credential.health()["proofs"] if proof["days_left"] is not None]
-            found += [(proof["days_left"], names | {"entra_guard.proof": proof["name"]}) for proof in proofs]
+            with suppress(Exception):  # one that fails must not hide the others
+                found += _days_left(credential)
         return found
+
+
+def _days_left(credential: ObservedCredential) -> Iterable[tuple[float, Attributes]]:
+    names: Attributes = {"entra_guard.credential": type(credential).__name__}
+    names["entra_guard.client_id"] = str(getattr(credential, "client_id", ""))
+    proofs = [proof for proof in credential.health()["proofs"] if proof["days_left"] is not None]
+    return [(proof["days_left"], names | {"entra_guard.proof": proof["name"]}) for proof in proofs]
 
 
 class Telemetry:

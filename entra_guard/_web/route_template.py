@@ -23,13 +23,16 @@ def asgi_route(scope: Mapping[str, Any]) -> str | None:
     path = getattr(route, "path", None)
     if not isinstance(path, str):
         return None
-    own: Mapping[str, Any] = getattr(route, "param_convertors", {})
-    if scope.get("path_params", {}).keys() - own.keys():
+    if _names(scope.get("path_params")) - _names(getattr(route, "param_convertors", None)):
         return (
             None  # a mount has parameters: the values are in `root_path`, and its template is not known here
         )
     is_mount = hasattr(route, "routes")
     return path if is_mount else f"{_mounts(scope)}{path}"
+
+
+def _names(parameters: object) -> set[str]:
+    return set(cast("dict[str, Any]", parameters)) if isinstance(parameters, dict) else set()
 
 
 def _mounts(scope: Mapping[str, Any]) -> str:

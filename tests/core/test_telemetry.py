@@ -190,20 +190,6 @@ def test_an_error_type_has_few_values(name: str, kept: bool) -> None:
     assert error_type(name) == (name if kept else "_OTHER")
 
 
-def test_without_a_provider_nothing_is_recorded_and_nothing_is_imported() -> None:
-    code = (
-        "import sys, entra_guard.asgi, entra_guard.credentials\n"
-        "from entra_guard._common.telemetry import TELEMETRY\n"
-        "TELEMETRY.look_for_providers()\n"
-        "print(any(name.startswith('opentelemetry') for name in sys.modules))\n"
-        "import opentelemetry.metrics, opentelemetry.trace\n"
-        "TELEMETRY.look_for_providers()\n"
-        "print(TELEMETRY.is_on, TELEMETRY.metrics, TELEMETRY.tracer)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[:2] == ["False", "False None None"]
-
-
 def test_what_the_api_itself_provides_is_no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Telemetry()
     for provider in (metrics.NoOpMeterProvider(), metrics.get_meter_provider()):
@@ -221,7 +207,7 @@ def test_what_the_api_itself_provides_is_no_provider(monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="module")
 def exposition() -> str:
-    """What Prometheus reads from the example application, which runs on a real Entra emulator."""
+    """What Prometheus reads from the example application, below what is loaded and recorded before it starts."""
     entra = Entra(app_roles=["Orders.Read"])
     with served(entra):
         environ = {
@@ -233,6 +219,13 @@ def exposition() -> str:
         }
         code = (
             "import os, sys; sys.path.insert(0, 'examples/telemetry')\n"
+            "import entra_guard.asgi, entra_guard.credentials\n"
+            "from entra_guard._common.telemetry import TELEMETRY\n"
+            "TELEMETRY.look_for_providers()\n"
+            "print(any(name.startswith('opentelemetry') for name in sys.modules))\n"
+            "import opentelemetry.metrics, opentelemetry.trace\n"
+            "TELEMETRY.look_for_providers()\n"
+            "print(TELEMETRY.is_on, TELEMETRY.metrics, TELEMETRY.tracer)\n"
             "from app import app\n"
             "from starlette.testclient import TestClient\n"
             "client = TestClient(app)\n"
@@ -245,6 +238,10 @@ def exposition() -> str:
             [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
         )
     return done.stdout
+
+
+def test_without_a_provider_nothing_is_recorded_and_nothing_is_imported(exposition: str) -> None:
+    assert exposition.split("\n")[:2] == ["False", "False None None"]
 
 
 def test_prometheus_reads_all_that_the_dashboard_and_the_alerts_use(exposition: str) -> None:
