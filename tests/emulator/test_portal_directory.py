@@ -296,6 +296,22 @@ def test_users_and_groups_are_added_changed_and_deleted(entra: Entra) -> None:
     assert (again.status_code, "exists already" in words(again)) == (422, True)
 
 
+def test_a_managed_identity_is_added_gets_a_role_and_its_token(entra: Entra) -> None:
+    added = send_form(entra, "/portal/identities/add", {"name": "builder", "kind": "system"})
+    assert "AZURE_POD_IDENTITY_AUTHORITY_HOST" in words(page_after(entra, added))
+    identity = next(i for i in entra.directory.identities.values() if i.name == "builder")
+    fields = {"holder": f"identity:{identity.id}", "role": "Orders.Read"}
+    send_form(entra, f"/portal/apps/{entra.api.client_id}/assignments/add", fields)
+    query = {"api-version": "2018-02-01", "resource": entra.api.app_id_uri}
+    headers = {"Metadata": "true"}
+    response = entra.http_client.get("/metadata/identity/oauth2/token", params=query, headers=headers)
+    claims = verified_claims(entra, response.json()["access_token"])
+    assert (claims["roles"], claims["oid"]) == (["Orders.Read"], identity.id)
+    assert "Orders.Read of The API under test" in words(open_page(entra, "/portal/identities"))
+    send_form(entra, "/portal/identities/remove", {"id": identity.id})
+    assert entra.directory.identities == {}
+
+
 def test_a_filter_works_without_script(entra: Entra) -> None:
     assert "Alice Adams" in words(open_page(entra, "/portal/users?q=ALICE"))
     assert "Bob Brown" not in words(open_page(entra, "/portal/users?q=ALICE"))

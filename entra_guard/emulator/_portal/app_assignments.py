@@ -63,6 +63,8 @@ def _row(visit: Visit, app: AppRegistration, assignment: RoleAssignment) -> Assi
         name, address = directory.users[holder].display_name, f"/portal/users/{segment(holder)}"
     elif holder in directory.groups:
         name, address = directory.groups[holder].name, f"/portal/groups/{segment(holder)}"
+    elif holder in directory.identities:
+        name, address = directory.identities[holder].name, "/portal/identities"
     elif holder in directory.principals:
         client = directory.principals[holder]
         name, address = (
@@ -85,6 +87,9 @@ def _possible_holders(visit: Visit, app: AppRegistration) -> Iterator[tuple[str,
     for other in directory.apps_in(tenant.id):
         if other.tenant_id and other.client_id != app.client_id:
             yield f"app:{other.client_id}", f"{other.name} (app)"
+    for identity in directory.identities.values():
+        if identity.tenant_id == tenant.id:
+            yield f"identity:{identity.id}", f"{identity.name} (managed identity)"
 
 
 def add(visit: Visit) -> Response:
@@ -95,6 +100,8 @@ def add(visit: Visit) -> Response:
     try:
         if kind == "app":
             consents.grant(identifier, app, role, tenant=visit.tenant)
+        elif kind == "identity":
+            consents.grant(directory.identities[identifier], app, role)
         elif kind == "group":
             consents.assign(directory.groups[identifier], app, role)
         else:

@@ -22,6 +22,7 @@ _NAVIGATION: Final = (
             ("/portal/apps", "App registrations"),
             ("/portal/users", "Users"),
             ("/portal/groups", "Groups"),
+            ("/portal/identities", "Managed identities"),
         ),
     ),
     ("Tokens", (("/portal/token", "Get a token"), ("/portal/check", "Check a token"))),
