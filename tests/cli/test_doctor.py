@@ -166,6 +166,16 @@ def misspelt_variable(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(ENTRA_GUARD_TENNANT="x")
 
 
+@cause("settings", "settings", says="SSL_CERT_FILE")
+def missing_file_with_trusted_certificates(deployment: Deployment, folder: Path) -> Report:
+    return deployment.check(SSL_CERT_FILE=str(folder / "ca.pem"))
+
+
+@cause("settings", "settings", says="HTTPS_PROXY")
+def proxy_of_an_unknown_kind(deployment: Deployment, _folder: Path) -> Report:
+    return deployment.check(HTTPS_PROXY="ftp://user:swordfish@proxy.example")
+
+
 @cause("settings", "tenant", says="set ENTRA_GUARD_TENANT")
 def no_tenant(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(ENTRA_GUARD_TENANT=None, AZURE_TENANT_ID=None)
@@ -460,6 +470,12 @@ def _with_secret(deployment: Deployment, ends: float) -> Report:
     )
     with module("deployed", credential=credential):
         return deployment.check("--credential", "deployed:credential")
+
+
+@cause("outbound", "secret, certificate", "warning", says="certificate: ends in 5 days")
+def certificate_that_ends_soon(deployment: Deployment, folder: Path) -> Report:
+    made = deployment.entra.new_certificate(deployment.client, expires_in=5 * DAY)
+    return deployment.check(AZURE_CLIENT_CERTIFICATE_PATH=str(made.write(folder / "client.pem")))
 
 
 @cause("outbound", "groups", says="lacks GroupMember.Read.All and User.Read.All")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,7 @@ _FIXES: Final = {
     "guests": ("export ENTRA_GUARD_GUESTS=false  # or true",),
     "keys_file": ("export ENTRA_GUARD_KEYS_FILE=<path>",),
 }
+_NETWORK_VARIABLE: Final = re.compile(r"\b(?:[A-Z]+_PROXY|[a-z]+_proxy|SSL_CERT_(?:FILE|DIR))\b")
 APP_ID_URI_PORTAL: Final = "Portal: App registrations > the API > Expose an API > Application ID URI"
 
 
@@ -66,6 +68,8 @@ def _all_settings(facts: Facts) -> Finding | None:
     error = facts.settings.error
     if not error or facts.settings.blamed in _SETTINGS:
         return None
+    if named := _NETWORK_VARIABLE.search(error):
+        return failure(error, f"unset {named[0]}  # or correct it")
     return failure(error, "env | grep -i entra_guard  # compare with docs/settings.md")
 
 
