@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
+from entra_guard.emulator._directory.managed_identities import IMDS_PATH
+from entra_guard.emulator._portal.choices import chosen_api
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
+from entra_guard.emulator._store.directory import GRAPH
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
@@ -26,9 +30,9 @@ def _page(visit: Visit, errors: list[FieldError]) -> Response:
     directory = visit.directory
     found = [i for i in directory.identities.values() if i.tenant_id == visit.tenant.id]
     environment = visit.service.identities.managed_identity_environment()
-    url = (
-        f"{visit.request.base}/metadata/identity/oauth2/token?api-version=2018-02-01&resource=api%3A%2F%2F..."
-    )
+    api = chosen_api(visit, graph=True)
+    resource = quote(api.app_id_uri if api else GRAPH, safe="")
+    url = f"{visit.request.base}{IMDS_PATH}?api-version=2018-02-01&resource={resource}"
     return visit.render(
         "identities.html",
         title="Managed identities",
