@@ -50,14 +50,15 @@ def on_behalf_of(credential: Credential | AsyncCredential) -> OnBehalfOfCredenti
 def _token_of_sdk() -> str:
     """Return the token that the SDK's own authentication has verified for the message that is handled.
 
-    Version 1 of the SDK handles a message in the context of the request that opened the session: there the
-    message's own request has its caller. Version 2 uses the context of the message's request.
+    Version 1 of the SDK handles a message in the context of the request that opened the session: there only
+    the message's own request has its caller. Version 2 uses the context of the message's request.
     """
-    request: Any = mcp_request()
-    user = None if request is None else request.scope.get("user")
-    token = getattr(user, "access_token", None)
+    token: Any = None
     module: Any = sys.modules.get("mcp.server.auth.middleware.auth_context")
-    if request is None and module is not None:
+    if hasattr(sys.modules.get("mcp.server.lowlevel.server"), "request_ctx"):
+        scope: Any = getattr(mcp_request(), "scope", None) or {}
+        token = getattr(scope.get("user"), "access_token", None)
+    elif module is not None:
         token = module.get_access_token()
     if token is None:
         raise NoPrincipalError("on_behalf_of works in a guarded request: there is no token here to exchange")
