@@ -7,6 +7,7 @@ import json
 import time
 import tracemalloc
 from hashlib import sha256
+from itertools import cycle as cycled
 from itertools import repeat
 from typing import TYPE_CHECKING
 
@@ -79,17 +80,16 @@ def refused_each(guard: Guard, tokens: Iterator[bytes]) -> Callable[[], object]:
     return work
 
 
-def forged_kids(fixture: Fixture, count: int):
-    """The same forged token under ever new kids, again and again."""
+def forged_kids(fixture: Fixture, count: int) -> Iterator[bytes]:
+    """Return the same forged token under ever new kids, again and again. All are made now, not when timed."""
     payload, signature = fixture.token().encode().split(b".")[1:]
-    tokens = []
+    tokens: list[bytes] = []
     for number in range(count):
         header = json.dumps({"typ": "JWT", "alg": "RS256", "kid": f"{number:027d}"}, separators=(",", ":"))
         tokens.append(
             b".".join([pybase64.urlsafe_b64encode(header.encode()).rstrip(b"="), payload, signature])
         )
-    while True:
-        yield from tokens
+    return cycled(tokens)
 
 
 def shown(microseconds: float, ratio: float) -> tuple[str, str]:
