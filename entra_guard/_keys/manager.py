@@ -32,8 +32,8 @@ from entra_guard._keys.refresh_policy import Admission, Cause, RefreshRequest, R
 from entra_guard._keys.refresh_thread import REFRESH_THREAD
 from entra_guard._keys.snapshot_file import KeysFile
 from entra_guard._keys.state import KeyCacheState
+from entra_guard._keys.verified_tokens import VerifiedTokens
 from entra_guard._validation.active_keys import ActiveKeys
-from entra_guard._validation.verified_tokens import VerifiedTokens
 from entra_guard.errors import ConfigurationError, FetchError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from entra_guard._keys.refresh_thread import Visits
     from entra_guard._keys.settings import KeySettings
     from entra_guard._keys.state import Snapshot
+    from entra_guard.principal import Identity
 
 log: Final = get_logger("entra_guard.keys")
 
@@ -102,7 +103,7 @@ class KeyManager:
         self._jitter = jitter
         self._work: SingleFlight[str, None] = SingleFlight()
         # Verified under former keys. The refresh thread empties it; until then it is not freed.
-        self._replaced_tokens: VerifiedTokens | None = None
+        self._replaced_tokens: LRUCache[bytes, Identity] | None = None
         self.after_fork()
         reset_after_fork(self)
         TELEMETRY.observed.keys.add(self)
@@ -421,7 +422,7 @@ class KeyManager:
             unusable,
         ):
             return
-        verified_tokens = VerifiedTokens(self._cache_size)
+        verified_tokens: LRUCache[bytes, Identity] = VerifiedTokens(self._cache_size)
         if old is not None and all(by_kid.get(kid) is key for kid, key in old.by_kid.items()):
             verified_tokens = old.verified_tokens
         elif old is not None:

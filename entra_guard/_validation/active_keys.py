@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from entra_guard._validation.issuer import Issuer
     from entra_guard._validation.jwks import SigningKey
     from entra_guard._validation.jws import Header
-    from entra_guard._validation.verified_tokens import VerifiedTokens
+    from entra_guard.principal import Identity
 
 _UNKNOWN_KIDS: Final = 256
 _KNOWN_HEADERS: Final = 64
@@ -51,7 +51,7 @@ class ActiveKeys:
         self,
         issuer: Issuer,
         by_kid: Mapping[str, SigningKey],
-        verified_tokens: VerifiedTokens,
+        verified_tokens: LRUCache[bytes, Identity],
         known_callers: LRUCache[str, bool] | None = None,
         unusable_kids: Mapping[str, str] | None = None,
     ) -> None:

@@ -12,13 +12,13 @@ from hashlib import sha256
 
 import pytest
 
-from entra_guard._validation import validate
-from entra_guard._validation.verified_tokens import (
+from entra_guard._keys.verified_tokens import (
     LARGE_BYTES_PER_TOKEN,
     ORDINARY_BYTES,
     VerifiedTokens,
     weight_of,
 )
+from entra_guard._validation import validate
 from entra_guard.principal import Identity
 from entra_guard.testing import Entra
 

@@ -19,9 +19,9 @@ from keys_entra import (
 
 from entra_guard import FetchError, KeySettings
 from entra_guard._keys.refresh_policy import LIMITED_WAITING, PER_CALLER, RefreshRound
+from entra_guard._keys.verified_tokens import VerifiedTokens
 from entra_guard._validation.active_keys import ActiveKeys
 from entra_guard._validation.issuer import Issuer
-from entra_guard._validation.verified_tokens import VerifiedTokens
 
 if TYPE_CHECKING:
     from pathlib import Path
