@@ -171,7 +171,8 @@ def test_users_and_managed_identities_get_roles_and_tokens(emulator: Emulator) -
     api = ok("app", "register", "Orders API", "--role", "Orders.Read")
     assert ok("user", "add", "dan")["userPrincipalName"] == "dan@contoso.onmicrosoft.com"
     assert "already exists" in refused("user", "add", "dan")[0]
-    ok("app", "role", "assign", "Orders API", "Orders.Read", "--user", "dan")
+    for _ in range(2):
+        ok("app", "role", "assign", "Orders API", "Orders.Read", "--user", "dan")
     ok("app", "role", "assign", "Orders API", "Orders.Read", "--group", "Engineers")
     made = ok("identity", "add", "vm", "--system-assigned", "--role", "Orders API=Orders.Read")
     host = made["environment"]["AZURE_POD_IDENTITY_AUTHORITY_HOST"]
@@ -216,11 +217,15 @@ def test_a_registration_is_reused_by_unique_name_or_app_id_uri_only(emulator: Em
 
 
 def test_a_dry_run_prints_each_request_masks_secrets_and_changes_nothing(emulator: Emulator) -> None:
+    api = emulator.register_app("Other", app_roles=["R"]).client_id
     before = emulator.directory
     requests = ok("app", "register", "Orders API", "--role", "Orders.Read", "--dry-run")
     assert [r["method"] for r in requests] == ["POST", "PATCH", "POST"]
     assert requests[0]["url"] == f"{emulator.url}/v1.0/applications"
     assert requests[0]["body"]["appRoles"][0]["value"] == "Orders.Read"
+    added = ok("app", "role", "add", api, "Orders.Write", "--dry-run")
+    roles = added[-1]["body"]["appRoles"]
+    assert [(role["value"], "origin" in role) for role in roles] == [("R", False), ("Orders.Write", False)]
     printed = run("app", "setup", "Orders API", "--dry-run").stdout
     assert printed.count("\nPOST ") + printed.count("\nPATCH ") == 8
     assert "# 1. Find the application by its unique name" in printed

@@ -72,16 +72,11 @@ def assign(
     roles = [_role_for(api, value, _KINDS[kind]) for value in values]
     listed = ", ".join(values)
     yield Question(f"Assign {escape(listed)} of {escape(str(api['displayName']))} to {escape(holder)}?")
-    held = yield GraphCall(
-        "List what is assigned",
-        "GET",
-        f"/servicePrincipals/{api['id']}/appRoleAssignedTo",
-        assumed=[],
-        pages=True,
-    )
-    present = {(row["principalId"], row["appRoleId"]) for row in held}
+    path = f"/{kind}/{found['id']}/appRoleAssignments"
+    held = yield GraphCall("List the app roles that it has", "GET", path, assumed=[], pages=True)
+    present = {(row["resourceId"], row["appRoleId"]) for row in held}
     for role in roles:
-        if (found["id"], role.id) not in present:
+        if (api["id"], role.id) not in present:
             yield assign_role(found["id"], api, role)
     return api, [found]
 

@@ -26,13 +26,18 @@ def rows_in(row: Row, name: str) -> list[Row]:
 
 
 def roles_of(app: Row) -> list[Row]:
-    """Return the app roles of an application."""
-    return rows_in(app, "appRoles")
+    """Return the app roles of an application, as a PATCH may send them back."""
+    return _without_origin(rows_in(app, "appRoles"))
 
 
 def scopes_of(app: Row) -> list[Row]:
-    """Return the scopes of an application."""
-    return rows_in(part(app, "api"), "oauth2PermissionScopes")
+    """Return the scopes of an application, as a PATCH may send them back."""
+    return _without_origin(rows_in(part(app, "api"), "oauth2PermissionScopes"))
+
+
+def _without_origin(rows: list[Row]) -> list[Row]:
+    """Return the rows without `origin`, which "must not be included in any POST or PATCH requests"."""
+    return [{name: value for name, value in row.items() if name != "origin"} for row in rows]
 
 
 def new_role(
