@@ -36,12 +36,14 @@ class RouteGuard:
         prefix: The mount point below which it runs: its public paths are relative to it.
         is_optional: Whether a request without a token passes.
         binds: Whether `requires` sees the caller.
+        also: What a layer behind it requires of all its callers: all items, of each item one alternative.
     """
 
     authenticator: RequestAuthenticator
     prefix: str = ""
     is_optional: bool = False
     binds: bool = True
+    also: tuple[Alternatives, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

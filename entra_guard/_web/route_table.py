@@ -6,7 +6,7 @@ around them. Imports no framework, sends no request. What it cannot look into is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import isclass, isfunction, ismethod
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -25,6 +25,8 @@ from entra_guard._web.wsgi_mounts import prefixes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from entra_guard.requirement import Requirement
 
 Access = Literal["token", "public", "partly public", "optional", "open", "unclear", "broken"]
 
@@ -112,6 +114,8 @@ class _Walk:
             self.found.append((FoundRoute(path, ("GET",), layer), prefix, guards))
         if guard := guard_of(layer, prefix):
             guards = (*guards, guard)
+        elif guards and (needed := _required_by(layer)):
+            guards = (*guards[:-1], replace(guards[-1], also=(*guards[-1].also, needed)))
         finder = _finder(layer)
         if finder is not None:
             self._collect(finder(layer), prefix, guards)
@@ -163,6 +167,12 @@ def _own_paths(layer: Any) -> tuple[str, ...]:
     """Return what a layer of ours responds to by itself: the metadata of `entra_guard.mcp.protect`."""
     is_ours = type(layer).__module__.startswith("entra_guard.")
     return attributes_of(layer).get("own_paths", ()) if is_ours else ()
+
+
+def _required_by(layer: Any) -> tuple[Requirement, ...]:
+    """Return what a layer of `entra_guard.mcp.protect` requires of all callers: one of these."""
+    is_mcp = type(layer).__module__.startswith("entra_guard.mcp.")
+    return attributes_of(layer).get("_required", ()) if is_mcp else ()
 
 
 def _identity(layer: Any) -> object:
@@ -236,7 +246,8 @@ def _described(
     )
     access: Access = "token" if is_closed else "partly public" if closing else _open_access(guards, route)
     everywhere = [(each,) for guard in closing if (each := guard.authenticator.required)]
-    needed = dict.fromkeys([*everywhere, *route.decorated, *route.required])
+    also = [each for guard in closing for each in guard.also]
+    needed = dict.fromkeys([*everywhere, *also, *route.decorated, *route.required])
     problem = _order_problem(route, endpoints)
     if problem:
         access = "broken" if guards else "open"
