@@ -13,7 +13,7 @@ from asgiref.wsgi import WsgiToAsgi
 from click.testing import CliRunner
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from flask import Flask
 from raw_requests import request_asgi, request_wsgi
 from route_apps import fastapi_app, flask_app, handler, litestar_app, quart_app, starlette_app
@@ -27,6 +27,7 @@ from entra_guard._web.route_allowance import not_allowed, unused
 from entra_guard._web.route_table import GuardedRoute, route_table
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.cli._group import group
+from entra_guard.fastapi import EntraBearer, acting_as
 from entra_guard.flask import init_app
 from entra_guard.mcp import protect
 from entra_guard.principal import NoPrincipalError
@@ -34,6 +35,8 @@ from entra_guard.testing import assert_no_public_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from entra_guard.testing import Entra
 
 BIG = {make.__name__: make for make in (starlette_app, fastapi_app, flask_app, quart_app, litestar_app)}
 READ = "role Orders.Read"
@@ -177,6 +180,16 @@ def test_a_requires_that_checks_nothing_is_found_and_no_allowance_hides_it_behin
     [row] = table = route_table(app)
     assert row.access == "broken"
     assert not_allowed(table, ["/orders"]) == table
+
+
+def test_a_guard_that_dependency_overrides_replace_is_not_counted(entra: Entra, guard: Guard) -> None:
+    app, bearer = FastAPI(openapi_url=None), EntraBearer(guard)
+    app.get("/orders", dependencies=[Depends(bearer)])(lambda: "")
+    assert [row.access for row in route_table(app)] == ["token"]
+    app.dependency_overrides[bearer] = acting_as(entra.principal(roles=["Orders.Read"]))
+    [row] = route_table(app)
+    assert row.access == "unclear"
+    assert "replaces EntraBearer by dependency_overrides" in row.problem
 
 
 def test_a_requires_above_the_decorator_of_flask_is_found(guard: Guard) -> None:
