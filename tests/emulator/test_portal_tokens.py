@@ -15,9 +15,11 @@ from entra_guard.emulator._directory.samples import DAEMON
 from entra_guard.emulator._portal.conditions_of_tokens import condition_groups
 from entra_guard.emulator._portal.durations import relative_words
 from entra_guard.emulator._portal.error_codes import CAUSES
+from entra_guard.emulator._portal.guard_remedies import remedy_for
 from entra_guard.emulator._portal.permission_sources import permission_sources
 from entra_guard.emulator._portal.token_facts import claim_rows, decode_token, shape_of
 from entra_guard.emulator._portal.verdicts import value_text
+from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
     from entra_guard.emulator import AppRegistration, User
@@ -130,6 +132,33 @@ def test_the_page_offers_an_api_that_the_client_may_call_or_the_newest(entra: En
     assert offered("") == "Newest"
     assert offered(f"client={entra.caller.client_id}") == entra.api.name
     assert offered(f"client={entra.caller.client_id}&api={newest.client_id}") == "Newest"
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("expired", "This one expired 1 h ago."),
+        ("not-yet-valid", "It is valid in "),
+        ("wrong-aud", "Let The caller request the scope api://"),
+        ("no-roles", "Give The caller an app role of The API under test"),
+        ("other-tenant", "Request the token from Contoso, or accept the tenant fab41ca0-"),
+        ("wrong-iss", "its issuer is http://entra.localhost/c0c05a00-"),
+        ("unknown-kid", "is not published"),
+        ("id-token-as-access-token", "not the id_token"),
+        ("msa-user", "a work or school account of Contoso"),
+    ],
+)
+def test_a_remedy_names_the_values_of_the_case(entra: Entra, condition: str, expected: str) -> None:
+    assert expected in get_token(entra, condition=condition)
+
+
+def test_no_remedy_refers_to_a_log_that_is_not_on_the_page(entra: Entra) -> None:
+    for reason in REASONS.values():
+        text = remedy_for(reason.name, reason.fix, {}, entra.api, {})
+        assert not re.search("in the log|this line|The facts", text), text
+    token = entra.token(preset="no-roles")
+    response = send_form(entra, "/portal/check", {"token": token, "api": entra.api.client_id})
+    assert f"/portal/apps/{entra.caller.client_id}/permissions" in response.text
 
 
 def test_an_unknown_condition_is_an_error_at_its_field(entra: Entra) -> None:

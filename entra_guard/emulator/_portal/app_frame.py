@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.emulator._portal.frame import duration_words
+from entra_guard.emulator._portal.durations import duration_words
 from entra_guard.emulator._portal.visit import NotFoundError, segment
 
 if TYPE_CHECKING:

@@ -1,8 +1,24 @@
-"""Times relative to now, in words: `in 58 min`, `3 days ago`."""
+"""Durations and times relative to now, in words: `58 min`, `in 58 min`, `3 days ago`."""
 
 from __future__ import annotations
 
-from entra_guard.emulator._portal.frame import duration_words
+from typing import Final
+
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86400
+
+
+def duration_words(seconds: float) -> str:
+    """Return a duration in its largest unit: `58 min`, `3 days`."""
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min"
+    if whole < 2 * _DAY:
+        return f"{whole // _HOUR} h"
+    return f"{whole // _DAY} days"
 
 
 def relative_words(seconds: float) -> str:

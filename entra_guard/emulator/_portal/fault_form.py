@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from entra_guard.emulator._faults.effects import EFFECTS
 from entra_guard.emulator._oauth.aadsts import AADSTS
-from entra_guard.emulator._portal.frame import duration_words
+from entra_guard.emulator._portal.durations import duration_words
 from entra_guard.emulator._portal.visit import FieldError
 from entra_guard.emulator._store.faults import TARGETS, Fault, FaultTarget
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard.emulator._portal.durations import duration_words
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,9 +31,6 @@ _NAVIGATION: Final = (
     ("Watch", (("/portal/activity", "Activity"), ("/portal/conditions", "Test conditions"))),
     ("Help", (("/portal/connect", "Connect"), ("/portal/errors", "Error codes"))),
 )
-_MINUTE: Final = 60
-_HOUR: Final = 3600
-_DAY: Final = 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +92,3 @@ def clock_words(store: Store) -> str:
     if not shift:
         return ""
     return f"Clock {'+' if shift > 0 else '-'}{duration_words(abs(shift))}"
-
-
-def duration_words(seconds: float) -> str:
-    """Return a duration in its largest unit: `58 min`, `3 days`."""
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min"
-    if whole < 2 * _DAY:
-        return f"{whole // _HOUR} h"
-    return f"{whole // _DAY} days"

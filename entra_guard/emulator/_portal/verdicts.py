@@ -6,9 +6,10 @@ import threading
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.transport import InProcessTransport
+from entra_guard.emulator._portal.guard_remedies import place_of, remedy_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +45,7 @@ class Verdict:
         sentence: What happened.
         remedy: What to do, with real ids; '' if the token is accepted.
         rows: The checklist: failed rows first, then those not reached, then those that passed.
+        place: The address of the page where it is changed; '' if no page changes it.
     """
 
     status: int
@@ -51,6 +53,7 @@ class Verdict:
     sentence: str
     remedy: str
     rows: tuple[CheckRow, ...]
+    place: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -145,24 +148,8 @@ def verdict_of(explanation: Explanation, api: AppRegistration, names: Mapping[st
         return Verdict(HTTPStatus.OK, "", sentence, "", rows)
     reason = REASONS[explanation.reason]
     remedy = remedy_for(reason.name, reason.fix, explanation.facts, api, names)
-    return Verdict(reason.status, reason.name, reason.explanation, remedy, rows)
-
-
-def remedy_for(
-    reason: str, fix: str, facts: Mapping[str, Any], api: AppRegistration, names: Mapping[str, str]
-) -> str:
-    """Return what to do about a refusal, with the ids and names of this case in it."""
-    client_id = str(facts.get("app_id", ""))
-    client = names.get(client_id, client_id) or "the client"
-    own = {
-        "wrong_audience": f"Let {client} request the scope {api.default_scope}.",
-        "token_for_graph": f"Let {client} request the scope {api.default_scope}, not one of Graph.",
-        "no_permissions": f"Give {client} an app role of {api.name} under API permissions, and grant admin "
-        f"consent. For a signed-in user, request a scope of {api.app_id_uri}.",
-        "wrong_tenant": f"Request the token from {names.get(api.tenant_id, api.tenant_id)}, or accept "
-        f"the tenant {facts.get('tenant_id', '')} in the guard's Tenants.",
-    }
-    return own.get(reason, fix)
+    place = place_of(reason.name, explanation.facts, names)
+    return Verdict(reason.status, reason.name, reason.explanation, remedy, rows, place)
 
 
 _ORDER: Final = {"failed": 0, "skipped": 1, "passed": 2}
