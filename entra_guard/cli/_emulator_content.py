@@ -43,6 +43,22 @@ class Content:
     def identity(self) -> bool:
         return bool(self.entra.directory.identities)
 
+    def save_first(self) -> None:
+        """Save the state at the start.
+
+        Raises:
+            CommandError: The file cannot be written.
+        """
+        if self.keeper is not None:
+            try:
+                self.keeper.save(self.entra.store.state)
+            except OSError as error:
+                raise CommandError(
+                    f"The state file cannot be written: {error.strerror}.",
+                    "not_writable",
+                    "Name another file.",
+                ) from None
+
     def save(self) -> None:
         """Save the state if it changed. A disk that is full is reported once; the emulator goes on."""
         if self.keeper is None:

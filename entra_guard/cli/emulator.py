@@ -109,7 +109,7 @@ def _serve(
     try:
         if ca_file is not None and https:
             ca_file.write_bytes(entra.ca_bundle.read_bytes())
-        content.save()
+        content.save_first()
         _print_start(entra, content, form, https=https)
         wait_for_stop_signal(content.save)
         content.save()

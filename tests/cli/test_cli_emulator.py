@@ -186,6 +186,7 @@ def test_a_seed_a_state_and_an_export_carry_the_content_on(start: Start, tmp_pat
         ("--seed", None, "cannot be read"),
         ("--seed", "tenants: []", "no tenants"),
         ("--state", "{}", "not a state of this version"),
+        ("--state", None, "cannot be written"),
     ],
 )
 def test_a_file_that_cannot_be_used_stops_the_start(
@@ -194,6 +195,8 @@ def test_a_file_that_cannot_be_used_stops_the_start(
     path = tmp_path / "file.yaml"
     if content is not None:
         path.write_text(content)
+    elif option == "--state":
+        path = tmp_path / "no such folder" / "file"
     done = CliRunner().invoke(group, ["emulator", *ANY_PORT, option, str(path)])
     assert done.exit_code == 1
     assert words in done.output

@@ -156,7 +156,9 @@ def test_a_state_keeps_everything_but_faults_that_end_by_themselves(tmp_path: Pa
     StateKeeper(path, None).save(emulator.store.state)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = Emulator()
+    path.chmod(0o644)
     loaded = read_state(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert loaded
     again.store.load(loaded)
     assert again.directory == emulator.directory
