@@ -105,5 +105,10 @@ class VerifiedTokens(LRUCache[bytes, Identity]):
                     self._large.popitem()
             yield
 
+    @property
+    def entries(self) -> int:
+        """The number of tokens, without looking at each."""
+        return super().entries + len(self._large)
+
     def __len__(self) -> int:
         return super().__len__() + len(self._large)
