@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
-import ssl
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from entra_guard._common.fork_lock import FORK_LOCK
 from entra_guard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
 
 _VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -22,6 +23,9 @@ def world() -> tuple[object, ...]:
     That is the process (a fork shares locks and connections), the classes that gevent replaces, and the files
     with the trusted certificates.
     """
+    import socket  # noqa: PLC0415  # both: httpx has loaded them, and `import entra_guard` need not
+    import ssl  # noqa: PLC0415
+
     return os.getpid(), ssl.SSLContext, socket.socket, *_named_by_environment(), _stamp()
 
 
@@ -55,6 +59,8 @@ def _stamp() -> tuple[int, ...] | None:
 
 
 def _new_context(variable: str, path: str) -> ssl.SSLContext:
+    import ssl  # noqa: PLC0415  # as above
+
     if not variable:
         import certifi  # noqa: PLC0415  # httpx depends on it
 

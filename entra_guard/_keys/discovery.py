@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -149,6 +148,8 @@ def _is_local(host: str) -> bool:
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    import socket  # noqa: PLC0415  # httpx has loaded it, and `import entra_guard` need not
+
     try:
         address = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
