@@ -162,6 +162,10 @@ def test_an_application_is_changed_shown_and_deleted(emulator: Emulator) -> None
     assert "30 days" not in run("app", "show", ref).stdout
     assert refused("app", "secret", "remove", ref, "not-one")[1] == "Request_ResourceNotFound"
     assert [row["displayName"] for row in ok("app", "list", "--name", "order")] == ["Orders"]
+    certificate = row["keyCredentials"][0]["keyId"]
+    ok("app", "certificate", "remove", ref, certificate)
+    assert refused("app", "certificate", "remove", ref, certificate)[1] == "Request_ResourceNotFound"
+    assert ok("app", "show", ref)["keyCredentials"] == []
     ok("app", "delete", ref)
     assert refused("app", "show", ref)[1] == "Request_ResourceNotFound"
     assert not emulator.directory.credentials.get(ref)

@@ -67,6 +67,27 @@ def add_certificate(app: Row, der: bytes, name: str, *, settles: bool = False) -
     yield change_app(app, "Register the certificate", body, settles=settles)
 
 
+def remove_certificate(ref: str, key_id: str, *, by_name: bool) -> Plan[Row]:
+    """Remove a certificate, after a question.
+
+    Raises:
+        CommandError: The application has no such certificate.
+    """
+    app = yield from find_app(ref, by_name=by_name)
+    present = rows_in(app, "keyCredentials")
+    kept = [row for row in present if row.get("keyId") != key_id]
+    if len(kept) == len(present) and not str(app["id"]).startswith("<"):
+        known = ", ".join(str(row["keyId"]) for row in present) or "none"
+        raise CommandError(
+            f"{escape(str(app['displayName']))} has no certificate of that id.",
+            "Request_ResourceNotFound",
+            f"Use the id of a certificate: {known}.",
+        )
+    yield Question(f"Remove the certificate {escape(key_id)} of {escape(str(app['displayName']))}?")
+    yield change_app(app, "Keep the other certificates", {"keyCredentials": kept})
+    return app
+
+
 def add_federated(
     ref: str, issuer: str, subject: str, name: str, audience: str, *, by_name: bool
 ) -> Plan[tuple[Row, Row]]:

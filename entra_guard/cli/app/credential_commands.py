@@ -16,6 +16,7 @@ from entra_guard.cli.app._plan_credentials import (
     add_federated,
     new_certificate,
     new_secret,
+    remove_certificate,
     remove_secret,
 )
 from entra_guard.cli.app._report import report
@@ -119,6 +120,16 @@ def add_certificate_command(
         return
     assert new_file is not None  # noqa: S101  # checked above
     _add_new(session, ref, new_file, days, description)
+
+
+@certificate.command("remove")
+@click.argument("ref", metavar="APP")
+@click.argument("key_id", metavar="CERTIFICATE_ID")
+@common_options
+def remove_certificate_command(session: Session, *, ref: str, key_id: str) -> None:
+    """Remove a certificate of APP by its id, which 'app show' lists."""
+    plan = remove_certificate(ref, key_id, by_name=session.by_name)
+    session.run(plan, lambda r, row: report(session, r, "Removed a certificate", row))
 
 
 def _add_new(session: Session, ref: str, file: Path, days: int, description: str) -> None:
