@@ -19,8 +19,7 @@ from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.agent import Agents
 from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.permission_names import names_of
-from entra_guard._common.step_up import check_issuer_supports
-from entra_guard._web.authenticator import RequestAuthenticator
+from entra_guard._web.authenticator import RequestAuthenticator, check_guard_supports
 from entra_guard._web.decisions import AcceptedRequest, is_observed, log_refusal
 from entra_guard._web.decorator_order import EndpointCheck, endpoints_of
 from entra_guard._web.http_errors import starlette_error
@@ -152,7 +151,8 @@ class EntraBearer(SecurityBase):
             auth_context=auth_context,
             max_age=max_age,
         )
-        self._check_issuers(needed)
+        for each in needed:
+            check_guard_supports(self.guard, each)
         shown = list(needed[0].scopes) if len(needed) == 1 else []
 
         async def permitted(
@@ -170,12 +170,6 @@ class EntraBearer(SecurityBase):
 
         mark_required(permitted, needed)
         return permitted
-
-    def _check_issuers(self, needed: tuple[Requirement, ...]) -> None:
-        """Refuse now what no issuer of the guard supports; `@requires` can do so at the first request."""
-        guards: tuple[Any, ...] = getattr(self.guard, "guards", (self.guard,))
-        for each in needed if all(guard.authority.is_entra for guard in guards) else ():
-            check_issuer_supports(each.auth_context, each.max_age, is_entra=True)
 
     def _observe(self, principal: Principal, scope: MutableMapping[str, Any]) -> AcceptedRequest:
         method, with_user = scope.get("method", "WEBSOCKET"), self.guard.trace_users

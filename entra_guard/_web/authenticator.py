@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from entra_guard._common.arguments import check_flags
 from entra_guard._common.boundary import detach
+from entra_guard._common.step_up import check_issuer_supports
 from entra_guard._validation.jws import looks_like_jwt, why_wrapped
 from entra_guard._web.adapter_arguments import check_guard
 from entra_guard._web.public_paths import PublicPaths
@@ -85,6 +86,17 @@ def _shape(value: bytes) -> str:
     return "Bearer without a token" if len(words) == 1 else f"Bearer and {len(words) - 1} words"
 
 
+def check_guard_supports(guard: Guard | CombinedGuard, required: Requirement) -> None:
+    """Refuse a requirement that no issuer of a guard supports.
+
+    Raises:
+        ConfigurationError: `max_age` with Entra, or a context that Entra cannot have.
+    """
+    guards: tuple[Any, ...] = getattr(guard, "guards", (guard,))
+    if all(each.authority.is_entra for each in guards):
+        check_issuer_supports(required.auth_context, required.max_age, is_entra=True)
+
+
 class AuthenticatorSettings(TypedDict, total=False):
     """The settings that all adapters accept; `RequestAuthenticator` explains them."""
 
@@ -95,6 +107,8 @@ class AuthenticatorSettings(TypedDict, total=False):
     users_only: bool
     guests: bool
     agents: Agents | None
+    auth_context: str
+    max_age: float | None
     close_at_expiry: bool | None
 
 
@@ -113,6 +127,9 @@ class RequestAuthenticator:
         users_only: Accept users, and refuse applications.
         guests: False refuses guest users of the tenant, and users whose token does not say.
         agents: False refuses AI agents, 'only' refuses all others; see `Requirement`.
+        auth_context: An authentication context such as 'c1' that every user's sign-in must fulfil (step-up),
+            see `Requirement`. Applications are refused.
+        max_age: Seconds that may have passed since the user signed in (RFC 9470). Not with Entra.
         close_at_expiry: Which streams end when their token expires: with None WebSockets (closed with
             1008), with True streamed responses too, with False neither.
 
@@ -131,6 +148,8 @@ class RequestAuthenticator:
         users_only: bool = False,
         guests: bool = True,
         agents: Agents | None = None,
+        auth_context: str = "",
+        max_age: float | None = None,
         close_at_expiry: bool | None = None,
     ) -> None:
         check_guard(guard)
@@ -149,8 +168,12 @@ class RequestAuthenticator:
             users_only=users_only,
             guests=guests,
             agents=agents,
+            auth_context=auth_context,
+            max_age=max_age,
         )
         """What all paths that are not public require, None if any valid token is enough."""
+        if self.required is not None:
+            check_guard_supports(guard, self.required)
 
     def linked(self, error: AccessError) -> AccessError:
         """Return a refusal; with `Guard(reasons_url=...)` its log line links to the reason's section."""

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msal
@@ -139,8 +140,21 @@ def test_a_setting_that_no_token_can_meet_is_refused(settings: dict[str, Any]):
 def test_a_dependency_refuses_at_once_what_its_guard_cannot_have(entra: Entra):
     bearer = EntraBearer(entra.guard())
     assert bearer.requires(auth_context="c1")
-    with pytest.raises(ConfigurationError, match="Entra"):
-        bearer.requires(max_age=300)
+    for build in (bearer.requires, partial(GuardMiddleware, protected(entra.guard()), guard=entra.guard())):
+        for settings in ({"max_age": 300}, {"auth_context": "gold"}):
+            with pytest.raises(ConfigurationError, match="Entra"):
+                build(**settings)
+
+
+def test_a_whole_application_can_require_a_context(entra: Entra):
+    async def hello(_request: Any) -> PlainTextResponse:
+        return PlainTextResponse("hello")
+
+    app = GuardMiddleware(Starlette(routes=[Route("/", hello)]), guard=entra.guard(), auth_context="c1")
+    with TestClient(app) as api:
+        for contexts, status in ((["c1"], 200), (["c2"], 401)):
+            token = entra.token(user="alice", scopes=["Orders.Read"], claims={"acrs": contexts})
+            assert api.get("/", headers={"authorization": f"Bearer {token}"}).status_code == status
 
 
 @pytest.mark.parametrize(
