@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from entra_guard._common.agent import Agents
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
+    from entra_guard.requirement import Requirement
 
 _SPACE, _COMMA = b" ,"  # as numbers, which are found in bytes five times as fast
 _NO_TOKENS: Final = frozenset({b"null", b"undefined", b"none", b"nil", b"[object object]"})
