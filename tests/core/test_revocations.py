@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from entra_guard import Principal
 
 BACKDATED = 300
-LATE = 5.0
+LATE = 30.0
 
 
 @pytest.fixture
