@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import click
 
+from entra_guard.errors import escape
+
 
 @click.command("export")
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
@@ -37,9 +39,10 @@ def export_command(file: Path | None, form: Literal["json", "yaml"] | None, url:
     if file is None:
         click.echo(text, nl=False)
         return
-    with NewFile(file) as target:
+    # Only hashes of secrets: a seed may be kept with the code.
+    with NewFile(file, secret=False) as target:
         target.write(text.encode())
-    click.echo(f"Written to {file}.", err=True)
+    click.echo(f"Written to {escape(str(file))}.", err=True)
 
 
 def _yaml(document: Any) -> str:

@@ -16,9 +16,11 @@ from fastapi.testclient import TestClient
 from entra_guard import Guard
 from entra_guard.cli._group import group
 from entra_guard.cli.app._calls import CommandError
+from entra_guard.cli.app._files import env_value
 from entra_guard.cli.app._target import Where, resolve
 from entra_guard.credentials import EnvironmentCredential
 from entra_guard.emulator import FABRIKAM, Emulator
+from entra_guard.emulator._store.access_line import access_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +55,12 @@ def ok(*arguments: str, obj: Any = None) -> Any:
     done = run(*arguments, "--json", obj=obj)
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
+
+
+def ok_text(*arguments: str) -> str:
+    done = run(*arguments)
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def refused(*arguments: str, obj: Any = None) -> list[str]:
@@ -121,6 +129,59 @@ def test_a_secret_file_is_refused_where_git_would_keep_it(emulator: Emulator) ->
     ]
     assert len(emulator.directory.apps) == apps, "a refusal comes before the first request"
     assert [path.name for path in Path().iterdir() if path.name != ".git"] == [".gitignore"]
+
+
+def test_a_link_into_a_repository_or_git_variables_hide_no_repository(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del emulator
+    subprocess.run(["git", "init", "-q", "project"], check=True)
+    Path("link").symlink_to("project")
+    files = ("--env-file", "link/.env", "--certificate-file", "link/client.pem")
+    assert refused("app", "setup", *files)[1] == "tracked_by_git"
+    subprocess.run(["git", "init", "-q", "other"], check=True)
+    Path("other/.gitignore").write_text("*\n")
+    monkeypatch.setenv("GIT_DIR", str(Path("other/.git").absolute()))
+    monkeypatch.setenv("GIT_WORK_TREE", str(Path("other").absolute()))
+    assert refused("app", "setup", *files)[1] == "tracked_by_git"
+    monkeypatch.setenv("GIT_WORK_TREE", str(Path().absolute()))
+    assert refused("app", "setup")[1] == "tracked_by_git"
+    assert ok_text("emulator", "export", "seed.yaml") == "", "a seed has no secrets: it may be tracked"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("/home/me/client.pem", "/home/me/client.pem"),
+        ("~aQ~8Q~x", "'~aQ~8Q~x'"),
+        ("aQ~8Q~x", "aQ~8Q~x"),
+        ("a:~b", "'a:~b'"),
+        ("/it's here", '"/it\'s here"'),
+        ("$(touch x)`y`", "'$(touch x)`y`'"),
+        ("it's $HOME", None),
+        ("two\nlines", None),
+    ],
+)
+def test_a_value_in_the_env_file_is_what_the_shell_reads(value: str, written: str | None) -> None:
+    if written is None:
+        with pytest.raises(CommandError, match="cannot be written into"):
+            env_value(value)
+        return
+    assert env_value(value) == written
+    shell = subprocess.run(["sh", "-c", f'X={written}; printf %s "$X"'], capture_output=True, check=True)
+    assert shell.stdout.decode() == value
+
+
+def test_the_command_to_try_quotes_the_file_and_the_activity_names_the_sender(emulator: Emulator) -> None:
+    shown = run("app", "setup", "--env-file", "my env;id").stdout
+    assert "set -a; . './my env;id'; set +a" in shown
+    assert {exchange.client for exchange in emulator.request_log.exchanges} == {"entra-guard"}
+    line = access_line(emulator.request_log.exchanges[-1])
+    assert "entra-guard -> Microsoft Graph PATCH /v1.0/applications/" in line
+    Path("it's $HOME").mkdir()
+    before = len(emulator.directory.apps)
+    assert refused("app", "setup", "--certificate-file", "it's $HOME/c.pem")[1] == "unusable_name"
+    assert len(emulator.directory.apps) == before, "a refusal comes before the first request"
 
 
 def test_a_file_is_not_left_behind_when_graph_refuses(emulator: Emulator) -> None:

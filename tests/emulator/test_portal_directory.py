@@ -274,6 +274,22 @@ def test_an_authorized_client_needs_no_consent(entra: Entra) -> None:
     assert entra.find_app(entra.api).authorized_clients == ()
 
 
+@pytest.mark.parametrize(
+    ("shown", "name"),
+    [("Anna M\u00fcller", "anna.muller"), ("O'Hara, <b>Pat</b>", "o'hara.b.pat.b"), ("x\x1b[31m", "x.31m")],
+)
+def test_a_user_name_is_made_of_what_entra_accepts(entra: Entra, shown: str, name: str) -> None:
+    send_form(entra, "/portal/users/new", {"display_name": shown})
+    assert entra.find_user(name).display_name == shown
+
+
+def test_a_name_without_latin_letters_needs_a_user_name(entra: Entra) -> None:
+    page = send_form(entra, "/portal/users/new", {"display_name": "\u5f20\u4f1f"})
+    assert (page.status_code, "Enter a user name in Latin letters." in words(page)) == (422, True)
+    page = send_form(entra, "/portal/users/new", {"display_name": "X", "user_name": "a b\n"})
+    assert (page.status_code, "is not valid: use ASCII letters" in words(page)) == (422, True)
+
+
 def test_users_and_groups_are_added_changed_and_deleted(entra: Entra) -> None:
     page_after(entra, send_form(entra, "/portal/users/new", {"display_name": "Erin Evans"}))
     erin = entra.find_user("erin.evans")

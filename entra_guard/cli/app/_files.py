@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shlex
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from entra_guard.cli.app._calls import CommandError
@@ -12,7 +15,6 @@ from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 _SECONDS: Final = 10
 _NO_REPOSITORY: Final = 128
@@ -23,13 +25,18 @@ class NewFile:
 
     So a secret never exists without the place to store it, and no file is overwritten.
 
+    Args:
+        path: The file.
+        secret: Whether it will hold a secret: then git must not track it.
+
     Raises:
         CommandError: The file exists, git would track it, or its folder cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, secret: bool = True) -> None:
         self.path: Final = path
-        refuse_tracked(path)
+        if secret:
+            refuse_tracked(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         try:
             self._handle = os.open(path, flags, 0o600)
@@ -70,36 +77,70 @@ def refuse_tracked(path: Path) -> None:
     Raises:
         CommandError: It does or would, or there is a repository and git cannot be asked.
     """
-    folder = path.absolute().parent
-    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
+    # The folder may be a symbolic link into a repository.
+    folder = path.parent.resolve()
+    if any((parent / ".git").exists() for parent in (folder, *folder.parents)):
+        # Of this repository, whatever GIT_DIR names.
+        _refuse_tracked_by(path, folder, {n: v for n, v in os.environ.items() if not n.startswith("GIT_")})
+    elif _is_in(folder, os.environ.get("GIT_WORK_TREE")):
+        _refuse_tracked_by(path, folder, os.environ)
+
+
+def _is_in(folder: Path, work_tree: str | None) -> bool:
+    return bool(work_tree) and folder.is_relative_to(Path(work_tree or "").resolve())
+
+
+def _refuse_tracked_by(path: Path, folder: Path, environ: Mapping[str, str]) -> None:
+    git = functools.partial(_git, folder, environ)
+    tracked = git("ls-files", "--error-unmatch", "--", path.name) == 0
+    if not tracked and git("check-ignore", "--quiet", "--", path.name) == 0:
         return
-    tracked = _git(folder, "ls-files", "--error-unmatch", "--", path.name) == 0
-    if tracked or _git(folder, "check-ignore", "--quiet", "--", path.name) != 0:
-        done, name = "tracks" if tracked else "would track", escape(path.name)
-        first = f"Remove it from git: git rm --cached '{name}'" if tracked else "Name another file"
-        raise CommandError(
-            f"git {done} {escape(str(path))}, and it will hold a secret.",
-            "tracked_by_git",
-            f"{first}, and add it to .gitignore: echo '{name}' >> .gitignore",
-        )
+    done, name = "tracks" if tracked else "would track", shlex.quote(escape(path.name))
+    first = f"Remove it from git: git rm --cached {name}" if tracked else "Name another file"
+    raise CommandError(
+        f"git {done} {escape(str(path))}, and it will hold a secret.",
+        "tracked_by_git",
+        f"{first}, and add it to .gitignore: echo {name} >> .gitignore",
+    )
 
 
-def _git(folder: Path, *arguments: str) -> int:
+def _git(folder: Path, environ: Mapping[str, str], *arguments: str) -> int:
     """Return the exit code of git; 128 if it cannot be run."""
     program = shutil.which("git")
     if program is None:
         return _NO_REPOSITORY
+    command = [program, "--literal-pathspecs", "-C", str(folder), *arguments]
     try:
-        command = [program, "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False).returncode  # noqa: S603  # no shell
+        done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False, env=environ)  # noqa: S603  # no shell
     except (OSError, subprocess.TimeoutExpired):
         return _NO_REPOSITORY
+    return done.returncode
+
+
+def env_value(value: str) -> str:
+    """Return a value as `.env` files and the shell write it.
+
+    It is quoted only where it must be: docker's `--env-file` keeps quotes.
+
+    Raises:
+        CommandError: No quotes can express it.
+    """
+    # The shell replaces `~` at the start and after a colon.
+    if all(c.isalnum() or c in "/:._~@+-=," for c in value) and ":~" not in f":{value}":
+        return value
+    if value.isprintable() and "'" not in value:
+        return f"'{value}'"
+    if value.isprintable() and not set(value) & set('"$`\\!'):
+        return f'"{value}"'
+    raise CommandError(
+        f"{escape(value)} cannot be written into a .env file.",
+        "unusable_name",
+        "Name a file without control characters and without both kinds of quotes.",
+    )
 
 
 def as_env_file(variables: Mapping[str, str], comments: Mapping[str, str]) -> bytes:
     """Return variables in the format of `.env` files.
-
-    Values are quoted only where they need it: docker's `--env-file` keeps quotes.
 
     Args:
         variables: Names and values.
@@ -109,6 +150,5 @@ def as_env_file(variables: Mapping[str, str], comments: Mapping[str, str]) -> by
     for name, value in variables.items():
         if name in comments:
             lines.append(f"# {comments[name]}")
-        plain = all(c.isalnum() or c in "/:._~@+-=," for c in value)
-        lines.append(f"{name}={value}" if plain else f"{name}='{value}'")
+        lines.append(f"{name}={env_value(value)}")
     return ("\n".join(lines) + "\n").encode()

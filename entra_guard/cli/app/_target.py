@@ -35,6 +35,9 @@ ROLES: Final = (
 _PROOFS: Final = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
 _SECRET: Final = "ENTRA_EMULATOR_SECRET"  # noqa: S105  # the name of a variable
 _SECONDS: Final = 5.0
+# Who sends the requests, in the emulator's activity. The id is not an application's in any tenant.
+_OWN_NAME: Final = "entra-guard"
+_OWN_ID: Final = "e4712a00-c11e-4c11-8c11-e4712a6a11d0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +222,14 @@ class _EmulatorCredential:
     def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
         from entra_guard.credentials import AccessToken  # noqa: PLC0415
 
-        wish = {"client": GRAPH, "audience": GRAPH, "roles": list(ROLES), "tenant": self._tenant_id}
-        token = str(control(self._url, "POST", "token", {**wish, "base_url": self._url})["access_token"])
+        wish: dict[str, Any] = {
+            "client": GRAPH,
+            "audience": GRAPH,
+            "roles": list(ROLES),
+            "tenant": self._tenant_id,
+        }
+        wish |= {"claims": {"appid": _OWN_ID, "app_displayname": _OWN_NAME}, "base_url": self._url}
+        token = str(control(self._url, "POST", "token", wish)["access_token"])
         # The emulator's clock may be shifted: the token counts as fresh for as long as a command runs.
         now = time.time()
         return AccessToken(token, expires_on=int(now) + 3600, refresh_on=now + 3000)

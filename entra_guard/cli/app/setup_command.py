@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from entra_guard.cli.app._plan_credentials import DAY
 from entra_guard.cli.app._plan_setup import PairWish, setup
 from entra_guard.cli.app._report import ids_of, new_guid
 from entra_guard.cli.app._rows import roles_of
+from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from entra_guard.cli.app._calls import Plan
@@ -69,8 +71,10 @@ def setup_command(
         set -a; . ./.env; set +a
         entra-guard token --scope "$API_SCOPE" --raw | entra-guard explain
     """  # noqa: D301  # click wants the character, not the letters
-    from entra_guard.cli.app._files import NewFile, refuse_tracked  # noqa: PLC0415  # --help stays fast
+    from entra_guard.cli.app._files import NewFile, env_value, refuse_tracked  # noqa: PLC0415  # --help stays fast
 
+    if not secret:
+        env_value(str(certificate_file.absolute()))  # before the first request: the .env file names it
     days = _SECRET_DAYS if secret else _CERTIFICATE_DAYS
 
     def plan(certificate: bytes | None) -> Plan[Pair]:
@@ -158,7 +162,9 @@ def _show(session: Session, runner: Runner, pair: Pair, env_file: Path, pem: New
         ],
     )
     screen.heading("Try it")
-    screen.verbatim(f"set -a; . {env_file if env_file.is_absolute() else f'./{env_file}'}; set +a", indent=2)
+    source = str(env_file if env_file.is_absolute() else f"./{env_file}")
+    quoted = shlex.quote(source if source.isprintable() else escape(source))
+    screen.verbatim(f"set -a; . {quoted}; set +a", indent=2)
     screen.verbatim('entra-guard token --scope "$API_SCOPE" --raw | entra-guard explain', indent=2)
     screen.heading("Guard an application with it")
     screen.verbatim(output.guard_code(target, pair.api), indent=2)  # not wrapped, to be pasted

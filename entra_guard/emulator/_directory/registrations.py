@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from entra_guard.emulator._directory.rules import RegistrationError, check
+from entra_guard.emulator._directory.rules import RegistrationError, check, check_user_name
 from entra_guard.emulator._store.directory import (
     Accounts,
     AgentIdentity,
@@ -246,13 +246,14 @@ class Registrations:
                 it cannot sign in. An agent has at most one account.
 
         Raises:
-            RegistrationError: The user exists, or the agent does not or has an account.
+            RegistrationError: The user exists, its name is not valid, or the agent is missing or has one.
         """
         owner = None if agent is None else self._agent_without_account(agent)
         tenant = self._lookup.find_tenant(tenant if owner is None else owner.tenant_id)
         origin = self._lookup.find_tenant(home) if home else tenant
         mail = name if "@" in name else f"{name}@{origin.domain}"
         upn = mail if origin is tenant else f"{mail.replace('@', '_')}#EXT#@{tenant.domain}"
+        check_user_name(upn)
         shown = display_name or mail.partition("@")[0].replace(".", " ").title()
         given, _, surname = shown.partition(" ")
         identifier = self._store.ids.guid()

@@ -6,6 +6,7 @@ Source: https://learn.microsoft.com/en-us/entra/identity-platform/supported-acco
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.messages import MAX_PORT, split_url
@@ -35,6 +36,9 @@ _AUTHORITY: Final = re.compile(
 )
 _UNSAFE_SCHEMES: Final = frozenset({"javascript", "data", "file", "vbscript", "about", "blob", "view-source"})
 _ROLE: Final = re.compile(r"[^\s.][^\s]*")
+# https://learn.microsoft.com/en-us/graph/api/resources/user#properties (userPrincipalName)
+_USER_NAME: Final = re.compile(r"(?=.{3,113}\Z)[A-Za-z0-9'._!#^~-]*[A-Za-z0-9'_!#^~-]@[A-Za-z0-9.-]+")
+_NOT_IN_USER_NAMES: Final = re.compile(r"[^a-z0-9'_-]+")
 
 
 class RegistrationError(ValueError):
@@ -62,6 +66,25 @@ def check(app: AppRegistration, tenant: Tenant) -> None:
     _check_authorized_clients(app)
     if personal and app.token_version != V2:
         raise RegistrationError(f"{app.accounts} apps receive v2.0 tokens only: use token_version=2.")
+
+
+def check_user_name(upn: str) -> None:
+    """Check a user principal name: ASCII letters, digits and `'.-_!#^~` before the @.
+
+    Raises:
+        RegistrationError: Entra does not accept it.
+    """
+    if not _USER_NAME.fullmatch(upn):
+        raise RegistrationError(
+            f"The user name {upn!r} is not valid: use ASCII letters, digits and '.-_!#^~ before the @, not a "
+            "dot at the end, and at most 113 characters."
+        )
+
+
+def user_name_from(display_name: str) -> str:
+    """Return a user name, without a domain, made from a display name; '' if it has no Latin letters."""
+    plain = unicodedata.normalize("NFKD", display_name).encode("ascii", "ignore").decode().lower()
+    return _NOT_IN_USER_NAMES.sub(".", plain).strip(".")[:60].rstrip(".")
 
 
 def check_redirect_uri(uri: str, platform: str) -> None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._directory.rules import RegistrationError, check_user_name
 from entra_guard.emulator._graph.objects import USER_DEFAULT, group_row, user_row
 from entra_guard.emulator._graph.odata import bad_request, entity, list_in, missing
 from entra_guard.emulator._graph.people import find_group, find_user
@@ -38,6 +38,7 @@ _USER_FIELDS: Final = {
     "userPrincipalName": "upn",
     "accountEnabled": "enabled",
 }
+_NICKNAME: Final = re.compile(r"[^\x00-\x20\x7f-\U0010ffff@()\\\[\]\";:<>,]{1,64}")
 # Graph accepts these, and the emulator has no use for them.
 _IGNORED_OF_USER: Final = frozenset(
     (
@@ -91,7 +92,21 @@ def _is_valid(name: str, value: Any) -> bool:
         return isinstance(value, bool)
     if value is None:
         return name in {"mail", "jobTitle", *_IGNORED_OF_USER}
-    return name in _IGNORED_OF_USER or (isinstance(value, str) and value != "")
+    if not isinstance(value, str):
+        return name in _IGNORED_OF_USER
+    if name == "mailNickname":
+        return _NICKNAME.fullmatch(value) is not None
+    if name == "userPrincipalName":
+        return _is_user_name(value)
+    return value != "" or name in _IGNORED_OF_USER
+
+
+def _is_user_name(text: str) -> bool:
+    try:
+        check_user_name(text)
+    except RegistrationError:
+        return False
+    return True
 
 
 def _check_name_free(call: Call, user: User) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._directory.rules import RegistrationError, user_name_from
 from entra_guard.emulator._portal.visit import FieldError, NotFoundError, PortalPage, get, post, segment
 
 if TYPE_CHECKING:
@@ -48,9 +48,14 @@ def _user_form(visit: Visit, errors: list[FieldError]) -> Response:
 def add_user(visit: Visit) -> Response:
     """Add a user. A name is enough: the user name is made from it."""
     shown = visit.text("display_name")
-    name = visit.text("user_name") or ".".join(shown.lower().split())
+    name = visit.text("user_name") or user_name_from(shown)
     if not name:
-        return _user_form(visit, [FieldError("display_name", "Enter a name.")])
+        missing = (
+            ("user_name", "Enter a user name in Latin letters.")
+            if shown
+            else ("display_name", "Enter a name.")
+        )
+        return _user_form(visit, [FieldError(*missing)])
     home = visit.text("home") or None
     try:
         user = visit.service.registrations.add_user(

@@ -26,10 +26,12 @@ def time_of_day(at: float) -> str:
 
 
 def parties_of(exchange: Exchange) -> str:
-    """Return who wanted what: `client -> API as user`, or the method and path without a client."""
+    """Return who wanted what: `client -> API as user`. Method and path for Graph and without a client."""
     if not exchange.client:
         return f"{exchange.method} {exchange.path}"
     target = f" -> {exchange.api}" if exchange.api else ""
+    if exchange.flow == "graph":  # which of its many requests
+        target = f"{target} {exchange.method} {exchange.path}"
     return f"{exchange.client}{target}{f' as {exchange.user}' if exchange.user else ''}"
 
 
