@@ -108,6 +108,10 @@ def _check_tokens_and_sample_api(page: Page, samples: Samples) -> None:
     page.wait_for_url("**user=**")
     assert page.get_by_text("These scopes:").is_visible()
     page.goto(f"/portal/token?client={samples.daemon.client_id}&api={samples.api.client_id}")
+    page.get_by_label("Filter conditions").fill("graph")
+    assert page.locator("#condition").input_value() == "graph-token"
+    page.get_by_label("Filter conditions").fill("")
+    page.locator("#condition").select_option("")
     page.get_by_role("button", name="Get token").click()
     page.get_by_text("An API with this guard would answer 200").wait_for()
     check_width(page)

@@ -75,7 +75,9 @@ def test_a_clock_ahead_ends_a_token_and_the_real_time_revives_it(entra: Entra) -
 
 def test_a_rotation_is_followed_and_an_unpublished_key_is_unknown(entra: Entra) -> None:
     call(entra)
+    assert "tokens of organizations, since the start" in words(open_page(entra, CONDITIONS))
     send_form(entra, f"{CONDITIONS}/keys/rotate", {})
+    assert re.search(r"organizations, since \d\d:\d\d:\d\d .*signs now", words(open_page(entra, CONDITIONS)))
     shown = call(entra)
     assert "✓ 200" in shown
     assert "The guard fetched keys: 200" in shown

@@ -16,6 +16,7 @@ from entra_guard.emulator._store.faults import TARGETS
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
+    from entra_guard.emulator._store.signing_keys import SigningKey
 
 ADDRESS: Final = "/portal/conditions"
 _TITLE: Final = "Test conditions"
@@ -42,7 +43,7 @@ def _state(visit: Visit) -> dict[str, Any]:
         "time_now": dt.datetime.fromtimestamp(visit.now(), dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "shift": shift,
         "clock_steps": _STEPS,
-        "keys": [(k.kid, _REALMS.get(k.realm, k.realm), k.kid == signing) for k in parts.issuer.keys],
+        "keys": [_key_facts(key, signing) for key in parts.issuer.keys],
         "faults": [(fault.number, words_of_fault(fault)) for fault in parts.injector.faults],
         "changed": bool(shift or parts.injector.faults),
         "targets": [(name, _TARGET_WORDS[name]) for name in TARGETS],
@@ -57,6 +58,16 @@ def _state(visit: Visit) -> dict[str, Any]:
         "attempts": list(parts.workbench.attempts),
         "last": parts.workbench.last,
         "at": _time_of_day,
+    }
+
+
+def _key_facts(key: SigningKey, signing: str) -> dict[str, Any]:
+    return {
+        "kid": key.kid,
+        "realm": _REALMS.get(key.realm, key.realm),
+        "signs": key.kid == signing,
+        "since": f"since {_time_of_day(key.since)}" if key.since else "since the start",
+        "removable": key.realm == "organizations",
     }
 
 

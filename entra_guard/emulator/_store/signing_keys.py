@@ -50,6 +50,7 @@ class SigningKey:
         kid: The key's identifier: base64url of the SHA-1 of its certificate, as in Entra.
         realm: Whose tokens it signs; `unpublished` for a key that appears in no document.
         cloud: Its `cloud_instance_name` in the documents.
+        since: When it was first used, in seconds since 1970; 0 for a key of the start.
     """
 
     kid: str
@@ -58,6 +59,7 @@ class SigningKey:
     private_key: rsa.RSAPrivateKey = field(repr=False)
     modulus: str = field(repr=False)
     certificate: str = field(repr=False)
+    since: float = 0.0
 
     @classmethod
     def of(cls, material: KeyMaterial, realm: Realm, cloud: str, *, kid: str = "") -> SigningKey:

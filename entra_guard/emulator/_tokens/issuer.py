@@ -197,7 +197,7 @@ class TokenIssuer:
             same_kid: Whether the new key takes the old key's kid, which no authority should do.
         """
         with self._store.lock:
-            new = self._next_key()
+            new = replace(self._next_key(), since=self._store.now())
             key = with_kid(new, self.signing_key.kid) if same_kid else new
             self._store.change(keys=self._store.state.keys.rotated(key, overlap=overlap))
             return key

@@ -242,3 +242,18 @@ for (const input of document.querySelectorAll("input[data-read-into]")) {
     if (input.files.length && target) target.value = await input.files[0].text();
   });
 }
+
+// A filter above a list of choices: hide what does not contain the text, and choose what is left.
+for (const input of document.querySelectorAll("[data-filter-options]")) {
+  const list = document.getElementById(input.dataset.filterOptions);
+  input.addEventListener("input", () => {
+    const wanted = input.value.trim().toLowerCase();
+    const found = [...list.options].filter((option) => {
+      option.hidden = Boolean(wanted) && !option.textContent.toLowerCase().includes(wanted);
+      return !option.hidden;
+    });
+    for (const group of list.querySelectorAll("optgroup")) group.hidden = !group.querySelector("option:not([hidden])");
+    if (wanted && found.length && list.selectedOptions[0]?.hidden) list.value = found[0].value;
+    announce(`${found.length} shown`);
+  });
+}
