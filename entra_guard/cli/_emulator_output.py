@@ -11,6 +11,7 @@ import click
 from rich.text import Text
 
 from entra_guard.cli._program import program_name
+from entra_guard.emulator._store.access_line import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -122,7 +123,7 @@ def show(screen: Screen, entra: Emulator, content: Content, *, https: bool, page
     screen.blank_line()
     screen.name_values(_url_rows(entra, https=https, page=page), labels=_LABELS)
     screen.name_values(_directory_rows(entra, content), labels=_LABELS)
-    kept = str(content.origin)
+    kept = printable(str(content.origin))
     note = "kept in the state file" if content.keeper else "nothing is kept between runs without --state FILE"
     screen.name_values([("content", f"{kept}; {note}")], labels=_LABELS)
     screen.blank_line()
@@ -157,10 +158,15 @@ def _directory_rows(entra: Emulator, content: Content) -> Iterable[tuple[str, st
         yield from _sample_rows(entra, content)
     else:
         own = [app for app in entra.directory.apps.values() if app.tenant_id]
-        yield "content of it", f"{len(entra.directory.tenants)} tenants, {len(own)} apps: see the pages"
-    names = [user.display_name for user in entra.directory.users_in(tenant.id)]
+        counts = (_count(len(entra.directory.tenants), "tenant"), _count(len(own), "app"))
+        yield "content of it", f"{', '.join(counts)}: see the pages"
+    names = [printable(user.display_name) for user in entra.directory.users_in(tenant.id)]
     more = f" and {len(names) - _MOST_USERS} more" if len(names) > _MOST_USERS else ""
     yield "users", Text(f"{', '.join(names[:_MOST_USERS])}{more}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _sample_rows(entra: Emulator, content: Content) -> Iterable[tuple[str, str | Text]]:
@@ -170,15 +176,15 @@ def _sample_rows(entra: Emulator, content: Content) -> Iterable[tuple[str, str |
     scopes = ", ".join(scope.value for scope in samples.api.scopes)
     held = entra.directory.held_by(samples.daemon.service_principal_id).get(samples.api.name, ())
     yield "API", _id_and_name(samples.api.client_id, samples.api.name)
-    yield "  offers", f"roles {roles}; scope {scopes}"
+    yield "  offers", printable(f"roles {roles}; scope {scopes}")
     yield "daemon", _id_and_name(samples.daemon.client_id, samples.daemon.name)
     yield "  secret", samples.secret.value
-    yield "  has", f"role {', '.join(held)}"
+    yield "  has", printable(f"role {', '.join(held)}")
     yield "browser client", _id_and_name(samples.page.client_id, samples.page.name)
 
 
 def _id_and_name(guid: str, name: str) -> Text:
-    return Text.assemble((guid, "bold"), f"  {name}")
+    return Text.assemble((guid, "bold"), f"  {printable(name)}")
 
 
 def log_to(screen: Screen) -> Callable[[Exchange], None]:

@@ -1,6 +1,7 @@
 """The control API under `/_emu`: for tests in another process or another language.
 
 It accepts JSON only. So a page of another origin needs a preflight to use it, and preflights are refused.
+Requests that name another origin are refused, too.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard.emulator._http.form_guard import is_foreign
 from entra_guard.emulator._http.messages import Request, Response, json_response
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ class ControlApi:
         endpoint = self._endpoints.get((request.method, request.path.removeprefix(PREFIX)))
         if not self._store.is_own(request.host):
             return _error_response("The control API serves this machine only: use localhost as host.", 421)
+        if request.method != "GET" and is_foreign(request):
+            return _error_response("A web page of another origin cannot use the control API.", 403)
         if endpoint is None:
             known = ", ".join(f"{method} {PREFIX}{path}" for method, path in self._endpoints)
             return _error_response(f"There is no such endpoint. Use one of: {known}.", 404)

@@ -153,6 +153,21 @@ def test_the_start_screen_has_at_most_24_lines_with_urls_ids_and_code(columns: i
             assert piece in output
 
 
+def test_names_cannot_control_the_terminal_of_the_start_screen(tmp_path: Path) -> None:
+    app = {"name": "Orders\x1b[2J\u202e", "roles": ["Orders.Read"]}
+    tenant = {"name": "Con\x1b[31mtoso", "users": [{"name": "al", "display_name": "Al\nfake"}], "apps": [app]}
+    seed, written = tmp_path / "seed.json", io.StringIO()
+    seed.write_text(json.dumps({"tenants": [tenant]}))
+    console = Console(file=written, force_terminal=True, color_system=None, width=80, highlight=False)
+    entra = Emulator()
+    show(Screen(console), entra, prepare(entra, state=None, seed=seed, identity=None), https=False, page="")
+    output = written.getvalue()
+    assert "Con\\x1b[31mtoso" in output
+    assert "Al\\nfake" in output
+    assert "1 app:" in output
+    assert set(output) & set("\x1b\u202e") == set()
+
+
 def test_a_seed_a_state_and_an_export_carry_the_content_on(start: Start, tmp_path: Path) -> None:
     seed, state, other = tmp_path / "seed.yaml", tmp_path / "state.json", tmp_path / "export.yaml"
     seed.write_text(

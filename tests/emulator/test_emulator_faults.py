@@ -301,6 +301,16 @@ def test_the_control_api_does_what_python_does(entra: Entra) -> None:
         ({"method": "POST", "url": "token", "json": {"client": "nobody"}}, 400, "There is no app"),
         ({"method": "POST", "url": "token", "json": {"whatever": 1}}, 400, "whatever"),
         ({"method": "POST", "url": "faults", "json": {"target": "all", "how": "refused"}}, 400, "seconds"),
+        (
+            {"method": "POST", "url": "reset", "json": {}, "headers": {"origin": "http://localhost:9"}},
+            403,
+            "another origin",
+        ),
+        (
+            {"method": "POST", "url": "reset", "json": {}, "headers": {"sec-fetch-site": "cross-site"}},
+            403,
+            "another origin",
+        ),
         ({"method": "GET", "url": "state", "headers": {"host": "attacker.example"}}, 421, "this machine"),
     ],
 )

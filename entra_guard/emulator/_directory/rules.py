@@ -26,7 +26,6 @@ MAX_FEDERATED: Final = 20
 _MAX_SCOPES: Final = 100
 _MAX_URIS: Final = 50
 _MAX_URI_LENGTH: Final = 120
-_MAX_ROLE_LENGTH: Final = 120
 _ACCOUNTS: Final = ("AzureADMyOrg", "AzureADMultipleOrgs", *sorted(PERSONAL_ACCOUNTS))
 _MAX_REDIRECT_LENGTH: Final = 256
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII | re.IGNORECASE)
@@ -35,7 +34,10 @@ _AUTHORITY: Final = re.compile(
     r"//(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?=[/?]|$)", re.ASCII | re.IGNORECASE
 )
 _UNSAFE_SCHEMES: Final = frozenset({"javascript", "data", "file", "vbscript", "about", "blob", "view-source"})
-_ROLE: Final = re.compile(r"[^\s.][^\s]*")
+# Graph's characters for the values of app roles and scopes; no quotes, backslashes and spaces among them.
+# https://learn.microsoft.com/en-us/graph/api/resources/approle#properties
+_VALUE: Final = re.compile(r"(?!\.)[A-Za-z0-9:!#$%&'()*+,\-./;=?@\[\]^_`{|}~]{1,120}")
+_URI: Final = re.compile(r"[A-Za-z0-9:/?#\[\]@!$&'()*+,;=._~%-]{1,255}")  # RFC 3986
 # https://learn.microsoft.com/en-us/graph/api/resources/user#properties (userPrincipalName)
 _USER_NAME: Final = re.compile(r"(?=.{3,113}\Z)[A-Za-z0-9'._!#^~-]*[A-Za-z0-9'_!#^~-]@[A-Za-z0-9.-]+")
 _NOT_IN_USER_NAMES: Final = re.compile(r"[^a-z0-9'_-]+")
@@ -181,9 +183,10 @@ def _check_roles(app: AppRegistration, *, personal: bool) -> None:
     if personal and app.app_roles:
         raise RegistrationError(f"{app.accounts} apps cannot have app roles: omit app_roles.")
     for role in app.app_roles:
-        if len(role.value) > _MAX_ROLE_LENGTH or not _ROLE.fullmatch(role.value):
+        if not _VALUE.fullmatch(role.value):
             raise RegistrationError(
-                f"App role {role.value!r} is not valid: use up to 120 characters, no spaces, no leading dot."
+                f"App role {role.value!r} is not valid: use up to 120 ASCII characters, no spaces, "
+                "no quotes, no leading dot."
             )
         if not role.allowed_member_types or not {"User", "Application"}.issuperset(role.allowed_member_types):
             raise RegistrationError(
@@ -199,9 +202,10 @@ def _check_scopes(app: AppRegistration, *, personal: bool) -> None:
             f"{app.accounts} apps may have at most {_MAX_SCOPES} scopes, got {len(app.scopes)}."
         )
     for scope in app.scopes:
-        if not 1 <= len(scope.value) <= longest or re.search(r"\s", scope.value):
+        if len(scope.value) > longest or not _VALUE.fullmatch(scope.value):
             raise RegistrationError(
-                f"Scope {scope.value!r} is not valid: use 1 to {longest} characters, no spaces."
+                f"Scope {scope.value!r} is not valid: use 1 to {longest} characters (ASCII, no spaces, "
+                "no quotes, no leading dot)."
             )
     _check_unique("Scope", [scope.value for scope in app.scopes])
 
@@ -219,7 +223,7 @@ def _check_uris(app: AppRegistration, tenant: Tenant, *, personal: bool) -> None
         )
     for uri in app.identifier_uris:
         parts = split_url(uri)
-        if not parts.scheme:
+        if not parts.scheme or not _URI.fullmatch(uri):
             raise RegistrationError(
                 f"App ID URI {uri!r} is not a URI: use api://{app.client_id} or https://..."
             )

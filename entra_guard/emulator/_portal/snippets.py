@@ -135,7 +135,7 @@ guard = Guard(
 
 
 def _requires(facts: CodeFacts) -> str:
-    return f'@requires(roles=["{facts.role}"])' if facts.role else "@requires()"
+    return f"@requires(roles=[{json.dumps(facts.role)}])" if facts.role else "@requires()"
 
 
 def _fastapi(facts: CodeFacts) -> str:
@@ -213,7 +213,7 @@ credential = ClientSecretCredential(
     os.environ["{SECRET_VARIABLE}"],
     authority="{facts.base}",  # omit it for the real Entra
 )
-token = credential.get_token("{facts.default_scope}").token
+token = credential.get_token({json.dumps(facts.default_scope)}).token
 """
 
 
@@ -229,7 +229,7 @@ app = msal.ConfidentialClientApplication(
     instance_discovery=False,  # omit it for the real Entra
     verify={facts.ca_bundle!r},  # the same
 )
-result = app.acquire_token_for_client(["{facts.default_scope}"])
+result = app.acquire_token_for_client([{json.dumps(facts.default_scope)}])
 token = result["access_token"]
 """
 
@@ -247,7 +247,7 @@ credential = ClientSecretCredential(
     disable_instance_discovery=True,  # the same
     connection_verify={facts.ca_bundle!r},  # the same
 )
-token = credential.get_token("{facts.default_scope}").token
+token = credential.get_token({json.dumps(facts.default_scope)}).token
 """
 
 
@@ -283,7 +283,7 @@ var credential = new ClientSecretCredential(
         AuthorityHost = new Uri("{facts.secure_base}"), // omit it for the real Entra
         DisableInstanceDiscovery = true, // the same
     }});
-var token = await credential.GetTokenAsync(new TokenRequestContext(["{facts.default_scope}"]));
+var token = await credential.GetTokenAsync(new TokenRequestContext([{json.dumps(facts.default_scope)}]));
 """
 
 
