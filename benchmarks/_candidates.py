@@ -1,6 +1,6 @@
 """Six ways to guard an API, each set up as its own documentation does, before one small application.
 
-Nothing here is tuned: settings are the defaults. Each can be told that time has passed, because nobody
+Nothing here is tuned: settings are the defaults. For each, time can be moved forward, because nobody
 wants to wait an hour for a cache to expire.
 """
 

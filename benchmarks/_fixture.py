@@ -18,7 +18,7 @@ class Fixture:
         self.entra.grant(self.daemon, self.api, "Orders.Read")
 
     def guard(self, **settings: Any) -> Guard:
-        """A guard with cached keys."""
+        """Return a guard with cached keys."""
         client = httpx.Client(transport=self.entra.transport)
         guard = Guard(
             tenant=self.entra.tenant_id,

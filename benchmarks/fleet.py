@@ -77,7 +77,7 @@ ROTATIONS: Final = (
 
 
 def _key_sets() -> list[KeySet]:
-    """What Entra publishes after no, one, two, ... rotations. Nobody verifies: a kid will do for a key."""
+    """Return what Entra publishes after 0, 1, 2, ... rotations. Nothing verifies, so kids are enough."""
     kids = [f"key-{number}" for number in range(len(ROTATIONS) + 1)]
     return [
         KeySet(MappingProxyType({kid: kid for kid in kids[: number + 1]}))  # type: ignore[misc]
@@ -174,11 +174,11 @@ class Fleet:
                 self.plan(self.first_token(rotation.used), "new_key", number, index)
 
     def first_token(self, used: float) -> float:
-        """When a process sees its first token of a new key: its share grows linearly from nothing."""
+        """Return when a process sees its first token of a new key: its share grows linearly from 0."""
         return used + (2 * self.random.expovariate(1.0) * TOKEN_LIFE / GOOD_RATE) ** 0.5
 
     def on_due(self, now: float, number: int, _detail: Any) -> None:
-        """The background thread comes: is something due, or was there another round meanwhile?"""
+        """Run what is due in the background thread."""
         process = self.processes[number]
         state = store.expire(process.state, now)
         if state.snapshot is None and process.dark_since is None:
@@ -188,7 +188,7 @@ class Fleet:
             self.round(now, number)
 
     def on_forged(self, now: float, number: int, _detail: Any) -> None:
-        """A forged kid comes that strangers may still have looked for."""
+        """Receive a token with a forged kid."""
         if not within(FLOOD, now):
             return
         process = self.processes[number]
@@ -203,7 +203,7 @@ class Fleet:
         self.plan(max(opens, now) + self.random.expovariate(FORGED_RATE), "forged", number)
 
     def on_new_key(self, now: float, number: int, index: int) -> None:
-        """A good token of a new key comes: known, looked for, or refused."""
+        """Receive a valid token of a new key: accept it, fetch its key, or refuse it."""
         process, kid = self.processes[number], f"key-{index}"
         snapshot = process.state.snapshot
         if snapshot is None or kid in snapshot.keys.by_kid:
@@ -251,7 +251,7 @@ class Fleet:
     # --- good requests refused -----------------------------------------------------------------------
 
     def lit(self, now: float, number: int) -> None:
-        """The process has keys, or ends: what it refused since it had none is known now."""
+        """Count what a process refused while it had no keys, now that it has some or ends."""
         process = self.processes[number]
         if process.dark_since is not None:
             began = min(now, process.dark_since + SETTINGS.wait)  # the first callers wait, and are served

@@ -1,6 +1,6 @@
 """Tokens for other APIs: one cached, one for fifty callers at once, and what keeping one costs.
 
-`python -m benchmarks.outbound`. The peers are asked over https, as they insist; ours over the same sockets.
+`python -m benchmarks.outbound`. Requests go over https, which the peers require.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Fixture:
         )
 
     def filled(self, scopes: Sequence[str]) -> ClientSecretCredential:
-        """Ours with a token for each scope, cached."""
+        """Return our credential with a cached token for each scope."""
         credential, now = self.ours(), time.time()
         for number, scope in enumerate(scopes):
             token = AccessToken(f"{number:07d}{self.token}", int(now) + 3600, now + 1800.0)
@@ -60,7 +60,7 @@ class Fixture:
         return credential
 
     def msal_cache(self, scopes: Sequence[str]) -> Any:
-        """MSAL's own cache, which azure-identity uses too, with a token for each scope."""
+        """Return MSAL's cache, which azure-identity uses too, with a token for each scope."""
         import msal
 
         cache = msal.TokenCache()
@@ -125,7 +125,7 @@ def names(count: int) -> list[str]:
 
 
 def around(scopes: Sequence[str], get: Callable[[str], object]) -> Work:
-    """One look-up per call, for one scope after the other."""
+    """Return a function that gets a token per call, for one scope after the other."""
     following = itertools.cycle(scopes).__next__
     return lambda: get(following())
 
@@ -165,7 +165,7 @@ def per_look_up(work: Work, number: int) -> float:
 
 
 def beside_the_bare_expression(credential: Any, plain: dict[str, Any]) -> tuple[float, float]:
-    """The strictest view: `plain[scope]` written into the loop, which no cache behind a call can be."""
+    """Compare with `plain[scope]` written into the loop, which is faster than any call."""
     order = list(itertools.islice(itertools.cycle(plain), 10_000))
 
     def expression() -> None:
@@ -306,7 +306,7 @@ def peer_herds(fixture: Fixture) -> Iterator[tuple[str, Work]]:
 
 
 def bytes_each(fixture: Fixture, fill: Callable[[Sequence[str]], object], count: int) -> float:
-    """Bytes per token beyond the token itself, with scopes that somebody else keeps."""
+    """Return the bytes per token beyond the token itself; the scopes exist elsewhere."""
     scopes = names(count)
     fill(scopes[:10])  # imports and first-time allocations are not per entry
     gc.collect()

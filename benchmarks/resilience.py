@@ -92,7 +92,7 @@ class Outcome:
 
 
 async def burst(stage: Stage, tokens: Iterable[str]) -> Outcome:
-    """All at once: their statuses, the slowest of them, and how long the event loop stood still."""
+    """Send all requests together; return statuses, slowest time, and how long the event loop was blocked."""
     held, done = 0.0, asyncio.Event()
 
     async def tick() -> None:
@@ -200,7 +200,7 @@ class Scene:
         play: Plays it.
         wanted: The status that every caller should get.
         counts_fetches: Whether fewer fetches are better here. In an outage they are not: without any,
-            nobody would learn that it is over.
+            the end of the outage would not be noticed.
     """
 
     name: str
@@ -229,7 +229,7 @@ def play(scene: Scene, kind: type[Candidate]) -> Outcome:
     """Play one scene with one of the six."""
     with Emulator(seed=1) as entra:
         api = entra.register_app("Orders API", app_roles=["Orders.Read"])
-        curtain = threading.Timer(PATIENCE + 1, entra.stop)  # a blocked event loop ends no scene by itself
+        curtain = threading.Timer(PATIENCE + 1, entra.stop)  # a blocked event loop never ends a scene
         curtain.daemon = True
         curtain.start()
         try:
@@ -249,7 +249,7 @@ TIE_SECONDS: Final = 0.2
 
 
 def is_better(theirs: Outcome, ours: Outcome, scene: Scene) -> bool:
-    """Whether another did better: fewer wrong answers, or as few with less than a tie allows."""
+    """Return whether another did better: fewer wrong responses, or as few in clearly less time."""
     mine, other = ours.wrong(scene.wanted), theirs.wrong(scene.wanted)
     if mine != other:
         return other < mine
@@ -259,7 +259,7 @@ def is_better(theirs: Outcome, ours: Outcome, scene: Scene) -> bool:
 
 
 FOOTNOTE: Final = (
-    "A cell has the answers, how often the key set was fetched (configurations are not counted) and the "
+    "A cell has the responses, how often the key set was fetched (configurations are not counted) and the "
     f"slowest caller. Up to {TIE_FETCHES} fetch and {TIE_SECONDS} s more than another count as a tie: "
     "entra_guard reads two configurations before the first keys, one for each version of tokens, and looks "
     "up a forged kid once where one that never looks for new keys does not. Where no keys were ever there "
@@ -270,7 +270,7 @@ FOOTNOTE: Final = (
 def rows(beaten: list[str]) -> Iterator[tuple[object, ...]]:
     """Play all scenes; yield a row for each, and collect where another did better than we."""
     for kind in CANDIDATES:
-        play(SCENES[0], kind)  # a rehearsal: what a process pays once is nobody's fault
+        play(SCENES[0], kind)  # a rehearsal: costs that a process pays once are not measured
     for scene in _progress.steps(SCENES, lambda scene: scene.name):
         outcomes: dict[Any, Outcome] = {kind: play(scene, kind) for kind in CANDIDATES}
         yield scene.name, *map(str, outcomes.values())

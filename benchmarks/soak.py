@@ -1,8 +1,8 @@
 """`python -m benchmarks.soak [seconds [seed]]`: good and hostile callers in three worlds, while faults flip.
 
-The emulator serves on real sockets. Cooldowns are shortened, so that a minute sees what a day would bring.
-Fails where a good token was answered 401, a caller waited longer than three seconds, the authority was asked
-more often than the settings allow, or memory grew.
+The emulator serves on real sockets. Cooldowns are shortened, so that a minute is like a day.
+Fails if a good token receives 401, a caller waits longer than three seconds, the authority receives more
+requests than the settings allow, or memory grows.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class Soak:
     # --- trouble -------------------------------------------------------------------------------------
 
     def trouble(self, seconds: float) -> None:
-        """Break and mend Entra, and roll its keys, until the time is over."""
+        """Set and clear faults of Entra, and roll its keys, until the time is over."""
         ends, next_fault, next_rotation = time.monotonic() + seconds, 0.0, time.monotonic() + 4
         withdraw: deque[tuple[float, str]] = deque()
         while (now := time.monotonic()) < ends:
@@ -236,7 +236,7 @@ class Memory:
 
 
 def budget(soak: Soak, seconds: float) -> float:
-    """The most rounds that the settings allow for what happened."""
+    """Return the maximum of rounds that the settings allow for what happened."""
     doublings = math.ceil(math.log2(SETTINGS.max_cooldown / SETTINGS.cooldown))
     in_background = (
         seconds / (0.9 * SETTINGS.refresh) + 1 + soak.tally.failures
@@ -281,19 +281,19 @@ def report(soak: Soak, seconds: float, seed: int, before: Memory, after: Memory)
         print(f"  {kind:8} {outcome:24} {number:8,}")
     middle, late = (waits[int(len(waits) * share)] * 1000 for share in (0.5, 0.999))
     print(f"  good callers waited {middle:.2f} ms at half, {late:.0f} ms at 99.9 %", end="")
-    print(f"; nobody longer than {tally.longest:.2f} s")
+    print(f"; the longest {tally.longest:.2f} s")
     print(f"  rounds of fetching: {tally.rounds} of {most:.0f} allowed")
     print(f"    {tally.forced} began with an unknown kid, {tally.failures} failed")
     print(f"  memory: {before.mib:.0f} MiB halfway and {after.mib:.0f} at the end", end="")
     print(f", {before.objects:,} objects and {after.objects:,}")
     broken = {
-        "a good token was answered 401": any(
+        "a good token received 401": any(
             kind == GOOD and outcome not in {"accepted", "keys_unavailable"}
             for kind, outcome in tally.answers
         ),
         "a hostile token was accepted": tally.answers[HOSTILE, "accepted"] > 0,
-        "somebody waited longer than three seconds": tally.longest > SETTINGS.wait + SLACK,
-        "the authority was asked too often": tally.rounds > most,
+        "a caller waited longer than three seconds": tally.longest > SETTINGS.wait + SLACK,
+        "the authority received too many requests": tally.rounds > most,
         "memory grew": after.mib > before.mib + 16 or after.objects > 1.15 * before.objects,
     }
     for name, holds in broken.items():

@@ -50,7 +50,7 @@ def main() -> None:
     with_token = Emulator(seed=1)
     token = with_token.issue_token(with_token.register_app("API")).encode()
     times: dict[str, list[float]] = {name: [] for name, _, _ in SUBJECTS}
-    for _round in _progress.steps(range(ROUNDS)):  # in turn, so that noise affects all alike
+    for _round in _progress.steps(range(ROUNDS)):  # in turn, so that noise affects all equally
         for name, arguments, _bar in SUBJECTS:
             times[name].append(cpu_seconds(arguments, token if name.endswith("explain") else b""))
     jwt = times["import jwt"]

@@ -58,7 +58,7 @@ class Revocations:
         self._most = most
         # Read without the lock; changed under it.
         self._since: dict[str, float] = {}
-        # Tokens from before are refused, whoever the caller is.
+        # Older tokens of every caller are refused.
         self._floor = _NEVER
         self.after_fork()
         reset_after_fork(self)

@@ -1,4 +1,4 @@
-"""Call the function of `Tenants.where` for the tenants of verified tokens, and keep its answers briefly."""
+"""Call the function of `Tenants.where` for the tenants of verified tokens, and cache its results briefly."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ class _CancelledError(Exception):
 
 
 class _TooManyCallsError(Exception):
-    """So many calls of the rule run that no more are started."""
+    """Too many calls of the rule are running: no more are started."""
 
 
 class TenantRule:
     """Decides about tenants by the function of `Tenants.where`: one call per tenant at a time.
 
-    Errors are not cached, and do not extend the life of an older answer.
+    Errors are not cached, and do not extend the life of an older result.
 
     Args:
-        tenants: With a rule, for how long its answers are kept, and how long it may take.
+        tenants: With a rule, for how long its results are cached, and how long it may take.
         monotonic: Seconds that only go forward.
     """
 
@@ -212,7 +212,7 @@ def is_async_callable(function: Any) -> bool:
 
 
 def _as_answer(returned: object) -> bool:
-    """Return what the rule returned, if it is an answer: a coroutine or a row of a table is not a yes."""
+    """Return what the rule returned, if it is True or False: a coroutine or a row of a table is not a yes."""
     if isinstance(returned, bool):
         return returned
     if inspect.iscoroutine(returned):

@@ -380,7 +380,7 @@ def _routed_path(scope: Scope) -> str:
 
 
 _UNCLEAR: Final = "//"
-"""A path that is never public. It stands for a path with an ambiguous mount point: some frameworks route
+"""A path that is never public. It replaces a path with an ambiguous mount point: some frameworks route
 '/static/api/orders' below '/api' as '/orders', others unchanged."""
 
 

@@ -85,7 +85,7 @@ class Guard:
 
     Args:
         tenant: A tenant id, a verified domain, or `Tenants` for more than one.
-        audience: The API's client id, or its App ID URIs; a client id stands for 'api://<client id>' too.
+        audience: The API's client id, or its App ID URIs; a client id also means 'api://<client id>'.
         allowed_clients: Client ids of the only applications that may call; such clients need no role.
         token_versions: '1.0', '2.0' or both.
         leeway: Seconds of clock difference allowed.

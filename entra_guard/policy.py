@@ -49,7 +49,7 @@ class Tenants:
     rule: TenantFunction | None = None
     """Decides about a tenant at run time: see `where`."""
     keep: float = 60.0
-    """Seconds for which an answer of the rule is kept."""
+    """Seconds for which a result of the rule is cached."""
     timeout: float = 3.0
     """Seconds that the rule may take."""
 
@@ -85,14 +85,14 @@ class Tenants:
 
         The function receives the tenant id of a token whose signature, audience, lifetime and permissions
         were checked, and returns True or False. It runs once per tenant at a time: an async one in the task
-        of the request, any other on a thread. Its answer holds for all tokens of the tenant, also for
+        of the request, any other on a thread. Its result applies to all tokens of the tenant, also for
         cached ones, and ends after `keep` seconds. If it raises, or does not return in time, the request
         gets 503, whatever it returned before.
 
         Args:
             rule: Returns whether a tenant is accepted; may be async if the guard is used in an event loop.
             reason: Why tokens of tenants that are not known today are accepted.
-            keep: Seconds for which an answer is kept, True or False; at most 60.
+            keep: Seconds for which a result is cached, True or False; at most 60.
             timeout: Seconds that a call may take, at most 60.
 
         Raises:

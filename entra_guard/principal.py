@@ -106,15 +106,15 @@ class Principal(msgspec.Struct, frozen=True, weakref=True):
     def is_app(self) -> bool | None:
         """Whether an application calls in its own name, without a user.
 
-        None where the issuer's tokens do not say so, which Entra's always do: see `Authority.openid`.
+        None if the issuer's tokens do not say, which Entra's always do: see `Authority.openid`.
         """
         return self.verified.is_app
 
     @property
     def is_guest(self) -> bool | None:
-        """Whether the user is a guest of the tenant; None where the token does not say so.
+        """Whether the user is a guest of the tenant; None if the token does not say.
 
-        It says so by the optional claim 'acct' (add it in the API's registration, "Token configuration"),
+        The optional claim 'acct' says it (add it in the API's registration, "Token configuration"),
         or by an 'idp' that names another tenant. An application is not a guest.
         """
         return self.verified.is_guest

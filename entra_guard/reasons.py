@@ -293,7 +293,7 @@ _ALL: Final = (
         403,
         "Guest users may not call this operation.",
         "Guests are not accepted here (guests=False), and the caller is one, or the token does not say.",
-        "Add the optional claim 'acct' to the access token in the API's registration (Token configuration): it tells members from guests. Or accept guests with guests=True.",
+        "Add the optional claim 'acct' to the access token in the API's registration (Token configuration): it distinguishes members from guests. Or accept guests with guests=True.",
     ),
     Reason(
         "agent_not_allowed",
@@ -328,7 +328,7 @@ _ALL: Final = (
         503,
         "The token's tenant cannot be checked at the moment. Try again.",
         "The rule of Tenants.where raised an error or did not return in time.",
-        "The log of entra_guard.tenants has the error of the rule. Answers are kept for at most 60 s, and never longer because of an error.",
+        "The log of entra_guard.tenants has the error of the rule. Results are cached for at most 60 s, and never longer because of an error.",
     ),
     Reason(
         "keys_unavailable",

@@ -24,7 +24,7 @@ people: list[str] = []
 
 
 async def read_people() -> None:
-    """The task may outlive the caller's token, so it acts with one of its own."""
+    """Read the people with the application's own token: the task may outlive the caller's."""
     async with GraphClient(itself, base_url=os.environ.get("GRAPH_URL"), scope=SCOPE) as graph:
         users = graph.aiterate("/users", {"$select": "displayName"})
         people[:] = [user["displayName"] async for user in users]

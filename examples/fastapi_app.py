@@ -1,4 +1,4 @@
-"""A FastAPI API that asks scopes and roles of its routes, and whose /docs page logs people in.
+"""A FastAPI API that requires scopes and roles on its routes, and whose /docs page logs people in.
 
 Set ENTRA_GUARD_TENANT, ENTRA_GUARD_AUDIENCE and DOCS_CLIENT_ID: an app registration with the platform
 "single-page application" and the redirect URI <this API>/docs/oauth2-redirect. Then: uvicorn fastapi_app:app

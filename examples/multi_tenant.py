@@ -25,7 +25,7 @@ subscriptions: dict[str, list[str]] = {}  # orders by tenant id: a table in a re
 
 @requires(scopes=["Orders.Read"])
 async def orders(request: Request) -> JSONResponse:
-    """Rows belong to tenants and, within one, to object ids; never to names or mail addresses."""
+    """Return the caller's rows: by tenant and object id, never by name or mail address."""
     rows = subscriptions.get(request.user.tenant_id)
     if rows is None:
         return JSONResponse({"error": "your organization has no subscription"}, status_code=402)

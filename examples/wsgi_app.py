@@ -11,7 +11,7 @@ from entra_guard.wsgi import GuardMiddleware
 
 
 def orders(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
-    """Tell who asks for which path; the caller stays known while the answer is streamed."""
+    """Report who requests which path; the caller stays known while the response is streamed."""
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
     yield f"orders of {environ['entra_guard.principal'].object_id}\n".encode()
     yield f"requested by {current_principal().app_id}\n".encode()

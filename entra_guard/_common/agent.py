@@ -55,7 +55,7 @@ def agent_of(claims: Mapping[str, Any], *, is_app: bool | None) -> Agent | None:
     """Return the agent that a token was issued to, None if it is not an agent's.
 
     Any one of the marks makes it an agent's token, so that a missing mark does not hide an agent. Unknown
-    numbers are ignored; a list with anything but numbers is ignored as a whole.
+    numbers are ignored; a list with anything but numbers is ignored.
     """
     actor, subject = _facets(claims.get("xms_act_fct")), _facets(claims.get("xms_sub_fct"))
     blueprint = claims.get("xms_par_app_azp")

@@ -170,7 +170,7 @@ def _read_body(response: httpx.Response, url: str, limit: int) -> bytes:
         body += chunk
         if len(body) > limit:
             raise FetchError("content", url, f"the response has more than {limit} bytes")
-        time_left()  # a transport of the user's may know no time-out
+        time_left()  # a transport of the user's may ignore time-outs
     return bytes(body)
 
 

@@ -1,6 +1,6 @@
 """One piece of work at a time per key, off the caller's thread, for any number of waiting threads and tasks.
 
-A waiter that gives up stops nothing: the work runs to its end. No event loop is blocked. A forked child
+A waiter that times out stops nothing: the work continues. No event loop is blocked. A forked child
 starts work of its own and does not wait for its parent's. While the interpreter exits, work runs on the
 caller's thread.
 """
@@ -124,7 +124,7 @@ class SingleFlight(Generic[K, T]):
         """Start work, or join it if the key is in flight.
 
         Args:
-            key: What tells one piece of work from another.
+            key: What identifies the work.
             function: The work.
             prepare: Runs before the work; its time does not count against the time-out of those who wait.
             launch: Receives the function that begins the work, to call it later: for callers with a lock, as
@@ -182,7 +182,7 @@ def wait(future: Future[T], timeout: float | None) -> T:
     """Wait for work on this thread, at most `timeout` seconds.
 
     Raises:
-        TimeoutError: It is not done yet, and goes on.
+        TimeoutError: The work is not done yet; it continues.
     """
     if (prepared := _preparation(future)) is not None:
         prepared.result(_LONGEST_PREPARATION)
@@ -193,7 +193,7 @@ async def wait_async(future: Future[T], timeout: float | None) -> T:  # noqa: AS
     """Wait for work in a task of asyncio or trio, at most `timeout` seconds.
 
     Raises:
-        TimeoutError: It is not done yet, and goes on.
+        TimeoutError: The work is not done yet; it continues.
     """
     if (prepared := _preparation(future)) is not None:
         await _done(prepared, _LONGEST_PREPARATION)

@@ -118,7 +118,7 @@ class TlsStream(httpcore.NetworkStream):
         """Do the handshake.
 
         Raises:
-            ssl.SSLError: It failed; the text says so where the server speaks plain HTTP.
+            ssl.SSLError: It failed. If the server speaks plain HTTP, the text says that.
         """
         try:
             with time_limit(timeout or _NO_LIMIT):

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__version__ = "0.1.0"  # hatch reads this line, and knows no annotation
+__version__ = "0.1.0"  # hatch reads this line, and does not understand an annotation
 
 # The product token of our requests (RFC 9110 section 10.1.5).
 PRODUCT: Final = f"entra-guard/{__version__}"

@@ -80,7 +80,7 @@ class WorkerPool:
         return sum(self._running.values()) < self._threads and self._running.get(owner, 0) < self._per_owner
 
     def _withdraw(self, owner: Hashable, job: Callable[[], None]) -> bool:
-        """Give up a job whose thread did not start; return False if another thread will run it."""
+        """Drop a job whose thread did not start; return False if another thread will run it."""
         with self._lock:
             self._release(owner)
             queue = self._queues.get(owner)

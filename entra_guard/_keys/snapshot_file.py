@@ -106,7 +106,7 @@ class KeysFile:
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:
-    """Return what tells a file from its predecessor, or None if there is none."""
+    """Return what distinguishes a file from its predecessor, or None if there is none."""
     try:
         status = path.stat()
     except OSError:

@@ -35,7 +35,7 @@ def no_keys(state: KeyCacheState, source: Source, now: float) -> KeysUnavailable
 
 
 def facts_of(error: Exception | None, source: Source) -> dict[str, object]:
-    """Return what the operator must know about a failed round; None stands for a round that still runs."""
+    """Return what the operator must know about a failed round; None means that the round still runs."""
     url = source.configuration_urls["2.0"]
     if isinstance(error, FetchError):
         facts = {"url": error.url, "step": error.step, "detail": error.detail}

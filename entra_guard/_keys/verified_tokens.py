@@ -32,7 +32,7 @@ _PLACE_OF_LARGE: Final = 400  # what cachetools takes for an entry
 
 
 def weight_of(identity: Identity) -> int:
-    """Return the bytes that a cached token takes at the most: objects shared with other tokens count too."""
+    """Return an upper bound of the bytes that a cached token takes: shared objects count in full."""
     names = identity.roles + identity.scopes
     text = "".join((identity.app_id, identity.object_id, identity.subject, identity.token_id, *names))
     return _ENTRY + _NAME * len(names) + len(text) * (1 if text.isascii() else 4)

@@ -74,7 +74,7 @@ class ActiveKeys:
         self.unknown_kids: LRUCache[bytes, tuple[str, float]] = LRUCache(_UNKNOWN_KIDS)
 
     def key_without_kid(self, kid: str, alg: str) -> SigningKey | None:
-        """Return the one key that a token may mean although no kid says so (RFC 7517 section 4.5).
+        """Return the one key that a token without a matching kid may mean (RFC 7517 section 4.5).
 
         A token without kid means the one key of its algorithm; a token with one, the one key that has
         none. Two different kids never match. Only where the issuer may leave kids out.

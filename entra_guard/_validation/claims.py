@@ -77,7 +77,7 @@ class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def is_guest(self) -> bool | None:
-        """Whether the user is a guest of the tenant; None where the token does not say so.
+        """Whether the user is a guest of the tenant; None if the token does not say.
 
         'acct' is 0 for members and 1 for guests (an optional claim). 'idp' names the tenant that the
         user signed in to, where it is another one. (Microsoft: "Access token claims reference".)

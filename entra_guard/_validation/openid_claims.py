@@ -102,7 +102,7 @@ class OpenIdClaims(msgspec.Struct, frozen=True):
 
     @property
     def is_app(self) -> bool | None:
-        """Whether an application calls in its own name; None where the token does not say so."""
+        """Whether an application calls in its own name; None if the token does not say."""
         rule = self.rules.is_app
         if rule is None:
             return is_b2c_app(self) if self.rules.is_b2c else is_known_app(self)

@@ -39,7 +39,8 @@ class EndpointCheck:
 
         Args:
             endpoint: What the route calls.
-            all_endpoints: Returns what all routes of the application call; only used in case of doubt.
+            all_endpoints: Returns what all routes of the application call; only called if `requires` was
+                put on this endpoint somewhere.
 
         Raises:
             ConfigurationError: The route checks nothing.

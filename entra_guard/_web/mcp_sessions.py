@@ -97,7 +97,7 @@ class McpSessions:
         return self._seconds_left is not None and self._seconds_left(principal) <= 0
 
     def started(self, scope: Scope, message: Message) -> EventStream | None:
-        """Record what the start of a response says about sessions, where `is_about_session` says so.
+        """Record what the start of a response says about sessions, if `is_about_session` is true.
 
         Args:
             scope: The request, with its caller.
@@ -117,7 +117,7 @@ class McpSessions:
         return EventStream(self, scope) if is_events and is_stream else None
 
     def _record(self, scope: Scope, session: bytes, status: int) -> None:
-        """Record a session that a response names: it was opened, it goes on, or it has ended."""
+        """Record a session that a response names: it was opened, it continues, or it has ended."""
         is_over = scope["method"] == "DELETE" and status < _ERRORS
         is_named = names_session(scope)
         with self._lock:
@@ -273,8 +273,9 @@ def names_session(scope: Scope) -> bool:
 def drop_resumption(scope: Scope) -> None:
     """Remove `Last-Event-ID` from a request that names a session.
 
-    The event stores of MCP servers number the streams of all sessions alike, so that a resumed stream could
-    replay the messages of other callers. A server may ignore the header (MCP specification, "Transports").
+    The event stores of MCP servers number the streams of all sessions in one sequence, so that a resumed
+    stream could replay the messages of other callers. A server may ignore the header (MCP specification,
+    "Transports").
     """
     if names_session(scope):
         scope["headers"] = [header for header in scope["headers"] if header[0] != LAST_EVENT_ID]

@@ -42,7 +42,7 @@ class GuardedRoute:
     """One route, and what a request to it needs.
 
     Attributes:
-        path: The path with all mount points; '/*' at the end stands for everything below.
+        path: The path with all mount points; '/*' at the end means everything below.
         methods: HTTP methods, 'WEBSOCKET', or '*' for all.
         access: 'token'; 'public' (named in `public`), 'partly public' (some of its paths are), 'optional' (a
             request without a token passes), 'open' (no guard runs), 'unclear'; or 'broken': its `requires`

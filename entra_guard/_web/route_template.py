@@ -1,6 +1,6 @@
 """The template of the route that a request was routed to, such as '/orders/{id}'. Imports no framework.
 
-Never the path of the request: metrics would have a value for each path that somebody tries.
+Never the path of the request: metrics would have a value for each path that a client tries.
 """
 
 from __future__ import annotations

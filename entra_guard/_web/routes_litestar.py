@@ -55,4 +55,4 @@ def _built(middleware: Any) -> object | None:
 
 
 async def _nothing(_scope: Any, _receive: Any, _send: Any) -> None:
-    """Stand for the application inside."""
+    """Do nothing: only the layers around the application are needed."""

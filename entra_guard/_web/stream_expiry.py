@@ -1,7 +1,7 @@
 """An ASGI stream that ends with its token, or when that is revoked. Knows no guard.
 
 The application is cancelled, so that one which only sends ends too, and then the stream is closed.
-Other responses are not ended: a slow answer, or work after the last byte.
+Other responses are not ended: a slow response, or work after the last byte.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ async def run_for(
     applies: Callable[[Message], bool] = always,
     watch: Callable[[Callable[[], object]], AbstractContextManager[None]] = _unwatched,
 ) -> None:
-    """Run an application, and end its stream when a time is over, or when it is told to.
+    """Run an application, and end its stream when a time is over or on request.
 
     Args:
         seconds: How long a stream may last.
@@ -104,7 +104,7 @@ def _soon(call_soon: Callable[[Callable[[], object]], object], function: Callabl
 
 
 def _is_open(message: Message, was_open: bool) -> bool:
-    """Whether a stream is open after this message. A response that declares its length ends by itself."""
+    """Return whether a stream is open after this message; one that declares its length needs no end."""
     kind: str = message["type"]
     if kind == "http.response.start":
         return all(name.lower() != b"content-length" for name, _value in message.get("headers", ()))

@@ -1,4 +1,4 @@
-"""Find what WSGI middleware answers beside an application, where the application's own guard does not run."""
+"""Find what WSGI middleware serves beside an application, where the application's own guard does not run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_LAYERS: Final = 200
 
 
 def find_dispatchers(outermost: object, ends: Callable[[object], bool]) -> list[object]:
-    """Return the layers that answer some prefixes themselves, such as werkzeug's DispatcherMiddleware.
+    """Return the layers that serve some prefixes themselves, such as werkzeug's DispatcherMiddleware.
 
     A layer with an empty table is one of them, as the table may be filled later.
 
@@ -37,7 +37,7 @@ def find_dispatchers(outermost: object, ends: Callable[[object], bool]) -> list[
 
 
 def prefixes_of(layer: object) -> dict[str, object]:
-    """Return the prefixes that a layer answers itself, each with what answers there."""
+    """Return the prefixes that a layer serves itself, each with what serves it."""
     held = named_by(layer)
     if any(base.__module__.startswith("werkzeug.middleware.") for base in type(layer).__mro__):
         # SharedDataMiddleware and ProxyMiddleware

@@ -60,7 +60,7 @@ class Content:
                 ) from None
 
     def save(self) -> None:
-        """Save the state if it changed. A disk that is full is reported once; the emulator goes on."""
+        """Save the state if it changed. A full disk is reported once; the emulator continues."""
         if self.keeper is None:
             return
         try:

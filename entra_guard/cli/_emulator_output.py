@@ -28,7 +28,7 @@ _COLOURS: Final = {"ok": "green", "refused": "red", "waiting": "yellow"}
 
 
 def base_of(entra: Emulator, *, https: bool) -> str:
-    """Return the base URL for guards and clients alike, because it is part of a token's issuer."""
+    """Return the base URL for both guards and clients, because it is part of a token's issuer."""
     return entra.https_url if https else entra.url
 
 

@@ -33,7 +33,7 @@ def read_token() -> str:
 
 
 def extract_token(text: str) -> str:
-    """Take the token out of what people have: a header, a quoted word, the answer of a token endpoint."""
+    """Take the token out of what people have: a header, a quoted word, the response of a token endpoint."""
     token = text.strip()
     if token.startswith("{"):
         token = _from_answer(token)

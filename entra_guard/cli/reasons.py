@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _COLUMNS: Final = ("check", "expected", "found in a valid token")
 _EXAMPLE: Final = (
     "Example values: a token with the role Orders.Read, issued at 11:55:00 and checked at 12:00:00. "
-    "{tenant id} and the like are ids of your registration."
+    "{tenant id} and similar names are ids of your registration."
 )
 _SAME: Final = "the same"
 _NOON: Final = 1_767_268_800.0

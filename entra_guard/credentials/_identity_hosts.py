@@ -1,7 +1,7 @@
 """Find the managed identity endpoint of this host from its environment variables: one entry per kind. No I/O.
 
 Microsoft: "How to use managed identities for Azure resources on an Azure VM to acquire an access token",
-"How to use managed identities for App Service and Azure Functions" (Container Apps alike), "Authenticate
+"How to use managed identities for App Service and Azure Functions" (also for Container Apps), "Authenticate
 against Azure resources with Azure Arc-enabled servers".
 """
 

@@ -65,7 +65,7 @@ class Hosts:
 
     @staticmethod
     def name_of(origin: Origin) -> str:
-        """Return the name that stands for an origin in `hosts`."""
+        """Return the name of an origin in `hosts`."""
         return _joined(origin.host, None if origin.port == _PORTS.get(origin.scheme) else origin.port)
 
 

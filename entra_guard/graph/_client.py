@@ -48,7 +48,7 @@ class GraphClient:
     """Calls Microsoft Graph with a credential's tokens; the methods with an `a` do so in an event loop.
 
     Methods return JSON as Graph sends it, None if it sends nothing, and bytes for paths that end in
-    `/$value`. A request that Graph throttles is sent again after the time that it asks for.
+    `/$value`. A request that Graph throttles is sent again after its Retry-After.
 
     Args:
         credential: One of `entra_guard.credentials`, or of azure-identity.
@@ -60,7 +60,7 @@ class GraphClient:
         http_client: For the methods without an `a`, any `httpx.Client`.
         async_http_client: For the methods with an `a`, any `httpx.AsyncClient`.
         tries: How often a request is sent at most.
-        longest_wait: The most seconds between two tries; if Graph asks for more, its error is raised at once.
+        longest_wait: The most seconds between two tries; if Graph requires more, its error is raised at once.
         timeout: The most seconds for one call, with all tries, pauses and the wait for a token; for `iterate`
             and `batch`, for each page and each twenty requests.
 

@@ -74,10 +74,10 @@ class RetryPolicy:
 
     Attributes:
         tries: How often a request is sent at most.
-        longest_wait: The most seconds between two tries; if Graph asks for more, its error is the result.
+        longest_wait: The most seconds between two tries; if Graph requires more, its error is the result.
         timeout: The most seconds for one call, with all tries and pauses.
         first_wait: Seconds before the second try, doubled before each one after it: the least to wait, also
-            if Graph asks for no time at all.
+            if Graph requires none.
         jitter: Returns numbers from 0 to 1.
         clock: Returns seconds that only increase.
 
@@ -134,7 +134,7 @@ def send_with_retries(request: GraphRequest, policy: RetryPolicy) -> RequestFlow
     """Send one request, again where that can help, and return the JSON of the response; None if it has none.
 
     Raises:
-        GraphError: Graph refused, or continues to ask for time.
+        GraphError: Graph refused, or still throttles.
         FetchError: There was no response in time.
         TokenAcquisitionError: There was no token.
     """

@@ -34,7 +34,7 @@ def origins_of(origins: Iterable[str]) -> tuple[str, ...]:
 
 
 def with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
-    """Return an application that answers preflights of these pages, and lets them read its responses."""
+    """Return an application that responds to preflights of these pages, and lets them read its responses."""
     if not origins:
         return app
     from starlette.middleware.cors import CORSMiddleware  # noqa: PLC0415

@@ -54,7 +54,7 @@ def protect(
         server: An `MCPServer` or `FastMCP` of the MCP SDK, a `FastMCP` of fastmcp, or any ASGI application.
         guard: The guard of the API.
         url: The URL of the MCP endpoint, as clients use it. Its path is where the server is.
-        scopes: Scopes that a signed-in user's token must have, and that clients are told to request:
+        scopes: Scopes that a signed-in user's token must have, listed in the metadata for clients to request:
             'access_as_user', or 'api://.../access_as_user'. Applications need app roles instead.
         name: The server's name in the metadata.
         hide: List only the tools, resources and prompts that the caller may use.

@@ -17,7 +17,7 @@ log = get_logger("entra_guard")
 class GuardTokenVerifier:
     """A `TokenVerifier` of the MCP SDK that lets a guard decide.
 
-    The SDK then binds sessions to the client, tenant and object. It knows no reasons, and responds
+    The SDK then binds sessions to the client, tenant and object. It has no reasons, and responds
     with `invalid_token` to each refusal; the guard's reason is logged. Use `protect` if that matters.
 
     Args:

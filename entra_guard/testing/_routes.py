@@ -18,7 +18,7 @@ def assert_no_public_routes(app: Any, *, allow: Iterable[str] = ()) -> None:
 
     Args:
         app: A Starlette, FastAPI, Flask, Quart, Django or Litestar application; None for the Django project.
-        allow: Paths that may be open, as the table shows them; '/static/*' stands for all below '/static/'.
+        allow: Paths that may be open, as the table shows them; '/static/*' means all below '/static/'.
 
     Raises:
         AssertionError: A route is open, or its `requires` has no effect.

@@ -35,7 +35,7 @@ class AzureCliCredential:
         """Return a token.
 
         Raises:
-            CommandError: The Azure CLI is not installed, or nobody is logged in.
+            CommandError: The Azure CLI is not installed, or not logged in.
         """
         from entra_guard.credentials import AccessToken  # noqa: PLC0415  # so that --help stays fast
 

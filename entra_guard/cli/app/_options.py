@@ -41,7 +41,7 @@ _OPTIONS: Final = (
         help="The login to a real tenant.  [default: the AZURE_ variables, otherwise azure-cli]",
     ),
     click.option(
-        "--yes", is_flag=True, help="Do not ask before secrets, consent and deletion in a real tenant."
+        "--yes", is_flag=True, help="Skip the confirmation of secrets, consent and deletion in a real tenant."
     ),
     click.option("--dry-run", is_flag=True, help="Print each Graph request, and change nothing."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),

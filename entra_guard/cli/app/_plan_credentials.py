@@ -17,16 +17,16 @@ DAY: Final = 24 * 3600.0
 EXCHANGE: Final = "api://AzureADTokenExchange"
 
 
-def add_secret(app: Row, name: str, expires: float, *, ask: bool = True) -> Plan[Row]:
+def add_secret(app: Row, name: str, expires: float, *, confirm: bool = True) -> Plan[Row]:
     """Add a client secret to an application, after a question; the response has the value.
 
     Args:
         app: The application.
         name: A name to show.
         expires: When it ends, in seconds since 1970.
-        ask: Whether to ask; a plan that asked before does not.
+        confirm: Whether to yield a question; False if the caller has yielded one.
     """
-    if ask:
+    if confirm:
         yield Question(f"Add a client secret to {escape(str(app['displayName']))} ({app['appId']})?")
     made = yield GraphCall(
         "Add a client secret",

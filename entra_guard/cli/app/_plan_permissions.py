@@ -159,7 +159,7 @@ def need_permissions(
 
 
 def grant(
-    client: Row, *, only_api: str | None = None, known: Sequence[Row] = (), ask: bool = True
+    client: Row, *, only_api: str | None = None, known: Sequence[Row] = (), confirm: bool = True
 ) -> Plan[list[Needs]]:
     """Consent, as an administrator, to everything that a client is registered to need, after a question.
 
@@ -167,7 +167,7 @@ def grant(
         client: The application.
         only_api: The client id of the only API to consent to; all by default.
         known: Service principals that the plan has already.
-        ask: Whether to ask; a plan that asked before does not.
+        confirm: Whether to yield a question; False if the caller has yielded one.
 
     Raises:
         CommandError: It needs nothing, or its API no longer offers something.
@@ -186,7 +186,7 @@ def grant(
             f"First run: entra-guard app permission add {client['appId']} <API> <permission>",
         )
     listed = ", ".join(f"{need.api['displayName']}: {p.value}" for need in needs for p in need.permissions)
-    if ask:
+    if confirm:
         yield Question(f"Grant {escape(str(client['displayName']))}, for the whole tenant: {escape(listed)}?")
     principal = present.get(client["appId"]) or (yield from principal_of(str(client["appId"])))
     for need in needs:

@@ -53,7 +53,7 @@ class PairWish:
 
 def setup(wish: PairWish, new_guid: Callable[[], str]) -> Plan[Pair]:
     """Register the pair, or complete the one that an earlier run made, and consent."""
-    # Once and first: a pair that is half made helps nobody.
+    # Once and first: a pair that is half made is of no use.
     proof = "secret" if wish.certificate is None else "certificate"
     granted = ", ".join(wish.roles)
     yield Question(
@@ -71,10 +71,12 @@ def setup(wish: PairWish, new_guid: Callable[[], str]) -> Plan[Pair]:
     if needed:
         # A service principal that was created a moment ago does not list its roles yet.
         offers = {**api.principal, "appRoles": roles_of(api.app)}
-        yield from grant(changed, only_api=str(api.app["appId"]), known=(offers, client.principal), ask=False)
+        yield from grant(
+            changed, only_api=str(api.app["appId"]), known=(offers, client.principal), confirm=False
+        )
     secret: Any = None
     if wish.certificate is None:
-        secret = yield from add_secret(changed, "entra-guard app setup", wish.expires, ask=False)
+        secret = yield from add_secret(changed, "entra-guard app setup", wish.expires, confirm=False)
     else:
         yield from add_certificate(changed, wish.certificate, "entra-guard app setup", settles=True)
     return Pair(api.app, changed, api.reused and client.reused, secret)

@@ -36,7 +36,7 @@ class Runner:
     Args:
         target: Where.
         dry_run: Print changes instead of sending them. Reads are sent where there is a login.
-        yes: Answer every question with yes.
+        yes: Confirm every question.
 
     Attributes:
         printed: The requests of a dry run.
@@ -52,7 +52,7 @@ class Runner:
         """Run a plan, and return its result.
 
         Raises:
-            CommandError: Graph refused, or a question was answered with no.
+            CommandError: Graph refused, or a question was declined.
         """
         result: Any = None
         while True:
@@ -68,12 +68,12 @@ class Runner:
                 result = self._call(step)
 
     def _confirm(self, question: Question) -> None:
-        """Ask before a change in a real tenant. The emulator's data is test data."""
+        """Request confirmation for a change in a real tenant. The emulator's data is test data."""
         if self.dry_run or self._yes or not self.target.real:
             return
         if not _is_interactive():
             raise CommandError(
-                f"{question.text} Nobody can be asked: standard input is not a terminal.",
+                f"{question.text} It cannot be confirmed: standard input is not a terminal.",
                 "confirmation_required",
                 "Add --yes if that is intended.",
             )
@@ -86,7 +86,7 @@ class Runner:
             self.printed.append(self._as_json(call))
             if not reads:
                 return call.assumed
-        # A placeholder stands for an object that only a real run creates.
+        # A placeholder ('<...>') names an object that only a real run creates.
         if self.target.graph is None or "<" in call.path:
             return call.assumed
         return self._send(call)

@@ -67,7 +67,7 @@ class Target:
     """A tenant and the client that reaches its Graph.
 
     Attributes:
-        real: Whether it is a real tenant: then changes of consequence ask first.
+        real: Whether it is a real tenant: changes of consequence need confirmation there.
         name: For messages.
         tenant_id: Its GUID, or the name that was given where it is not known yet.
         authority: The base URL of its authority, without a tenant.

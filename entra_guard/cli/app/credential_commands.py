@@ -52,7 +52,7 @@ def secret() -> None:
 def add_secret_command(session: Session, *, ref: str, description: str, days: int) -> None:
     """Add a client secret to APP and print its value, once.
 
-    The value cannot be read again. In a real tenant the command asks first, or needs --yes.
+    The value cannot be read again. In a real tenant the command requires confirmation, or --yes.
     """
     click.echo(_WARNING, err=True)
 
@@ -160,7 +160,7 @@ def _show_certificate(session: Session, runner: Runner, row: Row, der: bytes, **
 
 @click.group()
 def federated() -> None:
-    """Federated credentials: another issuer's tokens, and no secret."""
+    """Federated credentials: another issuer's tokens in place of a secret."""
 
 
 @federated.command("add")

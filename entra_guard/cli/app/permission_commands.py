@@ -163,7 +163,7 @@ def add_permission_command(
 def grant_command(session: Session, *, client: str, api: str | None) -> None:
     """Grant admin consent to what CLIENT needs: of API, or of all APIs.
 
-    In a real tenant the command lists the permissions and asks first, or needs --yes.
+    In a real tenant the command lists the permissions and requires confirmation, or --yes.
     """
 
     def show(runner: Runner, found: tuple[Row, list[Needs]]) -> None:

@@ -127,7 +127,7 @@ class McpDemo(Steps):
         """Run a client; if the SDK raises an error, count it as an unexpected result."""
         try:
             return anyio.run(visiting)
-        except Exception as error:  # noqa: BLE001  # whatever it is: the demo goes on, and fails
+        except Exception as error:  # noqa: BLE001  # the demo continues after any error, and reports failure
             self.check("the visit of the SDK's client", "no error", type(error).__name__)
             return Visit()
 

@@ -77,7 +77,7 @@ def _shown(texts: Iterable[str], between: str = ", ") -> str:
 
 
 def _order(facts: Facts) -> Finding | None:
-    """Browsers can read the guard's refusals only if CORS handling is outside of the guard."""
+    """Check that CORS handling is outside of the guard: else browsers cannot read its refusals."""
     app = facts.app
     if app is None or not app.middleware:
         return None

@@ -165,7 +165,7 @@ def _keys(facts: Facts) -> Finding | None:
 
 
 def _own_keys(facts: Facts) -> Finding | None:
-    """An API with claims mapping can have its own signing key, which the tenant's key set does not list."""
+    """Check for an API's own signing key (claims mapping), which the tenant's key set does not list."""
     authority, source = facts.authority, facts.settings.source
     if authority is None or source is None:
         return None

@@ -111,7 +111,7 @@ def renewal(facts: Facts, client_id: str, kind: str) -> tuple[str, ...]:
 
 
 def _groups(facts: Facts) -> Finding | None:
-    """A guard with a GroupResolver reads the groups of callers whose token cannot carry them."""
+    """Check the permission to read the groups of callers, if the guard has a GroupResolver."""
     credential = facts.credential
     if credential is None or not credential.for_groups:
         return None

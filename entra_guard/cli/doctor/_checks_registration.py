@@ -78,7 +78,7 @@ def _access_fix(status: int, facts: Facts) -> tuple[str, ...]:
 
 @of_api
 def _principal(facts: Facts, api: Registration, _policy: Policy) -> Finding:
-    """An API without a service principal gives no tokens in its tenant (AADSTS500011)."""
+    """Check that the API has a service principal: without one there are no tokens (AADSTS500011)."""
     app_id = str(api.application.get("appId"))
     if api.principal is None:
         create = command("az", "ad", "sp", "create", "--id", app_id)
@@ -170,7 +170,7 @@ def _permissions(facts: Facts, api: Registration, policy: Policy) -> Finding:
 
 @of_api
 def _role_holders(facts: Facts, api: Registration, policy: Policy) -> Finding | None:
-    """Who holds app roles; applications by name, people as a number."""
+    """List who holds app roles: applications by name, people as a number."""
     roles = {str(role.get("id")): str(role.get("value")) for role in api.application.get("appRoles") or ()}
     if not roles or api.principal is None:
         return None

@@ -74,7 +74,7 @@ def _all_settings(facts: Facts) -> Finding | None:
 
 
 def _audience_form(facts: Facts) -> Finding | None:
-    """v2.0 tokens have the API's client id as audience, v1.0 tokens an App ID URI or the client id."""
+    """Check the audience: a client id for v2.0 tokens, an App ID URI or client id for v1.0 tokens."""
     policy, source = facts.settings.policy, facts.settings.source
     if policy is None or source is None:
         return skipped("the settings are wrong") if facts.settings.error else None

@@ -71,7 +71,7 @@ class Outbound:
 
     @cached_property
     def _credential(self) -> Any:
-        """The credential; the ConfigurationError that prevents it; or None if none is described."""
+        """Return the credential, the ConfigurationError that prevents it, or None if none is described."""
         if name := self._wishes.credential_name:
             found = import_object(name, "--credential")
             return (

@@ -54,7 +54,7 @@ def probe_network(parts: GuardParts, url: str) -> NetworkFacts:
 
 
 class _Query:
-    """A DNS query for one address family, on a thread: the resolver knows no time limit."""
+    """A DNS query for one address family, on a thread: the resolver has no time limit."""
 
     def __init__(self, host: str, port: int, family: socket.AddressFamily) -> None:
         self.targets: list[tuple[object, ...]] = []

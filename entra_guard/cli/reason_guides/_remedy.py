@@ -145,7 +145,7 @@ def _of_role(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, Any]) 
 
 
 def _of_scope(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, Any]) -> _Chosen:
-    """An app-only token can have no scope: nothing in a registration changes that."""
+    """Return the fix of a missing scope: an app-only token can never have one."""
     if facts.get("is_app"):
         return _Chosen(_NO_USER, is_registration=False)
     return _all(guide, facts, claims)

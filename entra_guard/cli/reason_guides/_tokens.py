@@ -169,7 +169,7 @@ TOKENS: Final[dict[str, Guide]] = {
             "The client requests a scope of another API, or of itself: <its own client id>/.default.",
             "The guard's audience is not the API's client id, but the client's, or an App ID URI that was renamed.",
             "The API issues v1.0 tokens, whose audience is the App ID URI that the client named.",
-            "The audience differs in letter case, 'api://' or a slash ('hint' in the log line says so).",
+            "The audience differs in letter case, 'api://' or a slash ('hint' in the log line names it).",
         ),
         see=(_EXPLAIN, '$ az ad app show --id {api} --query "{appId: appId, uris: identifierUris}"'),
         commands=("entra-guard app update {api} --token-version 2", NEW_TOKEN),

@@ -43,7 +43,7 @@ class Lookup:
         return _require(found, f"There is no app {client_id!r}: call register_app() first.")
 
     def find_client(self, client: App | AgentIdentity) -> AppRegistration:
-        """Return the current registration of an app, or what stands for an agent identity.
+        """Return the current registration of an app, or a registration made from an agent identity.
 
         Raises:
             LookupError: There is no such client.

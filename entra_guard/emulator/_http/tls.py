@@ -75,7 +75,7 @@ class LocalAuthority:
 
     @cached_property
     def combined(self) -> Path:
-        """The public authorities and this one, for REQUESTS_CA_BUNDLE or SSL_CERT_FILE."""
+        """Return the public authorities and this one, for REQUESTS_CA_BUNDLE or SSL_CERT_FILE."""
         import certifi  # noqa: PLC0415 (installed with httpx, needed only here)
 
         path = self.folder / "combined.pem"

@@ -129,7 +129,7 @@ def _check_resource(store: Store, sign_in: SignIn, scopes: RequestedScopes) -> N
     """Check the `resource` parameter (RFC 8707), as the token endpoint does: before anyone signs in."""
     wanted = sign_in.text("resource")
     if not wanted or not sign_in.text("scope") or not scopes.names:
-        return  # at the v1.0 endpoint the resource stands for its scopes
+        return  # at the v1.0 endpoint the resource means its scopes
     api = known_resource(store, scopes.resource)
     if api is not None and wanted not in api.names():
         raise EntraError(9010010)
@@ -234,7 +234,7 @@ def _redirect_to_client(sign_in: SignIn, fields: dict[str, str]) -> Response:
 def _account_picker(
     store: Store, request: Request, sign_in: SignIn, users: list[User], *, foreign: bool
 ) -> Response:
-    """Show the accounts: the hinted one first, then those used lately.
+    """Show the accounts: the hinted one first, then those used recently.
 
     Args:
         store: The state.

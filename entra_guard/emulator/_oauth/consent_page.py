@@ -1,4 +1,4 @@
-"""The page "Permissions requested": for users, for administrators, and for devices alike."""
+"""The page "Permissions requested": for users, administrators and devices."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class TokenRequest:
     Attributes:
         http: The HTTP request.
         segment: The first path segment: a tenant or an alias, in lower case.
-        tenant: The tenant it stands for.
+        tenant: The tenant that it names.
         version: 1 or 2, the endpoint's version.
     """
 

@@ -98,7 +98,7 @@ def render_app(
 
 
 def kinds_of(app: AppRegistration, held: StoredCredentials) -> str:
-    """Return what an app is, told from what it has: an API, a web app, a daemon, ..."""
+    """Return what kind of app this is, by what it has: an API, a web app, a daemon, ..."""
     redirects = app.redirect_uris or app.spa_redirect_uris or app.public_redirect_uris
     found = [
         ("API", bool(app.app_roles or app.scopes)),

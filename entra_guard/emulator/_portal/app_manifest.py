@@ -25,7 +25,7 @@ CLAIMS: Final = (
     ("email", "the user's mail address; do not authorize by it"),
     ("family_name", "the user's last name"),
     ("given_name", "the user's first name"),
-    ("idtyp", "app for tokens of an app: tells app and user tokens apart"),
+    ("idtyp", "app for tokens of an app: distinguishes app and user tokens"),
     ("idtyp:include_user_token", "idtyp also in tokens of users"),
     ("ipaddr", "the address that the user signed in from"),
     ("upn", "the user principal name; it can change"),

@@ -103,7 +103,7 @@ def token_curl(facts: CodeFacts) -> str:
 
 
 def trust(ca_bundle: str) -> list[tuple[str, str]]:
-    """Return how systems and languages are told to trust the emulator's certificate authority."""
+    """Return how to make systems and languages trust the emulator's certificate authority."""
     path = shlex.quote(ca_bundle)
     certificate = shlex.quote("entra-emulator.pem")
     return [

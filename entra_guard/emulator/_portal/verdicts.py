@@ -94,7 +94,7 @@ class GuardPool:
             return guard
 
     def forget(self) -> None:
-        """Forget all guards and their keys, as if every API was restarted."""
+        """Forget all guards and their keys, as a restart of every API would."""
         with self._lock:
             self._guards.clear()
 
@@ -139,7 +139,7 @@ class _ShiftedMonotonic:
 
 
 def verdict_of(explanation: Explanation, api: AppRegistration, names: Mapping[str, str]) -> Verdict:
-    """Return the verdict that an explanation stands for."""
+    """Return an explanation as a verdict."""
     from entra_guard.reasons import REASONS  # noqa: PLC0415 (needed only on these pages)
 
     rows = check_rows(explanation.steps)

@@ -326,7 +326,7 @@ class Directory:
         return found or next((t for t in self.tenants.values() if t.domain == wanted), None)
 
     def client(self, client_id: str) -> AppRegistration | None:
-        """Return the registration of a client; for an agent identity, which has none, what stands for it."""
+        """Return the registration of a client; an agent identity has none, so one is made from it."""
         agent = self.agents.get(client_id)
         if agent is None:
             return self.apps.get(client_id)

@@ -133,7 +133,7 @@ def read_state(path: Path) -> State | None:
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
-        path.chmod(0o600)  # somebody may have copied it
+        path.chmod(0o600)  # the file may be a copy with other permissions
     except FileNotFoundError:
         return None
     except OSError as error:
