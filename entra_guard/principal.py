@@ -11,6 +11,7 @@ import msgspec
 
 from entra_guard._common.agent import agent_of
 from entra_guard._common.encoding import from_base64url
+from entra_guard._common.mcp_identity import SdkUser
 from entra_guard.errors import AccessError, EntraGuardError
 
 if TYPE_CHECKING:
@@ -276,7 +277,10 @@ def bind_principal(
         request = {}
     else:
         request[PRINCIPAL] = principal
-    message = _mcp_message() if _MCP_SERVER in sys.modules else None
+    message = None
+    if _MCP_SERVER in sys.modules:
+        message = _mcp_message()
+        _SDK_USER.bind()
     return _current.set((principal, to_http_error, request, message))
 
 
@@ -298,6 +302,14 @@ def _binding() -> Bound | None:
     if message is None or message is bound[3]:
         return None if OPENED_SESSION in bound[2] else bound
     return _binding_of_message(message, bound)
+
+
+def _caller() -> Principal | None:
+    bound = _binding()
+    return None if bound is None else bound[0]
+
+
+_SDK_USER: Final = SdkUser(_caller)
 
 
 def _mcp_message() -> Any:

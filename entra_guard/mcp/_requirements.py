@@ -73,6 +73,29 @@ async def requirements_in(component: Any) -> list[Alternatives]:
     return required
 
 
+async def required_by(server: Any, listed: Any) -> list[Alternatives]:
+    """Return what a component in a list of a fastmcp server requires.
+
+    fastmcp's cache of lists returns copies that have lost their function: the server has the original.
+    Where it knows none by this name, nobody may use the copy. The cache of fastmcp 2.x drops the prefixes of
+    mounted servers.
+    """
+    kind, attribute = _COPIES.get(type(listed).__name__, ("", ""))
+    if not kind or getattr(listed, "fn", None) is not None:
+        return await requirements_in(listed)
+    found = await _requirements_if_known(server, Named(kind, str(getattr(listed, attribute))))
+    return [()] if found is None else found
+
+
+_COPIES: Final = {
+    "Tool": ("tool", "name"),
+    "Prompt": ("prompt", "name"),
+    "Resource": ("resource", "uri"),
+    "ResourceTemplate": ("resource", "uri_template"),
+}
+"""fastmcp's base classes, which have no function: the kind and what names a component."""
+
+
 def components_in(method: str, params: Any) -> list[Named]:
     """Return the components that a JSON-RPC message uses.
 
@@ -114,10 +137,16 @@ async def requirements_for(server: Any, component: Named) -> list[Alternatives]:
         server: The MCP server.
         component: What a message names.
     """
+    return await _requirements_if_known(server, component) or []
+
+
+async def _requirements_if_known(server: Any, component: Named) -> list[Alternatives] | None:
+    """Return what a component requires, None if the server does not have it."""
     manager, getters = _LOOKUPS[component.kind]
     own = getattr(server, manager, None)
     if component.kind == "resource" and own is not None and not hasattr(server, "http_app"):
-        return requirements_of(getattr(_resource(own, component.name), "fn", None))
+        resource = _resource(own, component.name)
+        return None if resource is None else requirements_of(getattr(resource, "fn", None))
     holder = server if hasattr(server, "http_app") else own
     for getter in getters:
         found = await _found(holder, getter, component.name)
@@ -126,10 +155,9 @@ async def requirements_for(server: Any, component: Named) -> list[Alternatives]:
     # fastmcp 2.x finds a template by its pattern only.
     templates = await _found(server, "get_resource_templates") if component.kind == "resource" else None
     if isinstance(templates, dict):
-        return requirements_of(
-            getattr(_matching(cast("Mapping[str, Any]", templates), component.name), "fn", None)
-        )
-    return []
+        template = _matching(cast("Mapping[str, Any]", templates), component.name)
+        return None if template is None else requirements_of(getattr(template, "fn", None))
+    return None
 
 
 def _resource(manager: Any, uri: str) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from entra_guard.errors import ConfigurationError
-from entra_guard.mcp._requirements import may_use, requirements_in
+from entra_guard.mcp._requirements import may_use, required_by
 from entra_guard.principal import NoPrincipalError, current_principal
 from entra_guard.requirement import requirements_of
 
@@ -76,7 +76,8 @@ def _sdk_app(server: Any, path: str, host: str, origins: tuple[str, ...]) -> ASG
 def hide_forbidden(server: Any) -> None:
     """Let a server list only the tools, resources and prompts that the caller may use."""
     if hasattr(server, "http_app"):
-        server.add_middleware(_fastmcp_filter())
+        # The outermost: a cache of lists inside of it holds what all callers may see, not what one may.
+        server.middleware.insert(0, _fastmcp_filter(server))
         return
     for manager, name in _LISTS:
         holder = getattr(server, manager)
@@ -91,12 +92,12 @@ def _filtering(listed: Callable[[], list[Any]]) -> Callable[[], list[Any]]:
     return visible
 
 
-def _fastmcp_filter() -> Any:
+def _fastmcp_filter(server: Any) -> Any:
     from fastmcp.server.middleware import Middleware  # noqa: PLC0415
 
     async def visible(_self: Any, context: Any, call_next: Any) -> list[Any]:
         caller = _caller()
-        return [each for each in await call_next(context) if may_use(await requirements_in(each), caller)]
+        return [each for each in await call_next(context) if may_use(await required_by(server, each), caller)]
 
     names = ("on_list_tools", "on_list_prompts", "on_list_resources", "on_list_resource_templates")
     return type("HideForbidden", (Middleware,), dict.fromkeys(names, visible))()

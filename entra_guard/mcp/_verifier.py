@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from entra_guard._common.logs import get_logger
+from entra_guard._common.mcp_identity import sdk_token
 from entra_guard.errors import AccessError, KeysUnavailableError
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ class GuardTokenVerifier:
         Raises:
             KeysUnavailableError: The signing keys are unavailable: a 500, never `invalid_token`.
         """
-        from mcp.server.auth.provider import AccessToken  # noqa: PLC0415
-
         try:
             principal = await self._guard.averify(token)
         except KeysUnavailableError:
@@ -48,13 +47,4 @@ class GuardTokenVerifier:
         except AccessError as error:
             log.warning("MCP token refused: %s", error.report())
             return None
-        issuer = principal.tenant_id or str(principal.claims.get("iss") or "")
-        return AccessToken(
-            token=token,
-            client_id=principal.app_id,
-            scopes=[*principal.scopes],
-            expires_at=int(principal.expires_at),
-            resource=self._resource,
-            subject=principal.object_id or principal.subject,
-            claims=principal.claims | {"iss": issuer},
-        )
+        return sdk_token(principal, token, self._resource)

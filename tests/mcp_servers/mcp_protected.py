@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import fastmcp
+from fastmcp.server.middleware.caching import ResponseCachingMiddleware
 from fastmcp.tools import Tool
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.settings import AuthSettings
@@ -42,8 +43,22 @@ async def next_api() -> str:
     return token.token[:2]
 
 
+def client() -> str:
+    """Return what the SDK knows of its caller."""
+    token = get_access_token()
+    assert token is not None
+    return f"{token.client_id} {token.subject}"
+
+
+def token_for_sdk() -> str:
+    """Return what the SDK has in the place of the caller's token."""
+    token = get_access_token()
+    assert token is not None
+    return token.token
+
+
 def protected(name: str, server: Any) -> Any:
-    for tool in (administer, next_api):
+    for tool in (administer, next_api, client, token_for_sdk):
         server.tool()(tool)
     url = f"https://tasks.example/{name}/mcp"
     settings = {"scopes": ["access_as_user"], "hide": True, "name": "Tasks", "public": [f"/{name}/public"]}
@@ -66,7 +81,15 @@ def with_others(server: Any) -> Any:
     return server
 
 
+def with_cache() -> Any:
+    """Return a server of fastmcp that caches its responses, and is mounted in another."""
+    server = with_others(filled(fastmcp.FastMCP("tasks")))
+    server.add_middleware(ResponseCachingMiddleware())
+    return protect(server, guard, url="https://tasks.example/cached/mcp", hide=True)
+
+
 apps = {
+    "cached": with_cache(),
     "sdk": protected("sdk", SdkServer("tasks", log_level="CRITICAL")),
     "fastmcp": protected("fastmcp", with_others(fastmcp.FastMCP("tasks"))),
 }
@@ -77,15 +100,23 @@ if IS_FIRST:  # with background tasks, and lists in pages of one
     with_tasks.tool(task=True)(background_secret)
     apps["tasks"] = protect(with_tasks, guard, url="https://tasks.example/tasks/mcp")
 else:
+    from mcp.server.mcpserver import Context as McpContext
+    from mcp.types import InputRequiredResult
+
+    async def steps(context: Any) -> Any:
+        """Return a state in the first step, and what it says in the second one."""
+        if context.request_state is None:
+            return InputRequiredResult(request_state="the secret")
+        return context.request_state
+
+    in_steps = {"sdk-steps": SdkServer("tasks", log_level="CRITICAL"), "steps": fastmcp.FastMCP("tasks")}
+    for path, one in in_steps.items():
+        kind = McpContext if path.startswith("sdk") else fastmcp.Context
+        steps.__annotations__ = {"context": kind, "return": str | InputRequiredResult}
+        one.tool()(steps)
+        apps[path] = protect(one, guard, url=f"https://tasks.example/{path}/mcp")
     in_pages = fastmcp.FastMCP("pages", list_page_size=1)
     apps["pages"] = protect(filled(in_pages), guard, url="https://tasks.example/pages/mcp", hide=True)
-
-
-def client() -> str:
-    """Return what the SDK knows of its caller."""
-    token = get_access_token()
-    assert token is not None
-    return f"{token.client_id} {token.subject}"
 
 
 verified = SdkServer(

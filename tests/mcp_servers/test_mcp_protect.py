@@ -227,6 +227,44 @@ def test_pages_of_a_list_hide_what_the_caller_may_not_use(callers, protected):
         assert len(names) == 3 + expected
 
 
+def test_a_cache_of_responses_shows_nothing_that_is_hidden(callers, protected, entra):
+    lists = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
+    for user, role in (("bob", "Tasks.Write"), ("alice", "Tasks.Read"), ("bob", "Tasks.Write")):
+        one = callers("cached", user, role).open()
+        shown = [str(one.request(method)["result"]) for method in lists]
+        assert [any(name in each for name in ("secret", "plan", "note")) for each in shown] == [
+            role == "Tasks.Write"
+        ] * 4
+        if protected.line != "mcp1":  # the first line's cache has one entry for all callers
+            assert one.call("whoami") == entra.object_id(user)
+
+
+@pytest.mark.parametrize("kind", ["sdk-steps", "steps"])
+def test_the_state_between_two_steps_is_its_caller_s(callers, protected, kind):
+    if protected.line == "mcp1":
+        pytest.skip("the first line has no requests of several steps")
+
+    def step(one, **state):
+        headers, body = one.modern("tools/call", name="steps", arguments={}, **state)
+        return one.client.post(one.url, json=body, headers=headers).json()
+
+    alice, bob = callers(kind), callers(kind, "bob", "Tasks.Write")
+    state = {"requestState": step(alice)["result"]["requestState"]}
+    assert "requestState" in step(bob, **state)["error"]["message"]
+    assert step(alice, **state)["result"]["content"][0]["text"] == SECRET
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_sdk_knows_the_caller_of_a_message_and_not_the_token(callers, entra, kind):
+    alice = callers(kind).open()
+    alice.token = entra.token("alice", lifetime=700)
+    assert alice.call("client") == f"{entra.client.client_id} {entra.object_id('alice')}"
+    first = alice.call("token_for_sdk")
+    assert first.startswith("guarded-by-entra_guard-")
+    alice.token = entra.token("alice", lifetime=800)
+    assert alice.call("token_for_sdk") not in {first, alice.token}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_session_is_its_opener_s(callers, kind):
     alice, bob = callers(kind).open(), callers(kind, "bob")
