@@ -24,6 +24,9 @@ _LIBRARIES: Final = frozenset(
 )
 """Packages whose functions name no application in a global."""
 
+_PLUMBING: Final = frozenset({"django", "rest_framework", "asgiref", "builtins", "functools", "contextlib"})
+"""Packages whose objects hold much, and pass requests on to the next layer only."""
+
 _MOST_LAYERS: Final = 500
 
 
@@ -88,6 +91,25 @@ def held_by(layer: Any) -> list[object]:
 
 def _call_of(layer: object) -> object:
     return next((vars(base)["__call__"] for base in type(layer).__mro__ if "__call__" in vars(base)), None)
+
+
+def is_library_code(layer: Any) -> bool:
+    """Return whether a layer is a framework's or ours: it calls what it has under a usual name only."""
+    module = (layer.__module__ if isfunction(layer) else cast("Any", type(layer)).__module__) or ""
+    return module.partition(".")[0] in _LIBRARIES | _PLUMBING
+
+
+def is_app(value: Any, *, of: object) -> bool:
+    """Return whether a value that a layer holds can be an application, by the names of its parameters.
+
+    The layer's own `__call__` is not one.
+    """
+    call = value if isfunction(value) else getattr(value, "__func__", None) or _call_of(value)
+    code = getattr(call, "__code__", None)
+    if code is None or call is _call_of(of):
+        return False
+    names = [name.strip("_") for name in code.co_varnames[: code.co_argcount]]
+    return names[-3:] == ["scope", "receive", "send"] or names[-2:] == ["environ", "start_response"]
 
 
 def items_of(value: Any, depth: int = 3) -> Iterator[object]:

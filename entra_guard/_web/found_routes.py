@@ -37,6 +37,8 @@ class RouteGuard:
         is_optional: Whether a request without a token passes.
         binds: Whether `requires` sees the caller.
         also: What a layer behind it requires of all its callers: all items, of each item one alternative.
+        unproven: Why it is not certain that it refuses a request without a token.
+        root_path: A mount point that an application inside of it strips from the paths it routes.
     """
 
     authenticator: RequestAuthenticator
@@ -44,6 +46,8 @@ class RouteGuard:
     is_optional: bool = False
     binds: bool = True
     also: tuple[Alternatives, ...] = ()
+    unproven: str = ""
+    root_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class FoundRoute:
         required: What dependencies or permission classes require.
         guards: Guards that run for this route only, such as dependencies.
         unproven: Why it is not certain that the route needs a token.
+        any_slash: Whether it also responds to its path with, or without, a slash at the end.
     """
 
     path: str
@@ -67,6 +72,7 @@ class FoundRoute:
     required: tuple[Alternatives, ...] = ()
     guards: tuple[RouteGuard, ...] = ()
     unproven: str = ""
+    any_slash: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,13 @@ Coverage = Literal["all", "some", "none"]
 
 _PARAMETER: Final = re.compile(r"\{[^{}]*\}|<[^<>]*>")
 _EXPRESSION: Final = re.compile(r"[\\()\[\]*+?^$|]")
-_DEEP: Final = re.compile(r"path\}|<path:|[:(]\.\*|\.\+|\(\?P")
+_ONE_SEGMENT: Final = re.compile(
+    r"\{\w+\}|\{\w+:(?:str|int|float|uuid|decimal|date|datetime|time|timedelta)\}"  # Starlette, Litestar
+    r"|<\w+>|<(?:string|int|float|uuid|str|slug)(?:\([\w=, ]*\))?:\w+>"  # Flask, Quart, Django
+)
+"""Parameters that match no slash. Converters of an application and regular expressions may match one."""
+
+_BEGINNING: Final = re.compile(r"[{<\\()\[\]*+?^$|]|\.[*+?]")
 _ONE, _REST = "\0one", "\0rest"
 
 
@@ -31,6 +37,11 @@ def _without_host(path: str) -> str:
     return f"/{path[2:].partition('/')[2]}" if path.startswith("//") else path
 
 
+def other_slash(path: str) -> str:
+    """Return a path without the slash at its end, or with one if it has none."""
+    return path.rstrip("/") or path if path.endswith("/") else f"{path}/"
+
+
 def coverage(template: str, public: PublicPaths) -> Coverage:
     """Return whether the requests to a route are public.
 
@@ -40,7 +51,7 @@ def coverage(template: str, public: PublicPaths) -> Coverage:
     """
     if not _has_parameters(template):
         return "all" if public.cover(template) else "none"
-    literal = re.split(r"[{<\\()\[\]*+?^$|]", template, maxsplit=1)[0]
+    literal = _literal(template)
     if any(pattern.endswith("/*") and literal.startswith(pattern[:-1]) for pattern in public.patterns):
         return "all"
     return "some" if matching(template, public) else "none"
@@ -48,8 +59,22 @@ def coverage(template: str, public: PublicPaths) -> Coverage:
 
 def matching(template: str, public: PublicPaths) -> list[str]:
     """Return the public paths that a route may respond to."""
-    segments = _segments(template)
-    return [pattern for pattern in public.patterns if _can_match(segments, _segments(pattern))]
+    segments, literal = _segments(template), _literal(template)
+    return [
+        pattern
+        for pattern in public.patterns
+        if _can_match(segments, _segments(pattern))
+        and (pattern.startswith(literal) or (pattern.endswith("/*") and literal.startswith(pattern[:-1])))
+    ]
+
+
+def _literal(template: str) -> str:
+    """Return the beginning of a template that all of its paths have."""
+    if not _has_parameters(template):
+        return template.removesuffix("*") if template.endswith("/*") else template
+    literal = _BEGINNING.split(template, maxsplit=1)[0]
+    rest = template[len(literal) :]
+    return literal[:-1] if rest.startswith(("?", "*", "{0", "{,")) else literal
 
 
 def _has_parameters(template: str) -> bool:
@@ -64,7 +89,7 @@ def _segments(template: str) -> list[str]:
     for segment in template.removeprefix("/").split("/"):
         if not _has_parameters(segment):
             found.append(segment)
-        elif _DEEP.search(segment):
+        elif _has_parameters(_ONE_SEGMENT.sub("", segment)):
             return [*found, _REST]
         else:
             found.append(_ONE)

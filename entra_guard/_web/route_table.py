@@ -11,12 +11,12 @@ from inspect import isclass, isfunction, ismethod
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from entra_guard._common.decorated import decorated
-from entra_guard._web.app_layers import attributes_of, framework_of_layer, held_by
-from entra_guard._web.authenticator import RequestAuthenticator
+from entra_guard._web.app_layers import attributes_of, framework_of_layer, held_by, is_app, is_library_code
 from entra_guard._web.decorator_order import is_also_decorated
 from entra_guard._web.found_routes import ANY, REST, Found, FoundApp, FoundRoute, RouteGuard, name_of
+from entra_guard._web.overrides import authenticator_of, decides_by_itself
 from entra_guard._web.requirement_text import alternatives_text
-from entra_guard._web.route_paths import below, coverage, join, matching
+from entra_guard._web.route_paths import below, coverage, join, matching, other_slash
 from entra_guard._web.routes_django import django_layers, django_routes
 from entra_guard._web.routes_flask import flask_layers, flask_routes
 from entra_guard._web.routes_litestar import litestar_routes
@@ -26,11 +26,13 @@ from entra_guard._web.wsgi_mounts import prefixes_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from entra_guard._web.route_paths import Coverage
     from entra_guard.requirement import Requirement
 
 Access = Literal["token", "public", "partly public", "optional", "open", "unclear", "broken"]
 
 _MOST_LAYERS: Final = 5000
+_MOST_NESTED: Final = 100
 _NEXT: Final = (
     *("app", "_app", "wsgi_app", "asgi_app", "application", "get_response", "_get_response"),
     *("func", "awaitable", "__wrapped__", "wrapped", "inner"),  # of asgiref and decorators
@@ -98,6 +100,8 @@ class _Walk:
         identity = _identity(layer)
         if identity in self._active:
             return False  # such as the method of a middleware that serves files itself
+        if len(self._active) > _MOST_NESTED:
+            return False
         key = (identity, prefix, tuple(id(guard.authenticator) for guard in guards))
         if key in self._seen or len(self._seen) > _MOST_LAYERS:
             return True
@@ -116,6 +120,8 @@ class _Walk:
             guards = (*guards, guard)
         elif guards and (needed := _required_by(layer)):
             guards = (*guards[:-1], replace(guards[-1], also=(*guards[-1].also, needed)))
+        if root_path := _root_path(layer):
+            guards = tuple(replace(each, root_path=each.root_path or root_path) for each in guards)
         finder = _finder(layer)
         if finder is not None:
             self._collect(finder(layer), prefix, guards)
@@ -125,16 +131,32 @@ class _Walk:
         mounts = {} if guard else prefixes_of(layer)
         for mount, app in mounts.items():
             self._mounted(app, join(prefix, mount), guards)
-        known = [self.visit(inner, prefix, guards) for inner in _inner_of(layer, mounts)]
+        usual = _inner_of(layer, mounts)
+        known = [self.visit(inner, prefix, guards) for inner in usual]
         is_known = any(known)
         if mounts and not is_known:
             self._opaque(layer, prefix, guards)
+        self._visit_others(layer, [*usual, *mounts.values()], prefix, guards)
         return is_known or bool(mounts)
+
+    def _visit_others(
+        self, layer: Any, visited: list[Any], prefix: str, guards: tuple[RouteGuard, ...]
+    ) -> None:
+        """Collect what a middleware of the application's own can call beside the next layer."""
+        if is_library_code(layer):
+            return
+        seen = {id(each) for each in visited}
+        for other in held_by(layer):
+            if id(other) in seen or _identity(other) in self._active:
+                continue
+            if not self.visit(other, prefix, guards) and is_app(other, of=layer):
+                self._opaque(other, prefix, guards)
 
     def _collect(self, found: Iterable[Found], prefix: str, guards: tuple[RouteGuard, ...]) -> None:
         for item in found:
             if isinstance(item, FoundRoute):
-                self.found.append((item, prefix, guards))
+                own = tuple(replace(guard, prefix=prefix) for guard in item.guards)
+                self.found.append((replace(item, guards=own), prefix, guards))
                 continue
             point = (
                 f"//{item.host}{prefix}"
@@ -143,7 +165,7 @@ class _Walk:
                 if item.prefix
                 else prefix
             )
-            inside = (*guards, *(RouteGuard(each.authenticator, point) for each in item.guards))
+            inside = (*guards, *(replace(each, prefix=point) for each in item.guards))
             self._mounted(item.app, point, inside)
 
     def _mounted(self, app: Any, prefix: str, guards: tuple[RouteGuard, ...]) -> None:
@@ -159,8 +181,16 @@ class _Walk:
 
 def guard_of(layer: Any, prefix: str = "") -> RouteGuard | None:
     """Return the guard that a layer is, None if it is not one."""
-    authenticator = attributes_of(layer).get("_authenticator")
-    return RouteGuard(authenticator, prefix) if isinstance(authenticator, RequestAuthenticator) else None
+    authenticator = authenticator_of(layer)
+    if authenticator is None:
+        return None
+    return RouteGuard(authenticator, prefix, unproven=decides_by_itself(layer))
+
+
+def _root_path(layer: Any) -> str:
+    """Return the `root_path` of a FastAPI application, which it strips from a path that has it."""
+    held = attributes_of(layer).get("root_path", "")
+    return held.rstrip("/") if isinstance(held, str) and _kind_of(layer) == "starlette" else ""
 
 
 def _own_paths(layer: Any) -> tuple[str, ...]:
@@ -238,12 +268,10 @@ def _described(
 ) -> GuardedRoute:
     template = join(prefix, route.path)
     guards = (*guards, *route.guards)
-    shares = [coverage(below(guard.prefix, template), guard.authenticator.public_paths) for guard in guards]
+    shares = [_share(guard, route, template) for guard in guards]
     checking = [guard for guard, share in zip(guards, shares, strict=True) if share != "all"]
-    closing = [guard for guard in checking if not guard.is_optional]
-    is_closed = any(
-        share == "none" for guard, share in zip(guards, shares, strict=True) if not guard.is_optional
-    )
+    closing = [guard for guard in checking if _refuses(guard)]
+    is_closed = any(share == "none" and _refuses(guard) for guard, share in zip(guards, shares, strict=True))
     access: Access = "token" if is_closed else "partly public" if closing else _open_access(guards, route)
     everywhere = [(each,) for guard in closing if (each := guard.authenticator.required)]
     also = [each for guard in closing for each in guard.also]
@@ -256,26 +284,45 @@ def _described(
     shown = _shown(template)
     open_paths: tuple[str, ...] = () if access == "token" else (shown,)
     if access == "partly public":
-        open_paths = _public_paths(template, checking)
+        open_paths = _public_paths(route, template, checking)
         problem = f"without a token: {', '.join(open_paths)}"
     elif access == "unclear":
-        problem = route.unproven
+        problem = route.unproven or next(guard.unproven for guard in guards if guard.unproven)
     texts = tuple(map(alternatives_text, needed))
     return GuardedRoute(shown, route.methods, access, texts, name_of(route.endpoint), problem, open_paths)
 
 
-def _public_paths(template: str, guards: Iterable[RouteGuard]) -> tuple[str, ...]:
+def _refuses(guard: RouteGuard) -> bool:
+    return not guard.is_optional and not guard.unproven
+
+
+def _seen_paths(guard: RouteGuard, route: FoundRoute, template: str) -> list[str]:
+    """Return the paths that a guard may see for requests to a route, the usual one first."""
+    usual = below(guard.prefix, template)
+    paths = [usual, other_slash(usual)] if route.any_slash else [usual]
+    return [*paths, *(join(guard.root_path, path) for path in paths if guard.root_path)]
+
+
+def _share(guard: RouteGuard, route: FoundRoute, template: str) -> Coverage:
+    """Return whether a guard lets requests to a route pass because their path is public."""
+    public = guard.authenticator.public_paths
+    shares = [coverage(path, public) for path in _seen_paths(guard, route, template)]
+    return "some" if shares[0] == "none" and shares.count("none") < len(shares) else shares[0]
+
+
+def _public_paths(route: FoundRoute, template: str, guards: Iterable[RouteGuard]) -> tuple[str, ...]:
     """Return which public paths a route may respond to."""
     found = [
         join(guard.prefix, path)
         for guard in guards
-        for path in matching(below(guard.prefix, template), guard.authenticator.public_paths)
+        for seen in _seen_paths(guard, route, template)
+        for path in matching(seen, guard.authenticator.public_paths)
     ]
     return tuple(dict.fromkeys(found))
 
 
 def _open_access(guards: tuple[RouteGuard, ...], route: FoundRoute) -> Access:
-    if route.unproven:
+    if route.unproven or any(guard.unproven for guard in guards):
         return "unclear"
     if any(guard.is_optional for guard in guards):
         return "optional"

@@ -15,12 +15,19 @@ from entra_guard._web.found_routes import (
     by_method,
     methods_shown,
 )
+from entra_guard._web.overrides import overridden
 from entra_guard.requirement import requirements_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _CLOSED: Final = {"IsAuthenticated", "IsAdminUser", "DjangoModelPermissions", "DjangoObjectPermissions"}
+_DECIDING: Final = (
+    *("dispatch", "initial", "initialize_request", "perform_authentication", "check_permissions"),
+    *("get_permissions", "get_authenticators", "permission_denied", "handle_exception"),
+)
+"""What a REST framework view decides with, before its handler runs."""
+
 _OPEN: Final = {"AllowAny"}
 _READING: Final = ("GET", "HEAD", "OPTIONS")
 _FORMAT: Final = r"\.(?P<format>"
@@ -40,11 +47,33 @@ def django_routes(_handler: Any) -> Iterator[Found]:
 
 def _below(resolver: Any, prefix: str) -> Iterator[Found]:
     for pattern in resolver.url_patterns:
-        path = prefix + str(pattern.pattern).removeprefix("^")
+        path = prefix + _template(pattern.pattern)
         if hasattr(pattern, "url_patterns"):
             yield from _below(pattern, path)
         elif _FORMAT not in path:  # REST framework repeats each route with a suffix
-            yield from _view(pattern.callback, path.removesuffix("$").removesuffix(r"\Z"))
+            yield from _view(pattern.callback, path + _open_end(pattern.pattern))
+
+
+def _template(pattern: Any) -> str:
+    """Return what a pattern matches; a regular expression without '^' matches anything before it.
+
+    Django matches the whole path by the expression of a view that ends in '$'.
+    """
+    text = str(pattern)
+    if not _is_expression(pattern):
+        return text
+    is_whole = pattern._is_endpoint and text.endswith("$")  # noqa: SLF001  # as Django decides
+    start = "" if is_whole or text.startswith(("^", r"\A")) or not text else ".*"
+    return start + text.removeprefix("^").removesuffix("$").removesuffix(r"\Z")
+
+
+def _open_end(pattern: Any) -> str:
+    """Return what a regular expression without '$' matches after it."""
+    return ".*" if _is_expression(pattern) and not str(pattern).endswith(("$", r"\Z")) else ""
+
+
+def _is_expression(pattern: Any) -> bool:
+    return any(base.__name__ == "RegexPattern" for base in type(pattern).__mro__)
 
 
 def _view(view: Any, path: str) -> Iterator[Found]:
@@ -58,7 +87,7 @@ def _view(view: Any, path: str) -> Iterator[Found]:
         return
     names = [name for name in getattr(handlers, "http_method_names", ()) if hasattr(handlers, name)]
     for methods, handler, needed in by_method(view, handlers, methods_shown(names)):
-        yield from _rest(handlers, FoundRoute(path, methods, handler, needed))
+        yield from _rest(view, handlers, FoundRoute(path, methods, handler, needed))
 
 
 def _viewset(view: Any, handlers: Any, actions: dict[str, str], path: str) -> Iterator[Found]:
@@ -67,32 +96,50 @@ def _viewset(view: Any, handlers: Any, actions: dict[str, str], path: str) -> It
             continue
         handler = getattr(handlers, action)
         needed = (*requirements_of(view), *requirements_of(handler))
-        permissions = getattr(handler, "kwargs", {}).get("permission_classes")
-        yield from _rest(handlers, FoundRoute(path, (method.upper(),), handler, needed), permissions)
+        yield from _rest(view, handlers, FoundRoute(path, (method.upper(),), handler, needed), handler)
 
 
-def _rest(view: Any, route: FoundRoute, permissions: Any = None) -> Iterator[Found]:
+def _rest(view: Any, handlers: Any, route: FoundRoute, action: Any = None) -> Iterator[Found]:
     """Yield a route with the guard and permissions of REST framework, if it is one of its views."""
     drf: Any = sys.modules.get("entra_guard.drf")
-    classes = getattr(view, "authentication_classes", None)
-    if (
-        drf is None
-        or classes is None
-        or not any(issubclass(each, drf.EntraAuthentication) for each in classes)
-    ):
+    classes = _setting("authentication_classes", view, handlers, action)
+    if drf is None or not any(issubclass(each, drf.EntraAuthentication) for each in classes):
         yield route
         return
     authenticator = drf.authenticator()
-    allowed = view.permission_classes if permissions is None else permissions
-    closed = _any_closes(allowed, lambda name: name in _CLOSED)
-    needed = tuple(each.required for each in allowed if hasattr(each, "required"))
-    unclear = [each for each in _leaves(allowed) if not _is_known(each)]
-    if closed is False and "IsAuthenticatedOrReadOnly" in {_name(each) for each in allowed}:
+    allowed = _setting("permission_classes", view, handlers, action)
+    ours = _any_closes(allowed, _is_needs)
+    others = [each for each in classes if overridden(each, "entra_guard")]
+    closed = ours or (_any_closes(allowed, _is_closed) and not others)
+    needed = tuple(each.required for each in allowed if _is_needs(each))
+    unproven = _own_decision(handlers) or ("" if closed else _unclear(allowed, others))
+    if not closed and not unproven and "IsAuthenticatedOrReadOnly" in {_name(each) for each in allowed}:
         yield from _writing(route, authenticator, needed)
         return
-    unproven = f"{_name(unclear[0])} decides by itself" if not closed and unclear else ""
-    guard = RouteGuard(authenticator, is_optional=not closed, binds=False)
+    guard = RouteGuard(authenticator, is_optional=not closed, binds=False, unproven=unproven)
     yield replace(route, required=needed, guards=(guard,), unproven=unproven)
+
+
+def _setting(name: str, view: Any, handlers: Any, action: Any) -> Any:
+    """Return the classes that a view uses: those of its action, of `as_view(...)`, or of its class."""
+    for given in (getattr(action, "kwargs", {}), getattr(view, "initkwargs", {})):
+        if name in given:
+            return given[name]
+    return getattr(handlers, name, None) or ()
+
+
+def _own_decision(handlers: Any) -> str:
+    """Return why a view may let a request without a token pass, whatever its permission classes are."""
+    found = overridden(handlers, "rest_framework", _DECIDING)
+    return f"{found} decides by itself" if found else ""
+
+
+def _unclear(allowed: Any, others: list[Any]) -> str:
+    if unknown := [each for each in _leaves(allowed) if not _is_known(each)]:
+        return f"{_name(unknown[0])} decides by itself"
+    if others and _any_closes(allowed, _is_closed):
+        return f"{_name(others[0])} may accept a request without a token"
+    return ""
 
 
 def _writing(route: FoundRoute, authenticator: Any, needed: Any) -> Iterator[Found]:
@@ -103,17 +150,17 @@ def _writing(route: FoundRoute, authenticator: Any, needed: Any) -> Iterator[Fou
             yield replace(route, methods=methods, required=needed, guards=(guard,))
 
 
-def _any_closes(classes: Any, is_closed: Callable[[str], bool]) -> bool:
+def _any_closes(classes: Any, is_closed: Callable[[Any], bool]) -> bool:
     """Return whether a request without a token is certainly refused; all classes must allow a request."""
     return any(_closes(each, is_closed) for each in classes)
 
 
-def _closes(permission: Any, is_closed: Callable[[str], bool]) -> bool:
+def _closes(permission: Any, is_closed: Callable[[Any], bool]) -> bool:
     operator = getattr(getattr(permission, "operator_class", None), "__name__", "")
     if operator in {"AND", "OR"}:
         parts = [_closes(part, is_closed) for part in (permission.op1_class, permission.op2_class)]
         return all(parts) if operator == "OR" else any(parts)
-    return hasattr(permission, "required") or is_closed(_name(permission))
+    return is_closed(permission)
 
 
 def _leaves(classes: Any) -> Iterator[Any]:
@@ -127,8 +174,22 @@ def _leaves(classes: Any) -> Iterator[Any]:
 
 
 def _is_known(permission: Any) -> bool:
-    name = _name(permission)
-    return name in _CLOSED | _OPEN | {"IsAuthenticatedOrReadOnly"} or hasattr(permission, "required")
+    return _is_needs(permission) or (
+        _name(permission) in _CLOSED | _OPEN | {"IsAuthenticatedOrReadOnly"} and _is_frameworks(permission)
+    )
+
+
+def _is_closed(permission: Any) -> bool:
+    return _name(permission) in _CLOSED and _is_frameworks(permission)
+
+
+def _is_frameworks(permission: Any) -> bool:
+    return getattr(permission, "__module__", "") == "rest_framework.permissions"
+
+
+def _is_needs(permission: Any) -> bool:
+    """Return whether it is a class of `entra_guard.drf.needs`."""
+    return getattr(permission, "__module__", "") == "entra_guard.drf" and hasattr(permission, "required")
 
 
 def _name(permission: Any) -> str:

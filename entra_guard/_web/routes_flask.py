@@ -21,10 +21,12 @@ def flask_routes(app: Any) -> Iterator[Found]:
     for rule in app.url_map.iter_rules():
         view = app.view_functions.get(rule.endpoint)
         path = f"//{rule.host or rule.subdomain}{rule.rule}" if rule.host or rule.subdomain else rule.rule
+        any_slash = not rule.strict_slashes
         if rule.websocket:
-            yield FoundRoute(path, (WEBSOCKET,), view, tuple(requirements_of(view)))
+            needed = tuple(requirements_of(view))
+            yield FoundRoute(path, (WEBSOCKET,), view, needed, any_slash=any_slash)
             continue
         automatic = bool(getattr(rule, "provide_automatic_options", True))
         methods = methods_shown(rule.methods, automatic=automatic)
         for names, handler, needed in by_method(view, getattr(view, "view_class", None), methods):
-            yield FoundRoute(path, names, handler, needed)
+            yield FoundRoute(path, names, handler, needed, any_slash=any_slash)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from entra_guard._web.app_layers import attributes_of
-from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard._web.found_routes import WEBSOCKET, Found, FoundApp, FoundRoute, RouteGuard, methods_shown
+from entra_guard._web.overrides import authenticator_of, decides_by_itself
 from entra_guard.requirement import requirements_of
 
 if TYPE_CHECKING:
@@ -32,14 +31,20 @@ def _found(route: Any, handler: Any) -> Iterator[Found]:
         return  # Litestar's own
     is_socket = "WebSocket" in type(route).__name__
     methods = (WEBSOCKET,) if is_socket else methods_shown(names)
-    yield FoundRoute(route.path_format, methods, function, tuple(requirements_of(function)), guards=guards)
+    path = route.path if ":path}" in route.path else route.path_format
+    needed = tuple(requirements_of(function))
+    yield FoundRoute(path, methods, function, needed, guards=guards, any_slash=True)
 
 
 def _guards(handler: Any) -> tuple[RouteGuard, ...]:
     """Return the guards among a handler's middleware, which Litestar builds for each handler."""
     built = [_built(middleware) for middleware in handler.resolve_middleware()]
-    found = [attributes_of(layer).get("_authenticator") for layer in built if layer is not None]
-    return tuple(RouteGuard(each) for each in found if isinstance(each, RequestAuthenticator))
+    found = [(layer, authenticator_of(layer)) for layer in built]
+    return tuple(
+        RouteGuard(authenticator, unproven=decides_by_itself(layer))
+        for layer, authenticator in found
+        if authenticator is not None
+    )
 
 
 def _built(middleware: Any) -> object | None:

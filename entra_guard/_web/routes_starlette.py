@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from inspect import isclass, isroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from entra_guard._web.app_layers import attributes_of
-from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard._web.found_routes import (
     REST,
     WEBSOCKET,
@@ -18,6 +18,7 @@ from entra_guard._web.found_routes import (
     by_method,
     methods_shown,
 )
+from entra_guard._web.overrides import authenticator_of, decides_by_itself, overridden
 from entra_guard._web.route_paths import join
 from entra_guard.requirement import Requirement, requirements_of
 
@@ -96,10 +97,9 @@ def _in_route(route: Any) -> tuple[RouteGuard, ...]:
     found: list[RouteGuard] = []
     layer = getattr(route, "app", None)
     while layer is not None and not isroutine(layer):
-        held = attributes_of(layer)
-        if isinstance(authenticator := held.get("_authenticator"), RequestAuthenticator):
-            found.append(RouteGuard(authenticator))
-        layer = held.get("app")
+        if (authenticator := authenticator_of(layer)) is not None:
+            found.append(RouteGuard(authenticator, unproven=decides_by_itself(layer)))
+        layer = attributes_of(layer).get("app")
     return tuple(found)
 
 
@@ -115,19 +115,28 @@ def _dependencies(route: Any) -> tuple[tuple[Alternatives, ...], tuple[RouteGuar
         if overrides and call in overrides:  # as tests do
             schemes.append(f"{_kind(overrides[call])} replaces {_kind(call)} by dependency_overrides, and")
             continue
-        authenticator = attributes_of(call).get("_authenticator")
-        if isinstance(authenticator, RequestAuthenticator):
+        authenticator = authenticator_of(call)
+        if authenticator is not None:
             scopes = _scopes(dependant)
-            guards.append(RouteGuard(authenticator, is_optional=not (call.auto_error or scopes)))
+            is_optional = not (call.auto_error or scopes)
+            unproven = decides_by_itself(call) or _own_handler(route)
+            guards.append(RouteGuard(authenticator, is_optional=is_optional, unproven=unproven))
             required += [(Requirement(scopes=scopes),)] if scopes else []
         elif type(call).__module__.startswith("fastapi.security"):
             schemes.append(f"{_kind(call)} reads a token, but")
         required += requirements_of(call)
     is_optional = all(guard.is_optional for guard in guards)
     if guards and is_optional and (required or requirements_of(getattr(route, "endpoint", None))):
-        guards = [RouteGuard(guard.authenticator) for guard in guards]  # it refuses a missing token then
+        guards = [replace(guard, is_optional=False) for guard in guards]  # it refuses a missing token then
     unproven = f"{schemes[0]} does not verify a token" if schemes and not guards else ""
     return tuple(dict.fromkeys(required)), tuple(guards), unproven
+
+
+def _own_handler(route: Any) -> str:
+    """Return why FastAPI may not run the dependencies of a route: its class handles requests itself."""
+    original: object = getattr(route, "original_route", route)
+    found = overridden(type(original), "fastapi", ("get_route_handler", "handle", "matches"))
+    return f"{found} runs before the dependencies, and decides by itself" if found else ""
 
 
 def _kind(call: Any) -> str:

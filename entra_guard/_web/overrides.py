@@ -1,0 +1,58 @@
+"""Find code of an application in place of a library's: a class that overrides what decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard._web.app_layers import attributes_of
+from entra_guard._web.authenticator import RequestAuthenticator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_HARMLESS: Final = frozenset(
+    {"__init__", "__doc__", "__module__", "__qualname__", "__dict__", "__weakref__"}
+) | {
+    *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__slots__"),
+    *("__firstlineno__", "__static_attributes__", "__parameters__", "__orig_bases__", "__repr__", "__str__"),
+}
+
+
+def overridden(kind: type, package: str, names: Iterable[str] | None = None) -> str:
+    """Return the first member of a package's class that a class derived from it replaces; '' if none does.
+
+    Args:
+        kind: The class of the object.
+        package: The package whose code is known, such as 'rest_framework'.
+        names: The members that matter; None for all that the package's class has.
+    """
+    own = [base for base in kind.__mro__ if _is_of(base, package)]
+    if not own:
+        return kind.__name__
+    known = {name for base in own for name in vars(base)} if names is None else set(names)
+    for base in kind.__mro__[: kind.__mro__.index(own[0])]:
+        for name in vars(base):
+            if name in known and name not in _HARMLESS:
+                return f"{base.__name__}.{name}"
+    return ""
+
+
+def authenticator_of(layer: Any) -> RequestAuthenticator | None:
+    """Return what a guard of ours does with a request; None if the layer is not one.
+
+    `functools.wraps` copies the attributes of a guard to a function, which is not one.
+    """
+    if not any(_is_of(base, "entra_guard") for base in type(layer).__mro__):
+        return None
+    found = attributes_of(layer).get("_authenticator")
+    return found if isinstance(found, RequestAuthenticator) else None
+
+
+def decides_by_itself(layer: object) -> str:
+    """Return why a guard may let a request without a token pass: its class replaces code of the guard."""
+    found = overridden(type(layer), "entra_guard")
+    return f"{found} replaces code of the guard, and decides by itself" if found else ""
+
+
+def _is_of(base: type, package: str) -> bool:
+    return base.__module__ == package or base.__module__.startswith(f"{package}.")
