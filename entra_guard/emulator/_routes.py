@@ -64,6 +64,7 @@ Target = Literal[
 Found = re.Match[str]
 ANY: Final = "*"
 _PUBLIC: Final = "max-age=86400, private"
+_STRICT_TRANSPORT: Final = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 _GET_OR_POST: Final = ("GET", "POST")
 _LONGEST_CODE: Final = 10
 _VERSIONS: Final = ("", "/v2.0")
@@ -105,18 +106,22 @@ def respond(service: DirectoryService, request: Request) -> Response:
         response = error_response(service.store, request, error)
     except TooManyFieldsError as error:
         response = json_response({"error": str(error)}, 400)
-    return with_cors(service.store, request, route.target, _with_common_headers(service, route, response))
+    return with_cors(
+        service.store, request, route.target, _with_common_headers(service, route, request, response)
+    )
 
 
-def _with_common_headers(service: DirectoryService, route: Route, response: Response) -> Response:
-    """Add the headers that Entra's responses have; Graph's have their own request id.
-
-    Strict-Transport-Security is omitted: a browser would apply it to every port of localhost.
-    """
+def _with_common_headers(
+    service: DirectoryService, route: Route, request: Request, response: Response
+) -> Response:
+    """Add the headers that Entra's responses have; Graph's have their own request id."""
     cached = [("Cache-Control", _PUBLIC)] if route.target in {"configuration", "keys"} else []
     identifier = [] if route.target == "graph" else [("x-ms-request-id", service.store.ids.guid())]
+    # Not for localhost: a browser would apply it to every port. For an address, browsers ignore it.
+    named = "localhost" in request.host.lower()
+    secure = [] if request.scheme != "https" or named else [_STRICT_TRANSPORT]
     names = {name.lower() for name, _ in response.headers}
-    return response.with_headers(*identifier, *(h for h in cached if h[0].lower() not in names))
+    return response.with_headers(*identifier, *secure, *(h for h in cached if h[0].lower() not in names))
 
 
 def authority_path(store: Store, request: Request, segment: str) -> AuthorityPath:

@@ -324,6 +324,33 @@ def test_nothing_falls_back_to_a_tenant_or_to_the_emulator(
     assert emulator.count("token") == emulator.count("graph") == 0
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://evil.example\\@127.0.0.1:8787",
+        "http://127.0.0.1:8787@evil.example",
+        "http://user@localhost:8787",
+        "http://127.0.0.1:8787/\x1b[31m",
+        "http://127.0.0.1:8787?x",
+        "http://127.0.0.1:99999",
+        "http://[::1",
+        "http://0x7f.1",
+        "file:///etc/passwd",
+        "https://login.microsoftonline.com:443",
+        "not a url",
+    ],
+)
+def test_only_a_plain_loopback_url_is_an_emulator(
+    emulator: Emulator, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTRA_EMULATOR_SECRET", "a secret of an emulator elsewhere")
+    monkeypatch.setenv("ENTRA_EMULATOR_URL", url)
+    lines = refused("app", "list")
+    assert (lines[1], "\x1b" in lines[0]) == ("not_local", False)
+    assert refused("emulator", "export")[1] == "not_local"
+    assert emulator.count("graph") == 0
+
+
 def test_a_tenant_of_the_emulator_can_be_named(emulator: Emulator) -> None:
     at = ("--emulator", emulator.url, "--tenant")
     made = ok("app", "register", "Orders", *at, "fabrikam.onmicrosoft.com")

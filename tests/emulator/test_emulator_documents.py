@@ -245,5 +245,9 @@ def test_public_documents_have_cache_control_and_a_request_id(entra: Entra) -> N
 
 
 def test_no_header_makes_browsers_require_https_on_localhost(entra: Entra) -> None:
-    response = entra.http_client.get("https://localhost/common/discovery/keys")
-    assert "strict-transport-security" not in response.headers
+    for host in ("https://localhost", "https://a.localhost:8788", "http://127.0.0.1:8787"):
+        assert (
+            "strict-transport-security" not in entra.http_client.get(f"{host}/common/discovery/keys").headers
+        )
+    headers = entra.http_client.get("https://127.0.0.1:8788/common/discovery/keys").headers
+    assert headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"

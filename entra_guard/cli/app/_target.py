@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import time
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ ROLES: Final = (
 _PROOFS: Final = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
 _SECRET: Final = "ENTRA_EMULATOR_SECRET"  # noqa: S105  # the name of a variable
 _SECONDS: Final = 5.0
+_URL: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>(?P<name>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:]{2,39}\])(?::[0-9]{1,5})?)/?"
+)
 # Who sends the requests, in the emulator's activity. The id is not an application's in any tenant.
 _OWN_NAME: Final = "entra-guard"
 _OWN_ID: Final = "e4712a00-c11e-4c11-8c11-e4712a6a11d0"
@@ -138,13 +142,17 @@ def check_local(url: str) -> None:
     Raises:
         CommandError: It is neither.
     """
-    from entra_guard._common.http import is_loopback  # noqa: PLC0415
+    from entra_guard.emulator._http.messages import is_loopback  # noqa: PLC0415  # so that --help stays fast
 
-    parts = urlsplit(url)
+    # Not by urlsplit, which takes more for a host than other programs do: `evil.example\\@localhost`.
+    found = _URL.fullmatch(url)
     elsewhere = (
-        parts.scheme == "https" and os.environ.get(_SECRET) and not _is_microsofts(parts.hostname or "")
+        found is not None
+        and found["scheme"] == "https"
+        and bool(os.environ.get(_SECRET))
+        and not _is_microsofts(found["name"].lower())
     )
-    if parts.scheme not in {"http", "https"} or not (is_loopback(url) or elsewhere):
+    if found is None or not (is_loopback(found["host"]) or elsewhere):
         raise CommandError(
             f"{escape(url)} is not the URL of an emulator on this machine.",
             "not_local",

@@ -101,19 +101,24 @@ def newest_first(visit: Visit, exchanges: Iterable[Exchange]) -> Iterable[Exchan
 
 
 def row_of(exchange: Exchange) -> dict[str, Any]:
-    """Return an exchange as the macro `log_row` shows it."""
+    """Return an exchange as the macro `log_row` shows it. Of Graph's many requests, it shows which."""
+    is_call = exchange.flow == "graph" and exchange.client != ""
     return {
         "number": exchange.number,
         "time": time_of_day(exchange.at),
         "ok": exchange.outcome != "refused",
         "waiting": exchange.outcome == "waiting",
         "flow": exchange.flow.replace("_", " "),
-        "client": exchange.client or shorten(f"{exchange.method} {exchange.path}", 56),
-        "api": exchange.api,
+        "client": exchange.client or _request(exchange),
+        "api": f"{exchange.api} {_request(exchange)}" if is_call else exchange.api,
         "user": exchange.user,
         "result": exchange.result,
         "ms": f"{exchange.milliseconds:.0f}",
     }
+
+
+def _request(exchange: Exchange) -> str:
+    return shorten(f"{exchange.method} {exchange.path}", 56)
 
 
 def _details(exchange: Exchange) -> dict[str, Any]:
