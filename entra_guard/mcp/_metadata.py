@@ -86,21 +86,37 @@ def _issuer(guard: IssuerVerifier) -> str:
 
 
 def is_usable(url: object) -> bool:
-    """Return whether a value is an https URL, or one of this machine, without query and fragment."""
-    if not isinstance(url, str) or not url.isascii() or set(url) & set('"\\ <>'):
+    """Return whether a value is an https URL, or one of this machine, without query and fragment.
+
+    Its spelling is the one that clients send: host in small letters, and without the scheme's own port.
+    """
+    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or set(url) & _NOT_IN_URLS:
         return False
-    parts = urlsplit(url)
-    if parts.query or parts.fragment or parts.username or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    if "?" in url or "#" in url or "@" in parts.netloc or not parts.hostname or "*" in parts.hostname:
+        return False
+    origin = f"{parts.scheme}://{parts.netloc}"
+    if not url.startswith(origin) or origin != origin.lower() or port == _PORTS.get(parts.scheme):
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+
+
+_NOT_IN_URLS: Final = frozenset('"\\ <>{}%')
+_PORTS: Final = {"https": 443, "http": 80}
 
 
 def _checked(url: str) -> str:
     if is_usable(url):
         return url
+    found = "one with a user name" if "@" in str(url) else repr(url)
     raise ConfigurationError(
         f"url must be the https URL of the MCP endpoint that clients use, such as "
-        f"'https://tasks.example/mcp', without query and fragment, got {url!r}"
+        f"'https://tasks.example/mcp', without query, fragment, port 443 and capital letters in the host, "
+        f"got {found}"
     )
 
 

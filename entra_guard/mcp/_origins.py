@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -9,8 +10,6 @@ from entra_guard.errors import ConfigurationError
 from entra_guard.mcp._metadata import is_usable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from starlette.types import ASGIApp
 
 # What a page must read: where to sign in, and its session.
@@ -23,9 +22,11 @@ def origins_of(origins: Iterable[str]) -> tuple[str, ...]:
     Raises:
         ConfigurationError: One is not an origin: scheme and host, without a path.
     """
+    if not isinstance(origins, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"origins must be a list of origins of web pages, got {origins!r}")
     found = (origins,) if isinstance(origins, str) else tuple(origins)
     for origin in found:
-        if not is_usable(origin) or urlsplit(origin).path or origin != origin.lower():
+        if not is_usable(origin) or urlsplit(origin).path:
             raise ConfigurationError(
                 "origins must be origins of web pages as browsers send them, such as "
                 f"'https://inspector.example', without a path, got {origin!r}"

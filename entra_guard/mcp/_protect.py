@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.arguments import check_flags
 from entra_guard._common.permission_names import names_of
+from entra_guard._web.adapter_arguments import check_guard
 from entra_guard._web.asgi_response import send_response
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.errors import ConfigurationError
@@ -72,11 +73,15 @@ def protect(
         ... # doctest: +SKIP
     """
     check_flags(hide=hide)
+    check_guard(guard)
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"name must be a string, got {name!r}")
     names = names_of("scopes", scopes)
     metadata = ResourceMetadata(guard, url, names, name or str(getattr(server, "name", "")))
     if hide and not is_server(server):
         raise ConfigurationError(
-            f"hide=True needs the MCP server, got {type(server).__name__}: pass the server, not its ASGI app"
+            f"hide=True needs an MCPServer or FastMCP, got {type(server).__name__}: pass the server, not its "
+            "ASGI app"
         )
     pages = origins_of(origins)
     app = app_of(server, url, pages)

@@ -6,6 +6,7 @@ methods. What is not found here is still checked by `@requires` when the SDK cal
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -83,7 +84,7 @@ async def required_by(server: Any, listed: Any) -> list[Alternatives]:
     kind, attribute = _COPIES.get(type(listed).__name__, ("", ""))
     if not kind or getattr(listed, "fn", None) is not None:
         return await requirements_in(listed)
-    found = await _requirements_if_known(server, Named(kind, str(getattr(listed, attribute))))
+    found = await requirements_if_known(server, Named(kind, str(getattr(listed, attribute))))
     return [()] if found is None else found
 
 
@@ -137,11 +138,27 @@ async def requirements_for(server: Any, component: Named) -> list[Alternatives]:
         server: The MCP server.
         component: What a message names.
     """
-    return await _requirements_if_known(server, component) or []
+    return await requirements_if_known(server, component) or []
 
 
-async def _requirements_if_known(server: Any, component: Named) -> list[Alternatives] | None:
+async def requirements_if_known(server: Any, component: Named) -> list[Alternatives] | None:
     """Return what a component requires, None if the server does not have it."""
+    found = await _requirements_of_exact(server, component)
+    if found is None and component.kind == "resource":
+        uri = _normalized(component.name)
+        return None if uri == component.name else await _requirements_of_exact(server, Named("resource", uri))
+    return found
+
+
+def _normalized(uri: str) -> str:
+    """Return a URI as SDK 1.x reads it: 'TASKS://notes' is 'tasks://notes' (WHATWG URL standard)."""
+    pydantic = sys.modules.get("pydantic")
+    with suppress(Exception):
+        return uri if pydantic is None else str(pydantic.AnyUrl(uri))
+    return uri
+
+
+async def _requirements_of_exact(server: Any, component: Named) -> list[Alternatives] | None:
     manager, getters = _LOOKUPS[component.kind]
     own = getattr(server, manager, None)
     if component.kind == "resource" and own is not None and not hasattr(server, "http_app"):

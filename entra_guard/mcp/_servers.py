@@ -26,8 +26,11 @@ _LISTS: Final = (
 
 
 def is_server(server: Any) -> bool:
-    """Return whether an object is a server of the MCP SDK or of fastmcp, and not an ASGI application."""
-    return hasattr(server, "http_app") or hasattr(server, "streamable_http_app")
+    """Return whether an object is a server that can say what its tools require.
+
+    An ASGI application cannot, nor can the SDK's low-level `Server`.
+    """
+    return hasattr(server, "http_app") or hasattr(server, "_tool_manager")
 
 
 def app_of(server: Any, url: str, origins: tuple[str, ...] = ()) -> ASGIApp:
@@ -37,6 +40,8 @@ def app_of(server: Any, url: str, origins: tuple[str, ...] = ()) -> ASGIApp:
         ConfigurationError: It is neither an MCP server nor an ASGI application.
     """
     path = urlsplit(url).path or "/"
+    if isinstance(server, type):
+        raise ConfigurationError(f"server must be an MCP server, got the class {server.__name__}")
     if hasattr(server, "http_app"):
         made: ASGIApp = server.http_app(path=path)
         return made

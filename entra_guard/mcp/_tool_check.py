@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from entra_guard._web.asgi_response import send_response
 from entra_guard.errors import AccessError
-from entra_guard.mcp._requirements import components_in, requirements_for
+from entra_guard.mcp._requirements import components_in, requirements_if_known
 from entra_guard.principal import PRINCIPAL, current_principal
 from entra_guard.requirement import check_any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LONGEST_BODY: Final = 4 * 1024 * 1024  # the limit of the MCP SDK
 _PARSE_ERROR: Final = -32700  # JSON-RPC 2.0, section 5.1
+_INVALID_PARAMS: Final = -32602
+_COMPLETION: Final = "completion/complete"
 
 
 class ToolCheck:
@@ -56,7 +58,12 @@ class ToolCheck:
                     return
                 for method, params in messages or ():
                     for component in components_in(method, params):
-                        self._check(await requirements_for(self._server, component))
+                        required = await requirements_if_known(self._server, component)
+                        if required is None and method == _COMPLETION:
+                            # A handler may look at the argument only, so an unknown name is not harmless.
+                            await _refuse(send, 400, "Unknown prompt or resource", _INVALID_PARAMS)
+                            return
+                        self._check(required or [])
         await self.app(scope, receive, send)
 
     def _check(self, all_required: list[tuple[Requirement, ...]]) -> None:
@@ -89,9 +96,9 @@ async def _read(receive: Receive) -> tuple[bytes, Receive]:
     return body, again
 
 
-async def _refuse(send: Send, status: int, message: str) -> None:
+async def _refuse(send: Send, status: int, message: str, code: int = _PARSE_ERROR) -> None:
     """Refuse a body whose messages cannot be checked: the server might read it in another way."""
-    error = {"jsonrpc": "2.0", "id": None, "error": {"code": _PARSE_ERROR, "message": message}}
+    error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
     headers = {"content-type": "application/json", "cache-control": "no-store"}
     await send_response(send, "http.response", status, headers, json.dumps(error).encode(), head=False)
 

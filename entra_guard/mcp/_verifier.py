@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from entra_guard._common.logs import get_logger
 from entra_guard._common.mcp_identity import sdk_token
+from entra_guard._web.adapter_arguments import check_guard
 from entra_guard.errors import AccessError, KeysUnavailableError
 
 if TYPE_CHECKING:
@@ -25,11 +26,15 @@ class GuardTokenVerifier:
         guard: The guard of the API.
         resource: The URL of the MCP endpoint, for `AuthSettings.validate_token_resource`.
 
+    Raises:
+        ConfigurationError: The guard is not one.
+
     Example:
         >>> server = MCPServer("tasks", token_verifier=GuardTokenVerifier(guard), auth=...)  # doctest: +SKIP
     """
 
     def __init__(self, guard: Guard | CombinedGuard, *, resource: str | None = None) -> None:
+        check_guard(guard)
         self._guard = guard
         self._resource = resource
 

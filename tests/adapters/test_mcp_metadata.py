@@ -95,15 +95,35 @@ def test_the_authorization_server_follows_the_kind_of_tenant(tenant: Any, issuer
         f"{URL}#x",
         'https://x"/mcp',
         "https://é/",
+        "https://[::1",
+        "https://tasks.example:99999/mcp",
+        "https://tasks.example:443/mcp",
+        "https://Tasks.example/mcp",
+        "HTTPS://tasks.example/mcp",
+        "https://*/mcp",
+        f"{URL}\t",
+        f"{URL}\r\nX: y",
+        f"{URL}/a%20b",
+        f"{URL}/{{name}}",
+        "https://user:password@tasks.example/mcp",
+        None,
     ],
 )
-def test_a_url_that_clients_cannot_use_is_refused(guard: Guard, url: str) -> None:
-    with pytest.raises(ConfigurationError, match="url must be"):
+def test_a_url_that_clients_cannot_use_is_refused(guard: Guard, url: Any) -> None:
+    with pytest.raises(ConfigurationError, match="url must be") as refused:
         client_of(guard, url=url)
+    assert "password" not in str(refused.value)
+
+
+@pytest.mark.parametrize("settings", [{"name": 5}, {"origins": 5}, {"guard": None}, {"server": Starlette}])
+def test_an_argument_of_another_type_is_refused(guard: Guard, settings: dict[str, Any]) -> None:
+    arguments = {"server": Starlette(), "guard": guard, "url": URL, **settings}
+    with pytest.raises(ConfigurationError, match="must be"):
+        protect(**arguments)
 
 
 def test_hiding_needs_the_server_itself(guard: Guard) -> None:
-    with pytest.raises(ConfigurationError, match="hide=True needs the MCP server"):
+    with pytest.raises(ConfigurationError, match="hide=True needs an MCPServer"):
         client_of(guard, hide=True)
 
 
@@ -150,7 +170,16 @@ def test_a_named_page_may_call_the_server_and_read_where_to_sign_in(entra: Entra
 
 
 @pytest.mark.parametrize(
-    "origin", ["*", "inspector.example", f"{PAGE}/", "http://inspector.example", "HTTPS://a.example", None]
+    "origin",
+    [
+        "*",
+        "inspector.example",
+        f"{PAGE}/",
+        "http://inspector.example",
+        "HTTPS://a.example",
+        "https://[::1",
+        None,
+    ],
 )
 def test_an_origin_that_no_browser_sends_is_refused(guard: Guard, origin: Any) -> None:
     with pytest.raises(ConfigurationError, match="origins must be"):

@@ -119,7 +119,7 @@ COMPLETIONS = (
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_completions_and_subscriptions_need_what_their_prompt_or_resource_needs(callers, kind):
+def test_completions_and_subscriptions_need_what_their_prompt_or_resource_needs(callers, protected, kind):
     reader, writer = callers(kind).open(), callers(kind, role="Tasks.Write").open()
     argument = {"name": "number", "value": "1"}
     for reference in COMPLETIONS:
@@ -128,7 +128,10 @@ def test_completions_and_subscriptions_need_what_their_prompt_or_resource_needs(
         assert SECRET in str(writer.request("completion/complete", ref=reference, argument=argument))
     plain = {"type": "ref/resource", "uri": "tasks://notes"}
     assert reader.post("completion/complete", ref=plain, argument=argument).status_code == 403
-    for uri in ("tasks://notes", "tasks://notes/7"):
+    for unknown in ({"type": "ref/prompt", "name": "PLAN"}, {"type": "ref/resource", "uri": "other://x"}):
+        assert writer.post("completion/complete", ref=unknown, argument=argument).status_code == 400
+    spellings = ["TASKS://notes", "tasks://notes\t"] if protected.line == "mcp1" else []
+    for uri in ("tasks://notes", "tasks://notes/7", *spellings):
         assert reader.post("resources/read", uri=uri).status_code == 403
         assert reader.post("resources/subscribe", uri=uri).status_code == 403
 
