@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard._common.agent import Agents, check_agents
 from entra_guard._common.arguments import check_flags, check_seconds
-from entra_guard._common.audiences import accepted_forms, check_audience
+from entra_guard._common.audiences import IS_IT_SET, accepted_forms, check_audience
 from entra_guard._common.guid import is_guid
+from entra_guard._common.permission_names import non_empty_string
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
 """The tenant of all personal Microsoft accounts (Microsoft: access token claims reference)."""
+TENANT_ALIASES: Final = frozenset({"common", "organizations", "consumers"})
+"""Names of many tenants in the URLs of an authority."""
 TOKEN_VERSIONS: Final = frozenset({"1.0", "2.0"})
 _ALGORITHMS: Final = frozenset({"RS256", "PS256"})
 _MAX_LEEWAY: Final = 600.0
 _MAX_KEEP: Final = 60.0
-_IS_IT_SET: Final = "Is the environment variable set?"
 _DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]", re.ASCII)
 
 
@@ -127,7 +129,7 @@ def is_tenant_name(name: str) -> bool:
 
 def _tenant_name(tenant: str) -> str:
     name = tenant.strip().lower() if isinstance(tenant, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
-    if name in {"common", "organizations", "consumers"}:
+    if name in TENANT_ALIASES:
         raise ConfigurationError(
             f"tenant={name!r} accepts tokens from any tenant. Use Tenants.organizations(reason), "
             "Tenants.everyone(reason) or Tenants.personal() if intended"
@@ -217,7 +219,7 @@ def string_set(setting: str, values: str | Iterable[str]) -> frozenset[str]:
         raise ConfigurationError(f"{setting} must be a string or an iterable of strings, got {values!r}")
     if values is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise ConfigurationError(
-            f"{setting} must be a string or an iterable of strings, got None. {_IS_IT_SET}"
+            f"{setting} must be a string or an iterable of strings, got None. {IS_IT_SET}"
         )
     names = [values] if isinstance(values, str) else list(values)
     if not names:
@@ -227,12 +229,8 @@ def string_set(setting: str, values: str | Iterable[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _check_string(setting: str, name: object) -> None:
-    if not isinstance(name, str):
-        hint = f" {_IS_IT_SET}" if name is None else ""
-        raise ConfigurationError(f"{setting} must contain only strings, got {name!r}.{hint}")
-    if not name.strip():
-        raise ConfigurationError(f"{setting} contains an empty string. {_IS_IT_SET}")
+def _check_string(setting: str, value: object) -> None:
+    name = non_empty_string(setting, value)
     if name != name.strip():
         raise ConfigurationError(f"{setting} {name!r} has spaces around it: use {name.strip()!r}")
     if "*" in name:

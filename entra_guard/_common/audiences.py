@@ -25,13 +25,13 @@ GRAPH_AUDIENCES: Final = frozenset(
 QUOTES: Final = "\"'`\u2018\u2019\u201c\u201d"
 _NOTHING: Final = frozenset({"", "none", "null", "undefined", "nan"})
 _PLACEHOLDER: Final = re.compile(r"[<>{}$]|%\w+%|\byour[-_ ]", re.IGNORECASE)
-_SEPARATORS: Final = re.compile(r"[,;\s]+")
+SEPARATORS: Final = re.compile(r"[,;\s]+")
 _ISSUERS: Final = (
     "https://login.microsoftonline.",
     "https://sts.windows.net/",
     "https://login.partner.microsoftonline.cn",
 )
-_UNSET: Final = "Is the environment variable set?"
+IS_IT_SET: Final = "Is the environment variable set?"
 
 
 def plain(audience: str) -> str:
@@ -96,11 +96,11 @@ def _scope(audience: str) -> str:
 
 
 def _nothing(audience: str) -> str:
-    return f"has no value in it. {_UNSET}" if plain(audience) in _NOTHING else ""
+    return f"has no value in it. {IS_IT_SET}" if plain(audience) in _NOTHING else ""
 
 
 def _several(audience: str) -> str:
-    parts = [part for part in _SEPARATORS.split(audience) if part]
+    parts = [part for part in SEPARATORS.split(audience) if part]
     if sum(is_guid(plain(part)) or "://" in part for part in parts) > 1:
         return f"is several audiences in one string: use {parts}"
     return ""

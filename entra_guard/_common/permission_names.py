@@ -6,13 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
-from entra_guard._common.audiences import json_strings
+from entra_guard._common.audiences import IS_IT_SET, SEPARATORS, json_strings
 from entra_guard.errors import ConfigurationError
 
-# What a challenge can carry (RFC 6749 section 3.3), and Entra allows.
-_NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
-_SEPARATORS: Final = re.compile(r"[,;\s]+")
-_IS_IT_SET: Final = "Is the environment variable set?"
+# What a challenge can carry (RFC 6749 section 3.3, RFC 9470 section 3), and Entra allows.
+SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 def names_of(setting: str, values: object) -> tuple[str, ...]:
@@ -27,14 +25,14 @@ def names_of(setting: str, values: object) -> tuple[str, ...]:
     """
     if values is None or (isinstance(values, str) and not values.strip()):
         raise ConfigurationError(
-            f"{setting} must be a name or a list of names, got {values!r}. {_IS_IT_SET} "
+            f"{setting} must be a name or a list of names, got {values!r}. {IS_IT_SET} "
             f"Omit {setting} if nothing is required"
         )
     if isinstance(values, str):
         return (_one(setting, values),)
     if isinstance(values, bytes | bytearray | Mapping) or not isinstance(values, Iterable):
         raise ConfigurationError(f"{setting} must be a name or a list of names, got {values!r}")
-    return tuple(_item(setting, name) for name in cast("Iterable[object]", values))
+    return tuple(non_empty_string(setting, name) for name in cast("Iterable[object]", values))
 
 
 def permission_names(setting: str, values: object) -> tuple[str, ...]:
@@ -51,23 +49,28 @@ def permission_names(setting: str, values: object) -> tuple[str, ...]:
 
 def _one(setting: str, text: str) -> str:
     """Return a string that is one name."""
-    parts = json_strings(text) or [part for part in _SEPARATORS.split(text) if part]
+    parts = json_strings(text) or [part for part in SEPARATORS.split(text) if part]
     if parts != [text]:
         raise ConfigurationError(f"{setting} {text!r} is not one name: use the list {setting}={parts}")
     return text
 
 
-def _item(setting: str, name: object) -> str:
+def non_empty_string(setting: str, name: object) -> str:
+    """Return one of the values of a setting.
+
+    Raises:
+        ConfigurationError: It is not a string, or empty.
+    """
     if not isinstance(name, str):
-        hint = f" {_IS_IT_SET}" if name is None else ""
+        hint = f" {IS_IT_SET}" if name is None else ""
         raise ConfigurationError(f"{setting} must contain only strings, got {name!r}.{hint}")
     if not name.strip():
-        raise ConfigurationError(f"{setting} contains an empty string. {_IS_IT_SET}")
+        raise ConfigurationError(f"{setting} contains an empty string. {IS_IT_SET}")
     return name
 
 
 def _check_name(setting: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not SCOPE_TOKEN.fullmatch(name):
         raise ConfigurationError(
             f"{setting} are names in ASCII without spaces and quotes, as in the app registration: "
             f"got {name!r}"

@@ -13,13 +13,12 @@ import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from entra_guard._common.arguments import check_seconds
+from entra_guard._common.permission_names import SCOPE_TOKEN
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What a challenge can carry, without the space that separates values (RFC 9470 section 3).
-_CONTEXT: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _OF_ENTRA: Final = re.compile(r"c[1-9][0-9]?")
 _ALMOST_OF_ENTRA: Final = re.compile(r"\s*c?\s*\d+\s*", re.IGNORECASE)
 CAPABILITY: Final = "cp1"
@@ -38,7 +37,7 @@ def check_step_up(auth_context: object, max_age: object) -> None:
     if not isinstance(auth_context, str):
         raise ConfigurationError(f"auth_context must be a string such as 'c1', got {auth_context!r}")
     almost = _ALMOST_OF_ENTRA.fullmatch(auth_context) and not _OF_ENTRA.fullmatch(auth_context)
-    if auth_context and (almost or not _CONTEXT.fullmatch(auth_context)):
+    if auth_context and (almost or not SCOPE_TOKEN.fullmatch(auth_context)):
         raise ConfigurationError(
             f"auth_context must be one id of an authentication context, 'c1' to 'c99', got {auth_context!r}"
         )

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard._common.guid import is_guid
 from entra_guard.errors import ConfigurationError
+from entra_guard.policy import TENANT_ALIASES
 
 if TYPE_CHECKING:
     from entra_guard._keys.authority import Authority
     from entra_guard.policy import Policy
 
 _APP_ID_URI: Final = re.compile(r"api://(?:[^/]+/)*([0-9a-f-]{36})(?:/.*)?", re.IGNORECASE | re.ASCII)
-_MANY: Final = frozenset({"common", "organizations", "consumers"})
 _NAME: Final = "app_specific_keys"
 
 
@@ -43,7 +43,7 @@ def app_id_of(setting: bool | str, policy: Policy, authority: Authority) -> str:
         raise ConfigurationError(f"{_NAME} must be True, False or the API's client id, got {setting!r}")
     if authority.kind not in {"entra", "external"}:
         raise ConfigurationError(f"omit {_NAME}: only Entra has keys of one application")
-    if policy.tenants.alias in _MANY:
+    if policy.tenants.alias in TENANT_ALIASES:
         raise ConfigurationError(
             f"{_NAME} needs one tenant: such a key belongs to the application in that tenant. "
             "Build one guard per tenant and combine them with |"

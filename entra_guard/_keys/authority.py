@@ -12,7 +12,7 @@ from entra_guard._common.guid import is_guid
 from entra_guard._common.http import is_safe
 from entra_guard._validation.openid_claims import ClaimPath, ClaimRules
 from entra_guard.errors import ConfigurationError
-from entra_guard.policy import is_tenant_name
+from entra_guard.policy import TENANT_ALIASES, is_tenant_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -49,7 +49,6 @@ CLOUDS: Final[Mapping[str, Cloud]] = {
     "singapore": Cloud("https://login.sovcloud-identity.sg"),
 }
 
-_ALIASES: Final = frozenset({"common", "organizations", "consumers"})
 _METADATA: Final = "/.well-known/openid-configuration"
 # Paths and hosts of products that are OpenID issuers other than Entra.
 _OPENID_PATHS: Final = re.compile(
@@ -305,7 +304,7 @@ def _with_tenant(authority: Authority, url: str) -> Authority:
     last = rest[-1].lower() if rest else ""
     is_domain = is_tenant_name(last) and not is_guid(last)
     certain = is_versioned or base != url or last.endswith(".onmicrosoft.com")
-    if not (is_guid(last) or last in _ALIASES or (is_domain and (certain or len(rest) == 1))):
+    if not (is_guid(last) or last in TENANT_ALIASES or (is_domain and (certain or len(rest) == 1))):
         return authority
     path = "/".join([_origin(url), *rest[:-1]]) if authority.kind == "entra" else authority.url
     known = authority.aliases or authority.kind == "external"
@@ -328,7 +327,7 @@ def _refuse_openid_issuer(url: str) -> None:
     base = _ENDPOINTS.sub("", url)
     is_product = (parts.hostname or "").endswith(_OPENID_HOSTS) or _OPENID_PATHS.search(parts.path)
     no_tenant = base != url and not any(
-        is_tenant_name(segment.lower()) or segment in _ALIASES for segment in _segments(base)
+        is_tenant_name(segment.lower()) or segment in TENANT_ALIASES for segment in _segments(base)
     )
     if is_product or no_tenant:
         raise ConfigurationError(
@@ -346,7 +345,7 @@ def _refuse_microsoft(issuer: str) -> None:
     hosts |= {alias for cloud in CLOUDS.values() for alias in cloud.aliases}
     if host in hosts or host.endswith(".ciamlogin.com"):
         found = Authority.named(issuer)
-        if found.tenant in _ALIASES:
+        if found.tenant in TENANT_ALIASES:
             tenant = "Tenants.organizations(reason), if tokens of any tenant are to be accepted"
         else:
             tenant = repr(found.tenant) if found.tenant else "your tenant's id"

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from entra_guard._validation.openid_claims import AnyClaims, ClaimRules
     from entra_guard.policy import Policy
 
+IN_STEPS: Final = frozenset({"expected", "found"})
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -71,16 +73,13 @@ class Explanation:
             more = [
                 f"{name}: {_words(value)}"
                 for name, value in self.facts.items()
-                if value and name not in _IN_STEPS
+                if value and name not in IN_STEPS
             ]
             lines += [f"refused, {reason.status}: {reason.name}"]
             lines += [f"  {line}" for line in (reason.explanation, reason.fix, *more)]
         else:
             lines += ["accepted"]
         return "\n".join(lines)
-
-
-_IN_STEPS: Final = frozenset({"expected", "found"})
 
 
 def _line(step: Step, width: int) -> str:

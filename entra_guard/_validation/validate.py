@@ -38,7 +38,7 @@ _AFTER: Final = tuple(check.decide for check in POST_SIGNATURE_CHECKS)
 _CHECK_OF: Final = {check.decide: check for check in CHECKLIST}
 _NO_KEY: Final = KeyOrigin()
 _MOST_SHARED: Final = 64
-_ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
+ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
 
 
 class KeyMismatch(msgspec.Struct, frozen=True):
@@ -197,7 +197,7 @@ def _facts(
     check, case = _CHECK_OF[check_function], Case(*case)
     policy, issuer, claims, _key, now = case
     facts = {"expected": check.expected(case), "found": check.found(case)}
-    if code in _ABOUT_TIME:
+    if code in ABOUT_TIME:
         facts |= _time_facts(code, claims, now, keys.entra_ahead)
     if code == "id_token" and policy.accepted.isdisjoint({claims.aud} if isinstance(claims.aud, str) else ()):
         facts["hint"] = "it is for its client, and has no azp or appid: an ID token"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
+from entra_guard._validation.explain import IN_STEPS
+from entra_guard._validation.validate import ABOUT_TIME
 from entra_guard.cli._formatting import format_duration, format_step, format_times_in, format_value
 from entra_guard.cli._screen import BAD, QUIET, TwoValues
 from entra_guard.reasons import REASONS
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
 _BETWEEN: Final = {"expected": " or "}
 TONES: Final = {"pass": "", "fail": f"bold {BAD}", "open": QUIET}
-_IN_STEPS: Final = frozenset({"expected", "found"})
-_ABOUT_TIME: Final = frozenset({"expired", "not_yet_valid", "issued_in_future"})
 
 
 def show_steps(screen: Screen, explanation: Explanation) -> None:
@@ -61,7 +61,7 @@ def fact_rows(
         facts: Its facts.
         names: The facts to show, in order; by default all that the checklist does not show.
     """
-    shown = (name for name in facts if name not in _IN_STEPS) if names is None else names
+    shown = (name for name in facts if name not in IN_STEPS) if names is None else names
     return [_fact_row(reason, name, facts[name]) for name in shown if facts.get(name) or facts.get(name) == 0]
 
 
@@ -70,7 +70,7 @@ def _fact_row(reason: str, name: str, value: Any) -> tuple[str, str]:
     if name.endswith("_seconds"):
         return label, format_duration(value)
     text = format_value(value, _BETWEEN.get(name, ", "))
-    return label, format_times_in(text) if name in _IN_STEPS and reason in _ABOUT_TIME else text
+    return label, format_times_in(text) if name in IN_STEPS and reason in ABOUT_TIME else text
 
 
 def reason_rows(code: str, facts: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str | Text]]:

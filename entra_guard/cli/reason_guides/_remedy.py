@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
 from entra_guard.cli.reason_guides import GUIDES, filled, is_filled
+from entra_guard.policy import TENANT_ALIASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from entra_guard.requirement import Requirement
 
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@+-]{0,200}")
-_SEVERAL: Final = frozenset({"common", "organizations", "consumers"})
 _OWN_ID: Final = "the configured audience is the client id of the caller"
 
 
@@ -58,7 +58,7 @@ def known_values(
         "client": str(facts.get("app_id") or claims.get("azp") or claims.get("appid") or ""),
         "role": missing if missing in roles else next(iter(roles), ""),
         "scope": missing if missing in scopes else next(iter(scopes), ""),
-        "tenant": "" if policy.tenants.alias in _SEVERAL else policy.tenants.alias,
+        "tenant": "" if policy.tenants.alias in TENANT_ALIASES else policy.tenants.alias,
         # Entra takes the client id as the name of an API too, whatever its App ID URI is.
         "request_scope": f"{apis[0] if apis else policy.app_id_uri}/.default",
         "found": audience if isinstance(audience, str) else "",
