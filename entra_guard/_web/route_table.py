@@ -306,7 +306,7 @@ def _seen_paths(guard: RouteGuard, route: FoundRoute, template: str) -> list[str
 def _share(guard: RouteGuard, route: FoundRoute, template: str) -> Coverage:
     """Return whether a guard lets requests to a route pass because their path is public."""
     public = guard.authenticator.public_paths
-    shares = [coverage(path, public) for path in _seen_paths(guard, route, template)]
+    shares: list[Coverage] = [coverage(path, public) for path in _seen_paths(guard, route, template)]
     return "some" if shares[0] == "none" and shares.count("none") < len(shares) else shares[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -10,8 +11,8 @@ from entra_guard._validation import jws
 from entra_guard._validation.explain import Step
 from entra_guard.cli._claim_table import claim_table, other_claims
 from entra_guard.cli._explanation_output import fact_rows
-from entra_guard.cli._formatting import format_step
-from entra_guard.cli._share import is_public_host
+from entra_guard.cli._formatting import format_step, format_value
+from entra_guard.cli._share import Redactor, is_public_host, parts_of
 from entra_guard.cli._target_options import target_options
 from entra_guard.cli.reason_guides._remedy import known_values, remedy
 from entra_guard.errors import AccessError
@@ -22,15 +23,28 @@ if TYPE_CHECKING:
 
     from entra_guard._validation.explain import Explanation
     from entra_guard._verifier import IssuerVerifier
-    from entra_guard.cli._share import Redactor
     from entra_guard.cli.reason_guides._remedy import Remedy
     from entra_guard.principal import Principal
     from entra_guard.requirement import Requirement
 
+_LONGEST: Final = 300
+_NO_IDS: Final = frozenset({"", "none", "None", "True", "False"})
 _PROSE: Final = frozenset({"detail", "advice", "last error"})
 _NOT_SHOWN: Final = frozenset({"is_app", "is_guest", "request_scope"})  # the remedy has the last one
 _FIXED_TOO: Final = {"missing_role", "missing_scope"}
-_IDENTIFYING: Final = ("sub", "uti", "sid", "oid", "azp", "appid", "tid", "aud", "idp")
+_IDENTIFYING: Final = frozenset(
+    {"sub", "uti", "sid", "oid", "azp", "appid", "tid", "aud", "iss", "idp", "groups", "wids", "cnf"}
+)
+_VOCABULARY: Final = {
+    "ver": r"[12]\.0",
+    "idtyp": "app|user",
+    "acct": "[01]",
+    "azpacr": "[012]",
+    "appidacr": "[012]",
+    "acrs": r"c\d{1,2}|p\d",
+    "xms_cc": "cp1",
+} | dict.fromkeys(("iat", "nbf", "exp", "auth_time"), r"\d+(\.\d+)?")
+"""Claims whose values are the same in all tenants. Another value is treated as an id."""
 
 
 class _Explaining(Protocol):
@@ -204,9 +218,9 @@ def _next(reason: str, steps: list[Step]) -> str:
     return "all other checks pass"
 
 
-def redacted(report: Report, redactor: Redactor) -> Report:
+def redacted(report: Report, redactor: Redactor, token: str) -> Report:
     """Return a report without ids, hosts and names of this tenant."""
-    deep = redactor.deep
+    deep, claims = redactor.deep, unverified_claims(token)
     fix = report.remedy and replace(
         report.remedy, **{name: _tuples(deep(value)) for name, value in asdict(report.remedy).items()}
     )
@@ -217,13 +231,37 @@ def redacted(report: Report, redactor: Redactor) -> Report:
             for label, text in report.facts
         ),
         remedy=fix,
-        claims=_tuples(deep(report.claims)),
+        claims=tuple(
+            (name, _shared(redactor, name, claims[name], value), meaning)
+            for name, value, meaning in report.claims
+        ),
         other_claims=(),
         steps=tuple(
             replace(step, expected=redactor.text(step.expected), found=redactor.text(step.found))
             for step in report.steps
         ),
     )
+
+
+def _shared(redactor: Redactor, name: str, claim: Any, shown: str) -> str:
+    """Return the value of a claim for a report in public; of `roles` and `scp` the words stay."""
+    if name in _IDENTIFYING or not _is_common(name, claim):
+        return format_value(redactor.value(claim))[:_LONGEST]
+    return redactor.text(shown)
+
+
+def _is_common(name: str, claim: Any) -> bool:
+    known = _VOCABULARY.get(name)
+    return known is None or all(re.fullmatch(known, text) for text in _texts(claim))
+
+
+def _texts(value: Any) -> list[str]:
+    """Return all texts and numbers in a claim, also those in lists and objects."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]  # pyright: ignore[reportUnknownVariableType]
+    return [str(value)]
 
 
 def _tuples(value: Any) -> Any:
@@ -233,12 +271,19 @@ def _tuples(value: Any) -> Any:
 def sensitive_values(token: str, guard: IssuerVerifier) -> set[str]:
     """Return what identifies a tenant, an application or a person, and is not a GUID or a host."""
     claims, policy = unverified_claims(token), guard.policy
-    values = {value for name in _IDENTIFYING if isinstance(value := claims.get(name), str)}
+    values = {
+        text
+        for name, claim in claims.items()
+        if name in _IDENTIFYING or not _is_common(name, claim)
+        for text in _texts(claim)
+    }
     configured = (*policy.audiences, *(policy.allowed_clients or ()))
-    names = {name.partition("://")[2] or name for name in (*configured, *values)}
+    names = {name.partition("://")[2] or name for name in configured}
+    names |= {part for value in values for part in parts_of(value)}
     tenants = {policy.tenants.alias, *policy.tenants.ids} - {"common", "organizations", "consumers"}
     host = guard.authority.url.partition("://")[2].partition("/")[0]
-    return (names | tenants | {_kid(token), "" if is_public_host(host) else host}) - {""}
+    own = names | tenants | {_kid(token), "" if is_public_host(host) else host}
+    return {form for value in own for form in Redactor.forms(value)} - _NO_IDS
 
 
 def _kid(token: str) -> str:

@@ -12,6 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.audiences import GRAPH_AUDIENCES
+from entra_guard.cli._formatting import format_value
+from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +22,13 @@ _GUID: Final = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-
 _EMAIL: Final = r"[\w.+#-]+@[\w-]+(?:\.[\w-]+)+"
 _HOST: Final = r"(?<=://)[^\s/'\",)\]]+"
 _ADDRESS: Final = r"\b\d{1,3}(?:\.\d{1,3}){3}\b"
+_ADDRESS6: Final = (
+    r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){1,6}:[0-9a-fA-F:]*|(?<![\w:])(?:[0-9a-fA-F]{1,4}:){4,7}[0-9a-fA-F]{1,4}"
+)
 _FILE: Final = r"(?<![\w:/.-])(?:/[\w. -]*\w){2,}|\b[A-Z]:\\[^\s'\"]+"
-_FOUND: Final = re.compile(f"{_GUID}|{_EMAIL}|{_HOST}|{_ADDRESS}|{_FILE}")
+_FOUND: Final = re.compile(f"{_GUID}|{_EMAIL}|{_HOST}|{_ADDRESS}|{_ADDRESS6}|{_FILE}")
+_PART: Final = re.compile(r"[^\s/:,'\"]+")
+_KEPT_PARTS: Final = frozenset({"http", "https", "api", "urn", "v1.0", "v2.0", "none"})
 _BARE_HOST: Final = re.compile(r"\b(?:[\w-]+\.)+[A-Za-z]{2,}\b")
 _PUBLIC: Final = GRAPH_AUDIENCES | {
     "9188040d-6c67-4c5b-b112-36a304b66dad",
@@ -33,11 +40,25 @@ _MICROSOFT: Final = (
     *("vault.azure.net", "entra.microsoft.com", "127.0.0.1", "localhost", "sts.chinacloudapi.cn"),
 )
 _SHORTEST: Final = 4
+_LABEL: Final = re.compile(r"id-[0-9a-f]{8}")
 
 
 def is_public_host(host: str) -> bool:
     """Return whether a host, perhaps with a port, is Microsoft's or this machine: it identifies no tenant."""
     return host.lower().partition(":")[0] in _MICROSOFT
+
+
+def _pattern(value: str) -> str:
+    """Return what finds a value; a short one only as a whole word."""
+    return re.escape(value) if len(value) >= _SHORTEST else rf"(?<![\w-]){re.escape(value)}(?![\w-])"
+
+
+def parts_of(value: str) -> set[str]:
+    """Return what may identify in an id: of an http URL the parts, so that its form stays; else the whole."""
+    scheme, _, rest = value.partition("://")
+    if not rest or not scheme.lower().startswith("http"):
+        return {rest or value}
+    return {part for part in rest.split("/") if part not in _KEPT_PARTS and not is_public_host(part)}
 
 
 class Redactor:
@@ -49,16 +70,27 @@ class Redactor:
 
     def __init__(self, sensitive: Iterable[str] = ()) -> None:
         self._key = os.urandom(16)
-        values = {value for value in sensitive if len(value) >= _SHORTEST and value.lower() not in _PUBLIC}
+        values = {value for value in sensitive if value and value.lower() not in _PUBLIC}
         # Longer ones first, as one may be a part of another.
-        known = "|".join(re.escape(value) for value in sorted(values, key=len, reverse=True))
-        self._known = re.compile(known) if known else None
+        known = "|".join(map(_pattern, sorted(values, key=len, reverse=True)))
+        self._known = re.compile(known, re.IGNORECASE) if known else None
 
     def text(self, text: str) -> str:
         """Return a text with labels."""
         if self._known is not None:
             text = self._known.sub(lambda match: self._label(match[0]), text)
         return _FOUND.sub(lambda match: self._replaced(match[0]), text)
+
+    def value(self, value: Any) -> Any:
+        """Return an id of any form with labels for all that may identify: of a URL its scheme stays."""
+        if isinstance(value, dict):
+            return {str(name): self.value(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        if isinstance(value, list | tuple):
+            return [self.value(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return _PART.sub(lambda match: self._part(match[0]), self.text(str(value)))
+
+    def _part(self, found: str) -> str:
+        return found if found in _KEPT_PARTS else self._replaced(found)
 
     def prose(self, text: str) -> str:
         """Return a server's or the system's text with labels, also for hosts without a scheme."""
@@ -76,9 +108,14 @@ class Redactor:
 
     def _replaced(self, found: str) -> str:
         bare = found.lower()
-        if bare in _PUBLIC or is_public_host(bare) or bare.startswith("id-"):
+        if bare in _PUBLIC or is_public_host(bare) or _LABEL.fullmatch(bare):
             return found
         return self._label(found)
+
+    @staticmethod
+    def forms(value: str) -> set[str]:
+        """Return how a report may show a value: escaped, or only its beginning."""
+        return {value, format_value(value), format_value(value).strip('"'), escape(value)}
 
     def _label(self, value: str) -> str:
         if re.fullmatch(_GUID, value):

@@ -61,6 +61,11 @@ def explain(settings: dict[str, Any] | None, /, *, as_json: bool, share: bool, *
     from entra_guard.cli import _explain_report as reports  # noqa: PLC0415  # --help stays fast
     from entra_guard.cli._token_input import read_token  # noqa: PLC0415
 
+    if share:
+        from entra_guard.cli.demo._log import operator_log  # noqa: PLC0415
+
+        # Log lines name tenants and hosts; the report has the last error.
+        click.get_current_context().with_resource(operator_log())
     requirement = _requirement(given)
     verifier = _verifier(given, settings or {})
     guards = _single_guards(verifier)
@@ -70,7 +75,7 @@ def explain(settings: dict[str, Any] | None, /, *, as_json: bool, share: bool, *
         from entra_guard.cli._share import Redactor  # noqa: PLC0415
 
         values = {value for guard in guards for value in reports.sensitive_values(token, guard)}
-        report = reports.redacted(report, Redactor(values))
+        report = reports.redacted(report, Redactor(values), token)
     if as_json:
         click.echo(reports.as_json(report))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -245,6 +246,48 @@ def test_a_report_to_share_has_no_id_and_no_host(
         assert word not in first, word
     assert re.search(r"\bid-[0-9a-f]{8}\b", first)
     assert set(re.findall(r"id-[0-9a-f]{8}", first)).isdisjoint(re.findall(r"id-[0-9a-f]{8}", second))
+
+
+IDS: dict[str, Any] = {
+    "short": {"sub": "Ada"},
+    "escaped": {"sub": "Jörg Zaphod"},
+    "long": {"sub": f"Zaphod {'x' * 400}"},
+    "groups by name": {"groups": ["CONTOSO\\Zaphod Admins"], "wids": ["Zaphod"]},
+    "thumbprint": {"cnf": {"x5t#S256": "Zaphod1234567890"}},
+    "not a URL": {"iss": "zaphod.example", "tid": "Zaphod"},
+    "path of a URL": {"iss": "https://sts.windows.net/zaphod/", "idp": "https://x.example/zaphod"},
+    "list": {"aud": ["zaphod-orders", "Ada"]},
+    "another type": {"oid": {"a": ["Zaphod"]}, "azp": 1234567},
+    "unknown words": {"ver": "Zaphod", "idtyp": "Zaphod", "acrs": ["Zaphod"], "exp": "Zaphod"},
+    "another letter case": {"roles": ["API://ORDERS.ZAPHOD.EXAMPLE"], "aud": "api://orders.zaphod.example"},
+}
+
+
+@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("options", [["--share"], ["--share", "--json"]])
+def test_a_report_to_share_hides_ids_of_every_form(
+    explain: Callable[..., Result], entra: Emulator, api: str, name: str, options: list[str]
+) -> None:
+    header, payload, signature = entra.issue_token(api, roles=["Orders.Read"]).split(".")
+    claims = unverified_claims(f"{header}.{payload}.{signature}") | IDS[name]
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    output = explain(f"{header}.{payload}.{signature}", *options).output
+    assert not re.search(r"zaphod|\bada\b|J.{,6}rg|1234567", output, re.IGNORECASE)
+
+
+def test_no_log_line_is_beside_a_report_to_share(
+    explain: Callable[..., Result], good: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no route to 2001:db8::17 or fd00:1:2:3:4:5:6:7", request=request)
+
+    done = explain(good, "--share", transport=httpx.MockTransport(refuse))
+    assert done.exit_code == 3
+    assert "no route to id-" in done.output
+    assert not re.search("2001|fd00|" + CONTOSO, done.output)
+    assert not caplog.records
+    explain(good, transport=httpx.MockTransport(refuse))
+    assert CONTOSO in caplog.text
 
 
 def test_the_same_id_has_the_same_label_in_a_report_and_public_ids_stay() -> None:
