@@ -21,12 +21,21 @@ if TYPE_CHECKING:
 Form = Literal["env", "json"]
 _HTTP: Final = 8787
 _HTTPS: Final = 8788
+_PORT: Final = click.IntRange(0, 65535)
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.group(invoke_without_command=True)
-@click.option("--port", default=_HTTP, show_default=True, help="The http port; 0 selects a free one.")
-@click.option("--https-port", default=_HTTPS, show_default=True, help="The https port; 0 selects a free one.")
+@click.option(
+    "--port", type=_PORT, default=_HTTP, show_default=True, help="The http port; 0 selects a free one."
+)
+@click.option(
+    "--https-port",
+    type=_PORT,
+    default=_HTTPS,
+    show_default=True,
+    help="The https port; 0 selects a free one.",
+)
 @click.option("--https/--no-https", default=True, help="MSAL and azure-identity require https.")
 @click.option("--state", type=_FILE, help="Keep everything in this file between runs (0600).")
 @click.option("--seed", metavar="FILE", help="Start with the tenants, apps and users of a YAML or JSON file.")

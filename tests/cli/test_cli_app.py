@@ -201,6 +201,8 @@ def test_an_application_is_changed_shown_and_deleted(emulator: Emulator) -> None
     ok("app", "update", ref, "--name", "Orders", "--token-version", "1", "--optional-claim", "xms_cc")
     ok("app", "update", ref, "--spa-redirect-uri", "http://localhost:3000", "--assignment-required")
     ok("app", "federated", "add", ref, "--github", "octo/app:environment:prod")
+    short = ok("app", "federated", "add", ref, "--issuer", "https://aks.example", "--subject", "s")
+    assert short["name"] == "federated-s"
     ok("app", "certificate", "add", ref, "--new", "orders.pem")
     secret = ok("app", "secret", "add", ref, "--days", "30")["secret_id"]
     ok("app", "permission", "add", ref, "graph", "User.Read")
@@ -257,7 +259,8 @@ def test_users_and_managed_identities_get_roles_and_tokens(emulator: Emulator) -
 def test_a_value_that_is_a_role_and_a_scope_needs_its_kind(emulator: Emulator) -> None:
     client = ok("app", "register", "Nightly report")["clientId"]
     assert refused("app", "permission", "add", client, "graph", "User.Read.All")[1] == "ambiguous_permission"
-    assert refused("app", "permission", "add", client, "graph", "Nothing")[1] == "unknown_permission"
+    unknown = refused("app", "permission", "add", client, "graph", "Nothing")
+    assert (unknown[1], "app role add" in unknown[2]) == ("unknown_permission", False)
     assert refused("app", "grant", client)[1] == "nothing_to_grant"
     both = ok(
         "app", "permission", "add", client, "graph", "--role", "User.Read.All", "--scope", "User.Read.All"

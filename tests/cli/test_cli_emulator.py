@@ -119,6 +119,12 @@ def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     assert done.output == f"Error: Port {port} on 127.0.0.1 is in use: choose another, or 0 for a free one.\n"
 
 
+@pytest.mark.parametrize("option", ["--port", "--https-port"])
+def test_a_port_that_cannot_exist_is_a_usage_error(option: str) -> None:
+    done = CliRunner().invoke(group, ["emulator", option, "65536"])
+    assert (done.exit_code, "0<=x<=65535" in done.output) == (2, True)
+
+
 def test_a_folder_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = str(tmp_path / "file" / "below")

@@ -16,6 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from entra_guard.emulator import CONTOSO, Emulator
+from entra_guard.emulator._http.tls import LocalAuthority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,3 +164,13 @@ def test_importing_the_emulator_loads_no_server() -> None:
     code = "import sys, entra_guard.emulator; print([m for m in ('uvicorn', 'jinja2') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_certificates_that_do_not_belong_together_are_made_again(tmp_path: Path) -> None:
+    first, second = (LocalAuthority.load_or_create(tmp_path / name) for name in ("a", "b"))
+    assert LocalAuthority.load_or_create(tmp_path / "a").is_valid()
+    second.certificate.replace(first.certificate)  # as two emulators that start at the same time may leave it
+    assert not first.is_valid()
+    assert LocalAuthority.load_or_create(tmp_path / "a").is_valid()
+    first.chain.write_text("")
+    assert not first.is_valid()

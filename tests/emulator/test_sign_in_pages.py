@@ -166,6 +166,7 @@ def test_a_redirect_uri_that_breaks_a_rule_is_not_offered(entra: Entra, shop: Ap
     shown = words(authorize(entra, shop, redirect_uri="http://shop.example/callback"))
     assert "http is allowed only for localhost" in shown
     assert "Add it to Shop" not in shown
+    assert "What to do Send a redirect URI that is registered. The requested one cannot" in shown
 
 
 def test_signing_out_says_which_app_and_what_the_request_lacked(entra: Entra, shop: AppRegistration) -> None:

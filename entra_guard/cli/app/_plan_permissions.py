@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from entra_guard.cli.app._calls import CommandError, GraphCall, Plan, Question, Row
-from entra_guard.cli.app._find import find_api, find_app, principal_of
+from entra_guard.cli.app._find import WELL_KNOWN, find_api, find_app, principal_of
 from entra_guard.cli.app._plan_apps import change_app
 from entra_guard.cli.app._rows import check_absent, roles_of, rows_in, scopes_of
 from entra_guard.errors import escape
@@ -103,14 +103,16 @@ def _choice(api: Row, value: str, kind: str) -> Permission:
         raise CommandError(
             f"{owner} has both an app role and a scope {escape(value)!r}.",
             "ambiguous_permission",
-            f"Use --role {value} for applications without a user, or --scope {value} for signed-in users.",
+            f"Use --role {escape(value)} for applications without a user, or --scope for signed-in users.",
         )
     if not fits:
+        more = " Add one with 'entra-guard app role add' or 'app scope add'."
+        foreign = str(api.get("appId")) in WELL_KNOWN.values()  # Microsoft's own
         known = ", ".join(f"{p.value} ({p.type.lower()})" for p in offered(api)[:12]) or "none"
         raise CommandError(
             f"{owner} offers no {kind.lower() or 'permission'} {escape(value)!r} to applications.",
             "unknown_permission",
-            f"It offers: {escape(known)}. Add one with 'entra-guard app role add' or 'app scope add'.",
+            f"It offers: {escape(known)}.{'' if foreign else more}",
         )
     return fits[0]
 

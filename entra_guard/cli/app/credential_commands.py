@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from entra_guard.cli.app._run import Runner
 
 _LONGEST_DAYS: Final = 730
+_SHORTEST_NAME: Final = 3
 _WARNING: Final = (
     "Warning: a secret can be copied, and it ends. Prefer a certificate ('app certificate add'), or a "
     "federated credential ('app federated add') or managed identity, which have no secret at all."
@@ -187,7 +188,8 @@ def add_federated_command(
           --subject system:serviceaccount:orders:nightly
     """  # noqa: D301  # click wants the character, not the letters
     issuer, subject = _issuer_and_subject(issuer, subject, github)
-    named = name or "".join(c if c.isalnum() else "-" for c in subject).strip("-")[-120:]
+    slug = "".join(c if c.isalnum() else "-" for c in subject).strip("-")[-120:]
+    named = name or (slug if len(slug) >= _SHORTEST_NAME else f"federated-{slug}")
     plan = add_federated(ref, issuer, subject, named, audience, by_name=session.by_name)
 
     def show(runner: Runner, found: tuple[Row, Row]) -> None:

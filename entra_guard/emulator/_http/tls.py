@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import os
 import shutil
 import ssl
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -57,11 +59,14 @@ class LocalAuthority:
         return authority
 
     def is_valid(self) -> bool:
-        """Return whether both files exist and are valid for at least one more day."""
-        if not (self.certificate.exists() and self.chain.exists()):
+        """Return whether both files belong together and are valid for at least one more day."""
+        try:
+            found = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+            # Two emulators that start together, or a full disk, may leave files that do not match.
+            x509.load_pem_x509_certificate(self.chain.read_bytes()).verify_directly_issued_by(found)
+        except (OSError, ValueError, TypeError, InvalidSignature):
             return False
-        ends = x509.load_pem_x509_certificate(self.certificate.read_bytes()).not_valid_after_utc
-        return ends > dt.datetime.now(dt.UTC) + _DAY
+        return found.not_valid_after_utc > dt.datetime.now(dt.UTC) + _DAY
 
     @property
     def certificate(self) -> Path:
@@ -79,9 +84,14 @@ class LocalAuthority:
         import certifi  # noqa: PLC0415 (installed with httpx, needed only here)
 
         path = self.folder / "combined.pem"
-        path.write_text(
-            Path(certifi.where()).read_text("utf-8") + self.certificate.read_text("utf-8"), "utf-8"
-        )
+        content = Path(certifi.where()).read_bytes() + self.certificate.read_bytes()
+        if not path.is_file() or path.read_bytes() != content:
+            # In one step: clients of another emulator may read it now.
+            handle, name = tempfile.mkstemp(dir=self.folder)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
         return path
 
     def server_context(self) -> ssl.SSLContext:

@@ -27,6 +27,7 @@ _TITLES: Final = {
     500011: "API not found",
 }
 _REDIRECT_URI: Final = 50011
+_UNUSABLE: Final = "Send a redirect URI that is registered. The requested one cannot be registered."
 # The sections of an app's page in the portal, by the place of a remedy.
 _PLACES: Final = {
     "overview": ("", "Overview"),
@@ -44,17 +45,20 @@ def error_page(store: Store, request: Request, error: EntraError) -> Response:
     number = error.row.number
     correlation = correlation_id(store, request)
     app = store.directory.apps.get(error.facts.get("app", "").lower())
+    redirect = _redirect_context(store, error, app)
     return page(
         "error.html",
         status=400,
         title=_TITLES.get(number, "Sign-in failed"),
         text=str(error),
         number=number,
-        remedy=remedy_text(number, {**error.facts, **({"app": app.name} if app else {})}),
+        remedy=_UNUSABLE
+        if redirect.get("broken_rule")
+        else remedy_text(number, {**error.facts, **({"app": app.name} if app else {})}),
         details=f"{error}\nCorrelation ID: {correlation}\nTimestamp: {timestamp(store)}",
         place=_place(number, app),
         form_token=store.form_token,
-        **_redirect_context(store, error, app),
+        **redirect,
     )
 
 
