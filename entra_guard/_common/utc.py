@@ -1,8 +1,12 @@
-"""Times as people read them."""
+"""Times as people read them, and the length of a day."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
+
+DAY: Final = 24 * 3600.0
+"""Seconds of a day."""
 
 
 def utc_text(seconds: float) -> str:

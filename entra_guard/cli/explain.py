@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from entra_guard.cli._guard_options import guard_options
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,18 +24,7 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.command()
-@click.option("--tenant", metavar="ID", help="Tenant id, or a verified domain.  [env: ENTRA_GUARD_TENANT]")
-@click.option(
-    "--audience",
-    metavar="ID",
-    multiple=True,
-    help="The API's client id, or an App ID URI; repeatable.  [env: ENTRA_GUARD_AUDIENCE]",
-)
-@click.option(
-    "--authority",
-    metavar="URL",
-    help="A cloud's name or an authority's URL.  [env: ENTRA_GUARD_AUTHORITY; default: public]",
-)
+@guard_options
 @click.option("--guard", "guard_name", metavar="MODULE:GUARD", help="The guard of your application.")
 @click.option("--role", "roles", metavar="VALUE", multiple=True, help="A role that the route requires.")
 @click.option("--scope", "scopes", metavar="VALUE", multiple=True, help="A scope that the route requires.")

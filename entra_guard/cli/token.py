@@ -26,11 +26,6 @@ _OPTIONS: Final = {
     "AZURE_CLIENT_ID": "client_id",
     "AZURE_AUTHORITY_HOST": "authority",
 }
-_CREDENTIAL_VARIABLES: Final = (
-    "AZURE_CLIENT_SECRET",
-    "AZURE_CLIENT_CERTIFICATE_PATH",
-    "AZURE_FEDERATED_TOKEN_FILE",
-)
 
 
 @click.command()
@@ -107,6 +102,7 @@ def _application(who: Mapping[str, Any], environ: Mapping[str, str], settings: d
         ClientSecretCredential,
         EnvironmentCredential,
     )
+    from entra_guard.credentials._environment import PROOF_VARIABLES  # noqa: PLC0415
 
     ids = environ["AZURE_TENANT_ID"], environ["AZURE_CLIENT_ID"]
     settings = {"authority": environ.get("AZURE_AUTHORITY_HOST") or "public", **settings}
@@ -116,11 +112,11 @@ def _application(who: Mapping[str, Any], environ: Mapping[str, str], settings: d
         )
     if who["secret_file"]:
         return ClientSecretCredential(*ids, who["secret_file"], **settings)
-    if any(environ.get(name) for name in _CREDENTIAL_VARIABLES):
+    if any(environ.get(name) for name in PROOF_VARIABLES):
         return EnvironmentCredential(environ, **settings)
     if not sys.stdin.isatty():
         raise click.UsageError(
-            f"no credential: set {', '.join(_CREDENTIAL_VARIABLES)}, or use --secret-file or --certificate."
+            f"no credential: set {', '.join(PROOF_VARIABLES)}, or use --secret-file or --certificate."
         )
     return ClientSecretCredential(*ids, click.prompt("Client secret", hide_input=True, err=True), **settings)
 

@@ -41,6 +41,7 @@ _SECRET: Final = _ProofKind("client secret", "AZURE_CLIENT_SECRET")
 _CERTIFICATE: Final = _ProofKind("certificate", "AZURE_CLIENT_CERTIFICATE_PATH")
 _FEDERATED: Final = _ProofKind("federated token", "AZURE_FEDERATED_TOKEN_FILE")
 _PROOFS: Final = (_SECRET, _CERTIFICATE, _FEDERATED)
+PROOF_VARIABLES: Final = tuple(kind.variable for kind in _PROOFS)
 _OPTIONAL: Final = {_CERTIFICATE: (_PASSWORD, _SEND_CHAIN)}
 
 

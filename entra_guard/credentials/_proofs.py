@@ -10,12 +10,12 @@ import datetime as dt
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.utc import DAY
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-DAY: Final = 24 * 3600.0
 WARN_BEFORE: Final = 30 * DAY
 REFUSED_PROOF: Final = "invalid_client"  # RFC 6749 section 5.2: client authentication failed
 PROOF_ERRORS: Final = frozenset({REFUSED_PROOF, "file"})  # another proof may help

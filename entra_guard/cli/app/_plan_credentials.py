@@ -11,9 +11,8 @@ from entra_guard.cli.app._rows import certificate_row, graph_time, rows_in
 from entra_guard.errors import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-DAY: Final = 24 * 3600.0
 EXCHANGE: Final = "api://AzureADTokenExchange"
 
 
@@ -48,12 +47,7 @@ def remove_secret(ref: str, key_id: str, *, by_name: bool) -> Plan[Row]:
     app = yield from find_app(ref, by_name=by_name)
     secrets: list[Row] = rows_in(app, "passwordCredentials")
     if "passwordCredentials" in app and not any(secret.get("keyId") == key_id for secret in secrets):
-        known = ", ".join(str(secret["keyId"]) for secret in secrets) or "none"
-        raise CommandError(
-            f"{escape(str(app['displayName']))} has no client secret of that id.",
-            "Request_ResourceNotFound",
-            f"Use the id of a secret, not its value: {known}.",
-        )
+        raise _unknown_id(app, "client secret", "Use the id of a secret, not its value", secrets)
     yield Question(f"Remove the client secret {escape(key_id)} of {escape(str(app['displayName']))}?")
     path = f"/applications/{app['id']}/removePassword"
     yield GraphCall("Remove the client secret", "POST", path, {"keyId": key_id})
@@ -77,12 +71,7 @@ def remove_certificate(ref: str, key_id: str, *, by_name: bool) -> Plan[Row]:
     present = rows_in(app, "keyCredentials")
     kept = [row for row in present if row.get("keyId") != key_id]
     if len(kept) == len(present) and not str(app["id"]).startswith("<"):
-        known = ", ".join(str(row["keyId"]) for row in present) or "none"
-        raise CommandError(
-            f"{escape(str(app['displayName']))} has no certificate of that id.",
-            "Request_ResourceNotFound",
-            f"Use the id of a certificate: {known}.",
-        )
+        raise _unknown_id(app, "certificate", "Use the id of a certificate", present)
     yield Question(f"Remove the certificate {escape(key_id)} of {escape(str(app['displayName']))}?")
     yield change_app(app, "Keep the other certificates", {"keyCredentials": kept})
     return app
@@ -112,3 +101,11 @@ def new_certificate(ref: str, make: Callable[[Row], bytes], name: str, *, by_nam
     app = yield from find_app(ref, by_name=by_name)
     yield from add_certificate(app, make(app), name)
     return app
+
+
+def _unknown_id(app: Row, kind: str, remedy: str, present: Sequence[Row]) -> CommandError:
+    known = ", ".join(str(row["keyId"]) for row in present) or "none"
+    name = escape(str(app["displayName"]))
+    return CommandError(
+        f"{name} has no {kind} of that id.", "Request_ResourceNotFound", f"{remedy}: {known}."
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from entra_guard.cli.app._calls import GUID, CommandError
+from entra_guard.cli.app._find import GRAPH
 from entra_guard.errors import EntraGuardError, escape
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from entra_guard.graph import GraphClient
 
 DEFAULT_URL: Final = "http://127.0.0.1:8787"
-GRAPH: Final = "00000003-0000-0000-c000-000000000000"
 ROLES: Final = (
     *(
         "Application.ReadWrite.All",
@@ -33,7 +33,6 @@ ROLES: Final = (
     ),
     *("User.ReadWrite.All", "Group.ReadWrite.All", "Directory.Read.All"),
 )
-_PROOFS: Final = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
 _SECRET: Final = "ENTRA_EMULATOR_SECRET"  # noqa: S105  # the name of a variable
 _SECONDS: Final = 5.0
 _URL: Final = re.compile(
@@ -265,9 +264,10 @@ def _real_tenant(where: Where, environ: Mapping[str, str], *, dry_run: bool) -> 
 def _credential(where: Where, environ: Mapping[str, str], graph: str) -> Any:
     from entra_guard.cli.app._azure_cli import AzureCliCredential  # noqa: PLC0415
     from entra_guard.credentials import EnvironmentCredential, ManagedIdentityCredential  # noqa: PLC0415
+    from entra_guard.credentials._environment import PROOF_VARIABLES  # noqa: PLC0415
 
     host = environ.get("AZURE_AUTHORITY_HOST", "")
-    described = where.credential == "environment" or any(environ.get(name) for name in _PROOFS)
+    described = where.credential == "environment" or any(environ.get(name) for name in PROOF_VARIABLES)
     if described and where.credential in {"", "environment"}:
         if host and _is_local(host):
             raise CommandError(

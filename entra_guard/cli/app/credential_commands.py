@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from entra_guard._common.utc import DAY
 from entra_guard.cli.app._calls import CommandError
 from entra_guard.cli.app._options import common_options
 from entra_guard.cli.app._plan_credentials import (
-    DAY,
     EXCHANGE,
     add_federated,
     new_certificate,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from entra_guard._common.utc import DAY
 from entra_guard.cli.app._options import common_options, print_json
-from entra_guard.cli.app._plan_credentials import DAY
 from entra_guard.cli.app._plan_setup import PairWish, setup
 from entra_guard.cli.app._report import ids_of, new_guid
 from entra_guard.cli.app._rows import roles_of

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from entra_guard.cli.demo._log import OperatorLog
 
 _ACCOUNTS: Final = "Accounts in this organizational directory only (Contoso)"
-_LABELS: Final = 23
 _OK: Final = 200
 CHECKED: Final = "statuses, challenges and logged reasons"
 # The facts that distinguish the cases; ids are only in the log.
@@ -74,7 +73,7 @@ class Demo(Steps):
         fixture, entra = self.fixture, self.fixture.entra
         self.screen.heading("1  An administrator registers an API and a client")
         common = (("Supported account types", _ACCOUNTS), ("Directory (tenant) ID", entra.tenant_id))
-        self._registered(
+        self.show_registration(
             fixture.api.name,
             ("Application (client) ID", fixture.api.client_id),
             *common,
@@ -82,7 +81,7 @@ class Demo(Steps):
             ("App roles", f"{', '.join(role.value for role in fixture.api.app_roles)}, for applications"),
         )
         self.screen.blank_line()
-        self._registered(
+        self.show_registration(
             fixture.daemon.name,
             ("Application (client) ID", fixture.daemon.client_id),
             *common,
@@ -93,9 +92,6 @@ class Demo(Steps):
             ("Expires", format_time(fixture.secret.expires)),
             ("API permissions", "Orders.Read of Orders API, granted by an admin"),
         )
-
-    def _registered(self, name: str, *rows: tuple[str, str | Text]) -> None:
-        self.screen.name_values([("Name", Text(name, "bold")), *rows], labels=_LABELS)
 
     def _protection(self) -> None:
         api = self.fixture.api

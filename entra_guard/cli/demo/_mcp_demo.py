@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from entra_guard.cli.demo._mcp_server import McpFixture
 
 CHECKED: Final = "tools, results, statuses and logged reasons"
-_LABELS: Final = 23
 _REFUSED: Final = 400
 _INDENT: Final = 5 + len("request scope") + 2
 _SHOWN_FACTS: Final = ("expected", "found", "needs", "expired_for_seconds", "request_scope")
@@ -70,7 +69,7 @@ class McpDemo(Steps):
     def _registration(self) -> None:
         fixture = self.fixture
         self.screen.heading("1  An administrator registers the server and its clients")
-        self._registered(
+        self.show_registration(
             fixture.api.name,
             ("Application (client) ID", fixture.api.client_id),
             ("Application ID URIs", "\n".join(fixture.api.identifier_uris)),
@@ -78,22 +77,19 @@ class McpDemo(Steps):
             ("App roles", ", ".join(role.value for role in fixture.api.app_roles)),
         )
         self.screen.blank_line()
-        self._registered(
+        self.show_registration(
             fixture.desktop.name,
             ("Application (client) ID", fixture.desktop.client_id),
             ("Redirect URI", f"{REDIRECT}, desktop: any port"),
             ("API permissions", "access_as_user of Tasks, for signed-in users"),
         )
         self.screen.blank_line()
-        self._registered(
+        self.show_registration(
             fixture.daemon.name,
             ("Application (client) ID", fixture.daemon.client_id),
             ("Client secret", f"{shorten_secret(fixture.secret.value, 5)}, shown this once"),
             ("API permissions", "Tasks.Write of Tasks, granted by an admin"),
         )
-
-    def _registered(self, name: str, *rows: tuple[str, str]) -> None:
-        self.screen.name_values([("Name", Text(name, "bold")), *rows], labels=_LABELS)
 
     def _protection(self) -> None:
         self.screen.heading("2  One line protects the server")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
 
 if TYPE_CHECKING:
     import httpx
 
     from entra_guard.cli._screen import Screen
+
+_LABELS: Final = 23
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +42,10 @@ class Steps:
             self.screen.text(wrong, "bold red")
             return
         self.screen.text(f"All {self.checks} checks of {checked} passed, in {seconds:.1f} s.", "bold green")
+
+    def show_registration(self, name: str, *rows: tuple[str, str | Text]) -> None:
+        """Print an app registration: its name, and what an administrator sees of it."""
+        self.screen.name_values([("Name", Text(name, "bold")), *rows], labels=_LABELS)
 
     def show_status(self, response: httpx.Response) -> None:
         """Print the status of a response."""

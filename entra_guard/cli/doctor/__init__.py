@@ -7,23 +7,14 @@ from typing import Any, Final
 
 import click
 
+from entra_guard.cli._guard_options import guard_options
+
 _FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
 _FAILED: Final = 1
 
 
 @click.command()
-@click.option("--tenant", metavar="ID", help="Tenant id, or a verified domain.  [env: ENTRA_GUARD_TENANT]")
-@click.option(
-    "--audience",
-    metavar="ID",
-    multiple=True,
-    help="The API's client id, or an App ID URI; repeatable.  [env: ENTRA_GUARD_AUDIENCE]",
-)
-@click.option(
-    "--authority",
-    metavar="URL",
-    help="A cloud's name or an authority's URL.  [env: ENTRA_GUARD_AUTHORITY; default: public]",
-)
+@guard_options
 @click.option("--keys-file", metavar="FILE", help="The guard's keys file.  [env: ENTRA_GUARD_KEYS_FILE]")
 @click.option("--env-file", type=_FILE, help="More variables, as NAME=value lines; the environment wins.")
 @click.option("--guard", "guard_name", metavar="MODULE:OBJECT", help="Check this guard, not the variables.")

@@ -7,6 +7,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from entra_guard._common.utc import DAY
 from entra_guard.cli.doctor._checks_outbound import SOON_DAYS, renewal
 from entra_guard.cli.doctor._commands import app_command, command
 from entra_guard.cli.doctor._finding import Check, Finding, counted, failure, ok, warning
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 Which = Literal["api", "client"]
 
-_DAY: Final = 24 * 3600.0
 _EXCHANGE: Final = frozenset(
     {
         "api://AzureADTokenExchange",
@@ -59,7 +59,7 @@ def _days_left(row: Mapping[str, Any], now: float) -> float:
         ends = dt.datetime.fromisoformat(text)
     except ValueError:
         return 0.0
-    return (ends.replace(tzinfo=ends.tzinfo or dt.UTC).timestamp() - now) / _DAY
+    return (ends.replace(tzinfo=ends.tzinfo or dt.UTC).timestamp() - now) / DAY
 
 
 def _label(row: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from entra_guard._common.utc import DAY
 from entra_guard._keys.authority import CLOUDS
 from entra_guard.cli._formatting import format_duration
 from entra_guard.cli.doctor._commands import command
@@ -14,8 +15,7 @@ from entra_guard.cli.doctor._finding import Check, Finding, counted, failure, ok
 if TYPE_CHECKING:
     from entra_guard.cli.doctor._facts import Address, Facts, NetworkFacts, TlsFacts
 
-_DAY: Final = 24 * 3600.0
-_SOON: Final = 7 * _DAY
+_SOON: Final = 7 * DAY
 _SHOWN: Final = 2
 _SLOW_DNS: Final = 1.0
 # Organizations that issue certificates for Microsoft's sign-in hosts.

@@ -14,6 +14,7 @@ from entra_guard.credentials import (
 )
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._chain import members_of
+from entra_guard.credentials._environment import PROOF_VARIABLES
 from entra_guard.errors import ConfigurationError, EntraGuardError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
     from entra_guard.credentials import AccessToken
     from entra_guard.credentials._base import BaseCredential
 
-_VARIABLES: Final = (
-    "AZURE_CLIENT_SECRET",
-    "AZURE_CLIENT_CERTIFICATE_PATH",
-    "AZURE_FEDERATED_TOKEN_FILE",
-)
 _MOST_CLAIMS: Final = 64 * 1024
 
 
@@ -38,7 +34,7 @@ def credential_of_environment(
     Raises:
         ConfigurationError: The variables describe a credential that cannot work.
     """
-    described = [EnvironmentCredential(environ, **settings)] if any(map(environ.get, _VARIABLES)) else []
+    described = [EnvironmentCredential(environ, **settings)] if any(map(environ.get, PROOF_VARIABLES)) else []
     identity = [ManagedIdentityCredential(**settings)] if managed_identity else []
     credentials: list[BaseCredential] = [*described, *identity]
     return ChainedCredential(*credentials) if len(credentials) > 1 else next(iter(credentials), None)
