@@ -5,7 +5,8 @@ Source: Microsoft, "Token claims reference for agent identities", "Validate agen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgspec
 
@@ -54,13 +55,13 @@ def check_agents(value: object, known: tuple[object, ...] = (None, True, False, 
 def agent_of(claims: Mapping[str, Any], *, is_app: bool | None) -> Agent | None:
     """Return the agent that a token was issued to, None if it is not an agent's.
 
-    Any one of the marks makes it an agent's token, so that a missing mark does not hide an agent. Unknown
-    numbers are ignored; a list with anything but numbers is ignored.
+    Any one of the marks makes it an agent's token, so that a missing or odd mark does not hide an agent.
+    Unknown numbers are ignored, and so is what is not a number.
     """
     actor, subject = _facets(claims.get("xms_act_fct")), _facets(claims.get("xms_sub_fct"))
-    blueprint = claims.get("xms_par_app_azp")
-    blueprint = blueprint if isinstance(blueprint, str) else ""
-    if not blueprint and _AGENT_IDENTITY not in actor and not subject & {_AGENT_IDENTITY, _AGENT_USER}:
+    parent = claims.get("xms_par_app_azp")
+    blueprint = parent if isinstance(parent, str) else ""
+    if not parent and _AGENT_IDENTITY not in actor and not subject & {_AGENT_IDENTITY, _AGENT_USER}:
         return None
     kind: AgentKind = "for_user"
     if _AGENT_USER in subject:
@@ -72,11 +73,16 @@ def agent_of(claims: Mapping[str, Any], *, is_app: bool | None) -> Agent | None:
 
 
 def _facets(value: object) -> frozenset[int]:
-    """Return the integers of a claim such as '3 11'."""
-    parts = value.split() if isinstance(value, str) else []
-    if not all(part.isascii() and part.isdigit() and len(part) < _MOST_DIGITS for part in parts):
-        return frozenset()
-    return frozenset(map(int, parts))
+    """Return the integers of a claim such as '3 11'.
+
+    Entra issues a string of integers. A list or a number counts, too: it does not hide an agent.
+    """
+    listed = cast("list[object]", value) if isinstance(value, list) else [value]
+    parts = _SEPARATORS.split(" ".join(str(each) for each in listed if isinstance(each, str | int)))
+    return frozenset(
+        int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < _MOST_DIGITS
+    )
 
 
+_SEPARATORS: Final = re.compile(r"[\s,;]+")
 _MOST_DIGITS: Final = 10

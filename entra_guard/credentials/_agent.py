@@ -10,6 +10,7 @@ flows: On-behalf-of flow".
 
 from __future__ import annotations
 
+import re
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -211,8 +212,12 @@ def _check_agent(agent_id: object, blueprint: ApplicationCredential) -> None:
 
 
 def _check_user(user: object) -> None:
-    if user is not None and (not isinstance(user, str) or not (is_guid(user) or "@" in user)):
+    if user is not None and not (isinstance(user, str) and (is_guid(user) or _UPN.fullmatch(user))):
         raise ConfigurationError(
-            "user must be the agent's user account, by object id (a GUID) or user principal name (with an @)"
-            f"{what_came(user)}. For a signed-in user: OnBehalfOfCredential(AgentCredential(...), token)"
+            "user must be the agent's own user account, by object id (a GUID) or principal name (such as "
+            "assistant@contoso.com), and not a signed-in user (for that: "
+            f"OnBehalfOfCredential(AgentCredential(...), token)){what_came(user)}"
         )
+
+
+_UPN: Final = re.compile(r"[^\s@\x00-\x1f\x7f-\x9f]+@[^\s@\x00-\x1f\x7f-\x9f]+")

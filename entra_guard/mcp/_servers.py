@@ -13,7 +13,7 @@ from entra_guard.requirement import requirements_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from entra_guard.principal import Principal
 
@@ -74,8 +74,25 @@ def _sdk_app(server: Any, path: str, host: str, origins: tuple[str, ...]) -> ASG
     if settings is not None and first_line:
         settings.streamable_http_path, settings.transport_security = path, security
         more = {}
-    app: ASGIApp = server.streamable_http_app(**more)
-    return app
+    return _AtHost(server.streamable_http_app(**more), host)
+
+
+class _AtHost:
+    """Gives an application the host of the URL that clients use: a proxy may send its own name for it.
+
+    The SDK compares `Host` against DNS rebinding. Behind a guard a page needs a token for that, and the
+    SDK still compares `Origin`.
+    """
+
+    def __init__(self, app: ASGIApp, host: str) -> None:
+        self.app = app
+        self._header = (b"host", host.encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            others = [header for header in scope["headers"] if header[0] != b"host"]
+            scope["headers"] = [self._header, *others]
+        await self.app(scope, receive, send)
 
 
 def hide_forbidden(server: Any) -> None:

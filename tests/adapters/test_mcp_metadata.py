@@ -167,6 +167,9 @@ def test_a_named_page_may_call_the_server_and_read_where_to_sign_in(entra: Entra
             bearer = {"Authorization": f"Bearer {token}"}
             response = client.post("/mcp", headers=page | accept | bearer, json=message)
             assert response.status_code == (200 if allowed else 403)
+        for host in ("10.0.0.1:8000", "TASKS.example:443"):  # as proxies send it
+            response = client.post("/mcp", headers=accept | bearer | {"Host": host}, json=message)
+            assert response.status_code == 200, host
 
 
 @pytest.mark.parametrize(

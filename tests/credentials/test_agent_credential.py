@@ -164,6 +164,10 @@ AGENT = "22223333-cccc-4444-dddd-5555eeee6666"
         ((AgentCredential(_plain(), AGENT), AGENT.replace("2222", "3333", 1)), "give the credential of its"),
         ((ChainedCredential(_plain()), AGENT, "alice"), "user must be"),
         ((_plain(), AGENT, ""), "user must be"),
+        ((_plain(), AGENT, "@"), "user must be"),
+        ((_plain(), AGENT, "sales assistant@contoso.com"), "user must be"),
+        ((_plain(), AGENT, "assistant@contoso.com\r\nforged"), "user must be"),
+        ((_plain(), AGENT, "assistant\x1b[2J@contoso.com"), "user must be"),
     ],
 )
 def test_arguments_that_cannot_be_meant_are_refused(arguments: Any, words: str) -> None:
