@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack, cast
 
 from entra_guard._common.agent import Agents, check_agents
 from entra_guard._common.arguments import check_flags, known_arguments
@@ -37,6 +37,23 @@ if TYPE_CHECKING:
     from entra_guard.principal import Principal
 
 Handler = TypeVar("Handler", bound="Callable[..., Any]")
+
+
+class RequirementSettings(TypedDict, total=False):
+    """The keyword arguments of `Requirement`, for functions that pass them on."""
+
+    roles: Iterable[str] | str
+    scopes: Iterable[str] | str
+    app_only: bool
+    users_only: bool
+    guests: bool
+    agents: Agents | None
+    auth_context: str
+    max_age: float | None
+
+
+class EmptyRequirementError(ConfigurationError):
+    """A requirement that every caller meets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +120,7 @@ class Requirement:
         by_sign_in = bool(auth_context) or max_age is not None
         is_about_kind = app_only or users_only or not guests or restricts(agents)
         if not (self.roles or self.scopes or is_about_kind or by_sign_in):
-            raise ConfigurationError(
+            raise EmptyRequirementError(
                 "An empty requirement accepts every caller. Name roles or scopes, or remove the requirement "
                 "if every caller with a valid token is allowed"
             )
@@ -219,39 +236,16 @@ def check_any(requirements: Iterable[Requirement], principal: Principal) -> None
         raise as_http_error(refused)
 
 
-def requirement_or_none(
-    *,
-    roles: Iterable[str] | str = (),
-    scopes: Iterable[str] | str = (),
-    app_only: bool = False,
-    users_only: bool = False,
-    guests: bool = True,
-    agents: Agents | None = None,
-    auth_context: str = "",
-    max_age: float | None = None,
-) -> Requirement | None:
+def requirement_or_none(**settings: Unpack[RequirementSettings]) -> Requirement | None:
     """Return what the settings require, or None if they are valid and every caller meets them.
 
     Raises:
         ConfigurationError: A setting is not valid, or no caller could meet it.
     """
-    check_flags(app_only=app_only, users_only=users_only, guests=guests)
-    check_agents(agents)
-    check_step_up(auth_context, max_age)
-    roles, scopes = permission_names("roles", roles), permission_names("scopes", scopes)
-    by_sign_in = bool(auth_context) or max_age is not None
-    if not (roles or scopes or app_only or users_only or not guests or restricts(agents) or by_sign_in):
+    try:
+        return Requirement(**settings)
+    except EmptyRequirementError:
         return None
-    return Requirement(
-        roles=roles,
-        scopes=scopes,
-        app_only=app_only,
-        users_only=users_only,
-        guests=guests,
-        agents=agents,
-        auth_context=auth_context,
-        max_age=max_age,
-    )
 
 
 @known_arguments()
@@ -326,16 +320,7 @@ def requires(
 
 
 def alternatives_of(
-    alternatives: tuple[Requirement, ...],
-    *,
-    roles: Iterable[str] | str,
-    scopes: Iterable[str] | str,
-    app_only: bool,
-    users_only: bool,
-    guests: bool,
-    agents: Agents | None = None,
-    auth_context: str = "",
-    max_age: float | None = None,
+    alternatives: tuple[Requirement, ...], **settings: Unpack[RequirementSettings]
 ) -> tuple[Requirement, ...]:
     """Return the requirements of a route: the given alternatives, or one with the other arguments.
 
@@ -343,32 +328,12 @@ def alternatives_of(
         ConfigurationError: Both are given, or neither.
     """
     if not alternatives:
-        required = Requirement(
-            roles=roles,
-            scopes=scopes,
-            app_only=app_only,
-            users_only=users_only,
-            guests=guests,
-            agents=agents,
-            auth_context=auth_context,
-            max_age=max_age,
-        )
-        return (required,)
+        return (Requirement(**settings),)
     if not all(isinstance(alternative, Requirement) for alternative in alternatives):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(
             "requires takes names by keyword: @requires(roles=['Orders.Read']) or @requires(scopes=[...])"
         )
-    also = requirement_or_none(
-        roles=roles,
-        scopes=scopes,
-        app_only=app_only,
-        users_only=users_only,
-        guests=guests,
-        agents=agents,
-        auth_context=auth_context,
-        max_age=max_age,
-    )
-    if also is not None or agents is not None:
+    if requirement_or_none(**settings) is not None or settings.get("agents") is not None:
         raise ConfigurationError(
             "give alternatives, or roles, scopes, app_only, users_only, guests, agents, auth_context and "
             "max_age, not both"
