@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
+import hypothesis  # noqa: F401  # it looks for referrers while it is imported: not possible once they are frozen
 import pytest
 
 from entra_guard._web.log_floods import FLOODS
 
 # Processes that tests start reuse compiled modules, also where the environment says not to write them.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# The tests and all that they import live until the end. To look for garbage among them takes a third of the
+# collection's time, and some time of every test: `pytest_collection_finish` excludes them.
+gc.disable()
 
 SLOW_FOLDERS = {"servers", "processes", "mcp_servers"}
 SLOW_FILES = (
@@ -34,6 +40,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = Path(item.path)
         if path.parent.name in SLOW_FOLDERS or path.name.startswith(SLOW_FILES):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:

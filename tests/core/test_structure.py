@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,10 +39,6 @@ PUBLIC_NAMES = "__init__"  # imports from all layers
 MOST_TOP_LEVEL_MODULES = 22
 
 
-def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-
-
 def module_name(path: Path) -> str:
     parts = ("entra_guard", *path.relative_to(ROOT).with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -49,27 +47,60 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
-def imports_of(name: str, *, types_too: bool = False) -> set[str]:
+@dataclass(frozen=True)
+class Facts:
+    """What a module says in its docstring, and the modules that it imports, also inside of functions."""
+
+    docstring: str | None
+    imports: frozenset[str]
+    imports_with_types: frozenset[str]
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and any(
+        "TYPE_CHECKING" in (getattr(part, "id", ""), getattr(part, "attr", ""))
+        for part in ast.walk(node.test)
+    )
+
+
+@cache
+def facts_of(name: str) -> Facts:
+    """Read a module once for all tests."""
+    tree = ast.parse(MODULES[name].read_text())
+    nodes = list(ast.walk(tree))
+    for_types = {
+        id(inner)
+        for node in nodes
+        if is_type_checking(node)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    found = {
+        id(node): imported_by(node, name) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    runs = (imported for node, imported in found.items() if node not in for_types)
+    return Facts(
+        ast.get_docstring(tree),
+        frozenset().union(*runs) - {name},
+        frozenset().union(*found.values()) - {name},
+    )
+
+
+def imported_by(node: ast.Import | ast.ImportFrom, name: str) -> set[str]:
+    """Return the package's modules that a statement of a module imports."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names} & MODULES.keys()
+    package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
+    parent = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+    base = ".".join([*parent, *filter(None, [node.module])])
+    inner = {f"{base}.{alias.name}" for alias in node.names} & MODULES.keys()
+    return (inner if len(inner) == len(node.names) else {*inner, base}) & MODULES.keys()
+
+
+def imports_of(name: str, *, types_too: bool = False) -> frozenset[str]:
     """Return the modules that a module imports, also inside of functions, and also for types if wanted."""
-    path = MODULES[name]
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if is_type_checking(node) and not types_too:
-            node.body = []
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            parent = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-            base = ".".join([*parent, *filter(None, [node.module])])
-            inner = {f"{base}.{alias.name}" for alias in node.names} & MODULES.keys()
-            found |= inner if len(inner) == len(node.names) else {*inner, base}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return (found & MODULES.keys()) - {name}
-
-
-IMPORTS = {name: imports_of(name) for name in MODULES}
+    facts = facts_of(name)
+    return facts.imports_with_types if types_too else facts.imports
 
 
 def layer_of(name: str) -> int | None:
@@ -91,7 +122,7 @@ def test_a_module_imports_only_from_lower_layers(module):
     allowed = {top} | ({"emulator"} if top in ("cli", "testing") else set())
     allowed |= {PUBLIC_NAMES} if depth > layer_of("guard") else set()
     allowed |= {name for layer in LAYERS[:depth] for name in layer}
-    assert {top_of(name) for name in IMPORTS[module]} - allowed == set()
+    assert {top_of(name) for name in imports_of(module)} - allowed == set()
 
 
 def cycles_of(imports: dict[str, set[str]]) -> list[set[str]]:
@@ -127,11 +158,11 @@ def test_the_emulator_imports_nothing_of_the_other_folders_except_in_its_portal(
     for name in MODULES:
         if top_of(name) == "emulator":
             allowed = {"emulator", *(below | {PUBLIC_NAMES} if name.startswith(f"{PORTAL}.") else ())}
-            assert {top_of(found) for found in IMPORTS[name]} <= allowed, name
+            assert {top_of(found) for found in imports_of(name)} <= allowed, name
 
 
 def test_only_the_portals_entry_imports_the_portal():
-    users = {name for name in MODULES if any(f.startswith(f"{PORTAL}.") for f in IMPORTS[name])}
+    users = {name for name in MODULES if any(f.startswith(f"{PORTAL}.") for f in imports_of(name))}
     assert {name for name in users if not name.startswith(f"{PORTAL}.")} <= {PORTAL_ENTRY}
     assert "entra_guard.emulator._portal.portal" not in imports_at_start("entra_guard.emulator")
 
@@ -148,8 +179,8 @@ def test_there_are_few_modules_at_the_top_level():
 
 
 def test_every_module_says_in_its_first_line_what_it_is():
-    for path in ROOT.rglob("*.py"):
-        assert ast.get_docstring(ast.parse(path.read_text())), path
+    for name, path in MODULES.items():
+        assert facts_of(name).docstring, path
 
 
 def modules_after(statement: str) -> set[str]:

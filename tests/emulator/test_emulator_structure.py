@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,19 +26,46 @@ def module_name(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
-def imported_modules(path: Path, names: set[str]) -> set[str]:
-    """Return the emulator's modules that a file imports, including in functions and for type checking."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
-            module = (node.module or "").removeprefix(PACKAGE).lstrip(".")
-            submodules = {f"{module}.{alias.name}".lstrip(".") for alias in node.names} & names
-            found |= submodules or {module}
-    return found - {module_name(path)}
-
-
 PATHS = {module_name(path): path for path in sorted(FOLDER.rglob("*.py"))}
-IMPORTS = {name: imported_modules(path, {*PATHS}) for name, path in PATHS.items()}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the tests look at in a module."""
+
+    lines: int
+    imported: frozenset[str]  # as written
+    imports: frozenset[str]  # the emulator's modules, including in functions and for type checking
+    lengths: dict[str, int]  # of its functions, without their docstrings
+
+
+@cache
+def facts_of(name: str) -> Facts:
+    """Read a module once for all tests."""
+    text = PATHS[name].read_text("utf-8")
+    imported: set[str] = set()
+    imports: set[str] = set()
+    lengths: dict[str, int] = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+            imports |= modules_of(node)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node, clean=False)
+            length = (node.end_lineno or 0) - node.lineno - len((docstring or "").splitlines())
+            lengths[f"{node.name}, line {node.lineno}"] = length
+    return Facts(len(text.splitlines()), frozenset(imported), frozenset(imports - {name}), lengths)
+
+
+def modules_of(node: ast.ImportFrom) -> set[str]:
+    """Return the emulator's modules that a statement imports."""
+    if not (node.module or "").startswith(PACKAGE):
+        return set()
+    module = (node.module or "").removeprefix(PACKAGE).lstrip(".")
+    submodules = {f"{module}.{alias.name}".lstrip(".") for alias in node.names} & PATHS.keys()
+    return submodules or {module}
 
 
 def layer_of(module: str) -> int:
@@ -46,7 +75,7 @@ def layer_of(module: str) -> int:
 
 @pytest.mark.parametrize("module", PATHS)
 def test_a_module_imports_only_from_lower_layers(module: str) -> None:
-    assert {other for other in IMPORTS[module] if layer_of(other) > layer_of(module)} == set()
+    assert {other for other in facts_of(module).imports if layer_of(other) > layer_of(module)} == set()
 
 
 def test_no_import_cycle_exists_even_in_functions_or_for_type_checking() -> None:
@@ -55,7 +84,7 @@ def test_no_import_cycle_exists_even_in_functions_or_for_type_checking() -> None
     def visit(module: str, path: tuple[str, ...]) -> None:
         assert module not in path, " -> ".join([*path, module])
         if module not in visited:
-            for other in sorted(IMPORTS[module]):
+            for other in sorted(facts_of(module).imports):
                 visit(other, (*path, module))
             visited.add(module)
 
@@ -65,10 +94,8 @@ def test_no_import_cycle_exists_even_in_functions_or_for_type_checking() -> None
 
 @pytest.mark.parametrize("module", [name for name in PATHS if not name.startswith("_portal.")])
 def test_only_the_portal_imports_from_the_guard(module: str) -> None:
-    for node in ast.walk(ast.parse(PATHS[module].read_text("utf-8"))):
-        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        assert all(not n.startswith("entra_guard") or n.startswith(PACKAGE) for n in names)
+    imported = facts_of(module).imported
+    assert all(not n.startswith("entra_guard") or n.startswith(PACKAGE) for n in imported)
 
 
 def test_the_emulator_is_composed_rather_than_inherited() -> None:
@@ -88,13 +115,9 @@ def test_the_emulator_has_few_public_attributes_and_each_is_documented() -> None
 
 @pytest.mark.parametrize("module", PATHS)
 def test_modules_and_functions_are_short(module: str) -> None:
-    text = PATHS[module].read_text("utf-8")
-    assert len(text.splitlines()) <= 500
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            docstring = ast.get_docstring(node, clean=False)
-            length = (node.end_lineno or 0) - node.lineno - len((docstring or "").splitlines())
-            assert length <= 60, node.name
+    facts = facts_of(module)
+    assert facts.lines <= 500
+    assert {name: length for name, length in facts.lengths.items() if length > 60} == {}
 
 
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY")
