@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import click
+
+from entra_guard.errors import ConfigurationError, escape
+
+_LONGEST: Final = 1000
 
 
 def import_object(name: str, option: str) -> Any:
@@ -33,7 +37,7 @@ def import_object(name: str, option: str) -> Any:
     except ModuleNotFoundError as error:
         missing = f"The module {error.name!r} is not installed, and is not in this folder."
         raise click.UsageError(f"{option} {name}: {missing}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise click.UsageError(f"{option} {name}: {_failed(f'importing {module}', error, module)}") from error
     for part in path.removesuffix("()").split("."):
         if not hasattr(found, part):
@@ -44,10 +48,14 @@ def import_object(name: str, option: str) -> Any:
     try:
         with redirect_stdout(sys.stderr):
             return found()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise click.UsageError(f"{option} {name}: {_failed(f'calling {path}', error, module)}") from error
 
 
-def _failed(step: str, error: Exception, module: str) -> str:
-    """Say what failed without the error's text, which may quote a secret setting."""
+def _failed(step: str, error: BaseException, module: str) -> str:
+    """Say what failed; only of our own errors with the text, as others may quote a secret setting."""
+    if isinstance(error, ConfigurationError):
+        return f"{step} raised ConfigurationError: {escape(str(error), longest=_LONGEST)}"
+    if isinstance(error, SystemExit):
+        return f"{step} ended the program: it must not call sys.exit()"
     return f"{step} raised {type(error).__name__}. To see more, run: python -c 'import {module}'"

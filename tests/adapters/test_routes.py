@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -336,6 +337,8 @@ def run(monkeypatch: pytest.MonkeyPatch, guard: Guard) -> Callable[..., Any]:
     monkeypatch.setattr("route_apps.small", lambda: small_flask(guard), raising=False)
     monkeypatch.setattr("route_apps.empty", Starlette, raising=False)
     monkeypatch.setattr("route_apps.READ", "a text", raising=False)
+    monkeypatch.setattr("route_apps.wrong", lambda: Guard(tenant="common", audience="x"), raising=False)
+    monkeypatch.setattr("route_apps.leave", lambda: sys.exit(1), raising=False)
     return lambda *options: CliRunner().invoke(group, ["routes", *options])
 
 
@@ -365,6 +368,8 @@ def test_the_command_lists_routes_and_fails_on_public_ones_that_are_not_allowed(
         ("no_such_module:app", "'no_such_module' is not installed"),
         ("route_apps:nothing", "has no 'nothing'"),
         ("route_apps:flask_app()", "raised TypeError"),
+        ("route_apps:wrong()", "ConfigurationError: tenant='common' accepts tokens from any tenant"),
+        ("route_apps:leave()", "it must not call sys.exit()"),
         ("route_apps:small", "write 'route_apps:small()'"),
         ("route_apps:GuardMiddleware", "is a class"),
         ("route_apps:READ", "app must be an application, got str"),

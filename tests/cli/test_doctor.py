@@ -733,8 +733,17 @@ def test_routes_are_listed_with_what_they_require(deployment: Deployment) -> Non
 def test_settings_show_no_password(deployment: Deployment) -> None:
     url = "https://user:sword,fish@login.example"
     text = deployment.check("--offline", ENTRA_GUARD_AUTHORITY=url, ENTRA_GUARD_TENANT="'x'").text
-    assert "login.example" in text
+    assert "without user name" in text
     assert "fish" not in text
+
+
+def test_every_wrong_setting_is_found_in_one_run(deployment: Deployment) -> None:
+    wrong = {"TENANT": "'x'", "AUDIENCE": "'x'", "LEEWAY": "soon", "GUESTS": "maybe", "AUTHORITY": "ftp://x"}
+    variables = {f"ENTRA_GUARD_{name}": value for name, value in wrong.items()}
+    report = deployment.check("--offline", **variables)
+    failed = {check for (section, check), row in report.findings.items() if row["state"] == "failure"}
+    assert failed == {"tenant", "audience", "leeway", "guests", "authority"}
+    assert "got 'soon'" in report.found("settings", "leeway")
 
 
 def test_a_credential_that_raises_is_reported_without_its_text(deployment: Deployment) -> None:

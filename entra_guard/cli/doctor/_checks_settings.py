@@ -41,11 +41,14 @@ APP_ID_URI_PORTAL: Final = "Portal: App registrations > the API > Expose an API 
 def _setting(name: str, facts: Facts) -> Finding | None:
     """Return a setting's value and origin, or the error that is about it."""
     row = next((row for row in facts.settings.settings if row.name == name), None)
-    if facts.settings.blamed == name:
-        found = facts.settings.error
+    errors = {**facts.settings.other_errors, facts.settings.blamed: facts.settings.error}
+    if name in errors:
+        found = errors[name]
         return failure(f"{found} ({row.origin})" if row and row.value else found, *_fix_of(name))
     if row is None or not row.value:
         return failure("not set", *_fix_of(name)) if facts.settings.error and name in _REQUIRED else None
+    if not facts.settings.all_checked and row.origin != "default":
+        return skipped(f"{row.value} ({row.origin})")
     return _checked_value(name, row, facts)
 
 

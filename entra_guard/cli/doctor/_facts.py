@@ -48,6 +48,8 @@ class SettingsFacts:
         policy: What the guard accepts; None if it cannot be built.
         source: Whose keys it needs; None if it cannot be built.
         own_client: Whether the guard has an HTTP client of the user's.
+        other_errors: What is wrong with other settings, by their names.
+        all_checked: Whether every setting was checked: after an error that names none, the others are not.
     """
 
     settings: tuple[Setting, ...]
@@ -56,6 +58,8 @@ class SettingsFacts:
     policy: Policy | None = None
     source: Source | None = None
     own_client: bool = False
+    other_errors: Mapping[str, str] = field(default_factory=dict[str, str])
+    all_checked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ _DEFAULTS: Final = {
     "guests": "true",
     "agents": "true",
 }
+_RIGHT: Final = {
+    "tenant": "aaaabbbb-0000-cccc-1111-dddd2222eeee",
+    "audience": "11112222-bbbb-3333-cccc-4444dddd5555",
+}
 _FIRST_VARIABLE: Final = re.compile(r"\b(?:ENTRA_GUARD|AZURE)_[A-Z_]+")
 
 
@@ -80,9 +84,37 @@ def settings_of_layers(
         guard = Guard.from_env(merged(layers), **settings)
     except ConfigurationError as error:
         text = str(error)
-        return SettingsFacts(rows, text, blamed_by(text)), None
+        others, is_complete = _other_errors(merged(layers), blamed_by(text), settings)
+        return SettingsFacts(rows, text, blamed_by(text), other_errors=others, all_checked=is_complete), None
     parts = parts_of(guard)
     return SettingsFacts(rows, "", "", guard.policy, parts.source, parts.own_client), guard
+
+
+def _other_errors(
+    environ: Mapping[str, str], blamed: str, settings: Mapping[str, Any]
+) -> tuple[dict[str, str], bool]:
+    """Return what is wrong beside the first error, and whether all settings were checked.
+
+    Each wrong setting is replaced by one that is right, and the guard is built again.
+    """
+    variables, found = variables_of_settings(), dict[str, str]()
+    tried, environ = set[str](), dict(environ)
+    while blamed and blamed not in tried:
+        tried.add(blamed)
+        variable = variables[blamed]
+        for name in (variable, _INSTEAD.get(variable, "")):
+            environ.pop(name, None)
+        if blamed in _RIGHT:
+            environ[variable] = _RIGHT[blamed]
+        try:
+            Guard.from_env(environ, **settings)
+        except ConfigurationError as error:
+            blamed = blamed_by(str(error))
+            if blamed:
+                found.setdefault(blamed, str(error))
+        else:
+            return found, True
+    return found, False
 
 
 def settings_of_guard(guard: Guard, name: str) -> SettingsFacts:
