@@ -12,6 +12,7 @@ from entra_guard.emulator._http.messages import MAX_FIELDS, parse_basic
 from entra_guard.emulator._http.trail import TrailStep
 from entra_guard.emulator._oauth.errors import sent_correlation_id
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
+from entra_guard.emulator._store.access_line import printable
 from entra_guard.emulator._store.request_log import Exchange, Outcome, Parameter
 
 if TYPE_CHECKING:
@@ -122,9 +123,11 @@ def describe_exchange(
         milliseconds=ms,
         client=_cut(client, 80),
         client_id=client_id,
-        api=trail.api or _name_of(directory, clean.cut(_named_api(named), 80)),
-        user=trail.user,
-        correlation_id=trail.correlation_id or error.correlation or _response_id(request, delivery.response),
+        api=_cut(trail.api or _name_of(directory, clean.cut(_named_api(named), 80)), 120),
+        user=_cut(trail.user, 120),
+        correlation_id=_cut(
+            trail.correlation_id or error.correlation or _response_id(request, delivery.response), 80
+        ),
         steps=tuple(replace(step, detail=clean.cut(step.detail)) for step in _steps(trail, code, result)),
         query=_parameters(query),
         form=_parameters(form),
@@ -199,7 +202,8 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _cut(text: str, length: int = MAX_TEXT) -> str:
-    return text if len(text) <= length else f"{text[: length - 3]}..."
+    # Printable: people copy it from the page into a terminal, where a control character is a key press.
+    return printable(text if len(text) <= length else f"{text[: length - 3]}...")
 
 
 def _named_client(request: Request, fields: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from entra_guard.emulator import GRAPH
 from entra_guard.emulator._exchange import flow_of, mask
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
+from entra_guard.emulator._portal.curl_command import curl_command
 from entra_guard.emulator._store.access_line import access_line, shorten
 from entra_guard.emulator._store.request_log import MAX_EXCHANGES, Exchange
 
@@ -154,6 +155,31 @@ def test_a_line_is_one_line_and_escapes_what_a_client_sent(entra: Entra) -> None
     assert re.fullmatch(
         r"\d\d:\d\d:\d\d !! client_credentials abc\\n\\x1b\[2J\\u202efake .*ms", access_line(last(entra))
     )
+
+
+def test_a_control_character_that_a_client_sent_is_never_copied_into_a_terminal(entra: Entra) -> None:
+    evil = "x\x03\x1b[31m\nrm -rf .\u202e"
+    headers = {"client-request-id": "a\x7fb", "origin": "http://a\tb"}
+    own = {"client_secret": "not-the-secret"}
+    request_token(entra, client_id=evil, scope=evil, redirect_uri=evil, **{evil: evil})
+    entra.http_client.post(
+        f"/{entra.tenant_id}/oauth2/v2.0/token", data=own, auth=(evil, "s"), headers=headers
+    )
+    entra.http_client.get("/v1.0/users%1b%0a", params={"$filter": evil, evil: evil})
+    for exchange in entra.request_log.exchanges:
+        fields = (*exchange.query, *exchange.form, *exchange.headers)
+        shown = [
+            exchange.client,
+            exchange.client_id,
+            exchange.api,
+            exchange.path,
+            exchange.error,
+            exchange.remedy,
+        ]
+        shown += [text for field in fields for text in (field.name, field.value)]
+        shown += [exchange.correlation_id, *(step.detail for step in exchange.steps)]
+        assert [text for text in shown if not text.isprintable()] == []
+        assert curl_command(exchange).replace("\\\n", "").isprintable()
 
 
 @pytest.mark.parametrize(
