@@ -28,6 +28,13 @@ from entra_guard._common.encoding import as_bytes
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
 from entra_guard._common.telemetry import TELEMETRY
+from entra_guard._guard_arguments import (
+    accepted_clients,
+    accepted_tenants,
+    check_http,
+    check_types,
+    checked_reasons_url,
+)
 from entra_guard._keys.app_specific_keys import app_id_of
 from entra_guard._keys.authority import Authority
 from entra_guard._keys.documents import Source
@@ -41,8 +48,8 @@ from entra_guard._tenant_rule import TenantRule
 from entra_guard._validation.checklist import checks_after_signature
 from entra_guard._validation.explain import Explanation, Step, walk
 from entra_guard._validation.validate import check_unverified, decide
-from entra_guard.errors import AccessError, ConfigurationError
-from entra_guard.policy import NO_TENANTS, TOKEN_VERSIONS, Policy, Tenants, microsoft_client_ids, string_set
+from entra_guard.errors import AccessError
+from entra_guard.policy import TOKEN_VERSIONS, Policy, Tenants, string_set
 from entra_guard.principal import Principal
 
 if TYPE_CHECKING:
@@ -155,23 +162,23 @@ class Guard:
     ) -> None:
         where = authority if isinstance(authority, Authority) else Authority.named(authority)
         self.policy: Final = Policy(
-            _tenants(tenant, where),
+            accepted_tenants(tenant, where),
             string_set("audience", audience),
-            _allowed_clients(allowed_clients, where),
+            accepted_clients(allowed_clients, where),
             string_set("token_versions", token_versions),
             leeway,
             string_set("algorithms", algorithms),
             guests,
             agents,
         )
-        _check_http(http_client, ssl_context, proxy)
-        _check_types(keys, keys_file, groups)
+        check_http(http_client, ssl_context, proxy)
+        check_types(keys, keys_file, groups)
         check_count("cache_size", cache_size)
         check_flags(strict_startup=strict_startup, trace_users=trace_users)
         check_callables(clock=clock, monotonic=monotonic)
         app_id = app_id_of(app_specific_keys, self.policy, where)
         self.authority: Final = where
-        self.reasons_url: Final = _checked_url(reasons_url)
+        self.reasons_url: Final = checked_reasons_url(reasons_url)
         self.trace_users: Final = trace_users
         self._groups = groups
         self._tenant_rule = (
@@ -487,54 +494,3 @@ class Guard:
             if caller not in keys.callers:
                 keys.add_known_caller(caller)
         return decided
-
-
-def _tenants(tenant: str | Tenants, authority: Authority) -> Tenants:
-    if not authority.is_entra:
-        if tenant not in ("", NO_TENANTS):
-            raise ConfigurationError("omit tenant: this authority does not use tenants")
-        return NO_TENANTS
-    tenant = tenant or authority.tenant
-    if not tenant:
-        raise ConfigurationError("tenant is missing: give the tenant id, or Tenants for more than one")
-    tenants = tenant if isinstance(tenant, Tenants) else Tenants.only(tenant)
-    authority.check_tenant(tenants.alias)
-    return tenants
-
-
-def _allowed_clients(values: Iterable[str] | None, authority: Authority) -> frozenset[str] | None:
-    if values is None:
-        return None
-    is_openid = authority.kind == "openid"
-    return string_set("allowed_clients", values) if is_openid else microsoft_client_ids(values)
-
-
-def _check_types(keys: object, keys_file: object, groups: object) -> None:
-    if not isinstance(keys, KeySettings | None):
-        raise ConfigurationError(f"keys must be a KeySettings, got {type(keys).__name__}")
-    if not isinstance(keys_file, str | Path | None):
-        raise ConfigurationError(f"keys_file must be a path, got {type(keys_file).__name__}")
-    if groups is not None and not hasattr(groups, "add_groups"):
-        raise ConfigurationError(f"groups must be a GroupResolver, got {type(groups).__name__}")
-
-
-def _checked_url(url: object) -> str:
-    """Return the URL of the page of reasons, '' for none."""
-    if not isinstance(url, str) or (url and not url.startswith(("https://", "http://"))) or "#" in url:
-        raise ConfigurationError(
-            f"reasons_url must be a URL without '#', such as 'https://wiki.example/reasons', got {url!r}"
-        )
-    return url
-
-
-def _check_http(client: httpx.Client | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:
-    if ssl_context is not None and not hasattr(ssl_context, "wrap_socket"):
-        raise ConfigurationError(f"ssl_context must be an ssl.SSLContext, got {type(ssl_context).__name__}")
-    if client is None:
-        return
-    if ssl_context is not None or proxy is not None:
-        raise ConfigurationError("an http_client brings its own ssl_context and proxy: give one or the other")
-    if not all(callable(getattr(client, name, None)) for name in ("build_request", "send", "close")):
-        raise ConfigurationError(
-            "http_client is an httpx.Client; keys are fetched on a thread, so not an AsyncClient"
-        )

@@ -25,7 +25,7 @@ LAYERS = [
     {"_validation"},
     {"_keys"},
     {"_verifier"},
-    {"_combined_guard", "_revocations", "_settings_from_env", "_tenant_rule"},
+    {"_combined_guard", "_guard_arguments", "_revocations", "_settings_from_env", "_tenant_rule"},
     {"guard"},
     {"credentials"},
     {"graph"},
