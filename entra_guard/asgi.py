@@ -16,17 +16,17 @@ from entra_guard._common.boundary import clear_own_frames
 from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._web.adapter_arguments import check_app
 from entra_guard._web.app_layers import framework_of
-from entra_guard._web.asgi_response import send_refusal, send_response
+from entra_guard._web.asgi_response import send_response
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
-from entra_guard._web.decisions import LEVELS, AcceptedRequest, log_refusal
+from entra_guard._web.decisions import LEVELS
 from entra_guard._web.decorator_order import RouterCheck
-from entra_guard._web.http_errors import REFUSAL, converter_for, is_about_body
+from entra_guard._web.guarded_response import GuardedResponse, ObservedResponse
+from entra_guard._web.http_errors import converter_for
 from entra_guard._web.mcp_sessions import (
     SESSION_NOT_FOUND,
     McpSessions,
     drop_resumption,
-    is_about_session,
     log_not_found,
 )
 from entra_guard._web.preflight import (
@@ -36,7 +36,6 @@ from entra_guard._web.preflight import (
     send_preflight_response,
 )
 from entra_guard._web.request_headers import read_headers
-from entra_guard._web.route_template import asgi_route
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, never, run_for
 from entra_guard._web.websocket_token import take_token
 from entra_guard.errors import AccessError
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
 
     from entra_guard._combined_guard import CombinedGuard
     from entra_guard._web.authenticator import AuthenticatorSettings
-    from entra_guard._web.mcp_sessions import EventStream
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
 
@@ -130,7 +128,7 @@ class GuardMiddleware:
                 await send_preflight_response(self.app, scope, receive, send)
                 return
             observed = TELEMETRY.is_on or LEVELS.get(_DEBUG, True)  # `is_observed`, without a call
-            response = (_ObservedResponse if observed else _Response)(scope, send, self._sessions)
+            response = (ObservedResponse if observed else GuardedResponse)(scope, send, self._sessions)
             principal = await self._authenticator.authenticate_async(self._credentials(scope, response))
             if observed:
                 response.accept(principal, with_user=self._authenticator.guard.trace_users)
@@ -161,7 +159,7 @@ class GuardMiddleware:
             if response is not None:
                 response.end()
 
-    def _credentials(self, scope: Scope, response: _Response) -> list[bytes]:
+    def _credentials(self, scope: Scope, response: GuardedResponse) -> list[bytes]:
         values, names_session, wants_events = read_headers(scope)
         if names_session or wants_events:
             response.names_session, response.wants_events = names_session, wants_events
@@ -174,7 +172,7 @@ class GuardMiddleware:
         return scope["type"] != "http" or self._sessions.may_use(scope, principal)
 
     def _run_stream(
-        self, scope: Scope, receive: Receive, response: _Response, principal: Principal
+        self, scope: Scope, receive: Receive, response: GuardedResponse, principal: Principal
     ) -> Awaitable[None]:
         """Run the application, and end its stream with the token where that applies.
 
@@ -215,138 +213,7 @@ class _Credentials(AuthCredentials):
         self.scopes = ["authenticated", *principal.verified.scopes]
 
 
-class _Response:
-    """Sends what the application sends, except for a 500 that hides a refusal: then sends the refusal.
-
-    A middleware inside of the guard that responds with 500 to every exception hides a refusal by `@requires`.
-    """
-
-    __slots__ = (
-        "_last",
-        "_replaced",
-        "_scope",
-        "_send",
-        "_sessions",
-        "_stream",
-        "names_session",
-        "subprotocol",
-        "wants_events",
-    )
-
-    def __init__(self, scope: Scope, send: Send, sessions: McpSessions) -> None:
-        self._scope = scope
-        self._send = send
-        self._sessions = sessions
-        self._stream: EventStream | None = None
-        self._last = self.subprotocol = ""  # the latter: to select if the application selects none
-        # The latter two: what the request's headers say about MCP.
-        self._replaced = self.names_session = self.wants_events = False
-
-    def accept(self, principal: Principal, *, with_user: bool) -> None:
-        """Do nothing: the request is not recorded."""
-
-    def send(self, message: Message) -> Awaitable[None]:
-        """Send a message of the application."""
-        self._last = kind = message["type"]
-        if kind == "http.response.start":
-            if is_about_session(message):
-                self._stream = self._sessions.started(self._scope, message)
-            if message["status"] >= _REFUSED and REFUSAL in self._scope:
-                if message["status"] == _HIDDEN:
-                    return self._send_instead(message)
-                self._log_own_response(message["status"])
-        elif self._stream is not None:
-            passed = self._stream.passed(message)
-            if passed is None:
-                return _send_nothing()
-            message = passed
-        elif self.subprotocol and kind == "websocket.accept" and not message.get("subprotocol"):
-            message = {**message, "subprotocol": self.subprotocol}
-        return self._send_instead(message) if self._replaced else self._send(message)
-
-    def _log_own_response(self, status: int) -> None:
-        """Log a refusal that the framework, or a handler of the application, responds to."""
-        error: AccessError = self._scope[REFUSAL]
-        if status == error.status:
-            log_refusal(
-                error, self._scope["method"], self._scope["path"], self._scope, asgi_route(self._scope)
-            )
-
-    def is_mcp_stream(self, message: Message) -> bool:
-        """Return whether the response is a stream that lasts as long as an MCP client wants it to."""
-        if self._stream is None:
-            return False
-        if message["type"] == "http.response.body":
-            self._stream.feed(message)
-        return self._stream.is_mcp
-
-    def end(self) -> None:
-        """Forget what belongs to the response, as the request has ended."""
-        if self._stream is not None:
-            self._stream.end()
-
-    @property
-    def can_refuse(self) -> bool:
-        """Whether the client can still be sent a refusal, or has been sent one already."""
-        return self._replaced or self._last in _REFUSABLE
-
-    async def refuse(self, error: AccessError) -> None:
-        """Respond with a refusal that the application raised."""
-        if not self._replaced:
-            await send_refusal(error, self._scope, self._send, accepted=bool(self._last))
-
-    async def _send_instead(self, message: Message) -> None:
-        if self._replaced:
-            return  # the body of the 500
-        self._replaced = True
-        kept = [
-            (name, value) for name, value in message.get("headers", ()) if not is_about_body(name.lower())
-        ]
-        await send_refusal(self._scope[REFUSAL], self._scope, self._send, more_headers=kept)
-
-
-async def _send_nothing() -> None:
-    """Do nothing: the stream has ended, and its application does not know it yet."""
-
-
-class _ObservedResponse(_Response):
-    """A response to a request that is recorded in a log, metrics or spans: see `decisions`."""
-
-    __slots__ = ("_accepted",)
-
-    def __init__(self, scope: Scope, send: Send, sessions: McpSessions) -> None:
-        super().__init__(scope, send, sessions)
-        self._accepted: AcceptedRequest | None = None
-
-    def accept(self, principal: Principal, *, with_user: bool) -> None:
-        """Note the caller of the request, whose token is valid."""
-        scope = self._scope
-        method = scope.get("method", "WEBSOCKET")
-        self._accepted = AcceptedRequest(principal, scope, method, scope["path"], with_user=with_user)
-
-    def send(self, message: Message) -> Awaitable[None]:
-        """Send a message of the application; by the first one it is clear which route responds."""
-        sent = super().send(message)
-        if not self._replaced:
-            self._finish()
-        return sent
-
-    def end(self) -> None:
-        """Record the request, if it has sent nothing."""
-        self._finish()
-        super().end()
-
-    def _finish(self) -> None:
-        if self._accepted is not None:
-            accepted, self._accepted = self._accepted, None
-            accepted.finish(asgi_route(self._scope))
-
-
 _DEBUG: Final = logging.DEBUG
-_REFUSED: Final = 400
-_HIDDEN: Final = 500
-_REFUSABLE: Final = frozenset({"", "websocket.accept", "websocket.send"})
-"""What may have been sent last, so that the client can still be sent a refusal."""
 
 
 async def _send_session_not_found(scope: Scope, send: Send) -> None:
