@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from entra_guard.cli.demo._mcp_server import McpFixture
 
 
-class Exchange(NamedTuple):
+class SentRequest(NamedTuple):
     """A request that the client sent, the status of its response, and the JSON-RPC method in it."""
 
     method: str
@@ -31,24 +31,24 @@ class Exchange(NamedTuple):
 
 
 @dataclass(slots=True)
-class Visit:
+class ClientRun:
     """What a client did and found.
 
     Attributes:
-        exchanges: Its requests, in order.
+        requests: Its requests, in order.
         tools: The tools that it may use.
         result: What the tool returned that it called.
     """
 
-    exchanges: list[Exchange] = field(default_factory=list[Exchange])
+    requests: list[SentRequest] = field(default_factory=list[SentRequest])
     tools: list[str] = field(default_factory=list[str])
     result: str = ""
 
 
-async def visit_as_user(fixture: McpFixture, user: str) -> Visit:
+async def run_as_user(fixture: McpFixture, user: str) -> ClientRun:
     """Sign a user in with the authorization code flow and PKCE, and call a tool."""
-    visit = Visit()
-    browser = _Browser(user, visit)
+    run = ClientRun()
+    browser = _Browser(user, run)
     auth = OAuthClientProvider(
         fixture.url,
         OAuthClientMetadata(redirect_uris=[AnyUrl(REDIRECT)], token_endpoint_auth_method="none"),  # noqa: S106
@@ -56,29 +56,29 @@ async def visit_as_user(fixture: McpFixture, user: str) -> Visit:
         redirect_handler=browser.open,
         callback_handler=browser.redirected,
     )
-    await _visit(fixture.url, auth, visit, "whoami", {})
-    return visit
+    await _run(fixture.url, auth, run, "whoami", {})
+    return run
 
 
-async def visit_as_application(fixture: McpFixture) -> Visit:
+async def run_as_application(fixture: McpFixture) -> ClientRun:
     """Get a token with client credentials, and call a tool."""
-    visit, entra = Visit(), fixture.entra
+    run, entra = ClientRun(), fixture.entra
     credential = ClientSecretCredential(
         entra.tenant_id, fixture.daemon.client_id, fixture.secret.value, authority=entra.url
     )
     host = urlsplit(fixture.url).netloc
     auth: Any = credential.auth(f"api://{fixture.api.client_id}/.default", hosts=[host])
     with credential:
-        await _visit(fixture.url, auth, visit, "close_task", {"number": 7})
-    return visit
+        await _run(fixture.url, auth, run, "close_task", {"number": 7})
+    return run
 
 
-async def _visit(url: str, auth: Any, visit: Visit, tool: str, arguments: dict[str, Any]) -> None:
+async def _run(url: str, auth: Any, run: ClientRun, tool: str, arguments: dict[str, Any]) -> None:
     async def record(response: httpx2.Response) -> None:
         request = response.request
         is_message = request.method == "POST" and str(request.url) == url
         message = str(json.loads(request.content).get("method", "")) if is_message else ""
-        visit.exchanges.append(Exchange(request.method, str(request.url), response.status_code, message))
+        run.requests.append(SentRequest(request.method, str(request.url), response.status_code, message))
 
     hooks: Any = {"response": [record]}
     async with (
@@ -87,24 +87,24 @@ async def _visit(url: str, auth: Any, visit: Visit, tool: str, arguments: dict[s
         ClientSession(streams[0], streams[1]) as session,
     ):
         await session.initialize()
-        visit.tools = [each.name for each in (await session.list_tools()).tools]
+        run.tools = [each.name for each in (await session.list_tools()).tools]
         content: Any = (await session.call_tool(tool, arguments)).content[0]
-        visit.result = str(content.text)
+        run.result = str(content.text)
 
 
 class _Browser:
     """The user's browser, in which the user is signed in already: it follows one URL."""
 
-    def __init__(self, user: str, visit: Visit) -> None:
+    def __init__(self, user: str, run: ClientRun) -> None:
         self._user = user
-        self._visit = visit
+        self._run = run
         self._location = ""
 
     async def open(self, url: str) -> None:
         signed_in = httpx2.URL(url).copy_merge_params({"prompt": "none", "login_hint": self._user})
         async with httpx2.AsyncClient(trust_env=False) as client:
             response = await client.get(signed_in)
-        self._visit.exchanges.append(Exchange("GET", url, response.status_code))
+        self._run.requests.append(SentRequest("GET", url, response.status_code))
         self._location = response.headers.get("location", "")
 
     async def redirected(self) -> AuthorizationCodeResult:

@@ -12,7 +12,7 @@ from rich.text import Text
 from entra_guard.cli._explanation_output import fact_rows, reason_rows
 from entra_guard.cli._formatting import shorten_secret
 from entra_guard.cli._screen import BAD, GOOD, folded
-from entra_guard.cli.demo._mcp_client import Visit, visit_as_application, visit_as_user
+from entra_guard.cli.demo._mcp_client import ClientRun, run_as_application, run_as_user
 from entra_guard.cli.demo._mcp_refusals import (
     REFUSALS,
     McpRefusal,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import httpx
 
     from entra_guard.cli.demo._log import OperatorLog
-    from entra_guard.cli.demo._mcp_client import Exchange
+    from entra_guard.cli.demo._mcp_client import SentRequest
     from entra_guard.cli.demo._mcp_server import McpFixture
 
 CHECKED: Final = "tools, results, statuses and logged reasons"
@@ -107,51 +107,49 @@ class McpDemo(Steps):
 
     def _user(self) -> None:
         self.screen.heading("3  The SDK's client finds Entra, and Alice signs in")
-        visit = self._visited(partial(visit_as_user, self.fixture, "alice"))
-        self._show_visit(visit, "whoami")
-        self.check("the tools that Alice may use", ["whoami"], visit.tools)
-        self.check("the caller that the tool sees", "Alice Adams", visit.result)
+        run = self._completed(partial(run_as_user, self.fixture, "alice"))
+        self._show_run(run, "whoami")
+        self.check("the tools that Alice may use", ["whoami"], run.tools)
+        self.check("the caller that the tool sees", "Alice Adams", run.result)
 
     def _application(self) -> None:
         self.screen.heading("4  An application calls with client credentials")
-        visit = self._visited(partial(visit_as_application, self.fixture))
-        self._show_visit(visit, "close_task")
-        self.check("the tools that the application may use", ["whoami", "close_task"], visit.tools)
-        self.check("the result of its call", "closed task 7", visit.result)
+        run = self._completed(partial(run_as_application, self.fixture))
+        self._show_run(run, "close_task")
+        self.check("the tools that the application may use", ["whoami", "close_task"], run.tools)
+        self.check("the result of its call", "closed task 7", run.result)
 
-    def _visited(self, visiting: Callable[[], Awaitable[Visit]]) -> Visit:
+    def _completed(self, run_client: Callable[[], Awaitable[ClientRun]]) -> ClientRun:
         """Run a client; if the SDK raises an error, count it as an unexpected result."""
         try:
-            return anyio.run(visiting)
+            return anyio.run(run_client)
         except Exception as error:  # noqa: BLE001  # the demo continues after any error, and reports failure
-            self.check("the visit of the SDK's client", "no error", type(error).__name__)
-            return Visit()
+            self.check("the run of the SDK's client", "no error", type(error).__name__)
+            return ClientRun()
 
-    def _show_visit(self, visit: Visit, tool: str) -> None:
+    def _show_run(self, run: ClientRun, tool: str) -> None:
         self.screen.table(
             ("status", "server", "request"),
             [
-                (self._status(exchange), self._server(exchange), self._request(exchange))
-                for exchange in visit.exchanges
+                (self._status(request), self._server(request), self._request(request))
+                for request in run.requests
             ],
         )
         self.screen.blank_line()
-        self.screen.name_values(
-            [("tools", ", ".join(visit.tools)), (tool, Text(visit.result, f"bold {GOOD}"))]
-        )
+        self.screen.name_values([("tools", ", ".join(run.tools)), (tool, Text(run.result, f"bold {GOOD}"))])
 
     @staticmethod
-    def _status(exchange: Exchange) -> Text:
-        return Text(str(exchange.status), BAD if exchange.status >= _REFUSED else GOOD)
+    def _status(request: SentRequest) -> Text:
+        return Text(str(request.status), BAD if request.status >= _REFUSED else GOOD)
 
-    def _server(self, exchange: Exchange) -> str:
-        return "Entra" if exchange.url.startswith(self.fixture.entra.url) else "MCP"
+    def _server(self, request: SentRequest) -> str:
+        return "Entra" if request.url.startswith(self.fixture.entra.url) else "MCP"
 
-    def _request(self, exchange: Exchange) -> str:
+    def _request(self, request: SentRequest) -> str:
         """Return a request without its host and query, with a short name for the tenant, and its message."""
-        path = exchange.url.partition("?")[0].partition("://")[2].partition("/")[2]
-        request = f"{exchange.method} /{path}".replace(self.fixture.entra.tenant_id, "{tenant}")
-        return f"{request}  {exchange.message}" if exchange.message else request
+        path = request.url.partition("?")[0].partition("://")[2].partition("/")[2]
+        line = f"{request.method} /{path}".replace(self.fixture.entra.tenant_id, "{tenant}")
+        return f"{line}  {request.message}" if request.message else line
 
     def _refusals(self) -> None:
         self.screen.heading("5  What is refused, and what the operator sees")
