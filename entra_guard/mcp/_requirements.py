@@ -11,6 +11,8 @@ from contextlib import suppress
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from entra_guard._common.decorated import decorated
+from entra_guard.errors import ConfigurationError
 from entra_guard.requirement import requirements_of
 
 if TYPE_CHECKING:
@@ -51,13 +53,53 @@ def may_use(required: list[Alternatives], principal: Principal | None) -> bool:
     )
 
 
+def required_of(component: Any) -> list[Alternatives]:
+    """Return what the function of a component requires.
+
+    Raises:
+        ConfigurationError: `@requires` is above the server's own decorator, so that it checks nothing.
+    """
+    function = getattr(component, "fn", None)
+    if decorated.bare(function) is not None:
+        name = getattr(function, "__qualname__", repr(function))
+        raise ConfigurationError(
+            f"@requires on {name} is above the MCP server's own decorator, so that it checks nothing. Put it "
+            "directly above the function, below @server.tool(). If it is meant to be open, too, register "
+            "another function that calls it"
+        )
+    return requirements_of(function)
+
+
+def check_order(server: Any) -> None:
+    """Check that `@requires` is below the decorators of a server, as far as its components are known yet.
+
+    Raises:
+        ConfigurationError: It is above one.
+    """
+    holders = [(getattr(server, manager, None), table) for manager, table in _TABLES]
+    holders.append((getattr(server, "_local_provider", None), "_components"))  # fastmcp 4.x
+    for holder, table in holders:
+        components: object = getattr(holder, table, None)
+        if isinstance(components, dict):
+            for component in list(cast("Mapping[str, Any]", components).values()):
+                required_of(component)
+
+
+_TABLES: Final = (
+    ("_tool_manager", "_tools"),
+    ("_prompt_manager", "_prompts"),
+    ("_resource_manager", "_resources"),
+    ("_resource_manager", "_templates"),
+)
+
+
 async def requirements_in(component: Any) -> list[Alternatives]:
     """Return what a component requires: its function, the tool it was made of, that of a mounted server.
 
     fastmcp makes tools of tools (`Tool.from_tool`) and mounts servers: the component that a caller sees has
     another function then, or none.
     """
-    required = requirements_of(getattr(component, "fn", None))
+    required = required_of(component)
     parent = getattr(component, "parent_tool", None)
     if parent is not None:
         required += await requirements_in(parent)
@@ -163,7 +205,7 @@ async def _requirements_of_exact(server: Any, component: Named) -> list[Alternat
     own = getattr(server, manager, None)
     if component.kind == "resource" and own is not None and not hasattr(server, "http_app"):
         resource = _resource(own, component.name)
-        return None if resource is None else requirements_of(getattr(resource, "fn", None))
+        return None if resource is None else required_of(resource)
     holder = server if hasattr(server, "http_app") else own
     for getter in getters:
         found = await _found(holder, getter, component.name)
@@ -173,7 +215,7 @@ async def _requirements_of_exact(server: Any, component: Named) -> list[Alternat
     templates = await _found(server, "get_resource_templates") if component.kind == "resource" else None
     if isinstance(templates, dict):
         template = _matching(cast("Mapping[str, Any]", templates), component.name)
-        return None if template is None else requirements_of(getattr(template, "fn", None))
+        return None if template is None else required_of(template)
     return None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from entra_guard.errors import ConfigurationError
-from entra_guard.mcp._requirements import may_use, required_by
+from entra_guard.mcp._requirements import may_use, required_by, required_of
 from entra_guard.principal import NoPrincipalError, current_principal
-from entra_guard.requirement import requirements_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,9 +109,15 @@ def hide_forbidden(server: Any) -> None:
 def _filtering(listed: Callable[[], list[Any]]) -> Callable[[], list[Any]]:
     def visible() -> list[Any]:
         caller = _caller()
-        return [each for each in listed() if may_use(requirements_of(getattr(each, "fn", None)), caller)]
+        return [each for each in listed() if _is_visible(each, caller)]
 
     return visible
+
+
+def _is_visible(component: Any, caller: Principal | None) -> bool:
+    with suppress(ConfigurationError):
+        return may_use(required_of(component), caller)
+    return False
 
 
 def _fastmcp_filter(server: Any) -> Any:
@@ -119,7 +125,13 @@ def _fastmcp_filter(server: Any) -> Any:
 
     async def visible(_self: Any, context: Any, call_next: Any) -> list[Any]:
         caller = _caller()
-        return [each for each in await call_next(context) if may_use(await required_by(server, each), caller)]
+        found = []
+        for each in await call_next(context):
+            # `@requires` in the wrong place fails when the component is used, and says so to the operator.
+            with suppress(ConfigurationError):
+                if may_use(await required_by(server, each), caller):
+                    found.append(each)
+        return found
 
     names = ("on_list_tools", "on_list_prompts", "on_list_resources", "on_list_resource_templates")
     return type("HideForbidden", (Middleware,), dict.fromkeys(names, visible))()

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from entra_guard import ConfigurationError, Guard, Tenants
+from entra_guard import ConfigurationError, Guard, Tenants, requires
 from entra_guard.mcp import protect
 
 if TYPE_CHECKING:
@@ -141,6 +141,36 @@ def test_a_resource_that_entra_would_refuse_is_logged(uri: str, is_logged: bool,
         client_of(guard)
     assert ("AADSTS9010010" in caplog.text) is is_logged
     assert ("differs in the slash at its end" in caplog.text) is (uri == f"{URL}/")
+
+
+@pytest.mark.parametrize("server_of", ["mcp.server.mcpserver:MCPServer", "fastmcp:FastMCP"])
+@pytest.mark.parametrize("add", ["tool", "prompt", "resource", "template"])
+def test_requires_above_the_servers_decorator_is_refused(
+    guard: Guard, entra: Entra, server_of: str, add: str
+) -> None:
+    module, _, name = server_of.partition(":")
+    server = getattr(pytest.importorskip(module), name)("tasks")
+    uri = {"resource": ["tasks://notes"], "template": ["tasks://notes/{number}"]}.get(add, [])
+    register = getattr(server, "resource" if uri else add)(*uri)
+
+    def secret(number: str = "") -> str:
+        return f"the secret {number}"
+
+    def notes() -> str:
+        return secret()
+
+    function = notes if add == "resource" else secret
+    app = protect(server, entra.guard(), url=URL)  # what is added later is refused when it is used
+    requires(roles=["Tasks.Write"])(register(function))
+    with pytest.raises(ConfigurationError, match=f"@requires on .*{function.__name__} is above"):
+        protect(server, guard, url=URL)
+    method = {"tool": "tools/call", "prompt": "prompts/get"}.get(add, "resources/read")
+    params = {"uri": uri[0].replace("{number}", "7")} if uri else {"name": "secret"}
+    token = entra.token(user="alice", roles=["Tasks.Write"], scopes=["access_as_user"])
+    client = TestClient(app, raise_server_exceptions=False)
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    response = client.post("/mcp", headers={"Authorization": f"Bearer {token}"}, json=message)
+    assert response.status_code == 500
 
 
 PAGE = "https://inspector.example"
