@@ -56,7 +56,7 @@ class Revocations:
         self._is_entra = is_entra
         self._keep = _LONGEST_TOKEN if is_entra else float("inf")
         self._most = most
-        # Read without the lock; changed under it.
+        # Read without the lock; changed under it, and never so that a revoked caller is absent for a moment.
         self._since: dict[str, float] = {}
         # Older tokens of every caller are refused.
         self._floor = _NEVER
@@ -76,7 +76,7 @@ class Revocations:
         """
         caller, moment = self._caller(object_id), _seconds(since, now)
         with self._lock:
-            self._since[caller] = max(self._since.pop(caller, _NEVER), moment)
+            self._since[caller] = max(self._since.get(caller, _NEVER), moment)
             was_full, is_full = self._floor > _NEVER, self._make_room(now)
             streams = list(self._streams.get(caller, ()))
             if is_full:
@@ -112,7 +112,8 @@ class Revocations:
         if len(self._since) <= self._most:
             return False
         oldest = min(self._since, key=self._since.__getitem__)
-        self._floor = max(self._floor, self._since.pop(oldest))
+        self._floor = max(self._floor, self._since[oldest])  # before it is removed: readers have no lock
+        del self._since[oldest]
         return True
 
     def _since_of(self, principal: Principal) -> float:

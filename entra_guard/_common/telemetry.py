@@ -40,6 +40,8 @@ _SECONDS: Final = (
 )
 """Bounds of the histogram: a cached token takes some microseconds, one that waits for keys up to seconds."""
 _ERROR_TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_MOST_ERROR_TYPES: Final = 100
+_error_types: Final = set[str]()
 _OTHER: Final = "_OTHER"  # what the conventions name an error that is not one of a known few
 
 Attributes = dict[str, str | bool]
@@ -302,8 +304,16 @@ def fail_span(span: Any, error: str) -> None:
 
 
 def error_type(name: str) -> str:
-    """Return an error's name for 'error.type', which must have few values: a server may have written it."""
-    return name if _ERROR_TYPE.fullmatch(name) else _OTHER
+    """Return an error's name for 'error.type', which must have few values: a server may have written it.
+
+    After some names that this process has seen, new ones are not told apart.
+    """
+    if name in _error_types:
+        return name
+    if not _ERROR_TYPE.fullmatch(name) or len(_error_types) >= _MOST_ERROR_TYPES:
+        return _OTHER
+    _error_types.add(name)
+    return name
 
 
 def _error_of(raised: BaseException) -> str:

@@ -110,4 +110,5 @@ def command_text(command: str) -> str:
 def reason_json(code: str) -> str:
     """Return all about one reason as JSON."""
     guide = {name: value for name, value in asdict(GUIDES[code]).items() if name != "facts"}
-    return json.dumps({**asdict(REASONS[code]), **guide, "log": log_line(code)}, indent=2)
+    reason = {name: value for name, value in asdict(REASONS[code]).items() if name != "args"}
+    return json.dumps({**reason, **guide, "log": log_line(code)}, indent=2)

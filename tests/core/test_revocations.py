@@ -236,3 +236,33 @@ def test_a_token_without_a_time_of_issue_is_refused_once_its_caller_is_revoked()
     guard = issuer.guard()
     guard.revoke("ada", since=5)
     assert guard.is_revoked(principal)
+
+
+class SlowTable(dict[str, float]):
+    """A table in which every removal takes so long that another thread reads meanwhile."""
+
+    def __init__(self, read: Callable[[], bool]) -> None:
+        super().__init__()
+        self.read = read
+        self.answers: list[bool] = []
+
+    def pop(self, *arguments: Any) -> Any:
+        found = super().pop(*arguments)
+        self.answers.append(self.read())
+        return found
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        self.answers.append(self.read())
+
+
+def test_a_revoked_token_is_refused_while_the_table_changes(entra: Entra) -> None:
+    caller = entra.principal(user="alice", scopes=["Orders.Read"])
+    revocations, now = Revocations(is_entra=True, most=1), caller.claims["iat"] + 1
+    revocations._since = table = SlowTable(lambda: revocations.is_revoked(caller))
+    revocations.add(caller.object_id, None, now)
+    table.answers.clear()
+    revocations.add(caller.object_id, None, now + 1)
+    revocations.add("22223333-cccc-4444-dddd-5555eeee6666", None, now + 2)
+    assert table.answers == [True], "one removal, and the caller was refused after it"
+    assert revocations.is_revoked(caller)

@@ -190,6 +190,14 @@ def test_an_error_type_has_few_values(name: str, kept: bool) -> None:
     assert error_type(name) == (name if kept else "_OTHER")
 
 
+def test_a_server_that_invents_errors_makes_no_new_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entra_guard._common.telemetry._error_types", {"timeout"})
+    found = {error_type(f"made_up_{number}") for number in range(1000)}
+    assert len(found) == 100
+    assert "_OTHER" in found
+    assert error_type("timeout") == "timeout"
+
+
 def test_what_the_api_itself_provides_is_no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Telemetry()
     for provider in (metrics.NoOpMeterProvider(), metrics.get_meter_provider()):
