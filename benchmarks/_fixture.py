@@ -30,5 +30,5 @@ class Fixture:
         guard.verify(self.token())
         return guard
 
-    def token(self, **wishes: Any) -> str:
-        return self.entra.issue_token(self.daemon, audience=self.api, roles=["Orders.Read"], **wishes)
+    def token(self, **options: Any) -> str:
+        return self.entra.issue_token(self.daemon, audience=self.api, roles=["Orders.Read"], **options)

@@ -27,7 +27,7 @@ _V2: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class AppWish:
+class AppSpec:
     """What to register.
 
     Attributes:
@@ -60,29 +60,29 @@ class Registered:
     reused: bool
 
 
-def register(wish: AppWish, new_guid: Callable[[], str]) -> Plan[Registered]:
+def register(spec: AppSpec, new_guid: Callable[[], str]) -> Plan[Registered]:
     """Register an application, or reuse the one of the same unique name or App ID URI.
 
     Raises:
         CommandError: Several registrations match.
     """
-    found = yield from _reusable(wish)
+    found = yield from _reusable(spec)
     if found is not None:
-        app = yield from _completed(found, wish, new_guid)
+        app = yield from _completed(found, spec, new_guid)
         principal = yield from principal_of(str(app["appId"]))
         return Registered(app, principal, reused=True)
-    app = yield from _created(wish, new_guid)
+    app = yield from _created(spec, new_guid)
     principal = yield create_principal(str(app["appId"]))
     return Registered(app, principal, reused=False)
 
 
-def _reusable(wish: AppWish) -> Plan[Row | None]:
-    by_name = (yield app_with_unique_name(wish.unique_name)) if wish.unique_name else None
-    rows: list[Row] = (yield app_with_uri(wish.app_id_uri, [])) if wish.app_id_uri else []
-    by_uri = only(rows, wish.app_id_uri)
+def _reusable(spec: AppSpec) -> Plan[Row | None]:
+    by_name = (yield app_with_unique_name(spec.unique_name)) if spec.unique_name else None
+    rows: list[Row] = (yield app_with_uri(spec.app_id_uri, [])) if spec.app_id_uri else []
+    by_uri = only(rows, spec.app_id_uri)
     if by_name and by_uri and by_name["id"] != by_uri["id"]:
         raise CommandError(
-            f"The unique name {wish.unique_name!r} and the App ID URI {escape(wish.app_id_uri)!r} are of two "
+            f"The unique name {spec.unique_name!r} and the App ID URI {escape(spec.app_id_uri)!r} are of two "
             "applications.",
             "several_matches",
             f"Use one of them: {by_name['appId']} or {by_uri['appId']}.",
@@ -90,12 +90,12 @@ def _reusable(wish: AppWish) -> Plan[Row | None]:
     return by_name or by_uri
 
 
-def _created(wish: AppWish, new_guid: Callable[[], str]) -> Plan[Row]:
-    body = _new_body(wish, new_guid)
-    ids = {"id": f"<object id of {wish.name}>", "appId": f"<client id of {wish.name}>"}
-    assumed = assumed_app(**ids, **body, uniqueName=wish.unique_name or None)
-    if wish.unique_name:
-        path, headers = f"/applications(uniqueName='{wish.unique_name}')", {"Prefer": "create-if-missing"}
+def _created(spec: AppSpec, new_guid: Callable[[], str]) -> Plan[Row]:
+    body = _new_body(spec, new_guid)
+    ids = {"id": f"<object id of {spec.name}>", "appId": f"<client id of {spec.name}>"}
+    assumed = assumed_app(**ids, **body, uniqueName=spec.unique_name or None)
+    if spec.unique_name:
+        path, headers = f"/applications(uniqueName='{spec.unique_name}')", {"Prefer": "create-if-missing"}
         app = yield GraphCall(
             "Create the registration, once for this unique name",
             "PATCH",
@@ -106,41 +106,41 @@ def _created(wish: AppWish, new_guid: Callable[[], str]) -> Plan[Row]:
         )
     else:
         app = yield GraphCall("Create the registration", "POST", "/applications", body, assumed=assumed)
-    if wish.api and not wish.app_id_uri:
+    if spec.api and not spec.app_id_uri:
         uris = [f"api://{app['appId']}"]
         yield change_app(app, "Set the App ID URI", {"identifierUris": uris}, settles=True)
         app = {**app, "identifierUris": uris}
     return app  # type: ignore[no-any-return]
 
 
-def _new_body(wish: AppWish, new_guid: Callable[[], str]) -> Row:
-    body: Row = {"displayName": wish.name, "signInAudience": wish.accounts}
-    if wish.app_id_uri:
-        body["identifierUris"] = [wish.app_id_uri]
-    if wish.api:
-        scopes = [new_scope(value, new_guid()) for value in wish.scopes]
-        body["api"] = {"requestedAccessTokenVersion": wish.token_version, "oauth2PermissionScopes": scopes}
-    if wish.roles:
-        body["appRoles"] = [new_role(value, new_guid()) for value in wish.roles]
-    for platform, uris in (wish.uris or {}).items():
+def _new_body(spec: AppSpec, new_guid: Callable[[], str]) -> Row:
+    body: Row = {"displayName": spec.name, "signInAudience": spec.accounts}
+    if spec.app_id_uri:
+        body["identifierUris"] = [spec.app_id_uri]
+    if spec.api:
+        scopes = [new_scope(value, new_guid()) for value in spec.scopes]
+        body["api"] = {"requestedAccessTokenVersion": spec.token_version, "oauth2PermissionScopes": scopes}
+    if spec.roles:
+        body["appRoles"] = [new_role(value, new_guid()) for value in spec.roles]
+    for platform, uris in (spec.uris or {}).items():
         if uris:
             body[PLATFORMS[platform]] = {"redirectUris": list(uris)}
-    if wish.public_client:
+    if spec.public_client:
         body["isFallbackPublicClient"] = True
     return body
 
 
-def _completed(app: Row, wish: AppWish, new_guid: Callable[[], str]) -> Plan[Row]:
+def _completed(app: Row, spec: AppSpec, new_guid: Callable[[], str]) -> Plan[Row]:
     """Add what the present registration lacks; change nothing else of it."""
     body: Row = {}
-    roles = merged(roles_of(app), wish.roles, lambda value: new_role(value, new_guid()))
-    scopes = merged(scopes_of(app), wish.scopes, lambda value: new_scope(value, new_guid()))
+    roles = merged(roles_of(app), spec.roles, lambda value: new_role(value, new_guid()))
+    scopes = merged(scopes_of(app), spec.scopes, lambda value: new_scope(value, new_guid()))
     if len(roles) > len(roles_of(app)):
         body["appRoles"] = roles
     if len(scopes) > len(scopes_of(app)):
         body["api"] = {"oauth2PermissionScopes": scopes}
-    if wish.api and not app.get("identifierUris"):
-        body["identifierUris"] = [wish.app_id_uri or f"api://{app['appId']}"]
+    if spec.api and not app.get("identifierUris"):
+        body["identifierUris"] = [spec.app_id_uri or f"api://{app['appId']}"]
     if body:
         yield change_app(app, "Add what the registration lacks", body)
     return _applied(app, body)

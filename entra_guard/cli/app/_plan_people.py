@@ -18,7 +18,7 @@ _KINDS: Final = {"users": "User", "groups": "User", "servicePrincipals": "Applic
 
 
 @dataclass(frozen=True, slots=True)
-class UserWish:
+class UserSpec:
     """The user to add. `name` is the user principal name, or its part before the @."""
 
     name: str
@@ -26,20 +26,20 @@ class UserWish:
     password: str = field(repr=False)
 
 
-def add_user(wish: UserWish) -> Plan[Row]:
+def add_user(spec: UserSpec) -> Plan[Row]:
     """Create a user."""
-    upn = wish.name
+    upn = spec.name
     if "@" not in upn:
         upn = f"{upn}@{(yield from _default_domain())}"
     body = {
         "accountEnabled": True,
-        "displayName": wish.display_name,
+        "displayName": spec.display_name,
         "mailNickname": upn.partition("@")[0],
         "userPrincipalName": upn,
-        "passwordProfile": {"password": wish.password, "forceChangePasswordNextSignIn": True},
+        "passwordProfile": {"password": spec.password, "forceChangePasswordNextSignIn": True},
     }
     yield Question(f"Create the user {escape(upn)}?")
-    assumed = {"id": "<object id>", "userPrincipalName": upn, "displayName": wish.display_name}
+    assumed = {"id": "<object id>", "userPrincipalName": upn, "displayName": spec.display_name}
     made = yield GraphCall("Create the user", "POST", "/users", body, assumed=assumed, masked=("password",))
     return made  # type: ignore[no-any-return]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from entra_guard.cli.app._calls import Question
-from entra_guard.cli.app._plan_apps import AppWish, register
+from entra_guard.cli.app._plan_apps import AppSpec, register
 from entra_guard.cli.app._plan_credentials import add_certificate, add_secret
 from entra_guard.cli.app._plan_permissions import Permission, add_permissions, grant
 from entra_guard.cli.app._rows import roles_of
@@ -30,7 +30,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class PairWish:
+class PairSpec:
     """The pair to make.
 
     Attributes:
@@ -51,22 +51,22 @@ class PairWish:
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:100] or "app"
 
 
-def setup(wish: PairWish, new_guid: Callable[[], str]) -> Plan[Pair]:
+def setup(spec: PairSpec, new_guid: Callable[[], str]) -> Plan[Pair]:
     """Register the pair, or complete the one that an earlier run made, and consent."""
     # Once and first: a pair that is half made is of no use.
-    proof = "secret" if wish.certificate is None else "certificate"
-    granted = ", ".join(wish.roles)
+    proof = "secret" if spec.certificate is None else "certificate"
+    granted = ", ".join(spec.roles)
     yield Question(
-        f"Register {escape(wish.name)} and {escape(wish.name)} client, grant {escape(granted)} to the client "
+        f"Register {escape(spec.name)} and {escape(spec.name)} client, grant {escape(granted)} to the client "
         f"for the whole tenant, and add a client {proof}?"
     )
     api = yield from register(
-        AppWish(wish.name, api=True, roles=wish.roles, scopes=wish.scopes, unique_name=f"{wish.key}-api"),
+        AppSpec(spec.name, api=True, roles=spec.roles, scopes=spec.scopes, unique_name=f"{spec.key}-api"),
         new_guid,
     )
-    client = yield from register(AppWish(f"{wish.name} client", unique_name=f"{wish.key}-client"), new_guid)
+    client = yield from register(AppSpec(f"{spec.name} client", unique_name=f"{spec.key}-client"), new_guid)
     roles = {role["value"]: role for role in roles_of(api.app)}
-    needed = [Permission(str(roles[value]["id"]), "Role", value) for value in wish.roles if value in roles]
+    needed = [Permission(str(roles[value]["id"]), "Role", value) for value in spec.roles if value in roles]
     changed = yield from add_permissions(client.app, api.principal, needed)
     if needed:
         # A service principal that was created a moment ago does not list its roles yet.
@@ -75,8 +75,8 @@ def setup(wish: PairWish, new_guid: Callable[[], str]) -> Plan[Pair]:
             changed, only_api=str(api.app["appId"]), known=(offers, client.principal), confirm=False
         )
     secret: Any = None
-    if wish.certificate is None:
-        secret = yield from add_secret(changed, "entra-guard app setup", wish.expires, confirm=False)
+    if spec.certificate is None:
+        secret = yield from add_secret(changed, "entra-guard app setup", spec.expires, confirm=False)
     else:
-        yield from add_certificate(changed, wish.certificate, "entra-guard app setup", settles=True)
+        yield from add_certificate(changed, spec.certificate, "entra-guard app setup", settles=True)
     return Pair(api.app, changed, api.reused and client.reused, secret)

@@ -229,14 +229,14 @@ class _EmulatorCredential:
     def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
         from entra_guard.credentials import AccessToken  # noqa: PLC0415
 
-        wish: dict[str, Any] = {
+        request: dict[str, Any] = {
             "client": GRAPH,
             "audience": GRAPH,
             "roles": list(ROLES),
             "tenant": self._tenant_id,
         }
-        wish |= {"claims": {"appid": _OWN_ID, "app_displayname": _OWN_NAME}, "base_url": self._url}
-        token = str(control(self._url, "POST", "token", wish)["access_token"])
+        request |= {"claims": {"appid": _OWN_ID, "app_displayname": _OWN_NAME}, "base_url": self._url}
+        token = str(control(self._url, "POST", "token", request)["access_token"])
         # The emulator's clock may be shifted: the token counts as fresh for as long as a command runs.
         now = time.time()
         return AccessToken(token, expires_on=int(now) + 3600, refresh_on=now + 3000)

@@ -9,7 +9,7 @@ import click
 
 from entra_guard.cli.app._calls import CommandError
 from entra_guard.cli.app._options import common_options, print_json
-from entra_guard.cli.app._plan_people import UserWish, add_user, assign_all, roles_for_identity
+from entra_guard.cli.app._plan_people import UserSpec, add_user, assign_all, roles_for_identity
 
 if TYPE_CHECKING:
     from entra_guard.cli.app._calls import Row
@@ -40,7 +40,7 @@ def add_user_command(session: Session, *, name: str, display_name: str) -> None:
             return print_json({**row, **first})
         return _show_user(runner, row, first)
 
-    session.run(add_user(UserWish(name, shown, password)), show)
+    session.run(add_user(UserSpec(name, shown, password)), show)
 
 
 def _show_user(runner: Runner, row: Row, first: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ import click
 from entra_guard.cli._program import NAME
 from entra_guard.cli.app._calls import UNIQUE_NAME
 from entra_guard.cli.app._options import common_options, print_json
-from entra_guard.cli.app._plan_apps import AppChange, AppWish, delete, describe, list_apps, register, update
+from entra_guard.cli.app._plan_apps import AppChange, AppSpec, delete, describe, list_apps, register, update
 from entra_guard.cli.app._report import ids_of, new_guid, report
 from entra_guard.cli.app._rows import part
 
@@ -95,7 +95,7 @@ def register_command(
         raise click.UsageError(
             "--unique-name has up to 120 letters, digits, '.', '_' and '-', such as 'orders-api'."
         )
-    wish = AppWish(
+    spec = AppSpec(
         name,
         accounts=given["accounts"],
         api=bool(given["api"] or roles or scopes or given["app_id_uri"]),
@@ -108,11 +108,11 @@ def register_command(
         public_client=given["public_client"],
     )
     session.run(
-        register(wish, new_guid), lambda runner, found: _show_registered(session, runner, found, wish)
+        register(spec, new_guid), lambda runner, found: _show_registered(session, runner, found, spec)
     )
 
 
-def _show_registered(session: Session, runner: Runner, found: Registered, wish: AppWish) -> None:
+def _show_registered(session: Session, runner: Runner, found: Registered, spec: AppSpec) -> None:
     from entra_guard.cli._screen import Screen  # noqa: PLC0415  # --help stays fast
     from entra_guard.cli.app import _output as output  # noqa: PLC0415
 
@@ -121,7 +121,7 @@ def _show_registered(session: Session, runner: Runner, found: Registered, wish: 
     if session.as_json:
         content = {**ids_of(row, found.principal, target.tenant_id), "reused": found.reused}
         print_json(
-            {**content, "endpoints": output.endpoints(target, row), "code": code if wish.api else None}
+            {**content, "endpoints": output.endpoints(target, row), "code": code if spec.api else None}
         )
         return
     screen = Screen()
@@ -129,7 +129,7 @@ def _show_registered(session: Session, runner: Runner, found: Registered, wish: 
     output.show_ids(screen, target, row, found.principal)
     output.show_permissions(screen, row)
     output.show_endpoints(screen, target, row)
-    if wish.api:
+    if spec.api:
         screen.heading("Guard an application with it")
         screen.verbatim(code, indent=2)  # not wrapped, so that it can be pasted
     else:

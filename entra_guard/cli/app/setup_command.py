@@ -12,7 +12,7 @@ import click
 
 from entra_guard._common.utc import DAY
 from entra_guard.cli.app._options import common_options, print_json
-from entra_guard.cli.app._plan_setup import PairWish, setup
+from entra_guard.cli.app._plan_setup import PairSpec, setup
 from entra_guard.cli.app._report import ids_of, new_guid
 from entra_guard.cli.app._rows import roles_of
 from entra_guard.errors import escape
@@ -79,8 +79,8 @@ def setup_command(
 
     def plan(certificate: bytes | None) -> Plan[Pair]:
         ends = time.time() + days * DAY
-        wish = PairWish(name, roles or ("Orders.Read",), scopes or ("access_as_user",), certificate, ends)
-        return setup(wish, new_guid)
+        spec = PairSpec(name, roles or ("Orders.Read",), scopes or ("access_as_user",), certificate, ends)
+        return setup(spec, new_guid)
 
     if session.dry_run:
         for path in (env_file, *(() if secret else (certificate_file,))):

@@ -52,10 +52,10 @@ def doctor(settings: dict[str, Any] | None, /, *, is_json: bool, strict: bool, *
     """  # noqa: D301  # click wants the character, not the letters
     from entra_guard.cli._screen import Screen  # noqa: PLC0415  # --help stays fast
     from entra_guard.cli.doctor._collect import collect  # noqa: PLC0415
+    from entra_guard.cli.doctor._options import Options  # noqa: PLC0415
     from entra_guard.cli.doctor._report import as_json, show_report  # noqa: PLC0415
-    from entra_guard.cli.doctor._wishes import Wishes  # noqa: PLC0415
 
-    lines = collect(Wishes(**options), settings or {})
+    lines = collect(Options(**options), settings or {})
     if is_json:
         click.echo(as_json(lines))
     else:

@@ -31,24 +31,24 @@ from entra_guard.guard import Guard
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from entra_guard.cli.doctor._wishes import Wishes
+    from entra_guard.cli.doctor._options import Options
 
 
-def collect(wishes: Wishes, settings: Mapping[str, Any]) -> list[Line]:
+def collect(options: Options, settings: Mapping[str, Any]) -> list[Line]:
     """Run the probes and the checks, and return the lines of the report.
 
     Args:
-        wishes: The options.
+        options: The options.
         settings: More arguments of `Guard` and credentials: tests give an HTTP client.
 
     Raises:
         click.UsageError: An option cannot work.
     """
-    if wishes.offline and (wishes.graph or wishes.redis):
+    if options.offline and (options.graph or options.redis):
         raise click.UsageError("--graph and --redis need a network: omit them, or --offline.")
-    file = read_env_file(wishes.env_file) if wishes.env_file else {}
+    file = read_env_file(options.env_file) if options.env_file else {}
     with _added_to_environment(file):
-        return _collect(wishes, settings, file)
+        return _collect(options, settings, file)
 
 
 @contextmanager
@@ -63,48 +63,48 @@ def _added_to_environment(variables: Mapping[str, str]) -> Generator[None]:
             os.environ.pop(name, None)
 
 
-def _collect(wishes: Wishes, settings: Mapping[str, Any], file: Mapping[str, str]) -> list[Line]:
-    layers = _layers(wishes, file)
+def _collect(options: Options, settings: Mapping[str, Any], file: Mapping[str, str]) -> list[Line]:
+    layers = _layers(options, file)
     environ = merged(layers)
-    guards = _guards(wishes, layers, settings)
+    guards = _guards(options, layers, settings)
     lines: list[Line] = []
     for number, (found, guard) in enumerate(guards):
-        facts = _facts_of_guard(wishes, found, guard)
+        facts = _facts_of_guard(options, found, guard)
         if number == 0:
             facts = _with_the_rest(
-                facts, wishes, Outbound(wishes, environ, settings, facts, groups_credential(guard))
+                facts, options, Outbound(options, environ, settings, facts, groups_credential(guard))
             )
         label = f", guard {number + 1} of {len(guards)}" if len(guards) > 1 else ""
         lines += run_checks(facts, label)
     return lines
 
 
-def _layers(wishes: Wishes, file: Mapping[str, str]) -> list[Layer]:
+def _layers(options: Options, file: Mapping[str, str]) -> list[Layer]:
     """Return where settings come from, the first wins: options, environment, file."""
     given = {
-        "ENTRA_GUARD_TENANT": wishes.tenant,
-        "ENTRA_GUARD_AUDIENCE": " ".join(wishes.audience),
-        "ENTRA_GUARD_AUTHORITY": wishes.authority,
-        "ENTRA_GUARD_KEYS_FILE": wishes.keys_file,
+        "ENTRA_GUARD_TENANT": options.tenant,
+        "ENTRA_GUARD_AUDIENCE": " ".join(options.audience),
+        "ENTRA_GUARD_AUTHORITY": options.authority,
+        "ENTRA_GUARD_KEYS_FILE": options.keys_file,
     }
     environ = {name: value for name, value in os.environ.items() if file.get(name) != value}
     layers = [
         Layer("--{option}", {name: value for name, value in given.items() if value}),
         Layer("{}", environ),
     ]
-    if wishes.env_file:
-        layers.append(Layer(str(wishes.env_file).replace("{", "{{").replace("}", "}}"), file))
+    if options.env_file:
+        layers.append(Layer(str(options.env_file).replace("{", "{{").replace("}", "}}"), file))
     return layers
 
 
 def _guards(
-    wishes: Wishes, layers: list[Layer], settings: Mapping[str, Any]
+    options: Options, layers: list[Layer], settings: Mapping[str, Any]
 ) -> list[tuple[SettingsFacts, Guard | None]]:
     """Return the settings of each guard with the guard itself, or with None if it cannot be built."""
-    if not wishes.guard_name:
+    if not options.guard_name:
         return [settings_of_layers(layers, settings)]
-    name = wishes.guard_name
-    if wishes.tenant or wishes.audience or wishes.authority or wishes.keys_file:
+    name = options.guard_name
+    if options.tenant or options.audience or options.authority or options.keys_file:
         raise click.UsageError(
             "--guard has its settings: omit --tenant, --audience, --authority, --keys-file."
         )
@@ -116,24 +116,24 @@ def _guards(
     return [(settings_of_guard(each, name), each) for each in guards]
 
 
-def _facts_of_guard(wishes: Wishes, found: SettingsFacts, guard: Guard | None) -> Facts:
+def _facts_of_guard(options: Options, found: SettingsFacts, guard: Guard | None) -> Facts:
     """Probe what one guard needs."""
     if guard is None:
-        return Facts(wall_clock(), wishes.offline, found, wishes.mcp_url or "")
+        return Facts(wall_clock(), options.offline, found, options.mcp_url or "")
     parts = parts_of(guard)
     url = parts.source.configuration_urls["2.0"]
     return Facts(
         parts.clock(),
-        wishes.offline,
+        options.offline,
         found,
-        wishes.mcp_url or "",
-        network=None if wishes.offline else probe_network(parts, url),
-        authority=None if wishes.offline else probe_authority(parts),
+        options.mcp_url or "",
+        network=None if options.offline else probe_network(parts, url),
+        authority=None if options.offline else probe_authority(parts),
         keys_file=probe_keys_file(parts),
     )
 
 
-def _with_the_rest(facts: Facts, wishes: Wishes, outbound: Outbound) -> Facts:
+def _with_the_rest(facts: Facts, options: Options, outbound: Outbound) -> Facts:
     """Probe what is there once: the credential, Redis, the registration, the application."""
     credential = outbound.credential_facts()
     return replace(
@@ -141,7 +141,7 @@ def _with_the_rest(facts: Facts, wishes: Wishes, outbound: Outbound) -> Facts:
         credential=credential,
         redis=outbound.redis_facts(),
         graph=outbound.graph_facts(credential),
-        app=_app_facts(wishes.app_name) if wishes.app_name else None,
+        app=_app_facts(options.app_name) if options.app_name else None,
     )
 
 

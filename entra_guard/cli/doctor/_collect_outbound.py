@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard.cli.doctor._facts import Facts
-    from entra_guard.cli.doctor._wishes import Wishes
+    from entra_guard.cli.doctor._options import Options
     from entra_guard.credentials._base import BaseCredential
 
 
@@ -48,7 +48,7 @@ class Outbound:
     """The outbound side of a deployment.
 
     Args:
-        wishes: The options.
+        options: The options.
         environ: The variables.
         settings: More arguments of credentials.
         guard: What is known of the guard.
@@ -57,13 +57,13 @@ class Outbound:
 
     def __init__(
         self,
-        wishes: Wishes,
+        options: Options,
         environ: Mapping[str, str],
         settings: Mapping[str, Any],
         guard: Facts,
         for_groups: BaseCredential | None,
     ) -> None:
-        self._wishes = wishes
+        self._options = options
         self._environ = environ
         self._settings = {name: settings[name] for name in settings if name in Settings.__annotations__}
         self._guard = guard
@@ -72,7 +72,7 @@ class Outbound:
     @cached_property
     def _credential(self) -> Any:
         """Return the credential, the ConfigurationError that prevents it, or None if none is described."""
-        if name := self._wishes.credential_name:
+        if name := self._options.credential_name:
             found = import_object(name, "--credential")
             return (
                 found if hasattr(found, "get_token") and not isinstance(found, type) else _called(found, name)
@@ -81,14 +81,14 @@ class Outbound:
             return self._for_groups
         try:
             return credential_of_environment(
-                self._environ, managed_identity=self._wishes.managed_identity, settings=self._settings
+                self._environ, managed_identity=self._options.managed_identity, settings=self._settings
             )
         except ConfigurationError as error:
             return error
 
     def credential_facts(self) -> CredentialFacts | None:
         """Return the credential's dry run; None if there is no credential."""
-        origin = self._wishes.credential_name or "AZURE_* variables"
+        origin = self._options.credential_name or "AZURE_* variables"
         credential = self._credential
         if credential is None:
             return None
@@ -97,7 +97,7 @@ class Outbound:
         found = probe_credential(
             credential,
             origin,
-            self._wishes.scope or self._scope(),
+            self._options.scope or self._scope(),
             environ=self._environ,
             now=self._guard.now,
             offline=self._guard.offline,
@@ -114,17 +114,17 @@ class Outbound:
         """Return whether Redis can be used; None if none is named."""
         if self._guard.offline:
             return None
-        if not self._wishes.redis:
+        if not self._options.redis:
             return probe_shared_redis(self._credential)
         try:
-            return probe_redis(self._wishes.redis, self._environ)
+            return probe_redis(self._options.redis, self._environ)
         except ConfigurationError as error:
             raise click.UsageError(str(error)) from None
 
     def graph_facts(self, found: CredentialFacts | None) -> GraphFacts | None:
         """Return the registrations; None if they are not to be read."""
         source, policy = self._guard.settings.source, self._guard.settings.policy
-        if not self._wishes.graph or source is None or policy is None:
+        if not self._options.graph or source is None or policy is None:
             return None
         if found is None or isinstance(self._credential, ConfigurationError):
             raise click.UsageError(

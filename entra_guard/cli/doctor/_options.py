@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Options:
     """The options of the command; None or '' where one is not given."""
 
     tenant: str | None
