@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from entra_guard._web.app_layers import attributes_of
 from entra_guard._web.found_routes import (
+    ANY,
     REST,
     WEBSOCKET,
     Alternatives,
@@ -42,6 +43,10 @@ def starlette_routes(router: Any) -> Iterator[Found]:
         yield from _found(route)
     for group in _frontends(router):
         yield from group
+    default = getattr(router, "default", None)
+    module = getattr(getattr(default, "__func__", None), "__module__", "")
+    if default is not None and module != "starlette.routing":
+        yield FoundApp(default)  # for the paths of no route
 
 
 def _effective(routes: Iterable[Any]) -> Iterator[Any]:
@@ -60,6 +65,8 @@ def _found(route: Any) -> Iterator[Found]:
     elif not hasattr(route, "endpoint"):
         if hasattr(route, "app"):
             yield FoundApp(route.app, getattr(route, "path", ""))
+        else:  # a class of the application's own
+            yield FoundRoute(getattr(route, "path", f"/{REST}"), (ANY,), route)
     elif not hasattr(route, "methods"):
         yield from _websocket(route)
     elif _is_app(route.endpoint) and not hasattr(route, "dependant"):

@@ -29,7 +29,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.middleware import Middleware
 from starlette.requests import Request  # noqa: TC002  # FastAPI reads the annotation
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Match, Mount, Route
 from werkzeug.routing import BaseConverter
 
 from entra_guard._web.route_table import route_table
@@ -129,6 +129,28 @@ def route_class(guard: Guard) -> Any:
     return app
 
 
+class OwnBaseRoute(BaseRoute):
+    def matches(self, scope: Any) -> tuple[Match, dict[str, Any]]:  # noqa: ARG002
+        return Match.FULL, {}
+
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        await bare_asgi(scope, receive, send)
+
+
+def route_of_own_class(guard: Guard) -> Any:
+    app = FastAPI(openapi_url=None, dependencies=[Depends(EntraBearer(guard))])
+    app.get("/items")(lambda: "done")
+    app.router.routes.append(OwnBaseRoute())
+    return app
+
+
+def default_of_router(guard: Guard) -> Any:
+    app = FastAPI(openapi_url=None, dependencies=[Depends(EntraBearer(guard))])
+    app.get("/items")(lambda: "done")
+    app.router.default = bare_asgi
+    return app
+
+
 def root_path(guard: Guard) -> Any:
     app = FastAPI(openapi_url=None)
     app.root_path = "/api"  # its parameter is deprecated
@@ -199,6 +221,8 @@ def flask_slash(guard: Guard) -> Any:
         (second_bare_application, "/orders"),
         (bearer_subclass, "/orders"),
         (route_class, "/orders"),
+        (route_of_own_class, "/orders"),
+        (default_of_router, "/orders"),
         (root_path, "/api/orders"),
         (route_below_mount, "/api/orders"),
         (converter, "/files/a/b"),
