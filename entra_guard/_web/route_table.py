@@ -158,13 +158,9 @@ class _Walk:
                 own = tuple(replace(guard, prefix=prefix) for guard in item.guards)
                 self.found.append((replace(item, guards=own), prefix, guards))
                 continue
-            point = (
-                f"//{item.host}{prefix}"
-                if item.host
-                else join(prefix, item.prefix)
-                if item.prefix
-                else prefix
-            )
+            point = f"//{item.host}{prefix}" if item.host else prefix
+            if item.prefix and not item.host:
+                point = join(prefix, item.prefix)
             inside = (*guards, *(replace(each, prefix=point) for each in item.guards))
             self._mounted(item.app, point, inside)
 

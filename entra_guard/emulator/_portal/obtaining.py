@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
@@ -37,6 +36,7 @@ PLACES: Final[Mapping[str, str]] = {
 }
 HIDDEN_SECRET: Final = "<the value of a client secret>"  # noqa: S105 (a placeholder)
 _OK: Final = 200
+_PATH: Final = "oauth2/v2.0/token"
 _SHORT_LIFE: Final = 60.0
 
 
@@ -163,7 +163,7 @@ class TokenSource:
             raise EntraError(900971)
         scope = _delegated_scope(wanted)
         verifier = base64url(hashlib.sha256(self._service.store.ids.octets(32)).digest())
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        challenge = base64url(hashlib.sha256(verifier.encode()).digest())
         code = UserActions(self._service).sign_in(
             client, user.id, scope=scope, redirect_uri=uris[0], code_challenge=challenge
         )
@@ -203,7 +203,7 @@ class TokenSource:
 def _token_request(wanted: Wanted, form: Mapping[str, str], headers: Mapping[str, str]) -> Request:
     scheme, _, host = wanted.base.partition("://")
     kind = {"content-type": "application/x-www-form-urlencoded", "host": host}
-    path = f"/{wanted.tenant.id}/oauth2/v2.0/token"
+    path = f"/{wanted.tenant.id}/{_PATH}"
     return Request("POST", scheme, host, path, "", {**kind, **headers}, urlencode(form).encode())
 
 
@@ -217,37 +217,27 @@ def _delegated_scope(wanted: Wanted) -> str:
     return " ".join(["openid", *(f"{resource}/{name}" for name in names)])
 
 
-def _url(wanted: Wanted) -> str:
-    return f"{wanted.base}/{wanted.tenant.id}/oauth2/v2.0/token"
-
-
 def _obtained(wanted: Wanted, form: Mapping[str, str], delivery: Delivery) -> Obtained:
-    response = delivery.response
+    """Return what a response of the token endpoint has: a token, or an error and what to do about it."""
+    url = f"{wanted.base}/{wanted.tenant.id}/{_PATH}"
     if delivery.ending != "complete":
         remedy = "A fault is set for the token endpoint. Clear it under Test conditions."
-        return Obtained(_url(wanted), form, 0, "", error=f"No response: {delivery.ending}", remedy=remedy)
-    text = response.body.decode("utf-8", "replace")
+        return Obtained(url, form, 0, "", error=f"No response: {delivery.ending}", remedy=remedy)
+    status, text = delivery.response.status, delivery.response.body.decode("utf-8", "replace")
     try:
         content: Any = json.loads(text)
         token = str(content.get("access_token", ""))
         code = int(next(iter(content.get("error_codes", [])), 0))
-        error = _without_code(str(content.get("error_description", "")).partition(" Trace ID:")[0])
-    except (ValueError, AttributeError, TypeError):
-        content, token, code, error = (
-            None,
-            "",
-            0,
-            f"The endpoint responded with {response.status}, not with JSON.",
-        )
-    pretty = _pretty(content) if isinstance(content, dict) else text  # pyright: ignore[reportUnknownArgumentType]
-    result = Obtained(_url(wanted), form, response.status, pretty, token)
-    if response.status == _OK and token:
-        return result
+    except (ValueError, AttributeError, TypeError):  # a fault may have changed the body
+        error = f"The endpoint responded with {status}, not with JSON."
+        return Obtained(url, form, status, text, error=error)
+    result = Obtained(url, form, status, _pretty(content))
+    if status == _OK and token:
+        return replace(result, token=token)
+    error = _without_code(str(content.get("error_description", "")).partition(" Trace ID:")[0])
     facts = {"app": wanted.client.client_id, "name": wanted.client.name, "resource": wanted.api.name}
     facts |= {"resource_name": wanted.api.name, "tenant": wanted.tenant.name}
-    return replace(
-        result, token="", code=code, error=error, remedy=remedy_text(code, facts), place=_place(code)
-    )
+    return replace(result, code=code, error=error, remedy=remedy_text(code, facts), place=_place(code))
 
 
 def _pretty(content: Mapping[str, Any]) -> str:
