@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
@@ -127,16 +127,25 @@ def _from_application(given: dict[str, Any], more: dict[str, Any]) -> Guard | Co
     from entra_guard._combined_guard import CombinedGuard  # noqa: PLC0415
     from entra_guard._web.adapter_arguments import check_guard  # noqa: PLC0415
     from entra_guard.cli._import_object import import_object  # noqa: PLC0415
+    from entra_guard.cli.doctor._guard_parts import parts_of  # noqa: PLC0415
     from entra_guard.guard import Guard  # noqa: PLC0415
 
     if given["tenant"] or given["audience"] or given["authority"]:
         raise click.UsageError("--guard has its own tenant, audience and authority: omit these options.")
     found: Guard | CombinedGuard = import_object(given["guard_name"], "--guard")
     check_guard(found)
-    if not more:
+    if not given["offline"]:
+        if given["keys_file"]:
+            raise click.UsageError("--guard has its own keys file: use --keys-file with --offline only.")
         return found
     guards = [
-        Guard.from_policy(guard.policy, authority=guard.authority, **more) for guard in _single_guards(found)
+        Guard.from_policy(
+            guard.policy,
+            authority=guard.authority,
+            app_specific_keys=parts_of(cast("Guard", guard)).source.app_id or False,
+            **more,
+        )
+        for guard in _single_guards(found)
     ]
     return guards[0] if len(guards) == 1 else CombinedGuard(*guards)
 

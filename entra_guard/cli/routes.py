@@ -101,7 +101,7 @@ def _show(app: str, found: Sequence[GuardedRoute], failed: Sequence[GuardedRoute
     for route in found:
         if route.problem:
             screen.blank_line()
-            screen.text(f"{_method(route)} {route.path}", "bold")
+            screen.text(f"{_method(route)} {_visible(route.path)}", "bold")
             screen.text(f"{route.problem[:1].upper()}{route.problem[1:]}.", indent=2)
             screen.text(route.endpoint, "dim", indent=2)
 
@@ -110,7 +110,10 @@ def _show_table(screen: Screen, found: Sequence[GuardedRoute], failed: Sequence[
     """Show one line for each route; on a terminal that is too narrow for the paths, two."""
     from rich.text import Text  # noqa: PLC0415
 
-    rows = [(_mark(screen, route, failed), _method(route), route.path, _requires(route)) for route in found]
+    rows = [
+        (_mark(screen, route, failed), _method(route), _visible(route.path), _requires(route))
+        for route in found
+    ]
     widest = max(len(path) + len(method) for _mark_, method, path, _needed in rows)
     if screen.plain or screen.console.width - widest - screen.mark_width >= _LEAST_ROOM:
         screen.table(("", "method", "path", "requires"), rows, indent=0)
@@ -118,6 +121,11 @@ def _show_table(screen: Screen, found: Sequence[GuardedRoute], failed: Sequence[
     for mark, method, path, needed in rows:
         screen.render(Text.assemble(mark, f"{method} {path}"))
         screen.render(needed, indent=screen.mark_width + 2)
+
+
+def _visible(path: str) -> str:
+    """Return a path for a terminal; letters of every language stay, as '--allow' takes them."""
+    return path if path.isprintable() else escape(path)
 
 
 def _mark(screen: Screen, route: GuardedRoute, failed: Sequence[GuardedRoute]) -> Text:

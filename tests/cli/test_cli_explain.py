@@ -25,6 +25,8 @@ from entra_guard.cli._report_output import show_report
 from entra_guard.cli._screen import Screen
 from entra_guard.cli._share import Redactor
 from entra_guard.cli._token_input import extract_token
+from entra_guard.cli.doctor._guard_parts import parts_of
+from entra_guard.cli.explain import _from_application
 from entra_guard.emulator import CONTOSO, Emulator
 
 if TYPE_CHECKING:
@@ -363,11 +365,22 @@ def test_the_guard_of_an_application_is_used_and_offline_with_its_keys(
         named = ["explain", "--guard", "own_application:guard"]
         run = lambda *options: CliRunner().invoke(group, [*named, *options], input=good)  # noqa: E731
         assert run().exit_code == 0
+        monkeypatch.setenv("ENTRA_GUARD_KEYS_FILE", str(tmp_path / "none.json"))
+        assert run().exit_code == 0, "the application's guard has its own settings"
+        assert "with --offline only" in run("--keys-file", str(keys)).output
         count = len(entra.requests)
         offline = run("--offline", "--keys-file", str(keys))
         assert (offline.exit_code, len(entra.requests)) == (0, count), offline.output
+        monkeypatch.delenv("ENTRA_GUARD_KEYS_FILE")
         assert "needs --keys-file" in run("--offline").output
         assert "omit these options" in run("--tenant", CONTOSO).output
+        own_application.guard = Guard(
+            tenant=CONTOSO, audience=api, authority=entra.url, app_specific_keys=True
+        )
+        given: dict[str, Any] = dict.fromkeys(("tenant", "audience", "authority", "keys_file"))
+        given |= {"guard_name": "own_application:guard", "offline": True}
+        rebuilt: Any = _from_application(given, {"keys_file": keys})
+        assert parts_of(rebuilt).source.app_id == api
         wrong = CliRunner().invoke(group, ["explain", "--guard", "own_application:text"], input=good)
         assert "guard must be a Guard" in wrong.output
 
