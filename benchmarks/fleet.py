@@ -37,25 +37,25 @@ from entra_guard._validation.jwks import KeySet
 MINUTE, HOUR = 60.0, 3600.0
 PROCESSES: Final = 2_000
 END: Final = 48 * HOUR
+# Good requests per second and process.
 GOOD_RATE: Final = 10.0
-"""Good requests per second and process."""
+# Forged kids per second and process while the flood lasts: never the same kid twice.
 FORGED_RATE: Final = 0.1
-"""Forged kids per second and process while the flood lasts: never the same kid twice."""
+# After a rotation, the share of tokens with the new key grows from none to all in this time.
 TOKEN_LIFE: Final = 75 * MINUTE
-"""After a rotation, the share of tokens with the new key grows from none to all in this time."""
+# Seconds that a round takes.
 EXCHANGE: Final = 0.1
-"""Seconds that a round takes."""
 
 START = (0.0, 30 * MINUTE)
 DEPLOY = (10 * HOUR, 11 * HOUR)
 OUTAGE = (13 * HOUR, 27 * HOUR)
 FLOOD = (33 * HOUR, 37 * HOUR)
+# Of all processes: crashes and autoscaling, at any time.
 RESTARTS_A_DAY: Final = 0.1
-"""Of all processes: crashes and autoscaling, at any time."""
 SETTINGS: Final = KeySettings()
 FORGED: Final = RefreshRequest(Cause.UNKNOWN_KID, "forged")
+# The callers of one process.
 CALLERS: Final = 100
-"""The callers of one process."""
 ISSUER: Final = Issuer("https://login.example/{tenantid}/v2.0")
 SVG: Final = Path(__file__).with_name("fleet.svg")
 
@@ -102,12 +102,12 @@ class Process:
 
     has_file: bool
     state: KeyCacheState = field(default_factory=lambda: KeyCacheState(SETTINGS))
+    # Counts its starts: what was planned for an earlier life is void.
     life: int = 0
-    """Counts its starts: what was planned for an earlier life is void."""
+    # Since when it has had no keys.
     dark_since: float | None = None
-    """Since when it has had no keys."""
+    # What its keys file holds.
     saved: Snapshot | None = None
-    """What its keys file holds."""
 
 
 class Fleet:

@@ -27,8 +27,8 @@ from entra_guard.emulator import AppRegistration, Emulator
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
+# Seconds after which a scene ends, with or without waiting callers.
 PATIENCE: Final = 8.0
-"""Seconds after which a scene ends, with or without waiting callers."""
 _TICK: Final = 0.005
 
 

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 SETTINGS: Final = KeySettings(refresh=60, cooldown=1, max_cooldown=5, max_backoff=3, wait=3)
 THREADS, TASKS, TRIO_TASKS = 4, 20, 10
+# Seconds between two calls of one caller: the machine must not be what callers wait for.
 PAUSE: Final = 0.01
-"""Seconds between two calls of one caller: the machine must not be what callers wait for."""
+# What a busy machine may add to three seconds.
 SLACK: Final = 0.5
-"""What a busy machine may add to three seconds."""
 FAULTS: Final = (
     ("all", "500"),
     ("all", "503"),

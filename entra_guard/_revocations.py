@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 log: Final = get_logger("entra_guard")
 
 _MOST: Final = 10_000
+# Seconds for which a token of Entra can live: 28 hours with continuous access evaluation, and some more.
 _LONGEST_TOKEN: Final = 30 * 3600.0
-"""Seconds for which a token of Entra can live: 28 hours with continuous access evaluation, and some more."""
+# Seconds by which an event's time may be ahead of this host's clock.
 _AHEAD: Final = 600.0
-"""Seconds by which an event's time may be ahead of this host's clock."""
 _NEVER: Final = float("-inf")
 
 

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 log: Final = get_logger("entra_guard.tenants")
 
 _REMEMBERED: Final = 10_000
+# How many calls may run at once: each of a function that is not async has a thread.
 _MOST_CALLS: Final = 64
-"""How many calls may run at once: each of a function that is not async has a thread."""
+# Seconds after which a call that does not return no longer keeps others of its tenant from being made.
 _GIVE_UP: Final = 60.0
-"""Seconds after which a call that does not return no longer keeps others of its tenant from being made."""
 
+# What the rule returned, and when the call began.
 _Answer = tuple[bool, float]
-"""What the rule returned, and when the call began."""
 
 
 class _Call:

@@ -246,9 +246,9 @@ def _routed_path(scope: Scope) -> str:
     return path if root not in path else _UNCLEAR
 
 
+# A path that is never public. It replaces a path with an ambiguous mount point: some frameworks route
+# '/static/api/orders' below '/api' as '/orders', others unchanged.
 _UNCLEAR: Final = "//"
-"""A path that is never public. It replaces a path with an ambiguous mount point: some frameworks route
-'/static/api/orders' below '/api' as '/orders', others unchanged."""
 
 
 def health_app(guard: Guard | CombinedGuard) -> ASGIApp:

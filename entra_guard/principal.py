@@ -203,6 +203,7 @@ class Principal(msgspec.Struct, frozen=True, weakref=True):
         )
 
 
+# What a principal shows of itself to a client, and the type of each.
 _SHOWN: Final[dict[str, type]] = {
     "tenant_id": str,
     "object_id": str,
@@ -217,7 +218,6 @@ _SHOWN: Final[dict[str, type]] = {
     "token_id": str,
     "expires_at": float,
 }
-"""What a principal shows of itself to a client, and the type of each."""
 
 
 class NoPrincipalError(EntraGuardError, LookupError, RuntimeError):

@@ -150,8 +150,8 @@ class _Response:
         self._start_response = start_response
         self._started = False
         self._kept: list[tuple[str, str]] = []
+        # Whether the application has begun a 500 after a refusal.
         self.hidden = False
-        """Whether the application has begun a 500 after a refusal."""
 
     def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Write:
         """Begin the application's response, or hold it back."""

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 AgentKind = Literal["autonomous", "for_user", "agent_user"]
+# Whether AI agents are accepted: True, False, or 'only' them.
 Agents = bool | Literal["only"]
-"""Whether AI agents are accepted: True, False, or 'only' them."""
 
+# The claims of which any one makes a token an agent's.
 AGENT_MARKS: Final = ("xms_act_fct", "xms_sub_fct", "xms_par_app_azp")
-"""The claims of which any one makes a token an agent's."""
 _AGENT_IDENTITY: Final = 11
 _AGENT_USER: Final = 13
 

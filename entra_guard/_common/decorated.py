@@ -45,8 +45,8 @@ class _Decorated:
     """
 
     def __init__(self) -> None:
+        # Changes when a function, or the method of another object, is decorated for the first time.
         self.count: int = 0
-        """Changes when a function, or the method of another object, is decorated for the first time."""
         self._lock = Lock()
         self._results: WeakKeyDictionary[object, WeakSet[object]] = WeakKeyDictionary()
         self._owners: WeakKeyDictionary[object, _Owners] = WeakKeyDictionary()

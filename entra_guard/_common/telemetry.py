@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _NAME: Final = "entra_guard"
+# Bounds of the histogram: a cached token takes some microseconds, one that waits for keys up to seconds.
 _SECONDS: Final = (
     0.000_005,
     0.000_01,
@@ -38,7 +39,6 @@ _SECONDS: Final = (
     1.0,
     5.0,
 )
-"""Bounds of the histogram: a cached token takes some microseconds, one that waits for keys up to seconds."""
 _ERROR_TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _MOST_ERROR_TYPES: Final = 100
 _error_types: Final = set[str]()
@@ -363,5 +363,5 @@ def _observer(
     return observe
 
 
+# One per process, as OpenTelemetry's providers are.
 TELEMETRY: Final = Telemetry()
-"""Of this process."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+# Seconds of a day.
 DAY: Final = 24 * 3600.0
-"""Seconds of a day."""
 
 
 def utc_text(seconds: float) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from entra_guard._keys.settings import KeySettings
 
+# A time before all others: a task that is due since then is due.
 NEVER: Final = float("-inf")
-"""A time before all others: a task that is due since then is due."""
 
 _PER_CALLER: Final = 2
 _ALL_CALLERS: Final = 8

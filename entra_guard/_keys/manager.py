@@ -52,8 +52,8 @@ log: Final = get_logger("entra_guard.keys")
 
 _system_random: Final = SystemRandom().random
 _ROUND: Final = "keys"
+# Seconds after which a round counts as failed: a resolver that hangs escapes an HTTP client's time-outs.
 _GIVE_UP: Final = 30.0
-"""Seconds after which a round counts as failed: a resolver that hangs escapes an HTTP client's time-outs."""
 _REMEMBERED_KIDS: Final = 256
 
 

@@ -62,12 +62,12 @@ if TYPE_CHECKING:
     from entra_guard._keys.settings import KeySettings
     from entra_guard._keys.state import KeyCacheState
 
+# How many tokens that name the same known caller may wait for one round in places of their own.
 PER_CALLER: Final = 4
-"""How many tokens that name the same known caller may wait for one round in places of their own."""
+# How many tokens of unknown callers may wait for one round after a recent look-up in vain.
 LIMITED_WAITING: Final = 4
-"""How many tokens of unknown callers may wait for one round while a look-up in vain is recent."""
+# The age of a round, in seconds, until which more tokens than the bounds allow may wait for it.
 SHORT_WAIT: Final = 0.5
-"""The age of a round, in seconds, until which more tokens than the bounds allow may wait for it."""
 _MAX_REQUESTED: Final = 256
 
 

@@ -130,5 +130,5 @@ def _next(inbox: SimpleQueue[Visits], waiting: Iterable[Visits]) -> set[Visits]:
         return due | {visits for visits in waiting if visits.due <= now}
 
 
+# The thread of this process.
 REFRESH_THREAD: Final = RefreshThread()
-"""The thread of this process."""

@@ -31,8 +31,8 @@ _FORMAT: Final = 1
 _LIMIT: Final = 512 * 1024
 # Without O_NONBLOCK, opening a pipe would wait until another process writes to it.
 _READ: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+# Seconds that a file may be ahead of this host's clock.
 CLOCKS_DIFFER: Final = 300.0
-"""Seconds that a file may be ahead of this host's clock."""
 
 
 class KeysFileError(EntraGuardError):

@@ -19,10 +19,10 @@ from entra_guard.principal import Identity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# The most that an entry of an ordinary token may weigh: a caller with about ten long roles.
 ORDINARY_BYTES: Final = 2048
-"""The most that an entry of an ordinary token may weigh: a caller with about ten long roles."""
+# What all larger tokens may take together, for each token of the cache's size.
 LARGE_BYTES_PER_TOKEN: Final = 256
-"""What all larger tokens may take together, for each token of the cache's size."""
 
 _SLICE: Final = 100
 # A place in the table with its key, the object, two numbers, and the strings without their characters.

@@ -193,6 +193,8 @@ def _tenants_expected(case: Case) -> object:
     return sorted(tenants.ids) or case.issuer.tenant_id or tenants.alias
 
 
+# What must pass before a key is looked up, so that junk never causes a fetch. A refusal here reveals only
+# what the authority publishes: allow-lists are consulted after the signature.
 PRE_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "lifetime",
@@ -209,8 +211,6 @@ PRE_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
     Check("issuer", _issuer, _issuer_expected, lambda case: case.claims.iss),
     Check("audience", _audience, lambda case: sorted(case.policy.audiences), lambda case: case.claims.aud),
 )
-"""What must pass before a key is looked up, so that junk never causes a fetch. A refusal here reveals only
-what the authority publishes: allow-lists are consulted after the signature."""
 
 POST_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
     Check(
@@ -254,8 +254,8 @@ POST_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
     ),
 )
 
+# All checks of the claims, in order. The signature is verified between the two parts.
 CHECKLIST: Final[tuple[Check, ...]] = PRE_SIGNATURE_CHECKS + POST_SIGNATURE_CHECKS
-"""All checks of the claims, in order. The signature is verified between the two parts."""
 
 
 def checks_after_signature(policy: Policy) -> tuple[CheckFunction, ...]:

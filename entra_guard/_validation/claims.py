@@ -21,8 +21,8 @@ from entra_guard.policy import PERSONAL_TENANT
 _IN_REASON: Final = msgspec.Meta(ge=0, le=253_402_300_800)
 NumericDate = Annotated[int, _IN_REASON] | Annotated[float, _IN_REASON]
 StringTuple = tuple[str, ...]
+# The value of a NumericDate that the token does not have: before every time, and never read from a token.
 ABSENT: Final = -1
-"""The value of a NumericDate that the token does not have: before every time, and never read from a token."""
 
 
 class Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

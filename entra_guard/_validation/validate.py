@@ -52,8 +52,8 @@ class KeyMismatch(msgspec.Struct, frozen=True):
     header: bytes
     keys: ActiveKeys
     claims: AnyClaims | None = None
+    # False where the key was not chosen by its kid: another key may have signed the token.
     is_kid_match: bool = True
-    """False where the key was not chosen by its kid: another key may have signed the token."""
 
 
 def decide(  # noqa: C901  # one straight line of steps: each call more would be paid by every request

@@ -19,13 +19,13 @@ _FRAMEWORK_CLASSES: Final = {
     ("falcon", "App"): "falcon",
     ("bottle", "Bottle"): "bottle",
 }
+# Packages whose functions name no application in a global.
 _LIBRARIES: Final = frozenset(
     {"starlette", "fastapi", "litestar", "quart", "flask", "werkzeug", "falcon", "bottle", "entra_guard"}
 )
-"""Packages whose functions name no application in a global."""
 
+# Packages whose objects hold much, and pass requests on to the next layer only.
 _PLUMBING: Final = frozenset({"django", "rest_framework", "asgiref", "builtins", "functools", "contextlib"})
-"""Packages whose objects hold much, and pass requests on to the next layer only."""
 
 _MOST_LAYERS: Final = 500
 

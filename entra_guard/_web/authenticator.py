@@ -158,10 +158,11 @@ class RequestAuthenticator:
             check_flags(close_at_expiry=close_at_expiry)
         self.guard: Final = guard
         self.public_paths: Final = PublicPaths(public)
+        # Returns whether a routed, decoded path needs no token.
         self.is_public: Final = self.public_paths.cover
-        """Returns whether a routed, decoded path needs no token."""
+        # Whether a stream of this kind ends with its token.
         self.ends: Final = {"websocket": close_at_expiry is not False, "http": close_at_expiry is True}
-        """Whether a stream of this kind ends with its token."""
+        # What all paths that are not public require, None if any valid token is enough.
         self.required: Final = requirement_or_none(
             roles=roles,
             scopes=scopes,
@@ -172,7 +173,6 @@ class RequestAuthenticator:
             auth_context=auth_context,
             max_age=max_age,
         )
-        """What all paths that are not public require, None if any valid token is enough."""
         if self.required is not None:
             check_guard_supports(guard, self.required)
 
@@ -258,5 +258,5 @@ def health_response(guard: Guard | CombinedGuard) -> tuple[int, dict[str, str], 
     return 200 if health.ready else 503, headers, json.dumps(body).encode()
 
 
+# The steps of `FetchError`, where its text begins; those of several guards are joined with '; '.
 _STEPS: Final = re.compile(r"(?:(?<=^)|(?<=; ))(dns|connect|proxy|tls|timeout|http|content)(?=: )")
-"""The steps of `FetchError`, where its text begins; those of several guards are joined with '; '."""

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 Alternatives = tuple["Requirement", ...]
 
 WEBSOCKET: Final = "WEBSOCKET"
+# All methods: the application decides about them itself.
 ANY: Final = "*"
-"""Stands for all methods, where an application decides about them itself."""
 
+# A parameter for everything below, as Starlette writes it.
 REST: Final = "{path:path}"
-"""A parameter for everything below, as Starlette writes it."""
 
 
 @dataclass(frozen=True, slots=True)

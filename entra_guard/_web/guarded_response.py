@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _REFUSED: Final = 400
 _HIDDEN: Final = 500
+# What may have been sent last, so that the client can still be sent a refusal.
 _REFUSABLE: Final = frozenset({"", "websocket.accept", "websocket.send"})
-"""What may have been sent last, so that the client can still be sent a refusal."""
 
 
 class GuardedResponse:

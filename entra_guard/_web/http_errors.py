@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     Request = MutableMapping[str, Any]
 
+# The key in an ASGI scope, WSGI environ or Django's META under which the last refusal of a request is.
 REFUSAL: Final = "entra_guard.refusal"
-"""The key in an ASGI scope, WSGI environ or Django's META under which the last refusal of a request is."""
 
 
 _ABOUT_BODY: Final = frozenset(

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 log: Final = get_logger("entra_guard")
 
 SECONDS: Final = 60.0
+# How many refusals for one reason are logged one by one within `SECONDS`.
 MOST_LINES: Final = 100
-"""How many refusals for one reason are logged one by one within `SECONDS`."""
 _MOST_CLIENTS: Final = 1000
 
 
@@ -114,5 +114,5 @@ def _summarise(window: _Window) -> None:
     log.log(max(window.level, logging.INFO), text, *values, extra={"entra_guard": facts})
 
 
+# One per process: several guards write to one log.
 FLOODS: Final = Floods()
-"""Of this process."""

@@ -48,10 +48,10 @@ _MOST_SESSIONS: Final = 20_000  # twice what the MCP SDK keeps open
 _MOST_MESSAGE_PATHS: Final = 100
 _LONGEST_FIRST_EVENT: Final = 4096
 
+# The body of a 404, as the MCP SDK writes it.
 SESSION_NOT_FOUND: Final = (
     b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Session not found"}}'
 )
-"""The body of a 404, as the MCP SDK writes it."""
 
 
 def owner_of(principal: Principal) -> Owner:
@@ -79,8 +79,8 @@ class McpSessions:
         self._owners: LRUCache[bytes, Owner] = LRUCache(most)
         self._streams: dict[str, Owner] = {}
         self._message_paths: LRUCache[str, bool] = LRUCache(_MOST_MESSAGE_PATHS)
+        # Whether a URL for messages of an HTTP with SSE session is known: every request reads it.
         self.has_streams = False
-        """Whether a URL for messages of an HTTP with SSE session is known: every request reads it."""
 
     def may_use(self, scope: Scope, principal: Principal) -> bool:
         """Return whether the session that an HTTP request names is the caller's, or it names none."""

@@ -21,6 +21,7 @@ log: Final = get_logger("entra_guard")
 
 _SETTINGS: Final = 'allow_origins=[...], allow_headers=["Authorization"], expose_headers=["WWW-Authenticate"]'
 
+# The two lines that put CORS handling outside of the guard, by framework.
 CORS_FIRST: Final = {
     "starlette": (
         "app.add_middleware(GuardMiddleware, guard=guard)",
@@ -55,7 +56,6 @@ CORS_FIRST: Final = {
         '              "entra_guard.django.GuardMiddleware", ...]',
     ),
 }
-"""The two lines that put CORS handling outside of the guard, by framework."""
 
 _logged: Final[set[str]] = set()
 

@@ -38,14 +38,14 @@ class PublicPaths:
         below: list[str] = []
         for pattern in map(_checked, patterns):
             (below if pattern.endswith("/*") else whole).append(pattern)
+        # The patterns as they were given.
         self.patterns: Final = (*whole, *below)
-        """The patterns as they were given."""
         self._whole: Final = frozenset(whole)
         self._below: Final = tuple(path.removesuffix("*") for path in below)
+        # Returns whether a routed, decoded path is public.
         self.cover: Final[Callable[[str], bool]] = (
             self._cover if self._below else self._whole.__contains__  # every request pays for this call
         )
-        """Returns whether a routed, decoded path is public."""
 
     def _cover(self, path: str) -> bool:
         if path in self._whole:

@@ -13,8 +13,8 @@ from uuid import uuid4
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
+# The key in an ASGI scope, WSGI environ or Django's META under which the id of a request is.
 REQUEST_ID: Final = "entra_guard.request_id"
-"""The key in an ASGI scope, WSGI environ or Django's META under which the id of a request is."""
 
 # W3C Trace Context, section 3.2: version, trace id, parent id, flags.
 _TRACEPARENT: Final = re.compile(

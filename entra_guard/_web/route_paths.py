@@ -12,11 +12,11 @@ Coverage = Literal["all", "some", "none"]
 
 _PARAMETER: Final = re.compile(r"\{[^{}]*\}|<[^<>]*>")
 _EXPRESSION: Final = re.compile(r"[\\()\[\]*+?^$|]")
+# Parameters that match no slash. Converters of an application and regular expressions may match one.
 _ONE_SEGMENT: Final = re.compile(
     r"\{\w+\}|\{\w+:(?:str|int|float|uuid|decimal|date|datetime|time|timedelta)\}"  # Starlette, Litestar
     r"|<\w+>|<(?:string|int|float|uuid|str|slug)(?:\([\w=, ]*\))?:\w+>"  # Flask, Quart, Django
 )
-"""Parameters that match no slash. Converters of an application and regular expressions may match one."""
 
 _BEGINNING: Final = re.compile(r"[{<\\()\[\]*+?^$|]|\.[*+?]")
 _ONE, _REST = "\0one", "\0rest"

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _CLOSED: Final = {"IsAuthenticated", "IsAdminUser", "DjangoModelPermissions", "DjangoObjectPermissions"}
+# What a REST framework view decides with, before its handler runs.
 _DECIDING: Final = (
     *("dispatch", "initial", "initialize_request", "perform_authentication", "check_permissions"),
     *("get_permissions", "get_authenticators", "permission_denied", "handle_exception"),
 )
-"""What a REST framework view decides with, before its handler runs."""
 
 _OPEN: Final = {"AllowAny"}
 _READING: Final = ("GET", "HEAD", "OPTIONS")

@@ -35,6 +35,7 @@ _FIXED_TOO: Final = {"missing_role", "missing_scope"}
 _IDENTIFYING: Final = frozenset(
     {"sub", "uti", "sid", "oid", "azp", "appid", "tid", "aud", "iss", "idp", "groups", "wids", "cnf"}
 )
+# Claims whose values are the same in all tenants. Another value is treated as an id.
 _VOCABULARY: Final = {
     "ver": r"[12]\.0",
     "idtyp": "app|user",
@@ -44,7 +45,6 @@ _VOCABULARY: Final = {
     "acrs": r"c\d{1,2}|p\d",
     "xms_cc": "cp1",
 } | dict.fromkeys(("iat", "nbf", "exp", "auth_time"), r"\d+(\.\d+)?")
-"""Claims whose values are the same in all tenants. Another value is treated as an id."""
 
 
 class _Explaining(Protocol):

@@ -108,5 +108,5 @@ _KINDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "monotonic": (callable, "a function that returns seconds"),
 }
 
+# The names of the settings in `Settings`.
 SETTING_NAMES: Final = tuple(_KINDS)
-"""The names of the settings in `Settings`."""

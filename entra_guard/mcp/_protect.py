@@ -114,8 +114,8 @@ class _Discoverable:
     def __init__(self, app: ASGIApp, metadata: ResourceMetadata) -> None:
         self.app = app
         self._metadata = metadata
+        # What it responds to itself, without a token.
         self.own_paths = tuple(sorted(metadata.paths))
-        """What it responds to itself, without a token."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

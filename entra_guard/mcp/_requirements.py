@@ -130,13 +130,13 @@ async def required_by(server: Any, listed: Any) -> list[Alternatives]:
     return [()] if found is None else found
 
 
+# fastmcp's base classes, which have no function: the kind and what names a component.
 _COPIES: Final = {
     "Tool": ("tool", "name"),
     "Prompt": ("prompt", "name"),
     "Resource": ("resource", "uri"),
     "ResourceTemplate": ("resource", "uri_template"),
 }
-"""fastmcp's base classes, which have no function: the kind and what names a component."""
 
 
 def components_in(method: str, params: Any) -> list[Named]:

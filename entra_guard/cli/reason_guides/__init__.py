@@ -12,5 +12,5 @@ from entra_guard.cli.reason_guides._tokens import TOKENS
 
 __all__ = ["GUIDES", "PLACEHOLDERS", "Guide", "filled", "is_filled"]
 
+# The guide of each reason, by its name.
 GUIDES: Final[dict[str, Guide]] = REQUESTS | TOKENS | PERMISSIONS | OUTAGES
-"""The guide of each reason, by its name."""

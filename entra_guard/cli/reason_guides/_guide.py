@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# In place of ids that are not known: <API> and <client> are client ids.
 PLACEHOLDERS: Final[Mapping[str, str]] = {
     "api": "<API>",
     "client": "<client>",
@@ -24,7 +25,6 @@ PLACEHOLDERS: Final[Mapping[str, str]] = {
     "authority": "<authority>",
     "module": "main",
 }
-"""What stands for an id that is not known: <API> and <client> are their client ids."""
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from entra_guard.emulator._store.ids import Ids
     from entra_guard.emulator._store.store import Store
 
+# The role with which each blueprint may create its own agents; no administrator assigns it.
 CREATE_AS_MANAGER: Final = "AgentIdentity.CreateAsManager"
-"""The role with which each blueprint may create its own agents; no administrator assigns it."""
 
 
 @dataclass(frozen=True, slots=True)
