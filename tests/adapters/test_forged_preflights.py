@@ -74,12 +74,9 @@ def combinations(paths: list[str], forged: list[tuple[list[bytes], int]]) -> Ite
 
     Not all three with each other: each pair occurs, with the third in turn.
     """
-    for number, (path, what) in enumerate(product(paths, HEADERS)):
-        yield path, what, forged[number % len(forged)]
-    for number, (what, credential) in enumerate(product(HEADERS, forged)):
-        yield paths[number % len(paths)], what, credential
-    for number, (path, credential) in enumerate(product(paths, forged)):
-        yield path, [*HEADERS][number % len(HEADERS)], credential
+    for shift, what in enumerate(HEADERS):
+        for number in range(max(len(paths), len(forged))):
+            yield paths[(number + shift) % len(paths)], what, forged[number % len(forged)]
 
 
 def test_nothing_runs_for_a_forged_preflight(name: str, any_guard: Any, entra: Entra) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 from outbound_entra import Get, OutboundEntra, wait_until
+from reused_keys import _keys_are_reused  # noqa: F401
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

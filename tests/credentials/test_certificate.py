@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from outbound_entra import claims_of
 from recording import Recording
+from reused_keys import private_key
 
 from entra_guard.credentials import CertificateCredential, TokenAcquisitionError
 from entra_guard.errors import ConfigurationError
@@ -66,12 +67,6 @@ def self_signed(key: Any) -> bytes:
 def credential(entra: OutboundEntra, *args: Any, **changes: Any) -> CertificateCredential:
     settings = {**entra.credential_settings, **changes}
     return CertificateCredential(entra.tenant_id, entra.caller.client_id, *args, **settings)
-
-
-def private_key(pem: bytes) -> rsa.RSAPrivateKey:
-    key = serialization.load_pem_private_key(pem, None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    return key
 
 
 def encrypted(pem: bytes) -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from reused_keys import _keys_are_reused  # noqa: F401
 
 from entra_guard.emulator import Emulator
 from entra_guard.testing import Entra

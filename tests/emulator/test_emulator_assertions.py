@@ -14,6 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from emulator_requests import request_token, verified_claims
+from reused_keys import private_key
 
 from entra_guard.emulator import CONTOSO, Emulator, RegistrationError
 
@@ -68,7 +69,9 @@ def assertion(
     header.update({name[1:].replace("_", "#"): value for name, value in changes.items() if name[0] == "_"})
     claims = {**default_claims(entra), **{name: value for name, value in changes.items() if name[0] != "_"}}
     claims = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(claims, certificate.key, algorithm, {k: v for k, v in header.items() if v is not None})
+    return jwt.encode(
+        claims, private_key(certificate.key), algorithm, {k: v for k, v in header.items() if v is not None}
+    )
 
 
 def request_with(entra: Entra, token: str, **form: Any) -> Any:
@@ -116,7 +119,7 @@ def test_padded_segments_are_verified_as_they_were_signed(
         for part in (header, default_claims(entra))
     ]
     signer = jwt.get_algorithm_by_name("RS256")
-    signature = signer.sign(".".join(parts).encode(), signer.prepare_key(certificate.key))
+    signature = signer.sign(".".join(parts).encode(), private_key(certificate.key))
     token = ".".join([*parts, base64.urlsafe_b64encode(signature).decode()])
     assert "=" in token
     assert request_with(entra, token).status_code == 200
@@ -281,21 +284,26 @@ def test_the_workload_issuer_has_metadata_and_keys(entra: Entra) -> None:
 
 def test_a_foreign_issuers_keys_can_be_given(entra: Entra, certificate: GeneratedCertificate) -> None:
     signer = jwt.get_algorithm_by_name("RS256")
-    public = json.loads(signer.to_jwk(signer.prepare_key(certificate.key).public_key()))
+    public = json.loads(signer.to_jwk(private_key(certificate.key).public_key()))
     issuer = "https://token.actions.example"
     entra.add_federated_credential(
         entra.caller, issuer, "repo:a/b", jwks={"keys": [{**public, "kid": "k1", "alg": "RS256"}]}
     )
     claims = {**default_claims(entra), "iss": issuer, "sub": "repo:a/b", "aud": "api://AzureADTokenExchange"}
-    assert request_with(entra, jwt.encode(claims, certificate.key, "RS256", {"kid": "k1"})).status_code == 200
-    assert refused(request_with(entra, jwt.encode(claims, certificate.key, "RS256", {"kid": "k2"})))[0] == [
-        700027
-    ]
+    assert (
+        request_with(
+            entra, jwt.encode(claims, private_key(certificate.key), "RS256", {"kid": "k1"})
+        ).status_code
+        == 200
+    )
+    assert refused(
+        request_with(entra, jwt.encode(claims, private_key(certificate.key), "RS256", {"kid": "k2"}))
+    )[0] == [700027]
     entra.add_federated_credential(entra.caller, "https://other.example", "x", name="other")
     unknown = {**claims, "iss": "https://other.example", "sub": "x"}
-    assert refused(request_with(entra, jwt.encode(unknown, certificate.key, "RS256", {"kid": "k1"})))[0] == [
-        700027
-    ]
+    assert refused(
+        request_with(entra, jwt.encode(unknown, private_key(certificate.key), "RS256", {"kid": "k1"}))
+    )[0] == [700027]
 
 
 def test_an_apps_token_for_token_exchange_authenticates_another_app(entra: Entra) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 from emulator_requests import request_token, verified_claims
+from reused_keys import private_key
 
 from entra_guard.emulator import FABRIKAM, GRAPH, Emulator
 
@@ -408,10 +409,10 @@ def test_certificates_are_set_by_patch_and_added_with_proof(entra: Entra) -> Non
     }
     body = {"keyCredential": {**key, "key": der[1]}, "passwordCredential": None}
     for signer, status in ((second, 401), (first, 200)):
-        proof = jwt.encode(claims, signer.key, "RS256")
+        proof = jwt.encode(claims, private_key(signer.key), "RS256")
         added = call(entra, "POST", f"{path}/addKey", json={**body, "proof": proof})
         assert added.status_code == status
-    proof = jwt.encode(claims, second.key, "RS256")
+    proof = jwt.encode(claims, private_key(second.key), "RS256")
     gone = call(entra, "POST", f"{path}/removeKey", json={"keyId": row["keyId"], "proof": proof})
     assert gone.status_code == 204
     assert len(call(entra, "GET", path).json()["keyCredentials"]) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -61,21 +62,19 @@ def test_children_forked_after_first_use_fetch_and_verify_for_themselves(
 
 @needs_fork
 @pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("delay", [0.0, 0.006, 0.01, 0.05, 0.1])
 def test_child_forked_during_first_fetch_fetches_for_itself(
-    entra: Emulator, api: AppRegistration, scheme: str, delay: float
+    entra: Emulator, api: AppRegistration, scheme: str
 ) -> None:
     url = entra.url if scheme == "http" else str(entra.https_url)
     given = entra.issue_token(api, roles=["Orders.Read"], base_url=url)
-    arguments = (url, entra.tenant_id, api.client_id, str(delay))
-    assert run("fork_during_first_keys", *arguments, given=given, entra=entra) == (0, ["accepted"])
+    delays = [0.0, 0.006, 0.01, 0.05, 0.1]
+    lists = [[given, url, entra.tenant_id, api.client_id, delay] for delay in delays]
+    _code, lines = run("fork_during_first_keys", given=json.dumps(lists), entra=entra)
+    assert lines == [line for delay in delays for line in ("accepted", f"{delay}: exit code 0")]
 
 
 @needs_fork
-@pytest.mark.parametrize("delay", [0.0, 0.002, 0.004, 0.008, 0.016, 0.032])
-def test_child_forked_during_first_token_requests_its_own(
-    entra: Emulator, api: AppRegistration, delay: float
-) -> None:
+def test_child_forked_during_first_token_requests_its_own(entra: Emulator, api: AppRegistration) -> None:
     daemon = entra.register_app("Daemon")
     arguments = (
         str(entra.https_url),
@@ -83,10 +82,11 @@ def test_child_forked_during_first_token_requests_its_own(
         daemon.client_id,
         entra.add_secret(daemon).value,
         f"{api.client_id}/.default",
-        str(delay),
     )
-    lines = run("fork_during_first_token", *arguments, given="", entra=entra)[1]
-    assert lines == ["token in the child"]
+    delays = [0.0, 0.002, 0.004, 0.008, 0.016, 0.032]
+    lists = [[*arguments, delay] for delay in delays]
+    _code, lines = run("fork_during_first_token", given=json.dumps(lists), entra=entra)
+    assert lines == [line for delay in delays for line in ("token in the child", f"{delay}: exit code 0")]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
+# Each request has a connection of its own, so that any worker may respond.
+CLIENT = httpx.Client(verify=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
 PREFLIGHT = {"origin": "https://spa.example", "access-control-request-method": "DELETE"}
 
 
@@ -115,8 +117,7 @@ def api(entra: Emulator) -> AppRegistration:
 
 
 def request(url: str, token: str) -> httpx.Response:
-    """Send a request on a connection of its own, so that any worker may respond."""
-    return httpx.get(url, headers={"authorization": f"Bearer {token}"}, timeout=30)
+    return CLIENT.get(url, headers={"authorization": f"Bearer {token}"})
 
 
 def request_all_workers(url: str, token: str, workers: int) -> set[int]:
@@ -150,7 +151,7 @@ def test_every_worker_serves_keeps_keys_in_an_outage_and_follows_a_rotation(
     with served(server, environ) as url:
         first = request(url, token)
         assert (first.status_code, first.json()["loop"]) == (200, server.loop)
-        assert httpx.options(url, headers=PREFLIGHT, timeout=30).status_code == 401
+        assert CLIENT.options(url, headers=PREFLIGHT).status_code == 401
         pids = request_all_workers(url, token, server.workers)
         assert entra.count("keys") == (1 if server.used_before_fork else server.workers)
 

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from entra_guard.emulator._store import key_material
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -52,7 +54,7 @@ class CertificateFacts:
 
 def generate_certificate(name: str, *, starts: float, expires: float) -> GeneratedCertificate:
     """Generate an RSA key and a self-signed certificate. Times in seconds since 1970."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = key_material.generate_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
     builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
     dated = builder.not_valid_before(_utc_time(starts)).not_valid_after(_utc_time(expires))

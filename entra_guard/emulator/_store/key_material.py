@@ -27,9 +27,14 @@ class KeyMaterial:
     certificate: bytes = field(repr=False)
 
 
+def generate_key() -> rsa.RSAPrivateKey:
+    """Generate an RSA key."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=_KEY_SIZE)
+
+
 def generate_material(serial: int) -> KeyMaterial:
     """Generate an RSA key and a self-signed certificate with this serial number."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_SIZE)
+    key = generate_key()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _SUBJECT)])
     builder = x509.CertificateBuilder(name, name, key.public_key(), serial)
     dated = builder.not_valid_before(_START).not_valid_after(_START.replace(year=_START.year + _YEARS))
