@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import ssl
+    from types import ModuleType
 
 _VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -23,10 +25,17 @@ def world() -> tuple[object, ...]:
     That is the process (a fork shares locks and connections), the classes that gevent replaces, and the files
     with the trusted certificates.
     """
+    ssl, socket = _network_modules()
+    return os.getpid(), ssl.SSLContext, socket.socket, *_named_by_environment(), _stamp()
+
+
+@cache
+def _network_modules() -> tuple[ModuleType, ModuleType]:
+    """Return `ssl` and `socket`. They are kept: nothing can be imported while the interpreter exits."""
     import socket  # noqa: PLC0415  # both: httpx has loaded them, and `import entra_guard` need not
     import ssl  # noqa: PLC0415
 
-    return os.getpid(), ssl.SSLContext, socket.socket, *_named_by_environment(), _stamp()
+    return ssl, socket
 
 
 def default_context() -> ssl.SSLContext:
