@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import math
 import random
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -175,7 +176,7 @@ class Fleet:
 
     def first_token(self, used: float) -> float:
         """Return when a process sees its first token of a new key: its share grows linearly from 0."""
-        return used + (2 * self.random.expovariate(1.0) * TOKEN_LIFE / GOOD_RATE) ** 0.5
+        return used + math.sqrt(2 * self.random.expovariate(1.0) * TOKEN_LIFE / GOOD_RATE)
 
     def on_due(self, now: float, number: int, _detail: Any) -> None:
         """Run what is due in the background thread."""
@@ -233,7 +234,8 @@ class Fleet:
             configured = now if configuration or state.snapshot is None else state.snapshot.configured_at
             snapshot = Snapshot(ISSUER, "", published(now), fetched_at=now, configured_at=configured)
             after = store.succeed(state, snapshot, now + EXCHANGE, jitter)
-            process.saved = store.replace(after.snapshot, configured_at=NEVER) if process.has_file else None
+            assert after.snapshot is not None
+            process.saved = replace(after.snapshot, configured_at=NEVER) if process.has_file else None
             self.lit(now + EXCHANGE, number)
             self.learn(now + EXCHANGE, number, snapshot.keys)
         process.state = after

@@ -131,7 +131,7 @@ def around(scopes: Sequence[str], get: Callable[[str], object]) -> Work:
 
 
 def in_a_loop(get: AsyncGet, scopes: Sequence[str], look_up: Callable[[str], object]) -> tuple[float, float]:
-    """Median microseconds of one awaited token, and of its ratio to the look-up, within one event loop."""
+    """Return the median microseconds of one awaited token, and its ratio to the look-up, in one loop."""
 
     async def run(number: int) -> float:
         following = itertools.cycle(scopes).__next__
@@ -254,7 +254,7 @@ async def in_tasks(get: Callable[[], Awaitable[object]]) -> None:
 
 
 def requests_of(fixture: Fixture, herd: Work) -> int:
-    """Token requests sent, with an authority that takes a tenth of a second, as a real one does."""
+    """Count the token requests, with an authority that takes a tenth of a second, as a real one does."""
     before = fixture.entra.count("token")
     with fixture.entra.failing("token", "slow", delay=0.1):
         herd()

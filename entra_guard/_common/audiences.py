@@ -129,7 +129,7 @@ def _other_thing(audience: str, tenants: frozenset[str]) -> str:
 
 
 def _malformed(audience: str) -> str:
-    """Entra knows client ids and URIs (Microsoft: "Restrictions on identifier URIs")."""
+    """Return what is wrong with the form of an audience (Microsoft: "Restrictions on identifier URIs")."""
     if any(character.isspace() or not character.isprintable() for character in audience):
         return "has a space in it, which an App ID URI cannot have"
     lower = audience.lower()

@@ -150,7 +150,7 @@ def converter_for(framework: str) -> Callable[[AccessError, Request], AccessErro
 
 
 def unconverted(error: AccessError, request: Request) -> AccessError:
-    """Only remember the refusal: the framework is not known, or has no HTTP error."""
+    """Remember the refusal and return it as it is: the framework is not known, or has no HTTP error."""
     return _remember(error, request)
 
 

@@ -167,7 +167,7 @@ def _is_inspected(facts: Facts, tls: TlsFacts) -> bool:
 
 
 def _strict_tls(facts: Facts) -> Finding | None:
-    """Python 3.13 and later check certificates by the strict rules of RFC 5280."""
+    """Check that the certificates also pass the strict rules (RFC 5280) of Python 3.13 and later."""
     tls = facts.network.tls if facts.network else None
     if tls is None or (not tls.version and not tls.error):
         return None

@@ -144,7 +144,7 @@ def _app_id_uri(facts: Facts, api: Registration, policy: Policy) -> Finding:
 
 @of_api
 def _permissions(facts: Facts, api: Registration, policy: Policy) -> Finding:
-    """App roles with who may hold them, and scopes."""
+    """List the app roles with who may hold them, and the scopes."""
     roles = [role for role in api.application.get("appRoles") or () if role.get("isEnabled")]
     scopes = [
         scope
