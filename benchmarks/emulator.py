@@ -25,6 +25,7 @@ import httpx
 
 from benchmarks import _progress, _results
 from benchmarks._measure import pair, per_call, table
+from benchmarks._processes import COMMAND, free_port
 from entra_guard.emulator import Emulator
 from entra_guard.testing import Entra
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 ROUNDS: Final = 9
 TOKENS: Final = 200
 _NODE_SERVER: Final = Path(".benchmarks/node_modules/.bin/oauth2-mock-server")
-_COMMAND: Final = "import sys; from entra_guard.cli import main; sys.argv[0] = 'entra-guard'; main()"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Server:
 
 def servers(port: int) -> list[Server]:
     """Return the servers that are installed, each for a port."""
-    emulator = (sys.executable, "-c", _COMMAND, "emulator", "--port", str(port))
+    emulator = (sys.executable, "-c", COMMAND, "emulator", "--port", str(port))
     entra = Emulator(seed=1)
     samples = entra.add_samples()
     discovery = f"/{entra.tenant_id}/v2.0/.well-known/openid-configuration"
@@ -72,13 +72,6 @@ def servers(port: int) -> list[Server]:
         command = (sys.executable, "-m", "oidc_provider_mock", "-p", str(port))
         found.append(Server("oidc-provider-mock", command, "/.well-known/openid-configuration", None))
     return found
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

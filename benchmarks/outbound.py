@@ -17,7 +17,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import _progress
-from benchmarks._measure import pair, table
+from benchmarks._measure import pair, per_call, table
 from entra_guard.credentials import AccessToken, ClientSecretCredential
 from entra_guard.emulator import Emulator
 
@@ -145,7 +145,7 @@ def in_a_loop(get: AsyncGet, scopes: Sequence[str], look_up: Callable[[str], obj
         number = max(20, int(20_000 / max(await run(20), 0.1)))
         times, ratios = [], []
         for _ in range(15):
-            base = per_look_up(around(scopes, look_up), 50_000)
+            base = per_call(around(scopes, look_up), 50_000)
             times.append(await run(number))
             ratios.append(times[-1] / base)
         return median(times), median(ratios)
@@ -155,13 +155,6 @@ def in_a_loop(get: AsyncGet, scopes: Sequence[str], look_up: Callable[[str], obj
         return asyncio.run(rounds())
     finally:
         gc.enable()
-
-
-def per_look_up(work: Work, number: int) -> float:
-    began = time.thread_time()
-    for _ in range(number):
-        work()
-    return (time.thread_time() - began) / number * 1e6
 
 
 def beside_the_bare_expression(credential: Any, plain: dict[str, Any]) -> tuple[float, float]:
@@ -198,7 +191,7 @@ def cached(fixture: Fixture, *, peers: bool) -> None:
         look_up = around(scopes, plain.__getitem__)
         before = fixture.entra.count("token")
         credential = fixture.filled(scopes)
-        add("plain dictionary look-up", f"1x ({per_look_up(look_up, 200_000):.3f} µs)")
+        add("plain dictionary look-up", f"1x ({per_call(look_up, 200_000):.3f} µs)")
         add("ours, get_token", shown(pair(around(scopes, credential.get_token), look_up)))
         add("ours, await aget_token", shown(in_a_loop(credential.aget_token, scopes, plain.__getitem__)))
         add("get_token, beside the bare expression", shown(beside_the_bare_expression(credential, plain)))

@@ -10,6 +10,7 @@ from typing import Final
 
 from benchmarks import _progress, _results
 from benchmarks._measure import table
+from benchmarks._processes import COMMAND
 from entra_guard.emulator import Emulator
 
 ROUNDS: Final = 15
@@ -17,7 +18,6 @@ GUARD: Final = (
     "from entra_guard import Guard; "
     "Guard(tenant='aaaabbbb-0000-cccc-1111-dddd2222eeee', audience='11112222-bbbb-3333-cccc-4444dddd5555')"
 )
-COMMAND: Final = "import sys; from entra_guard.cli import main; sys.argv[0] = 'entra-guard'; main()"
 # Name, arguments of Python, and the bar: seconds, or a factor of `import jwt`.
 SUBJECTS: Final = (
     ("python -c pass", ("-c", "pass"), ""),

@@ -23,6 +23,7 @@ import entra_guard.flask
 from benchmarks import _progress
 from benchmarks._fixture import Fixture
 from benchmarks._measure import table
+from benchmarks._processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,13 +47,6 @@ def application(kind: str) -> Flask:
     else:
         print("none", flush=True)
     return app
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def start(kind: str, threads: int, port: int) -> tuple[subprocess.Popen[str], str]:
