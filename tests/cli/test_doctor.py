@@ -17,6 +17,7 @@ import httpx
 import pytest
 from doctor_certificates import old_style
 from doctor_deployment import GRAPH, Deployment, Report, foreign_variables, module, run
+from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -34,6 +35,7 @@ from entra_guard.credentials import (
     EnvironmentCredential,
 )
 from entra_guard.emulator._http.server import LoopbackServer
+from entra_guard.fastapi import EntraBearer
 from entra_guard.graph import GroupResolver
 from entra_guard.mcp import protect
 from entra_guard.testing import Entra
@@ -654,6 +656,14 @@ def no_guard(deployment: Deployment, _folder: Path) -> Report:
     return _app_report(deployment, app=Starlette(routes=[Route("/orders", _reached)]))
 
 
+@cause("application", "routes", says="above the route's decorator")
+def requires_above_the_decorator_of_an_open_route(deployment: Deployment, _folder: Path) -> Report:
+    app = FastAPI(openapi_url=None)
+    app.get("/guarded", dependencies=[Depends(EntraBearer(Entra().guard()))])(_reached)
+    requires(roles="A")(app.get("/orders")(lambda: None))
+    return _app_report(deployment, app=app)
+
+
 @cause("application", "routes", "warning")
 def open_mount(deployment: Deployment, _folder: Path) -> Report:
     guarded = GuardMiddleware(Starlette(routes=[Route("/", _reached)]), guard=Entra().guard())
@@ -778,6 +788,7 @@ def test_texts_from_elsewhere_are_escaped_and_name_no_people(deployment: Deploym
         ("--env-file", __file__),
         ("--offline", "--graph"),
         ("--app", "click:Command"),
+        ("--mcp-url", "tasks.example/mcp"),
         ("--app", "sys:path"),
     ],
 )

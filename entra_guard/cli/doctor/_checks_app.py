@@ -52,7 +52,7 @@ def _summary(app: AppFacts) -> Finding:
     fix = (f"{command('entra-guard', 'routes', app.name)}  # lists all routes",)
     if not app.routes:
         return failure(f"{app.name} has no routes, so that there is nothing to check", *fix)
-    if broken := [route for route in app.routes if route.access == "broken"]:
+    if broken := [route for route in app.routes if _has_no_effect(route)]:
         return failure(f"{counts}; {_listed(broken)}", *fix)
     if not closed:
         return failure(f"{counts}: no guard runs in {app.name}", *fix, _GUARD_FIX)
@@ -64,6 +64,11 @@ def _summary(app: AppFacts) -> Finding:
         )
     public = [path for route in app.routes for path in route.open_paths]
     return ok(f"{counts}; public: {_shown(public)}")
+
+
+def _has_no_effect(route: GuardedRoute) -> bool:
+    """Return whether a `requires` checks nothing: behind a guard, or on a route that is open by that."""
+    return route.access == "broken" or (route.access == "open" and bool(route.problem))
 
 
 def _listed(routes: list[GuardedRoute]) -> str:

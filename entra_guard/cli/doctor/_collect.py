@@ -26,6 +26,7 @@ from entra_guard.cli.doctor._settings import (
     settings_of_guard,
     settings_of_layers,
 )
+from entra_guard.errors import escape
 from entra_guard.guard import Guard
 
 if TYPE_CHECKING:
@@ -46,9 +47,26 @@ def collect(options: Options, settings: Mapping[str, Any]) -> list[Line]:
     """
     if options.offline and (options.graph or options.redis):
         raise click.UsageError("--graph and --redis need a network: omit them, or --offline.")
+    _check_mcp_url(options.mcp_url or "")
     file = read_env_file(options.env_file) if options.env_file else {}
     with _added_to_environment(file):
         return _collect(options, settings, file)
+
+
+def _check_mcp_url(url: str) -> None:
+    """Refuse a URL that no MCP client can use.
+
+    Raises:
+        click.UsageError: It is not one.
+    """
+    if not url:
+        return
+    from entra_guard.mcp._metadata import is_usable  # noqa: PLC0415  # most runs have no MCP server
+
+    if not is_usable(url):
+        raise click.UsageError(
+            f"--mcp-url must be an https URL such as https://tasks.example/mcp, got {escape(url)}"
+        )
 
 
 @contextmanager
