@@ -1,7 +1,7 @@
 """Six ways to guard an API, each set up as its own documentation does, before one small application.
 
-Nothing here is tuned: settings are the defaults. For each, time can be moved forward, because nobody
-wants to wait an hour for a cache to expire.
+Nothing here is tuned: settings are the defaults. For each, time can be moved forward: a cache
+expires after an hour.
 """
 
 from __future__ import annotations

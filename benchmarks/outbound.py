@@ -222,7 +222,7 @@ def peers_cached(fixture: Fixture, scopes: Sequence[str], plain: dict[str, int])
     asynchronous = fixture.azure(azure.identity.aio, cache=cache)
     found = in_a_loop(asynchronous.get_token, scopes, plain.__getitem__)
     yield "azure-identity, aio", shown(found)
-    # Authlib keeps one token per client, so many tokens are a dictionary of clients.
+    # Authlib keeps one token per client, so several tokens need a dictionary of clients.
     one = fixture.authlib(OAuth2Client, scopes[0], {"access_token": "x", "expires_at": time.time() + 3600})
     clients = dict.fromkeys(scopes, one)
 

@@ -218,7 +218,7 @@ def outcome_of(verify: Callable[[], Principal]) -> str:
 
 
 def said(principal: Principal) -> str:
-    return "accepted" if principal.app_id else "nobody"
+    return "accepted" if principal.app_id else "no caller"
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ class Telemetry:
         self.observed: Final = Observed()
 
     def look_for_providers(self) -> None:
-        """Use the providers that the application has set: at the first request, and now and then."""
+        """Use the providers that the application has set: at the first request, and from time to time."""
         if self.metrics is None:
             self._use_meter(sys.modules.get("opentelemetry.metrics"))
         if self.tracer is None:

@@ -53,7 +53,7 @@ class PairSpec:
 
 def setup(spec: PairSpec, new_guid: Callable[[], str]) -> Plan[Pair]:
     """Register the pair, or complete the one that an earlier run made, and consent."""
-    # Once and first: a pair that is half made is of no use.
+    # One question, before the first change: a pair that is half made is of no use.
     proof = "secret" if spec.certificate is None else "certificate"
     granted = ", ".join(spec.roles)
     yield Question(
