@@ -120,8 +120,8 @@ async def required_by(server: Any, listed: Any) -> list[Alternatives]:
     """Return what a component in a list of a fastmcp server requires.
 
     fastmcp's cache of lists returns copies that have lost their function: the server has the original.
-    If the server has none by this name, no caller may use the copy. The cache of fastmcp 2.x drops the prefixes
-    of mounted servers.
+    If the server has none by this name, no caller may use the copy. The cache of fastmcp 2.x drops the
+    prefixes of mounted servers.
     """
     kind, attribute = _COPIES.get(type(listed).__name__, ("", ""))
     if not kind or getattr(listed, "fn", None) is not None:
