@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -95,17 +96,27 @@ class Floods:
         if is_current:
             _summarise(window)
 
+    def log_rest(self) -> None:
+        """Log the summaries of all windows that are not over, because the process ends."""
+        now = self.monotonic()
+        with self._lock:
+            windows, self._windows = [*self._windows.values()], {}
+        for window in windows:
+            _summarise(window, SECONDS - max(0.0, window.ends - now))
 
-def _summarise(window: _Window) -> None:
+
+def _summarise(window: _Window, seconds: float = 0.0) -> None:
+    """Log how often a reason occurred, in the whole window or in its first seconds."""
     skipped = window.count - MOST_LINES
     if skipped <= 0:
         return
     clients = len(window.clients)
+    seconds = seconds or SECONDS
     facts = {"outcome": "summary", "reason": window.reason, "count": window.count}
-    facts |= {"seconds": SECONDS, "not_logged": skipped}
+    facts |= {"seconds": seconds, "not_logged": skipped}
     text, values = (
         "%s %d times in %d s, %d of them not logged",
-        [window.reason, window.count, SECONDS, skipped],
+        [window.reason, window.count, seconds, skipped],
     )
     if clients:
         facts["clients"] = clients
@@ -116,3 +127,4 @@ def _summarise(window: _Window) -> None:
 
 # One per process: several guards write to one log.
 FLOODS: Final = Floods()
+atexit.register(FLOODS.log_rest)

@@ -354,6 +354,18 @@ def test_the_next_refusal_ends_a_window_too_and_few_refusals_need_no_summary(
     assert len(caplog.messages) == 1
 
 
+def test_a_flood_is_summed_up_when_the_process_ends(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock()
+    floods = Floods(clock)
+    for _ in range(MOST_LINES + 5):
+        floods.is_logged("expired", logging.WARNING, "")
+    floods.is_logged("bad_signature", logging.WARNING, "")
+    clock.advance(10)
+    floods.log_rest()
+    floods.log_rest()
+    assert caplog.messages == ["expired 105 times in 10 s, 5 of them not logged"]
+
+
 def test_clients_are_counted_from_verified_tokens_only(
     guard: Guard, entra: Entra, caplog: pytest.LogCaptureFixture
 ) -> None:
