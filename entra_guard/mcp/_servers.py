@@ -125,7 +125,7 @@ def _fastmcp_filter(server: Any) -> Any:
 
     async def visible(_self: Any, context: Any, call_next: Any) -> list[Any]:
         caller = _caller()
-        found = []
+        found: list[Any] = []
         for each in await call_next(context):
             # `@requires` in the wrong place fails when the component is used, and says so to the operator.
             with suppress(ConfigurationError):
