@@ -20,7 +20,7 @@ from jwt.algorithms import RSAAlgorithm
 from keys_entra import visit
 
 from entra_guard._validation.issuer import Issuer
-from entra_guard._validation.jwks import KeysRefusedError, read_keys
+from entra_guard._validation.jwks import KeyOrigin, KeysRefusedError, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +155,7 @@ def test_a_certificate_that_cannot_be_parsed_is_ignored(x5c: object) -> None:
 
 def test_a_blank_issuer_member_counts_as_absent() -> None:
     [key] = read_keys({"keys": [entry(issuer="  ", cloud_instance_name="\t")]}, ISSUER).by_kid.values()
-    assert key.origin == ("", "")
+    assert key.origin == KeyOrigin("", "")
 
 
 def test_a_hundred_keys_are_read_and_one_more_is_not() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from keys_entra import HOUR, Callers, KeysEntra, settle, visit
+from keys_entra import HOUR, Callers, KeysEntra, settle, until, visit
 
 from entra_guard import FetchError
 from entra_guard._keys import snapshot_file
@@ -185,7 +185,7 @@ def test_a_file_that_is_not_there_yet_is_no_reason_to_complain(
     guard = entra.guard(keys_file=tmp_path / "later.json")
     assert callers.verify(guard, entra.token()).status == 200
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert (tmp_path / "later.json").exists()
+    until((tmp_path / "later.json").exists)
 
 
 def test_a_file_that_cannot_be_written_costs_a_line_in_the_log_and_no_request(
