@@ -63,6 +63,7 @@ class FoundRoute:
         guards: Guards that run for this route only, such as dependencies.
         unproven: Why it is not certain that the route needs a token.
         any_slash: Whether it also responds to its path with, or without, a slash at the end.
+        is_public: Whether this package responds, with what all may read.
     """
 
     path: str
@@ -73,6 +74,7 @@ class FoundRoute:
     guards: tuple[RouteGuard, ...] = ()
     unproven: str = ""
     any_slash: bool = False
+    is_public: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ class _Walk:
 
     def _look_behind(self, layer: Any, prefix: str, guards: tuple[RouteGuard, ...]) -> bool:
         for path in _own_paths(layer):
-            self.found.append((FoundRoute(path, ("GET",), layer), prefix, guards))
+            self.found.append((FoundRoute(path, ("GET",), layer, is_public=True), prefix, guards))
         if guard := guard_of(layer, prefix):
             guards = (*guards, guard)
         elif guards and (needed := _required_by(layer)):
@@ -322,7 +322,7 @@ def _open_access(guards: tuple[RouteGuard, ...], route: FoundRoute) -> Access:
         return "unclear"
     if any(guard.is_optional for guard in guards):
         return "optional"
-    return "public" if guards else "open"
+    return "public" if guards or route.is_public else "open"
 
 
 def _order_problem(route: FoundRoute, endpoints: list[object]) -> str:

@@ -19,6 +19,7 @@ from entra_guard.requirement import Requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractAsyncContextManager
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,7 +46,7 @@ def protect(
     public: Iterable[str] = (),
     origins: Iterable[str] = (),
     close_at_expiry: bool | None = None,
-) -> ASGIApp:
+) -> ProtectedServer:
     """Return an MCP server as an ASGI application that only callers with a valid token can use.
 
     Each message is checked against the token of the request that carries it, and a session belongs to the
@@ -96,7 +97,43 @@ def protect(
     )
     checked = ToolCheck(app, server if is_server(server) else None, metadata, required)
     guarded = _McpGuard(checked, guard=guard, public=public, close_at_expiry=close_at_expiry)
-    return with_cors(_Discoverable(guarded, metadata), pages)
+    return ProtectedServer(with_cors(_Discoverable(guarded, metadata), pages), app)
+
+
+class ProtectedServer:
+    """What `protect` returns: an ASGI application, and the lifespan that another application must run for it.
+
+    Args:
+        app: The guarded application.
+        server: The application of the MCP server.
+    """
+
+    def __init__(self, app: ASGIApp, server: ASGIApp) -> None:
+        self.app = app
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+    def lifespan(self, _app: object = None) -> AbstractAsyncContextManager[Any]:
+        """Return the lifespan of the MCP server, for an application in which this one is mounted.
+
+        Starlette and FastAPI do not run the lifespan of mounted applications.
+
+        Raises:
+            ConfigurationError: The server's application is not Starlette's.
+
+        Example:
+            >>> app = FastAPI(lifespan=tasks.lifespan)  # doctest: +SKIP
+            >>> app.mount("/", tasks)  # doctest: +SKIP
+        """
+        app: Any = self._server
+        while app is not None and not hasattr(app, "router"):
+            app = getattr(app, "app", None)
+        if app is None:
+            raise ConfigurationError("the lifespan of this application is not known: run it yourself")
+        found: AbstractAsyncContextManager[Any] = app.router.lifespan_context(app)
+        return found
 
 
 class _McpGuard(GuardMiddleware):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from entra_guard import ConfigurationError, Guard, Tenants, requires
@@ -171,6 +171,20 @@ def test_requires_above_the_servers_decorator_is_refused(
     message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     response = client.post("/mcp", headers={"Authorization": f"Bearer {token}"}, json=message)
     assert response.status_code == 500
+
+
+@pytest.mark.parametrize("server_of", ["mcp.server.mcpserver:MCPServer", "fastmcp:FastMCP"])
+def test_a_server_is_mounted_with_its_lifespan(entra: Entra, server_of: str) -> None:
+    module, _, name = server_of.partition(":")
+    tasks = protect(getattr(pytest.importorskip(module), name)("tasks"), entra.guard(), url=URL)
+    app = Starlette(routes=[Mount("/", tasks)], lifespan=tasks.lifespan)
+    token = entra.token(user="alice", scopes=["access_as_user"])
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
+    info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}
+    with TestClient(app) as client:
+        assert client.post("/mcp", headers=headers, json=message).status_code == 200
+        assert client.get("/.well-known/oauth-protected-resource/mcp").status_code == 200
 
 
 PAGE = "https://inspector.example"

@@ -253,13 +253,13 @@ def test_paths_of_hosts_are_compared_with_public_paths_without_the_host(guard: G
     }
 
 
-def test_the_metadata_of_a_protected_mcp_server_is_open(guard: Guard) -> None:
+def test_the_metadata_of_a_protected_mcp_server_is_public(guard: Guard) -> None:
     server = Starlette(routes=[Route("/mcp", handler())])
     app = protect(server, guard, url="https://api.example/mcp", scopes=["Tasks.Use"])
     well_known = "/.well-known/oauth-protected-resource"
     assert rows_of(app) == {
-        ("GET", well_known): ("open", ()),
-        ("GET", f"{well_known}/mcp"): ("open", ()),
+        ("GET", well_known): ("public", ()),
+        ("GET", f"{well_known}/mcp"): ("public", ()),
         ("GET", "/mcp"): ("token", ("applications only, or scope Tasks.Use",)),
     }
 
