@@ -12,7 +12,7 @@ from entra_guard.emulator import GRAPH
 from entra_guard.emulator._exchange import flow_of, mask
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
-from entra_guard.emulator._portal.curl_command import curl_command
+from entra_guard.emulator._portal.code.curl_command import curl_command
 from entra_guard.emulator._store.access_line import access_line, shorten
 from entra_guard.emulator._store.request_log import MAX_EXCHANGES, Exchange
 

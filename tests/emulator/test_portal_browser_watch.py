@@ -14,7 +14,7 @@ from _parts import needs_module, needs_program
 from browsing import chromium
 
 from entra_guard.emulator import Emulator
-from entra_guard.emulator._portal.curl_command import curl_command
+from entra_guard.emulator._portal.code.curl_command import curl_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,13 +12,13 @@ from portal_requests import open_page, send_form, words
 
 from entra_guard.emulator import PRESETS
 from entra_guard.emulator._directory.samples import DAEMON
-from entra_guard.emulator._portal.conditions_of_tokens import condition_groups
 from entra_guard.emulator._portal.durations import relative_words
-from entra_guard.emulator._portal.error_codes import CAUSES
-from entra_guard.emulator._portal.guard_remedies import remedy_for
-from entra_guard.emulator._portal.permission_sources import permission_sources
-from entra_guard.emulator._portal.token_facts import claim_rows, decode_token, shape_of
-from entra_guard.emulator._portal.verdicts import value_text
+from entra_guard.emulator._portal.help.error_codes import CAUSES
+from entra_guard.emulator._portal.tokens.conditions_of_tokens import condition_groups
+from entra_guard.emulator._portal.tokens.guard_remedies import remedy_for
+from entra_guard.emulator._portal.tokens.permission_sources import permission_sources
+from entra_guard.emulator._portal.tokens.token_facts import claim_rows, decode_token, shape_of
+from entra_guard.emulator._portal.tokens.verdicts import value_text
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:

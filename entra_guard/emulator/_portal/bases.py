@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entra_guard.emulator._portal.token_facts import decode_token
+from entra_guard.emulator._portal.tokens.token_facts import decode_token
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._directory.samples import API
-from entra_guard.emulator._portal.activity import row_of
 from entra_guard.emulator._portal.choices import SAMPLES, own_apps
 from entra_guard.emulator._portal.visit import PortalPage, get
+from entra_guard.emulator._portal.watch.activity import row_of
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response

@@ -17,8 +17,8 @@ from entra_guard.emulator._http.messages import (
     json_response,
 )
 from entra_guard.emulator._http.routing import path_pattern
-from entra_guard.emulator._portal import (
-    activity,
+from entra_guard.emulator._portal import overview
+from entra_guard.emulator._portal.apps import (
     app_assignments,
     app_authentication,
     app_credentials,
@@ -27,21 +27,14 @@ from entra_guard.emulator._portal import (
     app_manifest,
     app_overview,
     app_permissions,
-    check_token,
-    conditions,
-    connect,
-    directory_files,
-    error_codes,
-    get_token,
-    identities,
-    overview,
-    people,
-    sample_calls,
-    sample_page,
 )
+from entra_guard.emulator._portal.directory import directory_files, identities, people
+from entra_guard.emulator._portal.help import connect, error_codes
 from entra_guard.emulator._portal.parts import PortalParts
 from entra_guard.emulator._portal.stash import Stash
+from entra_guard.emulator._portal.tokens import check_token, get_token
 from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, Visit
+from entra_guard.emulator._portal.watch import activity, conditions, sample_calls, sample_page
 from entra_guard.emulator._portal.workbench import Workbench
 
 if TYPE_CHECKING:

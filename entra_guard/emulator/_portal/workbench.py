@@ -7,9 +7,9 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from entra_guard.emulator._portal.obtaining import TokenSource
-from entra_guard.emulator._portal.sample_api import call_sample_api, write_role
-from entra_guard.emulator._portal.verdicts import GuardPool
+from entra_guard.emulator._portal.tokens.obtaining import TokenSource
+from entra_guard.emulator._portal.tokens.verdicts import GuardPool
+from entra_guard.emulator._portal.watch.sample_api import call_sample_api, write_role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._http.delivery import Delivery
     from entra_guard.emulator._http.messages import Request
-    from entra_guard.emulator._portal.sample_api import SampleResponse
+    from entra_guard.emulator._portal.watch.sample_api import SampleResponse
     from entra_guard.emulator._store.directory import AppRegistration, Directory
     from entra_guard.emulator._store.request_log import RequestLog
     from entra_guard.emulator._tokens.issuer import TokenIssuer

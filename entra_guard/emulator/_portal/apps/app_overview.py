@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entra_guard.emulator._portal.activity import row_of
-from entra_guard.emulator._portal.app_frame import (
+from entra_guard.emulator._portal.apps.app_frame import (
     ACCOUNT_WORDS,
     LIST,
     address_of,
@@ -15,10 +14,11 @@ from entra_guard.emulator._portal.app_frame import (
     render_app,
 )
 from entra_guard.emulator._portal.choices import chosen_api, chosen_client
-from entra_guard.emulator._portal.code_facts import code_facts
-from entra_guard.emulator._portal.connect import endpoints
-from entra_guard.emulator._portal.snippets import client_tabs, environment, guard_tabs
+from entra_guard.emulator._portal.code.code_facts import code_facts
+from entra_guard.emulator._portal.code.snippets import client_tabs, environment, guard_tabs
+from entra_guard.emulator._portal.help.connect import endpoints
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
+from entra_guard.emulator._portal.watch.activity import row_of
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response

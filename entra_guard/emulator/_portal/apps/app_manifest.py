@@ -10,7 +10,7 @@ from entra_guard.emulator._graph.access import Call
 from entra_guard.emulator._graph.applications import change_application, with_graph_names
 from entra_guard.emulator._graph.objects import application_row
 from entra_guard.emulator._graph.odata import GraphRequestError
-from entra_guard.emulator._portal.app_frame import LIST, address_of, find_app, render_app
+from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 
 if TYPE_CHECKING:

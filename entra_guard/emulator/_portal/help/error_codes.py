@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._oauth.remedies import remedy_text
-from entra_guard.emulator._portal.sample_calls import CAUSES as REQUESTS
 from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get, post, whole_number
+from entra_guard.emulator._portal.watch.sample_calls import CAUSES as REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._directory.seed import apply_seed
 from entra_guard.emulator._directory.seed_format import parse_seed
 from entra_guard.emulator._http.messages import Response
-from entra_guard.emulator._portal.connect import ADDRESS, render
+from entra_guard.emulator._portal.help.connect import ADDRESS, render
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 
 if TYPE_CHECKING:

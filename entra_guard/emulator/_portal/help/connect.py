@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import hashes
 from entra_guard.emulator._http.messages import Response
 from entra_guard.emulator._portal.bases import certificate_file
 from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client, own_apps
-from entra_guard.emulator._portal.code_facts import code_facts
-from entra_guard.emulator._portal.snippets import client_tabs, environment, guard_tabs, trust
+from entra_guard.emulator._portal.code.code_facts import code_facts
+from entra_guard.emulator._portal.code.snippets import client_tabs, environment, guard_tabs, trust
 from entra_guard.emulator._portal.visit import FieldError, NotFoundError, PortalPage, get
 
 if TYPE_CHECKING:

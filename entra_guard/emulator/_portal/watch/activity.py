@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from entra_guard.emulator._http.html import fragment
 from entra_guard.emulator._http.messages import Response
-from entra_guard.emulator._portal.curl_command import curl_command
+from entra_guard.emulator._portal.code.curl_command import curl_command
 from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get, post, whole_number
 from entra_guard.emulator._store.access_line import access_line, shorten, time_of_day
 

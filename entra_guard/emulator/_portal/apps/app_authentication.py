@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._directory.rules import RegistrationError
-from entra_guard.emulator._portal.app_frame import LIST, address_of, find_app, render_app
+from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._oauth.admin_consent import consent_to_registered
-from entra_guard.emulator._portal.app_frame import LIST, address_of, find_app, render_app
+from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, NotFoundError, PortalPage, get, post
 from entra_guard.emulator._store.directory import RequiredAccess, RequiredPermission
 from entra_guard.emulator._store.permissions import offered, with_permissions

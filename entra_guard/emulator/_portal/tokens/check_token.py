@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._portal.bases import base_of_token
 from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client
-from entra_guard.emulator._portal.token_facts import claim_rows, decode_token, shape_of
+from entra_guard.emulator._portal.tokens.token_facts import claim_rows, decode_token, shape_of
 from entra_guard.emulator._portal.visit import PortalPage, get, post
 from entra_guard.emulator._portal.workbench import names_by_id
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entra_guard.emulator._portal.bases import certificate_file
-from entra_guard.emulator._portal.snippets import CodeFacts
+from entra_guard.emulator._portal.code.snippets import CodeFacts
 
 if TYPE_CHECKING:
     from entra_guard.emulator._portal.visit import Visit

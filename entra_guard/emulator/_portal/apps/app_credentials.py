@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 
 from entra_guard.emulator._directory.credentials import Secret
 from entra_guard.emulator._directory.rules import RegistrationError
-from entra_guard.emulator._portal.app_frame import LIST, address_of, ends_words, find_app, render_app
+from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, ends_words, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 
 if TYPE_CHECKING:

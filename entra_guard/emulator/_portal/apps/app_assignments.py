@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._graph.applications import with_graph_names
-from entra_guard.emulator._portal.app_frame import LIST, address_of, find_app, principal_here, render_app
+from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, find_app, principal_here, render_app
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post, segment
 
 if TYPE_CHECKING:

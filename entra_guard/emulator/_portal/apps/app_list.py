@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._directory.rules import RegistrationError, check_redirect_uri
 from entra_guard.emulator._graph.applications import with_graph_names
-from entra_guard.emulator._portal.app_frame import LIST, address_of, credential_words, kinds_of
+from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, credential_words, kinds_of
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 from entra_guard.emulator._store.directory import PERSONAL_ACCOUNTS
 

@@ -6,11 +6,11 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client, own_apps, users
-from entra_guard.emulator._portal.conditions_of_tokens import condition_groups
-from entra_guard.emulator._portal.fault_form import FAULT_GROUPS, parse_fault, words_of_fault
 from entra_guard.emulator._portal.frame import clock_words
-from entra_guard.emulator._portal.sample_api import write_role
+from entra_guard.emulator._portal.tokens.conditions_of_tokens import condition_groups
 from entra_guard.emulator._portal.visit import PortalPage, get, post, whole_number
+from entra_guard.emulator._portal.watch.fault_form import FAULT_GROUPS, parse_fault, words_of_fault
+from entra_guard.emulator._portal.watch.sample_api import write_role
 from entra_guard.emulator._store.faults import TARGETS
 
 if TYPE_CHECKING:

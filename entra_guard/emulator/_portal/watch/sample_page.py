@@ -8,7 +8,7 @@ from entra_guard.emulator._directory.samples import API as SAMPLE_API
 from entra_guard.emulator._http.form_guard import is_foreign
 from entra_guard.emulator._http.messages import Response
 from entra_guard.emulator._portal.bases import base_of_token
-from entra_guard.emulator._portal.token_facts import decode_token
+from entra_guard.emulator._portal.tokens.token_facts import decode_token
 from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get
 from entra_guard.emulator._portal.workbench import Call
 

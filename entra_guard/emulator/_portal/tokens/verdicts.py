@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.transport import InProcessTransport
-from entra_guard.emulator._portal.guard_remedies import place_of, remedy_for
+from entra_guard.emulator._portal.tokens.guard_remedies import place_of, remedy_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

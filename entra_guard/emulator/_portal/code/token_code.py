@@ -6,12 +6,12 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from entra_guard.emulator._portal.obtaining import HIDDEN_SECRET
+from entra_guard.emulator._portal.tokens.obtaining import HIDDEN_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard.emulator._portal.obtaining import Obtained, Wanted
+    from entra_guard.emulator._portal.tokens.obtaining import Obtained, Wanted
 
 
 def request_tabs(wanted: Wanted, obtained: Obtained) -> list[tuple[str, str]]:

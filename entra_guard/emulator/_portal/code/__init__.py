@@ -1,0 +1,1 @@
+"""Code to copy that works with this emulator."""

@@ -1,0 +1,1 @@
+"""The pages of users, groups and managed identities, and the directory as a file."""

@@ -1,0 +1,1 @@
+"""The pages that get and check a token."""

@@ -1,0 +1,1 @@
+"""The pages of the activity, and of test conditions with the sample API."""
