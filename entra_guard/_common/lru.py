@@ -43,7 +43,7 @@ class LRUCache(Generic[K, V]):
         # Callers on a hot path read `recent` without a call: a hit there needs no bookkeeping. A miss needs
         # `get` only if there may be entries elsewhere.
         self.recent: dict[K, V] = {}
-        self.has_more = False
+        self.has_more: bool = False
         self.previous: dict[K, V] = {}
         self._leaving: dict[K, V] = {}
 

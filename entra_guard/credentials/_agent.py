@@ -85,9 +85,9 @@ class AgentCredential(ApplicationCredential):
             )
         _check_agent(agent_id, blueprint)
         _check_user(user)
-        self.tenant_id = blueprint.tenant_id
-        self.client_id = agent_id.lower()
-        self.authority = blueprint.authority
+        self.tenant_id: str = blueprint.tenant_id
+        self.client_id: str = agent_id.lower()
+        self.authority: str = blueprint.authority
         self.user: Final = user
         self._blueprint = blueprint
         self._endpoint = blueprint._endpoint  # noqa: SLF001

@@ -41,7 +41,7 @@ def identity() -> None:
     """Add managed identities, on the running emulator."""
 
 
-for command in (
+_COMMANDS: tuple[click.Command, ...] = (
     registrations.register_command,
     registrations.list_command,
     registrations.show_command,
@@ -55,7 +55,8 @@ for command in (
     permissions.permission,
     permissions.grant_command,
     setup_command,
-):
-    app.add_command(command)
+)
+for _command in _COMMANDS:
+    app.add_command(_command)
 user.add_command(people.add_user_command)
 identity.add_command(people.add_identity_command)

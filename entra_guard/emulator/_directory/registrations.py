@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from entra_guard.emulator._directory.lookup import App, Lookup, Person
+    from entra_guard.emulator._store.store import Store
 
 
 class Registrations:
@@ -33,7 +34,7 @@ class Registrations:
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
-        self.store = self._store = lookup.store
+        self.store: Store = lookup.store
 
     def add_tenant(self, name: str, *, domain: str | None = None, tenant_id: str | None = None) -> Tenant:
         """Add an organisation.
@@ -46,7 +47,7 @@ class Registrations:
         Raises:
             RegistrationError: A tenant with that id or domain exists.
         """
-        store, plain = self._store, "".join(c for c in name.lower() if c.isalnum())
+        store, plain = self.store, "".join(c for c in name.lower() if c.isalnum())
         identifier = (tenant_id or store.ids.guid()).lower()
         tenant = Tenant(identifier, name, (domain or f"{plain}.onmicrosoft.com").lower())
         if store.directory.tenant(tenant.id) or store.directory.tenant(tenant.domain):
@@ -105,7 +106,7 @@ class Registrations:
         Raises:
             RegistrationError: Entra would refuse it.
         """
-        store, home = self._store, self._lookup.find_tenant(tenant)
+        store, home = self.store, self._lookup.find_tenant(tenant)
         app_id = client_id or store.ids.guid()
         app = AppRegistration(
             client_id=app_id,
@@ -138,10 +139,10 @@ class Registrations:
             raise RegistrationError(str(error)) from None
 
     def _new_role(self, role: AppRole | str) -> AppRole:
-        return role if isinstance(role, AppRole) else AppRole(self._store.ids.guid(), role, display_name=role)
+        return role if isinstance(role, AppRole) else AppRole(self.store.ids.guid(), role, display_name=role)
 
     def _new_scope(self, scope: Scope | str) -> Scope:
-        return scope if isinstance(scope, Scope) else Scope(self._store.ids.guid(), scope, display_name=scope)
+        return scope if isinstance(scope, Scope) else Scope(self.store.ids.guid(), scope, display_name=scope)
 
     def add_app(self, app: AppRegistration) -> AppRegistration:
         """Add a registration without a service principal, as Graph does.
@@ -150,12 +151,12 @@ class Registrations:
             RegistrationError: Entra would refuse it.
         """
         check(app, self._lookup.find_tenant(app.tenant_id))
-        if app.client_id in self._store.directory.apps:
+        if app.client_id in self.store.directory.apps:
             raise RegistrationError(
                 f"An app with the client id {app.client_id} exists already: choose another client id."
             )
         self._check_names_free(app)
-        self._store.upsert(apps=app)
+        self.store.upsert(apps=app)
         return app
 
     def _add_with_principal(self, app: AppRegistration, *, assignment_required: bool) -> AppRegistration:
@@ -166,14 +167,14 @@ class Registrations:
             app.tenant_id,
             app.name,
             assignment_required,
-            created=self._store.now(),
+            created=self.store.now(),
         )
-        self._store.upsert(principals=principal)
+        self.store.upsert(principals=principal)
         return app
 
     def remove_principal(self, principal_id: str) -> None:
         """Remove an app or an agent from a tenant, with its role assignments and grants there."""
-        directory = self._store.directory
+        directory = self.store.directory
         assignments = {
             key: a
             for key, a in directory.assignments.items()
@@ -182,7 +183,7 @@ class Registrations:
         grants = {
             key: g for key, g in directory.grants.items() if principal_id not in {g.client_id, g.resource_id}
         }
-        self._store.change(
+        self.store.change(
             directory=replace(
                 directory,
                 principals=without(directory.principals, principal_id),
@@ -195,20 +196,20 @@ class Registrations:
     def remove_app(self, app: App) -> None:
         """Delete a registration, its credentials, its service principals, and a blueprint's agents."""
         removed = self._lookup.find_app(app)
-        for principal in self._store.directory.principals.values():
+        for principal in self.store.directory.principals.values():
             if principal.app_id == removed.client_id:
                 self.remove_principal(principal.id)
-        for agent in self._store.directory.agents.values():
+        for agent in self.store.directory.agents.values():
             if agent.blueprint_id == removed.client_id:
                 self.remove_principal(agent.id)
-        self._store.remove(apps=removed.client_id, credentials=removed.client_id)
+        self.store.remove(apps=removed.client_id, credentials=removed.client_id)
 
     def _check_names_free(self, app: AppRegistration) -> None:
-        others = (a for a in self._store.directory.apps.values() if a.client_id != app.client_id)
+        others = (a for a in self.store.directory.apps.values() if a.client_id != app.client_id)
         if app.unique_name is not None and any(a.unique_name == app.unique_name for a in others):
             raise RegistrationError(f"unique_name {app.unique_name!r} already belongs to another app.")
         for uri in app.identifier_uris:
-            other = self._store.directory.resource(uri, app.tenant_id)
+            other = self.store.directory.resource(uri, app.tenant_id)
             if other is not None and other.client_id != app.client_id:
                 raise RegistrationError(
                     f"App ID URI {uri} already belongs to {other.name} ({other.client_id}): choose another."
@@ -223,7 +224,7 @@ class Registrations:
         changed = replace(self._lookup.find_app(app), **changes)
         check(changed, self._lookup.find_tenant(changed.tenant_id))
         self._check_names_free(changed)
-        self._store.upsert(apps=changed)
+        self.store.upsert(apps=changed)
         return changed
 
     def add_user(
@@ -256,16 +257,16 @@ class Registrations:
         check_user_name(upn)
         shown = display_name or mail.partition("@")[0].replace(".", " ").title()
         given, _, surname = shown.partition(" ")
-        identifier = self._store.ids.guid()
+        identifier = self.store.ids.guid()
         user = User(identifier, tenant.id, upn, shown, given, surname, mail, home_tenant_id=origin.id)
         user = replace(user, agent_id=owner.id if owner else "")
-        if self._store.directory.user(upn, tenant.id):
+        if self.store.directory.user(upn, tenant.id):
             raise RegistrationError(f"The user {upn} exists already in {tenant.name}: choose another name.")
-        self._store.upsert(users=user)
+        self.store.upsert(users=user)
         return user
 
     def _agent_without_account(self, agent: AgentIdentity | str) -> AgentIdentity:
-        agent_id, directory = agent if isinstance(agent, str) else agent.id, self._store.directory
+        agent_id, directory = agent if isinstance(agent, str) else agent.id, self.store.directory
         found = directory.agents.get(agent_id)
         if found is None:
             raise RegistrationError(f"There is no agent identity {agent_id}: call add_agent() first.")
@@ -277,6 +278,6 @@ class Registrations:
         """Add a security group with these members."""
         tenant = self._lookup.find_tenant(tenant)
         users = (self._lookup.find_user(member, tenant) for member in members)
-        group = Group(self._store.ids.guid(), tenant.id, name, tuple(user.id for user in users))
-        self._store.upsert(groups=group)
+        group = Group(self.store.ids.guid(), tenant.id, name, tuple(user.id for user in users))
+        self.store.upsert(groups=group)
         return group
