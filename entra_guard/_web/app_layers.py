@@ -95,7 +95,8 @@ def _call_of(layer: object) -> object:
 
 def is_library_code(layer: Any) -> bool:
     """Return whether a layer is a framework's or ours: it calls what it has under a usual name only."""
-    module = (layer.__module__ if isfunction(layer) else cast("Any", type(layer)).__module__) or ""
+    named = layer if isfunction(layer) or isclass(layer) else cast("Any", type(layer))
+    module: str = named.__module__ or ""
     return module.partition(".")[0] in _LIBRARIES | _PLUMBING
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from inspect import isclass
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._web.app_layers import attributes_of
+from entra_guard._web.app_layers import attributes_of, is_library_code
 from entra_guard._web.authenticator import RequestAuthenticator
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ _HARMLESS: Final = frozenset(
     *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__slots__"),
     *("__firstlineno__", "__static_attributes__", "__parameters__", "__orig_bases__", "__repr__", "__str__"),
 }
+
+
+_ENTRANCES: Final = {"flask": ("__call__", "wsgi_app", "full_dispatch_request", "preprocess_request")}
 
 
 def overridden(kind: type, package: str, names: Iterable[str] | None = None) -> str:
@@ -32,7 +36,7 @@ def overridden(kind: type, package: str, names: Iterable[str] | None = None) -> 
     known = {name for base in own for name in vars(base)} if names is None else set(names)
     for base in kind.__mro__[: kind.__mro__.index(own[0])]:
         for name in vars(base):
-            if name in known and name not in _HARMLESS:
+            if name in known and name not in _HARMLESS and not _is_ours(vars(base)[name]):
                 return f"{base.__name__}.{name}"
     return ""
 
@@ -52,6 +56,26 @@ def decides_by_itself(layer: object) -> str:
     """Return why a guard may let a request without a token pass: its class replaces code of the guard."""
     found = overridden(type(layer), "entra_guard")
     return f"{found} replaces code of the guard, and decides by itself" if found else ""
+
+
+def replaces_framework(app: object, framework: str) -> str:
+    """Return why an application may respond without its guards: its class replaces the framework's code."""
+    kind = type(app)
+    package = "fastapi" if any(_is_of(base, "fastapi") for base in kind.__mro__) else framework
+    found = overridden(kind, package, _ENTRANCES.get(framework, ("__call__",)))
+    return f"{found} replaces code of {package}, and decides by itself" if found else ""
+
+
+def class_members(layer: object) -> list[object]:
+    """Return what the classes of a layer hold, without those of libraries: functions, and other objects."""
+    kinds = [kind for kind in type(layer).__mro__ if not is_library_code(kind)]
+    held = [value for kind in kinds for value in vars(kind).values()]
+    bare = [getattr(value, "fget", None) or getattr(value, "__func__", None) or value for value in held]
+    return [value for value in bare if callable(value) and not isclass(value)]
+
+
+def _is_ours(member: object) -> bool:
+    return str(getattr(member, "__module__", "")).startswith("entra_guard.")
 
 
 def _is_of(base: type, package: str) -> bool:

@@ -14,7 +14,7 @@ from entra_guard._common.decorated import decorated
 from entra_guard._web.app_layers import attributes_of, framework_of_layer, held_by, is_app, is_library_code
 from entra_guard._web.decorator_order import is_also_decorated
 from entra_guard._web.found_routes import ANY, REST, Found, FoundApp, FoundRoute, RouteGuard, name_of
-from entra_guard._web.overrides import authenticator_of, decides_by_itself
+from entra_guard._web.overrides import authenticator_of, class_members, decides_by_itself, replaces_framework
 from entra_guard._web.requirement_text import alternatives_text
 from entra_guard._web.route_paths import below, coverage, join, matching, other_slash
 from entra_guard._web.routes_django import django_layers, django_routes
@@ -124,6 +124,9 @@ class _Walk:
             guards = tuple(replace(each, root_path=each.root_path or root_path) for each in guards)
         finder = _finder(layer)
         if finder is not None:
+            if unproven := replaces_framework(layer, _kind_of(layer)) if _kind_of(layer) else "":
+                own = FoundRoute(f"/{REST}", (ANY,), layer, unproven=unproven)
+                self.found.append((own, prefix, guards))
             self._collect(finder(layer), prefix, guards)
             return True
         if framework_of_layer(layer):
@@ -146,10 +149,13 @@ class _Walk:
         if is_library_code(layer):
             return
         seen = {id(each) for each in visited}
-        for other in held_by(layer):
+        members = class_members(layer)
+        methods = {id(member) for member in members if isfunction(member)}
+        for other in (*held_by(layer), *members):
+            is_own = getattr(other, "__self__", None) is layer or id(other) in methods
             if id(other) in seen or _identity(other) in self._active:
                 continue
-            if not self.visit(other, prefix, guards) and is_app(other, of=layer):
+            if not self.visit(other, prefix, guards) and not is_own and is_app(other, of=layer):
                 self._opaque(other, prefix, guards)
 
     def _collect(self, found: Iterable[Found], prefix: str, guards: tuple[RouteGuard, ...]) -> None:

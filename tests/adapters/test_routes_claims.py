@@ -44,10 +44,6 @@ if TYPE_CHECKING:
     from entra_guard import Guard
 
 
-def orders() -> Starlette:
-    return Starlette(routes=[Route("/orders", handler())])
-
-
 class PassingMiddleware(GuardMiddleware):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self.app(scope, receive, send)
@@ -66,6 +62,54 @@ class Either:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self.other(scope, receive, send)
+
+
+class Logging:
+    """A middleware as many applications have one outside of the guard: it always calls the next layer."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.handle = self._handle
+        self.log = print
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.handle(scope, receive, send)
+
+    async def _handle(self, scope: Any, receive: Any, send: Any) -> None:
+        async def logged(message: Any) -> None:
+            await send(message)
+
+        await self.app(scope, receive, logged)
+
+
+def orders() -> Starlette:
+    return Starlette(routes=[Route("/orders", handler())])
+
+
+OTHER = orders()
+
+
+class ByProperty(Logging):
+    @property
+    def other(self) -> Any:
+        return OTHER
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.other(scope, receive, send)
+
+
+class ByClass(ByProperty):
+    other = orders()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+
+class OwnStarlette(Starlette):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await OTHER(scope, receive, send)
+
+
+class OwnFlask(Flask):
+    def full_dispatch_request(self) -> Any:
+        return self.make_response("done")
 
 
 class OwnRoute(APIRoute):
@@ -114,6 +158,26 @@ def second_application(guard: Guard) -> Any:
 
 def second_bare_application(guard: Guard) -> Any:
     return Either(GuardMiddleware(orders(), guard=guard), bare_asgi)
+
+
+def by_property(guard: Guard) -> Any:
+    return ByProperty(GuardMiddleware(orders(), guard=guard))
+
+
+def by_class(guard: Guard) -> Any:
+    return ByClass(GuardMiddleware(orders(), guard=guard))
+
+
+def own_starlette(guard: Guard) -> Any:
+    inside = [Middleware(GuardMiddleware, guard=guard)]
+    return OwnStarlette(routes=[Route("/orders", handler())], middleware=inside)
+
+
+def own_flask(guard: Guard) -> Any:
+    app = OwnFlask(__name__, static_folder=None)
+    app.add_url_rule("/orders", view_func=flask_view, endpoint="one")
+    init_app(app, guard)
+    return app
 
 
 def bearer_subclass(guard: Guard) -> Any:
@@ -219,6 +283,10 @@ def flask_slash(guard: Guard) -> Any:
         (wrapped, "/orders"),
         (second_application, "/orders"),
         (second_bare_application, "/orders"),
+        (by_property, "/orders"),
+        (by_class, "/orders"),
+        (own_starlette, "/orders"),
+        (own_flask, "/orders"),
         (bearer_subclass, "/orders"),
         (route_class, "/orders"),
         (route_of_own_class, "/orders"),
@@ -242,6 +310,14 @@ def test_a_route_that_runs_without_a_token_is_not_called_guarded(
     beginning = request_path[:5]
     rows = [row for row in route_table(app) if row.path.startswith((beginning, "/orders", "/*"))]
     assert any(not row.needs_token for row in rows), rows
+
+
+def test_a_middleware_outside_that_calls_the_next_layer_is_no_way_around_the_guard(guard: Guard) -> None:
+    app = Logging(Logging(GuardMiddleware(orders(), guard=guard)))
+    assert [(row.path, row.access) for row in route_table(app)] == [("/orders", "token")]
+    inside = [Middleware(Logging), Middleware(GuardMiddleware, guard=guard), Middleware(Logging)]
+    app_with_stack = Starlette(routes=[Route("/orders", handler())], middleware=inside)
+    assert [(row.path, row.access) for row in route_table(app_with_stack)] == [("/orders", "token")]
 
 
 class SignedIn(AnonymousUser):
