@@ -12,6 +12,7 @@ from entra_guard._common.logs import get_logger
 from entra_guard._common.mcp_resource import resource_problem, url_audiences
 from entra_guard._web.openapi import full_name
 from entra_guard.errors import ConfigurationError
+from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +63,13 @@ class ResourceMetadata:
         return scope if "://" in scope else full_name(self._guard, scope)
 
     def challenge(self, value: str, status: int) -> str:
-        """Return a Bearer challenge with the URL of this metadata and the scopes that help."""
+        """Return a Bearer challenge with the URL of this metadata and the scopes that help.
+
+        Where none helps, as a role is missing, it names no error: at `insufficient_scope` MCP clients let the
+        user sign in again, each time.
+        """
+        if status == _FORBIDDEN and 'scope="' not in value and any(text in value for text in _NOT_BY_SCOPES):
+            return f'Bearer resource_metadata="{self.url}"'
         missing: list[str] = []
         if "resource_metadata=" not in value:
             missing.append(f'resource_metadata="{self.url}"')
@@ -72,7 +79,13 @@ class ResourceMetadata:
         return f"{value}{separator} {', '.join(missing)}" if missing else value
 
 
-_HELPED_BY_SCOPES: Final = frozenset({401, 403})
+_FORBIDDEN: Final = 403
+_HELPED_BY_SCOPES: Final = frozenset({401, _FORBIDDEN})
+_NOT_BY_SCOPES: Final = tuple(
+    reason.client
+    for name, reason in REASONS.items()
+    if reason.status == _FORBIDDEN and name not in {"missing_scope", "no_permissions"}
+)
 
 
 def _guards(guard: IssuerVerifier | CombinedGuard) -> tuple[IssuerVerifier, ...]:

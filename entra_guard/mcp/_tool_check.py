@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _LONGEST_BODY: Final = 4 * 1024 * 1024  # the limit of the MCP SDK
 _PARSE_ERROR: Final = -32700  # JSON-RPC 2.0, section 5.1
 _INVALID_PARAMS: Final = -32602
+_FORBIDDEN: Final = 403
 _COMPLETION: Final = "completion/complete"
 
 
@@ -71,9 +72,11 @@ class ToolCheck:
             try:
                 check_any(alternatives, current_principal())
             except AccessError as error:
-                scopes = next((one.scopes for one in alternatives if one.scopes), ())
-                full = (*self._metadata.scopes, *map(self._metadata.full, scopes))
-                error.scope = " ".join(dict.fromkeys(full))
+                has = {*current_principal().scopes}
+                lacking = next((one.scopes for one in alternatives if {*one.scopes} - has), ())
+                full = (*self._metadata.scopes, *map(self._metadata.full, lacking))
+                is_helped = lacking or error.status != _FORBIDDEN
+                error.scope = " ".join(dict.fromkeys(full)) if is_helped else ""
                 error.resource_metadata = self._metadata.url
                 raise
 

@@ -84,6 +84,7 @@ def test_a_call_without_the_needed_role_is_refused_with_403(callers, kind, metho
     response = alice.post(method, **params)
     assert response.status_code == 403
     assert response.json()["reason"] == "missing_role"
+    assert "insufficient_scope" not in response.headers["www-authenticate"]  # no sign-in gives a role
     batch = [{"jsonrpc": "2.0", "id": 1, "method": method, "params": params}]
     assert alice.client.post(alice.url, json=batch, headers=alice.headers()).status_code == 403
 
@@ -95,6 +96,7 @@ def test_a_tool_s_challenge_names_all_scopes_in_full(callers, entra, kind):
     api = f"api://{entra.api.client_id}"
     challenge = response.headers["www-authenticate"]
     assert f'scope="{api}/access_as_user {api}/Tasks.Admin"' in challenge
+    assert 'error="insufficient_scope"' in challenge
     assert f'resource_metadata="https://tasks.example{WELL_KNOWN}/{kind}/mcp"' in challenge
 
 
