@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entra_guard._keys.settings import KeySettings
 from entra_guard.errors import ConfigurationError
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     import httpx
 
     from entra_guard._keys.authority import Authority
+
+
+# Each log line of a refusal ends with it: printable ASCII without quotes, '#' and '@'.
+_REASONS_URL: Final = re.compile(r"https?://[!\x24-\x3f\x41-\x7e]+")
 
 
 def accepted_tenants(tenant: str | Tenants, authority: Authority) -> Tenants:
@@ -52,11 +57,13 @@ def check_types(keys: object, keys_file: object, groups: object) -> None:
 
 def checked_reasons_url(url: object) -> str:
     """Return the URL of the page of reasons, '' for none."""
-    if not isinstance(url, str) or (url and not url.startswith(("https://", "http://"))) or "#" in url:
-        raise ConfigurationError(
-            f"reasons_url must be a URL without '#', such as 'https://wiki.example/reasons', got {url!r}"
-        )
-    return url
+    if isinstance(url, str) and (not url or _REASONS_URL.fullmatch(url)):
+        return url
+    found = "one with a user name" if "@" in str(url) else repr(url)
+    raise ConfigurationError(
+        "reasons_url must be a URL without '#', spaces and a user name, such as "
+        f"'https://wiki.example/reasons', got {found}"
+    )
 
 
 def check_http(client: httpx.Client | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:

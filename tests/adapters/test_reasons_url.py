@@ -39,7 +39,18 @@ def test_without_the_setting_there_is_no_link(entra: Entra, caplog: pytest.LogCa
     assert "See http" not in caplog.text
 
 
-@pytest.mark.parametrize("url", ["wiki", "javascript:1", "https://wiki.example/#", None])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wiki",
+        "javascript:1",
+        "https://wiki.example/#",
+        None,
+        "https://wiki.example/\n401",
+        "https://a:b@wiki/",
+    ]
+    + ["https://wiki.example/a b", "https://wiki.example/\x1b[2J", "https://"],
+)
 def test_a_page_that_is_not_a_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="reasons_url"):
         Guard(tenant="contoso.com", audience="api://orders", reasons_url=url)
