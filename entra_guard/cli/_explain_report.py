@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from entra_guard._common.json_values import as_object
 from entra_guard._validation import jws
 from entra_guard._validation.explain import Step
 from entra_guard.cli._claim_table import claim_table, other_claims
@@ -152,7 +153,7 @@ def unverified_claims(token: str) -> dict[str, Any]:
         claims: Any = json.loads(jws.decode(jws.split(token.encode())[1]))
     except (AccessError, ValueError, RecursionError):
         return {}
-    return claims if isinstance(claims, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    return as_object(claims)
 
 
 def _of_route(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.json_values import as_object
 from entra_guard.errors import EntraGuardError
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def graph_error(
         headers: Its headers, names in lower case.
         retry_after: Seconds after which Graph allows a retry.
     """
-    error = _object(_object(body).get("error"))
-    inner = _object(error.get("innerError") or error.get("innererror"))
+    error = as_object(as_object(body).get("error"))
+    inner = as_object(error.get("innerError") or error.get("innererror"))
     return GraphError(
         status,
         str(error.get("code") or f"http_{status}"),
@@ -64,10 +65,6 @@ def graph_error(
         request_id=headers.get("request-id") or _text(inner.get("request-id")),
         retry_after=retry_after,
     )
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _text(value: Any) -> str | None:

@@ -12,6 +12,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from entra_guard._common.decorated import decorated
+from entra_guard._common.json_values import as_list, as_object
 from entra_guard.errors import ConfigurationError
 from entra_guard.requirement import requirements_of
 
@@ -156,21 +157,16 @@ def components_in(method: str, params: Any) -> list[Named]:
         kind, parameter = _BY_PARAMETER[method]
         return _named(kind, values.get(parameter))
     if method == "completion/complete":
-        reference = _object(values.get("ref"))
+        reference = as_object(values.get("ref"))
         return [*_named("prompt", reference.get("name")), *_named("resource", reference.get("uri"))]
     if method == "subscriptions/listen":
-        uris: object = _object(values.get("notifications")).get("resourceSubscriptions")
-        listed = cast("list[object]", uris) if isinstance(uris, list) else []
+        listed = as_list(as_object(values.get("notifications")).get("resourceSubscriptions"))
         return [found for uri in listed for found in _named("resource", uri)]
     return []
 
 
 def _named(kind: str, name: object) -> list[Named]:
     return [Named(kind, name)] if isinstance(name, str) else []
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
 
 async def requirements_for(server: Any, component: Named) -> list[Alternatives]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
+from entra_guard._common.json_values import as_list, as_object
 from entra_guard.cli.app._calls import CommandError, Row
 from entra_guard.errors import escape
 
@@ -15,14 +16,12 @@ if TYPE_CHECKING:
 
 def part(row: Row, name: str) -> Row:
     """Return an object member of Graph's JSON; an empty object if it is missing or null."""
-    found: Any = row.get(name)
-    return cast("Row", found) if isinstance(found, dict) else {}
+    return as_object(row.get(name))
 
 
 def rows_in(row: Row, name: str) -> list[Row]:
     """Return a list member of Graph's JSON; an empty list if it is missing or null."""
-    found: Any = row.get(name)
-    return list(cast("list[Row]", found)) if isinstance(found, list) else []
+    return list(as_list(row.get(name)))
 
 
 def roles_of(app: Row) -> list[Row]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from entra_guard._common.json_values import as_object
 from entra_guard.cli.app._calls import GUID, CommandError
 from entra_guard.cli.app._find import GRAPH
 from entra_guard.errors import EntraGuardError, escape
@@ -205,10 +206,9 @@ def _trust(url: str) -> ssl.SSLContext | bool:
 
 def _content(response: httpx.Response) -> dict[str, Any]:
     try:
-        found: Any = json.loads(response.content)
+        return as_object(json.loads(response.content))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _not_running(url: str, why: str) -> CommandError:

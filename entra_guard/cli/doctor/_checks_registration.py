@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
+from entra_guard._common.json_values import as_object
 from entra_guard.cli.doctor._checks_settings import APP_ID_URI_PORTAL
 from entra_guard.cli.doctor._commands import app_command, command
 from entra_guard.cli.doctor._finding import Check, Finding, counted, failure, ok, skipped, warning
@@ -228,8 +229,7 @@ def _claims(names: list[str]) -> str:
 
 
 def _member(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = row.get(name)
-    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    return as_object(row.get(name))
 
 
 CHECKS: Final = (

@@ -14,6 +14,7 @@ from cryptography import x509
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import exchange
+from entra_guard._common.json_values import as_list
 from entra_guard._keys import snapshot_file
 from entra_guard._keys.authority_errors import explain_error
 from entra_guard._keys.budget import NEVER
@@ -112,19 +113,15 @@ def _document(parts: GuardParts, url: str) -> DocumentFacts:
 def _key_starts(document: Mapping[str, Any]) -> Iterator[float]:
     """Yield since when each key's certificate is valid; entries without a readable one are passed over."""
     entries = document.get("keys")
-    for entry in _list(entries):
+    for entry in as_list(entries):
         chain = cast("dict[str, Any]", entry).get("x5c") if isinstance(entry, dict) else None
-        first = next(iter(_list(chain)), None)
+        first = next(iter(as_list(chain)), None)
         if not isinstance(first, str):
             continue
         try:
             yield x509.load_der_x509_certificate(b64decode(first)).not_valid_before_utc.timestamp()
         except ValueError:
             continue
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
 
 
 def probe_keys_file(parts: GuardParts) -> KeysFileFacts | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.json_values import as_list
 from entra_guard.cli.doctor._facts import CredentialFacts, FederatedToken, Member, Proof
 from entra_guard.credentials import (
     ChainedCredential,
@@ -76,7 +77,7 @@ def probe_credential(
         origin,
         scope=scope,
         audience=str(claims.get("aud") or ""),
-        roles=tuple(map(str, _listed(claims.get("roles")))),
+        roles=tuple(map(str, as_list(claims.get("roles")))),
         scopes=tuple(str(claims.get("scp") or "").split()),
         expires_in=token.expires_on - now,
         members=rows,
@@ -141,10 +142,6 @@ def _claims(token: str) -> Mapping[str, Any]:
         return {}
 
 
-def _listed(value: object) -> list[object]:
-    return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
-
-
 def read_federated_token(environ: Mapping[str, str]) -> FederatedToken | None:
     """Return what Entra compares of the token in AZURE_FEDERATED_TOKEN_FILE; None if it is not set."""
     path = environ.get("AZURE_FEDERATED_TOKEN_FILE")
@@ -161,6 +158,6 @@ def read_federated_token(environ: Mapping[str, str]) -> FederatedToken | None:
     return FederatedToken(
         str(claims.get("iss") or ""),
         str(claims.get("sub") or ""),
-        " ".join(map(str, _listed(audience))) or str(audience or ""),
+        " ".join(map(str, as_list(audience))) or str(audience or ""),
         float(ends) if isinstance(ends, int | float) else None,
     )
