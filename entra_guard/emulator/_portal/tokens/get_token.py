@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client, chosen_user, own_apps, users
 from entra_guard.emulator._portal.code.snippets import raw_form
-from entra_guard.emulator._portal.code.token_code import request_tabs
 from entra_guard.emulator._portal.tokens.conditions_of_tokens import MOST_USED, condition_groups
 from entra_guard.emulator._portal.tokens.obtaining import PLACES, Wanted
 from entra_guard.emulator._portal.tokens.permission_sources import permission_sources
+from entra_guard.emulator._portal.tokens.token_code import request_tabs
 from entra_guard.emulator._portal.tokens.token_facts import claim_rows, decode_token
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 from entra_guard.emulator._portal.workbench import names_by_id
