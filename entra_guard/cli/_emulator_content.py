@@ -112,6 +112,8 @@ def prepare(
     Raises:
         CommandError: A file cannot be used.
     """
+    # A link stays one: its file is replaced, not the link.
+    state = state.resolve() if state else None
     saved, apps = _saved(state) if state else None, entra.directory_service.samples
     value = sample_secret(secret) if secret else SECRET
     if saved is not None:

@@ -38,7 +38,8 @@ class CliError(click.ClickException):
     """
 
     def __init__(self, what: str, code: str = "", remedy: str = "") -> None:
-        super().__init__("\n".join((what, *(f"{_INDENT}{part}" for part in (code, remedy) if part))))
+        parts = (_safe(what), *(f"{_INDENT}{_safe(part)}" for part in (code, remedy) if part))
+        super().__init__("\n".join(parts))
         self.code = code
 
     def show(self, file: IO[Any] | None = None) -> None:
@@ -47,6 +48,11 @@ class CliError(click.ClickException):
         text = f"Error: {self.format_message()}"
         width = max(_NARROWEST, get_terminal_size().columns) if out.isatty() else 0
         click.echo("\n".join(_wrapped(line, width) for line in text.splitlines()), file=out)
+
+
+def _safe(text: str) -> str:
+    """Return one part on one line: a value in it cannot control the terminal."""
+    return text if text.isprintable() else escape(text, longest=_LONGEST)
 
 
 def _wrapped(line: str, width: int) -> str:

@@ -327,6 +327,22 @@ def test_nothing_falls_back_to_a_tenant_or_to_the_emulator(
     assert emulator.count("token") == emulator.count("graph") == 0
 
 
+def test_no_value_in_an_error_controls_the_terminal(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    evil = "x\x1b[2J\nfake\u202e"
+    for command in (
+        ("app", "list", "--tenant", evil),
+        ("identity", "add", evil, "--tenant", "contoso.com"),
+        ("app", "list", "--emulator", emulator.url, "--tenant", evil),
+        ("app", "show", evil),
+        ("app", "federated", "add", "x", "--github", evil),
+        ("app", "setup", "--env-file", f"missing/{evil}"),
+    ):
+        assert [line for line in refused(*command) if not line.isprintable()] == []
+
+
 @pytest.mark.parametrize(
     "url",
     [

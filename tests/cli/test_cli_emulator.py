@@ -159,6 +159,16 @@ def test_the_start_screen_has_at_most_24_lines_with_urls_ids_and_code(columns: i
             assert piece in output
 
 
+def test_a_link_to_a_state_stays_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    link.symlink_to(real)
+    for expected in ("the samples", "the last run"):
+        content = prepare(Emulator(), state=link, seed=None, identity=None)
+        assert expected in content.origin
+        content.save()
+        assert (link.is_symlink(), real.stat().st_mode & 0o777) == (True, 0o600)
+
+
 def test_names_cannot_control_the_terminal_of_the_start_screen(tmp_path: Path) -> None:
     app = {"name": "Orders\x1b[2J\u202e", "roles": ["Orders.Read"]}
     tenant = {"name": "Con\x1b[31mtoso", "users": [{"name": "al", "display_name": "Al\nfake"}], "apps": [app]}

@@ -96,11 +96,13 @@ def _refuse_tracked_by(path: Path, folder: Path, environ: Mapping[str, str]) -> 
     if not tracked and git("check-ignore", "--quiet", "--", path.name) == 0:
         return
     done, name = "tracks" if tracked else "would track", shlex.quote(escape(path.name))
-    first = f"Remove it from git: git rm --cached {name}" if tracked else "Name another file"
+    ignore = f"echo {name} >> .gitignore"
     raise CommandError(
         f"git {done} {escape(str(path))}, and it will hold a secret.",
         "tracked_by_git",
-        f"{first}, and add it to .gitignore: echo {name} >> .gitignore",
+        f"Remove it from git, and ignore it: git rm --cached {name} && {ignore}"
+        if tracked
+        else f"Ignore it: {ignore}. Or name a file outside of the repository.",
     )
 
 

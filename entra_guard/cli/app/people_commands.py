@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -78,7 +79,8 @@ def add_identity_command(
         raise CommandError(
             "Microsoft Graph cannot create managed identities.",
             "not_supported",
-            f"Run: az identity create --resource-group <group> --name {name}, then 'app role assign --app'.",
+            f"Run: az identity create --resource-group <group> --name {shlex.quote(name)}, "
+            "then 'app role assign --app'.",
         )
     wanted = [_api_and_role(text) for text in roles]
     from entra_guard.cli.app._run import Runner, print_requests  # noqa: PLC0415
