@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from entra_guard.requirement import Requirement
 
 _LONGEST_BODY: Final = 4 * 1024 * 1024  # the limit of the MCP SDK
+_MOST_COMPONENTS: Final = 200  # a lookup takes up to a millisecond, in which nothing else runs
 _PARSE_ERROR: Final = -32700  # JSON-RPC 2.0, section 5.1
 _INVALID_PARAMS: Final = -32602
 _FORBIDDEN: Final = 403
@@ -57,15 +58,32 @@ class ToolCheck:
                 if messages is None and _is_json(scope):
                     await _refuse(send, 400, "Parse error")
                     return
-                for method, params in messages or ():
-                    for component in components_in(method, params):
-                        required = await requirements_if_known(self._server, component)
-                        if required is None and method == _COMPLETION:
-                            # A handler may look at the argument only, so an unknown name is not harmless.
-                            await _refuse(send, 400, "Unknown prompt or resource", _INVALID_PARAMS)
-                            return
-                        self._check(required or [])
+                refused = await self._refused(messages or [])
+                if refused:
+                    await _refuse(send, 400, *refused)
+                    return
         await self.app(scope, receive, send)
+
+    async def _refused(self, messages: list[tuple[str, Any]]) -> tuple[str, int] | None:
+        """Check what the messages of a request use, and return why the request is not passed on.
+
+        Raises:
+            AccessError: The caller may not use it.
+        """
+        used = dict.fromkeys(
+            (component, method == _COMPLETION)
+            for method, params in messages
+            for component in components_in(method, params)
+        )
+        if len(used) > _MOST_COMPONENTS:
+            return "Too many tools, prompts and resources in one request", _INVALID_PARAMS
+        for component, is_completion in used:
+            required = await requirements_if_known(self._server, component)
+            if required is None and is_completion:
+                # A handler may look at the argument only, so an unknown name is not harmless.
+                return "Unknown prompt or resource", _INVALID_PARAMS
+            self._check(required or [])
+        return None
 
     def _check(self, all_required: list[tuple[Requirement, ...]]) -> None:
         for alternatives in all_required:

@@ -139,6 +139,15 @@ def test_completions_and_subscriptions_need_what_their_prompt_or_resource_needs(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_request_that_names_too_much_is_refused_before_anything_is_looked_up(callers, kind):
+    alice = callers(kind).open()
+    wanted = {"resourceSubscriptions": [f"tasks://open/{number}" for number in range(201)]}
+    response = alice.post("subscriptions/listen", notifications=wanted)
+    assert response.status_code == 400
+    assert "Too many" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_message_without_a_session_is_checked_as_any_other(callers, protected, kind):
     if protected.line == "mcp1":
         pytest.skip("the first line has sessions or none, and no messages of this protocol version")
