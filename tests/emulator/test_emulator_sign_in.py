@@ -284,6 +284,24 @@ def test_a_page_redeems_its_code_with_pkce_from_its_own_origin(entra: Entra, spa
     assert secret.headers["access-control-allow-origin"] == origin
 
 
+@pytest.mark.parametrize("basic", [False, True])
+def test_a_page_cannot_read_the_tokens_of_another_client(
+    entra: Entra, spa: AppRegistration, basic: bool
+) -> None:
+    client, secret = entra.caller.client_id, entra.secret.value
+    fields = {"grant_type": "client_credentials", "scope": entra.api.default_scope}
+    own = {} if basic else {"client_id": client, "client_secret": secret}
+    issued = entra.http_client.post(
+        f"/{CONTOSO}/oauth2/v2.0/token",
+        data=fields | own,
+        auth=(client, secret) if basic else None,
+        headers={"origin": "https://page.example"},
+    )
+    assert issued.status_code == 200
+    assert spa.spa_redirect_uris[0].startswith("https://page.example")
+    assert "access-control-allow-origin" not in issued.headers
+
+
 def test_only_registered_pages_may_read_the_token_endpoint(entra: Entra, spa: AppRegistration) -> None:
     def preflight(origin: str) -> httpx.Response:
         headers = {"origin": origin, "access-control-request-method": "POST"}

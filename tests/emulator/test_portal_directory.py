@@ -11,7 +11,7 @@ import pytest
 from emulator_requests import request_token, verified_claims
 from portal_requests import open_page, send_form, words
 
-from entra_guard.emulator import FABRIKAM
+from entra_guard.emulator import FABRIKAM, GRAPH
 
 if TYPE_CHECKING:
     import httpx
@@ -343,3 +343,8 @@ def test_names_are_escaped_everywhere(entra: Entra) -> None:
         assert "<script>x" not in text
         assert '"onfocus' not in text
     assert json.loads(json.dumps(name)) == app.name
+
+
+def test_microsofts_own_apps_have_no_page_and_the_response_says_so(entra: Entra) -> None:
+    shown = open_page(entra, f"/portal/apps/{GRAPH}")
+    assert (shown.status_code, "Microsoft Graph is Microsoft's own" in words(shown)) == (404, True)

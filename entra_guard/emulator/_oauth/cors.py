@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entra_guard.emulator._http.messages import Request, Response
+from entra_guard.emulator._http.messages import Request, Response, TooManyFieldsError, parse_basic
 from entra_guard.emulator._oauth.redirects import is_own_page
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def with_cors(store: Store, request: Request, target: str, response: Response) -
         return response
     if target in _PUBLIC:
         return response.with_headers(("Access-Control-Allow-Origin", "*"))
-    if target == "token" and _is_registered_page(store, origin):
+    if target == "token" and _is_page_of_client(store, request, origin):
         return response.with_headers(("Access-Control-Allow-Origin", origin), ("Vary", "Origin"))
     return response
 
@@ -45,6 +45,21 @@ def preflight_response(store: Store, request: Request) -> Response:
             ("Vary", "Origin"),
         ),
     )
+
+
+def _is_page_of_client(store: Store, request: Request, origin: str) -> bool:
+    """Return whether the origin belongs to the pages of the client that the request names.
+
+    A page must not read the tokens that it gets with another app's secret. Without a known client there is
+    only an error to read, and any registered page may.
+    """
+    try:
+        named = request.form().get("client_id", "")
+    except TooManyFieldsError:
+        named = ""
+    basic = parse_basic(request.header("authorization") or "")
+    client = store.directory.apps.get((named or (basic[0] if basic else "")).lower())
+    return _is_registered_page(store, origin) if client is None else is_own_page(client, origin)
 
 
 def _is_registered_page(store: Store, origin: str) -> bool:

@@ -53,6 +53,8 @@ def find_app(visit: Visit) -> AppRegistration:
     if app is not None and app.tenant_id == tenant.id:
         return app
     missing = f"No app has this id in {tenant.name}."
+    if app is not None and not app.tenant_id:
+        raise NotFoundError(f"{app.name} is Microsoft's own: it has no page.", LIST, "App registrations")
     home = visit.directory.tenants.get(app.tenant_id) if app is not None else None
     if app is None or home is None:
         raise NotFoundError(missing, LIST, "App registrations")
