@@ -46,10 +46,10 @@ class ToolCheck:
         self._required = required
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and PRINCIPAL in scope:  # not on a public path
+        if PRINCIPAL in scope:  # not on a public path
             if self._required:
                 self._check([self._required])
-            if scope["method"] == "POST" and self._server is not None:
+            if scope["type"] == "http" and scope["method"] == "POST" and self._server is not None:
                 body, receive = await _read(receive)
                 if len(body) > _LONGEST_BODY:
                     await _refuse(send, 413, "Request body too large")

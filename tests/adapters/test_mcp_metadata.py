@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
-from starlette.testclient import TestClient
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from entra_guard import ConfigurationError, Guard, Tenants, requires
 from entra_guard.mcp import protect
@@ -185,6 +186,25 @@ def test_a_server_is_mounted_with_its_lifespan(entra: Entra, server_of: str) -> 
     with TestClient(app) as client:
         assert client.post("/mcp", headers=headers, json=message).status_code == 200
         assert client.get("/.well-known/oauth-protected-resource/mcp").status_code == 200
+
+
+def test_a_websocket_needs_the_scopes_too(entra: Entra) -> None:
+    async def greet(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("hello")
+        await socket.close()
+
+    server = Starlette(routes=[WebSocketRoute("/ws", greet)])
+    client = TestClient(protect(server, entra.guard(), url=URL, scopes=["access_as_user"]))
+
+    def connect(scope: str) -> str:
+        headers = {"Authorization": f"Bearer {entra.token(user='alice', scopes=[scope])}"}
+        with client.websocket_connect("/ws", headers=headers) as socket:
+            return socket.receive_text()
+
+    assert connect("access_as_user") == "hello"
+    with pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)):
+        connect("Other")
 
 
 PAGE = "https://inspector.example"
