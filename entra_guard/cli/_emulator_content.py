@@ -63,14 +63,18 @@ class Content:
         """Save the state if it changed. A full disk is reported once; the emulator continues."""
         if self.keeper is None:
             return
+        from entra_guard.emulator._store.state_file import StateFileError  # noqa: PLC0415  # only with --state
+
+        problem = ""
         try:
             self.keeper.save(self.entra.store.state)
         except OSError as error:
-            if not self._failed:
-                click.echo(f"Error: the state cannot be saved: {error.strerror}. Free the disk.", err=True)
-            self._failed = True
-        else:
-            self._failed = False
+            problem = f"{error.strerror}. Free the disk."
+        except StateFileError as error:
+            problem = f"{error}. Stop one of the two, and start this one with another file."
+        if problem and not self._failed:
+            click.echo(f"Error: the state cannot be saved: {problem}", err=True)
+        self._failed = bool(problem)
 
 
 def shared_secret(host: str | None, file: Path | None) -> str:

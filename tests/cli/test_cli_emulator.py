@@ -169,6 +169,26 @@ def test_a_link_to_a_state_stays_a_link(tmp_path: Path) -> None:
         assert (link.is_symlink(), real.stat().st_mode & 0o777) == (True, 0o600)
 
 
+def test_two_emulators_do_not_overwrite_each_others_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "state.json"
+    first = prepare(Emulator(), state=file, seed=None, identity=None)
+    first.save()
+    second = prepare(Emulator(), state=file, seed=None, identity=None)
+    second.entra.add_user("zoe")
+    second.save()
+    first.entra.add_user("adam")
+    for _ in range(2):
+        first.save()
+    assert capsys.readouterr().err.count("another emulator has changed the file") == 1
+    kept = prepare(Emulator(), state=file, seed=None, identity=None)
+    assert kept.entra.find_user("zoe")
+    second.entra.add_user("yann")
+    second.save()
+    assert capsys.readouterr().err == ""
+
+
 def test_names_cannot_control_the_terminal_of_the_start_screen(tmp_path: Path) -> None:
     app = {"name": "Orders\x1b[2J\u202e", "roles": ["Orders.Read"]}
     tenant = {"name": "Con\x1b[31mtoso", "users": [{"name": "al", "display_name": "Al\nfake"}], "apps": [app]}

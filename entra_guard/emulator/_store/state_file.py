@@ -173,9 +173,27 @@ class StateKeeper:
     def __init__(self, path: Path, saved: State | None) -> None:
         self._path = path
         self._saved: Any = saved
+        self._version = _file_version(path)
 
     def save(self, state: State) -> None:
-        """Write the file if the state is not the one that was saved last."""
-        if state is not self._saved:
-            write_state(self._path, state)
-            self._saved = state
+        """Write the file if the state is not the one that was saved last.
+
+        Raises:
+            OSError: The file cannot be written.
+            StateFileError: Another program wrote it: its content would be lost.
+        """
+        if state is self._saved:
+            return
+        if _file_version(self._path) not in {None, self._version}:
+            raise StateFileError("another emulator has changed the file")
+        write_state(self._path, state)
+        self._saved, self._version = state, _file_version(self._path)
+
+
+def _file_version(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes whenever the file is replaced; None if there is no file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
