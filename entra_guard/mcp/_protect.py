@@ -97,6 +97,11 @@ def protect(
     )
     checked = ToolCheck(app, server if is_server(server) else None, metadata, required)
     guarded = _McpGuard(checked, guard=guard, public=public, close_at_expiry=close_at_expiry)
+    if guarded.is_open(metadata.path or "/"):
+        raise ConfigurationError(
+            f"public={public!r} makes the MCP endpoint {metadata.path or '/'!r} public, so that no caller is "
+            "known and sessions belong to no one. Remove it from public"
+        )
     return ProtectedServer(with_cors(_Discoverable(guarded, metadata), pages), app)
 
 
@@ -138,6 +143,10 @@ class ProtectedServer:
 
 class _McpGuard(GuardMiddleware):
     """Expects a stream of events in each response: MCP clients accept them also with '*/*'."""
+
+    def is_open(self, path: str) -> bool:
+        """Return whether a path needs no token."""
+        return self._authenticator.is_public(path)
 
     def _credentials(self, scope: Scope, response: Any) -> list[bytes]:
         values = super()._credentials(scope, response)

@@ -116,6 +116,13 @@ def test_a_url_that_clients_cannot_use_is_refused(guard: Guard, url: Any) -> Non
     assert "password" not in str(refused.value)
 
 
+@pytest.mark.parametrize("url", [URL, "https://tasks.example"])
+def test_the_endpoint_itself_is_never_public(guard: Guard, url: str) -> None:
+    path = url.removeprefix("https://tasks.example") or "/"
+    with pytest.raises(ConfigurationError, match="makes the MCP endpoint"):
+        client_of(guard, url=url, public=["/healthz", path])
+
+
 @pytest.mark.parametrize("settings", [{"name": 5}, {"origins": 5}, {"guard": None}, {"server": Starlette}])
 def test_an_argument_of_another_type_is_refused(guard: Guard, settings: dict[str, Any]) -> None:
     arguments = {"server": Starlette(), "guard": guard, "url": URL, **settings}
