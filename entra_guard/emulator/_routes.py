@@ -117,9 +117,9 @@ def _with_common_headers(
     """Add the headers that Entra's responses have; Graph's have their own request id."""
     cached = [("Cache-Control", _PUBLIC)] if route.target in {"configuration", "keys"} else []
     identifier = [] if route.target == "graph" else [("x-ms-request-id", service.store.ids.guid())]
-    # Not for localhost: a browser would apply it to every port. For an address, browsers ignore it.
-    named = "localhost" in request.host.lower()
-    secure = [] if request.scheme != "https" or named else [_STRICT_TRANSPORT]
+    # Only for an address, where browsers ignore it. They would apply it to every port of a name, for a year.
+    is_address = request.host.startswith(("127.0.0.1", "[::1]"))
+    secure = [_STRICT_TRANSPORT] if request.scheme == "https" and is_address else []
     names = {name.lower() for name, _ in response.headers}
     return response.with_headers(*identifier, *secure, *(h for h in cached if h[0].lower() not in names))
 

@@ -244,7 +244,7 @@ def test_public_documents_have_cache_control_and_a_request_id(entra: Entra) -> N
         assert len(headers["x-ms-request-id"]) == 36
 
 
-def test_no_header_makes_browsers_require_https_on_localhost(entra: Entra) -> None:
+def test_no_header_makes_browsers_require_https_of_a_name(entra: Entra) -> None:
     for host in ("https://localhost", "https://a.localhost:8788", "http://127.0.0.1:8787"):
         assert (
             "strict-transport-security" not in entra.http_client.get(f"{host}/common/discovery/keys").headers
