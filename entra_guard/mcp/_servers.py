@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
+from entra_guard._common.logs import get_logger
 from entra_guard.errors import ConfigurationError
 from entra_guard.mcp._requirements import may_use, required_by, required_of
 from entra_guard.principal import NoPrincipalError, current_principal
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from entra_guard.principal import Principal
+
+log: Final = get_logger("entra_guard")
 
 _LISTS: Final = (
     ("_tool_manager", "list_tools"),
@@ -93,6 +97,19 @@ class _AtHost:
             others = [header for header in scope["headers"] if header[0] != b"host"]
             scope["headers"] = [self._header, *others]
         await self.app(scope, receive, send)
+
+
+def warn_of_shared_cache(server: Any) -> None:
+    """Log that the cache of a fastmcp 2.x server knows no callers: the response to one is sent to all."""
+    for middleware in getattr(server, "middleware", ()):
+        kind = type(middleware)
+        knows_callers = hasattr(sys.modules.get(kind.__module__), "_get_auth_partition_key")  # fastmcp 4.x
+        if kind.__name__ == "ResponseCachingMiddleware" and not knows_callers:
+            log.warning(
+                "ResponseCachingMiddleware of fastmcp 2.x has one cache for all callers: the response to one "
+                "is sent to others. Remove it, or disable it for tools, resources and prompts with responses "
+                "that depend on the caller."
+            )
 
 
 def hide_forbidden(server: Any) -> None:

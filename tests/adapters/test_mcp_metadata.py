@@ -214,6 +214,21 @@ def test_a_websocket_needs_the_scopes_too(entra: Entra) -> None:
         connect("Other")
 
 
+class ResponseCachingMiddleware:
+    """As fastmcp 2.x has it: its module knows no callers."""
+
+
+def test_a_cache_that_all_callers_share_is_logged(guard: Guard, caplog: Any) -> None:
+    server = pytest.importorskip("fastmcp").FastMCP("tasks")
+    caching = pytest.importorskip("fastmcp.server.middleware.caching")  # of fastmcp 4.x
+    server.add_middleware(caching.ResponseCachingMiddleware())
+    for middleware, is_shared in ((None, False), (ResponseCachingMiddleware(), True)):
+        server.middleware.extend([middleware] if middleware else [])
+        with caplog.at_level(logging.WARNING):
+            protect(server, guard, url=URL)
+        assert ("one cache for all callers" in caplog.text) is is_shared
+
+
 PAGE = "https://inspector.example"
 
 
