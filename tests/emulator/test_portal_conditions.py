@@ -10,6 +10,7 @@ import pytest
 from emulator_requests import request_token
 from portal_requests import BROWSER, open_page, send_form, words
 
+from entra_guard.emulator import GRAPH
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._portal.code.curl_command import curl_command, variable_name
 from entra_guard.emulator._portal.code.snippets import CodeFacts, client_tabs, guard_tabs
@@ -140,6 +141,22 @@ def test_the_sample_api_has_an_address_for_other_clients(entra: Entra) -> None:
     other = entra.register_app("Other", app_roles=["X"])
     wrong = web.get(f"/portal/sample-api/{other.client_id}", headers={"Authorization": f"Bearer {token}"})
     assert (wrong.status_code, wrong.json()["reason"]) == (401, "wrong_audience")
+
+
+def test_an_api_whose_guard_cannot_be_built_is_named_on_every_page_that_needs_it(entra: Entra) -> None:
+    api = entra.register_app("Odd", identifier_uris=["api://your-api"], app_roles=["X"])
+    token = entra.issue_token(api, roles=["X"])
+    client = {"api": api.client_id, "client": entra.caller.client_id}
+    for response in (
+        open_page(entra, f"/portal/sample-api/{api.client_id}", authorization=f"Bearer {token}"),
+        send_form(entra, "/portal/check", {"api": api.client_id, "token": token}),
+        send_form(entra, "/portal/token", {**client, "condition": "expired"}),
+        send_form(entra, "/portal/conditions/call", {**client, "which": "none"}),
+    ):
+        assert "'api://your-api' is a placeholder" in words(response), response.url
+        assert response.status_code == 400
+    own = open_page(entra, f"/portal/sample-api/{GRAPH}", authorization=f"Bearer {token}")
+    assert (own.status_code, "No app has the client id" in words(own)) == (404, True)
 
 
 def test_the_activity_lists_filters_and_opens_requests(entra: Entra) -> None:

@@ -101,16 +101,20 @@ class GuardPool:
     def _new_guard(self, base: str, api: AppRegistration) -> Guard:
         import httpx  # noqa: PLC0415 (needed only on these pages)
 
+        from entra_guard.errors import ConfigurationError  # noqa: PLC0415
         from entra_guard.guard import Guard  # noqa: PLC0415
 
-        return Guard(
-            tenant=api.tenant_id,
-            audience=api.names(),
-            authority=base,
-            clock=self._store.now,
-            monotonic=self._monotonic,
-            http_client=httpx.Client(transport=InProcessTransport(self._respond)),
-        )
+        try:
+            return Guard(
+                tenant=api.tenant_id,
+                audience=api.names(),
+                authority=base,
+                clock=self._store.now,
+                monotonic=self._monotonic,
+                http_client=httpx.Client(transport=InProcessTransport(self._respond)),
+            )
+        except ConfigurationError as error:  # for example an App ID URI that the guard takes for a mistake
+            raise LookupError(f"The guard of {api.name} refuses its settings: {error}") from None
 
     def check(self, base: str, api: AppRegistration, token: str, names: Mapping[str, str]) -> Verdict:
         """Return the verdict of the API's guard on a token.

@@ -39,9 +39,10 @@ def _api(visit: Visit, header: str) -> AppRegistration:
     """Return the API in the address; otherwise the one that the token is for, or the first."""
     directory, named = visit.directory, visit.path.get("api", "")
     if named:
-        if named.lower() not in directory.apps:
+        chosen = directory.apps.get(named.lower())
+        if chosen is None or chosen.tenant_id not in directory.tenants:  # Microsoft's own have no tenant
             raise NotFoundError(f"No app has the client id {named}.", "/portal/sample-api")
-        return directory.apps[named.lower()]
+        return chosen
     # Not verified: it only selects which API's guard decides, and each accepts only its own tokens.
     decoded = decode_token(header.partition(" ")[2])
     audience = str(decoded.claims.get("aud")) if decoded else ""
