@@ -101,7 +101,7 @@ class _AtHost:
 
 def warn_of_shared_cache(server: Any) -> None:
     """Log that the cache of a fastmcp 2.x server knows no callers: the response to one is sent to all."""
-    for middleware in getattr(server, "middleware", ()):
+    for middleware in cast("list[object]", getattr(server, "middleware", [])):
         kind = type(middleware)
         knows_callers = hasattr(sys.modules.get(kind.__module__), "_get_auth_partition_key")  # fastmcp 4.x
         if kind.__name__ == "ResponseCachingMiddleware" and not knows_callers:
