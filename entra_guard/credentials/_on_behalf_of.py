@@ -37,7 +37,8 @@ class OnBehalfOfCredential(CachingCredential, Credential):
         user_assertion: The access token that the user sent to this API, without 'Bearer'.
 
     Raises:
-        ConfigurationError: The credential does not prove an application, or there is no assertion.
+        ConfigurationError: The credential does not prove an application or is an agent's with a user account,
+            or there is no assertion.
 
     Example:
         >>> user = OnBehalfOfCredential(application, request_token)  # doctest: +SKIP
@@ -47,6 +48,11 @@ class OnBehalfOfCredential(CachingCredential, Credential):
     @public
     def __init__(self, application: Credential | AsyncCredential, user_assertion: str) -> None:
         proving = application_of(application, "on-behalf-of")
+        if getattr(proving, "user", None) is not None:
+            raise ConfigurationError(
+                "application is an agent with its own user account, and on-behalf-of acts for the signed-in "
+                "user: give AgentCredential without user"
+            )
         if not is_bearer(user_assertion):
             raise ConfigurationError("user_assertion must be the token that the user sent, without 'Bearer'")
         super().__init__(proving._user_tokens)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

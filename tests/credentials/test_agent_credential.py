@@ -175,6 +175,11 @@ def test_arguments_that_cannot_be_meant_are_refused(arguments: Any, words: str) 
         AgentCredential(*arguments)
 
 
+def test_an_agent_with_a_user_account_acts_for_no_signed_in_user() -> None:
+    with pytest.raises(ConfigurationError, match="AgentCredential without user"):
+        OnBehalfOfCredential(AgentCredential(_plain(), AGENT, "assistant@contoso.com"), "a.b.c")
+
+
 @pytest.mark.parametrize(
     ("authority", "exchange"),
     [
