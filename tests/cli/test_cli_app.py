@@ -177,7 +177,7 @@ def test_the_command_to_try_quotes_the_file_and_the_activity_names_the_sender(em
     assert "set -a; . './my env;id'; set +a" in shown
     assert {exchange.client for exchange in emulator.request_log.exchanges} == {"entra-guard"}
     line = access_line(emulator.request_log.exchanges[-1])
-    assert "entra-guard -> Microsoft Graph PATCH /v1.0/applications/" in line
+    assert "entra-guard PATCH /v1.0/applications/" in line
     Path("it's $HOME").mkdir()
     before = len(emulator.directory.apps)
     assert refused("app", "setup", "--certificate-file", "it's $HOME/c.pem")[1] == "unusable_name"

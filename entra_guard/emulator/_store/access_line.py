@@ -30,8 +30,8 @@ def parties_of(exchange: Exchange) -> str:
     if not exchange.client:
         return f"{exchange.method} {exchange.path}"
     target = f" -> {exchange.api}" if exchange.api else ""
-    if exchange.flow == "graph":  # which of its many requests
-        target = f"{target} {exchange.method} {exchange.path}"
+    if exchange.flow == "graph":  # which of its many requests; the flow names the API
+        target = f" {exchange.method} {exchange.path}"
     return f"{exchange.client}{target}{f' as {exchange.user}' if exchange.user else ''}"
 
 
