@@ -273,7 +273,7 @@ def test_prometheus_reads_all_that_the_dashboard_and_the_alerts_use(exposition: 
     present = set(re.findall(r"^(entra_guard_\w+?)(?:_bucket|_count|_sum)?\{", exposition, re.MULTILINE))
     dashboard = (EXAMPLES / "grafana-dashboard.json").read_text()
     alerts = (EXAMPLES / "prometheus-alerts.yaml").read_text()
-    labels = set(re.findall(r"[{,](\w+)=", exposition)) | {"le", "job", "instance"}
+    labels = set(re.findall(r"[{,](\w+)=", exposition)) | {"le", "job", "instance", "http_route"}
     of_credentials = {"entra_guard_credential", "entra_guard_proof", "entra_guard_client_id"}
     outbound = {"entra_guard_token_acquisitions_total", "entra_guard_credential_time_left_days"}
     words = set(re.findall(r"\b(entra_guard_\w+?)(?:_bucket)?\b", dashboard + alerts))
