@@ -48,8 +48,10 @@ def test_without_the_setting_there_is_no_link(entra: Entra, caplog: pytest.LogCa
         None,
         "https://wiki.example/\n401",
         "https://a:b@wiki/",
-    ]
-    + ["https://wiki.example/a b", "https://wiki.example/\x1b[2J", "https://"],
+        "https://wiki.example/a b",
+        "https://wiki.example/\x1b[2J",
+        "https://",
+    ],
 )
 def test_a_page_that_is_not_a_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="reasons_url"):
