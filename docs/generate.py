@@ -196,6 +196,7 @@ BENCHMARKS: Final = (
     "peers",
     "cached",
     "request",
+    "telemetry",
     "uvicorn",
     "threads",
     "start",
