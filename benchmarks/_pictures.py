@@ -65,7 +65,7 @@ def save(figure: Any, path: Path) -> None:
         for light, dark in DARK.items()
         for kind in ("fill", "stroke")
     )
-    # Text without a colour of its own is black.
+    # Text without a set colour is black.
     style = f"<style>@media (prefers-color-scheme: dark){{text{{fill:{DARK[INK]}}}{rules}}}</style>"
     text = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r"(<svg[^>]*>)", rf"\g<1>{style}", text, count=1), encoding="utf-8")

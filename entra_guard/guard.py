@@ -315,10 +315,7 @@ class Guard:
         """
         raw, reason, facts, principal = as_bytes(token), "", dict[str, object](), None
         try:
-            decided = self._decide(raw)
-            if not isinstance(decided, Principal):
-                decided = verify_with_newer_keys(self._key_manager, self._decide, raw, decided)
-            principal = decided
+            principal = self._decide_finally(raw)
             if not self.needs_event_loop:
                 self._complete(principal)
         except AccessError as error:
@@ -430,11 +427,7 @@ class Guard:
         """Do what `verify` does, and record how long it took."""
         record = self._observe(token)
         try:
-            raw = as_bytes(token)
-            decided = self._decide(raw)
-            if not isinstance(decided, Principal):
-                decided = verify_with_newer_keys(self._key_manager, self._decide, raw, decided)
-            principal = self._complete(decided)
+            principal = self._complete(self._decide_finally(as_bytes(token)))
         except BaseException:
             record(is_valid=False)
             raise  # the caller detaches it
@@ -469,6 +462,13 @@ class Guard:
         return record
 
     # --- the pipeline --------------------------------------------------------------------------------
+
+    def _decide_finally(self, token: bytes) -> Principal:
+        """Decide, with newer keys where these could change it. `verify` has the same steps inline."""
+        decided = self._decide(token)
+        if isinstance(decided, Principal):
+            return decided
+        return verify_with_newer_keys(self._key_manager, self._decide, token, decided)
 
     def _decide(self, token: bytes) -> Principal | KeyMismatch | None:
         """Decide with the cached keys; return what newer keys could change, or None if there are no keys."""

@@ -1,6 +1,6 @@
 """Bind the sessions of MCP servers to the callers that opened them. Knows no guard and no MCP package.
 
-The MCP SDK binds a session only to users of its own authentication, so behind a guard everybody with a
+The MCP SDK binds a session only to users of its own authentication, so behind a guard every caller with a
 valid token could use and delete the sessions of others. A session belongs to the tenant, object and client
 that opened it. For all others it does not exist: 404, as the MCP specification wants for an unknown session
 ("Transports", session management).

@@ -162,7 +162,7 @@ def _saved(path: Path) -> State | None:
 def _check_folder(path: Path) -> None:
     if not path.absolute().parent.is_dir():
         raise CommandError(
-            f"{escape(str(path))} cannot be written: there is no such folder.",
+            f"{escape(str(path))} cannot be written: its folder does not exist.",
             "not_writable",
             f"Make it: mkdir -p {escape(str(path.absolute().parent))}",
         )

@@ -24,7 +24,7 @@ def import_object(name: str, option: str) -> Any:
         option: The option or argument with this name, for the error.
 
     Raises:
-        click.UsageError: There is no such module or object, or importing it failed.
+        click.UsageError: The module or object does not exist, or importing it failed.
     """
     module, separator, path = name.partition(":")
     if not (separator and module and path):

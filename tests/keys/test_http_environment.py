@@ -197,7 +197,6 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 def test_socks_proxy_carries_tls(entra: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("socksio", reason="the extra httpx[socks] is not installed")
     monkeypatch.setenv("SSL_CERT_FILE", str(entra.ca_bundle))
     port = httpx.URL(str(entra.https_url)).port
     assert port is not None

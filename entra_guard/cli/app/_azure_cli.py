@@ -42,7 +42,7 @@ class AzureCliCredential:
         program = shutil.which("az")
         if program is None:
             raise CommandError(
-                f"There is no login for the tenant {self._tenant}.",
+                f"No login was found for the tenant {self._tenant}.",
                 "no_credential",
                 "Install the Azure CLI and run 'az login', or set AZURE_CLIENT_ID and a credential of an "
                 "application: AZURE_CLIENT_CERTIFICATE_PATH or AZURE_CLIENT_SECRET.",
