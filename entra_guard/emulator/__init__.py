@@ -9,7 +9,7 @@ from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._directory.samples import Samples
 from entra_guard.emulator._emulator import Emulator
 from entra_guard.emulator._faults.injector import FaultInjector
-from entra_guard.emulator._store.directory import (
+from entra_guard.emulator._store.entries import (
     CONSUMERS,
     CONTOSO,
     FABRIKAM,

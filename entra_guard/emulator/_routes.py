@@ -38,7 +38,7 @@ from entra_guard.emulator._oauth.errors import error_response
 from entra_guard.emulator._oauth.managed_identity import app_service_response, arc_response, imds_response
 from entra_guard.emulator._oauth.sign_out import sign_out
 from entra_guard.emulator._oauth.token_endpoint import token_response
-from entra_guard.emulator._store.directory import CONSUMERS
+from entra_guard.emulator._store.entries import CONSUMERS
 from entra_guard.emulator._tokens.workloads import PATH as WORKLOADS
 from entra_guard.emulator._tokens.workloads import workload_configuration, workload_keys
 

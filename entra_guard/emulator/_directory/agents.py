@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entra_guard.emulator._directory.rules import RegistrationError
-from entra_guard.emulator._store.directory import AgentIdentity, ServicePrincipal
+from entra_guard.emulator._store.entries import AgentIdentity, ServicePrincipal
 
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.lookup import App

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from entra_guard.emulator._directory.rules import RegistrationError
-from entra_guard.emulator._store.directory import (
+from entra_guard.emulator._store.entries import (
     AgentIdentity,
     AppRegistration,
     AppRole,

@@ -12,13 +12,13 @@ from entra_guard.emulator._directory.client_certificates import (
     read_certificate,
 )
 from entra_guard.emulator._directory.rules import check_federated, check_secret_count
-from entra_guard.emulator._store.directory import (
+from entra_guard.emulator._store.directory import with_entry
+from entra_guard.emulator._store.entries import (
     AppRegistration,
     FederatedCredential,
     StoredCertificate,
     StoredCredentials,
     StoredSecret,
-    with_entry,
 )
 
 if TYPE_CHECKING:

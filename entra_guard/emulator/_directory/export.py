@@ -22,20 +22,14 @@ from entra_guard.emulator._directory.seed_format import (
     TenantSeed,
     UserSeed,
 )
-from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, ServicePrincipal
+from entra_guard.emulator._store.entries import CONSUMERS, GRAPH, ServicePrincipal
 from entra_guard.emulator._store.permissions import offered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from entra_guard.emulator._store.directory import (
-        AppRegistration,
-        AppRole,
-        Directory,
-        Scope,
-        Tenant,
-        User,
-    )
+    from entra_guard.emulator._store.directory import Directory
+    from entra_guard.emulator._store.entries import AppRegistration, AppRole, Scope, Tenant, User
 
 _MEMBERS: Final = {"Application": "apps", "User": "users"}
 

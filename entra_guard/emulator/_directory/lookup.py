@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from entra_guard.emulator._store.directory import AgentIdentity, AppRegistration, Tenant, User
+from entra_guard.emulator._store.entries import AgentIdentity, AppRegistration, Tenant, User
 
 if TYPE_CHECKING:
     from entra_guard.emulator._store.store import Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from entra_guard.emulator._store.directory import ManagedIdentity, ServicePrincipal, Tenant
+from entra_guard.emulator._store.entries import ManagedIdentity, ServicePrincipal, Tenant
 from entra_guard.emulator._store.store import ArcKey
 
 if TYPE_CHECKING:

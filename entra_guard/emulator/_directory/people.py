@@ -10,7 +10,7 @@ from entra_guard.emulator._directory.rules import RegistrationError
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.consents import Consents
     from entra_guard.emulator._directory.lookup import Lookup, Person
-    from entra_guard.emulator._store.directory import Group, Tenant, User
+    from entra_guard.emulator._store.entries import Group, Tenant, User
 
 
 class People:

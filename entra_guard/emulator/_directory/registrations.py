@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from entra_guard.emulator._directory.rules import RegistrationError, check, check_user_name
-from entra_guard.emulator._store.directory import (
+from entra_guard.emulator._store.directory import without
+from entra_guard.emulator._store.entries import (
     Accounts,
     AgentIdentity,
     AppRegistration,
@@ -17,7 +18,6 @@ from entra_guard.emulator._store.directory import (
     ServicePrincipal,
     Tenant,
     User,
-    without,
 )
 from entra_guard.emulator._store.first_directory import with_first_party
 from entra_guard.emulator._store.permissions import named

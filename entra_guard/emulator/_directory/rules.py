@@ -10,7 +10,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.messages import MAX_PORT, split_url
-from entra_guard.emulator._store.directory import (
+from entra_guard.emulator._store.entries import (
     PERSONAL_ACCOUNTS,
     V2,
     AppRegistration,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from entra_guard.emulator._directory.consents import Consents
     from entra_guard.emulator._directory.credentials import CredentialRegistry
     from entra_guard.emulator._directory.registrations import Registrations
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
 
 API: Final = "7a5c0a91-0000-4000-8000-00000000a901"
 LEGACY_API: Final = "7a5c0a91-0000-4000-8000-00000000a902"

@@ -26,7 +26,8 @@ from entra_guard.emulator._directory.seed_format import (
     TenantSeed,
     UserSeed,
 )
-from entra_guard.emulator._store.directory import (
+from entra_guard.emulator._store.directory import Directory, with_entry
+from entra_guard.emulator._store.entries import (
     CONSUMERS,
     CONTOSO,
     FABRIKAM,
@@ -34,7 +35,6 @@ from entra_guard.emulator._store.directory import (
     AppRegistration,
     AppRole,
     AuthorizedClient,
-    Directory,
     FederatedCredential,
     Group,
     ManagedIdentity,
@@ -46,7 +46,6 @@ from entra_guard.emulator._store.directory import (
     StoredSecret,
     Tenant,
     User,
-    with_entry,
 )
 from entra_guard.emulator._store.first_directory import with_first_party
 from entra_guard.emulator._store.first_party import FIRST_PARTY

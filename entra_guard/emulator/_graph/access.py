@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.emulator._graph.odata import Created, GraphRequestError, PlainText
 from entra_guard.emulator._http.messages import Request, Response, json_response
 from entra_guard.emulator._http.trail import note, note_api, note_client, note_failure, note_user
-from entra_guard.emulator._store.directory import GRAPH, Tenant, User
+from entra_guard.emulator._store.entries import GRAPH, Tenant, User
 from entra_guard.emulator._tokens.claims import BACKDATED
 from entra_guard.emulator._tokens.jws import compact_json
 from entra_guard.emulator._tokens.verification import InvalidTokenError, verify_own_token

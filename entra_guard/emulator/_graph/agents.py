@@ -18,7 +18,7 @@ from entra_guard.emulator._tokens.spec import CREATE_AS_MANAGER
 if TYPE_CHECKING:
     from entra_guard.emulator._graph.access import Call
     from entra_guard.emulator._graph.applications import Found
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
 
 CREATE: Final = ("AgentIdentity.Create.All", CREATE_AS_MANAGER)
 CREATE_USER: Final = ("AgentIdUser.ReadWrite.IdentityParentedBy", "User.ReadWrite.All")

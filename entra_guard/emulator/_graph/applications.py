@@ -29,7 +29,7 @@ from entra_guard.emulator._graph.odata import (
     object_in,
 )
 from entra_guard.emulator._oauth.assertions import check_proof
-from entra_guard.emulator._store.directory import (
+from entra_guard.emulator._store.entries import (
     AppRegistration,
     AppRole,
     AuthorizedClient,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from entra_guard.emulator._graph.access import Call
-    from entra_guard.emulator._store.directory import FederatedCredential
+    from entra_guard.emulator._store.entries import FederatedCredential
 
 Found = re.Match[str]
 READ: Final = (

@@ -10,11 +10,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 if TYPE_CHECKING:
-    from entra_guard.emulator._store.directory import (
+    from entra_guard.emulator._store.directory import Directory
+    from entra_guard.emulator._store.entries import (
         AppRegistration,
         AppRole,
         DelegatedGrant,
-        Directory,
         FederatedCredential,
         Group,
         RequiredAccess,

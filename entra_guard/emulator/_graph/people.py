@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._graph.objects import USER_DEFAULT, group_row, organization_row, user_row
 from entra_guard.emulator._graph.odata import PlainText, collection, count, entity, missing
-from entra_guard.emulator._store.directory import GRAPH
+from entra_guard.emulator._store.entries import GRAPH
 from entra_guard.emulator._tokens.claims import pairwise
 
 if TYPE_CHECKING:
     from entra_guard.emulator._graph.access import Call
-    from entra_guard.emulator._store.directory import Group, User
+    from entra_guard.emulator._store.entries import Group, User
 
 Found = re.Match[str]
 USERS: Final = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All")

@@ -10,7 +10,7 @@ from entra_guard.emulator._directory.rules import RegistrationError, check_user_
 from entra_guard.emulator._graph.objects import USER_DEFAULT, group_row, user_row
 from entra_guard.emulator._graph.odata import bad_request, entity, list_in, missing
 from entra_guard.emulator._graph.people import find_group, find_user
-from entra_guard.emulator._store.directory import Group, User
+from entra_guard.emulator._store.entries import Group, User
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,11 +18,11 @@ from entra_guard.emulator._graph.odata import (
     missing,
 )
 from entra_guard.emulator._graph.people import find_group, find_user
-from entra_guard.emulator._store.directory import DEFAULT_ROLE, DelegatedGrant, RoleAssignment
+from entra_guard.emulator._store.entries import DEFAULT_ROLE, DelegatedGrant, RoleAssignment
 
 if TYPE_CHECKING:
     from entra_guard.emulator._graph.access import Call
-    from entra_guard.emulator._store.directory import ServicePrincipal
+    from entra_guard.emulator._store.entries import ServicePrincipal
 
 Found = re.Match[str]
 _CHANGEABLE: Final = {"accountEnabled": "enabled", "appRoleAssignmentRequired": "assignment_required"}

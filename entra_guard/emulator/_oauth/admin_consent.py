@@ -13,7 +13,7 @@ from entra_guard.emulator._oauth.redirects import platform_of, redirect
 from entra_guard.emulator._oauth.scopes import DEFAULT, parse_scopes
 from entra_guard.emulator._oauth.token_request import tenant_of
 from entra_guard.emulator._oauth.user_consent import known_resource
-from entra_guard.emulator._store.directory import V1, AppRegistration, PermissionType, Tenant
+from entra_guard.emulator._store.entries import V1, AppRegistration, PermissionType, Tenant
 from entra_guard.emulator._store.permissions import offered
 
 if TYPE_CHECKING:

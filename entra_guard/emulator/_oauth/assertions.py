@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from entra_guard.emulator._http.messages import split_url
 from entra_guard.emulator._oauth.aadsts import EntraError
-from entra_guard.emulator._store.directory import TOKEN_EXCHANGE
 from entra_guard.emulator._store.encoding import decode_base64
+from entra_guard.emulator._store.entries import TOKEN_EXCHANGE
 from entra_guard.emulator._tokens.claims import exchange_subject
 from entra_guard.emulator._tokens.jws import ParsedJwt, parse_jwt
 from entra_guard.emulator._tokens.workloads import issuer_keys
 
 if TYPE_CHECKING:
-    from entra_guard.emulator._store.directory import (
+    from entra_guard.emulator._store.entries import (
         AgentIdentity,
         AppRegistration,
         FederatedCredential,

@@ -21,7 +21,7 @@ from entra_guard.emulator._oauth.user_consent import (
     missing_consent,
     wanted_scopes,
 )
-from entra_guard.emulator._store.directory import CONSUMERS, PERSONAL_ACCOUNTS, AppRegistration, User
+from entra_guard.emulator._store.entries import CONSUMERS, PERSONAL_ACCOUNTS, AppRegistration, User
 from entra_guard.emulator._store.sessions import CODE_LIFETIME, AuthorizationCode
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from entra_guard.emulator._oauth.assertions import ASSERTION_TYPE, check_asserti
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard.emulator._store.directory import AppRegistration, Tenant
+    from entra_guard.emulator._store.entries import AppRegistration, Tenant
     from entra_guard.emulator._store.store import Store
     from entra_guard.emulator._tokens.claims import ClientAuth
 

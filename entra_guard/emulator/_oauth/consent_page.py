@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._oauth.scopes import RequestedScopes
-    from entra_guard.emulator._store.directory import AppRegistration, Tenant, User
+    from entra_guard.emulator._store.entries import AppRegistration, Tenant, User
     from entra_guard.emulator._store.store import Store
 
 _OPENID: Final = {

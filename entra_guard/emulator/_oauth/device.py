@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entra_guard.emulator._directory.service import DirectoryService
-    from entra_guard.emulator._store.directory import AppRegistration, User
+    from entra_guard.emulator._store.entries import AppRegistration, User
     from entra_guard.emulator._store.store import Store
 
 _CONSONANTS: Final = "BCDFGHJKLMNPQRSTVWXZ"

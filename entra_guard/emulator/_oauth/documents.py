@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from entra_guard.emulator._store.directory import CONSUMERS
+from entra_guard.emulator._store.entries import CONSUMERS
 from entra_guard.emulator._store.signing_keys import PUBLIC_CLOUD, SigningKey
 from entra_guard.emulator._tokens.issuers import issuer_v1, issuer_v2
 

@@ -11,7 +11,7 @@ from entra_guard.emulator._http.messages import MAX_PORT, Response, split_url
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
 
 Platform = Literal["web", "spa", "public"]
 ResponseMode = Literal["query", "fragment", "form_post"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from entra_guard.emulator._oauth.aadsts import EntraError
-from entra_guard.emulator._store.directory import GRAPH
+from entra_guard.emulator._store.entries import GRAPH
 
 RESERVED: Final = ("openid", "profile", "email", "offline_access")
 DEFAULT: Final = ".default"

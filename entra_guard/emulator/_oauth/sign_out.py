@@ -10,7 +10,7 @@ from entra_guard.emulator._tokens.verification import InvalidTokenError, verify_
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Request, Response
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
     from entra_guard.emulator._store.store import Store
 
 

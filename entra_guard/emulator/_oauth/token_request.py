@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._http.trail import note, note_api
 from entra_guard.emulator._oauth.aadsts import EntraError
-from entra_guard.emulator._store.directory import CONSUMERS
+from entra_guard.emulator._store.entries import CONSUMERS
 from entra_guard.emulator._tokens.claims import ClaimsRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard.emulator._http.messages import Request
-    from entra_guard.emulator._store.directory import AppRegistration, Tenant
+    from entra_guard.emulator._store.entries import AppRegistration, Tenant
     from entra_guard.emulator._store.store import Store
 
 _SECONDS: Final = re.compile(r"[0-9]{1,12}", re.ASCII)

@@ -8,7 +8,7 @@ from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._http.trail import note, note_api
 from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.scopes import DEFAULT, RequestedScopes
-from entra_guard.emulator._store.directory import AppRegistration, DelegatedGrant, User
+from entra_guard.emulator._store.entries import AppRegistration, DelegatedGrant, User
 
 if TYPE_CHECKING:
     from entra_guard.emulator._directory.service import DirectoryService

@@ -14,8 +14,8 @@ from entra_guard.emulator._oauth.redirects import platform_of
 from entra_guard.emulator._oauth.scopes import parse_scopes
 from entra_guard.emulator._oauth.token_request import ALIASES
 from entra_guard.emulator._oauth.user_tokens import user_tokens
-from entra_guard.emulator._store.directory import TOKEN_EXCHANGE
 from entra_guard.emulator._store.encoding import base64url
+from entra_guard.emulator._store.entries import TOKEN_EXCHANGE
 from entra_guard.emulator._store.sessions import AuthorizationCode, digest
 from entra_guard.emulator._tokens.verification import (
     ExpiredTokenError,
@@ -25,7 +25,7 @@ from entra_guard.emulator._tokens.verification import (
 
 if TYPE_CHECKING:
     from entra_guard.emulator._oauth.token_request import TokenRequest
-    from entra_guard.emulator._store.directory import AppRegistration, User
+    from entra_guard.emulator._store.entries import AppRegistration, User
 
 _ON_BEHALF_OF: Final = "on_behalf_of"
 

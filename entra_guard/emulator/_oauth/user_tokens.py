@@ -12,8 +12,8 @@ from entra_guard.emulator._oauth.app_grants import (
     with_string_values,
 )
 from entra_guard.emulator._oauth.scopes import DEFAULT, RequestedScopes
-from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, V2, User
 from entra_guard.emulator._store.encoding import base64url
+from entra_guard.emulator._store.entries import CONSUMERS, GRAPH, V2, User
 from entra_guard.emulator._store.sessions import REFRESH_LIFETIME, SPA_REFRESH_LIFETIME, RefreshToken
 from entra_guard.emulator._tokens.claims import id_claims
 from entra_guard.emulator._tokens.jws import compact, compact_json, signer_of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._directory.samples import API as SAMPLE_API
 from entra_guard.emulator._directory.samples import DAEMON, LEGACY_API, PAGE
-from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, AppRegistration, User
+from entra_guard.emulator._store.entries import CONSUMERS, GRAPH, AppRegistration, User
 
 if TYPE_CHECKING:
     from entra_guard.emulator._portal.visit import Visit

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._http.messages import Request
     from entra_guard.emulator._portal.parts import PortalParts
-    from entra_guard.emulator._store.directory import Tenant
+    from entra_guard.emulator._store.entries import Tenant
     from entra_guard.emulator._store.store import Store
 
 # The pages by group, as in the navigation. A page that is not in the table of pages is left out.

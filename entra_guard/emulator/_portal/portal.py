@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from entra_guard.emulator._http.delivery import Delivery
     from entra_guard.emulator._http.emulator_server import EmulatorServer
     from entra_guard.emulator._http.messages import Request
-    from entra_guard.emulator._store.directory import Tenant
+    from entra_guard.emulator._store.entries import Tenant
     from entra_guard.emulator._store.request_log import RequestLog
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._http.messages import Request
     from entra_guard.emulator._portal.parts import PortalParts
-    from entra_guard.emulator._store.directory import Directory, Tenant
+    from entra_guard.emulator._store.directory import Directory
+    from entra_guard.emulator._store.entries import Tenant
 
 _MOST_DIGITS: Final = 15
 # No other address is contacted, and forms go to the emulator only.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from entra_guard.emulator._http.delivery import Delivery
     from entra_guard.emulator._http.messages import Request
     from entra_guard.emulator._portal.watch.sample_api import SampleResponse
-    from entra_guard.emulator._store.directory import AppRegistration, Directory
+    from entra_guard.emulator._store.directory import Directory
+    from entra_guard.emulator._store.entries import AppRegistration
     from entra_guard.emulator._store.request_log import RequestLog
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 

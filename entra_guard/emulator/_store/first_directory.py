@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from entra_guard.emulator._store.directory import (
+from entra_guard.emulator._store.directory import Directory, upsert
+from entra_guard.emulator._store.entries import (
     CONSUMERS,
     CONTOSO,
     FABRIKAM,
-    Directory,
     Group,
     ServicePrincipal,
     Tenant,
     User,
-    upsert,
 )
 from entra_guard.emulator._store.first_party import FIRST_PARTY, fixed_guid
 

@@ -7,14 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entra_guard.emulator._store.directory import (
-    AZURE,
-    GRAPH,
-    TOKEN_EXCHANGE,
-    AppRegistration,
-    AppRole,
-    Scope,
-)
+from entra_guard.emulator._store.entries import AZURE, GRAPH, TOKEN_EXCHANGE, AppRegistration, AppRole, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entra_guard.emulator._store.directory import AppRegistration, RequiredAccess, RequiredPermission
+from entra_guard.emulator._store.entries import AppRegistration, RequiredAccess, RequiredPermission
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

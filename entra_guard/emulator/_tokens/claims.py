@@ -10,14 +10,14 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from entra_guard.emulator._store.directory import GRAPH, V2
 from entra_guard.emulator._store.encoding import base64url
+from entra_guard.emulator._store.entries import GRAPH, V2
 from entra_guard.emulator._tokens.issuers import issuer_v1, issuer_v2
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from entra_guard.emulator._store.directory import User
+    from entra_guard.emulator._store.entries import User
     from entra_guard.emulator._store.ids import Ids
 
 # Seconds by which `iat` and `nbf` are before the issue time, as in real app-only tokens.

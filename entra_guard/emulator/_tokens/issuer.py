@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from entra_guard.emulator._store.directory import CONSUMERS, AgentIdentity, AppRegistration, Tenant, User
+from entra_guard.emulator._store.entries import CONSUMERS, AgentIdentity, AppRegistration, Tenant, User
 from entra_guard.emulator._store.signing_keys import SigningKey, generated_key, with_kid
 from entra_guard.emulator._tokens.claims import TokenSpec, access_claims
 from entra_guard.emulator._tokens.jws import Signer, compact, signer_of

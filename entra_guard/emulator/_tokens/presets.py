@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from entra_guard.emulator._store.directory import CONSUMERS, CONTOSO, FABRIKAM, User
 from entra_guard.emulator._store.encoding import base64url
+from entra_guard.emulator._store.entries import CONSUMERS, CONTOSO, FABRIKAM, User
 from entra_guard.emulator._store.signing_keys import SigningKey, SigningKeySet, predefined_key
 from entra_guard.emulator._tokens.claims import TokenSpec, id_claims
 from entra_guard.emulator._tokens.jws import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from entra_guard.emulator._http.trail import note
-from entra_guard.emulator._store.directory import CONSUMERS, GRAPH, V1, V2, AppRegistration, Tenant, User
+from entra_guard.emulator._store.entries import CONSUMERS, GRAPH, V1, V2, AppRegistration, Tenant, User
 from entra_guard.emulator._tokens.claims import (
     APP_LIFETIME,
     NOTHING_REQUESTED,

@@ -17,7 +17,7 @@ from entra_guard.emulator._tokens.jws import compact, signer_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard.emulator._store.directory import FederatedCredential
+    from entra_guard.emulator._store.entries import FederatedCredential
     from entra_guard.emulator._store.store import Store
 
 PATH: Final = "/workloads"

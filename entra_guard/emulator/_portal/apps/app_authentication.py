@@ -11,7 +11,7 @@ from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
 
 PLATFORMS: Final = (
     ("web", "Web", "redirect_uris"),

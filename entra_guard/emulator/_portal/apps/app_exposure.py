@@ -10,12 +10,12 @@ from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._graph.applications import with_graph_names
 from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
-from entra_guard.emulator._store.directory import AppRole, AuthorizedClient, Scope
+from entra_guard.emulator._store.entries import AppRole, AuthorizedClient, Scope
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
 
 _EXPOSE: Final = "expose"
 _ROLES: Final = "roles"

@@ -12,12 +12,8 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import FieldError, Visit
-    from entra_guard.emulator._store.directory import (
-        AppRegistration,
-        Directory,
-        ServicePrincipal,
-        StoredCredentials,
-    )
+    from entra_guard.emulator._store.directory import Directory
+    from entra_guard.emulator._store.entries import AppRegistration, ServicePrincipal, StoredCredentials
 
 LIST: Final = "/portal/apps"
 SECTIONS: Final = (

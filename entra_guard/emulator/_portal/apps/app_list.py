@@ -9,7 +9,7 @@ from entra_guard.emulator._directory.rules import RegistrationError, check_redir
 from entra_guard.emulator._graph.applications import with_graph_names
 from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, credential_words, kinds_of
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
-from entra_guard.emulator._store.directory import PERSONAL_ACCOUNTS
+from entra_guard.emulator._store.entries import PERSONAL_ACCOUNTS
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from entra_guard.emulator._oauth.admin_consent import consent_to_registered
 from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, NotFoundError, PortalPage, get, post
-from entra_guard.emulator._store.directory import RequiredAccess, RequiredPermission
+from entra_guard.emulator._store.entries import RequiredAccess, RequiredPermission
 from entra_guard.emulator._store.permissions import offered, with_permissions
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.directory import AppRegistration, Directory, ServicePrincipal
+    from entra_guard.emulator._store.directory import Directory
+    from entra_guard.emulator._store.entries import AppRegistration, ServicePrincipal
 
 _SECTION: Final = "permissions"
 

@@ -9,7 +9,7 @@ from entra_guard.emulator._portal.code.snippets import CodeFacts
 
 if TYPE_CHECKING:
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
 
 
 def code_facts(visit: Visit, api: AppRegistration | None, client: AppRegistration | None) -> CodeFacts:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from entra_guard.emulator._directory.managed_identities import IMDS_PATH
 from entra_guard.emulator._portal.choices import chosen_api
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
-from entra_guard.emulator._store.directory import GRAPH
+from entra_guard.emulator._store.entries import GRAPH
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response

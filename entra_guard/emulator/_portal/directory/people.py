@@ -10,7 +10,7 @@ from entra_guard.emulator._portal.visit import FieldError, NotFoundError, Portal
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.directory import Group, User
+    from entra_guard.emulator._store.entries import Group, User
 
 _USERS: Final = "/portal/users"
 _GROUPS: Final = "/portal/groups"

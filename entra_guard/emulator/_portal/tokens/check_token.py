@@ -13,7 +13,7 @@ from entra_guard.emulator._portal.workbench import names_by_id
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
 
 ADDRESS: Final = "/portal/check"
 _TITLE: Final = "Check a token"

@@ -13,7 +13,7 @@ from entra_guard.emulator._portal.tokens.token_code import request_tabs
 from entra_guard.emulator._portal.tokens.token_facts import claim_rows, decode_token
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 from entra_guard.emulator._portal.workbench import names_by_id
-from entra_guard.emulator._store.directory import GRAPH
+from entra_guard.emulator._store.entries import GRAPH
 from entra_guard.emulator._tokens.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from entra_guard.emulator._portal.tokens.obtaining import Obtained
     from entra_guard.emulator._portal.tokens.permission_sources import PermissionSource
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.directory import AppRegistration, User
+    from entra_guard.emulator._store.entries import AppRegistration, User
 
 ADDRESS: Final = "/portal/token"
 _TITLE: Final = "Get a token"

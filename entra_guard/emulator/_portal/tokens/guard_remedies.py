@@ -9,7 +9,7 @@ from entra_guard.emulator._portal.durations import relative_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
 
 
 class _Case:

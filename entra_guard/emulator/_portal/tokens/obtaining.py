@@ -14,15 +14,15 @@ from entra_guard.emulator._oauth.redirects import platform_of
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
 from entra_guard.emulator._oauth.user_actions import UserActions
 from entra_guard.emulator._portal.shortening import shortened
-from entra_guard.emulator._store.directory import GRAPH
 from entra_guard.emulator._store.encoding import base64url
+from entra_guard.emulator._store.entries import GRAPH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._http.delivery import Delivery
-    from entra_guard.emulator._store.directory import AppRegistration, Tenant, User
+    from entra_guard.emulator._store.entries import AppRegistration, Tenant, User
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 
 # Sections of an app's page, by the place of a remedy.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from entra_guard.emulator._store.directory import AppRegistration, Directory, ServicePrincipal, User
+    from entra_guard.emulator._store.directory import Directory
+    from entra_guard.emulator._store.entries import AppRegistration, ServicePrincipal, User
 
 
 @dataclass(frozen=True, slots=True)

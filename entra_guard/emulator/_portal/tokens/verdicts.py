@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from entra_guard._validation.explain import Explanation, Step
     from entra_guard.emulator._http.delivery import Delivery
     from entra_guard.emulator._http.messages import Request
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
     from entra_guard.emulator._store.store import Store
     from entra_guard.guard import Guard
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
 
 PAGE: Final = "/portal/conditions"
 ADDRESS: Final = f"{PAGE}/call"

@@ -14,7 +14,7 @@ from entra_guard.emulator._portal.workbench import Call
 
 if TYPE_CHECKING:
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.directory import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration
 
 ADDRESS: Final = "/portal/sample-api"
 _DROPPED: Final = frozenset({"content-length", "date", "server"})
