@@ -7,7 +7,7 @@ import sys
 from traceback import format_exception
 from typing import Any
 
-from entra_guard.errors import escape
+from entra_guard._escaping import escape
 
 
 class SafeLogger(logging.LoggerAdapter[logging.Logger]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from entra_guard.errors import printable
+from entra_guard._escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from entra_guard._escaping import escape, printable
 from entra_guard._validation import jws
 from entra_guard._validation.checklist import POST_SIGNATURE_CHECKS, PRE_SIGNATURE_CHECKS, Case, Check
 from entra_guard._validation.claims import refuse_ambiguous
 from entra_guard._validation.issuer import Issuer
 from entra_guard._validation.jwks import KeyOrigin, SigningKey
 from entra_guard._validation.validate import read_any_claims
-from entra_guard.errors import AccessError, escape, printable
+from entra_guard.errors import AccessError
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from entra_guard._common.encoding import from_base64url
+from entra_guard._escaping import printable
 from entra_guard._validation.issuer import fill
-from entra_guard.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

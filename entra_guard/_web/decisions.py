@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.logs import get_logger
 from entra_guard._common.telemetry import TELEMETRY, user_hash
+from entra_guard._escaping import cleaned, printable
 from entra_guard._web.log_floods import FLOODS
 from entra_guard._web.request_id import request_id_of
-from entra_guard.errors import cleaned, printable
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

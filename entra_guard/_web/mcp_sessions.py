@@ -26,7 +26,7 @@ from uuid import UUID
 from cachetools import LRUCache
 
 from entra_guard._common.logs import get_logger
-from entra_guard.errors import printable
+from entra_guard._escaping import printable
 from entra_guard.principal import OPENED_SESSION, PRINCIPAL
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import anyio
 
 from entra_guard._common.logs import get_logger
 from entra_guard._common.single_flight import call_soon_threadsafe
-from entra_guard.errors import printable
+from entra_guard._escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping

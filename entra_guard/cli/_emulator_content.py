@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import CommandError
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._directory.samples import SECRET
 from entra_guard.emulator._public_gate import check_public, sample_secret
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from entra_guard.emulator import Emulator, Samples

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from entra_guard.errors import AccessError, EntraGuardError, FetchError, TokenAcquisitionError, escape
+from entra_guard._escaping import escape
+from entra_guard.errors import AccessError, EntraGuardError, FetchError, TokenAcquisitionError
 
 if TYPE_CHECKING:
     from typing import IO

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import click
 
-from entra_guard.errors import ConfigurationError, escape
+from entra_guard._escaping import escape
+from entra_guard.errors import ConfigurationError
 
 _LONGEST: Final = 1000
 

@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.audiences import GRAPH_AUDIENCES
+from entra_guard._escaping import escape
 from entra_guard.cli._formatting import format_value
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import click
 
-from entra_guard.errors import escape
+from entra_guard._escaping import escape
 
 
 @click.command("export")

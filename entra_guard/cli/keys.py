@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from entra_guard.errors import escape
+from entra_guard._escaping import escape
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from entra_guard._escaping import escape
 from entra_guard.cli._formatting import did_you_mean, format_times_in, format_value
 from entra_guard.cli._program import program_name
-from entra_guard.errors import escape
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from entra_guard.errors import ConfigurationError, escape
+from entra_guard._escaping import escape
+from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from log_checks import FORGED, assert_clean, collected_logs, hostile_text
 
+from entra_guard._escaping import cleaned, escape, printable
 from entra_guard.asgi import GuardMiddleware
-from entra_guard.errors import cleaned, escape, printable
 from entra_guard.fastapi import EntraBearer
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ ROOT = Path(entra_guard.__file__).parent
 
 # A folder, or a module at the top, imports only from layers below it.
 LAYERS = [
-    {"reasons"},
+    {"reasons", "_escaping"},
     {"errors"},
     {"_common"},
     {"policy", "principal"},

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import CommandError
 from entra_guard.emulator._directory.client_certificates import (
     GeneratedCertificate,
     generate_certificate,
     read_certificate,
 )
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from pathlib import Path

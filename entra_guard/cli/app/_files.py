@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import CommandError
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import GUID, UNIQUE_NAME, CommandError, GraphCall, Plan, Row, quoted
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
+from entra_guard._escaping import escape
 from entra_guard.cli._formatting import relative_time
 from entra_guard.cli._screen import GOOD, QUIET, Screen
 from entra_guard.cli.app._rows import roles_of, rows_in, scopes_of, seconds_of
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import CommandError, GraphCall, Plan, Question, Row
 from entra_guard.cli.app._find import (
     app_with_unique_name,
@@ -17,7 +18,6 @@ from entra_guard.cli.app._find import (
     principal_of,
 )
 from entra_guard.cli.app._rows import merged, new_role, new_scope, part, roles_of, rows_in, scopes_of
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

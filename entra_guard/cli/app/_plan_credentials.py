@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import CommandError, GraphCall, Plan, Question, Row
 from entra_guard.cli.app._find import find_app
 from entra_guard.cli.app._plan_apps import change_app
 from entra_guard.cli.app._rows import certificate_row, graph_time, rows_in
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import GUID, CommandError, GraphCall, Plan, Question, Row, quoted
 from entra_guard.cli.app._find import find_api, only
 from entra_guard.cli.app._plan_permissions import Permission, assign_role
 from entra_guard.cli.app._rows import roles_of
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import CommandError, GraphCall, Plan, Question, Row
 from entra_guard.cli.app._find import WELL_KNOWN, find_api, find_app, principal_of
 from entra_guard.cli.app._plan_apps import change_app
 from entra_guard.cli.app._rows import check_absent, roles_of, rows_in, scopes_of
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import Question
 from entra_guard.cli.app._plan_apps import AppSpec, register
 from entra_guard.cli.app._plan_credentials import add_certificate, add_secret
 from entra_guard.cli.app._plan_permissions import Permission, add_permissions, grant
 from entra_guard.cli.app._rows import roles_of
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,8 +7,8 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from entra_guard._common.json_values import as_list, as_object
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import CommandError, Row
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import MASKED, CommandError, GraphCall, Plan, Question
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from entra_guard.cli.app._target import Target

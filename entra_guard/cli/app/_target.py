@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from entra_guard._common.json_values import as_object
+from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import GUID, CommandError
 from entra_guard.cli.app._find import GRAPH
-from entra_guard.errors import EntraGuardError, escape
+from entra_guard.errors import EntraGuardError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

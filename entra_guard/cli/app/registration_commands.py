@@ -163,9 +163,9 @@ def list_command(session: Session, *, name: str) -> None:
 
 
 def _show_list(runner: Runner, rows: list[Row]) -> None:
+    from entra_guard._escaping import escape  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
     from entra_guard.cli.app._output import credential_summary  # noqa: PLC0415
-    from entra_guard.errors import escape  # noqa: PLC0415
 
     screen = Screen()
     if not rows:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from entra_guard._common.utc import DAY
+from entra_guard._escaping import escape
 from entra_guard.cli.app._options import common_options, print_json
 from entra_guard.cli.app._plan_setup import PairSpec, setup
 from entra_guard.cli.app._report import ids_of, new_guid
 from entra_guard.cli.app._rows import roles_of
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from entra_guard.cli.app._calls import Plan

@@ -11,6 +11,7 @@ import click
 
 from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.clock import wall_clock
+from entra_guard._escaping import escape
 from entra_guard.cli._import_object import import_object
 from entra_guard.cli.doctor._collect_outbound import Outbound
 from entra_guard.cli.doctor._facts import AppFacts, Facts, SettingsFacts
@@ -26,7 +27,6 @@ from entra_guard.cli.doctor._settings import (
     settings_of_guard,
     settings_of_layers,
 )
-from entra_guard.errors import escape
 from entra_guard.guard import Guard
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from entra_guard._escaping import escape
 from entra_guard.cli._program import NAME, program_name
 from entra_guard.cli._screen import QUIET, Screen, folded
 from entra_guard.cli.doctor._finding import STATES
 from entra_guard.credentials._token_errors import without_people
-from entra_guard.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
