@@ -17,7 +17,6 @@ from entra_guard.emulator._http.messages import (
     split_url,
 )
 from entra_guard.emulator._http.routing import path_pattern
-from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.admin_consent import admin_consent
 from entra_guard.emulator._oauth.authorize import authorize
 from entra_guard.emulator._oauth.cors import preflight_response, with_cors
@@ -34,7 +33,7 @@ from entra_guard.emulator._oauth.documents import (
     keys_v2,
 )
 from entra_guard.emulator._oauth.error_page import error_page
-from entra_guard.emulator._oauth.errors import error_response
+from entra_guard.emulator._oauth.errors import EntraError, error_response
 from entra_guard.emulator._oauth.managed_identity import app_service_response, arc_response, imds_response
 from entra_guard.emulator._oauth.sign_out import sign_out
 from entra_guard.emulator._oauth.token_endpoint import token_response

@@ -18,8 +18,8 @@ from entra_guard.emulator._graph.endpoints import PREFIX as GRAPH_PREFIX
 from entra_guard.emulator._graph.odata import GraphRequestError
 from entra_guard.emulator._http.delivery import Delivery, Ending
 from entra_guard.emulator._http.messages import Response, json_response
-from entra_guard.emulator._oauth.aadsts import AADSTS, EntraError
-from entra_guard.emulator._oauth.errors import error_response
+from entra_guard.emulator._oauth.aadsts import AADSTS
+from entra_guard.emulator._oauth.errors import EntraError, error_response
 from entra_guard.emulator._store.encoding import base64url
 from entra_guard.emulator._store.signing_keys import predefined_key
 from entra_guard.emulator._tokens.jws import compact_json

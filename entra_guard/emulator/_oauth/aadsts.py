@@ -6,7 +6,7 @@ Source: https://learn.microsoft.com/en-us/entra/identity-platform/reference-erro
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,7 @@ _ROWS: Final = (
         "/common endpoint is not supported for such apps created after '10/15/2018'. Use a tenant-"
         "specific endpoint or configure the application to be multi-tenant.",
     ),
-    Aadsts(
-        900561,
-        405,
-        "invalid_request",
-        "The endpoint only accepts {value} requests.",
-    ),
+    Aadsts(900561, 405, "invalid_request", "The endpoint only accepts {value} requests."),
     Aadsts(
         7000229,
         400,
@@ -77,24 +72,14 @@ _ROWS: Final = (
         "The user account {user} does not exist in the {tenant} directory. To sign into this application, "
         "the account must be added to the directory.",
     ),
-    Aadsts(
-        50013,
-        400,
-        "invalid_grant",
-        "Assertion failed signature validation. [Reason - {detail}]",
-    ),
+    Aadsts(50013, 400, "invalid_grant", "Assertion failed signature validation. [Reason - {detail}]"),
     Aadsts(
         50057,
         400,
         "invalid_grant",
         "The user account is disabled. The account has been disabled by an administrator.",
     ),
-    Aadsts(
-        50058,
-        400,
-        "login_required",
-        "A silent sign-in request was sent but no user is signed in.",
-    ),
+    Aadsts(50058, 400, "login_required", "A silent sign-in request was sent but no user is signed in."),
     Aadsts(
         50105,
         400,
@@ -146,12 +131,7 @@ _ROWS: Final = (
         "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use "
         "an existing refresh token.",
     ),
-    Aadsts(
-        65004,
-        400,
-        "access_denied",
-        "User declined to consent to access the app.",
-    ),
+    Aadsts(65004, 400, "access_denied", "User declined to consent to access the app."),
     Aadsts(
         650053,
         400,
@@ -159,12 +139,7 @@ _ROWS: Final = (
         "The application '{name}' asked for scope '{scope}' that doesn't exist on the resource "
         "'{resource}'. Contact the app vendor.",
     ),
-    Aadsts(
-        70000,
-        400,
-        "invalid_grant",
-        "Provided grant is invalid or malformed.",
-    ),
+    Aadsts(70000, 400, "invalid_grant", "Provided grant is invalid or malformed."),
     Aadsts(
         70008,
         400,
@@ -178,12 +153,7 @@ _ROWS: Final = (
         "authorization_pending",
         "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
     ),
-    Aadsts(
-        70017,
-        400,
-        "authorization_declined",
-        "The end user declined to authorize the device.",
-    ),
+    Aadsts(70017, 400, "authorization_declined", "The end user declined to authorize the device."),
     Aadsts(
         70018,
         400,
@@ -203,12 +173,7 @@ _ROWS: Final = (
         "unsupported_response_type",
         "response_type '{value}' is not enabled for the application.",
     ),
-    Aadsts(
-        700082,
-        400,
-        "invalid_grant",
-        "The refresh token has expired due to inactivity.",
-    ),
+    Aadsts(700082, 400, "invalid_grant", "The refresh token has expired due to inactivity."),
     Aadsts(
         7000114,
         400,
@@ -222,18 +187,8 @@ _ROWS: Final = (
         "The grant requires admin permission. {name} needs permission to access resources in your "
         "organization that only an admin can grant.",
     ),
-    Aadsts(
-        900971,
-        400,
-        "invalid_request",
-        "No reply address provided.",
-    ),
-    Aadsts(
-        9002313,
-        400,
-        "invalid_grant",
-        "Invalid request. Request is malformed or invalid.",
-    ),
+    Aadsts(900971, 400, "invalid_request", "No reply address provided."),
+    Aadsts(9002313, 400, "invalid_grant", "Invalid request. Request is malformed or invalid."),
     Aadsts(
         9002325,
         400,
@@ -332,25 +287,14 @@ _ROWS: Final = (
         "invalid_client",
         "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
     ),
-    Aadsts(
-        7000112,
-        400,
-        "unauthorized_client",
-        "Application '{app}'({name}) is disabled.",
-    ),
+    Aadsts(7000112, 400, "unauthorized_client", "Application '{app}'({name}) is disabled."),
     Aadsts(
         700025,
         401,
         "invalid_client",
         "Client is public so neither 'client_assertion' nor 'client_secret' should be parsed.",
     ),
-    Aadsts(
-        700038,
-        400,
-        "unauthorized_client",
-        "{app} is not a valid application identifier.",
-        page=False,
-    ),
+    Aadsts(700038, 400, "unauthorized_client", "{app} is not a valid application identifier.", page=False),
     Aadsts(
         700016,
         400,
@@ -392,23 +336,10 @@ _ROWS: Final = (
         page=False,
     ),
     Aadsts(
-        900144,
-        400,
-        "invalid_request",
-        "The request body must contain the following parameter: '{name}'.",
+        900144, 400, "invalid_request", "The request body must contain the following parameter: '{name}'."
     ),
-    Aadsts(
-        90002,
-        400,
-        "invalid_request",
-        _NO_TENANT,
-    ),
-    Aadsts(
-        50049,
-        400,
-        "invalid_instance",
-        "Unknown or invalid instance.",
-    ),
+    Aadsts(90002, 400, "invalid_request", _NO_TENANT),
+    Aadsts(50049, 400, "invalid_instance", "Unknown or invalid instance."),
     Aadsts(
         501051,
         400,
@@ -431,58 +362,11 @@ _ROWS: Final = (
         "token issuance.",
     ),
     Aadsts(
-        90055,
-        429,
-        "temporarily_unavailable",
-        "The server is busy: too many requests. Please retry later.",
+        90055, 429, "temporarily_unavailable", "The server is busy: too many requests. Please retry later."
     ),
-    Aadsts(
-        90033,
-        503,
-        "temporarily_unavailable",
-        "A transient error has occurred. Please try again.",
-    ),
+    Aadsts(90033, 503, "temporarily_unavailable", "A transient error has occurred. Please try again."),
 )
 
 AADSTS: Final = {row.number: row for row in _ROWS}
 # Clients such as MSAL decide by these whether a user must interact.
 SUBERRORS: Final = {65001: "consent_required", 50173: "bad_token"}
-
-
-class EntraError(Exception):
-    """The endpoint refuses the request, with Entra's error.
-
-    Args:
-        number: The AADSTS number.
-        error: An OAuth error other than the table's, where endpoints differ.
-        facts: Values for the text: app, tenant, resource, scope, ...
-    """
-
-    def __init__(self, number: int, *, error: str | None = None, **facts: str) -> None:
-        self.row = AADSTS[number]
-        self.error = error or self.row.error
-        self.facts = facts
-        self.text = self.row.text.format(**facts)
-        super().__init__(f"AADSTS{number}: {self.text}")
-
-
-def describe_error(error: EntraError, trace: str, correlation: str, timestamp: str) -> str:
-    """Return the `error_description` of an error."""
-    return f"{error} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp}"
-
-
-def error_body(
-    error: EntraError, *, base: str, timestamp: str, trace: str, correlation: str
-) -> dict[str, Any]:
-    """Return the JSON of an error response."""
-    body: dict[str, Any] = {
-        "error": error.error,
-        "error_description": describe_error(error, trace, correlation, timestamp),
-        "error_codes": [error.row.number],
-        "timestamp": timestamp,
-        "trace_id": trace,
-        "correlation_id": correlation,
-    }
-    page = {"error_uri": f"{base}/error?code={error.row.number}"} if error.row.page else {}
-    suberror = {"suberror": SUBERRORS[error.row.number]} if error.row.number in SUBERRORS else {}
-    return {**body, **page, **suberror}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._http.form_guard import is_foreign, is_own_form
-from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.consent_page import RequestedPermission, consent_page
+from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._oauth.redirects import platform_of, redirect
 from entra_guard.emulator._oauth.scopes import DEFAULT, parse_scopes
 from entra_guard.emulator._oauth.token_request import tenant_of

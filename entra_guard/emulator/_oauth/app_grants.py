@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.clients import Client, authenticate
+from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._oauth.scopes import DEFAULT, RESERVED
 from entra_guard.emulator._store.entries import GRAPH, TOKEN_EXCHANGE, V2
 from entra_guard.emulator._tokens.spec import TokenParties, audience_of, build_spec, sign_spec

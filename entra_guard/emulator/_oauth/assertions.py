@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from entra_guard.emulator._http.messages import split_url
-from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._store.encoding import decode_base64
 from entra_guard.emulator._store.entries import TOKEN_EXCHANGE
 from entra_guard.emulator._tokens.claims import exchange_subject

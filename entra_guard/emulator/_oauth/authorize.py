@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 from entra_guard.emulator._http.form_guard import is_own_form
 from entra_guard.emulator._http.html import form_post_page, page
 from entra_guard.emulator._http.trail import note, note_client, note_user
-from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.consent_page import consent_page, requested_permissions, without_decision
-from entra_guard.emulator._oauth.errors import redirect_fields
+from entra_guard.emulator._oauth.errors import EntraError, redirect_fields
 from entra_guard.emulator._oauth.redirects import MODES, only_uri, platform_of, redirect
 from entra_guard.emulator._oauth.scopes import DEFAULT, RequestedScopes, parse_scopes
 from entra_guard.emulator._oauth.token_request import ALIASES

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.messages import Request, parse_basic
 from entra_guard.emulator._http.trail import note, note_client
-from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.assertions import ASSERTION_TYPE, check_assertion, parse_assertion
+from entra_guard.emulator._oauth.errors import EntraError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,9 +9,9 @@ from entra_guard.emulator._http.form_guard import is_own_form
 from entra_guard.emulator._http.html import page
 from entra_guard.emulator._http.messages import Request, Response, json_response
 from entra_guard.emulator._http.trail import note_client
-from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.authorize import selectable_users, sort_people
 from entra_guard.emulator._oauth.consent_page import consent_page, requested_permissions
+from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._oauth.scopes import parse_scopes
 from entra_guard.emulator._oauth.token_request import tenant_of
 from entra_guard.emulator._oauth.user_consent import check_user_may_consent, consent_as, missing_consent

@@ -13,7 +13,7 @@ from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Request, Response
-    from entra_guard.emulator._oauth.aadsts import EntraError
+    from entra_guard.emulator._oauth.errors import EntraError
     from entra_guard.emulator._store.entries import AppRegistration
     from entra_guard.emulator._store.store import Store
 

@@ -1,4 +1,4 @@
-"""Error responses of the authority's endpoints."""
+"""The error that an endpoint refuses a request with, and its forms: JSON, and fields of a redirect."""
 
 from __future__ import annotations
 
@@ -8,26 +8,47 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._http.messages import Request, Response, json_response
 from entra_guard.emulator._http.trail import note_correlation, note_refusal
-from entra_guard.emulator._oauth.aadsts import describe_error, error_body
+from entra_guard.emulator._oauth.aadsts import AADSTS, SUBERRORS
 
 if TYPE_CHECKING:
-    from entra_guard.emulator._oauth.aadsts import EntraError
     from entra_guard.emulator._store.store import Store
 
 _DECLINED: Final = 65004
 UNCACHED: Final = (("Cache-Control", "no-store, no-cache"), ("Pragma", "no-cache"))
 
 
+class EntraError(Exception):
+    """The endpoint refuses the request, with Entra's error.
+
+    Args:
+        number: The AADSTS number.
+        error: An OAuth error other than the table's, where endpoints differ.
+        facts: Values for the text: app, tenant, resource, scope, ...
+    """
+
+    def __init__(self, number: int, *, error: str | None = None, **facts: str) -> None:
+        self.row = AADSTS[number]
+        self.error = error or self.row.error
+        self.facts = facts
+        self.text = self.row.text.format(**facts)
+        super().__init__(f"AADSTS{number}: {self.text}")
+
+
 def error_response(store: Store, request: Request, error: EntraError) -> Response:
     """Return the error as JSON in Entra's format."""
     note_error(error)
-    body = error_body(
-        error,
-        base=request.base,
-        timestamp=timestamp(store),
-        trace=store.ids.guid(),
-        correlation=correlation_id(store, request),
-    )
+    trace, correlation = store.ids.guid(), correlation_id(store, request)
+    body = {
+        "error": error.error,
+        "error_description": _description(store, error, trace, correlation),
+        "error_codes": [error.row.number],
+        "timestamp": timestamp(store),
+        "trace_id": trace,
+        "correlation_id": correlation,
+        **_page_link(request, error),
+    }
+    if error.row.number in SUBERRORS:
+        body["suberror"] = SUBERRORS[error.row.number]
     return json_response(body, error.row.status, *UNCACHED)
 
 
@@ -35,10 +56,17 @@ def redirect_fields(store: Store, request: Request, error: EntraError) -> dict[s
     """Return the fields of an error that is redirected to the client."""
     note_error(error)
     correlation = correlation_id(store, request)
-    description = describe_error(error, store.ids.guid(), correlation, timestamp(store))
+    description = _description(store, error, store.ids.guid(), correlation)
     subcode = {"error_subcode": "cancel"} if error.row.number == _DECLINED else {}
-    page_link = {"error_uri": f"{request.base}/error?code={error.row.number}"} if error.row.page else {}
-    return {"error": error.error, **subcode, "error_description": description, **page_link}
+    return {"error": error.error, **subcode, "error_description": description, **_page_link(request, error)}
+
+
+def _description(store: Store, error: EntraError, trace: str, correlation: str) -> str:
+    return f"{error} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp(store)}"
+
+
+def _page_link(request: Request, error: EntraError) -> dict[str, str]:
+    return {"error_uri": f"{request.base}/error?code={error.row.number}"} if error.row.page else {}
 
 
 def note_error(error: EntraError) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._http.messages import Request, Response, json_response
 from entra_guard.emulator._http.trail import note_api, note_client
-from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.app_grants import lifetimes, with_string_values
+from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._oauth.token_request import client_capabilities
 from entra_guard.emulator._store.entries import AppRegistration, ManagedIdentity
 from entra_guard.emulator._tokens.spec import TokenParties, audience_of, build_spec, sign_spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._store.entries import GRAPH
 
 RESERVED: Final = ("openid", "profile", "email", "offline_access")

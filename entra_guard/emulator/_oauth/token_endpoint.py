@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._http.messages import Request, Response, json_response
-from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.app_grants import client_credentials
-from entra_guard.emulator._oauth.errors import UNCACHED
+from entra_guard.emulator._oauth.errors import UNCACHED, EntraError
 from entra_guard.emulator._oauth.token_request import TokenRequest, tenant_of
 from entra_guard.emulator._oauth.user_grants import (
     authorization_code,

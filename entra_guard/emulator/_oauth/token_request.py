@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._http.trail import note, note_api
-from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._store.entries import CONSUMERS
 from entra_guard.emulator._tokens.claims import ClaimsRequest
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._http.trail import note, note_api
-from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._oauth.scopes import DEFAULT, RequestedScopes
 from entra_guard.emulator._store.entries import AppRegistration, DelegatedGrant, User
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._http.trail import note, note_user
-from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.clients import Client, authenticate, identify, refuse_credentials
+from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._oauth.redirects import platform_of
 from entra_guard.emulator._oauth.scopes import parse_scopes
 from entra_guard.emulator._oauth.token_request import ALIASES

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from entra_guard.emulator._oauth.aadsts import EntraError
 from entra_guard.emulator._oauth.app_grants import (
     check_resource_parameter,
     lifetimes,
     with_string_values,
 )
+from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._oauth.scopes import DEFAULT, RequestedScopes
 from entra_guard.emulator._store.encoding import base64url
 from entra_guard.emulator._store.entries import CONSUMERS, GRAPH, V2, User

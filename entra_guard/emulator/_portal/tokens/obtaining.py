@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from entra_guard.emulator._http.messages import Request, split_url
-from entra_guard.emulator._oauth.aadsts import EntraError
+from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._oauth.redirects import platform_of
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
 from entra_guard.emulator._oauth.user_actions import UserActions
