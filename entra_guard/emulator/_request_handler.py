@@ -8,8 +8,8 @@ from dataclasses import replace
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
+from entra_guard.emulator._activity.exchange import describe_exchange, is_shown
 from entra_guard.emulator._control import PREFIX
-from entra_guard.emulator._exchange import describe_exchange, is_shown
 from entra_guard.emulator._http.delivery import Delivery
 from entra_guard.emulator._http.trail import recording
 from entra_guard.emulator._routes import find_route, respond
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._faults.injector import FaultInjector
     from entra_guard.emulator._http.messages import Request, Response
-    from entra_guard.emulator._portal_entry import PortalEntry
+    from entra_guard.emulator._portal.lazy_portal import LazyPortal
 
 
 class RequestHandler:
@@ -34,7 +34,7 @@ class RequestHandler:
         injector: FaultInjector,
         log: RequestLog,
         control: ControlApi,
-        portal: PortalEntry,
+        portal: LazyPortal,
     ) -> None:
         self._service = service
         self._injector = injector

@@ -9,7 +9,8 @@ import pytest
 from emulator_requests import request_token
 
 from entra_guard.emulator import GRAPH
-from entra_guard.emulator._exchange import flow_of, mask
+from entra_guard.emulator._activity.flows import flow_of
+from entra_guard.emulator._activity.redaction import mask
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
 from entra_guard.emulator._portal.code.curl_command import curl_command

@@ -18,7 +18,10 @@ from entra_guard.testing import Entra
 FOLDER = Path(entra_guard.emulator.__file__).parent
 PACKAGE = "entra_guard.emulator"
 # Each folder imports from folders before it, and from itself.
-LAYERS = ["_http", "_store", "_directory", "_tokens", "_oauth", "_graph", "_faults", "_pages", "_portal", ""]
+LAYERS = [
+    *("_http", "_store", "_directory", "_tokens", "_oauth", "_graph", "_faults", "_pages"),
+    *("_activity", "_portal", ""),
+]
 
 
 def module_name(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""The activity record: each exchange described for people, without secrets."""
