@@ -21,7 +21,7 @@ from entra_guard.emulator._http.asgi import asgi_app
 from entra_guard.emulator._http.emulator_server import EmulatorServer
 from entra_guard.emulator._http.messages import is_loopback, split_url
 from entra_guard.emulator._oauth.user_actions import UserActions
-from entra_guard.emulator._portal_entry import PortalEntry
+from entra_guard.emulator._portal.lazy_portal import LazyPortal
 from entra_guard.emulator._public_gate import PublicGate, check_public
 from entra_guard.emulator._request_handler import RequestHandler
 from entra_guard.emulator._store.request_log import RequestLog, RequestRecord
@@ -109,7 +109,7 @@ class Emulator:
             self.app, https=https, port=port, https_port=https_port, state_dir=state_dir, host=host
         )
         self._host = host
-        portal = PortalEntry(
+        portal = LazyPortal(
             self.directory_service,
             self.token_issuer,
             self.fault_injector,

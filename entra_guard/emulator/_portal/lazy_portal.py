@@ -1,4 +1,4 @@
-"""The way to the portal: import it with the first page request, so that starting the emulator stays fast."""
+"""The portal, imported with the first page request, so that starting the emulator stays fast."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _PREFIX: Final = "/portal"
 
 
 @dataclass
-class PortalEntry:
-    """The parts that the portal works with."""
+class LazyPortal:
+    """Respond to page requests with the portal, and import it with the first one."""
 
     service: DirectoryService
     issuer: TokenIssuer
