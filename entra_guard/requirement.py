@@ -194,7 +194,7 @@ class Requirement:
         agent = principal.agent
         if agent is None:
             return "agent_required" if self.agents == "only" else ""
-        is_refused = self.agents is False or (self.agents is None and agent.kind == "agent_user")
+        is_refused = self.agents is False or (self.agents is None and agent.kind != "for_user")
         return "agent_not_allowed" if is_refused else ""
 
     def _refusal(

@@ -19,10 +19,12 @@ AgentKind = Literal["autonomous", "for_user", "agent_user"]
 # Whether AI agents are accepted: True, False, or 'only' them.
 Agents = bool | Literal["only"]
 
-# The claims of which any one makes a token an agent's.
-AGENT_MARKS: Final = ("xms_act_fct", "xms_sub_fct", "xms_par_app_azp")
+# The first three are marks: any one makes a token an agent's. The last says what its subject is to the tenant.
+AGENT_CLAIMS: Final = ("xms_act_fct", "xms_sub_fct", "xms_par_app_azp", "xms_idrel")
 _AGENT_IDENTITY: Final = 11
 _AGENT_USER: Final = 13
+# In `xms_idrel`: service principal, application without one, federated managed identity.
+_APPLICATIONS: Final = frozenset({7, 13, 33})
 
 
 class Agent(msgspec.Struct, frozen=True):
@@ -55,7 +57,8 @@ def check_agents(value: object, known: tuple[object, ...] = (None, True, False, 
 def agent_of(claims: Mapping[str, Any], *, is_app: bool | None) -> Agent | None:
     """Return the agent that a token was issued to, None if it is not an agent's.
 
-    Any one of the marks makes it an agent's token, so that a missing or odd mark does not hide an agent.
+    Any one of the marks makes it an agent's token, so that a missing or odd mark does not hide an agent. A
+    person acts only if no claim says that the subject is an agent or an application.
     Unknown numbers are ignored, and so is what is not a number.
     """
     actor, subject = _facets(claims.get("xms_act_fct")), _facets(claims.get("xms_sub_fct"))
@@ -66,7 +69,7 @@ def agent_of(claims: Mapping[str, Any], *, is_app: bool | None) -> Agent | None:
     kind: AgentKind = "for_user"
     if _AGENT_USER in subject:
         kind = "agent_user"
-    elif is_app or _AGENT_IDENTITY in subject:
+    elif is_app or _AGENT_IDENTITY in subject or _facets(claims.get("xms_idrel")) & _APPLICATIONS:
         kind = "autonomous"
     user = str(claims.get("oid") or "") if kind == "for_user" else ""
     return Agent(str(claims.get("azp") or claims.get("appid") or ""), blueprint, kind, user)

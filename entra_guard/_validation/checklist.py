@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from entra_guard._common.agent import AGENT_MARKS, agent_of
+from entra_guard._common.agent import AGENT_CLAIMS, agent_of
 from entra_guard._common.audiences import GRAPH_AUDIENCES
 from entra_guard._common.guid import is_guid, is_tenant_id
 from entra_guard._common.utc import utc_text
@@ -315,8 +315,8 @@ def _agent_found(claims: AnyClaims) -> str:
     """Return the kind of agent that a token is issued to. Agents are a notion of Entra."""
     if isinstance(claims, OpenIdClaims):
         return _NO_AGENT
-    marks = {name: getattr(claims, name) for name in AGENT_MARKS}
-    agent = agent_of(marks, is_app=claims.is_app)
+    about_agent = {name: getattr(claims, name) for name in AGENT_CLAIMS}
+    agent = agent_of(about_agent, is_app=claims.is_app)
     return _NO_AGENT if agent is None else f"an agent: {agent.kind}"
 
 

@@ -38,6 +38,12 @@ AGENT_USER = {**BLUEPRINT, "xms_act_fct": "11", "xms_sub_fct": "13"}
         ({"xms_act_fct": "11"}, False, "for_user"),
         ({"xms_par_app_azp": "blueprint"}, True, "autonomous"),
         ({"xms_par_app_azp": "blueprint", "xms_act_fct": "junk"}, False, "for_user"),
+        ({"xms_idrel": "7"}, True, None),
+        ({**FOR_USER, "xms_idrel": "1 30"}, False, "for_user"),
+        ({**FOR_USER, "xms_idrel": "5"}, False, "for_user"),
+        ({**FOR_USER, "xms_idrel": "7 10"}, False, "autonomous"),
+        ({**FOR_USER, "xms_idrel": "33"}, None, "autonomous"),
+        ({**AGENT_USER, "xms_idrel": "1"}, False, "agent_user"),
     ],
 )
 def test_any_mark_makes_a_token_an_agents(claims, is_app, kind):
@@ -134,6 +140,14 @@ def test_agents_are_refused_for_a_route_and_for_an_application(entra):
         return TestClient(app).get(path, headers=agent).status_code
 
     assert (status("/people"), status("/all"), status("/all", agents=False)) == (403, 200, 403)
+
+
+def test_an_agent_whose_subject_is_no_person_does_not_pass_for_one(entra):
+    odd = {"idtyp": "user", "xms_act_fct": "11", "xms_sub_fct": "3", "xms_idrel": "7"}
+    principal = entra.guard().verify(entra.token(user="alice", scopes=["Orders.Read"], claims=odd))
+    assert principal.agent.on_behalf_of == ""
+    assert Requirement(users_only=True).refusal_of(principal).reason == "agent_not_allowed"
+    assert Requirement(users_only=True, agents=True).refusal_of(principal) is None
 
 
 @pytest.mark.parametrize("agents", ["yes", 1, "no"])

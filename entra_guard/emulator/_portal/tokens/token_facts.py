@@ -70,7 +70,7 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "aio": "For Entra's own use.",
         "rh": "For Entra's own use.",
         "xms_ftd": "For Entra's own use.",
-        "xms_idrel": "For Entra's own use: what the caller is to the tenant.",
+        "xms_idrel": "What the subject is to the tenant: 1 a member, 5 a guest, 7 a service principal.",
         "xms_act_fct": "What the client is: 11 marks an AI agent's identity.",
         "xms_sub_fct": "What the subject is: 13 marks an AI agent's own user account.",
         "xms_par_app_azp": "The blueprint that an AI agent was created from.",
