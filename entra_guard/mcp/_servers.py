@@ -58,6 +58,21 @@ def app_of(server: Any, url: str, origins: tuple[str, ...] = ()) -> ASGIApp:
     )
 
 
+def check_tasks(server: Any) -> None:
+    """Check that the background tasks of a server have owners.
+
+    Raises:
+        ConfigurationError: It is a server of SDK 1.x without sessions: all who know a task's id can read it.
+    """
+    is_stateless = getattr(getattr(server, "settings", None), "stateless_http", False)
+    experimental = getattr(getattr(server, "_mcp_server", None), "experimental", None)
+    if is_stateless and getattr(experimental, "task_support", None) is not None:
+        raise ConfigurationError(
+            "stateless_http=True and experimental tasks exclude each other: a task belongs to a session, and "
+            "without one all callers that know its id can read its result. Remove one of the two"
+        )
+
+
 def _sdk_app(server: Any, path: str, host: str, origins: tuple[str, ...]) -> ASGIApp:
     from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415
 

@@ -140,15 +140,34 @@ bare = {f"sdk-{kind}": sdk_app(kind) for kind in KINDS} | {
 }
 
 
-@asynccontextmanager
-async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-    async with AsyncExitStack() as stack:
-        for inner in bare.values():
-            await stack.enter_async_context(inner.router.lifespan_context(inner))
-        yield
+def innermost(app: Any) -> Any:
+    return app if hasattr(app, "router") else innermost(app.app)
+
+
+def lifespan_of(apps: dict[str, Any]) -> Any:
+    """Return the lifespan of an application that runs those of others."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for inner in map(innermost, apps.values()):
+                await stack.enter_async_context(inner.router.lifespan_context(inner))
+            yield
+
+    return lifespan
+
+
+def together(apps: dict[str, Any]) -> Starlette:
+    """Return one application of several that are protected, each with its name in its paths."""
+
+    async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        name = next((name for name in apps if f"/{name}/" in scope["path"]), next(iter(apps)))
+        await apps[name](scope, receive, send)
+
+    return Starlette(routes=[Mount("/", dispatch)], lifespan=lifespan_of(apps))
 
 
 app = Starlette(
     routes=[Mount(f"/{name}", GuardMiddleware(inner, guard=guard)) for name, inner in bare.items()],
-    lifespan=lifespan,
+    lifespan=lifespan_of(bare),
 )

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 EXAMPLES = ROOT / "examples"
 LINES = ("mcp1", "mcp2")
+WITH_TASKS = ("mcp1", "tasks")
 
 
 class Registered(NamedTuple):
@@ -44,10 +45,14 @@ class Registered(NamedTuple):
         return json.loads(urlsafe_b64decode(payload + "=="))["oid"]
 
 
+def interpreter(line: str) -> Path:
+    folder = os.environ.get("MCP_ENVIRONMENTS", ROOT / ".mcp-environments")
+    return Path(folder) / line / "bin" / "python"
+
+
 def python_of(line: str) -> Path:
     """Return the interpreter of an SDK line's environment."""
-    folder = os.environ.get("MCP_ENVIRONMENTS", ROOT / ".mcp-environments")
-    python = Path(folder) / line / "bin" / "python"
+    python = interpreter(line)
     return python if python.exists() else lacking(f"the environment {python.parent.parent}")
 
 

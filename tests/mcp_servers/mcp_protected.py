@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import fastmcp
 from fastmcp.server.middleware.caching import ResponseCachingMiddleware
 from fastmcp.tools import Tool
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.settings import AuthSettings
-from mcp_apps import IS_FIRST, SdkServer, filled, guard, secret
-from starlette.applications import Starlette
-from starlette.routing import Mount
+from mcp_apps import IS_FIRST, SdkServer, filled, guard, secret, together
 
 from entra_guard import requires
 from entra_guard.credentials import ClientSecretCredential
 from entra_guard.mcp import GuardTokenVerifier, guard_auth_provider, on_behalf_of, protect
 from entra_guard.mcp._servers import app_of
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 credential = ClientSecretCredential(
     os.environ["ENTRA_GUARD_TENANT"],
@@ -65,12 +59,6 @@ def protected(name: str, server: Any) -> Any:
     return protect(filled(server), guard, url=url, **settings)
 
 
-@requires(roles=["Tasks.Write"])
-async def background_secret() -> str:
-    """Return what needs a role, in a background task."""
-    return "the secret"
-
-
 def with_others(server: Any) -> Any:
     """Mount a server in one of fastmcp, and make a tool of another tool."""
     child = fastmcp.FastMCP("child")
@@ -95,11 +83,7 @@ apps = {
 }
 
 
-if IS_FIRST:  # with background tasks, and lists in pages of one
-    with_tasks = fastmcp.FastMCP("tasks", tasks=True)
-    with_tasks.tool(task=True)(background_secret)
-    apps["tasks"] = protect(with_tasks, guard, url="https://tasks.example/tasks/mcp")
-else:
+if not IS_FIRST:  # with steps, and with lists in pages of one
     from mcp.server.mcpserver import Context as McpContext
     from mcp.types import InputRequiredResult
 
@@ -142,21 +126,4 @@ for tool in (client, next_api):
 apps["provided"] = app_of(provided, "https://tasks.example/provided/mcp")
 
 
-async def dispatch(scope: Any, receive: Any, send: Any) -> None:
-    name = next((name for name in apps if f"/{name}/" in scope["path"]), "sdk")
-    await apps[name](scope, receive, send)
-
-
-def innermost(app: Any) -> Any:
-    return app if hasattr(app, "router") else innermost(app.app)
-
-
-@asynccontextmanager
-async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-    async with AsyncExitStack() as stack:
-        for app in map(innermost, apps.values()):
-            await stack.enter_async_context(app.router.lifespan_context(app))
-        yield
-
-
-app = Starlette(routes=[Mount("/", dispatch)], lifespan=lifespan)
+app = together(apps)

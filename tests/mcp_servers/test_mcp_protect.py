@@ -210,24 +210,6 @@ def test_mounted_servers_and_tools_made_of_tools_are_checked_as_any_other(caller
     assert SECRET in str(writer.request("resources/read", uri="other://child/notes"))
 
 
-def test_a_background_task_is_its_session_s_and_has_no_caller(callers, protected):
-    if protected.line != "mcp1":
-        pytest.skip("the second line's fastmcp has no background tasks without an extension")
-    alice, bob = callers("tasks", role="Tasks.Write").open(), callers("tasks", "bob", "Tasks.Write").open()
-    task = {"ttl": 60_000}
-    started = alice.request("tools/call", name="background_secret", arguments={}, task=task)
-    of_alice = started["result"]["_meta"]["modelcontextprotocol.io/task"]["taskId"]
-    for method in ("tasks/get", "tasks/result", "tasks/cancel"):
-        assert "not found" in bob.request(method, taskId=of_alice)["error"]["message"]
-    assert bob.request("tasks/list")["result"]["tasks"] == []
-    assert bob.joining(alice).post("tasks/result", taskId=of_alice).status_code == 404
-    assert SECRET not in str(
-        alice.request("tasks/result", taskId=of_alice)
-    )  # nobody is there to have the role
-    reader = callers("tasks", role="Tasks.Read").open()
-    assert reader.post("tools/call", name="background_secret", arguments={}, task=task).status_code == 403
-
-
 def test_pages_of_a_list_hide_what_the_caller_may_not_use(callers, protected):
     if protected.line != "mcp2":
         pytest.skip("the first line has no pages")
