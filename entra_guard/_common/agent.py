@@ -19,7 +19,7 @@ AgentKind = Literal["autonomous", "for_user", "agent_user"]
 # Whether AI agents are accepted: True, False, or 'only' them.
 Agents = bool | Literal["only"]
 
-# The first three are marks: any one makes a token an agent's. The last says what its subject is to the tenant.
+# Any one of the first three makes a token an agent's. The last one says what its subject is to the tenant.
 AGENT_CLAIMS: Final = ("xms_act_fct", "xms_sub_fct", "xms_par_app_azp", "xms_idrel")
 _AGENT_IDENTITY: Final = 11
 _AGENT_USER: Final = 13
