@@ -5,24 +5,31 @@ checks roles and scopes of one route, `current_principal` returns the caller. `e
 acquires tokens for outbound calls. `entra_guard.emulator` is an Entra emulator for trials and tests.
 """
 
-from entra_guard._combined_guard import CombinedGuard
-from entra_guard._common.agent import Agent
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from entra_guard._common.version import __version__
-from entra_guard._keys.authority import Authority
-from entra_guard._keys.health import Health
-from entra_guard._keys.settings import KeySettings
-from entra_guard._validation.explain import Explanation, Step
-from entra_guard.errors import (
-    AccessError,
-    ConfigurationError,
-    EntraGuardError,
-    FetchError,
-    TokenAcquisitionError,
-)
-from entra_guard.guard import Guard
-from entra_guard.policy import Policy, Tenants
-from entra_guard.principal import Principal, current_principal
-from entra_guard.requirement import Requirement, requires
+
+if TYPE_CHECKING:
+    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard._common.agent import Agent
+    from entra_guard._keys.authority import Authority
+    from entra_guard._keys.health import Health
+    from entra_guard._keys.settings import KeySettings
+    from entra_guard._validation.explain import Explanation, Step
+    from entra_guard.errors import (
+        AccessError,
+        ConfigurationError,
+        EntraGuardError,
+        FetchError,
+        TokenAcquisitionError,
+    )
+    from entra_guard.guard import Guard
+    from entra_guard.policy import Policy, Tenants
+    from entra_guard.principal import Principal, current_principal
+    from entra_guard.requirement import Requirement, requires
 
 __all__ = [
     "AccessError",
@@ -46,3 +53,42 @@ __all__ = [
     "current_principal",
     "requires",
 ]
+
+# Where each name is. It is imported at its first use: the command line, the emulator and the pytest plugin
+# do not wait for a guard that they may never make. `entra_guard.errors` and such need no import either.
+_MODULES: Final = {
+    "_combined_guard": ("CombinedGuard",),
+    "_common.agent": ("Agent",),
+    "_keys.authority": ("Authority",),
+    "_keys.health": ("Health",),
+    "_keys.settings": ("KeySettings",),
+    "_validation.explain": ("Explanation", "Step"),
+    "errors": (
+        "AccessError",
+        "ConfigurationError",
+        "EntraGuardError",
+        "FetchError",
+        "TokenAcquisitionError",
+    ),
+    "guard": ("Guard",),
+    "policy": ("Policy", "Tenants"),
+    "principal": ("Principal", "current_principal"),
+    "requirement": ("Requirement", "requires"),
+}
+
+
+if not TYPE_CHECKING:  # for a type checker, a name that is misspelt stays an error
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name, or a module of this package, at its first use."""
+        if name in _MODULES and not name.startswith("_"):
+            return import_module(f"{__name__}.{name}")
+        for module, names in _MODULES.items():
+            if name in names:
+                value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

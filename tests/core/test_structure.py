@@ -192,14 +192,25 @@ def modules_after(statement: str) -> set[str]:
 
 def test_importing_the_package_loads_no_framework_and_no_http_client():
     # Older versions of anyio load ssl and socket themselves.
-    loaded = modules_after("import entra_guard") - modules_after("import anyio")
+    loaded = modules_after("from entra_guard import Guard") - modules_after("import anyio")
     heavy = {"starlette", "fastapi", "flask", "django", "httpx", "uvicorn", "click", "rich", "redis", "jwt"}
     assert loaded & (heavy | {"asyncio", "email", "ssl", "socket", "tempfile"}) == set()
     assert {"cryptography", "msgspec", "pybase64"} <= loaded
 
 
+def test_the_package_imports_a_public_name_at_its_first_use():
+    assert modules_after("import entra_guard") & {"cryptography", "msgspec", "pybase64"} == set()
+    code = "import entra_guard\nfor name in entra_guard.__all__: assert name in dir(entra_guard)"
+    assert "cryptography" in modules_after(
+        f"{code}\nfor name in entra_guard.__all__: getattr(entra_guard, name)"
+    )
+    assert "cryptography" in modules_after("import entra_guard; entra_guard.guard.Guard, entra_guard.errors")
+    with pytest.raises(AttributeError, match="has no attribute 'Gaurd'"):
+        _ = entra_guard.Gaurd
+
+
 def test_the_asgi_adapter_loads_no_other_framework():
-    loaded = modules_after("import entra_guard.asgi") - modules_after("import entra_guard")
+    loaded = modules_after("import entra_guard.asgi") - modules_after("import entra_guard.guard")
     assert loaded & {"fastapi", "flask", "django", "jinja2", "pydantic"} == set()
 
 

@@ -6,10 +6,8 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
 from entra_guard.emulator._store import key_material
 
@@ -54,6 +52,9 @@ class CertificateFacts:
 
 def generate_certificate(name: str, *, starts: float, expires: float) -> GeneratedCertificate:
     """Generate an RSA key and a self-signed certificate. Times in seconds since 1970."""
+    from cryptography import x509  # noqa: PLC0415 (slow to import, and only for certificates)
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
     key = key_material.generate_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
     builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
@@ -73,6 +74,8 @@ def read_certificate(given: bytes | str) -> CertificateFacts:
     Raises:
         ValueError: It is not a certificate of an RSA key.
     """
+    from cryptography import x509  # noqa: PLC0415 (slow to import, and only for certificates)
+
     octets = given.encode() if isinstance(given, str) else given
     try:
         read = x509.load_pem_x509_certificate if b"-----BEGIN" in octets else x509.load_der_x509_certificate
@@ -86,6 +89,13 @@ def read_certificate(given: bytes | str) -> CertificateFacts:
         starts=certificate.not_valid_before_utc.timestamp(),
         expires=certificate.not_valid_after_utc.timestamp(),
     )
+
+
+def public_key_of(der: bytes) -> object:
+    """Return the public key of a certificate in DER."""
+    from cryptography import x509  # noqa: PLC0415 (slow to import, and only for certificates)
+
+    return x509.load_der_x509_certificate(der).public_key()
 
 
 def _utc_time(seconds: float) -> dt.datetime:

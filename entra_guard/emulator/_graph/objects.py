@@ -6,8 +6,7 @@ import base64
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from entra_guard.emulator._store.encoding import thumbprint
 
 if TYPE_CHECKING:
     from entra_guard.emulator._store.directory import Directory
@@ -143,9 +142,8 @@ def secret_row(secret: StoredSecret, value: str | None = None) -> Row:
 
 
 def certificate_row(stored: StoredCertificate) -> Row:
-    thumbprint = x509.load_der_x509_certificate(stored.der).fingerprint(hashes.SHA1())  # noqa: S303 (x5t is SHA-1)
     return {
-        "customKeyIdentifier": base64.b64encode(thumbprint).decode(),
+        "customKeyIdentifier": base64.b64encode(thumbprint(stored.der)).decode(),
         "displayName": stored.description,
         "endDateTime": graph_time(stored.expires),
         "key": None,

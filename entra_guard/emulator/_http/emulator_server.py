@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entra_guard.emulator._http.server import LoopbackServer
-from entra_guard.emulator._http.tls import LocalAuthority
 
 if TYPE_CHECKING:
     import ssl
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.types import ASGIApp
+
+    from entra_guard.emulator._http.tls import LocalAuthority
 
 _NO_HTTPS = "https is not served: use Emulator(https=True) and start it."
 
@@ -95,17 +96,20 @@ class EmulatorServer:
         if self._server is not None:
             raise RuntimeError("The emulator is already running: call stop() first.")
         if self._https:
-            folder = self._state_dir
-            host = self._host
-            self._authority = (
-                LocalAuthority.load_or_create(folder, host) if folder else LocalAuthority.create(host)
-            )
+            self._authority = self._load_authority()
         try:
             self._server = self._new_server()
         except BaseException:
             self.stop()
             raise
         self._server.start()
+
+    def _load_authority(self) -> LocalAuthority:
+        # Certificates are slow to import, and only needed for https.
+        from entra_guard.emulator._http.tls import LocalAuthority  # noqa: PLC0415
+
+        folder, host = self._state_dir, self._host
+        return LocalAuthority.load_or_create(folder, host) if folder else LocalAuthority.create(host)
 
     def _new_server(self) -> LoopbackServer:
         port, https_port = self._ports

@@ -7,20 +7,19 @@ thumbprints, standard base64 in thumbprints, times as fractions or strings, no `
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
-import jwt
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from entra_guard.emulator._directory.client_certificates import public_key_of
 from entra_guard.emulator._http.messages import split_url
 from entra_guard.emulator._oauth.errors import EntraError
-from entra_guard.emulator._store.encoding import decode_base64
+from entra_guard.emulator._store.encoding import decode_base64, thumbprint
 from entra_guard.emulator._store.entries import TOKEN_EXCHANGE
 from entra_guard.emulator._tokens.claims import exchange_subject
-from entra_guard.emulator._tokens.jws import ParsedJwt, parse_jwt
+from entra_guard.emulator._tokens.jws import ParsedJwt, algorithm, parse_jwt
 from entra_guard.emulator._tokens.workloads import issuer_keys
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def _check_certificate_assertion(
     if parsed.text("sub") != app.client_id:
         raise EntraError(700021)
     certificate = _find_certificate(store, app, parsed)
-    _check_signature(parsed, x509.load_der_x509_certificate(certificate.der).public_key())
+    _check_signature(parsed, public_key_of(certificate.der))
     if not certificate.starts <= store.now() < certificate.expires:
         start, end = _format_time(certificate.starts), _format_time(certificate.expires)
         period = f"Found key 'Start={start}, End={end}'"
@@ -88,9 +87,9 @@ def _find_certificate(store: Store, app: AppRegistration, parsed: ParsedJwt) -> 
     """Return the registered certificate with the thumbprint in the header."""
     wanted = {name: _thumbprint(parsed.header.get(name)) for name in ("x5t#S256", "x5t")}
     for certificate in store.directory.credentials_of(app.client_id).certificates:
-        known = x509.load_der_x509_certificate(certificate.der)
-        sha1 = known.fingerprint(hashes.SHA1())  # noqa: S303 (x5t is defined as SHA-1)
-        if wanted["x5t#S256"] == known.fingerprint(hashes.SHA256()) or wanted["x5t"] == sha1:
+        if wanted["x5t#S256"] == hashlib.sha256(certificate.der).digest():
+            return certificate
+        if wanted["x5t"] == thumbprint(certificate.der):
             return certificate
     raise EntraError(700027, detail=_signature_detail("The key was not found.", parsed))
 
@@ -108,7 +107,7 @@ def check_proof(store: Store, app: AppRegistration, proof: str) -> bool:
     if parsed.text("iss") != app.object_id or _PROOF_AUDIENCE not in parsed.audiences():
         return False
     certificates = store.directory.credentials_of(app.client_id).certificates
-    keys = (x509.load_der_x509_certificate(c.der).public_key() for c in certificates)
+    keys = (public_key_of(c.der) for c in certificates)
     return parsed.algorithm in ALGORITHMS and any(
         isinstance(key, rsa.RSAPublicKey) and _is_signed_by(parsed, key) for key in keys
     )
@@ -123,8 +122,8 @@ def _thumbprint(value: Any) -> bytes | None:
 
 def _signature_detail(reason: str, parsed: ParsedJwt, *more: str) -> str:
     used = _thumbprint(parsed.header.get("x5t")) or _thumbprint(parsed.header.get("x5t#S256"))
-    thumbprint = [f"Thumbprint of key used by client: '{used.hex().upper()}'"] if used else []
-    facts = ", ".join([f"Reason - {reason}", *thumbprint, *more])
+    named = [f"Thumbprint of key used by client: '{used.hex().upper()}'"] if used else []
+    facts = ", ".join([f"Reason - {reason}", *named, *more])
     return f"Client assertion contains an invalid signature. [{facts}]"
 
 
@@ -136,8 +135,7 @@ def _check_signature(parsed: ParsedJwt, key: Any) -> None:
 
 def _is_signed_by(parsed: ParsedJwt, key: rsa.RSAPublicKey) -> bool:
     try:
-        verifier = jwt.get_algorithm_by_name(parsed.algorithm)
-        return verifier.verify(parsed.signing_input, key, parsed.signature)
+        return algorithm(parsed.algorithm).verify(parsed.signing_input, key, parsed.signature)
     except InvalidSignature:
         return False
 

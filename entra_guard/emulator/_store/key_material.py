@@ -6,10 +6,8 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
 _SUBJECT: Final = "accounts.accesscontrol.windows.net"
 # A fixed start makes a key's certificate, and so its kid, depend on the key and the serial number alone.
@@ -34,12 +32,22 @@ def generate_key() -> rsa.RSAPrivateKey:
 
 def generate_material(serial: int) -> KeyMaterial:
     """Generate an RSA key and a self-signed certificate with this serial number."""
+    # Slow to import, and not needed for keys that are in a file.
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
     key = generate_key()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _SUBJECT)])
     builder = x509.CertificateBuilder(name, name, key.public_key(), serial)
     dated = builder.not_valid_before(_START).not_valid_after(_START.replace(year=_START.year + _YEARS))
     certificate = dated.sign(key, hashes.SHA256())
     return KeyMaterial(key, certificate.public_bytes(serialization.Encoding.DER))
+
+
+def public_bytes(key: rsa.RSAPrivateKey) -> bytes:
+    """Return the public key in DER, as certificates contain it."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.DER, form)
 
 
 def private_bytes(material: KeyMaterial) -> bytes:
@@ -56,9 +64,8 @@ def load_material(key: bytes, certificate: bytes) -> KeyMaterial:
     """
     # The full validation takes 500 times as long as parsing. The caller has checked the file's hash.
     private_key = serialization.load_der_private_key(key, None, unsafe_skip_rsa_key_validation=True)
-    parsed = x509.load_der_x509_certificate(certificate)
     if not isinstance(private_key, rsa.RSAPrivateKey) or private_key.key_size != _KEY_SIZE:
         raise ValueError("The key is not a 2048-bit RSA key.")
-    if parsed.public_key() != private_key.public_key():
+    if public_bytes(private_key) not in certificate:  # parsing it would need the import above
         raise ValueError("The certificate belongs to another key.")
     return KeyMaterial(private_key, certificate)

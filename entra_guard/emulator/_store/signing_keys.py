@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import base64
 import functools
-import hashlib
 import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from cryptography.hazmat.primitives import serialization
 
-from entra_guard.emulator._store.encoding import base64url
+from entra_guard.emulator._store.encoding import base64url, thumbprint
 from entra_guard.emulator._store.key_cache import load_or_generate
 from entra_guard.emulator._store.key_material import KeyMaterial, generate_material
 
@@ -65,9 +64,8 @@ class SigningKey:
     def of(cls, material: KeyMaterial, realm: Realm, cloud: str, *, kid: str = "") -> SigningKey:
         """Return the key of a key pair; by default its kid is that of its certificate."""
         number = material.private_key.public_key().public_numbers().n
-        digest = hashlib.sha1(material.certificate).digest()  # noqa: S324 (Entra's kid is this SHA-1)
         return cls(
-            kid=kid or base64url(digest),
+            kid=kid or base64url(thumbprint(material.certificate)),
             realm=realm,
             cloud=cloud,
             private_key=material.private_key,

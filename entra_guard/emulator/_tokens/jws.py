@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import jwt
-
 from entra_guard.emulator._store.encoding import base64url, decode_base64
 
 if TYPE_CHECKING:
+    from jwt.algorithms import Algorithm
+
     from entra_guard.emulator._store.signing_keys import SigningKey
 
 Signer = Callable[[bytes], bytes]
@@ -68,15 +68,22 @@ def compact_json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
-def signer_of(key: SigningKey, algorithm: str = "RS256") -> Signer:
+def algorithm(name: str) -> Algorithm:
+    """Return PyJWT's implementation of a signature algorithm."""
+    import jwt  # noqa: PLC0415 (slow to import, and only for signatures)
+
+    return jwt.get_algorithm_by_name(name)
+
+
+def signer_of(key: SigningKey, name: str = "RS256") -> Signer:
     """Return a function that signs with this key."""
-    signer = jwt.get_algorithm_by_name(algorithm)
+    signer = algorithm(name)
     return lambda signing_input: signer.sign(signing_input, key.private_key)
 
 
 def hmac_with_public_key(key: SigningKey) -> Signer:
     """Return a function that computes an HMAC with the public key as its secret (algorithm confusion)."""
-    signer = jwt.get_algorithm_by_name("HS256")
+    signer = algorithm("HS256")
     return lambda signing_input: signer.sign(signing_input, key.public_pem())
 
 

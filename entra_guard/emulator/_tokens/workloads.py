@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import jwt
-
 from entra_guard.emulator._http.messages import split_url
 from entra_guard.emulator._store.signing_keys import predefined_key
 from entra_guard.emulator._tokens.jws import compact, signer_of
@@ -67,6 +65,8 @@ def workload_keys() -> dict[str, Any]:
 def issuer_keys(store: Store, credential: FederatedCredential) -> Mapping[str, Any]:
     """Return the public keys of a credential's issuer, by kid. Nothing is fetched."""
     if credential.jwks is not None:
+        import jwt  # noqa: PLC0415 (slow to import, and only here)
+
         return {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(dict(credential.jwks)).keys}
     parts = split_url(credential.issuer)
     if not store.is_own(parts.netloc):

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-
 from entra_guard.emulator._directory.credentials import Secret
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, ends_words, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
+from entra_guard.emulator._store.encoding import thumbprint
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.entries import AppRegistration
+    from entra_guard.emulator._store.entries import AppRegistration, StoredCertificate
 
 _SECTION: Final = "credentials"
 _DAY: Final = 86400.0
@@ -60,7 +58,9 @@ def _page(visit: Visit, app: AppRegistration, errors: list[FieldError], chosen: 
         environment=_environment(visit, app, new) if isinstance(new, Secret) else "",
         certificate=new if isinstance(new, dict) else None,
         secrets=[_row(visit, s, s.expires, now, f"{s.hint}…") for s in held.secrets],
-        certificates=[_row(visit, c, c.expires, now, _thumbprint(c.der)) for c in held.certificates],
+        certificates=[
+            _row(visit, c, c.expires, now, _mark(c)) for c in held.certificates
+        ],
         federated=held.federated,
         lifetimes=LIFETIMES,
         audience=AUDIENCE,
@@ -73,9 +73,8 @@ def _row(visit: Visit, entry: Any, expires: float, now: float, mark: str) -> Cre
     return CredentialRow(entry.key_id, entry.description, visit.date(expires), expires <= now, when, mark)
 
 
-def _thumbprint(der: bytes) -> str:
-    # SHA-1, as the portal of Azure and `x5t` have it.
-    return x509.load_der_x509_certificate(der).fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303
+def _mark(certificate: StoredCertificate) -> str:
+    return thumbprint(certificate.der).hex().upper()
 
 
 def _environment(visit: Visit, app: AppRegistration, secret: Secret) -> str:
