@@ -12,8 +12,8 @@ from asyncio import CancelledError
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import cachetools
 import pytest
+from locked_caches import LockedLRUCache
 from manual_clock import ManualClock
 from outbound_entra import wait_until
 
@@ -230,27 +230,9 @@ def test_the_first_success_ends_the_memory_of_failures(authority: Authority) -> 
     assert len(authority.cache._failures) == 0
 
 
-class LockedOnly(cachetools.LRUCache[Any, Any]):
-    """A cache that fails if it is used without its owner's lock: cachetools is not thread-safe."""
-
-    lock: threading.Lock
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        assert self.lock.locked()
-        return super().get(key, default)
-
-    def pop(self, key: Any, default: Any = None) -> Any:
-        assert self.lock.locked()
-        return super().pop(key, default)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        assert self.lock.locked()
-        super().__setitem__(key, value)
-
-
 def test_many_threads_use_failures_and_challenges_under_the_lock_alone(authority: Authority) -> None:
     cache = TokenCache(cache_size=8)
-    cache._failures, cache._challenges = LockedOnly(8), LockedOnly(8)
+    cache._failures, cache._challenges = LockedLRUCache(8), LockedLRUCache(8)
     cache._failures.lock = cache._challenges.lock = cache._lock
     error = TokenAcquisitionError("No token.", error="http_500", retryable=True)
 

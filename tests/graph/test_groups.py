@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import cachetools
 import httpx
 import pytest
+from locked_caches import LockedTTLCache
 from manual_clock import ManualClock
 
 from entra_guard import Guard
@@ -290,29 +290,13 @@ def test_each_caller_gets_an_error_object_of_its_own(
 # --- bounds ------------------------------------------------------------------------------------------
 
 
-class LockedOnly(cachetools.TTLCache):
-    """A cache that fails where it is used without its owner's lock: cachetools is not thread-safe."""
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        assert self.lock.locked()
-        return super().get(key, default)
-
-    def pop(self, key: Any, default: Any = None) -> Any:
-        assert self.lock.locked()
-        return super().pop(key, default)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        assert self.lock.locked()
-        super().__setitem__(key, value)
-
-
 def test_many_threads_use_the_cache_under_its_lock_alone(entra: GraphEntra) -> None:
     def graph(request: httpx.Request) -> httpx.Response:
         return httpx.Response(404 if request.url.path.count("a") % 2 else 200, json={"value": ["group"]})
 
     client = httpx.Client(transport=httpx.MockTransport(graph))
     groups = resolver(entra, time.monotonic, http_client=client, refresh=0.0, cache_size=8)
-    groups._known = LockedOnly(8, 3600.0)
+    groups._known = LockedTTLCache(8, 3600.0)
     groups._known.lock = groups._lock
     ids = [f"{number:08x}-0000-4000-8000-{number * 17:012x}" for number in range(20)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import sys
-import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,8 @@ import httpx
 import pytest
 from httpx._utils import get_environment_proxies  # what ours must agree with
 from keys_entra import Callers, KeysEntra
-from test_keys_network import Proxy, failure, head_of, listening
+from loopback_proxies import Proxy, Socks, head_of, listening
+from test_keys_network import failure
 
 from entra_guard import ConfigurationError, FetchError, Guard
 from entra_guard._common.http import exchange, new_client
@@ -164,36 +164,6 @@ def test_proxy_that_is_reached_by_https_carries_tls_in_tls(entra: Emulator) -> N
         url = f"{entra.https_url}/{entra.tenant_id}/v2.0/.well-known/openid-configuration"
         assert exchange(client, "GET", url, limit=100_000).status == 200
     assert len(proxy.asked) == 1
-
-
-class Socks:
-    """Serves SOCKS version 5 without authentication, for names (RFC 1928)."""
-
-    def __init__(self, port: int) -> None:
-        self.names: list[bytes] = []
-        self._port = port
-
-    def __call__(self, connection: socket.socket) -> None:
-        _version, count = connection.recv(2)
-        connection.recv(count)
-        connection.sendall(b"\x05\x00")
-        head = connection.recv(5)
-        self.names.append(connection.recv(head[4] + 2)[:-2])
-        connection.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
-        with socket.create_connection(("127.0.0.1", self._port)) as upstream:
-            back = threading.Thread(target=_pump, args=(upstream, connection), daemon=True)
-            back.start()
-            _pump(connection, upstream)
-            back.join(5)
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    try:
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        return
 
 
 def test_socks_proxy_carries_tls(entra: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import gzip
 import socket
 import ssl
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from keys_entra import Callers, KeysEntra, Outcome
+from loopback_proxies import Proxy, head_of, listening
 
 from entra_guard import ConfigurationError, FetchError, Guard
 from entra_guard._common.http import exchange
@@ -49,78 +49,6 @@ def secure() -> Iterator[Secure]:
     yield Secure(entra)
     entra.stop()
     entra.tear_down()
-
-
-# --- a small server and a small proxy ---
-
-
-@contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Serve each connection on a thread; yields the port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def accept() -> None:
-        while True:
-            try:
-                connection, _address = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=_quietly, args=(serve, connection), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-
-
-def _quietly(serve: Callable[[socket.socket], None], connection: socket.socket) -> None:
-    with connection:
-        try:
-            serve(connection)
-        except OSError:
-            return
-
-
-def head_of(connection: socket.socket) -> str:
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += connection.recv(4096) or b"\r\n\r\n"
-    return head.decode()
-
-
-class Proxy:
-    """Tunnels with CONNECT (RFC 9110 section 9.3.6), and records the targets."""
-
-    def __init__(self, *, refusing: str = "", always_to: str = "") -> None:
-        self.asked: list[str] = []
-        self._refusing = refusing
-        self._always_to = always_to
-
-    def __call__(self, connection: socket.socket) -> None:
-        head = head_of(connection)
-        target = head.split()[1]
-        self.asked.append(target)
-        if self._refusing:
-            connection.sendall(f"HTTP/1.1 {self._refusing}\r\nContent-Length: 0\r\n\r\n".encode())
-            return
-        host, _, port = (self._always_to or target).rpartition(":")
-        with socket.create_connection((host, int(port))) as upstream:
-            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            back = threading.Thread(target=_pump, args=(upstream, connection), daemon=True)
-            back.start()
-            _pump(connection, upstream)
-            back.join(5)
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    try:
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        return
 
 
 # --- settings ---
