@@ -33,7 +33,6 @@ _BETWEEN_WORDS: Final = re.compile(r"(\s+|[^\s/]*/+)")
 GOOD: Final = "green"
 BAD: Final = "red"
 QUIET: Final = "dim"
-STRONG: Final = "bold"
 NAME: Final = "cyan"
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from entra_guard.emulator._store.entries import AppRegistration
 
 Platform = Literal["web", "spa", "public"]
-ResponseMode = Literal["query", "fragment", "form_post"]
 MODES: Final[tuple[str, ...]] = ("query", "fragment", "form_post")
 # Stricter than RFC 3986. A browser (WHATWG URL standard) would send http://evil.example\@localhost to
 # evil.example, so backslashes, user names, white space and fragments never match.

@@ -97,11 +97,6 @@ def environment(facts: CodeFacts) -> str:
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in rows.items() if value)
 
 
-def token_curl(facts: CodeFacts) -> str:
-    """Return the command that requests a token with a secret from the environment."""
-    return _curl(facts).partition("\n\n")[0]
-
-
 def trust(ca_bundle: str) -> list[tuple[str, str]]:
     """Return how to make systems and languages trust the emulator's certificate authority."""
     path = shlex.quote(ca_bundle)

@@ -7,8 +7,6 @@ from typing import Final
 
 from entra_guard.emulator._tokens.presets import PRESETS
 
-VALID: Final = ""
-
 
 @dataclass(frozen=True, slots=True)
 class Condition:
