@@ -91,8 +91,33 @@ decorated: Final = _Decorated()
 
 
 def unwrapped(function: Any) -> Iterator[Any]:
-    """Yield a callable and all that it wraps: through partials, methods and `functools.wraps`."""
+    """Yield a callable and all that it wraps: through partials, methods, `functools.wraps` and `__call__`."""
     return (layer for layer, _owner in _layers(function))
+
+
+def called_object(value: Any) -> Any:
+    """Return what a call reaches, through partials without arguments and an object's own `__call__`.
+
+    Example:
+        >>> called_object(partial(print)) is print
+        True
+    """
+    while (inner := _reached_by(value)) is not value:
+        value = inner
+    return value
+
+
+def _reached_by(value: Any) -> Any:
+    if isinstance(value, partial):
+        bare = cast("partial[Any]", value)
+        return bare if bare.args or bare.keywords else bare.func
+    is_own_call = inspect.ismethod(value) and value.__func__ is own_call(value.__self__)
+    return value.__self__ if is_own_call else value
+
+
+def own_call(value: object) -> object:
+    """Return the `__call__` of an object's class, None if it has none that Python defines."""
+    return next((vars(base)["__call__"] for base in type(value).__mro__ if "__call__" in vars(base)), None)
 
 
 def _layers(function: Any) -> Iterator[tuple[Any, object]]:
@@ -104,7 +129,15 @@ def _layers(function: Any) -> Iterator[tuple[Any, object]]:
         if inspect.ismethod(function):
             function, owner = function.__func__, function.__self__
         yield function, owner
-        function = function.func if isinstance(function, partial) else _wrapped_by(function)
+        function = (
+            function.func if isinstance(function, partial) else _wrapped_by(function) or _bound_call(function)
+        )
+
+
+def _bound_call(value: Any) -> Any:
+    """Return the method that a call of an object runs; None for functions, classes and builtins."""
+    call = None if inspect.isroutine(value) or inspect.isclass(value) else own_call(value)
+    return call.__get__(value) if inspect.isfunction(call) else None
 
 
 def _wrapped_by(function: Any) -> Any:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from functools import partial
-from inspect import isclass, isfunction, ismethod, ismodule
+from inspect import isclass, isfunction, ismethod
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, Final, cast
+
+from entra_guard._common.decorated import own_call
+from entra_guard._web.named_values import closure_of, values_named_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +76,7 @@ def _wrapped_by(layer: Any) -> list[object]:
     if ismethod(layer):
         return [layer.__self__]
     if isfunction(layer):
-        return _callables(_cell_values(layer))
+        return _callables(closure_of(layer).values())
     return _callables(attributes_of(layer).values())
 
 
@@ -85,12 +89,8 @@ def held_by(layer: Any) -> list[object]:
     elif isfunction(layer):
         held = list(named_by(layer).values())
     else:
-        held = [*attributes_of(layer).values(), _call_of(layer)]
+        held = [*attributes_of(layer).values(), own_call(layer)]
     return _callables(item for value in held for item in items_of(value))
-
-
-def _call_of(layer: object) -> object:
-    return next((vars(base)["__call__"] for base in type(layer).__mro__ if "__call__" in vars(base)), None)
 
 
 def is_library_code(layer: Any) -> bool:
@@ -100,14 +100,26 @@ def is_library_code(layer: Any) -> bool:
     return module.partition(".")[0] in _LIBRARIES | _PLUMBING
 
 
+def own_code_of(layer: Any) -> list[object]:
+    """Return what is a middleware of the application's own in a layer: the layer, or Starlette's `dispatch`.
+
+    Methods belong to their object.
+    """
+    found = attributes_of(layer).get("dispatch_func", layer) if is_library_code(layer) else layer
+    if framework_of_layer(found) or is_library_code(found) or ismethod(found):
+        return []
+    class_name = getattr(found, "__qualname__", "").rpartition(".")[0]
+    return [] if isfunction(found) and class_name and not class_name.endswith("<locals>") else [found]
+
+
 def is_app(value: Any, *, of: object) -> bool:
     """Return whether a value that a layer holds can be an application, by the names of its parameters.
 
     The layer's own `__call__` is not one.
     """
-    call = value if isfunction(value) else getattr(value, "__func__", None) or _call_of(value)
+    call = value if isfunction(value) else getattr(value, "__func__", None) or own_call(value)
     code = getattr(call, "__code__", None)
-    if code is None or call is _call_of(of):
+    if code is None or call is own_call(of):
         return False
     names = [name.strip("_") for name in code.co_varnames[: code.co_argcount]]
     return names[-3:] == ["scope", "receive", "send"] or names[-2:] == ["environ", "start_response"]
@@ -147,21 +159,9 @@ def named_by(layer: Any) -> dict[str, Any]:
     """Return what a function names outside of itself, or an object's attributes, by name."""
     if not isfunction(layer):
         return attributes_of(layer)
-    module: str = layer.__module__ or ""
-    names = () if module.partition(".")[0] in _LIBRARIES else layer.__code__.co_names
-    found = {name: layer.__globals__[name] for name in names if name in layer.__globals__}
-    for name, cell in zip(layer.__code__.co_freevars, layer.__closure__ or (), strict=True):
-        with suppress(ValueError):  # the cell is empty: its variable is not assigned yet
-            found[name] = cell.cell_contents
-    return {name: value for name, value in found.items() if not ismodule(value)}
-
-
-def _cell_values(function: Any) -> Iterator[object]:
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # the cell is empty: its variable is not assigned yet
-            continue
+    package = (layer.__module__ or "").partition(".")[0]
+    is_known = package in _LIBRARIES or package in sys.stdlib_module_names
+    return closure_of(layer) if is_known else values_named_by(layer)
 
 
 def _callables(values: Any) -> list[object]:

@@ -6,6 +6,7 @@ Imports no framework. `route_table.py` decides from it what each route requires.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.decorated import unwrapped
@@ -129,5 +130,7 @@ def name_of(endpoint: Any) -> str:
     """Return the module and name of what a route calls."""
     for function in unwrapped(endpoint):
         endpoint = function
+        if not hasattr(function, "__qualname__") and not isinstance(function, partial):
+            break  # an object: its class has the name, not the `__call__` that the class may inherit
     named: Any = endpoint if hasattr(endpoint, "__qualname__") else type(endpoint)  # pyright: ignore[reportUnknownVariableType]
     return f"{named.__module__}.{named.__qualname__}"

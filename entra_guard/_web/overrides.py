@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from inspect import isclass
+from functools import partial
+from inspect import isclass, ismethod
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._web.app_layers import attributes_of, is_library_code
+from entra_guard._common.decorated import called_object, unwrapped
+from entra_guard._web.app_layers import attributes_of, is_library_code, named_by
 from entra_guard._web.authenticator import RequestAuthenticator
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def authenticator_of(layer: Any) -> RequestAuthenticator | None:
 
     `functools.wraps` copies the attributes of a guard to a function, which is not one.
     """
+    layer = called_object(layer)
     if not any(_is_of(base, "entra_guard") for base in type(layer).__mro__):
         return None
     found = attributes_of(layer).get("_authenticator")
@@ -54,8 +57,34 @@ def authenticator_of(layer: Any) -> RequestAuthenticator | None:
 
 def decides_by_itself(layer: object) -> str:
     """Return why a guard may let a request without a token pass: its class replaces code of the guard."""
-    found = overridden(type(layer), "entra_guard")
+    reached: object = called_object(layer)
+    found = overridden(type(reached), "entra_guard")
     return f"{found} replaces code of the guard, and decides by itself" if found else ""
+
+
+def around_a_guard(call: object) -> str:
+    """Return why it is not known whether a callable that is not a guard verifies a token; '' if it has none.
+
+    A function that wraps or names a guard, an object that holds one, or another method of a guard.
+    """
+    for layer in unwrapped(call):
+        if any(map(authenticator_of, (layer, *named_by(layer).values()))):
+            return f"{_called_name(call)} uses a guard, and decides by itself"
+    return other_method_of_guard(call)
+
+
+def other_method_of_guard(call: object) -> str:
+    """Return why a method of a guard, other than its `__call__`, may let a request without a token pass."""
+    call = called_object(call)
+    if not ismethod(call) or authenticator_of(call.__self__) is None:
+        return ""
+    return f"{call.__qualname__} is not what a guard is called by, and decides by itself"
+
+
+def _called_name(call: Any) -> str:
+    while isinstance(call, partial):
+        call = call.func
+    return str(getattr(call, "__qualname__", type(call).__name__))
 
 
 def replaces_framework(app: object, framework: str) -> str:

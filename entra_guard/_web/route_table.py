@@ -8,15 +8,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from inspect import isclass, isfunction, ismethod
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from entra_guard._common.decorated import decorated
-from entra_guard._web.app_layers import attributes_of, framework_of_layer, held_by, is_app, is_library_code
-from entra_guard._web.decorator_order import is_also_decorated
+from entra_guard._common.decorated import called_object
+from entra_guard._web.app_layers import (
+    attributes_of,
+    framework_of_layer,
+    held_by,
+    is_app,
+    is_library_code,
+    own_code_of,
+)
 from entra_guard._web.found_routes import ANY, REST, Found, FoundApp, FoundRoute, RouteGuard, name_of
-from entra_guard._web.overrides import authenticator_of, class_members, decides_by_itself, replaces_framework
+from entra_guard._web.named_values import closure_of
+from entra_guard._web.overrides import (
+    authenticator_of,
+    class_members,
+    decides_by_itself,
+    other_method_of_guard,
+    replaces_framework,
+)
 from entra_guard._web.requirement_text import alternatives_text
-from entra_guard._web.route_paths import below, coverage, join, matching, other_slash
+from entra_guard._web.route_access import RouteCase, access_of, shown_path
+from entra_guard._web.route_paths import join
 from entra_guard._web.routes_django import django_layers, django_routes
 from entra_guard._web.routes_flask import flask_layers, flask_routes
 from entra_guard._web.routes_litestar import litestar_routes
@@ -26,10 +40,8 @@ from entra_guard._web.wsgi_mounts import prefixes_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from entra_guard._web.route_paths import Coverage
+    from entra_guard._web.route_access import Access
     from entra_guard.requirement import Requirement
-
-Access = Literal["token", "public", "partly public", "optional", "open", "unclear", "broken"]
 
 _MOST_LAYERS: Final = 5000
 _MOST_NESTED: Final = 100
@@ -69,8 +81,15 @@ class GuardedRoute:
         return self.access == "token"
 
 
-def route_table(app: Any) -> list[GuardedRoute]:
-    """Return all routes of an application, in the order of their registration.
+class InspectedApp(NamedTuple):
+    """The routes of an application, and the names of the layers of its own that run outside of a guard."""
+
+    routes: list[GuardedRoute]
+    outside: list[str]
+
+
+def inspect_app(app: Any) -> InspectedApp:
+    """Return all routes of an application in the order of their registration, and its outer middleware.
 
     Args:
         app: A Starlette, FastAPI, Flask, Quart, Django or Litestar application, also inside of middleware.
@@ -79,7 +98,12 @@ def route_table(app: Any) -> list[GuardedRoute]:
     walk.start(app)
     endpoints = [route.endpoint for route, _prefix, _guards in walk.found]
     table = [_described(*found, endpoints) for found in walk.found]
-    return list(dict.fromkeys(table))
+    return InspectedApp(list(dict.fromkeys(table)), list(dict.fromkeys(map(name_of, walk.outside))))
+
+
+def route_table(app: Any) -> list[GuardedRoute]:
+    """Return all routes of an application: see `inspect_app`."""
+    return inspect_app(app).routes
 
 
 class _Walk:
@@ -87,6 +111,8 @@ class _Walk:
 
     def __init__(self) -> None:
         self.found: list[tuple[FoundRoute, str, tuple[RouteGuard, ...]]] = []
+        self.outside: list[object] = []  # the layers of the application's own around a guard
+        self._own: list[object] = []  # those on the way to the current layer
         self._seen: set[tuple[object, ...]] = set()
         self._active: set[object] = set()
         self._kept: list[object] = []  # so that no id is used twice
@@ -97,6 +123,7 @@ class _Walk:
 
     def visit(self, layer: Any, prefix: str, guards: tuple[RouteGuard, ...]) -> bool:
         """Collect the routes behind a layer; return whether it, or one behind it, is a known framework."""
+        layer = called_object(layer)
         identity = _identity(layer)
         if identity in self._active:
             return False  # such as the method of a middleware that serves files itself
@@ -108,15 +135,19 @@ class _Walk:
         self._seen.add(key)
         self._kept.append(layer)
         self._active.add(identity)
+        own = own_code_of(layer)
+        self._own += own
         try:
             return self._look_behind(layer, prefix, guards)
         finally:
             self._active.remove(identity)
+            del self._own[len(self._own) - len(own) :]
 
     def _look_behind(self, layer: Any, prefix: str, guards: tuple[RouteGuard, ...]) -> bool:
         for path in _own_paths(layer):
             self.found.append((FoundRoute(path, ("GET",), layer, is_public=True), prefix, guards))
         if guard := guard_of(layer, prefix):
+            self._note_outside(guards)
             guards = (*guards, guard)
         elif guards and (needed := _required_by(layer)):
             guards = (*guards[:-1], replace(guards[-1], also=(*guards[-1].also, needed)))
@@ -142,6 +173,11 @@ class _Walk:
         self._visit_others(layer, [*usual, *mounts.values()], prefix, guards)
         return is_known or bool(mounts)
 
+    def _note_outside(self, guards: tuple[RouteGuard, ...]) -> None:
+        """Remember what runs before the outermost guard."""
+        if not guards:
+            self.outside += self._own
+
     def _visit_others(
         self, layer: Any, visited: list[Any], prefix: str, guards: tuple[RouteGuard, ...]
     ) -> None:
@@ -162,6 +198,8 @@ class _Walk:
         for item in found:
             if isinstance(item, FoundRoute):
                 own = tuple(replace(guard, prefix=prefix) for guard in item.guards)
+                if own:
+                    self._note_outside(guards)
                 self.found.append((replace(item, guards=own), prefix, guards))
                 continue
             point = f"//{item.host}{prefix}" if item.host else prefix
@@ -177,16 +215,17 @@ class _Walk:
     def _opaque(self, app: Any, prefix: str, guards: tuple[RouteGuard, ...]) -> None:
         """Add one route for everything that an unknown application responds to."""
         while guard := guard_of(app, prefix):
-            guards, app = (*guards, guard), attributes_of(app)["app"]
+            guards, app = (*guards, guard), _inner_of(app, {})[0]
         self.found.append((FoundRoute(f"/{REST}", (ANY,), app), prefix, guards))
 
 
 def guard_of(layer: Any, prefix: str = "") -> RouteGuard | None:
     """Return the guard that a layer is, None if it is not one."""
-    authenticator = authenticator_of(layer)
+    reason = other_method_of_guard(layer)
+    authenticator = authenticator_of(layer.__self__ if reason else layer)
     if authenticator is None:
         return None
-    return RouteGuard(authenticator, prefix, unproven=decides_by_itself(layer))
+    return RouteGuard(authenticator, prefix, unproven=reason or decides_by_itself(layer))
 
 
 def _root_path(layer: Any) -> str:
@@ -248,101 +287,28 @@ def _inner_of(layer: Any, mounts: dict[str, object]) -> list[Any]:
     mounted = {id(app) for app in mounts.values()}
     held = attributes_of(layer)
     if ismethod(layer):
-        return [layer.__self__]
+        return [attributes_of(layer.__self__)["app"] if other_method_of_guard(layer) else layer.__self__]
     if isfunction(layer):
-        cells = [_content(cell) for cell in layer.__closure__ or ()]
-        found: list[Any] = [value for value in cells if callable(value) and not isclass(value)]
+        held_there = closure_of(layer).values()
+        found: list[Any] = [value for value in held_there if callable(value) and not isclass(value)]
     else:
         found = [held[name] for name in _NEXT if callable(held.get(name)) and not isclass(held[name])]
     found = found or held_by(layer)
     return [inner for inner in found if id(inner) not in mounted]
 
 
-def _content(cell: Any) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:  # the variable is not assigned yet
-        return None
-
-
 def _described(
     route: FoundRoute, prefix: str, guards: tuple[RouteGuard, ...], endpoints: list[object]
 ) -> GuardedRoute:
     template = join(prefix, route.path)
-    guards = (*guards, *route.guards)
-    shares = [_share(guard, route, template) for guard in guards]
-    checking = [guard for guard, share in zip(guards, shares, strict=True) if share != "all"]
-    closing = [guard for guard in checking if _refuses(guard)]
-    is_closed = any(share == "none" and _refuses(guard) for guard, share in zip(guards, shares, strict=True))
-    access: Access = "token" if is_closed else "partly public" if closing else _open_access(guards, route)
-    everywhere = [(each,) for guard in closing if (each := guard.authenticator.required)]
-    also = [each for guard in closing for each in guard.also]
-    needed = dict.fromkeys([*everywhere, *also, *route.decorated, *route.required])
-    problem = _order_problem(route, endpoints)
-    if problem:
-        access = "broken" if guards else "open"
-    elif route.decorated and not any(guard.binds for guard in closing):
-        access, problem = "broken", _NO_CALLER
-    shown = _shown(template)
-    open_paths: tuple[str, ...] = () if access == "token" else (shown,)
-    if access == "partly public":
-        open_paths = _public_paths(route, template, checking)
-        problem = f"without a token: {', '.join(open_paths)}"
-    elif access == "unclear":
-        problem = route.unproven or next(guard.unproven for guard in guards if guard.unproven)
-    texts = tuple(map(alternatives_text, needed))
-    return GuardedRoute(shown, route.methods, access, texts, name_of(route.endpoint), problem, open_paths)
-
-
-def _refuses(guard: RouteGuard) -> bool:
-    return not guard.is_optional and not guard.unproven
-
-
-def _seen_paths(guard: RouteGuard, route: FoundRoute, template: str) -> list[str]:
-    """Return the paths that a guard may see for requests to a route, the usual one first."""
-    usual = below(guard.prefix, template)
-    paths = [usual, other_slash(usual)] if route.any_slash else [usual]
-    return [*paths, *(join(guard.root_path, path) for path in paths if guard.root_path)]
-
-
-def _share(guard: RouteGuard, route: FoundRoute, template: str) -> Coverage:
-    """Return whether a guard lets requests to a route pass because their path is public."""
-    public = guard.authenticator.public_paths
-    shares: list[Coverage] = [coverage(path, public) for path in _seen_paths(guard, route, template)]
-    return "some" if shares[0] == "none" and shares.count("none") < len(shares) else shares[0]
-
-
-def _public_paths(route: FoundRoute, template: str, guards: Iterable[RouteGuard]) -> tuple[str, ...]:
-    """Return which public paths a route may respond to."""
-    found = [
-        join(guard.prefix, path)
-        for guard in guards
-        for seen in _seen_paths(guard, route, template)
-        for path in matching(seen, guard.authenticator.public_paths)
-    ]
-    return tuple(dict.fromkeys(found))
-
-
-def _open_access(guards: tuple[RouteGuard, ...], route: FoundRoute) -> Access:
-    if route.unproven or any(guard.unproven for guard in guards):
-        return "unclear"
-    if any(guard.is_optional for guard in guards):
-        return "optional"
-    return "public" if guards or route.is_public else "open"
-
-
-def _order_problem(route: FoundRoute, endpoints: list[object]) -> str:
-    bare = decorated.bare(route.endpoint)
-    return "" if bare is None or is_also_decorated(bare, endpoints) else _WRONG_ORDER
-
-
-_WRONG_ORDER: Final = (
-    "@requires is above the route's decorator and checks nothing: put it directly above the function"
-)
-_NO_CALLER: Final = (
-    "@requires has no caller to check, and every request gets 500: no guard runs here, or the path is public"
-)
-
-
-def _shown(template: str) -> str:
-    return f"{template.removesuffix(REST)}*" if template.endswith(f"/{REST}") else template
+    case = RouteCase(route, template, (*guards, *route.guards), endpoints)
+    found, shown = access_of(case), shown_path(template)
+    return GuardedRoute(
+        shown,
+        route.methods,
+        found.access,
+        tuple(map(alternatives_text, case.required())),
+        name_of(route.endpoint),
+        found.problem,
+        () if found.access == "token" else found.open_paths or (shown,),
+    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from inspect import isclass
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.decorated import called_object
 from entra_guard._web.found_routes import (
     ANY,
     Found,
@@ -103,13 +105,15 @@ def _rest(view: Any, handlers: Any, route: FoundRoute, action: Any = None) -> It
     """Yield a route with the guard and permissions of REST framework, if it is one of its views."""
     drf: Any = sys.modules.get("entra_guard.drf")
     classes = _setting("authentication_classes", view, handlers, action)
-    if drf is None or not any(issubclass(each, drf.EntraAuthentication) for each in classes):
+    if drf is None or not any(
+        isclass(each) and issubclass(each, drf.EntraAuthentication) for each in classes
+    ):
         yield route
         return
     authenticator = drf.authenticator()
     allowed = _setting("permission_classes", view, handlers, action)
     ours = _any_closes(allowed, _is_needs)
-    others = [each for each in classes if overridden(each, "entra_guard")]
+    others = [each for each in classes if not isclass(each) or overridden(each, "entra_guard")]
     closed = ours or (_any_closes(allowed, _is_closed) and not others)
     needed = tuple(each.required for each in allowed if _is_needs(each))
     unproven = _own_decision(handlers) or ("" if closed else _unclear(allowed, others))
@@ -122,10 +126,13 @@ def _rest(view: Any, handlers: Any, route: FoundRoute, action: Any = None) -> It
 
 def _setting(name: str, view: Any, handlers: Any, action: Any) -> Any:
     """Return the classes that a view uses: those of its action, of `as_view(...)`, or of its class."""
-    for given in (getattr(action, "kwargs", {}), getattr(view, "initkwargs", {})):
-        if name in given:
-            return given[name]
-    return getattr(handlers, name, None) or ()
+    given = (
+        getattr(action, "kwargs", {}),
+        getattr(view, "initkwargs", {}),
+        {name: getattr(handlers, name, ())},
+    )
+    found = next(each[name] for each in given if name in each) or ()
+    return [called_object(each) for each in found]
 
 
 def _own_decision(handlers: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from inspect import isroutine
 from typing import TYPE_CHECKING, Any
 
 from entra_guard._web.found_routes import WEBSOCKET, Found, FoundApp, FoundRoute, RouteGuard, methods_shown
@@ -48,12 +50,15 @@ def _guards(handler: Any) -> tuple[RouteGuard, ...]:
 
 
 def _built(middleware: Any) -> object | None:
-    """Return one of our guards as Litestar would build it, None for any other middleware."""
-    inner = getattr(middleware, "middleware", None)  # in Litestar's DefineMiddleware
-    kind = middleware if inner is None else inner
-    kind = getattr(kind, "func", kind)
+    """Return one of our guards as Litestar would build it, None for any other middleware.
+
+    A function is called, because only what it returns says whether it is a guard.
+    """
+    kind = getattr(middleware, "middleware", middleware)  # in Litestar's DefineMiddleware
+    while isinstance(kind, partial):
+        kind = kind.func
     bases = getattr(kind, "__mro__", ())
-    if not any(base.__module__ == "entra_guard.asgi" for base in bases):
+    if not isroutine(kind) and not any(base.__module__ == "entra_guard.asgi" for base in bases):
         return None
     built: object = middleware(app=_nothing)
     return built

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from inspect import isclass, isroutine
 from typing import TYPE_CHECKING, Any, cast
 
+from entra_guard._common.decorated import called_object
 from entra_guard._web.app_layers import attributes_of
 from entra_guard._web.found_routes import (
     ANY,
@@ -19,7 +21,7 @@ from entra_guard._web.found_routes import (
     by_method,
     methods_shown,
 )
-from entra_guard._web.overrides import authenticator_of, decides_by_itself, overridden
+from entra_guard._web.overrides import around_a_guard, authenticator_of, decides_by_itself, overridden
 from entra_guard._web.route_paths import join
 from entra_guard.requirement import Requirement, requirements_of
 
@@ -76,6 +78,8 @@ def _found(route: Any) -> Iterator[Found]:
 
 
 def _is_app(endpoint: Any) -> bool:
+    while isinstance(endpoint, partial):  # as Starlette looks through it
+        endpoint = endpoint.func
     return not isclass(endpoint) and not isroutine(endpoint)
 
 
@@ -103,7 +107,7 @@ def _in_route(route: Any) -> tuple[RouteGuard, ...]:
     """Return the guards in a route's own middleware: `Route(..., middleware=[...])`."""
     found: list[RouteGuard] = []
     layer = getattr(route, "app", None)
-    while layer is not None and not isroutine(layer):
+    while layer is not None and not isroutine(layer := called_object(layer)):
         if (authenticator := authenticator_of(layer)) is not None:
             found.append(RouteGuard(authenticator, unproven=decides_by_itself(layer)))
         layer = attributes_of(layer).get("app")
@@ -111,32 +115,34 @@ def _in_route(route: Any) -> tuple[RouteGuard, ...]:
 
 
 def _dependencies(route: Any) -> tuple[tuple[Alternatives, ...], tuple[RouteGuard, ...], str]:
-    """Return what FastAPI's dependencies require, their guards, and schemes that verify no token."""
+    """Return what FastAPI's dependencies require, their guards, and why these may not verify a token."""
     required: list[Alternatives] = []
     guards: list[RouteGuard] = []
-    schemes: list[str] = []
+    doubts: list[str] = []
     provider = getattr(route, "dependency_overrides_provider", None)
     overrides: dict[Any, Any] = getattr(provider, "dependency_overrides", {})
     for dependant in _all_dependants(getattr(route, "dependant", None)):
         call = dependant.call
         if overrides and call in overrides:  # as tests do
-            schemes.append(f"{_kind(overrides[call])} replaces {_kind(call)} by dependency_overrides, and")
+            replaced = f"{_kind(overrides[call])} replaces {_kind(call)} by dependency_overrides"
+            doubts.append(f"{replaced}, and does not verify a token")
             continue
         authenticator = authenticator_of(call)
         if authenticator is not None:
             scopes = _scopes(dependant)
-            is_optional = not (call.auto_error or scopes)
+            is_optional = not (called_object(call).auto_error or scopes)
             unproven = decides_by_itself(call) or _own_handler(route)
             guards.append(RouteGuard(authenticator, is_optional=is_optional, unproven=unproven))
             required += [(Requirement(scopes=scopes),)] if scopes else []
         elif type(call).__module__.startswith("fastapi.security"):
-            schemes.append(f"{_kind(call)} reads a token, but")
+            doubts.append(f"{_kind(call)} reads a token, but does not verify it")
+        elif reason := around_a_guard(call):
+            doubts.append(reason)
         required += requirements_of(call)
     is_optional = all(guard.is_optional for guard in guards)
     if guards and is_optional and (required or requirements_of(getattr(route, "endpoint", None))):
         guards = [replace(guard, is_optional=False) for guard in guards]  # it refuses a missing token then
-    unproven = f"{schemes[0]} does not verify a token" if schemes and not guards else ""
-    return tuple(dict.fromkeys(required)), tuple(guards), unproven
+    return tuple(dict.fromkeys(required)), tuple(guards), doubts[0] if doubts and not guards else ""
 
 
 def _own_handler(route: Any) -> str:

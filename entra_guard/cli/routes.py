@@ -53,17 +53,17 @@ def routes(app: str, *, fail_on_public: bool, allow: tuple[str, ...], as_json: b
     whose @requires has no effect, or no route at all.
     """  # noqa: D301  # click wants the character, not the letters
     from entra_guard._web.route_allowance import checked_allowance, not_allowed, unused  # noqa: PLC0415
-    from entra_guard._web.route_table import route_table  # noqa: PLC0415
+    from entra_guard._web.route_table import inspect_app  # noqa: PLC0415
 
     allowed = checked_allowance(allow)
-    found = route_table(_application(app))
+    found, outside = inspect_app(_application(app))
     refused = not_allowed(found, allowed)
     if as_json:
         rows = [asdict(route) | {"allowed": route not in refused} for route in found]
         click.echo(json.dumps(rows, indent=2))
     else:
         failed = refused if fail_on_public else [route for route in refused if route.access != "public"]
-        _show(app, found, failed)
+        _show(app, found, failed, outside)
         for path in unused(found, allowed):
             click.echo(f"--allow {escape(path)}: no open route has this path.")
     if fail_on_public and (refused or not found):
@@ -88,7 +88,9 @@ def _application(name: str) -> Any:
     return found
 
 
-def _show(app: str, found: Sequence[GuardedRoute], failed: Sequence[GuardedRoute]) -> None:
+def _show(
+    app: str, found: Sequence[GuardedRoute], failed: Sequence[GuardedRoute], outside: Sequence[str]
+) -> None:
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
 
     screen = Screen()
@@ -104,6 +106,12 @@ def _show(app: str, found: Sequence[GuardedRoute], failed: Sequence[GuardedRoute
             screen.text(f"{_method(route)} {_visible(route.path)}", "bold")
             screen.text(f"{route.problem[:1].upper()}{route.problem[1:]}.", indent=2)
             screen.text(route.endpoint, "dim", indent=2)
+    if outside:
+        screen.blank_line()
+        screen.text("Outside of the guard", "bold")
+        screen.text("What these respond to by themselves needs no token, and is not listed:", indent=2)
+        for name in outside:
+            screen.text(name, indent=2)
 
 
 def _show_table(screen: Screen, found: Sequence[GuardedRoute], failed: Sequence[GuardedRoute]) -> None:
