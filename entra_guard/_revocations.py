@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from datetime import datetime
+from heapq import heapify, heappop, heappush
 from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,6 +68,7 @@ class Revocations:
         """Begin with a new lock and without the parent's streams; what was revoked stays revoked."""
         self._lock = threading.Lock()
         self._streams: dict[str, set[_Stream]] = {}
+        self._sort()
 
     def add(self, object_id: str, since: float | datetime | None, now: float) -> None:
         """Refuse a caller's tokens that were issued before a time, and end its streams with such tokens.
@@ -76,7 +78,7 @@ class Revocations:
         """
         caller, moment = self._caller(object_id), _seconds(since, now)
         with self._lock:
-            self._since[caller] = max(self._since.get(caller, _NEVER), moment)
+            self._put(caller, moment)
             was_full, is_full = self._floor > _NEVER, self._make_room(now)
             streams = list(self._streams.get(caller, ()))
             if is_full:
@@ -103,18 +105,32 @@ class Revocations:
             )
         return _name(object_id)
 
+    def _put(self, caller: str, moment: float) -> None:
+        """Store a revocation, unless a later one of the same caller is known. Under the lock."""
+        if moment <= self._since.get(caller, _NEVER):
+            return
+        self._since[caller] = moment
+        heappush(self._by_time, (moment, caller))
+        if len(self._by_time) > 2 * self._most:  # the same callers were revoked again and again
+            self._sort()
+
+    def _sort(self) -> None:
+        # A heap of the entries of `_since`, the oldest first, and of former entries of the same callers.
+        self._by_time = [(since, caller) for caller, since in self._since.items()]
+        heapify(self._by_time)
+
     def _make_room(self, now: float) -> bool:
-        """Remove what has no effect any more, and return whether that was not enough. Under the lock."""
-        if len(self._since) <= self._most:
-            return False
-        for caller in [name for name, since in self._since.items() if since + self._keep < now]:
+        """Remove the oldest if too many; return whether one of them still had an effect. Under the lock."""
+        has_effect = False
+        while len(self._since) > self._most:
+            moment, caller = heappop(self._by_time)
+            if self._since[caller] != moment:
+                continue  # revoked again later
+            if moment + self._keep >= now:
+                has_effect = True
+                self._floor = max(self._floor, moment)  # before it is removed: readers have no lock
             del self._since[caller]
-        if len(self._since) <= self._most:
-            return False
-        oldest = min(self._since, key=self._since.__getitem__)
-        self._floor = max(self._floor, self._since[oldest])  # before it is removed: readers have no lock
-        del self._since[oldest]
-        return True
+        return has_effect
 
     def _since_of(self, principal: Principal) -> float:
         verified, since = principal.verified, self._since

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import random
 import re
 import threading
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 import trio
+from msgspec.structs import replace
 from openid_issuer import PERSON, OpenIdIssuer, accepted
 
 from entra_guard import AccessError, ConfigurationError, Guard
@@ -161,6 +163,22 @@ def test_with_too_many_revocations_the_oldest_holds_for_everyone(
     for number in range(9):
         fresh.add(f"{PERSON[:-1]}{number}", issued + number, issued + 40 * 3600 * number)
     assert not fresh.is_revoked(principal), "what can have no effect any more makes room"
+
+
+def test_the_oldest_revocations_leave_first_whatever_their_order_and_repetition(entra: Entra) -> None:
+    alice, most, order = entra.principal(user="alice", scopes=["Orders.Read"]), 4, random.Random(1)
+    names = [f"{PERSON[:-1]}{number}" for number in range(8)]
+    callers = {name: replace(alice, verified=replace(alice.verified, object_id=name)) for name in names}
+    issued = alice.claims["iat"]
+    revocations, known, floor = Revocations(is_entra=True, most=most), dict[str, int](), 0
+    for number in range(300):
+        caller, since = order.choice(names), issued - 250 + number + order.randrange(-50, 50)
+        revocations.add(caller, since, issued + 100)
+        known[caller] = max(since, known.get(caller, 0))
+        if len(known) > most:
+            floor = max(floor, known.pop(min(known, key=known.__getitem__)))
+        for name in names:
+            assert revocations.is_revoked(callers[name]) == (issued < max(known.get(name, 0), floor))
 
 
 # --- streams ---------------------------------------------------------------------------------------------
