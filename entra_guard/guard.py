@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import time
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._caller_checks import CallerChecks
 from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.arguments import (
     check_callables,
@@ -28,6 +28,7 @@ from entra_guard._common.encoding import as_bytes
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
 from entra_guard._common.telemetry import TELEMETRY
+from entra_guard._decide import decider, is_cached
 from entra_guard._guard_arguments import (
     accepted_clients,
     accepted_tenants,
@@ -42,12 +43,8 @@ from entra_guard._keys.health import Health, health_of
 from entra_guard._keys.manager import KeyManager
 from entra_guard._keys.refresh_wait import verify_with_newer_keys, verify_with_newer_keys_async
 from entra_guard._keys.settings import KeySettings
-from entra_guard._revocations import Revocations
 from entra_guard._settings_from_env import settings_from
-from entra_guard._tenant_rule import TenantRule
-from entra_guard._validation.checklist import checks_after_signature
-from entra_guard._validation.explain import Explanation, Step, walk
-from entra_guard._validation.validate import check_unverified, decide
+from entra_guard._validation.explain import Explanation, walk
 from entra_guard.errors import AccessError
 from entra_guard.policy import TOKEN_VERSIONS, Policy, Tenants, string_set
 from entra_guard.principal import Principal
@@ -60,31 +57,15 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from entra_guard._caller_checks import Groups
     from entra_guard._common.agent import Agents
     from entra_guard._validation.openid_claims import AnyClaims
-    from entra_guard._validation.validate import KeyMismatch
     from entra_guard._verifier import IssuerVerifier
 
 _REMEMBERED: Final = 200_000
 _OF_POLICY: Final = frozenset(
     {"tenant", "audience", "allowed_clients", "token_versions", "leeway", "algorithms", "guests", "agents"}
 )
-
-
-class Groups(Protocol):
-    """Adds groups to a verified caller; see `entra_guard.graph.GroupResolver`."""
-
-    def add_groups(self, principal: Principal) -> Principal:
-        """Return the caller with its groups.
-
-        Raises:
-            AccessError: The groups are not available.
-        """
-        ...
-
-    async def add_groups_async(self, principal: Principal) -> Principal:
-        """Do what `add_groups` does without blocking an event loop."""
-        ...
 
 
 class Guard:
@@ -180,16 +161,7 @@ class Guard:
         self.authority: Final = where
         self.reasons_url: Final = checked_reasons_url(reasons_url)
         self.trace_users: Final = trace_users
-        self._groups = groups
-        self._tenant_rule = (
-            None if self.policy.tenants.rule is None else TenantRule(self.policy.tenants, monotonic)
-        )
-        self._revocations = Revocations(is_entra=where.is_entra)
-        self._is_complete = groups is None and self._tenant_rule is None
-        self._checks_after = checks_after_signature(self.policy)
         self._clock = clock
-        # The default clock is a function that calls `time.time`: the hot path calls that itself.
-        self._own_clock = None if clock is wall_clock else clock
         self._monotonic = monotonic
         client = LazyClient(http_client, partial(new_client, ssl_context=ssl_context, proxy=proxy))
         client.warm_up()
@@ -202,6 +174,12 @@ class Guard:
             wall=clock,
             keys_file=Path(keys_file) if keys_file else None,
         )
+        self._decide = decider(self.policy, self._key_manager, where.rules, clock)
+        self._caller_checks = CallerChecks(
+            self.policy.tenants, groups, is_entra=where.is_entra, monotonic=monotonic
+        )
+        # Whether a verified token needs no more checks: what the path of a cached token looks at.
+        self._is_complete = not self._caller_checks.are_needed
         if strict_startup:
             self._key_manager.load_now()
 
@@ -277,12 +255,12 @@ class Guard:
         """
         try:
             if TELEMETRY.metrics is not None:
-                return self._verify_observed(token)
+                return self._verify_recorded(token)
             raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
                 decided = verify_with_newer_keys(self._key_manager, self._decide, raw, decided)
-            return decided if self._is_complete else self._complete(decided)
+            return decided if self._is_complete else self._caller_checks.complete(decided)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
@@ -292,12 +270,12 @@ class Guard:
         """Do what `verify` does in a task of asyncio or trio, without blocking its event loop."""
         try:
             if TELEMETRY.metrics is not None:
-                return await self._verify_observed_async(token)
+                return await self._verify_recorded_async(token)
             raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
             if not isinstance(decided, Principal):
                 decided = await verify_with_newer_keys_async(self._key_manager, self._decide, raw, decided)
-            return decided if self._is_complete else await self._complete_async(decided)
+            return decided if self._is_complete else await self._caller_checks.complete_async(decided)
         except BaseException as error:
             token = raw = b""  # this frame may stay in the traceback
             detach(error)
@@ -314,17 +292,15 @@ class Guard:
             'expired'
         """
         raw, reason, facts, principal = as_bytes(token), "", dict[str, object](), None
+        checks = self._caller_checks
         try:
-            principal = self._decide_finally(raw)
-            if not self.needs_event_loop:
-                self._complete(principal)
+            principal = verify_with_newer_keys(self._key_manager, self._decide, raw, self._decide(raw))
+            if not checks.need_event_loop:
+                checks.complete(principal)
         except AccessError as error:
             reason, facts = error.reason, error.facts
-        keys, rules = self._key_manager.active_keys, self.authority.rules
-        steps = walk(raw, self.policy, keys, self._clock(), rules)
-        if reason == "token_revoked":
-            steps = (*steps, Step("revocation", "fail", facts["expected"], facts.get("found"), reason))
-        return Explanation(reason, facts, (*steps, *self._tenant_steps(principal, reason)))
+        steps = walk(raw, self.policy, self._key_manager.active_keys, self._clock(), self.authority.rules)
+        return Explanation(reason, facts, (*steps, *checks.steps(principal, reason, facts)))
 
     def __repr__(self) -> str:
         policy = self.policy
@@ -343,7 +319,7 @@ class Guard:
     @property
     def needs_event_loop(self) -> bool:
         """Whether only `averify` works: the rule of `Tenants.where` is async."""
-        return self._tenant_rule is not None and self._tenant_rule.is_async
+        return self._caller_checks.need_event_loop
 
     def seconds_left(self, principal: Principal) -> float:
         """Return for how many seconds a caller's token is still accepted; negative once it is not."""
@@ -373,15 +349,15 @@ class Guard:
             >>> guard.revoke("22223333-cccc-4444-dddd-5555eeee6666")
         """
         self._is_complete = False  # first, so that no request misses it
-        self._revocations.add(object_id, since, self._clock())
+        self._caller_checks.revocations.add(object_id, since, self._clock())
 
     def is_revoked(self, principal: Principal) -> bool:
         """Return whether a caller's token was issued before the time that `revoke` was called with."""
-        return not self._is_complete and self._revocations.is_revoked(principal)
+        return not self._is_complete and self._caller_checks.revocations.is_revoked(principal)
 
     def watch(self, principal: Principal, end: Callable[[], object]) -> AbstractContextManager[None]:
         """Return a context in which `end` is called, on any thread, if the caller is revoked."""
-        return self._revocations.watch(principal, end)
+        return self._caller_checks.revocations.watch(principal, end)
 
     def __or__(self, other: IssuerVerifier | CombinedGuard) -> CombinedGuard:
         """Combine guards of several issuers: the token's own issuer selects the guard that decides.
@@ -396,101 +372,18 @@ class Guard:
         keys = self._key_manager.active_keys
         return None if keys is None else claims.iss == keys.issuer.of_token(claims.ver, claims.tid)
 
-    # --- after the decision --------------------------------------------------------------------------
-
-    def _complete(self, principal: Principal) -> Principal:
-        """Check revocation and the tenant by rule, and add groups: what a cached token needs too."""
-        self._revocations.check(principal)
-        if self._tenant_rule is not None:
-            self._tenant_rule.check(principal.tenant_id)
-        return principal if self._groups is None else self._groups.add_groups(principal)
-
-    def _tenant_steps(self, principal: Principal | None, reason: str) -> tuple[Step, ...]:
-        """Return what `explain` shows of the rule of `Tenants.where`, if there is one."""
-        if self._tenant_rule is None:
-            return ()
-        if principal is None or self._tenant_rule.is_async:
-            return (Step("tenant rule", "open"),)
-        why = reason if reason in {"wrong_tenant", "tenants_unavailable"} else ""
-        verdict = "fail" if why else "pass"
-        return (Step("tenant rule", verdict, "a tenant that the rule accepts", principal.tenant_id, why),)
-
-    async def _complete_async(self, principal: Principal) -> Principal:
-        self._revocations.check(principal)
-        if self._tenant_rule is not None:
-            await self._tenant_rule.check_async(principal.tenant_id)
-        return principal if self._groups is None else await self._groups.add_groups_async(principal)
-
     # --- metrics -------------------------------------------------------------------------------------
 
-    def _verify_observed(self, token: str | bytes) -> Principal:
+    def _verify_recorded(self, token: str | bytes) -> Principal:
         """Do what `verify` does, and record how long it took."""
-        record = self._observe(token)
-        try:
-            principal = self._complete(self._decide_finally(as_bytes(token)))
-        except BaseException:
-            record(is_valid=False)
-            raise  # the caller detaches it
-        record(is_valid=True)
-        return principal
+        with TELEMETRY.validation(is_cached=is_cached(self._key_manager.active_keys, token)):
+            raw = as_bytes(token)
+            principal = verify_with_newer_keys(self._key_manager, self._decide, raw, self._decide(raw))
+            return self._caller_checks.complete(principal)
 
-    async def _verify_observed_async(self, token: str | bytes) -> Principal:
-        record = self._observe(token)
-        try:
+    async def _verify_recorded_async(self, token: str | bytes) -> Principal:
+        with TELEMETRY.validation(is_cached=is_cached(self._key_manager.active_keys, token)):
             raw = as_bytes(token)
             decided = self._decide(raw)
-            if not isinstance(decided, Principal):
-                decided = await verify_with_newer_keys_async(self._key_manager, self._decide, raw, decided)
-            principal = await self._complete_async(decided)
-        except BaseException:
-            record(is_valid=False)
-            raise  # the caller detaches it
-        record(is_valid=True)
-        return principal
-
-    def _observe(self, token: str | bytes) -> Callable[..., None]:
-        """Return a function that records how long this validation took, and whether the token was cached."""
-        keys = self._key_manager.active_keys
-        raw = token if isinstance(token, bytes) else str(token).encode("utf-8", "replace")
-        is_cached = keys is not None and keys.verified_tokens.get(sha256(raw).digest()) is not None
-        metrics, began = TELEMETRY.metrics, time.perf_counter()
-
-        def record(*, is_valid: bool) -> None:
-            if metrics is not None:
-                metrics.validated(time.perf_counter() - began, is_cached=is_cached, is_valid=is_valid)
-
-        return record
-
-    # --- the pipeline --------------------------------------------------------------------------------
-
-    def _decide_finally(self, token: bytes) -> Principal:
-        """Decide, with newer keys where these could change it. `verify` has the same steps inline."""
-        decided = self._decide(token)
-        if isinstance(decided, Principal):
-            return decided
-        return verify_with_newer_keys(self._key_manager, self._decide, token, decided)
-
-    def _decide(self, token: bytes) -> Principal | KeyMismatch | None:
-        """Decide with the cached keys; return what newer keys could change, or None if there are no keys."""
-        key_manager = self._key_manager
-        if self._monotonic() >= key_manager.next_due:
-            key_manager.run_due_tasks(self._monotonic())
-        keys = key_manager.active_keys
-        if keys is None:
-            check_unverified(token, self.policy, self.authority.rules)
-            return None
-        digest = sha256(token).digest()
-        verified_tokens = keys.verified_tokens
-        identity = verified_tokens.recent.get(digest)
-        if identity is None and verified_tokens.has_more:
-            identity = verified_tokens.get(digest)
-        now = (self._own_clock or time.time)()
-        if identity is not None and now < identity.valid_until:
-            return Principal(identity, token[identity.payload])
-        decided = decide(token, self.policy, keys, now, self._checks_after)
-        if isinstance(decided, Principal):
-            verified_tokens.put(digest, decided.verified)
-            caller = decided.verified.object_id or decided.verified.subject
-            if caller not in keys.callers:
-                keys.add_known_caller(caller)
-        return decided
+            principal = await verify_with_newer_keys_async(self._key_manager, self._decide, raw, decided)
+            return await self._caller_checks.complete_async(principal)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from inspect import signature
@@ -279,6 +280,17 @@ class Telemetry:
             finally:
                 if self.metrics is not None:
                     count(self.metrics, error)
+
+    @contextmanager
+    def validation(self, *, is_cached: bool) -> Generator[None]:
+        """Run a block that validates a token, and record how long it takes and whether it raises."""
+        began, is_valid = time.perf_counter(), False
+        try:
+            yield
+            is_valid = True
+        finally:
+            if self.metrics is not None:
+                self.metrics.validated(time.perf_counter() - began, is_cached=is_cached, is_valid=is_valid)
 
     def request_span(self) -> Any:
         """Return the span of the request that runs here; None without a provider or a span."""

@@ -30,7 +30,7 @@ log: Final = get_logger("entra_guard.keys")
 
 
 def verify_with_newer_keys(
-    keys: KeyManager, decide: Decide, token: bytes, mismatch: KeyMismatch | None
+    keys: KeyManager, decide: Decide, token: bytes, decided: Principal | KeyMismatch | None
 ) -> Principal:
     """Wait on this thread for keys that may verify a token.
 
@@ -38,43 +38,43 @@ def verify_with_newer_keys(
         keys: The keys.
         decide: Decides about the token with the keys that are cached then.
         token: The compact JWS.
-        mismatch: What `decide` returned first.
+        decided: What `decide` returned first; a `Principal` is returned as it is.
 
     Raises:
         AccessError: No newer keys arrive, or they do not verify the token.
     """
-    if (refused := _refused_at_once(keys, mismatch)) is not None:
+    if isinstance(decided, Principal):
+        return decided
+    if (refused := _refused_at_once(keys, decided)) is not None:
         raise refused
     refresh = RefreshWait(keys, is_task=False)
-    while True:
-        if (future := refresh.next_round(mismatch)) is not None:
+    while not isinstance(decided, Principal):
+        if (future := refresh.next_round(decided)) is not None:
             try:
                 wait(future, refresh.seconds_left())
             except Exception:  # noqa: BLE001  # whatever it is, the key manager's state has it
                 refresh.failed = True
         decided = decide(token)
-        if isinstance(decided, Principal):
-            return decided
-        mismatch = decided
+    return decided
 
 
 async def verify_with_newer_keys_async(
-    keys: KeyManager, decide: Decide, token: bytes, mismatch: KeyMismatch | None
+    keys: KeyManager, decide: Decide, token: bytes, decided: Principal | KeyMismatch | None
 ) -> Principal:
     """Do the same in a task of asyncio or trio, without blocking its event loop."""
-    if (refused := _refused_at_once(keys, mismatch)) is not None:
+    if isinstance(decided, Principal):
+        return decided
+    if (refused := _refused_at_once(keys, decided)) is not None:
         raise refused
     refresh = RefreshWait(keys, is_task=True)
-    while True:
-        if (future := refresh.next_round(mismatch)) is not None:
+    while not isinstance(decided, Principal):
+        if (future := refresh.next_round(decided)) is not None:
             try:
                 await wait_async(future, refresh.seconds_left())
             except Exception:  # noqa: BLE001  # as above
                 refresh.failed = True
         decided = decide(token)
-        if isinstance(decided, Principal):
-            return decided
-        mismatch = decided
+    return decided
 
 
 class RefreshWait:

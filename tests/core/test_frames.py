@@ -90,11 +90,11 @@ def test_a_bug_below_keeps_its_lines_and_no_token(entra, verify, monkeypatch):
 
     guard, token = entra.guard(), entra.token()
     guard.verify(entra.token(roles=["Orders.Read", "warm"]))
-    monkeypatch.setattr("entra_guard.guard.decide", fails)
+    monkeypatch.setattr("entra_guard._decide.decide", fails)
     error = caught(lambda: verify(guard, token))
     assert isinstance(error, ZeroDivisionError)
     assert_nothing_secret(error, secrets_of(token))
-    assert "_decide" in [frame.f_code.co_name for frame in reachable_frames(error)]
+    assert "decide_now" in [frame.f_code.co_name for frame in reachable_frames(error)]
 
 
 def test_an_error_inside_of_the_callers_except_block_stays_apart_from_it(entra):

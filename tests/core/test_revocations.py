@@ -224,7 +224,7 @@ def test_an_open_stream_ends_when_its_caller_is_revoked(
     last = {"type": "http.response.body", "body": b"", "more_body": False}
     closed = {"type": "websocket.close", "code": 1008, "reason": "revoked"}
     assert sent[-1] == (closed if kind == "websocket" else last)
-    assert guard._revocations._streams == {}
+    assert guard._caller_checks.revocations._streams == {}
 
 
 async def _no_message() -> None:

@@ -63,7 +63,7 @@ def parts_of(guard: Guard) -> GuardParts:
 
 def groups_credential(guard: Guard | None) -> BaseCredential | None:
     """Return the credential by which a guard resolves groups; None if it resolves none."""
-    groups = guard._groups if guard is not None else None
+    groups = guard._caller_checks.groups if guard is not None else None
     return groups._graph._auth._credential if isinstance(groups, GroupResolver) else None
 
 
