@@ -23,6 +23,7 @@ from entra_guard.cli.reasons import checklist_markdown, reasons_markdown
 from entra_guard.credentials import Settings
 from entra_guard.emulator import PRESETS
 from entra_guard.emulator._directory.seed_format import (
+    AgentSeed,
     AppSeed,
     CertificateSeed,
     FederatedSeed,
@@ -121,7 +122,7 @@ def seed_table() -> str:
     kinds = (TenantSeed, AppSeed, RoleSeed, ScopeSeed, SecretSeed, CertificateSeed, FederatedSeed)
     rows = (
         (_seed_name(kind), ", ".join(map(_seed_member, msgspec.structs.fields(kind))))
-        for kind in (*kinds, UserSeed, GroupSeed, IdentitySeed)
+        for kind in (*kinds, AgentSeed, UserSeed, GroupSeed, IdentitySeed)
     )
     return table(("object", "members"), rows)
 

@@ -35,6 +35,7 @@ tenants:
       - alice
       - {name: bob, display_name: Bob Brown, enabled: false, roles: {Orders API: [Orders.Read]}}
       - {name: carol, home: Fabrikam}
+      - {name: north, agent: North, roles: {Orders API: [Orders.Read]}}
     groups:
       - {name: Engineers, members: [alice], roles: {Orders API: [Orders.Read]}}
     apps:
@@ -46,6 +47,9 @@ tenants:
         federated: [{issuer: "https://token.example", subject: "job:nightly"}]
         permissions: {Orders API: [Orders.Read], graph: ["role:User.Read.All", "scope:User.Read"]}
         granted: true
+      - name: Sales assistants
+        blueprint: true
+        agents: [South, {name: North, granted: {Orders API: [Orders.Read, access_as_user]}}]
     identities:
       - {name: vm, system_assigned: true, roles: {Orders API: [Orders.Read]}}
   - name: Fabrikam
@@ -79,7 +83,7 @@ def test_a_seed_is_enough_for_a_token_that_a_guard_accepts() -> None:
     bob, carol = emulator.find_user("bob"), emulator.find_user("carol")
     assert (bob.enabled, carol.is_guest) == (False, True)
     kinds = sorted(a.principal_type for a in emulator.directory.assignments.values())
-    assert kinds == ["Group", "ServicePrincipal", "ServicePrincipal", "ServicePrincipal", "User"]
+    assert kinds == ["Group", *["ServicePrincipal"] * 4, "User", "User"]
 
 
 def test_ids_that_a_seed_leaves_out_are_the_same_on_every_run() -> None:
@@ -88,6 +92,49 @@ def test_ids_that_a_seed_leaves_out_are_the_same_on_every_run() -> None:
     for part in ("tenants", "users", "groups", "identities"):
         assert getattr(first.directory, part) == getattr(second.directory, part)
     assert list(first.directory.apps) == list(second.directory.apps)
+
+
+def test_an_agent_of_a_seed_gets_the_tokens_of_its_permissions_and_of_its_account() -> None:
+    emulator = seeded()
+    apps = {app.name: app for app in emulator.directory.apps.values()}
+    north = next(agent for agent in emulator.directory.agents.values() if agent.name == "North")
+    blueprint = apps["Sales assistants"]
+    assert (north.blueprint_id, blueprint.object_id) == (blueprint.client_id, blueprint.client_id)
+    api = apps["Orders API"]
+    with httpx.Client(transport=emulator.transport) as web:
+        guard = Guard(tenant=CONTOSO, audience=api.client_id, authority=emulator.url, http_client=web)
+        alone = guard.verify(emulator.issue_token(north, audience=api))
+        account = guard.verify(
+            emulator.issue_token(north, audience=api, user="north", scopes=["access_as_user"])
+        )
+    assert alone.roles == ("Orders.Read",)
+    assert (alone.agent.blueprint, alone.agent.kind) == (blueprint.client_id, "autonomous")
+    assert account.object_id == emulator.find_user("north").id
+    assert emulator.find_user("north").agent_id == north.id
+
+
+@pytest.mark.parametrize(
+    ("apps", "users", "message"),
+    [
+        ([{"name": "B", "agents": ["A"]}], [], "needs 'blueprint: true'"),
+        ([{"name": "B", "blueprint": True, "agents": ["A", "A"]}], [], "'A' is in the seed twice"),
+        ([], [{"name": "a", "agent": "A"}], "No agent is called 'A'"),
+        (
+            [{"name": "B", "blueprint": True, "agents": ["A"]}],
+            [{"name": "a", "agent": "A"}, {"name": "b", "agent": "A"}],
+            "has two accounts",
+        ),
+        (
+            [{"name": name, "blueprint": True, "agents": ["A"]} for name in "BC"],
+            [{"name": "a", "agent": "A"}],
+            "Two agents are called 'A'",
+        ),
+    ],
+)
+def test_agents_that_do_not_fit_are_refused_by_name(apps: Any, users: Any, message: str) -> None:
+    seed = seed_of({"tenants": [{"name": "Contoso", "apps": apps, "users": users}]})
+    with pytest.raises(RegistrationError, match=message):
+        apply_seed(Emulator().directory_service, seed)
 
 
 def test_an_export_is_a_seed_of_the_same_directory(entra: Entra) -> None:

@@ -348,3 +348,33 @@ def test_names_are_escaped_everywhere(entra: Entra) -> None:
 def test_microsofts_own_apps_have_no_page_and_the_response_says_so(entra: Entra) -> None:
     shown = open_page(entra, f"/portal/apps/{GRAPH}")
     assert (shown.status_code, "Microsoft Graph is Microsoft's own" in words(shown)) == (404, True)
+
+
+def test_a_blueprint_shows_its_agents_their_accounts_and_their_roles(entra: Entra) -> None:
+    blueprint = register(entra, "Sales assistants", preset="blueprint")
+    home = f"/portal/apps/{blueprint.client_id}"
+    assert "Blueprint of agents" in words(open_page(entra, "/portal/apps"))
+    assert "No agents yet" in words(open_page(entra, home))
+    page_after(entra, send_form(entra, f"{home}/agents/add", {"agent": "North", "account": "north"}))
+    agent, account = next(iter(entra.directory.agents.values())), entra.find_user("north")
+    assert (agent.blueprint_id, account.agent_id) == (blueprint.client_id, agent.id)
+    there = f"/portal/apps/{entra.api.client_id}/assignments"
+    fields = {"holder": f"agent:{agent.id}", "role": "Orders.Read"}
+    assert "North" in words(page_after(entra, send_form(entra, f"{there}/add", fields)))
+    shown = words(open_page(entra, home))
+    assert all(text in shown for text in ("North", account.upn, "Orders.Read of The API under test"))
+    assert "agent's account" in words(open_page(entra, "/portal/users"))
+    assert "Account of the agent North" in words(open_page(entra, f"/portal/users/{account.id}"))
+    assert "Get a token as" not in words(open_page(entra, f"/portal/users/{account.id}"))
+    assert account.id not in open_page(entra, "/portal/token").text, "it cannot sign in"
+    send_form(entra, f"{home}/agents/remove", {"id": agent.id})
+    assert (entra.directory.agents, account.id in entra.directory.users) == ({}, False)
+
+
+def test_an_agent_without_a_name_or_with_a_taken_account_is_not_added(entra: Entra) -> None:
+    home = f"/portal/apps/{register(entra, 'Assistants', preset='blueprint').client_id}"
+    unnamed = send_form(entra, f"{home}/agents/add", {"agent": ""})
+    assert "Enter the agent's name" in words(page_after(entra, unnamed))
+    taken = send_form(entra, f"{home}/agents/add", {"agent": "North", "account": "alice"})
+    assert "exists already" in words(page_after(entra, taken))
+    assert entra.directory.agents == {}

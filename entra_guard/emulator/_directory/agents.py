@@ -42,9 +42,14 @@ class Agents:
                 f"AgentIdentity_IncompatibleParentType: {client_id} is not an agent identity blueprint: call "
                 "register_app(..., is_blueprint=True) first."
             )
-        agent = AgentIdentity(store.ids.guid(), parent.client_id, parent.tenant_id, name, store.now())
-        principal = ServicePrincipal(
-            agent.id, agent.id, agent.tenant_id, name, kind="ServiceIdentity", created=agent.created
+        return self.add(
+            AgentIdentity(store.ids.guid(), parent.client_id, parent.tenant_id, name, store.now())
         )
-        store.upsert(agents=agent, principals=principal)
+
+    def add(self, agent: AgentIdentity) -> AgentIdentity:
+        """Add an agent identity with its service principal."""
+        principal = ServicePrincipal(
+            agent.id, agent.id, agent.tenant_id, agent.name, kind="ServiceIdentity", created=agent.created
+        )
+        self._store.upsert(agents=agent, principals=principal)
         return agent

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import ssl
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
 from entra_guard.emulator._directory.seed_format import (
+    AgentSeed,
     AppSeed,
     CertificateSeed,
     FederatedSeed,
@@ -26,7 +27,7 @@ from entra_guard.emulator._store.entries import CONSUMERS, GRAPH, ServicePrincip
 from entra_guard.emulator._store.permissions import offered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from entra_guard.emulator._store.directory import Directory
     from entra_guard.emulator._store.entries import AppRegistration, AppRole, Scope, Tenant, User
@@ -37,7 +38,7 @@ _MEMBERS: Final = {"Application": "apps", "User": "users"}
 def export_directory(directory: Directory) -> dict[str, Any]:
     """Return the directory as the JSON of a seed. Members with their default value are left out.
 
-    Agent identities, sessions, keys, faults and the clock are not part of a seed: `--state` keeps them.
+    Sessions, keys, faults and the clock are not part of a seed: `--state` keeps them.
     """
     tenants = [t for t in directory.tenants.values() if t.id != CONSUMERS or _has_entries(directory, t)]
     seed = Seed([_Exporter(directory, tenant).tenant() for tenant in tenants])
@@ -63,9 +64,14 @@ class _Exporter:
             here,
             self._tenant.domain,
             self._tenant.region,
-            users=[self._user(u) for u in self._people(u.id for u in self._directory.users_in(here))],
+            users=[self._user(user) for user in self._directory.users_in(here)],
             groups=[
-                GroupSeed(g.name, g.id, [user.upn for user in self._people(g.members)], self._roles(g.id))
+                GroupSeed(
+                    g.name,
+                    g.id,
+                    [self._directory.users[member].upn for member in g.members],
+                    self._roles(g.id),
+                )
                 for g in groups
             ],
             apps=[self._app(app) for app in self._directory.apps.values() if app.tenant_id == here],
@@ -75,11 +81,6 @@ class _Exporter:
                 if i.tenant_id == here
             ],
         )
-
-    def _people(self, user_ids: Iterable[str]) -> Iterator[User]:
-        """Yield users, without the accounts of agents: as seeds they would be people who can sign in."""
-        users = (self._directory.users[user_id] for user_id in user_ids)
-        return (user for user in users if not user.agent_id)
 
     def _user(self, user: User) -> UserSeed:
         home = user.home_tenant_id if user.is_guest else ""
@@ -92,6 +93,7 @@ class _Exporter:
             home,
             user.enabled,
             self._roles(user.id),
+            user.agent_id,
         )
 
     def _app(self, app: AppRegistration) -> AppSeed:
@@ -148,6 +150,12 @@ class _Exporter:
             ],
             permissions=self._permissions(app),
             granted=self._granted(principal) if principal else False,
+            blueprint=app.is_blueprint,
+            agents=[
+                AgentSeed(agent.name, agent.id, self._granted(self._directory.principals[agent.id]) or {})
+                for agent in self._directory.agents.values()
+                if agent.blueprint_id == app.client_id
+            ],
         )
 
     def _permissions(self, app: AppRegistration) -> Permissions:
@@ -161,7 +169,7 @@ class _Exporter:
             found[_api_name(api.client_id)] = [f"{p.type.lower()}:{values[p]}" for p in known]
         return found
 
-    def _granted(self, principal: ServicePrincipal) -> bool | Permissions:
+    def _granted(self, principal: ServicePrincipal) -> Literal[False] | Permissions:
         found = {api: [f"role:{v}" for v in values] for api, values in self._roles(principal.id).items()}
         for grant in self._directory.grants.values():
             if grant.client_id == principal.id and grant.principal_id is None:

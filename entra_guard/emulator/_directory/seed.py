@@ -16,6 +16,7 @@ from entra_guard.emulator._directory.rules import (
     check_secret_count,
 )
 from entra_guard.emulator._directory.seed_format import (
+    AgentSeed,
     AppSeed,
     CertificateSeed,
     IdentitySeed,
@@ -32,6 +33,7 @@ from entra_guard.emulator._store.entries import (
     CONTOSO,
     FABRIKAM,
     GRAPH,
+    AgentIdentity,
     AppRegistration,
     AppRole,
     AuthorizedClient,
@@ -52,6 +54,8 @@ from entra_guard.emulator._store.first_party import FIRST_PARTY
 from entra_guard.emulator._store.permissions import named
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from entra_guard.emulator._directory.seed_format import FederatedSeed, GroupSeed, Permissions
     from entra_guard.emulator._directory.service import DirectoryService
 
@@ -117,6 +121,8 @@ class _Applier:
         self._seed = seed
         self._tenant = tenant_of(seed)
         self._apps: dict[str, AppRegistration] = {}
+        # Known before the users, some of whom are agents' accounts.
+        self._agents = [*self._all_agents()]
 
     def apply(self) -> None:
         for user in self._seed.users:
@@ -127,6 +133,8 @@ class _Applier:
             self._add_app(app)
         for app in self._seed.apps:
             self._add_permissions(app)
+        for agent, seed in self._agents:
+            self._add_agent(agent, seed)
         for identity in self._seed.identities:
             self._add_identity(IdentitySeed(identity) if isinstance(identity, str) else identity)
         self._assign_people()
@@ -152,10 +160,25 @@ class _Applier:
             seed.job_title,
             home.id,
             seed.enabled,
+            self._agent_of(seed),
         )
         if any(other.upn == upn for other in self._store.directory.users_in(self._tenant.id)):
             raise RegistrationError(f"The user {upn} is in the seed twice: remove one.")
         self._store.upsert(users=user)
+
+    def _agent_of(self, seed: UserSeed) -> str:
+        """Return the id of the agent whose account a user is; '' for a person."""
+        if not seed.agent:
+            return ""
+        found = [agent.id for agent, _ in self._agents if seed.agent in {agent.id, agent.name}]
+        if len(found) != 1:
+            problem = "Two agents are" if found else "No agent is"
+            raise RegistrationError(
+                f"{problem} called {seed.agent!r} in {self._tenant.name}: name one of a blueprint, or its id."
+            )
+        if any(user.agent_id == found[0] for user in self._store.directory.users.values()):
+            raise RegistrationError(f"The agent {seed.agent!r} has two accounts in the seed: remove one.")
+        return found[0]
 
     def _home(self, name: str) -> Tenant:
         tenants = self._store.directory.tenants.values()
@@ -193,14 +216,19 @@ class _Applier:
             raise RegistrationError(f"Two apps of {self._tenant.name} are called {seed.name!r}: rename one.")
         self._apps[seed.name] = app
 
+    def _client_id(self, seed: AppSeed) -> str:
+        return self._id(seed.client_id, "app", seed.name)
+
     def _registration(self, seed: AppSeed) -> AppRegistration:
-        client_id = self._id(seed.client_id, "app", seed.name)
+        client_id = self._client_id(seed)
         is_api = bool(seed.roles or seed.scopes)
         uris = ([f"api://{client_id}"] if is_api else []) if seed.app_id_uris is None else seed.app_id_uris
         scopes = tuple(self._scope(client_id, scope) for scope in seed.scopes)
         return AppRegistration(
             client_id=client_id,
-            object_id=self._id(seed.object_id, "object", seed.name),
+            # A blueprint has one id, as object and as client.
+            object_id=client_id if seed.blueprint else self._id(seed.object_id, "object", seed.name),
+            is_blueprint=seed.blueprint,
             tenant_id=self._tenant.id,
             name=seed.name,
             accounts=cast("Any", seed.accounts),
@@ -307,7 +335,7 @@ class _Applier:
         for api_name, values in granted.items():
             self._grant(app, self._api(api_name), values)
 
-    def _grant(self, app: AppRegistration, api: AppRegistration, values: list[str]) -> None:
+    def _grant(self, app: AppRegistration | AgentIdentity, api: AppRegistration, values: list[str]) -> None:
         for value in values:
             permission = named(api, value)
             plain = value.partition(":")[2] if value.startswith(("role:", "scope:")) else value
@@ -335,6 +363,23 @@ class _Applier:
         )
         for api_name, values in seed.roles.items():
             self._service.consents.grant(identity, self._api(api_name), *values)
+
+    def _all_agents(self) -> Iterator[tuple[AgentIdentity, AgentSeed]]:
+        for app in self._seed.apps:
+            if app.agents and not app.blueprint:
+                raise RegistrationError(f"{app.name} has agents, so it needs 'blueprint: true'.")
+            for given in app.agents:
+                seed = AgentSeed(given) if isinstance(given, str) else given
+                agent_id = self._id(seed.id, "agent", app.name, seed.name)
+                parent = self._client_id(app)
+                yield AgentIdentity(agent_id, parent, self._tenant.id, seed.name, self._store.now()), seed
+
+    def _add_agent(self, agent: AgentIdentity, seed: AgentSeed) -> None:
+        if agent.id in self._store.directory.agents:
+            raise RegistrationError(f"The agent {agent.name!r} is in the seed twice: rename one.")
+        self._service.agents.add(agent)
+        for api_name, values in seed.granted.items():
+            self._grant(agent, self._api(api_name), values)
 
     def _assign_people(self) -> None:
         for user in self._seed.users:

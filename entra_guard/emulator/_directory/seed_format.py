@@ -70,6 +70,18 @@ class FederatedSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
     jwks: dict[str, Any] | None = None
 
 
+class AgentSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """An agent identity of a blueprint. In a file, the name is enough.
+
+    Attributes:
+        granted: Its own permissions, by API.
+    """
+
+    name: str
+    id: str = ""
+    granted: Permissions = {}
+
+
 class AppSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """An application.
 
@@ -77,6 +89,7 @@ class AppSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
         app_id_uris: By default `api://<client id>` if it has roles or scopes.
         permissions: What it needs, by API: a name in this tenant, a client id, or `graph`.
         granted: What is granted to it; `true` for all permissions.
+        blueprint: Whether it is a blueprint of agents; only a blueprint has `agents`.
     """
 
     name: str
@@ -103,6 +116,8 @@ class AppSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
     permissions: Permissions = {}
     granted: bool | Permissions = False
     authorized_clients: Permissions = {}
+    blueprint: bool = False
+    agents: list[str | AgentSeed] = []
 
 
 class UserSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
@@ -112,6 +127,7 @@ class UserSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, f
         name: The user principal name, or its part before the @.
         home: A guest's own tenant.
         roles: App roles that the user holds, by API.
+        agent: For an agent's own account: the agent's id, or its name in this tenant.
     """
 
     name: str
@@ -122,6 +138,7 @@ class UserSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, f
     home: str = ""
     enabled: bool = True
     roles: Permissions = {}
+    agent: str = ""
 
 
 class GroupSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):

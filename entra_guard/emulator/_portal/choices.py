@@ -30,7 +30,7 @@ def apis(visit: Visit, *, graph: bool = False) -> list[AppRegistration]:
 
 def users(visit: Visit) -> list[User]:
     """Return the users of the tenant who can sign in."""
-    return [user for user in visit.directory.users_in(visit.tenant.id) if user.enabled]
+    return [user for user in visit.directory.users_in(visit.tenant.id) if user.enabled and not user.agent_id]
 
 
 def chosen_api(visit: Visit, *, graph: bool = False) -> AppRegistration | None:

@@ -19,6 +19,7 @@ from entra_guard.emulator._http.messages import (
 from entra_guard.emulator._http.routing import path_pattern
 from entra_guard.emulator._portal import overview
 from entra_guard.emulator._portal.apps import (
+    app_agents,
     app_assignments,
     app_authentication,
     app_credentials,
@@ -62,6 +63,7 @@ PAGES: Final[tuple[PortalPage, ...]] = (
     *app_manifest.PAGES,
     *people.PAGES,
     *identities.PAGES,
+    *app_agents.PAGES,
     *get_token.PAGES,
     *check_token.PAGES,
     *activity.PAGES,

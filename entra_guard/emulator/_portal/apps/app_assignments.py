@@ -65,6 +65,9 @@ def _row(visit: Visit, app: AppRegistration, assignment: RoleAssignment) -> Assi
         name, address = directory.groups[holder].name, f"/portal/groups/{segment(holder)}"
     elif holder in directory.identities:
         name, address = directory.identities[holder].name, "/portal/identities"
+    elif holder in directory.agents:
+        agent = directory.agents[holder]
+        name, address = agent.name, f"{LIST}/{segment(agent.blueprint_id)}"
     elif holder in directory.principals:
         client = directory.principals[holder]
         name, address = (
@@ -90,6 +93,9 @@ def _possible_holders(visit: Visit, app: AppRegistration) -> Iterator[tuple[str,
     for identity in directory.identities.values():
         if identity.tenant_id == tenant.id:
             yield f"identity:{identity.id}", f"{identity.name} (managed identity)"
+    for agent in directory.agents.values():
+        if agent.tenant_id == tenant.id:
+            yield f"agent:{agent.id}", f"{agent.name} (agent)"
 
 
 def add(visit: Visit) -> Response:
@@ -102,6 +108,8 @@ def add(visit: Visit) -> Response:
             consents.grant(identifier, app, role, tenant=visit.tenant)
         elif kind == "identity":
             consents.grant(directory.identities[identifier], app, role)
+        elif kind == "agent":
+            consents.grant(directory.agents[identifier], app, role)
         elif kind == "group":
             consents.assign(directory.groups[identifier], app, role)
         else:

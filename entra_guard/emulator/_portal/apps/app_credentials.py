@@ -58,9 +58,7 @@ def _page(visit: Visit, app: AppRegistration, errors: list[FieldError], chosen: 
         environment=_environment(visit, app, new) if isinstance(new, Secret) else "",
         certificate=new if isinstance(new, dict) else None,
         secrets=[_row(visit, s, s.expires, now, f"{s.hint}…") for s in held.secrets],
-        certificates=[
-            _row(visit, c, c.expires, now, _mark(c)) for c in held.certificates
-        ],
+        certificates=[_row(visit, c, c.expires, now, _mark(c)) for c in held.certificates],
         federated=held.federated,
         lifetimes=LIFETIMES,
         audience=AUDIENCE,

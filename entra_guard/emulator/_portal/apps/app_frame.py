@@ -99,6 +99,7 @@ def kinds_of(app: AppRegistration, held: StoredCredentials) -> str:
     """Return what kind of app this is, by what it has: an API, a web app, a daemon, ..."""
     redirects = app.redirect_uris or app.spa_redirect_uris or app.public_redirect_uris
     found = [
+        ("blueprint of agents", app.is_blueprint),
         ("API", bool(app.app_roles or app.scopes)),
         ("single-page app", bool(app.spa_redirect_uris)),
         ("web app", bool(app.redirect_uris)),

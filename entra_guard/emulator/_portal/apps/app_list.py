@@ -58,6 +58,7 @@ PRESETS: Final = (
         "Single-page app",
         "Adds the redirect URI http://localhost:8000/docs/oauth2-redirect if you name none.",
     ),
+    ("blueprint", "Blueprint of AI agents", "Has the credentials of its agents, which its overview lists."),
 )
 _SWAGGER: Final = "http://localhost:8000/docs/oauth2-redirect"
 _ROLE: Final = "Data.Read.All"
@@ -183,6 +184,7 @@ def _arguments(new: NewApp) -> dict[str, Any]:
         "identifier_uris": (),
         "token_version": 2 if personal or api else None,
         "scopes": (_SCOPE,) if api else (),
+        "is_blueprint": new.preset == "blueprint",
         "app_roles": (_ROLE,) if api and not personal else (),
         **uris,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from entra_guard.emulator._portal.apps.app_agents import agents_of
 from entra_guard.emulator._portal.apps.app_frame import (
     ACCOUNT_WORDS,
     LIST,
@@ -46,6 +47,7 @@ def _overview(visit: Visit, app: AppRegistration, errors: list[FieldError]) -> R
         errors=errors,
         kind=kinds_of(app, held),
         is_api=is_api,
+        agents=list(agents_of(visit, app)),
         principal=directory.principal_of(app.client_id, visit.tenant.id),
         accounts=ACCOUNT_WORDS[app.accounts],
         credentials=credential_words(directory, app, visit.now()),

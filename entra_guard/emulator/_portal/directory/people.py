@@ -89,6 +89,7 @@ def show_user(visit: Visit) -> Response:
         crumbs=[(_USERS, "Users")],
         user=user,
         home=directory.tenants.get(user.home_tenant_id),
+        agent=directory.agents.get(user.agent_id),
         roles=directory.held_by(user.id),
         inherited=inherited,
         groups=groups,
