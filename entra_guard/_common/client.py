@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -105,7 +106,8 @@ class Transport(httpx.BaseTransport):
             keepalive_expiry=_IDLE_SECONDS,
             network_backend=Backend(),
         )
-        self._process = os.getpid()
+        # Not `__del__`: at exit, Python may call it after it has cleared the modules that httpcore needs.
+        weakref.finalize(self, _close_in, os.getpid(), self._pool)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the response's body is read later."""
@@ -134,11 +136,6 @@ class Transport(httpx.BaseTransport):
         """Close all connections."""
         self._pool.close()
 
-    def __del__(self) -> None:
-        # A forked child drops its parent's client, whose lock a thread that is gone may hold.
-        if getattr(self, "_process", None) == os.getpid():
-            self._pool.close()
-
 
 class _Body(httpx.SyncByteStream):
     def __init__(self, response: httpcore.Response, request: httpx.Request) -> None:
@@ -151,6 +148,12 @@ class _Body(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._response.close()
+
+
+def _close_in(process: int, pool: httpcore.ConnectionPool) -> None:
+    """Close a pool, but not in a forked child: a thread that is gone may hold its lock."""
+    if os.getpid() == process:
+        pool.close()
 
 
 def _core_url(url: httpx.URL) -> httpcore.URL:

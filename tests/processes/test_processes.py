@@ -36,10 +36,18 @@ def api(entra: Emulator) -> AppRegistration:
     return entra.register_app("Orders", app_roles=["Orders.Read"])
 
 
-def run(program: str, *arguments: str, given: str, entra: Emulator) -> tuple[int, list[str]]:
-    """Run a program of this folder, which trusts the emulator's CA; return its exit code and lines."""
+def run(program: str, *arguments: str, given: str, entra: Emulator) -> tuple[list[str], str]:
+    """Run a program of this folder, which trusts the emulator's CA; return its lines and its standard error."""
     ended = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", str(HERE / f"{program}.py"), *arguments],
+        [
+            sys.executable,
+            "-X",
+            "dev",
+            "-W",
+            "ignore::DeprecationWarning",
+            str(HERE / f"{program}.py"),
+            *arguments,
+        ],
         env={**os.environ, "SSL_CERT_FILE": str(entra.ca_bundle)},
         input=given,
         capture_output=True,
@@ -48,7 +56,8 @@ def run(program: str, *arguments: str, given: str, entra: Emulator) -> tuple[int
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    return ended.returncode, ended.stdout.splitlines()
+    assert "Exception ignored" not in ended.stderr
+    return ended.stdout.splitlines(), ended.stderr
 
 
 @needs_fork
@@ -56,7 +65,9 @@ def test_children_forked_after_first_use_fetch_and_verify_for_themselves(
     entra: Emulator, api: AppRegistration
 ) -> None:
     given = entra.issue_token(api, roles=["Orders.Read"])
-    _code, lines = run("fork_after_use", entra.url, entra.tenant_id, api.client_id, given=given, entra=entra)
+    lines, _errors = run(
+        "fork_after_use", entra.url, entra.tenant_id, api.client_id, given=given, entra=entra
+    )
     assert lines == ["both accepted, a thread of its own: True"] * 3
 
 
@@ -69,7 +80,7 @@ def test_child_forked_during_first_fetch_fetches_for_itself(
     given = entra.issue_token(api, roles=["Orders.Read"], base_url=url)
     delays = [0.0, 0.006, 0.01, 0.05, 0.1]
     lists = [[given, url, entra.tenant_id, api.client_id, delay] for delay in delays]
-    _code, lines = run("fork_during_first_keys", given=json.dumps(lists), entra=entra)
+    lines, _errors = run("fork_during_first_keys", given=json.dumps(lists), entra=entra)
     assert lines == [line for delay in delays for line in ("accepted", f"{delay}: exit code 0")]
 
 
@@ -85,7 +96,7 @@ def test_child_forked_during_first_token_requests_its_own(entra: Emulator, api: 
     )
     delays = [0.0, 0.002, 0.004, 0.008, 0.016, 0.032]
     lists = [[*arguments, delay] for delay in delays]
-    _code, lines = run("fork_during_first_token", given=json.dumps(lists), entra=entra)
+    lines, _errors = run("fork_during_first_token", given=json.dumps(lists), entra=entra)
     assert lines == [line for delay in delays for line in ("token in the child", f"{delay}: exit code 0")]
 
 
@@ -110,7 +121,23 @@ def test_token_is_possible_while_the_interpreter_exits(
         f"{api.client_id}/.default",
     )
     given = entra.issue_token(api, roles=["Orders.Read"], base_url=url)
-    assert run("exit_with_token", *arguments, given=given, entra=entra)[1] == lines
+    assert run("exit_with_token", *arguments, given=given, entra=entra)[0] == lines
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_process_with_open_connections_ends_silently(
+    entra: Emulator, api: AppRegistration, scheme: str
+) -> None:
+    url = entra.url if scheme == "http" else str(entra.https_url)
+    arguments = (
+        url,
+        entra.tenant_id,
+        api.client_id,
+        entra.add_secret(api).value,
+        f"{api.client_id}/.default",
+    )
+    given = entra.issue_token(api, roles=["Orders.Read"], base_url=url)
+    assert run("exit_with_connections", *arguments, given=given, entra=entra) == (["('Orders.Read',)"], "")
 
 
 def test_a_fork_waits_for_other_threads_but_not_for_its_own() -> None:
