@@ -12,7 +12,7 @@ from entra_guard.emulator._http.server import LoopbackServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Locator, Page
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -29,6 +29,32 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def follow(target: Locator) -> None:
+    """Click, and wait until the next document has loaded.
+
+    `expect_navigation` does not: a link to a place on the same page is a navigation too.
+    """
+    with target.page.expect_event("load"):
+        target.click()
+
+
+def wait_for_focus(page: Page, selector: str) -> None:
+    """Wait until an element has the focus: `autofocus` may come after the load event, and keys before it are lost."""
+    page.wait_for_function("selector => document.activeElement.matches(selector)", arg=selector)
+
+
+def wait_for_clipboard(page: Page, pattern: str) -> str:
+    """Wait until what was copied matches a regular expression. Return it."""
+    copied: str = page.wait_for_function(
+        """async pattern => {
+            const text = await navigator.clipboard.readText();
+            return new RegExp(pattern).test(text) && text;
+        }""",
+        arg=pattern,
+    ).json_value()
+    return copied
 
 
 @contextmanager

@@ -48,7 +48,6 @@ def page(browser: Browser) -> Iterator[Page]:
     with browser.new_context() as context:
         context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         page = context.new_page()
-        page.set_default_timeout(10_000)
         yield page
     assert hosts <= {"localhost", "127.0.0.1", None}
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from _parts import needs_module
-from browsing import chromium
+from browsing import chromium, follow, wait_for_clipboard, wait_for_focus
 from browsing import served as served_app
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -78,7 +78,6 @@ def page(browser: Browser, entra: Emulator) -> Iterator[Page]:
         own = (entra.url, "http://localhost")  # and the client of one test
         context.on("request", lambda r: None if r.url.startswith(own) else problems.append(r.url))
         page = context.new_page()
-        page.set_default_timeout(5_000)
         yield page
     assert problems == []
 
@@ -142,32 +141,31 @@ def test_every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing(
 
 def test_the_guide_leads_from_new_registration_to_a_200(page: Page, entra: Emulator) -> None:
     page.goto("/")
-    page.get_by_role("link", name="Register an application").click()
+    follow(page.get_by_role("link", name="Register an application"))
     register(page, "Orders API", "API")
-    page.get_by_role("link", name="App roles").first.click()
+    follow(page.get_by_role("link", name="App roles").first)
     page.get_by_role("textbox", name="Value").fill("Orders.Read.All")
-    page.get_by_role("button", name="Create app role").click()
-    page.get_by_role("link", name="App registrations").first.click()
-    page.get_by_role("link", name="New registration").click()
+    follow(page.get_by_role("button", name="Create app role"))
+    follow(page.get_by_role("link", name="App registrations").first)
+    follow(page.get_by_role("link", name="New registration"))
     register(page, "Nightly report", "Daemon")
     assert page.get_by_text("Copy the value now. It is not shown again.").is_visible()
     assert page.evaluate("document.activeElement.getAttribute('aria-labelledby')") == "once-title"
-    page.get_by_role("link", name="I have it").click()
-    page.get_by_role("link", name="API permissions").first.click()
-    page.get_by_role("link", name="Add a permission").first.click()
-    page.get_by_role("link", name="Orders API").click()
+    follow(page.get_by_role("link", name="I have it"))
+    follow(page.get_by_role("link", name="API permissions").first)
+    follow(page.get_by_role("link", name="Add a permission").first)
+    follow(page.get_by_role("link", name="Orders API"))
     page.get_by_label("Orders.Read.All").check()
-    page.get_by_role("button", name="Add permissions").click()
-    page.get_by_role("button", name="Grant admin consent for Contoso").click()
-    page.locator(".chip", has_text="Granted for Contoso").wait_for()
-    page.get_by_role("link", name="Nightly report").click()
-    page.get_by_role("link", name="Get a token").last.click()
+    follow(page.get_by_role("button", name="Add permissions"))
+    follow(page.get_by_role("button", name="Grant admin consent for Contoso"))
+    assert page.locator(".chip", has_text="Granted for Contoso").is_visible()
+    follow(page.get_by_role("link", name="Nightly report"))
+    follow(page.get_by_role("link", name="Get a token").last)
     if page.get_by_label("For the API").locator("option:checked").inner_text() != "Orders API":
-        with page.expect_navigation():
+        with page.expect_event("load"):
             page.get_by_label("For the API").select_option(label="Orders API")
-    page.get_by_role("button", name="Get token").click()
-    page.get_by_role("button", name="Call the sample API with it").click()
-    page.wait_for_url("**/portal/conditions**")
+    follow(page.get_by_role("button", name="Get token"))
+    follow(page.get_by_role("button", name="Call the sample API with it"))
     assert "200 GET /orders of Orders API" in page.locator(".attempt h3").first.inner_text()
     assert entra.directory.held_by(principal_of(entra, "Nightly report")) == {
         "Orders API": ("Orders.Read.All",)
@@ -177,8 +175,8 @@ def test_the_guide_leads_from_new_registration_to_a_200(page: Page, entra: Emula
 def register(page: Page, name: str, preset: str) -> None:
     page.get_by_role("textbox", name="Name").fill(name)
     page.get_by_role("radio", name=preset).first.check()
-    page.get_by_role("button", name="Register").click()
-    page.get_by_text(f"{name} is registered.").wait_for()
+    follow(page.get_by_role("button", name="Register"))
+    assert page.get_by_text(f"{name} is registered.").is_visible()
 
 
 def principal_of(entra: Emulator, name: str) -> str:
@@ -198,6 +196,7 @@ def tab_to(page: Page, name: str) -> None:
             return
         if "Skip to the content" in focused:
             page.keyboard.press("Enter")
+            wait_for_focus(page, "#content")
     pytest.fail(f"Tab never reaches {name!r} on {page.url}")
 
 
@@ -206,7 +205,7 @@ def go(page: Page, name: str, key: str = "Enter") -> None:
     if key == "Space":
         page.keyboard.press("Space")
         return
-    with page.expect_navigation():
+    with page.expect_event("load"):
         page.keyboard.press(key)
 
 
@@ -214,10 +213,10 @@ def test_a_token_of_the_portal_calls_graph(page: Page, entra: Emulator) -> None:
     daemon = next(app for app in entra.directory.apps.values() if app.name == "Tasks daemon")
     page.goto(f"/portal/apps/{daemon.client_id}/permissions/add?api={GRAPH}")
     page.locator("label", has_text="User.Read.All").first.click()
-    page.get_by_role("button", name="Add permissions").click()
-    page.get_by_role("button", name="Grant admin consent for Contoso").click()
+    follow(page.get_by_role("button", name="Add permissions"))
+    follow(page.get_by_role("button", name="Grant admin consent for Contoso"))
     page.goto(f"/portal/token?client={daemon.client_id}&api={GRAPH}")
-    page.get_by_role("button", name="Get token").click()
+    follow(page.get_by_role("button", name="Get token"))
     token = page.locator("#token-text").text_content()
     users = page.request.get("/v1.0/users", headers={"Authorization": f"Bearer {token}"})
     assert "Alice Adams" in users.text()
@@ -240,7 +239,8 @@ def test_a_sign_in_is_posted_to_the_client(page: Page, entra: Emulator) -> None:
 
 def test_keyboard_alone_registers_consents_and_gets_a_token(page: Page, entra: Emulator) -> None:
     page.goto("/portal/apps/new")
-    page.keyboard.type("Report")  # the first field has the focus
+    wait_for_focus(page, "[name=name]")  # the first field
+    page.keyboard.type("Report")
     go(page, "Register")
     go(page, "Certificates & secrets")
     go(page, "Add secret")
@@ -264,7 +264,7 @@ def test_pages_work_without_script(browser: Browser, entra: Emulator) -> None:
         page = context.new_page()
         page.goto("/portal/apps/new")
         register(page, "Plain", "Daemon")
-        page.get_by_text("Copy the value now. It is not shown again.").wait_for()
+        assert page.get_by_text("Copy the value now. It is not shown again.").is_visible()
         assert not page.get_by_role("button", name="Copy secret").is_visible()
         page.get_by_text("Certificates (0)").click()
         assert page.get_by_role("button", name="Generate one for me").is_visible()
@@ -278,7 +278,7 @@ def test_copy_filter_and_shortcut(page: Page, entra: Emulator) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto("/portal/apps")
     page.get_by_role("button", name="Copy the client id of Tasks API", exact=True).click()
-    assert page.evaluate("navigator.clipboard.readText()") == "7a5c0a91-0000-4000-8000-00000000a901"
+    wait_for_clipboard(page, "^7a5c0a91-0000-4000-8000-00000000a901$")
     page.keyboard.press("/")
     page.keyboard.type("daemon")
     assert page.locator("tr[data-row]:visible").count() == 1
@@ -367,7 +367,7 @@ def test_another_page_on_this_machine_cannot_send_a_form(
         other = context.new_page()
         other.goto(entra.url.replace("127.0.0.1", "localhost") + "/devicelogin")
         other.set_content(form)
-        with other.expect_navigation():
+        with other.expect_event("load"):
             other.evaluate("document.forms[0].submit()")
         assert other.get_by_text("did not come from an open page").is_visible()
     assert all(app.name != "Forged" for app in entra.directory.apps.values())

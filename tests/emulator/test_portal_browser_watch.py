@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from _parts import needs_module, needs_program
-from browsing import chromium
+from browsing import chromium, follow, wait_for_clipboard
 
 from entra_guard.emulator import Emulator
 from entra_guard.emulator._portal.code.curl_command import curl_command
@@ -75,8 +75,9 @@ def test_the_pages_work_together(served: tuple[Emulator, Samples], browser: Brow
 
 
 def _check_activity(page: Page, entra: Emulator, samples: Samples) -> None:
-    page.clock.install()
+    page.clock.install(time=0)
     page.goto("/portal/activity")
+    page.clock.pause_at(3_600_000)  # the page's timers run by `run_for` only
     assert page.get_by_text("Nothing yet").is_visible()
     request_token(entra, samples, client_secret="wrong-secret")
     page.clock.run_for(2100)
@@ -99,38 +100,39 @@ def _check_activity(page: Page, entra: Emulator, samples: Samples) -> None:
     assert page.locator("summary.log-line").count() == 1
     page.get_by_role("button", name="Copy as text").click()
     page.get_by_role("button", name="Copied").wait_for()
-    assert "AADSTS7000215" in page.evaluate("navigator.clipboard.readText()")
+    wait_for_clipboard(page, "AADSTS7000215")
+    page.clock.resume()
 
 
 def _check_tokens_and_sample_api(page: Page, samples: Samples) -> None:
     page.goto("/portal/token")
-    page.get_by_label("As", exact=True).select_option(label="Alice Adams")  # the script sends the choice
-    page.wait_for_url("**user=**")
+    with page.expect_event("load"):  # the script sends the choice
+        page.get_by_label("As", exact=True).select_option(label="Alice Adams")
+    assert "user=" in page.url
     assert page.get_by_text("These scopes:").is_visible()
     page.goto(f"/portal/token?client={samples.daemon.client_id}&api={samples.api.client_id}")
     page.get_by_label("Filter conditions").fill("graph")
     assert page.locator("#condition").input_value() == "graph-token"
     page.get_by_label("Filter conditions").fill("")
     page.locator("#condition").select_option("")
-    page.get_by_role("button", name="Get token").click()
-    page.get_by_text("An API with this guard would answer 200").wait_for()
+    follow(page.get_by_role("button", name="Get token"))
+    assert page.get_by_text("An API with this guard would answer 200").is_visible()
     check_width(page)
     page.get_by_role("button", name="Copy Access token").click()
-    assert page.evaluate("navigator.clipboard.readText()").startswith("eyJ")
+    wait_for_clipboard(page, "^eyJ")
     page.get_by_text("Request", exact=True).first.click()
     assert "grant_type=client_credentials" in page.locator("#token-request").inner_text()
-    page.get_by_role("button", name="Call the sample API with it").click()
-    page.locator(".attempt").wait_for()
+    follow(page.get_by_role("button", name="Call the sample API with it"))
     assert "200 GET /orders of Tasks API" in page.locator(".attempt h3").inner_text()
-    page.get_by_role("button", name="+1 day").click()
-    page.get_by_role("button", name="Send the same token again").click()
+    follow(page.get_by_role("button", name="+1 day"))
+    follow(page.get_by_role("button", name="Send the same token again"))
     assert "401 GET" in page.locator(".attempt h3").first.inner_text()
     assert "expired" in page.locator(".attempt").first.inner_text()
     check_width(page)
-    page.get_by_role("button", name="Back to normal").click()
+    follow(page.get_by_role("button", name="Back to normal"))
     assert page.get_by_text("All normal").first.is_visible()
     page.goto("/portal/check")
-    page.get_by_role("button", name="An expired one").click()
+    follow(page.get_by_role("button", name="An expired one"))
     assert page.get_by_text("401 expired").is_visible()
     check_width(page)
 
@@ -140,7 +142,7 @@ def _check_error_codes(page: Page) -> None:
     page.keyboard.press("/")
     page.keyboard.type("7000222")
     assert page.locator("[data-row]:visible").count() == 1
-    page.get_by_role("button", name="Cause AADSTS7000222 now").click()
+    follow(page.get_by_role("button", name="Cause AADSTS7000222 now"))
     assert page.get_by_text("The next request to the token endpoint gets AADSTS7000222").is_visible()
 
 
@@ -192,11 +194,11 @@ def test_the_pages_work_without_script(served: tuple[Emulator, Samples], browser
     page = context.new_page()
     page.goto("/portal/token")
     page.get_by_label("App that requests it").select_option(samples.daemon.client_id)
-    page.get_by_role("button", name="Use these").click()
-    page.get_by_role("button", name="Get token").click()
+    follow(page.get_by_role("button", name="Use these"))
+    follow(page.get_by_role("button", name="Get token"))
     assert page.get_by_text("An API with this guard would answer").is_visible()
     page.goto("/portal/activity")
     page.locator("summary.log-line").first.click()
-    page.get_by_role("link", name="Show this request").first.click()
+    follow(page.get_by_role("link", name="Show this request").first)
     assert page.get_by_role("heading", name="Steps").is_visible()
     context.close()
