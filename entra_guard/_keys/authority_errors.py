@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _CODE: Final = re.compile(r"\b(?:AADSTS\d{1,9}|AADB2C\d{1,9})\b")
 # Entra ends its texts with ids that say nothing to an operator and differ in each response.
-_TAIL: Final = re.compile(r"\s*(?:Trace ID|Correlation ID|Timestamp):.*", re.DOTALL)
+_TAIL: Final = re.compile(r"(?:Trace ID|Correlation ID|Timestamp):.*", re.DOTALL)
 _NO_TENANT_NAME: Final = "{tenant} is not a tenant id or a verified domain ({code}): check `tenant`"
 _OTHER_CLOUD: Final = "the tenant {tenant} is in another Microsoft cloud ({code}): check `authority`"
 _EXPLANATIONS: Final = {
@@ -48,7 +48,7 @@ def explain_error(status: int, document: Mapping[str, Any], source: Source) -> s
         inner = cast("dict[str, object]", error)
         text = inner.get("message") or inner.get("code")
         error = None
-    words = _TAIL.sub("", text) if isinstance(text, str) else error if isinstance(error, str) else ""
+    words = _TAIL.sub("", text).rstrip() if isinstance(text, str) else error if isinstance(error, str) else ""
     code = _code(words, document.get("error_codes"))
     if known := _EXPLANATIONS.get(code):
         tenant, authority = printable(source.tenant), source.authority.url

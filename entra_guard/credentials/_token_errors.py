@@ -25,8 +25,8 @@ _RETRYABLE_ERRORS: Final = frozenset({"temporarily_unavailable", "server_error"}
 _RETRYABLE_STATUS: Final = frozenset({408, 429})
 _SERVER_ERROR: Final = 500
 _LONGEST_TEXT: Final = 400
-_TRAILER: Final = re.compile(r"\s*Trace ID:.*", re.DOTALL)
-_PERSON: Final = re.compile(r"[^\s'\"<>(){},]+@[^\s'\"<>(){},]+")
+# Looks at each character once, however long the text is: a match begins where a word does.
+_PERSON: Final = re.compile(r"(?<![^\s'\"<>(){},@])[^\s'\"<>(){},@]++@[^\s'\"<>(){},]+")
 # How `FetchError` reports a refusal that is not JSON, as a proxy sends it.
 _REFUSED_WITHOUT_JSON: Final = re.compile(r"status 4(?!08|29)\d\d")
 _KNOWN_LIBRARIES: Final = frozenset({"azure", "msal", "msal_extensions"})
@@ -116,7 +116,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return foreign text on one line, without secrets that were sent and e-mail addresses, and not long."""
     for secret in filter(None, secrets):
         text = _any_encoding_of(secret).sub("(secret)", text)
-    text = without_people(_TRAILER.sub("", text))
+    text = without_people(text.partition("Trace ID:")[0])
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 

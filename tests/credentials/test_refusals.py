@@ -160,6 +160,28 @@ def test_a_secret_is_found_however_it_is_spelt(echo: str) -> None:
     assert redact(f"got {echo}!", ["S3cr+t/Value~x"]).endswith("(secret)!")
 
 
+# A pattern that looks at some characters twice would need minutes for these, and hold all other threads.
+@pytest.mark.parametrize(
+    "text", ["a" * 250_000, " " * 250_000, "a@" * 125_000, "@" * 250_000, "a\t" * 125_000]
+)
+def test_a_description_of_any_length_is_read_once(text: str) -> None:
+    error = error_from_response(Answer(400, {}, {"error": "no", "error_description": text}), secrets=["aaab"])
+    assert len(str(error)) < 500
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("for alice@contoso.example.", "for (person)"),
+        ("'alice@contoso.example', (bob@contoso.example)", "'(person)', ((person))"),
+        ("a@b@c and @alone and alone@ and x@@y", "(person) and @alone and alone@ and (person)"),
+        ("AADSTS1: no.\r\nTrace ID: 1\r\nTimestamp: 2", "AADSTS1: no."),
+    ],
+)
+def test_people_and_the_ids_at_the_end_are_left_out(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+
+
 def test_an_error_code_that_is_the_secret_is_dropped() -> None:
     response = Answer(400, {}, {"error": "S3cretValue", "error_description": "no"})
     assert error_from_response(response, secrets=["S3cretValue"]).error == "http_400"

@@ -56,6 +56,8 @@ def test_a_token_without_a_lifetime_is_cached_for_ten_minutes() -> None:
         {"expires_in": 0},
         {"expires_in": -5},
         {"expires_in": 1e12},
+        {"expires_in": 10**400},
+        {"refresh_in": 10**400},
         {"expires_in": "soon"},
         {"expires_in": [3600]},
         {"refresh_in": {}},

@@ -96,5 +96,5 @@ def _number(document: Mapping[str, Any], name: str) -> float | None:
         return None
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UnreadableTokenError(f"{name} in the response is not a number") from None
