@@ -7,12 +7,13 @@ The credential fetches the token; no request for it is yielded here: yielded req
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
-from entra_guard._common.boundary import public
+from entra_guard._common.boundary import detach, public
 from entra_guard._common.http import is_safe
 from entra_guard._common.logs import get_logger
 from entra_guard.credentials._azure import adapted
@@ -74,39 +75,51 @@ class BearerAuth(_Auth):
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Authorize one request of a sync client."""
-        if not self._gets_token(request.url):
-            yield request
-            return
-        token = self._credential.get_token(*self._scopes).token
-        response = yield _with_token(request, token)
-        claims = _requested_claims(request, response)
-        if claims is None:
-            return
         try:
+            if not self._gets_token(request.url):
+                yield request
+                return
+            token = self._credential.get_token(*self._scopes).token
+            response = yield _with_token(request, token)
+            claims = _requested_claims(request, response)
+            if claims is None:
+                return
             other = self._credential.get_token(*self._scopes, claims=claims, rejected=token).token
-        except BaseException:
-            token = ""  # this frame stays in the traceback
+            if other != token and _can_be_sent_again(request):
+                yield _with_token(request, other)
+        except GeneratorExit:  # the client failed
+            pass
+        except BaseException as error:
+            token = other = ""  # this frame may stay in the traceback
+            detach(error)
             raise
-        if other != token and _can_be_sent_again(request):
-            yield _with_token(request, other)
+        else:
+            return
+        _detach_handled_error()
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Authorize one request of an async client."""
-        if not self._gets_token(request.url):
-            yield request
-            return
-        token = (await self._credential.aget_token(*self._scopes)).token
-        response = yield _with_token(request, token)
-        claims = _requested_claims(request, response)
-        if claims is None:
-            return
         try:
+            if not self._gets_token(request.url):
+                yield request
+                return
+            token = (await self._credential.aget_token(*self._scopes)).token
+            response = yield _with_token(request, token)
+            claims = _requested_claims(request, response)
+            if claims is None:
+                return
             other = (await self._credential.aget_token(*self._scopes, claims=claims, rejected=token)).token
-        except BaseException:
-            token = ""  # as above
+            if other != token and _can_be_sent_again(request):
+                yield _with_token(request, other)
+        except GeneratorExit:  # as above
+            pass
+        except BaseException as error:
+            token = other = ""
+            detach(error)
             raise
-        if other != token and _can_be_sent_again(request):
-            yield _with_token(request, other)
+        else:
+            return
+        _detach_handled_error()
 
     @public
     def headers_for(self, url: str) -> dict[str, str]:
@@ -176,6 +189,12 @@ class BearerAuth(_Auth):
         mark = object()
         if len(self._reported) < _MAX_REPORTED and self._reported.setdefault(host, mark) is mark:
             log.warning("%s", text)
+
+
+def _detach_handled_error() -> None:
+    """Empty the finished frames of the client's error: those of HTTP libraries hold the request's headers."""
+    if (error := sys.exception()) is not None:
+        detach(error)
 
 
 def _unambiguous(url: str) -> httpx.URL | None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import httpx2
 import pytest
 from cryptography import x509
 from frame_checks import assert_nothing_secret, caught
@@ -43,6 +44,7 @@ TOKEN = "the-token-that-was-issued-and-rejected"
 FILE_TOKEN = "the-token-in-the-mounted-file"
 SECRETS = [SECRET, PASSWORD, ASSERTION, "the-users-assertion", TOKEN, FILE_TOKEN]
 SCOPE = "api://orders/.default"
+ILLEGAL = {"x-from-a-caller": "a line\nbreak"}  # h11 refuses it, with all headers in its frames
 
 
 # --- ways to fail ------------------------------------------------------------------------------------
@@ -326,6 +328,29 @@ def test_an_async_auth_whose_token_is_rejected_holds_no_token():
     error = caught(lambda: asyncio.run(run()))
     assert isinstance(error, TokenAcquisitionError)
     assert_nothing_secret(error, SECRETS)
+
+
+def issuing() -> ClientSecretCredential:
+    """Return a credential that gets the token."""
+    token = b'{"access_token": "%b", "expires_in": 3600}' % TOKEN.encode()
+    return ClientSecretCredential(TENANT, CLIENT, SECRET, http_client=responds(200, token))
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_a_users_own_client_that_fails_holds_no_token(library):
+    async def run(url: str) -> None:
+        async with library.AsyncClient(auth=issuing().auth(SCOPE), trust_env=False) as client:
+            await client.get(url, headers=ILLEGAL)
+
+    with (
+        listening(None) as url,
+        library.Client(auth=issuing().auth(SCOPE), trust_env=False) as client,
+    ):
+        for call in (lambda: client.get(url, headers=ILLEGAL), lambda: asyncio.run(run(url))):
+            error = caught(call)
+            assert isinstance(error, library.LocalProtocolError)
+            assert error.__traceback__ is not None
+            assert_nothing_secret(error, SECRETS)
 
 
 @pytest.mark.parametrize("failure", FAILURES)
