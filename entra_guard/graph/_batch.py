@@ -116,8 +116,9 @@ def _part(identifier: str, request: BatchRequest) -> dict[str, Any]:
     part: dict[str, Any] = {"id": identifier, "method": request.method.upper(), "url": relative(request.path)}
     if request.json is None:
         return part | ({"headers": dict(request.headers)} if request.headers else {})
-    headers = {"Content-Type": "application/json", **request.headers}
-    return part | {"headers": headers, "body": request.json}
+    has_type = any(name.lower() == "content-type" for name in request.headers)
+    headers = {} if has_type else {"Content-Type": "application/json"}
+    return part | {"headers": {**headers, **request.headers}, "body": request.json}
 
 
 def _responses_in(document: Any, sent: Sequence[int]) -> dict[int, BatchResponse]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from json import dumps
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import anyio
 import anyio.to_thread
+import httpx
 from anyio.lowlevel import RunVar
 
 from entra_guard._common.boundary import public
@@ -29,8 +31,6 @@ from entra_guard.graph._urls import address_of, checked_version, is_raw_value, u
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
     from types import TracebackType
-
-    import httpx
 
     from entra_guard.credentials._base import BaseCredential
     from entra_guard.graph._batch import BatchRequest, BatchResponse
@@ -263,11 +263,17 @@ class GraphClient:
 
     def _arguments(self, request: GraphRequest, client: httpx.Client | httpx.AsyncClient) -> dict[str, Any]:
         accepted = "*/*" if is_raw_value(request.url) else "application/json"
+        headers = httpx.Headers({"accept": accepted, "user-agent": user_agent(client)})
+        body = None
+        if request.json is not None:
+            headers["content-type"] = "application/json"
+            body = dumps(request.json, allow_nan=False)  # in ASCII: any text has such a form
+        headers.update(request.headers)  # whatever the case of their names
         return {
             "method": request.method,
             "url": request.url,
-            "json": request.json,
-            "headers": {"accept": accepted, "user-agent": user_agent(client), **request.headers},
+            "content": body,
+            "headers": headers,
             "auth": self._auth,
             "follow_redirects": False,
         }

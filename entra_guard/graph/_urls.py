@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from math import isfinite
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 import httpx
@@ -65,7 +65,7 @@ def relative(path: str) -> str:
     Escapes that are there already (`%20`) are kept; any other '%' is encoded.
 
     Raises:
-        ConfigurationError: It is a whole URL.
+        ConfigurationError: It is a whole URL, has a segment '.' or '..', or is not text.
 
     Example:
         >>> relative("users/carol_fabrikam.com#EXT#@contoso.com")
@@ -85,7 +85,8 @@ def url_of(base_url: str, path: str, params: Mapping[str, object] | None) -> str
         params: Query options; see `odata_value`.
 
     Raises:
-        ConfigurationError: The URL is on another host, or a parameter has no OData form.
+        ConfigurationError: The URL is on another host, its path is not one of Graph's, or a parameter has no
+            OData form.
     """
     url = _encoded(path, also="[]") if _WHOLE.match(path) else f"{base_url}{relative(path)}"
     if not leads_to(url, base_url):
@@ -95,7 +96,19 @@ def url_of(base_url: str, path: str, params: Mapping[str, object] | None) -> str
 
 
 def _encoded(path: str, also: str = "") -> str:
-    return quote(_BARE_PERCENT.sub("%25", path), safe=_PATH + also)
+    """Return a path or whole URL with everything encoded that URLs do not allow."""
+    # HTTP clients and servers resolve these: '/users/../groups' would not be below '/users'.
+    if not {".", ".."}.isdisjoint(re.split(r"[/\\]", unquote(path.partition("?")[0]))):
+        raise ConfigurationError("a path of Graph has no segment '.' or '..'")
+    return _percent_encoded(_BARE_PERCENT.sub("%25", path), _PATH + also)
+
+
+def _percent_encoded(text: str, safe: str) -> str:
+    try:
+        return quote(text, safe)
+    except UnicodeEncodeError:
+        pass  # that error holds the text
+    raise ConfigurationError("a path or query option has half of a surrogate pair, which is not a character")
 
 
 def _query(params: object) -> str:
@@ -106,7 +119,7 @@ def _query(params: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    return quote(text, safe="$,'()/")
+    return _percent_encoded(text, "$,'()/")
 
 
 def odata_value(name: str, value: object) -> str:

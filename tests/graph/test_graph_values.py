@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -127,6 +128,76 @@ PATHS = [
 @pytest.mark.parametrize(("path", "written"), PATHS)
 def test_paths_are_encoded_where_urls_need_it(entra: GraphEntra, call: Call, path: str, written: str) -> None:
     assert url_of(entra, call, "get", path) == f"{BASE}{written}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/users/../groups",
+        "/users/%2E%2e/groups",
+        "/users/..%2Fgroups",
+        "..",
+        "/users/.",
+        "/a\\..\\b",
+        "/users/\udce9",
+    ],
+)
+@pytest.mark.parametrize("method", ["get", "batch"])
+def test_a_path_that_is_read_in_two_ways_is_refused(
+    entra: GraphEntra, call: Call, method: str, path: str
+) -> None:
+    argument = path if method == "get" else [BatchRequest("GET", path)]
+    with pytest.raises(ConfigurationError, match=r"'\.' or '\.\.'|surrogate"):
+        call(entra.graph_client(), method, argument)
+    assert entra.graph_requests == 0
+
+
+def test_dots_elsewhere_are_no_segments(entra: GraphEntra, call: Call) -> None:
+    assert url_of(entra, call, "get", "/users/a..b/...?$filter='/../'").endswith(
+        "/users/a..b/...?$filter='/../'"
+    )
+
+
+def test_a_query_option_that_is_not_text_is_refused(entra: GraphEntra, call: Call) -> None:
+    with pytest.raises(ConfigurationError, match="surrogate") as caught:
+        call(entra.graph_client(), "get", "/users", {"$filter": "mail eq 'alice\ud800'"})
+    assert caught.value.__context__ is None  # the error of Python holds the whole text
+
+
+def test_a_body_may_hold_any_text(entra: GraphEntra, call: Call) -> None:
+    bodies = []
+
+    def graph(request: httpx.Request) -> httpx.Response:
+        assert request.headers["content-type"] == "application/json"
+        bodies.append(json.loads(request.read()))
+        return httpx.Response(204)
+
+    call(entra.graph_client_for(graph), "patch", "/users/1", {"displayName": "Zoë \ud800"})
+    assert bodies == [{"displayName": "Zoë \ud800"}]
+
+
+def test_a_header_replaces_the_usual_one_in_any_case(entra: GraphEntra, call: Call) -> None:
+    seen = []
+
+    def graph(request: httpx.Request) -> httpx.Response:
+        seen.extend(request.headers.get_list(name) for name in ("accept", "content-type", "user-agent"))
+        return httpx.Response(204)
+
+    given = {"Accept": "text/plain", "CONTENT-type": "application/merge-patch+json", "User-Agent": "mine"}
+    call(entra.graph_client_for(graph), "patch", "/users/1", {}, given)
+    assert seen == [["text/plain"], ["application/merge-patch+json"], ["mine"]]
+
+
+def test_nor_is_a_header_of_a_batch_sent_twice(entra: GraphEntra, call: Call) -> None:
+    sent = []
+
+    def graph(request: httpx.Request) -> httpx.Response:
+        sent.extend(json.loads(request.read())["requests"])
+        return httpx.Response(200, json={"responses": [{"id": "0", "status": 204}]})
+
+    part = BatchRequest("PATCH", "/users/1", {}, {"content-type": "application/merge-patch+json"})
+    call(entra.graph_client_for(graph), "batch", [part])
+    assert sent[0]["headers"] == {"content-type": "application/merge-patch+json"}
 
 
 @pytest.mark.parametrize(("path", "written"), [row for row in PATHS if not row[0].startswith("https:")])
