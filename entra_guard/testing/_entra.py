@@ -54,11 +54,12 @@ class Entra(Emulator):
         https: bool = False,
     ) -> None:
         super().__init__(seed=seed, clock=clock, base_url=base_url, https=https)
-        roles = tuple(app_roles)
-        self.api: AppRegistration = self.register_app("The API under test", app_roles=roles, scopes=scopes)
+        self.api: AppRegistration = self.register_app(
+            "The API under test", app_roles=app_roles, scopes=scopes
+        )
         self.caller: AppRegistration = self.register_app("The caller", identifier_uris=())
-        if roles:
-            self.grant(self.caller, self.api, roles[0])
+        if self.api.app_roles:
+            self.grant(self.caller, self.api, self.api.app_roles[0].value)
 
     def __enter__(self) -> Self:
         return self

@@ -71,4 +71,6 @@ def entra_client(entra: Entra, request: pytest.FixtureRequest) -> Callable[..., 
 def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return the arguments of the markers `entra`; the closest marker wins."""
     markers = [*request.node.iter_markers("entra")]
+    if any(marker.args for marker in markers):
+        raise TypeError("the marker entra takes arguments by name: @pytest.mark.entra(roles=['Orders.Read'])")
     return {name: value for marker in reversed(markers) for name, value in marker.kwargs.items()}

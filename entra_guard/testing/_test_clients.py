@@ -28,7 +28,12 @@ def create_client(app: Any, headers: Mapping[str, str]) -> Any:
 
 
 def _django_client(headers: Mapping[str, str]) -> Any:
-    from django.test import Client  # noqa: PLC0415
+    try:
+        from django.test import Client  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError(
+            "without an application the test client is Django's, which is not installed: pass the application"
+        ) from error
 
     return Client(headers=dict(headers))
 

@@ -147,6 +147,28 @@ def test_tokens_have_the_requested_claims(entra: Entra, entra_token: Callable[..
         entra_token(preset="unheard-of")
 
 
+def test_one_name_may_be_given_without_a_list() -> None:
+    entra = Entra(app_roles="Orders.Read", scopes="Orders.Write")
+    guard = entra.guard()
+    assert guard.verify(entra.token()).roles == ("Orders.Read",)
+    assert guard.verify(entra.token(user="alice")).scopes == ("Orders.Write",)
+    assert guard.verify(entra.token(roles="Another")).roles == ("Another",)
+    assert guard.verify(entra.token(scopes="Another")).scopes == ("Another",)
+
+
+@pytest.mark.entra(["Orders.Read"])
+def test_a_marker_with_an_unnamed_argument_is_refused(request: pytest.FixtureRequest) -> None:
+    for name in ("entra_token", "entra_client"):
+        with pytest.raises(TypeError, match="arguments by name"):
+            request.getfixturevalue(name)
+
+
+def test_a_client_without_an_application_names_django(entra: Entra, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "django.test", None)
+    with pytest.raises(ImportError, match="pass the application"):
+        entra.client()
+
+
 def test_a_client_can_be_anonymous(app: Any, entra_client: Callable[..., Any]) -> None:
     assert entra_client(app, anonymous=True).get("/orders").status_code == 401
     with pytest.raises(TypeError, match="omit roles"):

@@ -20,6 +20,7 @@ from entra_guard.emulator._store.entries import (
     User,
 )
 from entra_guard.emulator._store.first_directory import with_first_party
+from entra_guard.emulator._store.one_or_several import as_names
 from entra_guard.emulator._store.permissions import named
 
 if TYPE_CHECKING:
@@ -115,15 +116,15 @@ class Registrations:
             name=name,
             accounts=accounts,
             service_principal_id=store.ids.guid(),
-            identifier_uris=(f"api://{app_id}",) if identifier_uris is None else tuple(identifier_uris),
-            app_roles=tuple(self._new_role(role) for role in app_roles),
-            scopes=tuple(self._new_scope(scope) for scope in scopes),
+            identifier_uris=(f"api://{app_id}",) if identifier_uris is None else as_names(identifier_uris),
+            app_roles=tuple(self._new_role(role) for role in as_names(app_roles)),
+            scopes=tuple(self._new_scope(scope) for scope in as_names(scopes)),
             token_version=token_version,
-            redirect_uris=tuple(redirect_uris),
-            spa_redirect_uris=tuple(spa_redirect_uris),
-            public_redirect_uris=tuple(public_redirect_uris),
+            redirect_uris=as_names(redirect_uris),
+            spa_redirect_uris=as_names(spa_redirect_uris),
+            public_redirect_uris=as_names(public_redirect_uris),
             public_client=public_client,
-            optional_claims=tuple(optional_claims),
+            optional_claims=as_names(optional_claims),
             group_claims=group_claims,
             required=tuple(self._access(api, values) for api, values in (permissions or {}).items()),
             created=store.now(),
@@ -134,7 +135,7 @@ class Registrations:
     def _access(self, api: App, names: Iterable[str]) -> RequiredAccess:
         found = self._lookup.find_app(api)
         try:
-            return RequiredAccess(found.client_id, tuple(named(found, name) for name in names))
+            return RequiredAccess(found.client_id, tuple(named(found, name) for name in as_names(names)))
         except LookupError as error:
             raise RegistrationError(str(error)) from None
 

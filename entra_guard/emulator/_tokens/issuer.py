@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from entra_guard.emulator._store.entries import CONSUMERS, AgentIdentity, AppRegistration, Tenant, User
+from entra_guard.emulator._store.one_or_several import as_names
 from entra_guard.emulator._store.signing_keys import SigningKey, generated_key, with_kid
 from entra_guard.emulator._tokens.claims import TokenSpec, access_claims
 from entra_guard.emulator._tokens.jws import Signer, compact, signer_of
@@ -94,7 +95,7 @@ class TokenIssuer:
                 store,
                 parties,
                 scopes=self._scopes(parties, scopes),
-                roles=None if roles is None else tuple(roles),
+                roles=None if roles is None else as_names(roles),
                 version=version or special.version,
                 lifetime=lifetime,
             )
@@ -119,7 +120,7 @@ class TokenIssuer:
 
     def _scopes(self, parties: TokenParties, scopes: Iterable[str] | None) -> tuple[str, ...]:
         if scopes is not None:
-            return tuple(scopes)
+            return as_names(scopes)
         if parties.user is None:
             return ()
         offered = tuple(scope.value for scope in parties.resource.scopes if scope.enabled)
