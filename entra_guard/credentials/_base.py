@@ -8,12 +8,13 @@ from abc import ABC, abstractmethod
 from copy import copy
 from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import urlsplit
 
 from entra_guard._common.arguments import check_names
 from entra_guard._common.boundary import detach, public
 from entra_guard._common.clock import wall_clock
+from entra_guard._common.permission_names import SCOPE_TOKEN
 from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
 from entra_guard._common.telemetry import TELEMETRY
@@ -288,7 +289,7 @@ def check_scopes(scopes: tuple[object, ...]) -> None:
     """Check that values can be scopes.
 
     Raises:
-        ConfigurationError: There are none, or one is a list or empty.
+        ConfigurationError: There are none, or one is a list or empty, or has a character that no scope has.
     """
     if not scopes:
         raise ConfigurationError("give at least one scope, such as 'https://graph.microsoft.com/.default'")
@@ -296,6 +297,9 @@ def check_scopes(scopes: tuple[object, ...]) -> None:
         raise ConfigurationError(
             "scopes are strings, each an argument of its own: get_token('api://orders/.default')"
         )
+    for part in " ".join(cast("tuple[str, ...]", scopes)).split():
+        if not SCOPE_TOKEN.fullmatch(part):
+            raise ConfigurationError(f"a scope is a name in ASCII without quotes, got {part!r:.200}")
 
 
 def check_options(tenant_id: object, options: Iterable[str]) -> None:
@@ -327,7 +331,7 @@ def check_claims(claims: str | None) -> None:
             f"claims must be the JSON object of a claims challenge, as text, got {type(claims).__name__}"
         )
     try:
-        requested = read_object(claims.encode() if claims else b"{}")
+        requested = read_object(claims.encode("utf-8", "surrogatepass") if claims else b"{}")
     except NotStrictJsonError as error:
         raise ConfigurationError(f"claims must be the JSON object of a claims challenge: {error}") from None
     if not isinstance(requested.get("access_token", {}), dict):

@@ -64,7 +64,7 @@ class CertificateCredential(ApplicationCredential):
             raise ConfigurationError(f"password must be str or bytes, got {type(password).__name__}")
         if algorithm not in ("PS256", "RS256"):
             raise ConfigurationError(f"algorithm must be 'PS256' or 'RS256', got {algorithm!r:.40}")
-        secret = password.encode() if isinstance(password, str) else password
+        secret = password.encode("utf-8", "surrogatepass") if isinstance(password, str) else password
         self._send_chain = send_certificate_chain
         self._algorithm: Algorithm = algorithm
         self._sources = [CertificateSource(source, secret, self._clock()) for source in sources]

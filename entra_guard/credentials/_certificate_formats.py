@@ -147,10 +147,16 @@ def _keys(pems: Iterable[bytes], password: bytes | None) -> list[Any]:
         except UnsupportedAlgorithm:
             problems.append("its private key is of a kind, or encrypted in a way, that is not supported")
         except ValueError:
-            problems.append("its private key is damaged" if password is None else "its password is wrong")
+            problems.append(_unreadable_key(pem, password))
     if not keys:
         raise UnusableCertificateError(problems[0])
     return keys
+
+
+def _unreadable_key(pem: bytes, password: bytes | None) -> str:
+    if pem.startswith(b"-----BEGIN OPENSSH "):
+        return "its private key is in OpenSSH's format: convert it with 'ssh-keygen -p -m PKCS8 -f FILE'"
+    return "its private key is damaged" if password is None else "its password is wrong"
 
 
 def _certificate(pem: bytes) -> x509.Certificate | None:

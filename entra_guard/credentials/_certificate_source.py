@@ -106,7 +106,7 @@ def _path(value: object) -> Path:
 
 def _content(value: object) -> bytes:
     if isinstance(value, str):
-        return value.encode()
+        return value.encode("utf-8", "surrogatepass")
     if not isinstance(value, bytes):
         raise ConfigurationError(
             f"certificate_data must be bytes or str, or a list of them, got {type(value).__name__}"

@@ -13,7 +13,7 @@ from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ApplicationCredential
 from entra_guard.credentials._files import file_stamp, read_line
 from entra_guard.credentials._proofs import ProofRotation, expiry_time
-from entra_guard.credentials._settings import SETTING_NAMES
+from entra_guard.credentials._settings import SETTING_NAMES, what_came
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -125,10 +125,12 @@ def check_secret(secret: object) -> None:
     """Check that a value can be a client secret; the error does not quote it.
 
     Raises:
-        ConfigurationError: It is empty, or white space, a newline or a byte order mark came with it.
+        ConfigurationError: It is not a str, is empty, or came with white space or a byte order mark.
     """
     if not isinstance(secret, str) or not secret:
-        raise ConfigurationError("client_secret is missing: give the secret's value. Is the variable set?")
+        raise ConfigurationError(
+            f"client_secret must be the secret's value, or a pathlib.Path to its file{what_came(secret)}"
+        )
     if secret != secret.strip():
         raise ConfigurationError(
             "client_secret begins or ends with white space: strip it, if it was read from a file"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Unpack, cast
 from entra_guard._common.arguments import known_arguments
 from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ASSERTION_TYPE, ApplicationCredential
+from entra_guard.credentials._cache.token import is_bearer
 from entra_guard.credentials._files import file_stamp, read_line
 from entra_guard.credentials._settings import SETTING_NAMES
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
@@ -71,15 +72,15 @@ class ClientAssertionCredential(ApplicationCredential):
                 error="client_assertion",
                 retryable=True,
             ) from error
-        if not isinstance(assertion, str) or not assertion:  # pyright: ignore[reportUnnecessaryIsInstance]
-            kind = type(assertion).__name__
-            del assertion  # no frame of an error holds what may be a secret
-            raise TokenAcquisitionError(
-                f"No token: the function that returns the assertion must return a str that is not empty, got "
-                f"{kind}.",
-                error="client_assertion",
-            )
-        return assertion
+        if is_bearer(assertion):
+            return assertion
+        kind = type(assertion).__name__
+        del assertion  # no frame of an error holds what may be a secret
+        raise TokenAcquisitionError(
+            "No token: the function that returns the assertion must return a JWT: a str without white space "
+            f"that is not empty, got {kind}.",
+            error="client_assertion",
+        )
 
 
 class WorkloadIdentityCredential(ApplicationCredential):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import ssl
-from collections.abc import Iterable
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +12,7 @@ from entra_guard.credentials._cache.token_cache import CacheOptions
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import httpx
 
@@ -81,7 +81,7 @@ def _is_store(value: object) -> bool:
 
 
 def _are_strings(value: object) -> bool:
-    return isinstance(value, Iterable) and all(isinstance(each, str) and each for each in value)  # pyright: ignore[reportUnknownVariableType]
+    return isinstance(value, Collection) and all(isinstance(each, str) and each for each in value)  # pyright: ignore[reportUnknownVariableType]
 
 
 def _or_none(is_right: Callable[[object], bool]) -> Callable[[object], bool]:

@@ -374,7 +374,13 @@ def test_an_ambiguous_url_gets_no_token(entra: OutboundEntra, url: str) -> None:
 # --- mistakes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scopes", [(), ("",), ([],), (["https://graph.microsoft.com/.default"],)])
+@pytest.mark.parametrize(
+    "scopes",
+    [
+        (), ("",), ([],), (["https://graph.microsoft.com/.default"],),
+        ("api://o\u0440ders/.default",), ("\ufeffapi://orders/.default",), ("'api://orders/.default\u2019",), ("\udce9",),
+    ],
+)  # fmt: skip
 def test_scopes_must_be_names(entra: OutboundEntra, scopes: tuple[Any, ...]) -> None:
     with pytest.raises(ConfigurationError, match="scope"):
         entra.credential().auth(*scopes)

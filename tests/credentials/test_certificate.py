@@ -76,6 +76,12 @@ def encrypted(pem: bytes) -> bytes:
     )
 
 
+def openssh(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+
+
 def pfx(made: Any, password: str | None = None) -> bytes:
     scheme: Any = serialization.NoEncryption()
     if password:
@@ -412,6 +418,12 @@ def test_what_cannot_be_used_fails_when_the_credential_is_built(entra: OutboundE
         },
         "an empty list": {"certificate_data": []},
         "belongs to its private key": {"certificate_data": made.key + self_signed(rsa_key())},
+        "in OpenSSH's format": {"certificate_data": made.certificate + openssh(rsa_key())},
+        "it is neither PEM nor PFX; a .cer": {"certificate_data": "\ud800"},
+        "is wrong": {
+            "certificate_data": encrypted(made.key) + made.certificate,
+            "password": f"{PASSWORD}\udce9",  # as Python reads a variable in Latin-1
+        },
         "not RSA": {"certificate_data": pem(curve) + self_signed(curve)},
         "1024 bits": {"certificate_data": pem(small) + self_signed(small)},
         "the certificate in /nowhere/daemon.pem cannot be used": {"certificate_path": "/nowhere/daemon.pem"},

@@ -116,6 +116,7 @@ def _aget(credential, **options):
     ("options", "words"),
     [
         ({"claims": 5}, "claims must be .*got int"),
+        ({"claims": "\udce9"}, "claims must be .*not JSON"),
         ({"claims": b"{}"}, "claims must be .*got bytes"),
         ({"tenant_id": 5}, "tenant_id must be .*got int"),
         ({"tenantid": TENANT}, "'tenantid'. Did you mean 'tenant_id'"),

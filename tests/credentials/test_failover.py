@@ -199,8 +199,8 @@ def test_a_date_ends_with_its_first_second(entra: OutboundEntra) -> None:
     ("given", "words"),
     [
         ([], "at least one secret"),
-        ([""], "client_secret is missing"),
-        (["one", None], "client_secret is missing"),
+        ([""], "client_secret must be"),
+        (["one", None], "client_secret must be"),
         (["one", "two\n"], "white space"),
         ("\N{ZERO WIDTH NO-BREAK SPACE}a-secret", "byte order mark"),
     ],

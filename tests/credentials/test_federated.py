@@ -147,13 +147,17 @@ def test_a_function_that_fails_does_not_take_a_valid_token_away(entra: OutboundE
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("given", ["", None])
-def test_a_function_that_returns_no_string_is_reported(entra: OutboundEntra, get: Get, given: Any) -> None:
+@pytest.mark.parametrize("given", ["", None, b"a.b.c", "a.b.c\n", "a.b.\ud800"])
+def test_a_function_that_returns_no_assertion_is_reported(entra: OutboundEntra, get: Get, given: Any) -> None:
     credential = ClientAssertionCredential(
         entra.tenant_id, entra.caller.client_id, lambda: given, **entra.credential_settings
     )
-    with entra.expect_token_requests(0), pytest.raises(TokenAcquisitionError, match="must return a str"):
+    with (
+        entra.expect_token_requests(0),
+        pytest.raises(TokenAcquisitionError, match="must return a JWT") as caught,
+    ):
         get(credential, entra.scope)
+    assert caught.value.__cause__ is None
 
 
 async def _assertion() -> str:
