@@ -71,7 +71,7 @@ def _checked(url: str, name: str) -> ProxyRoute:
     shown = f"{name}={_without_credentials(url)!r}"
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeEncodeError) as error:
         raise ConfigurationError(
             f"{shown} is not a URL ({error}). Write it as 'http://proxy.example:8080'."
         ) from None
@@ -101,7 +101,7 @@ def _patterns(exceptions: list[str]) -> Iterator[str]:
         pattern = _pattern(entry)
         try:
             httpx.URL(pattern)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
             shown = _without_credentials(entry)
             raise ConfigurationError(
                 f"{_variable('no')} has the entry {shown!r}, which is not a host ({error}). Separate host "

@@ -59,6 +59,7 @@ BUILDERS: dict[str, Callable[[], object]] = {
     [
         ("ALL_PROXY", "socks://user:hunter2@127.0.0.1:1080/", "socks5://proxy.example:1080"),
         ("HTTPS_PROXY", "http://user:hunter2@proxy.example:port", "http://proxy.example:8080"),
+        ("HTTPS_PROXY", "http://us\udce9r:hunter2@proxy.example:8080", "http://proxy.example:8080"),
         ("http_proxy", "ftp://user:hunter2@proxy.example", "http://proxy.example:8080"),
         ("https_proxy", "http://user:hunter2@", "http://proxy.example:8080"),
         ("NO_PROXY", "localhost,http://user:hunter2@intranet:eighty", "by commas"),
