@@ -14,7 +14,7 @@ from entra_guard.cli._group import group
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 REPOSITORY = "https://github.com/entra-guard/entra-guard/"
 MOST_LINES_OF_README = 200
 
@@ -54,12 +54,13 @@ def test_every_link_to_a_file_of_this_repository_leads_to_one(page):
     for link in links(page):
         path, _, anchor = link.partition("#")
         if path.startswith(REPOSITORY):
-            path = re.sub(rf"^{REPOSITORY}(blob|tree)/main/", "", path)
-            assert (ROOT / path).exists(), link
+            target = ROOT / re.sub(rf"^{REPOSITORY}(blob|tree)/main/", "", path)
         elif not re.match(r"\w+:", path):
             target = (page.parent / path) if path else page
-            assert target.exists(), link
-            assert not anchor or anchor in headings(target), link
+        else:
+            continue
+        assert target.exists(), link
+        assert not anchor or anchor in headings(target), link
 
 
 def headings(page: Path) -> set[str]:
