@@ -176,12 +176,12 @@ def _claims(segment: bytes, rules: ClaimRules | None, header_typ: str, steps: li
 
 def _signature(key: SigningKey, header: jws.Header, signing_input: bytes, segment: bytes) -> Step:
     try:
-        holds = jws.signature_holds(key, header.alg, signing_input, jws.decode(segment))
+        is_valid = jws.signature_holds(key, header.alg, signing_input, jws.decode(segment))
     except AccessError as error:
-        return _failed("signature", "holds", error)
-    if holds:
-        return Step("signature", "pass", "holds", "holds")
-    return Step("signature", "fail", "holds", "does not hold", "bad_signature")
+        return _failed("signature", "valid", error)
+    if is_valid:
+        return Step("signature", "pass", "valid", "valid")
+    return Step("signature", "fail", "valid", "invalid", "bad_signature")
 
 
 def _checked(check: Check, case: Case) -> Step:

@@ -82,7 +82,7 @@ def test_times_are_utc() -> None:
     ("step", "shown"),
     [
         (Step("tenant", "pass", "a" * 36, "a" * 36), ("a" * 36, "")),
-        (Step("signature", "pass", "holds", "holds"), ("holds", "")),
+        (Step("signature", "pass", "valid", "valid"), ("valid", "")),
         (Step("audience", "fail", ["a", "b"], "c", "wrong_audience"), ("a or b", "c")),
         (Step("key", "fail", "a", "a", "unknown_key"), ("a", "a")),
         (
