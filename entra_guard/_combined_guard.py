@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from entra_guard._common.boundary import detach, public
 from entra_guard._common.encoding import as_bytes
 from entra_guard._common.guid import is_guid
+from entra_guard._common.shared import Shared
 from entra_guard._keys.health import Health
 from entra_guard._validation import jws
 from entra_guard._validation.openid_claims import OpenIdClaims, read_routing_claims
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from entra_guard.principal import Principal
 
 
-class CombinedGuard:
+class CombinedGuard(Shared):
     """Accepts what one of its guards accepts: made by `guard_a | guard_b`.
 
     Args:

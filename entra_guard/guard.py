@@ -27,6 +27,7 @@ from entra_guard._common.clock import wall_clock
 from entra_guard._common.encoding import as_bytes
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
+from entra_guard._common.shared import Shared
 from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._decide import decider, is_cached
 from entra_guard._guard_arguments import (
@@ -68,7 +69,7 @@ _OF_POLICY: Final = frozenset(
 )
 
 
-class Guard:
+class Guard(Shared):
     """Verifies bearer tokens of Microsoft Entra ID.
 
     Args:

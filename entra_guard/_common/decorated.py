@@ -108,9 +108,9 @@ def called_object(value: Any) -> Any:
 
 
 def _reached_by(value: Any) -> Any:
-    if isinstance(value, partial):
-        bare = cast("partial[Any]", value)
-        return bare if bare.args or bare.keywords else bare.func
+    kind: type[object] = type(value)
+    if kind is partial:
+        return value if value.args or value.keywords else value.func
     is_own_call = inspect.ismethod(value) and value.__func__ is own_call(value.__self__)
     return value.__self__ if is_own_call else value
 

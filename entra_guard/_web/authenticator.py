@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from entra_guard._common.arguments import check_flags
 from entra_guard._common.boundary import detach
+from entra_guard._common.shared import Shared
 from entra_guard._common.step_up import check_issuer_supports
 from entra_guard._validation.jws import looks_like_jwt, why_wrapped
 from entra_guard._web.adapter_arguments import check_guard
@@ -116,7 +117,7 @@ class AuthenticatorSettings(TypedDict, total=False):
 SETTING_NAMES: Final = tuple(AuthenticatorSettings.__annotations__)
 
 
-class RequestAuthenticator:
+class RequestAuthenticator(Shared):
     """Authenticates the requests of one application.
 
     Args:

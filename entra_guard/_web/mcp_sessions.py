@@ -26,6 +26,7 @@ from uuid import UUID
 from cachetools import LRUCache
 
 from entra_guard._common.logs import get_logger
+from entra_guard._common.shared import Shared
 from entra_guard._escaping import printable
 from entra_guard.principal import OPENED_SESSION, PRINCIPAL
 
@@ -63,7 +64,7 @@ def owner_of(principal: Principal) -> Owner:
     return (issuer, verified.tenant_id, verified.object_id or verified.subject, verified.app_id)
 
 
-class McpSessions:
+class McpSessions(Shared):
     """The open MCP sessions of one application, and whose they are. Thread-safe.
 
     Args:
