@@ -108,9 +108,9 @@ def called_object(value: Any) -> Any:
 
 
 def _reached_by(value: Any) -> Any:
-    kind: type[object] = type(value)
-    if kind is partial:
-        return value if value.args or value.keywords else value.func
+    if isinstance(value, partial):
+        has_arguments = bool(value.args or value.keywords)
+        return value if has_arguments else value.func  # pyright: ignore[reportUnknownVariableType]
     is_own_call = inspect.ismethod(value) and value.__func__ is own_call(value.__self__)
     return value.__self__ if is_own_call else value
 
