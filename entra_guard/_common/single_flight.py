@@ -178,6 +178,13 @@ class SingleFlight(Generic[K, T]):
                 del self.in_flight[key]
 
 
+def done_future() -> Future[None]:
+    """Return a future that is done. A new one each time: its lock is shared with no other thread or fork."""
+    future: Future[None] = Future()
+    future.set_result(None)
+    return future
+
+
 def wait(future: Future[T], timeout: float | None) -> T:
     """Wait for work on this thread, at most `timeout` seconds.
 

@@ -9,43 +9,40 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from random import SystemRandom  # forked processes share the state of any other generator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urlsplit
-
-from cachetools import TTLCache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from entra_guard._common.after_fork import reset_after_fork
 from entra_guard._common.clock import wall_clock
 from entra_guard._common.logs import get_logger
-from entra_guard._common.lru import LRUCache
-from entra_guard._common.single_flight import NoThreadError, SingleFlight, wait
+from entra_guard._common.single_flight import NoThreadError, SingleFlight, done_future, wait
 from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._keys import refresh_policy
 from entra_guard._keys import state as key_state
+from entra_guard._keys.activation import active_keys_of, log_activation
 from entra_guard._keys.budget import NEVER
-from entra_guard._keys.fetch import fetch
+from entra_guard._keys.fetcher import Fetcher
+from entra_guard._keys.kid_look_ups import KidLookUps
 from entra_guard._keys.refresh_policy import Admission, Cause, RefreshRequest, RefreshRound
 from entra_guard._keys.refresh_thread import REFRESH_THREAD
 from entra_guard._keys.snapshot_file import KeysFile
 from entra_guard._keys.state import KeyCacheState
-from entra_guard._keys.verified_tokens import VerifiedTokens
-from entra_guard._validation.active_keys import ActiveKeys
-from entra_guard.errors import ConfigurationError, FetchError
+from entra_guard.errors import FetchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from contextlib import AbstractContextManager
+    from concurrent.futures import Future
     from pathlib import Path
 
     from entra_guard._common.lazy_client import LazyClient
-    from entra_guard._keys.documents import Documents, Source
+    from entra_guard._common.lru import LRUCache
+    from entra_guard._keys.documents import Source
     from entra_guard._keys.refresh_thread import Visits
     from entra_guard._keys.settings import KeySettings
     from entra_guard._keys.state import Snapshot
+    from entra_guard._validation.active_keys import ActiveKeys
     from entra_guard.principal import Identity
 
 log: Final = get_logger("entra_guard.keys")
@@ -54,7 +51,6 @@ _system_random: Final = SystemRandom().random
 _ROUND: Final = "keys"
 # Seconds after which a round counts as failed: a resolver that hangs escapes an HTTP client's time-outs.
 _GIVE_UP: Final = 30.0
-_REMEMBERED_KIDS: Final = 256
 
 
 class Wait(NamedTuple):
@@ -95,10 +91,9 @@ class KeyManager:
         self.monotonic = monotonic
         self.active_keys: ActiveKeys | None = None
         self.state = KeyCacheState(settings)
-        self._documents: Documents | None = None
+        self.fetcher = Fetcher(source, client)
         self._file = KeysFile(keys_file, source) if keys_file else None
         self._cache_size = cache_size
-        self._client = client
         self._wall = wall
         self._jitter = jitter
         self._work: SingleFlight[str, None] = SingleFlight()
@@ -116,13 +111,7 @@ class KeyManager:
         self._after_unlock: list[Callable[[], None]] = []
         self._visits: Visits | None = None
         self._round: RefreshRound | None = None
-        # Kids whose signatures failed, and until when they cause no further refresh.
-        self._rechecked: LRUCache[str, float] = LRUCache(_REMEMBERED_KIDS)
-        # Kids that were looked up in vain: looking them up again says nothing new about a flood. Under the
-        # lock only.
-        self._in_vain: TTLCache[str, None] = TTLCache(
-            _REMEMBERED_KIDS, 2 * self.settings.max_cooldown, timer=self.monotonic
-        )
+        self.look_ups = KidLookUps(self.settings, self.monotonic)
         # When a reader must call `run_due_tasks`: the one comparison that the hot path pays for it.
         self.next_due = NEVER
         self.state = key_state.after_fork(self.state, self._jitter())
@@ -150,11 +139,6 @@ class KeyManager:
         """Whether a round is in flight; without the lock, and so perhaps no longer."""
         return bool(self._work.in_flight)
 
-    def was_rechecked(self, kid: str, now: float) -> bool:
-        """Return whether new material under this kid was looked up so recently that it is not done again."""
-        until = self._rechecked.get(kid)
-        return until is not None and now < until
-
     def refresh(self, request: RefreshRequest, seen: ActiveKeys | None, now: float) -> Wait | Admission:
         """Start a round for a token or join the one in flight, as `refresh_policy` decides.
 
@@ -165,12 +149,12 @@ class KeyManager:
         """
         with self._changing():
             if self.active_keys is not seen:
-                return Wait(_ended())
+                return Wait(done_future())
             current = self._current_round(now)
             is_recheck = request.cause is Cause.BAD_SIGNATURE
             if (
                 is_recheck
-                and self.was_rechecked(request.kid, now)
+                and self.look_ups.was_rechecked(request.kid, now)
                 and not refresh_policy.is_recheck_of(current, request)
             ):
                 return Admission.REFUSED
@@ -180,7 +164,7 @@ class KeyManager:
             if after is None:
                 return Admission.REFUSED
             if is_recheck:
-                self._rechecked.put(request.kid, now + self.settings.max_cooldown)
+                self.look_ups.add_recheck(request.kid, now)
             self.state = after
             return Wait(self._start(RefreshRound(self.settings, now, request)))
 
@@ -196,17 +180,14 @@ class KeyManager:
 
     def _future(self) -> Future[None]:
         """Return the future of the round in flight; one that is done if the round has just ended."""
-        return self._work.in_flight.get(_ROUND) or _ended()
-
-    def _may_start_at(self, request: RefreshRequest, now: float) -> float:
-        return refresh_policy.may_start_at(self.state, request, now)
+        return self._work.in_flight.get(_ROUND) or done_future()
 
     def unknown_kid_expires(self, request: RefreshRequest, now: float) -> float:
         """Return until when a kid that was looked up in vain is not looked up again.
 
         No longer than others: the response may have come from a replica that lags behind a rotation.
         """
-        return min(now + self.settings.max_cooldown, self._may_start_at(request, now))
+        return min(now + self.settings.max_cooldown, refresh_policy.may_start_at(self.state, request, now))
 
     # --- for metrics ---------------------------------------------------------------------------------
 
@@ -222,7 +203,7 @@ class KeyManager:
 
     def issuer_name(self) -> str:
         """Return the configured issuer: its authority and tenant."""
-        return f"{self.source.authority.url}/{self.source.tenant}".rstrip("/")
+        return self.fetcher.issuer_name()
 
     # --- the lock ------------------------------------------------------------------------------------
 
@@ -270,7 +251,7 @@ class KeyManager:
         future = self._work.start(
             _ROUND,
             partial(self.fetch_now, round_),
-            prepare=self.warm_up,
+            prepare=self.fetcher.warm_up,
             launch=self._after_unlock.append,
         )
         self._after_unlock.append(partial(self._on_launch, future, round_))
@@ -281,8 +262,8 @@ class KeyManager:
         if future.done() and isinstance(error := future.exception(), NoThreadError):
             with self._changing():
                 self._fail(error, round_.began, round_.began)
-        elif self._visits is not None:
-            future.add_done_callback(partial(_wake, self._visits))
+        elif (visits := self._visits) is not None:
+            future.add_done_callback(lambda _future: visits.wake())
 
     def _current_round(self, now: float) -> RefreshRound | None:
         """Return the round in flight, unless it takes too long: then it has failed. Under the lock."""
@@ -296,11 +277,6 @@ class KeyManager:
         self._fail(error, current.began, current.began)  # it has prevented a new attempt for long enough
         return None
 
-    def warm_up(self) -> None:
-        """Make the HTTP client of this process, which a round needs first; `fetch_now` reports its errors."""
-        with suppress(ConfigurationError):
-            self._client.warm_up()
-
     def fetch_now(self, round_: RefreshRound | None = None) -> None:
         """Run one round on this thread: fetch, and adopt what is acceptable.
 
@@ -308,10 +284,8 @@ class KeyManager:
             FetchError: It failed; the state has the error, too.
         """
         began = self.monotonic()
-        known = None if self.state.needs_configuration(began) else self._documents
         try:
-            with self._observed_round(round_):
-                snapshot, documents = self._fetch(known, began)
+            snapshot, documents = self.fetcher.fetch(self.state, round_, began)
         except Exception as error:
             with self._changing():
                 self._fail(error, began, self.monotonic())
@@ -323,61 +297,15 @@ class KeyManager:
             after = key_state.succeed(before, snapshot, self.monotonic(), self._jitter())
             if after is before:
                 return  # newer keys are cached
-            self._documents = documents
-            self._swap(
-                self._note_look_up(before.snapshot, after, round_ or RefreshRound(self.settings, began))
-            )
+            self.fetcher.adopted = documents
+            round_ = round_ or RefreshRound(self.settings, began)
+            self._swap(self.look_ups.after_round(before.snapshot, after, round_))
             if self.active_keys is not None and documents.date is not None:
                 self.active_keys.entra_ahead = documents.date - self._wall()
         if before.failing:
             log.info("keys refreshed again, after %d failures", before.failures)
         if self._file is not None:
             self._file.save(documents, self._wall())
-
-    def _observed_round(self, round_: RefreshRound | None) -> AbstractContextManager[None]:
-        """Return a span for a round, which counts it too."""
-        request, issuer = None if round_ is None else round_.request, self.issuer_name()
-        trigger = "no_keys" if self.active_keys is None else "scheduled"
-        if request is not None:
-            trigger = request.cause.value.replace(" ", "_")
-        attributes = {
-            "entra_guard.issuer": issuer,
-            "entra_guard.trigger": trigger,
-            "server.address": urlsplit(self.source.authority.url).hostname or "",
-        }
-        return TELEMETRY.operation(
-            "entra_guard.keys.refresh",
-            attributes,
-            lambda metrics, error: metrics.refreshed(issuer, trigger, error),
-        )
-
-    def _fetch(self, known: Documents | None, began: float) -> tuple[Snapshot, Documents]:
-        state = self.state
-        return fetch(
-            self._client(),
-            self.source,
-            old=state.snapshot,
-            known=known,
-            now=began,
-            tries=1 if state.failing else 2,
-        )
-
-    def _note_look_up(
-        self, old: Snapshot | None, state: KeyCacheState, round_: RefreshRound
-    ) -> KeyCacheState:
-        """Return the state with what this round says about a flood. Under the lock."""
-        before: dict[str, Any] = {} if old is None else old.by_kid
-        assert state.snapshot is not None  # noqa: S101  # the round has succeeded
-        brought = {kid: key for kid, key in state.snapshot.by_kid.items() if before.get(kid) is not key}
-        requested = round_.requested_kids
-        if any(kid in requested or kid in self._in_vain or not key.kid for kid, key in brought.items()):
-            return refresh_policy.brought_requested_kid(state)
-        request = round_.request
-        if request is None or request.cause is Cause.NO_KEYS:
-            return state
-        is_repeated = request.kid in self._in_vain
-        self._in_vain[request.kid] = None
-        return state if is_repeated else refresh_policy.looked_up_in_vain(state, self.monotonic())
 
     def _fail(self, error: Exception, began: float, now: float) -> None:
         """Record a failed round. Under the lock."""
@@ -415,32 +343,20 @@ class KeyManager:
                 self._visits.wake()
 
     def _activate(self, snapshot: Snapshot) -> None:
-        old, by_kid, unusable = self.active_keys, snapshot.by_kid, snapshot.keys.unusable
-        if old is not None and (old.issuer, old.by_kid, old.unusable_kids) == (
-            snapshot.issuer,
-            by_kid,
-            unusable,
-        ):
+        old = self.active_keys
+        keys = active_keys_of(snapshot, old, self._cache_size)
+        if keys is old:
             return
-        verified_tokens: LRUCache[bytes, Identity] = VerifiedTokens(self._cache_size)
-        if old is not None and all(by_kid.get(kid) is key for kid, key in old.by_kid.items()):
-            verified_tokens = old.verified_tokens
-        elif old is not None:
+        if old is not None and keys.verified_tokens is not old.verified_tokens:
             self._replaced_tokens = old.verified_tokens
-        known = old.known_callers if old is not None and old.issuer == snapshot.issuer else None
-        self.active_keys = ActiveKeys(snapshot.issuer, by_kid, verified_tokens, known, unusable)
-        issuer = snapshot.issuer.v2
-        self._log(logging.INFO, "signing keys %s of %s", ", ".join(sorted(by_kid)), issuer)
-        for line in snapshot.keys.faults:
-            self._log(logging.WARNING, "skipped an entry in the key set of %s: %s", issuer, line)
-        for line in snapshot.keys.skipped:
-            self._log(logging.DEBUG, "skipped a key that is not for RSA signatures: %s", line)
+        self.active_keys = keys
+        self._after_unlock.append(partial(log_activation, snapshot))
 
     # --- the background ------------------------------------------------------------------------------
 
     def run_pending(self) -> float:
         """Start what is due, and return in how many seconds to call again."""
-        self.warm_up()
+        self.fetcher.warm_up()
         now = self.monotonic()
         self.run_due_tasks(now)
         self._empty_replaced_tokens()
@@ -475,14 +391,3 @@ class KeyManager:
                 return False
             self._swap(state)
         return True
-
-
-def _ended() -> Future[None]:
-    """Return a future that is done. A new one each time: its lock is shared with no other thread or fork."""
-    future: Future[None] = Future()
-    future.set_result(None)
-    return future
-
-
-def _wake(visits: Visits, _future: Future[None]) -> None:
-    visits.wake()

@@ -193,7 +193,7 @@ def _is_flood(keys: KeyManager, mismatch: KeyMismatch, now: float) -> bool:
     if keys.has_round:
         return False
     if not _is_unknown(mismatch):
-        return keys.was_rechecked(mismatch.kid, now)
+        return keys.look_ups.was_rechecked(mismatch.kid, now)
     state, claims = keys.state, mismatch.claims
     if claims is None or now >= state.general.available_at:
         return False

@@ -502,7 +502,7 @@ def test_a_flood_of_unknown_kids_leaves_what_is_kept_bounded(entra: KeysEntra, c
     assert len(serving.unknown_kids) <= 256
     assert len(serving.known_callers) <= 8192
     assert len(serving.headers) <= 64
-    assert len(guard._key_manager._in_vain) <= 256
+    assert len(guard._key_manager.look_ups.in_vain) <= 256
 
 
 @hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -279,7 +279,7 @@ def test_an_older_file_never_replaces_newer_keys(entra: KeysEntra, callers: Call
 
 
 def test_readers_see_the_old_file_or_the_new_one_and_nothing_between(entra: KeysEntra, file: Path) -> None:
-    source, documents = entra.guards[0]._key_manager.source, entra.guards[0]._key_manager._documents
+    source, documents = entra.guards[0]._key_manager.source, entra.guards[0]._key_manager.fetcher.adopted
     done = threading.Event()
 
     def rewrite() -> None:
@@ -324,6 +324,6 @@ def test_a_write_that_fails_leaves_all_as_it_was(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(snapshot_file.KeysFileError, match="No space left"):
-        snapshot_file.write(file, ring.source, ring._documents, 1.0)
+        snapshot_file.write(file, ring.source, ring.fetcher.adopted, 1.0)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]

@@ -53,8 +53,8 @@ def parts_of(guard: Guard) -> GuardParts:
     return GuardParts(
         manager.source,
         guard.policy.audiences,
-        manager._client(),
-        manager._client._given is not None,
+        manager.fetcher.client(),
+        manager.fetcher.client._given is not None,
         manager._file._path if manager._file else None,
         manager.settings.max_stale,
         guard._clock,
