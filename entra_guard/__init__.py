@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard._common.version import __version__
 
 if TYPE_CHECKING:
-    from entra_guard._combined_guard import CombinedGuard
     from entra_guard._common.agent import Agent
+    from entra_guard._guard.combined_guard import CombinedGuard
     from entra_guard._keys.authority import Authority
     from entra_guard._keys.health import Health
     from entra_guard._keys.settings import KeySettings
@@ -57,7 +57,7 @@ __all__ = [
 # Where each name is. It is imported at its first use: the command line, the emulator and the pytest plugin
 # do not wait for a guard that they may never make. `entra_guard.errors` and such need no import either.
 _MODULES: Final = {
-    "_combined_guard": ("CombinedGuard",),
+    "_guard.combined_guard": ("CombinedGuard",),
     "_common.agent": ("Agent",),
     "_keys.authority": ("Authority",),
     "_keys.health": ("Health",),

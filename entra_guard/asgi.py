@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard._guard.combined_guard import CombinedGuard
     from entra_guard._web.authenticator import AuthenticatorSettings
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal

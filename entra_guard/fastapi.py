@@ -15,10 +15,10 @@ from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
-from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.agent import Agents
 from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.permission_names import names_of
+from entra_guard._guard.combined_guard import CombinedGuard
 from entra_guard._web.authenticator import RequestAuthenticator, check_guard_supports
 from entra_guard._web.decisions import AcceptedRequest, is_observed, log_refusal
 from entra_guard._web.decorator_order import EndpointCheck, endpoints_of

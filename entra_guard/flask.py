@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication
 
-    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard._guard.combined_guard import CombinedGuard
     from entra_guard.guard import Guard
 
 _OWN_CONTEXT: Final = "entra_guard.own_context"

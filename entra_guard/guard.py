@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._caller_checks import CallerChecks
-from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.arguments import (
     check_callables,
     check_count,
@@ -29,14 +27,17 @@ from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
 from entra_guard._common.shared import Shared
 from entra_guard._common.telemetry import TELEMETRY
-from entra_guard._decide import decider, is_cached
-from entra_guard._guard_arguments import (
+from entra_guard._guard.caller_checks import CallerChecks
+from entra_guard._guard.combined_guard import CombinedGuard
+from entra_guard._guard.decide import decider, is_cached
+from entra_guard._guard.guard_arguments import (
     accepted_clients,
     accepted_tenants,
     check_http,
     check_types,
     checked_reasons_url,
 )
+from entra_guard._guard.settings_from_env import settings_from
 from entra_guard._keys.app_specific_keys import app_id_of
 from entra_guard._keys.authority import Authority
 from entra_guard._keys.documents import Source
@@ -44,7 +45,6 @@ from entra_guard._keys.health import Health, health_of
 from entra_guard._keys.manager import KeyManager
 from entra_guard._keys.refresh_wait import verify_with_newer_keys, verify_with_newer_keys_async
 from entra_guard._keys.settings import KeySettings
-from entra_guard._settings_from_env import settings_from
 from entra_guard._validation.explain import Explanation, walk
 from entra_guard.errors import AccessError
 from entra_guard.policy import TOKEN_VERSIONS, Policy, Tenants, string_set
@@ -58,10 +58,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from entra_guard._caller_checks import Groups
     from entra_guard._common.agent import Agents
+    from entra_guard._guard.caller_checks import Groups
+    from entra_guard._guard.verifier import IssuerVerifier
     from entra_guard._validation.openid_claims import AnyClaims
-    from entra_guard._verifier import IssuerVerifier
 
 _REMEMBERED: Final = 200_000
 _OF_POLICY: Final = frozenset(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Unpack
     from wsgiref.types import StartResponse, WSGIApplication
 
-    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard._guard.combined_guard import CombinedGuard
     from entra_guard._web.authenticator import AuthenticatorSettings
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal

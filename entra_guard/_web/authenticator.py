@@ -19,8 +19,8 @@ from entra_guard.requirement import requirement_or_none
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from entra_guard._combined_guard import CombinedGuard
     from entra_guard._common.agent import Agents
+    from entra_guard._guard.combined_guard import CombinedGuard
     from entra_guard.guard import Guard
     from entra_guard.principal import Principal
     from entra_guard.requirement import Requirement

@@ -10,12 +10,12 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._combined_guard import CombinedGuard
+from entra_guard._guard.combined_guard import CombinedGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from entra_guard._verifier import IssuerVerifier
+    from entra_guard._guard.verifier import IssuerVerifier
 
 Document = dict[str, Any]
 

@@ -22,8 +22,8 @@ from entra_guard.reasons import REASONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from entra_guard._guard.verifier import IssuerVerifier
     from entra_guard._validation.explain import Explanation
-    from entra_guard._verifier import IssuerVerifier
     from entra_guard.cli.reason_guides._remedy import Remedy
     from entra_guard.principal import Principal
     from entra_guard.requirement import Requirement

@@ -13,8 +13,8 @@ from entra_guard.cli._guard_options import guard_options
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from entra_guard._combined_guard import CombinedGuard
-    from entra_guard._verifier import IssuerVerifier
+    from entra_guard._guard.combined_guard import CombinedGuard
+    from entra_guard._guard.verifier import IssuerVerifier
     from entra_guard.guard import Guard
     from entra_guard.requirement import Requirement
 
@@ -124,7 +124,7 @@ def _from_environment(given: dict[str, Any], settings: dict[str, Any]) -> Guard:
 
 def _from_application(given: dict[str, Any], more: dict[str, Any]) -> Guard | CombinedGuard:
     """Return an application's guard; offline, one with the same settings and the keys file."""
-    from entra_guard._combined_guard import CombinedGuard  # noqa: PLC0415
+    from entra_guard._guard.combined_guard import CombinedGuard  # noqa: PLC0415
     from entra_guard._web.adapter_arguments import check_guard  # noqa: PLC0415
     from entra_guard.cli._import_object import import_object  # noqa: PLC0415
     from entra_guard.cli.doctor._guard_parts import parts_of  # noqa: PLC0415

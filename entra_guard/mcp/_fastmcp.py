@@ -13,7 +13,7 @@ from entra_guard.mcp._verifier import GuardTokenVerifier
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard._guard.combined_guard import CombinedGuard
     from entra_guard.guard import Guard
 
 

@@ -7,9 +7,9 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.logs import get_logger
 from entra_guard._common.mcp_resource import resource_problem, url_audiences
+from entra_guard._guard.combined_guard import CombinedGuard
 from entra_guard._web.openapi import full_name
 from entra_guard.errors import ConfigurationError
 from entra_guard.reasons import REASONS
@@ -17,7 +17,7 @@ from entra_guard.reasons import REASONS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from entra_guard._verifier import IssuerVerifier
+    from entra_guard._guard.verifier import IssuerVerifier
 
 log: Final = get_logger("entra_guard")
 

@@ -10,7 +10,7 @@ from entra_guard._web.adapter_arguments import check_guard
 from entra_guard.errors import AccessError, KeysUnavailableError
 
 if TYPE_CHECKING:
-    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard._guard.combined_guard import CombinedGuard
     from entra_guard.guard import Guard
 
 log = get_logger("entra_guard")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from adapter_cases import AdapterCase
 
     from entra_guard import Guard
-    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard._guard.combined_guard import CombinedGuard
     from entra_guard.testing import Entra
 
 ORIGIN, METHOD = b"origin", b"access-control-request-method"

@@ -90,7 +90,7 @@ def test_a_bug_below_keeps_its_lines_and_no_token(entra, verify, monkeypatch):
 
     guard, token = entra.guard(), entra.token()
     guard.verify(entra.token(roles=["Orders.Read", "warm"]))
-    monkeypatch.setattr("entra_guard._decide.decide", fails)
+    monkeypatch.setattr("entra_guard._guard.decide.decide", fails)
     error = caught(lambda: verify(guard, token))
     assert isinstance(error, ZeroDivisionError)
     assert_nothing_secret(error, secrets_of(token))

@@ -112,7 +112,7 @@ def test_threads_that_use_it_at_once_neither_fail_nor_exceed_the_size_by_more_th
 
 def verifications(guard: Guard, tokens: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Return how many of these tokens are verified again, and not found in the cache."""
-    from entra_guard import _decide as module
+    from entra_guard._guard import decide as module
 
     seen: list[object] = []
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from openid_issuer import PERSON, OpenIdIssuer, accepted
 
 from entra_guard import AccessError, ConfigurationError, Guard
-from entra_guard._revocations import Revocations
+from entra_guard._guard.revocations import Revocations
 from entra_guard._web.authenticator import RequestAuthenticator
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.testing import Entra

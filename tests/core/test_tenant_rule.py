@@ -298,7 +298,7 @@ def test_event_loops_of_several_threads_share_answers(entra):
 
 
 def test_calls_of_many_tenants_are_bounded(entra):
-    from entra_guard._tenant_rule import TenantRule
+    from entra_guard._guard.tenant_rule import TenantRule
 
     release = threading.Event()
     rule = TenantRule(Tenants.where(lambda _t: release.wait(10), "a test", timeout=0.01), time.monotonic)
@@ -313,7 +313,7 @@ def test_calls_of_many_tenants_are_bounded(entra):
 
 
 def test_answers_are_bounded():
-    from entra_guard._tenant_rule import _REMEMBERED, TenantRule
+    from entra_guard._guard.tenant_rule import _REMEMBERED, TenantRule
 
     rule = TenantRule(Tenants.where(lambda _t: True, "a test"), Clock())
     for number in range(_REMEMBERED + 50):
@@ -322,7 +322,7 @@ def test_answers_are_bounded():
 
 
 def test_a_call_that_never_ends_is_replaced_after_a_minute(entra):
-    from entra_guard._tenant_rule import TenantRule
+    from entra_guard._guard.tenant_rule import TenantRule
 
     clock, release = Clock(), threading.Event()
     answers = iter([lambda: release.wait(10), lambda: True])

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from entra_guard._combined_guard import CombinedGuard
 from entra_guard._common.clock import wall_clock
 from entra_guard._escaping import escape
+from entra_guard._guard.combined_guard import CombinedGuard
 from entra_guard.cli._import_object import import_object
 from entra_guard.cli.doctor._collect_outbound import Outbound
 from entra_guard.cli.doctor._facts import AppFacts, Facts, SettingsFacts

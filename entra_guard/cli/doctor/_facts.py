@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from entra_guard._settings_from_env import PREFIX, VARIABLES
+from entra_guard._guard.settings_from_env import PREFIX, VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

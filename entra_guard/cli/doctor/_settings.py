@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from entra_guard._settings_from_env import PREFIX
+from entra_guard._guard.settings_from_env import PREFIX
 from entra_guard.cli.doctor._facts import Setting, SettingsFacts, variables_of_settings
 from entra_guard.cli.doctor._guard_parts import parts_of
 from entra_guard.errors import ConfigurationError

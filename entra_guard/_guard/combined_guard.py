@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from datetime import datetime
 
+    from entra_guard._guard.verifier import IssuerVerifier
     from entra_guard._validation.explain import Explanation
-    from entra_guard._verifier import IssuerVerifier
     from entra_guard.policy import Policy
     from entra_guard.principal import Principal
 

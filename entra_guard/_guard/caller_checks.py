@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from entra_guard._revocations import Revocations
-from entra_guard._tenant_rule import TenantRule
+from entra_guard._guard.revocations import Revocations
+from entra_guard._guard.tenant_rule import TenantRule
 from entra_guard._validation.explain import Step
 
 if TYPE_CHECKING:

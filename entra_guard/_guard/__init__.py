@@ -1,0 +1,1 @@
+"""The parts of `Guard`: its arguments and variables, checks of a caller, and several guards as one."""
