@@ -189,3 +189,27 @@ def test_a_client_has_one_grant_for_each_api_and_principal(entra: Entra) -> None
     assert entra.directory.grants[grant["id"]].scopes == ("User.Read", "openid")
     entra.grant_delegated(entra.caller, GRAPH, "profile")
     assert entra.directory.grants[grant["id"]].scopes == ("User.Read", "openid", "profile")
+
+
+@pytest.mark.parametrize("kind", ["appRoles", "oauth2PermissionScopes"])
+def test_an_enabled_role_or_scope_is_changed_but_not_removed(entra: Entra, kind: str) -> None:
+    path = f"/applications/{entra.api.object_id}"
+
+    def send(rows: Any) -> httpx.Response:
+        return call(entra, "PATCH", path, {kind: rows} if kind == "appRoles" else {"api": {kind: rows}})
+
+    def present() -> Any:
+        shown = call(entra, "GET", path).json()
+        return shown[kind] if kind == "appRoles" else shown["api"][kind]
+
+    first, *rest = present()
+    for attempt in (rest, [{**first, "id": "11111111-2222-3333-4444-555555555555"}, *rest]):
+        refused = send(attempt)
+        code = refused.json()["error"]["code"]
+        assert (refused.status_code, code) == (400, "CannotDeleteOrUpdateEnabledEntitlement")
+        assert "unless disabled first" in message(refused)
+    assert present() == [first, *rest]
+    assert send([{**first, "value": "Other"}, *rest]).status_code == 204
+    assert send([{**first, "isEnabled": False}, *rest]).status_code == 204
+    assert send(rest).status_code == 204
+    assert present() == rest

@@ -270,6 +270,11 @@ def test_an_authorized_client_needs_no_consent(entra: Entra) -> None:
     }
     sign_in = f"/{entra.tenant_id}/oauth2/v2.0/authorize"
     assert "code=" in entra.http_client.get(sign_in, params=query).headers["location"]
+    too_early = send_form(entra, f"{home}/change", {"id": scope.id, "change": "remove"})
+    assert (too_early.status_code, entra.find_app(entra.api).scopes) == (400, before.scopes)
+    assert f"Remove {scope.value}" not in open_page(entra, home).text
+    shown = page_after(entra, send_form(entra, f"{home}/change", {"id": scope.id, "change": "disable"}))
+    assert f"Remove {scope.value}" in shown.text
     send_form(entra, f"{home}/change", {"id": scope.id, "change": "remove"})
     assert entra.find_app(entra.api).authorized_clients == ()
 
@@ -378,3 +383,16 @@ def test_an_agent_without_a_name_or_with_a_taken_account_is_not_added(entra: Ent
     taken = send_form(entra, f"{home}/agents/add", {"agent": "North", "account": "alice"})
     assert "exists already" in words(page_after(entra, taken))
     assert entra.directory.agents == {}
+
+
+def test_an_app_role_is_disabled_before_it_is_removed_with_its_assignments(entra: Entra) -> None:
+    home, role = f"/portal/apps/{entra.api.client_id}/roles", entra.api.app_roles[0]
+    entra.assign("alice", entra.api, role.value)
+    change = {"id": role.id, "change": "remove"}
+    assert send_form(entra, f"{home}/change", change).status_code == 400
+    assert f"Remove {role.value}" not in open_page(entra, home).text
+    shown = page_after(entra, send_form(entra, f"{home}/change", {**change, "change": "disable"}))
+    assert f"Remove {role.value}" in shown.text
+    send_form(entra, f"{home}/change", change)
+    assert role not in entra.find_app(entra.api).app_roles
+    assert all(a.role_id != role.id for a in entra.directory.assignments.values())

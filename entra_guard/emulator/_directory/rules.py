@@ -47,6 +47,23 @@ class RegistrationError(ValueError):
     """Entra would refuse the registration. The message names the rule and how to satisfy it."""
 
 
+class EnabledPermissionError(RegistrationError):
+    """An app role or scope would disappear that is still enabled."""
+
+
+def check_removed(before: AppRegistration, after: AppRegistration) -> None:
+    """Check that a change removes only app roles and scopes that are disabled. Other changes are free.
+
+    Raises:
+        EnabledPermissionError: An enabled one is missing afterwards, or has another id.
+    """
+    kept = {entry.id for entry in (*after.app_roles, *after.scopes)}
+    if any(entry.enabled and entry.id not in kept for entry in (*before.app_roles, *before.scopes)):
+        raise EnabledPermissionError(
+            "Permission (scope or role) cannot be deleted or updated unless disabled first."
+        )
+
+
 def check(app: AppRegistration, tenant: Tenant) -> None:
     """Check a registration against Entra's rules.
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._directory.rules import EnabledPermissionError, RegistrationError, check_removed
 from entra_guard.emulator._graph.objects import (
     application_row,
     certificate_row,
@@ -128,6 +128,10 @@ def change_application(call: Call, app: AppRegistration, body: Row) -> None:
         GraphRequestError: The JSON is malformed, or Entra would refuse the change.
     """
     changed = parse_application(call, body, app)
+    try:
+        check_removed(app, changed)
+    except EnabledPermissionError as error:
+        raise GraphRequestError(400, "CannotDeleteOrUpdateEnabledEntitlement", str(error)) from None
     changes = {name: getattr(changed, name) for name in _CHANGEABLE}
     _as_graph_error(lambda: call.service.registrations.update_app(app, **changes))
     if "keyCredentials" in body:

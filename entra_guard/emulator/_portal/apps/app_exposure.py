@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._directory.rules import RegistrationError, check_removed
 from entra_guard.emulator._graph.applications import with_graph_names
 from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
@@ -74,7 +74,7 @@ def add_scope(visit: Visit) -> Response:
 
 
 def change_scope(visit: Visit) -> Response:
-    """Enable, disable or remove a scope."""
+    """Enable or disable a scope, or remove a disabled one."""
     app, wanted, how = find_app(visit), visit.text("id"), visit.text("change")
     scopes = (
         replace(scope, enabled=how == "enable") if scope.id == wanted else scope
@@ -82,6 +82,7 @@ def change_scope(visit: Visit) -> Response:
         if how != "remove" or scope.id != wanted
     )
     changed = tuple(scopes)
+    check_removed(app, replace(app, scopes=changed))
     known = {scope.id for scope in changed}
     kept = (
         replace(client, scope_ids=tuple(i for i in client.scope_ids if i in known))
@@ -153,14 +154,15 @@ def add_role(visit: Visit) -> Response:
 
 
 def change_role(visit: Visit) -> Response:
-    """Enable, disable or remove an app role. Its assignments are removed with it."""
+    """Enable or disable an app role, or remove a disabled one with its assignments."""
     app, wanted, how = find_app(visit), visit.text("id"), visit.text("change")
-    roles = (
+    roles = tuple(
         replace(role, enabled=how == "enable") if role.id == wanted else role
         for role in app.app_roles
         if how != "remove" or role.id != wanted
     )
-    visit.service.registrations.update_app(app, app_roles=tuple(roles))
+    check_removed(app, replace(app, app_roles=roles))
+    visit.service.registrations.update_app(app, app_roles=roles)
     if how == "remove":
         targets = {p.id for p in visit.directory.principals.values() if p.app_id == app.client_id}
         for assignment in visit.directory.assignments.values():
