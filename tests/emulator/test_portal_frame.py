@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
-from portal_requests import open_page, words
+from portal_requests import open_page, send_form, words
 
-from entra_guard.emulator import FABRIKAM
+from entra_guard.emulator import CONSUMERS, FABRIKAM
 from entra_guard.emulator._http.differences import differing
 from entra_guard.emulator._http.form_guard import is_own_form
 from entra_guard.emulator._http.messages import Request, is_loopback
@@ -133,3 +134,20 @@ def test_the_parts_of_two_texts_make_the_texts(first: str, second: str) -> None:
     one, two = differing(first, second)
     assert ("".join(one), "".join(two)) == (first, second)
     assert (one[0], one[2]) == (two[0], two[2])
+
+
+@pytest.mark.parametrize(
+    "path", ["/portal/apps", "/portal/apps/new", "/portal/groups/new", "/portal/identities"]
+)
+def test_the_tenant_of_personal_accounts_offers_no_registration(entra: Entra, path: str) -> None:
+    users = open_page(entra, f"/portal/users?tenant={CONSUMERS}")
+    assert "Dave Davis" in words(users)
+    for page in (users, open_page(entra, f"/?tenant={CONSUMERS}")):
+        assert f'href="{path}"' not in page.text
+    missing = open_page(entra, f"{path}?tenant={CONSUMERS}")
+    assert (missing.status_code, "is registered in an organization" in words(missing)) == (404, True)
+    link = re.findall(r'href="([^"]*)">this page in Contoso', missing.text)[0]
+    assert open_page(entra, link).status_code == 200
+    before = entra.directory
+    refused = send_form(entra, path, {"name": "x", "form_tenant": CONSUMERS})
+    assert (refused.status_code, entra.directory is before) == (404, True)

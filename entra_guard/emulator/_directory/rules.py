@@ -57,8 +57,10 @@ def check_removed(before: AppRegistration, after: AppRegistration) -> None:
     Raises:
         EnabledPermissionError: An enabled one is missing afterwards, or has another id.
     """
-    kept = {entry.id for entry in (*after.app_roles, *after.scopes)}
-    if any(entry.enabled and entry.id not in kept for entry in (*before.app_roles, *before.scopes)):
+    kept = {role.id for role in after.app_roles} | {scope.id for scope in after.scopes}
+    enabled = {role.id for role in before.app_roles if role.enabled}
+    enabled |= {scope.id for scope in before.scopes if scope.enabled}
+    if enabled - kept:
         raise EnabledPermissionError(
             "Permission (scope or role) cannot be deleted or updated unless disabled first."
         )

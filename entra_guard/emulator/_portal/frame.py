@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._portal.durations import duration_words
+from entra_guard.emulator._store.entries import CONSUMERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from entra_guard.emulator._http.messages import Request
     from entra_guard.emulator._portal.parts import PortalParts
@@ -31,6 +32,13 @@ _NAVIGATION: Final = (
     ("Watch", (("/portal/activity", "Activity"), ("/portal/conditions", "Test conditions"))),
     ("Help", (("/portal/connect", "Connect"), ("/portal/errors", "Error codes"))),
 )
+# What the tenant of personal accounts lacks: nobody administers it.
+_ORGANIZATIONS_ONLY: Final = ("/portal/apps", "/portal/groups", "/portal/identities")
+
+
+def is_for_organizations(address: str) -> bool:
+    """Return whether the tenant of personal accounts has no such page."""
+    return any(_is_below(address, only) for only in _ORGANIZATIONS_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +53,28 @@ class NavigationLink:
 def frame_context(parts: PortalParts, request: Request, tenant: Tenant) -> dict[str, Any]:
     """Return the values that `portal.html` and `components.html` use on every page."""
     store = parts.service.store
+
+    def has_page(address: str) -> bool:
+        return parts.has_page(address) and not (tenant.id == CONSUMERS and is_for_organizations(address))
+
     return {
         "base": request.base,
         "here": request.path,
         "tenant": tenant,
         "tenants": list(store.directory.tenants.values()),
         "form_token": store.form_token,
-        "navigation": list(_navigation(parts, request.path)),
-        "has_page": parts.has_page,
+        "navigation": list(_navigation(has_page, request.path)),
+        "has_page": has_page,
         "chips": list(_chips(parts)),
     }
 
 
-def _navigation(parts: PortalParts, here: str) -> Iterator[tuple[str, list[NavigationLink]]]:
+def _navigation(has_page: Callable[[str], bool], here: str) -> Iterator[tuple[str, list[NavigationLink]]]:
     for group, links in _NAVIGATION:
         shown = [
             NavigationLink(address, label, _is_below(here, address))
             for address, label in links
-            if parts.has_page(address)
+            if has_page(address)
         ]
         if shown:
             yield group, shown

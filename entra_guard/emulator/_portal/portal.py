@@ -30,6 +30,7 @@ from entra_guard.emulator._portal.apps import (
     app_permissions,
 )
 from entra_guard.emulator._portal.directory import directory_files, identities, people
+from entra_guard.emulator._portal.frame import is_for_organizations
 from entra_guard.emulator._portal.help import connect, error_codes
 from entra_guard.emulator._portal.parts import PortalParts
 from entra_guard.emulator._portal.stash import Stash
@@ -37,6 +38,7 @@ from entra_guard.emulator._portal.tokens import check_token, get_token
 from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, Visit
 from entra_guard.emulator._portal.watch import activity, conditions, sample_calls, sample_page
 from entra_guard.emulator._portal.workbench import Workbench
+from entra_guard.emulator._store.entries import CONSUMERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,6 +80,10 @@ _ADDRESSES: Final = frozenset(p.path for p in PAGES if p.method == "GET" and "{"
 _COOKIE: Final = "entra_emulator_tenant"
 _FOREIGN: Final = (
     "This form did not come from an open page of this emulator. Open the page again and repeat the step."
+)
+_NOT_PERSONAL: Final = (
+    "Nobody administers the tenant of personal Microsoft accounts. An app for them is registered in an "
+    "organization, for 'Personal Microsoft accounts only' or for both."
 )
 
 
@@ -142,6 +148,8 @@ class Portal:
     def _respond_as_page(self, visit: Visit) -> Response:
         request = visit.request
         method = "GET" if request.method == "HEAD" else request.method
+        if visit.tenant.id == CONSUMERS and is_for_organizations(request.path):
+            return not_found(visit, _NOT_PERSONAL, *self._organization_page(request.path))
         found = next(((p, m) for p in PAGES if (m := _matches(p, method, request.path))), None)
         if found is None:
             return not_found(visit, f"The portal has no page {request.method} {request.path}.")
@@ -158,6 +166,14 @@ class Portal:
             return not_found(visit, str(error), error.address, error.label)
         except (RegistrationError, LookupError) as error:
             return _refused(visit, str(error.args[0] if error.args else error), 400)
+
+    def _organization_page(self, path: str) -> tuple[str, str]:
+        """Return the address of a page in the first organization, and the words of the link to it."""
+        tenants = self._store.directory.tenants.values()
+        organization = next((tenant for tenant in tenants if tenant.id != CONSUMERS), None)
+        if organization is None or path not in _ADDRESSES:
+            return "/", "Overview"
+        return f"{path}?tenant={organization.id}", f"this page in {organization.name}"
 
 
 def _matches(page: PortalPage, method: str, path: str) -> Any:
