@@ -118,7 +118,9 @@ def test_setup_writes_what_guard_and_credential_read(
 def test_a_secret_file_is_refused_where_git_would_keep_it(emulator: Emulator) -> None:
     apps = len(emulator.directory.apps)
     subprocess.run(["git", "init", "-q"], check=True)
-    assert refused("app", "setup")[1] == "tracked_by_git"
+    both = "git would track .env and client.pem, and they will hold secrets."
+    assert refused("app", "setup")[:2] == [both, "tracked_by_git"]
+    assert refused("app", "setup", "--dry-run")[:2] == [both, "tracked_by_git"]
     Path(".gitignore").write_text(".env\n*.pem\n")
     Path(".env").touch()
     subprocess.run(["git", "add", "-f", ".env"], check=True)
@@ -129,6 +131,13 @@ def test_a_secret_file_is_refused_where_git_would_keep_it(emulator: Emulator) ->
     ]
     assert len(emulator.directory.apps) == apps, "a refusal comes before the first request"
     assert [path.name for path in Path().iterdir() if path.name != ".git"] == [".gitignore"]
+    subprocess.run(["git", "rm", "-q", "--cached", ".env"], check=True)
+    ok("app", "setup")
+    untracked = subprocess.run(["git", "status", "--porcelain"], check=True, capture_output=True, text=True)
+    assert untracked.stdout == "?? .gitignore\n"
+    assert refused("app", "setup", "--env-file", ":(top).env", "--certificate-file", "*.pem")[0] == (
+        "git would track :(top).env, and it will hold a secret."
+    )
 
 
 def test_a_link_into_a_repository_or_git_variables_hide_no_repository(
@@ -425,3 +434,28 @@ def test_the_azure_cli_login_is_used_and_checked(
     target = resolve(Where(tenant="fabrikam.onmicrosoft.com"))
     assert (target.real, target.tenant_id) == (True, FABRIKAM)
     assert target.graph_url == "https://graph.microsoft.com/v1.0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (
+            ("update", "--accounts", "personal"),
+            "Change it with --token-version 2, and run the command again.",
+        ),
+        (
+            ("update", "--token-version", "1", "--app-id-uri", "https://foreign.example/api"),
+            "--token-version 2",
+        ),
+        (("update", "--app-id-uri", "no uri"), "Change it with --app-id-uri, and"),
+        (("update", "--spa-redirect-uri", "http://evil.example"), "--redirect-uri or --spa-redirect-uri"),
+        (("role", "add", "a b"), "Change the value that the message names"),
+    ],
+)
+def test_what_graph_refuses_is_explained_with_the_options_of_the_command(
+    emulator: Emulator, arguments: tuple[str, ...], remedy: str
+) -> None:
+    app = emulator.register_app("Orders", token_version=None, identifier_uris=())
+    *words, last = arguments if arguments[0] == "role" else (arguments[0], arguments[1:])
+    command = [*words, app.client_id, last] if arguments[0] == "role" else [*words, app.client_id, *last]
+    assert remedy in refused("app", *command)[2]

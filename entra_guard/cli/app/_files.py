@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shlex
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _SECONDS: Final = 10
 _NO_REPOSITORY: Final = 128
@@ -71,39 +70,57 @@ class NewFile:
             self.path.unlink(missing_ok=True)
 
 
-def refuse_tracked(path: Path) -> None:
-    """Check that git does not track a file, and would not with `git add .`.
+def refuse_tracked(*paths: Path) -> None:
+    """Check that git does not track these files, and would not with `git add .`.
 
     Raises:
-        CommandError: It does or would, or there is a repository and git cannot be asked.
+        CommandError: It does or would, or there is a repository and git cannot be asked: of all such files.
     """
+    states = {path: _git_state(path) for path in paths}
+    tracked = [path for path, state in states.items() if state == "tracked"]
+    others = [path for path, state in states.items() if state == "not ignored"]
+    if not tracked and not others:
+        return
+    done = [
+        f"{verb} {_listed(found)}" for verb, found in (("tracks", tracked), ("would track", others)) if found
+    ]
+    names = {path: shlex.quote(escape(path.name)) for path in (*tracked, *others)}
+    ignore = " && ".join(f"echo {name} >> .gitignore" for name in names.values())
+    remove = f"git rm --cached {' '.join(names[path] for path in tracked)} && {ignore}"
+    holds = "they will hold secrets" if len(names) > 1 else "it will hold a secret"
+    raise CommandError(
+        f"git {' and '.join(done)}, and {holds}.",
+        "tracked_by_git",
+        f"Remove it from git, and ignore it: {remove}"
+        if tracked
+        else f"Ignore it: {ignore}. Or name a file outside of the repository.",
+    )
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return " and ".join(escape(str(path)) for path in paths)
+
+
+def _git_state(path: Path) -> Literal["tracked", "not ignored", "ignored"]:
+    """Return what git would do with a file; 'ignored' also outside of a repository."""
     # The folder may be a symbolic link into a repository.
     folder = path.parent.resolve()
     if any((parent / ".git").exists() for parent in (folder, *folder.parents)):
         # Of this repository, whatever GIT_DIR names.
-        _refuse_tracked_by(path, folder, {n: v for n, v in os.environ.items() if not n.startswith("GIT_")})
+        environ: Mapping[str, str] = {n: v for n, v in os.environ.items() if not n.startswith("GIT_")}
     elif _is_in(folder, os.environ.get("GIT_WORK_TREE")):
-        _refuse_tracked_by(path, folder, os.environ)
+        environ = os.environ
+    else:
+        return "ignored"
+    if _git(folder, environ, "--literal-pathspecs", "ls-files", "--error-unmatch", "--", path.name) == 0:
+        return "tracked"
+    # check-ignore refuses that option. It reads a name as it is, unless it begins with a colon.
+    ignored = _git(folder, environ, "check-ignore", "--quiet", "--", f"./{path.name}") == 0
+    return "ignored" if ignored else "not ignored"
 
 
 def _is_in(folder: Path, work_tree: str | None) -> bool:
     return bool(work_tree) and folder.is_relative_to(Path(work_tree or "").resolve())
-
-
-def _refuse_tracked_by(path: Path, folder: Path, environ: Mapping[str, str]) -> None:
-    git = functools.partial(_git, folder, environ)
-    tracked = git("ls-files", "--error-unmatch", "--", path.name) == 0
-    if not tracked and git("check-ignore", "--quiet", "--", path.name) == 0:
-        return
-    done, name = "tracks" if tracked else "would track", shlex.quote(escape(path.name))
-    ignore = f"echo {name} >> .gitignore"
-    raise CommandError(
-        f"git {done} {escape(str(path))}, and it will hold a secret.",
-        "tracked_by_git",
-        f"Remove it from git, and ignore it: git rm --cached {name} && {ignore}"
-        if tracked
-        else f"Ignore it: {ignore}. Or name a file outside of the repository.",
-    )
 
 
 def _git(folder: Path, environ: Mapping[str, str], *arguments: str) -> int:
@@ -111,7 +128,7 @@ def _git(folder: Path, environ: Mapping[str, str], *arguments: str) -> int:
     program = shutil.which("git")
     if program is None:
         return _NO_REPOSITORY
-    command = [program, "--literal-pathspecs", "-C", str(folder), *arguments]
+    command = [program, "-C", str(folder), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False, env=environ)  # noqa: S603  # no shell
     except (OSError, subprocess.TimeoutExpired):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,6 +13,8 @@ from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import MASKED, CommandError, GraphCall, Plan, Question
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from entra_guard.cli.app._target import Target
     from entra_guard.graph import GraphError
 
@@ -28,6 +31,23 @@ _REMEDIES: Final = {
     "Request_ResourceNotFound": "It may have been deleted. 'entra-guard app list' shows what is there.",
     "TooManyRequests": "Graph limits requests: run the command again in a minute.",
 }
+# The options that set what Graph's errors name. The value that an error proposes is group 1.
+_OPTIONS: Final = (
+    (re.compile(r"requestedAccessTokenVersion(?:=(\w+))?"), ("--token-version",)),
+    (re.compile(r"signInAudience"), ("--accounts",)),
+    (re.compile(r"identifierUris|App ID URI"), ("--app-id-uri",)),
+    (
+        re.compile(r"redirectUris|Redirect URI"),
+        ("--redirect-uri", "--spa-redirect-uri", "--public-redirect-uri"),
+    ),
+    (re.compile(r"appRoles|App role"), ("--role",)),
+    (re.compile(r"oauth2PermissionScopes|Scope '"), ("--scope",)),
+    (re.compile(r"allowedMemberTypes"), ("--for",)),
+    (re.compile(r"displayName"), ("--name", "--display-name")),
+    (re.compile(r"uniqueName"), ("--unique-name",)),
+    (re.compile(r"optionalClaims"), ("--optional-claim",)),
+    (re.compile(r"endDateTime"), ("--days",)),
+)
 
 
 class Runner:
@@ -163,8 +183,32 @@ def _may_settle(error: GraphError) -> bool:
 def _refused(call: GraphCall, error: GraphError) -> CommandError:
     what = f"{call.purpose}: Graph refuses it. {escape(error.message, longest=1000)}"
     identifier = f", request id {escape(error.request_id)}" if error.request_id else ""
-    remedy = _REMEDIES.get(error.code, "Change the value that the message names, and run the command again.")
+    remedy = _REMEDIES.get(error.code) or options_remedy(error.message, _own_options())
     return CommandError(what, f"{escape(error.code)} (HTTP {error.status}){identifier}", remedy)
+
+
+def options_remedy(message: str, own: Collection[str]) -> str:
+    """Return what to change: the options of this command that set what an error of Graph names.
+
+    Args:
+        message: Graph's message.
+        own: The options that the command has.
+    """
+    found = [
+        f"{option} {named[1]}" if named.re.groups and named[1] else option
+        for pattern, options in _OPTIONS
+        if (named := pattern.search(message))
+        for option in options
+        if option in own
+    ]
+    if not found:
+        return "Change the value that the message names, and run the command again."
+    return f"Change it with {' or '.join(found)}, and run the command again."
+
+
+def _own_options() -> set[str]:
+    context = click.get_current_context(silent=True)
+    return {name for option in context.command.params for name in option.opts} if context else set()
 
 
 def _is_interactive() -> bool:

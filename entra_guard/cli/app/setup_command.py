@@ -75,6 +75,7 @@ def setup_command(
 
     if not secret:
         env_value(str(certificate_file.absolute()))  # before the first request: the .env file names it
+    refuse_tracked(env_file, *(() if secret else (certificate_file,)))
     days = _SECRET_DAYS if secret else _CERTIFICATE_DAYS
 
     def plan(certificate: bytes | None) -> Plan[Pair]:
@@ -83,8 +84,6 @@ def setup_command(
         return setup(spec, new_guid)
 
     if session.dry_run:
-        for path in (env_file, *(() if secret else (certificate_file,))):
-            refuse_tracked(path)
         session.run(plan(None if secret else _new_certificate(name)[0]), lambda _runner, _pair: None)
         return
     with ExitStack() as files:
