@@ -36,6 +36,7 @@ from entra_guard._web.preflight import (
     send_preflight_response,
 )
 from entra_guard._web.request_headers import read_headers
+from entra_guard._web.startup_check import run_lifespan
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, never, run_for
 from entra_guard._web.websocket_token import take_token
 from entra_guard.errors import AccessError
@@ -106,7 +107,7 @@ class GuardMiddleware:
         self._http_error = self._to_http_error
         self._ends_mcp_streams = settings.get("close_at_expiry") is not False
         self._sessions = McpSessions(seconds_left=guard.seconds_left if self._ends_mcp_streams else None)
-        self._routes = RouterCheck()
+        self._routes = RouterCheck(guard)
         warn_if_cors_inside(app)
 
     async def __call__(  # noqa: C901, PLR0912  # one line of steps: each request pays for each call
@@ -116,11 +117,13 @@ class GuardMiddleware:
         response = bound = None
         preflight = False
         try:
-            if kind != "lifespan" and not self._routes.is_current():
+            if kind == "lifespan":
+                check = partial(self._routes.check, scope.get("app"), self.app)
+                await run_lifespan(check, self.app, scope, receive, send)
+                return
+            if not self._routes.is_current():
                 self._routes.check(scope.get("app"), self.app)
-            if kind == "lifespan" or self._is_public(
-                self._routed_path(scope) if scope.get("root_path") else scope["path"]
-            ):
+            if self._is_public(self._routed_path(scope) if scope.get("root_path") else scope["path"]):
                 await self.app(scope, receive, send)
                 return
             preflight = kind == "http" and scope["method"] == "OPTIONS" and is_preflight(scope)

@@ -28,6 +28,7 @@ from entra_guard._web.decorator_order import EndpointCheck
 from entra_guard._web.http_errors import REFUSAL, drf_error, is_about_body, unconverted
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.route_template import django_route
+from entra_guard._web.startup_check import check_endpoints
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.principal import Principal, acting
@@ -120,6 +121,8 @@ class GuardMiddleware:
         own = f"{type(self).__module__}.{type(self).__qualname__}"
         names = list(settings.MIDDLEWARE)
         warn_if_cors_among(names[names.index(own) :] if own in names else ())
+        if settings.ROOT_URLCONF in sys.modules:  # `runserver` and tests load it first; others with a request
+            check_endpoints(self._authenticator.guard, _all_views())
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:

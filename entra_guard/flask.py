@@ -23,6 +23,7 @@ from entra_guard._web.decorator_order import EndpointCheck
 from entra_guard._web.http_errors import werkzeug_error, werkzeug_errors
 from entra_guard._web.preflight import is_preflight_environ, log_refused_preflight
 from entra_guard._web.route_template import flask_route
+from entra_guard._web.startup_check import check_endpoints
 from entra_guard._web.wsgi_environ import authorization
 from entra_guard._web.wsgi_mounts import checked_prefixes, find_dispatchers, normal, prefixes_of
 from entra_guard.errors import AccessError, ConfigurationError
@@ -148,6 +149,7 @@ def init_app(
     if "entra_guard" in app.extensions:
         raise ConfigurationError("This application has a guard already. Call init_app once.")
     authenticator = RequestAuthenticator(guard, **settings).on_threads()
+    check_endpoints(guard, app.view_functions.values())
     check_mounts = _MountCheck(app, mounts)
     check_mounts()
     app.extensions["entra_guard"] = guard

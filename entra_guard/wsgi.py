@@ -69,7 +69,7 @@ class GuardMiddleware:
         check_app(app)
         self.app = app
         self._authenticator = RequestAuthenticator(guard, **settings).on_threads()
-        self._routes = RouterCheck()
+        self._routes = RouterCheck(guard)
         warn_if_cors_inside(app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -14,10 +14,14 @@ from weakref import WeakSet
 from entra_guard._common.decorated import decorated, unwrapped
 from entra_guard._common.logs import get_logger
 from entra_guard._web.app_layers import framework_of_layer, held_by, layers_of
+from entra_guard._web.startup_check import check_endpoints, has_own_guard
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard.guard import Guard
 
 log: Final = get_logger("entra_guard")
 
@@ -55,9 +59,14 @@ class EndpointCheck:
 
 
 class RouterCheck:
-    """Checks all routes of an application before the first request, and again after a change."""
+    """Checks all routes of an application before the first request, and again after a change.
 
-    def __init__(self) -> None:
+    Args:
+        guard: Runs before them: no route may require what none of its issuers supports.
+    """
+
+    def __init__(self, guard: Guard | CombinedGuard) -> None:
+        self._guard = guard
         self._count = -1
         self._tables: list[_Table] = []
 
@@ -72,14 +81,16 @@ class RouterCheck:
         return True
 
     def check(self, *apps: object) -> None:
-        """Raise if a route calls a function that `requires` was put on too late.
+        """Raise if a route calls a function that `requires` was put on too late, or requires what cannot be.
 
         Raises:
-            ConfigurationError: A route checks nothing. Every request fails until it is fixed.
+            ConfigurationError: A route checks nothing, or no caller can meet its `requires`. Every request
+                fails until it is fixed.
         """
         count = decorated.count
         tables, endpoints = _routes_of(*apps)
         _check(endpoints, endpoints)
+        check_endpoints(self._guard, _routes_of(*apps, skips=has_own_guard)[1])
         self._count, self._tables = count, tables
 
 
@@ -126,14 +137,23 @@ def _without(function: object) -> str:
     return f"a function of its own that calls {getattr(function, '__name__', 'it')}"
 
 
-def _routes_of(*apps: object) -> tuple[list[_Table], list[object]]:
-    """Return the tables in which routers keep their routes, and what the routes call."""
+def _routes_of(
+    *apps: object, skips: Callable[[object], bool] = lambda _item: False
+) -> tuple[list[_Table], list[object]]:
+    """Return the tables in which routers keep their routes, and what the routes call.
+
+    Args:
+        apps: Where to begin.
+        skips: Returns whether a layer or a route is not looked into.
+    """
     tables: list[_Table] = []
     endpoints: list[object] = []
     waiting = list(apps)
     seen: set[int] = set()
     while waiting:
-        for layer in layers_of(waiting.pop(), inner=_inner_of):
+        for layer in layers_of(waiting.pop(), inner=lambda layer: [] if skips(layer) else _inner_of(layer)):
+            if skips(layer):
+                continue
             if isinstance(mounts := getattr(layer, "mounts", None), dict):  # werkzeug: may be filled later
                 tables.append((layer, "mounts", cast("Any", mounts).copy()))
             for owner, name, table in _tables_of(layer):
@@ -141,7 +161,7 @@ def _routes_of(*apps: object) -> tuple[list[_Table], list[object]]:
                     continue
                 seen.add(id(table))
                 tables.append((owner, name, table.copy()))
-                for route in _routes_in(table):
+                for route in (route for route in _routes_in(table) if not skips(route)):
                     endpoints += _endpoints_of(route)
                     waiting += _applications_of(route)
     return tables, endpoints

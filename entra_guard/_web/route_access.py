@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from entra_guard._common.decorated import decorated
+from entra_guard._web.authenticator import check_guard_supports
 from entra_guard._web.decorator_order import is_also_decorated
 from entra_guard._web.found_routes import REST
 from entra_guard._web.route_paths import below, coverage, join, matching, other_slash
+from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -90,6 +92,19 @@ def _without_caller(case: RouteCase) -> RouteAccess | None:
     return RouteAccess("broken", f"{problem} is public")
 
 
+def _not_supported(case: RouteCase) -> RouteAccess | None:
+    """Find `max_age` with Entra: the innermost guard is the one whose caller is checked."""
+    if not case.guards:
+        return None
+    of_route = (*case.route.decorated, *case.route.required)
+    for required in (each for alternatives in of_route for each in alternatives):
+        try:
+            check_guard_supports(case.guards[-1].authenticator.guard, required)
+        except ConfigurationError as error:
+            return RouteAccess("broken", str(error))
+    return None
+
+
 def _closed(case: RouteCase) -> RouteAccess | None:
     return RouteAccess("token") if case.is_closed else None
 
@@ -121,6 +136,7 @@ def _open(_case: RouteCase) -> RouteAccess:
 _RULES: Final[tuple[Callable[[RouteCase], RouteAccess | None], ...]] = (
     _wrong_order,
     _without_caller,
+    _not_supported,
     _closed,
     _public_in_part,
     _not_certain,

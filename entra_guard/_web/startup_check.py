@@ -1,0 +1,94 @@
+"""Find, when an application starts, what its guard's issuers do not support: `max_age` with Entra."""
+
+from __future__ import annotations
+
+from inspect import isclass, isroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from entra_guard._common.decorated import called_object
+from entra_guard._web.app_layers import attributes_of
+from entra_guard._web.authenticator import check_guard_supports
+from entra_guard._web.overrides import authenticator_of
+from entra_guard.errors import ConfigurationError
+from entra_guard.requirement import requirements_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from entra_guard._combined_guard import CombinedGuard
+    from entra_guard.guard import Guard
+
+
+_HANDLERS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "dispatch")
+
+
+def check_endpoints(guard: Guard | CombinedGuard, endpoints: Iterable[object]) -> None:
+    """Raise if `requires` on what a route calls requires what no issuer of its guard supports.
+
+    Raises:
+        ConfigurationError: Such as `max_age` with Entra.
+    """
+    for function in (each for endpoint in endpoints for each in _functions_of(endpoint)):
+        for required in (each for alternatives in requirements_of(function) for each in alternatives):
+            try:
+                check_guard_supports(guard, required)
+            except ConfigurationError as error:
+                name = getattr(function, "__qualname__", type(function).__name__)
+                raise ConfigurationError(f"@requires of {name}: {error}") from None
+
+
+def _functions_of(endpoint: Any) -> Iterator[object]:
+    """Yield what a route calls, and the functions of its class for each method."""
+    yield endpoint
+    kind = endpoint if isclass(endpoint) else getattr(endpoint, "view_class", getattr(endpoint, "cls", None))
+    yield from filter(None, (getattr(kind, name, None) for name in _HANDLERS))
+
+
+def has_own_guard(item: object) -> bool:
+    """Return whether a layer is a guard, or an application or a route has a guard of its own."""
+    inside = (item, *_middleware_of(item), *_dependencies_of(item))
+    return any(authenticator_of(each) is not None for each in inside) or _is_guarded(item)
+
+
+def _is_guarded(app: Any) -> bool:
+    """Return whether an application got a guard by Starlette's `add_middleware`, or by Flask's `init_app`."""
+    kinds = [getattr(each.cls, "func", each.cls) for each in getattr(app, "user_middleware", ())]
+    bases = [base for kind in kinds for base in getattr(kind, "__mro__", ())]
+    is_flask = "entra_guard" in (getattr(app, "extensions", None) or {})
+    return is_flask or any(base.__module__.startswith("entra_guard.") for base in bases)
+
+
+def _middleware_of(route: object) -> Iterator[object]:
+    """Yield the middleware in a route: `Route(..., middleware=[...])`."""
+    layer = attributes_of(route).get("app") if hasattr(route, "endpoint") else None
+    while layer is not None and not isroutine(layer := called_object(layer)):
+        yield layer
+        layer = attributes_of(layer).get("app")
+
+
+def _dependencies_of(route: Any) -> Iterator[object]:
+    """Yield what FastAPI calls before a route."""
+    waiting = [getattr(route, "dependant", None)]
+    while waiting:
+        dependant = waiting.pop()
+        yield getattr(dependant, "call", None)
+        waiting += getattr(dependant, "dependencies", ())
+
+
+async def run_lifespan(
+    check: Callable[[], None], app: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Check an application, then let it start; a server does not start one whose check fails.
+
+    Raises:
+        ConfigurationError: The check failed.
+    """
+    try:
+        check()
+    except ConfigurationError as error:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        raise
+    await app(scope, receive, send)
