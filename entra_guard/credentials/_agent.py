@@ -29,7 +29,7 @@ from entra_guard.credentials._cache.token import SKEW
 from entra_guard.credentials._cache.token_cache import TokenCache
 from entra_guard.credentials._on_behalf_of import application_of
 from entra_guard.credentials._proofs import REFUSED_PROOF, ProofRotation
-from entra_guard.credentials._settings import what_came
+from entra_guard.credentials._settings import wrong_value
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _check_agent(agent_id: object, blueprint: ApplicationCredential) -> None:
     except ConfigurationError:
         raise ConfigurationError(
             "agent_id must be the agent identity's id, a GUID such as 22223333-cccc-4444-dddd-5555eeee6666"
-            f"{what_came(agent_id)}"
+            f"{wrong_value(agent_id)}"
         ) from None
     if str(agent_id).lower() == blueprint.client_id.lower():
         raise ConfigurationError(
@@ -216,7 +216,7 @@ def _check_user(user: object) -> None:
         raise ConfigurationError(
             "user must be the agent's own user account, by object id (a GUID) or principal name (such as "
             "assistant@contoso.com), and not a signed-in user (for that: "
-            f"OnBehalfOfCredential(AgentCredential(...), token)){what_came(user)}"
+            f"OnBehalfOfCredential(AgentCredential(...), token)){wrong_value(user)}"
         )
 
 

@@ -27,7 +27,7 @@ from entra_guard.credentials._cache.token_cache import (
 from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._endpoint import TokenEndpoint
 from entra_guard.credentials._proofs import PROOF_ERRORS, REFUSED_PROOF, ProofRotation
-from entra_guard.credentials._settings import Settings, check_settings, what_came
+from entra_guard.credentials._settings import Settings, check_settings, wrong_value
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def check_client_id(client_id: object) -> None:
     if not isinstance(client_id, str) or not is_guid(client_id):
         raise ConfigurationError(
             "client_id must be the app's Application (client) ID, a GUID such as "
-            f"11112222-bbbb-3333-cccc-4444dddd5555{what_came(client_id)}"
+            f"11112222-bbbb-3333-cccc-4444dddd5555{wrong_value(client_id)}"
         )
 
 
@@ -174,7 +174,7 @@ def check_tenant(tenant_id: str) -> None:
     """
     if not isinstance(tenant_id, str) or not _TENANT.fullmatch(tenant_id):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(
-            f"tenant_id must be the tenant's id (a GUID) or one of its domains{what_came(tenant_id)}"
+            f"tenant_id must be the tenant's id (a GUID) or one of its domains{wrong_value(tenant_id)}"
         )
     if tenant_id.lower() in _NOT_ONE_TENANT:
         raise ConfigurationError(

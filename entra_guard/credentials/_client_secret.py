@@ -13,7 +13,7 @@ from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ApplicationCredential
 from entra_guard.credentials._files import file_stamp, read_line
 from entra_guard.credentials._proofs import ProofRotation, expiry_time
-from entra_guard.credentials._settings import SETTING_NAMES, what_came
+from entra_guard.credentials._settings import SETTING_NAMES, wrong_value
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def check_secret(secret: object) -> None:
     """
     if not isinstance(secret, str) or not secret:
         raise ConfigurationError(
-            f"client_secret must be the secret's value, or a pathlib.Path to its file{what_came(secret)}"
+            f"client_secret must be the secret's value, or a pathlib.Path to its file{wrong_value(secret)}"
         )
     if secret != secret.strip():
         raise ConfigurationError(

@@ -60,7 +60,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"{name} must be {words}, got {type(value).__name__}")
 
 
-def what_came(value: object) -> str:
+def wrong_value(value: object) -> str:
     """Return the end of an error text for a value that is missing or of a wrong type; quote no text."""
     if value is None or value == "":
         return f", got {value!r}. Is the environment variable set?"

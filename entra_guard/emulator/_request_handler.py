@@ -48,7 +48,7 @@ class RequestHandler:
         if self._portal.serves(request):
             # Without the lock, which the portal takes itself: a page may call a guard that sends requests.
             return Delivery(self._portal.respond(request))
-        if request.path.startswith(PREFIX) and not self._is_lost_browser(request):
+        if request.path.startswith(PREFIX) and not self._is_unknown_page(request):
             # Without the lock: a fault that is set here may wait for the server's own thread.
             return Delivery(self._control.respond(request))
         started = time.perf_counter()
@@ -81,12 +81,12 @@ class RequestHandler:
     def _respond(self, request: Request) -> Response:
         return (
             self._portal.respond(request)
-            if self._is_lost_browser(request)
+            if self._is_unknown_page(request)
             else respond(self._service, request)
         )
 
-    def _is_lost_browser(self, request: Request) -> bool:
-        """Return whether a person opened an address that does not exist."""
+    def _is_unknown_page(self, request: Request) -> bool:
+        """Return whether a browser requests a page that does not exist."""
         wants_page = request.method == "GET" and "text/html" in (request.header("accept") or "")
         return wants_page and not self._control.serves(request) and find_route(request) is None
 
