@@ -30,7 +30,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from entra_guard.emulator._store.directory import Directory
-    from entra_guard.emulator._store.entries import AppRegistration, AppRole, Scope, Tenant, User
+    from entra_guard.emulator._store.entries import (
+        AppRegistration,
+        AppRole,
+        FederatedCredential,
+        Group,
+        ManagedIdentity,
+        Scope,
+        StoredCertificate,
+        StoredSecret,
+        Tenant,
+        User,
+    )
 
 _MEMBERS: Final = {"Application": "apps", "User": "users"}
 
@@ -58,7 +69,6 @@ class _Exporter:
 
     def tenant(self) -> TenantSeed:
         here = self._tenant.id
-        groups = [g for g in self._directory.groups.values() if g.tenant_id == here]
         return TenantSeed(
             self._tenant.name,
             here,
@@ -66,19 +76,11 @@ class _Exporter:
             self._tenant.region,
             users=[self._user(user) for user in self._directory.users_in(here)],
             groups=[
-                GroupSeed(
-                    g.name,
-                    g.id,
-                    [self._directory.users[member].upn for member in g.members],
-                    self._roles(g.id),
-                )
-                for g in groups
+                self._group(group) for group in self._directory.groups.values() if group.tenant_id == here
             ],
             apps=[self._app(app) for app in self._directory.apps.values() if app.tenant_id == here],
             identities=[
-                IdentitySeed(i.name, i.client_id, i.id, i.resource_path, i.system_assigned, self._roles(i.id))
-                for i in self._directory.identities.values()
-                if i.tenant_id == here
+                self._identity(i) for i in self._directory.identities.values() if i.tenant_id == here
             ],
         )
 
@@ -94,6 +96,20 @@ class _Exporter:
             user.enabled,
             self._roles(user.id),
             user.agent_id,
+        )
+
+    def _group(self, group: Group) -> GroupSeed:
+        members = [self._directory.users[member].upn for member in group.members]
+        return GroupSeed(group.name, group.id, members, self._roles(group.id))
+
+    def _identity(self, identity: ManagedIdentity) -> IdentitySeed:
+        return IdentitySeed(
+            identity.name,
+            identity.client_id,
+            identity.id,
+            identity.resource_path,
+            identity.system_assigned,
+            self._roles(identity.id),
         )
 
     def _app(self, app: AppRegistration) -> AppSeed:
@@ -116,47 +132,24 @@ class _Exporter:
             public_client=app.public_client,
             optional_claims=list(app.optional_claims),
             group_claims=app.group_claims,
-            authorized_clients={
-                client.client_id: [scope.value for scope in app.scopes if scope.id in client.scope_ids]
-                for client in app.authorized_clients
-            },
+            authorized_clients=_authorized_clients(app),
             assignment_required=bool(principal and principal.assignment_required),
             enabled=principal.enabled if principal else True,
-            secrets=[
-                SecretSeed(
-                    sha256=s.sha256.hex(),
-                    hint=s.hint,
-                    id=s.key_id,
-                    description=s.description,
-                    expires=_time(s.expires),
-                )
-                for s in held.secrets
-            ],
-            certificates=[
-                CertificateSeed(ssl.DER_cert_to_PEM_cert(c.der), c.key_id, c.description)
-                for c in held.certificates
-            ],
-            federated=[
-                FederatedSeed(
-                    f.issuer,
-                    f.subject,
-                    f.audience,
-                    f.name,
-                    f.id,
-                    f.description,
-                    dict(f.jwks) if f.jwks else None,
-                )
-                for f in held.federated
-            ],
+            secrets=[_secret(secret) for secret in held.secrets],
+            certificates=[_certificate(certificate) for certificate in held.certificates],
+            federated=[_federated(credential) for credential in held.federated],
             permissions=self._permissions(app),
             granted=self._granted(principal) if principal else False,
             blueprint=app.is_blueprint,
-            agents=[
-                AgentSeed(agent.name, agent.id, self._granted(self._directory.principals[agent.id]) or {})
-                for agent in self._directory.agents.values()
-                if agent.blueprint_id == app.client_id
-            ],
+            agents=self._agents(app),
         )
+
+    def _agents(self, blueprint: AppRegistration) -> list[str | AgentSeed]:
+        return [
+            AgentSeed(agent.name, agent.id, self._granted(self._directory.principals[agent.id]) or {})
+            for agent in self._directory.agents.values()
+            if agent.blueprint_id == blueprint.client_id
+        ]
 
     def _permissions(self, app: AppRegistration) -> Permissions:
         found: Permissions = {}
@@ -201,6 +194,40 @@ def _role(role: AppRole) -> RoleSeed:
 
 def _scope(scope: Scope) -> ScopeSeed:
     return ScopeSeed(scope.value, scope.id, scope.display_name, scope.type == "Admin", scope.enabled)
+
+
+def _authorized_clients(app: AppRegistration) -> Permissions:
+    return {
+        client.client_id: [scope.value for scope in app.scopes if scope.id in client.scope_ids]
+        for client in app.authorized_clients
+    }
+
+
+def _secret(secret: StoredSecret) -> SecretSeed:
+    return SecretSeed(
+        sha256=secret.sha256.hex(),
+        hint=secret.hint,
+        id=secret.key_id,
+        description=secret.description,
+        expires=_time(secret.expires),
+    )
+
+
+def _certificate(certificate: StoredCertificate) -> CertificateSeed:
+    pem = ssl.DER_cert_to_PEM_cert(certificate.der)
+    return CertificateSeed(pem, certificate.key_id, certificate.description)
+
+
+def _federated(credential: FederatedCredential) -> FederatedSeed:
+    return FederatedSeed(
+        credential.issuer,
+        credential.subject,
+        credential.audience,
+        credential.name,
+        credential.id,
+        credential.description,
+        dict(credential.jwks) if credential.jwks else None,
+    )
 
 
 def _api_name(client_id: str) -> str:
