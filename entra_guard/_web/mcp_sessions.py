@@ -8,8 +8,8 @@ that opened it. For all others it does not exist: 404, as the MCP specification 
 Three kinds of streams last until their client closes them, so they end with its token:
 
 - Streamable HTTP: the response that opens a session names it in `Mcp-Session-Id`, and each further request
-  repeats that. Only sessions that were seen here pass. The number kept is limited, and one that was dropped
-  is unknown: its client opens a new one.
+  repeats that. Only sessions that were seen here pass. The number kept is limited (see `SessionOwners`), and
+  one that was dropped is unknown: its client opens a new one.
 - HTTP with SSE: a GET stream, whose first event names the URL for messages, with `session_id` in it. It
   lives as long as its stream.
 - Without a session (protocol version 2026-07-28): the response to `subscriptions/listen`, a POST. Its first
@@ -28,16 +28,17 @@ from cachetools import LRUCache
 from entra_guard._common.logs import get_logger
 from entra_guard._common.shared import Shared
 from entra_guard._escaping import printable
+from entra_guard._web.session_owners import SessionOwners
 from entra_guard.principal import OPENED_SESSION, PRINCIPAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
+    from entra_guard._web.session_owners import Owner
     from entra_guard.principal import Principal
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
-    Owner = tuple[str, str, str, str]
 
 log: Final = get_logger("entra_guard")
 
@@ -77,7 +78,7 @@ class McpSessions(Shared):
     ) -> None:
         self._lock = Lock()
         self._seconds_left = seconds_left
-        self._owners: LRUCache[bytes, Owner] = LRUCache(most)
+        self._owners = SessionOwners(most)
         self._streams: dict[str, Owner] = {}
         self._message_paths: LRUCache[str, bool] = LRUCache(_MOST_MESSAGE_PATHS)
         # Whether a URL for messages of an HTTP with SSE session is known: every request reads it.
@@ -89,7 +90,7 @@ class McpSessions(Shared):
         if named:
             owner = owner_of(principal)
             with self._lock:
-                if any(self._owners.get(session) != owner for session in named):
+                if not all(self._owners.is_owner(session, owner) for session in named):
                     return False
         return not self.has_streams or self._may_post(scope, principal)
 
@@ -123,9 +124,9 @@ class McpSessions(Shared):
         is_named = names_session(scope)
         with self._lock:
             if status == _GONE or is_over:
-                self._owners.pop(session, None)
-            elif status < _ERRORS and not is_named and session not in self._owners:
-                self._owners[session] = owner_of(scope[PRINCIPAL])
+                self._owners.remove(session)
+            elif status < _ERRORS and not is_named:
+                self._owners.add(session, owner_of(scope[PRINCIPAL]))
         if not is_named:
             scope[OPENED_SESSION] = True
 
