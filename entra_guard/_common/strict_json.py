@@ -48,7 +48,7 @@ def _read_strictly(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(
             data.decode(),
-            object_pairs_hook=_once_each,
+            object_pairs_hook=once_each,
             parse_constant=_refuse_constant,
             parse_float=_finite,
         )
@@ -70,7 +70,12 @@ def _finite(text: str) -> float:
     return number
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object: the `object_pairs_hook` of `json.loads`.
+
+    Raises:
+        NotStrictJsonError: A name occurs twice.
+    """
     value = dict(pairs)
     if len(value) != len(pairs):
         raise NotStrictJsonError("a name occurs twice")

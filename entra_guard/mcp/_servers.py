@@ -64,9 +64,9 @@ def check_tasks(server: Any) -> None:
     Raises:
         ConfigurationError: It is a server of SDK 1.x without sessions: all who know a task's id can read it.
     """
-    is_stateless = getattr(getattr(server, "settings", None), "stateless_http", False)
-    experimental = getattr(getattr(server, "_mcp_server", None), "experimental", None)
-    if is_stateless and getattr(experimental, "task_support", None) is not None:
+    # Its public property warns that tasks are deprecated, and that where there are none.
+    handlers = getattr(getattr(server, "_mcp_server", None), "_experimental_handlers", None)
+    if getattr(handlers, "task_support", None) is not None and server.settings.stateless_http:
         raise ConfigurationError(
             "stateless_http=True and experimental tasks exclude each other: a task belongs to a session, and "
             "without one all callers that know its id can read its result. Remove one of the two"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from entra_guard._common.strict_json import once_each
 from entra_guard._web.asgi_response import send_response
 from entra_guard.errors import AccessError
 from entra_guard.mcp._requirements import components_in, requirements_if_known
@@ -100,21 +101,20 @@ class ToolCheck:
 
 
 async def _read(receive: Receive) -> tuple[bytes, Receive]:
-    """Read the body of a request, and return it with a `receive` that repeats it."""
-    messages: list[Message] = []
-    size = 0
-    while size <= _LONGEST_BODY:
+    """Read the body of a request, and return it with a `receive` that repeats it as one message."""
+    body = bytearray()
+    message: Message = {"more_body": True}
+    while message.get("more_body") and len(body) <= _LONGEST_BODY:
         message = await receive()
-        messages.append(message)
-        size += len(message.get("body", b""))
-        if message["type"] != "http.request" or not message.get("more_body"):
-            break
-    body = b"".join(message.get("body", b"") for message in messages)
+        body += message.get("body", b"")
+    is_over = message["type"] != "http.request"  # the client has gone
+    whole: Message = {"type": "http.request", "body": bytes(body), "more_body": is_over}
+    repeated = [whole, message] if is_over else [whole]
 
     async def again() -> Message:
-        return messages.pop(0) if messages else await receive()
+        return repeated.pop(0) if repeated else await receive()
 
-    return body, again
+    return bytes(body), again
 
 
 async def _refuse(send: Send, status: int, message: str, code: int = _PARSE_ERROR) -> None:
@@ -130,9 +130,12 @@ def _is_json(scope: Scope) -> bool:
 
 
 def _messages(body: bytes) -> list[tuple[str, Any]] | None:
-    """Return the method and parameters of each JSON-RPC message in a body, batches included; None if none."""
+    """Return the method and parameters of each JSON-RPC message in a body, batches included; None if none.
+
+    A name that occurs twice in an object has two readings, and the server might use the other one.
+    """
     try:
-        parsed: object = json.loads(body)
+        parsed: object = json.loads(body, object_pairs_hook=once_each)
     except (ValueError, RecursionError):
         return None
     batch = cast("list[object]", parsed) if isinstance(parsed, list) else [parsed]

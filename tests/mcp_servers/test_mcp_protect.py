@@ -179,6 +179,44 @@ def test_a_body_that_cannot_be_read_is_refused(callers, kind):
     headers = {**alice.headers(), "Content-Type": "application/json"}
     for content, status in ((b"1" * 5000, 400), (b"[" * 9000, 400), (b'"' + b"a" * 2**22 + b'"', 413)):
         assert alice.client.post(alice.url, content=call % content, headers=headers).status_code == status
+    pieces = [b"[" * 2**16] * 65
+    assert alice.client.post(alice.url, content=iter(pieces), headers=headers).status_code == 413
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "call",
+    [
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secret","name":"whoami"}}',
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami"},"params":{"name":"secret"}}',
+        b'[{"jsonrpc":"2.0","id":1,"method":"tools/call","method":"ping","params":{"name":"secret"}}]',
+    ],
+)
+def test_a_body_with_two_readings_is_refused(callers, kind, call):
+    alice = callers(kind).open()
+    headers = {**alice.headers(), "Content-Type": "application/json"}
+    assert alice.client.post(alice.url, content=call, headers=headers).status_code == 400
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_body_in_small_pieces_is_read_as_one(callers, kind):
+    for role, found in (("Tasks.Read", "missing_role"), ("Tasks.Write", SECRET)):
+        alice = callers(kind, role=role).open()
+        call = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secret","arguments":{}}}'
+        headers = {**alice.headers(), "Content-Type": "application/json"}
+        pieces = (bytes([byte]) for byte in call)
+        assert found in alice.client.post(alice.url, content=pieces, headers=headers).text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_body_decides_and_not_its_headers(callers, protected, kind):
+    if protected.line == "mcp1":
+        pytest.skip("the first line does not have these headers")
+    alice = callers(kind)
+    for other in ({"Mcp-Name": "whoami"}, {"Mcp-Method": "tools/list"}, {"Mcp-Method": "TOOLS/CALL"}):
+        headers, body = alice.modern("tools/call", name="secret", arguments={})
+        response = alice.client.post(alice.url, json=body, headers={**headers, **other})
+        assert response.status_code == 403
 
 
 @pytest.mark.parametrize("kind", KINDS)
