@@ -63,33 +63,33 @@ def build_spec(
 ) -> TokenSpec:
     """Decide a token from the directory; roles, version and lifetime (seconds) can be overridden."""
     api, version = parties.resource, version or parties.resource.token_version or 1
-    principal = store.directory.principal_of(parties.client.client_id, parties.tenant.id)
+    directory, user = store.directory, parties.user
+    principal = directory.principal_of(parties.client.client_id, parties.tenant.id)
+    agent = directory.agents.get(parties.client.client_id)
+    holder_id = user.id if user else principal.id if principal else ""
+    shows_capabilities = "xms_cc" in api.optional_claims or api.client_id == GRAPH
     return TokenSpec(
         base=parties.base,
         tenant_id=parties.tenant.id,
         client_id=parties.client.client_id,
         audience=_audience_claim(api, parties.audience, version),
         version=version,
-        now=int(store.time_for(parties.user.id if parties.user else principal.id if principal else "")),
+        now=int(store.time_for(holder_id)),
         lifetime=lifetime or usual_lifetime(store, parties),
         client_auth=parties.client_auth,
         principal_id=principal.id if principal else parties.client.service_principal_id,
-        user=parties.user,
+        user=user,
         resource_id=api.client_id,
         roles=assigned_roles(store, parties) if roles is None else roles,
         scopes=scopes,
-        groups=store.directory.group_ids_of(parties.user.id) if parties.user and api.group_claims else (),
+        groups=directory.group_ids_of(user.id) if user and api.group_claims else (),
         optional=api.optional_claims,
         identity=identity,
         client_name=parties.client.name,
         region=parties.tenant.region,
-        blueprint_id=agent.blueprint_id
-        if (agent := store.directory.agents.get(parties.client.client_id))
-        else "",
+        blueprint_id=agent.blueprint_id if agent else "",
         fmi_path=parties.fmi_path,
-        capabilities=parties.capabilities
-        if "xms_cc" in api.optional_claims or api.client_id == GRAPH
-        else (),
+        capabilities=parties.capabilities if shows_capabilities else (),
         requested=parties.requested,
     )
 
