@@ -43,7 +43,7 @@ from entra_guard.errors import AccessError
 from entra_guard.principal import bind_principal, unbind_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Unpack
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -84,6 +84,9 @@ class GuardMiddleware:
         >>> app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])  # doctest: +SKIP
     """
 
+    # Whether each response may be a stream of events, whatever the client accepts.
+    _expects_events = False
+
     @known_arguments(*SETTING_NAMES)
     def __init__(
         self,
@@ -103,8 +106,9 @@ class GuardMiddleware:
         # What each request needs, looked up once.
         self._is_public = self._authenticator.is_public
         self._ends = self._authenticator.ends
-        self._ends_responses = self._ends["http"]
         self._http_error = self._to_http_error
+        # The kinds of requests whose response nothing ends, unless the request's headers say otherwise.
+        self._ordinary = () if self._ends["http"] or self._expects_events else ("http",)
         self._ends_mcp_streams = settings.get("close_at_expiry") is not False
         self._sessions = McpSessions(seconds_left=guard.seconds_left if self._ends_mcp_streams else None)
         self._routes = RouterCheck(guard)
@@ -113,11 +117,10 @@ class GuardMiddleware:
     async def __call__(  # noqa: C901, PLR0912  # one line of steps: each request pays for each call
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        kind = scope["type"]
         response = bound = None
-        preflight = False
+        values: list[bytes] = []
         try:
-            if kind == "lifespan":
+            if scope["type"] == "lifespan":
                 check = partial(self._routes.check, scope.get("app"), self.app)
                 await run_lifespan(check, self.app, scope, receive, send)
                 return
@@ -126,34 +129,42 @@ class GuardMiddleware:
             if self._is_public(self._routed_path(scope) if scope.get("root_path") else scope["path"]):
                 await self.app(scope, receive, send)
                 return
-            preflight = kind == "http" and scope["method"] == "OPTIONS" and is_preflight(scope)
-            if preflight and is_cors_middleware(self.app):
+            if scope.get("method") == "OPTIONS" and is_cors_middleware(self.app) and is_preflight(scope):
                 await send_preflight_response(self.app, scope, receive, send)
                 return
-            observed = TELEMETRY.is_on or LEVELS.get(_DEBUG, True)  # `is_observed`, without a call
-            response = (ObservedResponse if observed else GuardedResponse)(scope, send, self._sessions)
-            principal = await self._authenticator.authenticate_async(self._credentials(scope, response))
-            if observed:
+            is_observed = TELEMETRY.is_on or LEVELS.get(_DEBUG, True)  # the function, without a call
+            response = (ObservedResponse if is_observed else GuardedResponse)(scope, send, self._sessions)
+            values, names_session, wants_events = read_headers(scope)
+            if self._subprotocol and scope["type"] == "websocket":
+                tokens, response.subprotocol = take_token(scope)
+                values += tokens
+            principal = await self._authenticator.authenticate_async(values)
+            if is_observed:
                 response.accept(principal, with_user=self._authenticator.guard.trace_users)
             scope["user"] = principal
             scope["auth"] = _Credentials(principal)
             bound = bind_principal(principal, self._http_error, scope)
-            if (response.names_session or self._sessions.has_streams) and not self._may_use(scope, principal):
-                await _send_session_not_found(scope, send)
-            elif kind != "http" or response.names_session or response.wants_events or self._ends_responses:
-                await self._run_stream(scope, receive, response, principal)
+            if (
+                scope["type"] not in self._ordinary
+                or names_session
+                or wants_events
+                or self._sessions.has_streams
+            ):
+                await self._run_stream(
+                    scope,
+                    receive,
+                    response,
+                    principal,
+                    names_session=names_session,
+                    wants_events=wants_events,
+                )
             else:
                 await self.app(scope, receive, response.send)
-        except AccessError as error:
-            if response is None or not response.can_refuse:
-                del scope  # this frame stays in the traceback
-                clear_own_frames(error)
-                raise
-            if preflight:
-                log_refused_preflight(framework_of(scope.get("app"), self.app) or "asgi")
-            await response.refuse(error)
         except BaseException as error:
-            del scope  # this frame stays in the traceback
+            if isinstance(error, AccessError) and response is not None and response.can_refuse:
+                await self._refuse(error, scope, response)
+                return
+            del scope, values  # this frame stays in the traceback
             clear_own_frames(error)
             raise
         finally:
@@ -162,43 +173,52 @@ class GuardMiddleware:
             if response is not None:
                 response.end()
 
-    def _credentials(self, scope: Scope, response: GuardedResponse) -> list[bytes]:
-        values, names_session, wants_events = read_headers(scope)
-        if names_session or wants_events:
-            response.names_session, response.wants_events = names_session, wants_events
-        if self._subprotocol and scope["type"] == "websocket":
-            tokens, response.subprotocol = take_token(scope)
-            values += tokens
-        return values
+    async def _refuse(self, error: AccessError, scope: Scope, response: GuardedResponse) -> None:
+        if is_preflight(scope):
+            log_refused_preflight(framework_of(scope.get("app"), self.app) or "asgi")
+        await response.refuse(error)
 
-    def _may_use(self, scope: Scope, principal: Principal) -> bool:
-        return scope["type"] != "http" or self._sessions.may_use(scope, principal)
-
-    def _run_stream(
-        self, scope: Scope, receive: Receive, response: GuardedResponse, principal: Principal
-    ) -> Awaitable[None]:
-        """Run the application, and end its stream with the token where that applies.
+    async def _run_stream(
+        self,
+        scope: Scope,
+        receive: Receive,
+        response: GuardedResponse,
+        principal: Principal,
+        *,
+        names_session: bool,
+        wants_events: bool,
+    ) -> None:
+        """Run the application, if an MCP session that is named is the caller's, and end its stream in time.
 
         A revocation ends WebSockets and event streams whatever `close_at_expiry` says.
         """
-        kind = scope["type"]
-        applies: Callable[[Message], bool] | None = always if self._ends[kind] else None
-        is_session = response.names_session and kind == "http" and scope["method"] == "GET"
+        kind, wants_events = scope["type"], wants_events or self._expects_events
+        if kind == "http" and not self._sessions.may_use(scope, principal):
+            await _send_session_not_found(scope, response.pass_on)
+            return
+        is_session = names_session and kind == "http" and scope["method"] == "GET"
         if is_session:
             drop_resumption(scope)
+        applies: Callable[[Message], bool] | None = always if self._ends[kind] else None
         if applies is None and self._ends_mcp_streams and kind == "http":
             # The stream of a session is one whatever the client accepts: '*/*' does, too.
             if is_session:
                 applies = always
-            elif response.wants_events:
+            elif wants_events:
                 applies = response.is_mcp_stream
-        if applies is None:
-            if kind == "http" and not response.wants_events:
-                return self.app(scope, receive, response.send)
-            applies = never  # but a revocation ends it
+        if applies is None and kind == "http" and not wants_events:
+            await self.app(scope, receive, response.send)
+            return
         guard = self._authenticator.guard
-        remaining, watch = guard.seconds_left(principal), partial(guard.watch, principal)
-        return run_for(remaining, self.app, scope, receive, response.send, applies=applies, watch=watch)
+        await run_for(
+            guard.seconds_left(principal),
+            self.app,
+            scope,
+            receive,
+            response.send,
+            applies=applies or never,  # a revocation ends it anyway
+            watch=partial(guard.watch, principal),
+        )
 
     def _to_http_error(self, error: AccessError, scope: Scope) -> AccessError:
         innermost = "starlette" if _STARLETTE_HANDLERS in scope else framework_of(scope.get("app"), self.app)

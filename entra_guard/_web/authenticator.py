@@ -46,11 +46,12 @@ def bearer_token(values: Sequence[bytes]) -> bytes:
     """
     if len(values) == 1:
         scheme, _, token = values[0].partition(b" ")
-        if _SPACE in token:
-            token = token.strip(b" ")
         is_bearer = scheme == b"Bearer" or scheme.lower() == b"bearer"
+        if is_bearer and len(token) > _LONGEST_NO_TOKEN and _SPACE not in token and _COMMA not in token:
+            return token
+        token = token.strip(b" ")
         if is_bearer and token and _SPACE not in token and _COMMA not in token:
-            if len(token) > _LONGEST_NO_TOKEN or token.lower() not in _NO_TOKENS:
+            if token.lower() not in _NO_TOKENS:
                 return token
             raise refusal(
                 "malformed_authorization", {"found": f"the word {token.lower().decode()} as a token"}

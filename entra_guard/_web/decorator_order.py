@@ -177,8 +177,11 @@ def _routes_in(table: Any) -> list[Any]:
 
 
 def _tables_of(layer: Any) -> Iterator[_Table]:
-    """Yield where an application, router or dispatcher keeps its routes: Starlette, Flask, Quart, Bottle."""
-    for owner in (layer, getattr(layer, "original_router", None)):
+    """Yield where an application, router or dispatcher keeps its routes: Starlette, Flask, Quart, Bottle.
+
+    Starlette's `routes` is a property that reads those of its router: `is_current` reads these directly.
+    """
+    for owner in (getattr(layer, "router", None), layer, getattr(layer, "original_router", None)):
         for name in ("routes", "view_functions"):
             table = getattr(owner, name, None)
             if isinstance(table, (list, dict)):

@@ -35,25 +35,23 @@ class GuardedResponse:
         "_last",
         "_replaced",
         "_scope",
-        "_send",
         "_sessions",
+        "_start",
         "_stream",
-        "names_session",
+        "pass_on",
         "subprotocol",
-        "wants_events",
     )
 
     def __init__(self, scope: Scope, send: Send, sessions: McpSessions) -> None:
         self._scope = scope
-        self._send = send
+        self.pass_on = send
         self._sessions = sessions
+        self._start: Message | None = None
         self._stream: EventStream | None = None
         self._last = ""
         self._replaced = False
         # To select if the application selects none.
         self.subprotocol = ""
-        # What the request's headers say about MCP.
-        self.names_session = self.wants_events = False
 
     def accept(self, principal: Principal, *, with_user: bool) -> None:
         """Do nothing: the request is not recorded."""
@@ -62,20 +60,33 @@ class GuardedResponse:
         """Send a message of the application."""
         self._last = kind = message["type"]
         if kind == "http.response.start":
+            self._start = message
             if is_about_session(message):
-                self._stream = self._sessions.started(self._scope, message)
+                self._sessions.record(self._scope, message)
             if message["status"] >= _REFUSED and REFUSAL in self._scope:
                 if message["status"] == _HIDDEN:
                     return self._send_instead(message)
                 self._log_own_response(message["status"])
-        elif self._stream is not None:
-            passed = self._stream.passed(message)
-            if passed is None:
-                return _send_nothing()
-            message = passed
+        elif self._replaced:
+            return _send_nothing()  # the body of the 500
+        elif self._stream is not None or message.get("more_body"):
+            return self._send_part(message)
         elif self.subprotocol and kind == "websocket.accept" and not message.get("subprotocol"):
             message = {**message, "subprotocol": self.subprotocol}
-        return self._send_instead(message) if self._replaced else self._send(message)
+        return self.pass_on(message)
+
+    def _send_part(self, message: Message) -> Awaitable[None]:
+        """Send a part of a body, unless that is a stream of MCP that has ended."""
+        stream = self._stream_of(message)
+        passed = message if stream is None else stream.passed(message)
+        return _send_nothing() if passed is None else self.pass_on(passed)
+
+    def _stream_of(self, message: Message) -> EventStream | None:
+        """Return what watches the body, None if that is not a stream of events: as of its first part."""
+        if self._start is not None and message.get("more_body"):
+            start, self._start = self._start, None
+            self._stream = self._sessions.stream(self._scope, start)
+        return self._stream
 
     def _log_own_response(self, status: int) -> None:
         """Log a refusal that the framework, or a handler of the application, responds to."""
@@ -87,11 +98,12 @@ class GuardedResponse:
 
     def is_mcp_stream(self, message: Message) -> bool:
         """Return whether the response is a stream that lasts as long as an MCP client wants it to."""
-        if self._stream is None:
+        stream = self._stream_of(message)
+        if stream is None:
             return False
         if message["type"] == "http.response.body":
-            self._stream.feed(message)
-        return self._stream.is_mcp
+            stream.feed(message)
+        return stream.is_mcp
 
     def end(self) -> None:
         """Forget what belongs to the response, as the request has ended."""
@@ -106,20 +118,19 @@ class GuardedResponse:
     async def refuse(self, error: AccessError) -> None:
         """Respond with a refusal that the application raised."""
         if not self._replaced:
-            await send_refusal(error, self._scope, self._send, accepted=bool(self._last))
+            await send_refusal(error, self._scope, self.pass_on, accepted=bool(self._last))
 
     async def _send_instead(self, message: Message) -> None:
-        if self._replaced:
-            return  # the body of the 500
+        """Send the refusal that a 500 hides."""
         self._replaced = True
         kept = [
             (name, value) for name, value in message.get("headers", ()) if not is_about_body(name.lower())
         ]
-        await send_refusal(self._scope[REFUSAL], self._scope, self._send, more_headers=kept)
+        await send_refusal(self._scope[REFUSAL], self._scope, self.pass_on, more_headers=kept)
 
 
 async def _send_nothing() -> None:
-    """Do nothing: the stream has ended, and its application has not noticed yet."""
+    """Do nothing: the response has ended, and its application has not noticed yet."""
 
 
 class ObservedResponse(GuardedResponse):

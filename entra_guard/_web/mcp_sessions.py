@@ -44,6 +44,7 @@ log: Final = get_logger("entra_guard")
 
 HEADER: Final = b"mcp-session-id"
 EVENTS: Final = b"text/event-stream"
+_LENGTH: Final = len(HEADER)
 _CONTENT_TYPE: Final = b"content-type"
 LAST_EVENT_ID: Final = b"last-event-id"
 _MOST_SESSIONS: Final = 20_000  # twice what the MCP SDK keeps open
@@ -98,28 +99,28 @@ class McpSessions(Shared):
         """Return whether a stream of this caller ends now."""
         return self._seconds_left is not None and self._seconds_left(principal) <= 0
 
-    def started(self, scope: Scope, message: Message) -> EventStream | None:
-        """Record what the start of a response says about sessions, if `is_about_session` is true.
+    def record(self, scope: Scope, start: Message) -> None:
+        """Record the sessions that a response names: each was opened, continues, or has ended.
 
         Args:
             scope: The request, with its caller.
-            message: The ASGI message "http.response.start".
-
-        Returns:
-            What watches the body, if it can be a stream that opens a session or is a subscription.
+            start: The ASGI message "http.response.start".
         """
-        is_events = False
-        for name, value in message.get("headers", ()):
-            lower = name.lower()
-            if lower == HEADER:
-                self._record(scope, bytes(value), message["status"])
-            elif lower == _CONTENT_TYPE and value.startswith(EVENTS):
-                is_events = True
+        for name, value in start.get("headers", ()):
+            if name.lower() == HEADER:
+                self._record(scope, bytes(value), start["status"])
+
+    def stream(self, scope: Scope, start: Message) -> EventStream | None:
+        """Return what watches the body of a response that can open a session or be a subscription, else None.
+
+        Args:
+            scope: The request, with its caller.
+            start: The ASGI message "http.response.start".
+        """
         is_stream = scope["method"] == "POST" or (scope["method"] == "GET" and not names_session(scope))
-        return EventStream(self, scope) if is_events and is_stream else None
+        return EventStream(self, scope) if is_stream and _is_events(start) else None
 
     def _record(self, scope: Scope, session: bytes, status: int) -> None:
-        """Record a session that a response names: it was opened, it continues, or it has ended."""
         is_over = scope["method"] == "DELETE" and status < _ERRORS
         is_named = names_session(scope)
         with self._lock:
@@ -170,16 +171,17 @@ _ERRORS: Final = 400
 _GONE: Final = 404
 
 
-def is_about_session(message: Message) -> bool:
-    """Return whether the start of a response names a session, or begins a stream of events.
-
-    Every response pays for this, and few for what `McpSessions.started` does.
-    """
-    for name, value in message.get("headers", ()):
-        lower = name.lower()
-        if lower == HEADER or (lower == _CONTENT_TYPE and value.startswith(EVENTS)):
+def is_about_session(start: Message) -> bool:
+    """Return whether a response names a session: what every response pays for."""
+    for name, _value in start.get("headers", ()):  # noqa: SIM110  # a loop is quickest
+        if len(name) == _LENGTH and name.lower() == HEADER:
             return True
     return False
+
+
+def _is_events(start: Message) -> bool:
+    headers = start.get("headers", ())
+    return any(name.lower() == _CONTENT_TYPE and value.startswith(EVENTS) for name, value in headers)
 
 
 class EventStream:

@@ -146,14 +146,11 @@ class ProtectedServer:
 class _McpGuard(GuardMiddleware):
     """Expects a stream of events in each response: MCP clients accept them also with '*/*'."""
 
+    _expects_events = True
+
     def is_open(self, path: str) -> bool:
         """Return whether a path needs no token."""
         return self._authenticator.is_public(path)
-
-    def _credentials(self, scope: Scope, response: Any) -> list[bytes]:
-        values = super()._credentials(scope, response)
-        response.wants_events = True
-        return values
 
 
 class _Discoverable:

@@ -32,7 +32,7 @@ def start(status: int, session: bytes) -> dict[str, Any]:
 def test_a_session_that_was_dropped_is_unknown_to_all(entra: Entra) -> None:
     sessions, alice = McpSessions(most=2), entra.principal(user="alice", scopes=["access_as_user"])
     for session in (b"1", b"2", b"3"):
-        sessions.started(scope_of() | {"entra_guard.principal": alice}, start(200, session))
+        sessions.record(scope_of() | {"entra_guard.principal": alice}, start(200, session))
     assert [sessions.may_use(scope_of(session), alice) for session in (b"1", b"2", b"3")] == [
         False,
         True,
@@ -44,14 +44,14 @@ def test_a_session_never_changes_its_owner(entra: Entra) -> None:
     sessions = McpSessions()
     alice, bob = (entra.principal(user=user, scopes=["access_as_user"]) for user in ("alice", "bob"))
     for caller in (alice, bob):
-        sessions.started(scope_of() | {"entra_guard.principal": caller}, start(200, b"1"))
+        sessions.record(scope_of() | {"entra_guard.principal": caller}, start(200, b"1"))
     assert sessions.may_use(scope_of(b"1"), alice)
     assert not sessions.may_use(scope_of(b"1"), bob)
 
 
 def test_a_refused_request_opens_no_session(entra: Entra) -> None:
     sessions, alice = McpSessions(), entra.principal()
-    sessions.started(scope_of() | {"entra_guard.principal": alice}, start(400, b"1"))
+    sessions.record(scope_of() | {"entra_guard.principal": alice}, start(400, b"1"))
     assert not sessions.may_use(scope_of(b"1"), alice)
 
 
