@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-ONCE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-
 
 class Secure:
     """A guard's view of an Entra that is served over https with a CA of its own."""
