@@ -1,7 +1,8 @@
 """An application that calls an MCP server with the client credentials flow. Needs `mcp` 2.x.
 
 AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and AZURE_AUTHORITY_HOST are the client's, API_SCOPE is
-'api://<the server's client id>/.default', MCP_URL the server's URL.
+'api://<the server's client id>/.default', MCP_URL the server's URL. The client needs the app
+role Tasks.Write.
 """
 
 import os

@@ -1,6 +1,6 @@
 """A WebSocket that only callers with a scope may open, and that ends when their token does.
 
-Set ENTRA_GUARD_TENANT and ENTRA_GUARD_AUDIENCE, then: uvicorn websocket_app:app
+Set ENTRA_GUARD_TENANT and ENTRA_GUARD_AUDIENCE, then: uvicorn websocket_app:app (with `websockets` installed)
 A refused connection is closed before it is accepted; one whose token expires is closed with code 1008.
 The token comes in the Authorization header of the handshake, which programs can send, and browsers cannot.
 """
