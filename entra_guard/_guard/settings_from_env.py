@@ -42,7 +42,7 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
     """
     ours = [name for name in environ if letters_of(name).startswith(letters_of(PREFIX))]
     check_names("the environment", "variable of entra_guard", ours, VARIABLES)
-    tenant = _value(environ, "TENANT") or environ.get("AZURE_TENANT_ID")
+    tenant = _value(environ, "TENANT") or _text(environ, "AZURE_TENANT_ID")
     audience = _list(environ, "AUDIENCE")
     if not tenant:
         raise ConfigurationError("set ENTRA_GUARD_TENANT (or AZURE_TENANT_ID) to the tenant id")
@@ -52,7 +52,7 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
             "on many hosts it is the workload's own identity"
         )
     settings: dict[str, Any] = {"tenant": tenant, "audience": audience}
-    if authority := _value(environ, "AUTHORITY") or environ.get("AZURE_AUTHORITY_HOST"):
+    if authority := _value(environ, "AUTHORITY") or _text(environ, "AZURE_AUTHORITY_HOST"):
         settings["authority"] = authority
     for variable, name in (("ALLOWED_CLIENTS", "allowed_clients"), ("TOKEN_VERSIONS", "token_versions")):
         values = _list(environ, variable)
@@ -95,8 +95,11 @@ def _flag(environ: Mapping[str, str], name: str) -> bool:
 
 
 def _value(environ: Mapping[str, str], name: str) -> str:
-    """Return a variable's value; '' if it is not set."""
-    variable = f"{PREFIX}{name}"
+    """Return the value of one of our variables; '' if it is not set."""
+    return _text(environ, f"{PREFIX}{name}")
+
+
+def _text(environ: Mapping[str, str], variable: str) -> str:
     text = environ.get(variable, "").strip()
     if text[:1] in QUOTES and text[:1]:
         raise ConfigurationError(

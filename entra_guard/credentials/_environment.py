@@ -42,6 +42,7 @@ _CERTIFICATE: Final = _ProofKind("certificate", "AZURE_CLIENT_CERTIFICATE_PATH")
 _FEDERATED: Final = _ProofKind("federated token", "AZURE_FEDERATED_TOKEN_FILE")
 _PROOFS: Final = (_SECRET, _CERTIFICATE, _FEDERATED)
 PROOF_VARIABLES: Final = tuple(kind.variable for kind in _PROOFS)
+_FLAGS: Final = {"": False, "0": False, "false": False, "1": True, "true": True}
 _OPTIONAL: Final = {_CERTIFICATE: (_PASSWORD, _SEND_CHAIN)}
 
 
@@ -135,7 +136,15 @@ def _build(kind: _ProofKind, environ: Mapping[str, str], settings: Settings) -> 
             client,
             environ[kind.variable],
             password=environ.get(_PASSWORD) or None,
-            send_certificate_chain=environ.get(_SEND_CHAIN, "").lower() in {"1", "true"},
+            send_certificate_chain=_flag(environ, _SEND_CHAIN),
             **settings,
         )
     return WorkloadIdentityCredential(environ=environ, **settings)
+
+
+def _flag(environ: Mapping[str, str], variable: str) -> bool:
+    """Return a variable that is 'true' or 'false', or '1' or '0' as azure-identity has it; or False."""
+    text = environ.get(variable, "").strip().lower()
+    if text not in _FLAGS:
+        raise ConfigurationError(f"{variable} must be true or false, got {text!r:.40}")
+    return _FLAGS[text]

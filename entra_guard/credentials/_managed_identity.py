@@ -19,7 +19,7 @@ from entra_guard.credentials._credential import Credential
 from entra_guard.credentials._endpoint import LIMIT, token_from
 from entra_guard.credentials._files import read_file
 from entra_guard.credentials._identity_hosts import identity_host
-from entra_guard.credentials._settings import is_client
+from entra_guard.credentials._settings import is_client, wrong_value
 from entra_guard.credentials._token_errors import CredentialUnavailableError, as_unavailable
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
@@ -126,7 +126,7 @@ def _identity(client_id: str | None, object_id: str | None, resource_id: str | N
     for name in ("client_id", "object_id"):
         value: object = named.get(name, "")
         if name in named and not (isinstance(value, str) and is_guid(value)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"{name} must be a GUID")
+            raise ConfigurationError(f"{name} must be a GUID{wrong_value(value)}")
     return named
 
 

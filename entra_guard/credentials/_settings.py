@@ -8,6 +8,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.audiences import QUOTES
 from entra_guard.credentials._cache.token_cache import CacheOptions
 from entra_guard.errors import ConfigurationError
 
@@ -61,10 +62,14 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def wrong_value(value: object) -> str:
-    """Return the end of an error text for a value that is missing or of a wrong type; quote no text."""
+    """Return the end of an error text for a wrong value: of what kind it is. Quote no text."""
     if value is None or value == "":
         return f", got {value!r}. Is the environment variable set?"
-    return "" if isinstance(value, str) else f", got {type(value).__name__}"
+    if not isinstance(value, str):
+        return f", got {type(value).__name__}"
+    if value[0] in QUOTES or value[-1] in QUOTES:
+        return ", got one in quotes (docker --env-file keeps them): remove them"
+    return ", got one with white space around it: remove it" if value != value.strip() else ""
 
 
 def is_client(value: object) -> bool:

@@ -174,6 +174,15 @@ def test_a_leeway_in_the_environment_that_cannot_work_is_refused(leeway):
         Guard.from_env(environ)
 
 
+@pytest.mark.parametrize("name", ["AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST"])
+def test_quotes_around_a_variable_of_azure_are_named(name):
+    environ = {"AZURE_TENANT_ID": TENANT, "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com"}
+    environ["ENTRA_GUARD_AUDIENCE"] = GUID
+    assert Guard.from_env({**environ, name: f" {environ[name]}\r"}).policy.tenants.alias == TENANT
+    with pytest.raises(ConfigurationError, match=f"{name} has quotes around its value"):
+        Guard.from_env({**environ, name: f'"{environ[name]}"'})
+
+
 def test_azure_client_id_is_never_used_as_the_audience():
     with pytest.raises(ConfigurationError, match="ENTRA_GUARD_AUDIENCE"):
         Guard.from_env({"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": GUID})

@@ -43,6 +43,8 @@ def _certificate(tenant, client):
         (5, "got int"),
         (b"x", "got bytes"),
         ([], ""),
+        (f"'{CLIENT}'", "quotes .*: remove them"),
+        (f"{CLIENT}\r", "white space around it: remove it"),
     ],
 )
 def test_an_id_that_is_missing_or_of_another_type_is_refused(build, name, value, words):

@@ -65,6 +65,20 @@ def test_a_certificate_is_taken_from_the_environment(
     assert credential.credential._send_chain
 
 
+@pytest.mark.parametrize(
+    ("value", "sent"), [("TRUE", True), ("1", True), ("0", False), ("false\r", False), ("", False)]
+)
+def test_whether_the_chain_is_sent_is_true_or_false(
+    entra: OutboundEntra, application: dict[str, str], tmp_path: Path, value: str, sent: bool
+) -> None:
+    file = entra.new_certificate(entra.caller).write(tmp_path / "daemon.pem")
+    environ = {**application, "AZURE_CLIENT_CERTIFICATE_PATH": str(file)}
+    flag = {"AZURE_CLIENT_SEND_CERTIFICATE_CHAIN": value}
+    assert EnvironmentCredential(environ | flag, **settings(entra)).credential._send_chain is sent
+    with pytest.raises(ConfigurationError, match="AZURE_CLIENT_SEND_CERTIFICATE_CHAIN must be true or false"):
+        EnvironmentCredential(environ | {"AZURE_CLIENT_SEND_CERTIFICATE_CHAIN": "yes"}, **settings(entra))
+
+
 def test_a_federated_token_is_taken_from_the_environment(
     entra: OutboundEntra, get: Get, application: dict[str, str], tmp_path: Path
 ) -> None:
