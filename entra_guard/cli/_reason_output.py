@@ -108,7 +108,11 @@ def command_text(command: str) -> str:
 
 
 def reason_json(code: str) -> str:
-    """Return all about one reason as JSON."""
-    guide = {name: value for name, value in asdict(GUIDES[code]).items() if name != "facts"}
+    """Return all about one reason as JSON, with the placeholders of the pages: `<API>`, `<client>`."""
+    guide = {name: _filled(value) for name, value in asdict(GUIDES[code]).items() if name != "facts"}
     reason = {name: value for name, value in asdict(REASONS[code]).items() if name != "args"}
     return json.dumps({**reason, **guide, "log": log_line(code)}, indent=2)
+
+
+def _filled(value: str | tuple[str, ...]) -> str | list[str]:
+    return filled(value) if isinstance(value, str) else [filled(line) for line in value]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _COLUMNS: Final = ("check", "expected", "found in a valid token")
 _EXAMPLE: Final = (
     "Example values: a token with the role Orders.Read, issued at 11:55:00 and checked at 12:00:00. "
-    "{tenant id} and similar names are ids of your registration."
+    "<tenant id> and similar names are ids of your registration."
 )
 _SAME: Final = "the same"
 _NOON: Final = 1_767_268_800.0
@@ -156,7 +156,7 @@ def _check_row(check: Check) -> tuple[str, str, str]:
 def _with_names(text: str) -> str:
     """Replace ids by their names in the admin center."""
     for guid, name in _NAMES.items():
-        text = text.replace(guid, f"{{{name}}}")
+        text = text.replace(guid, f"<{name}>")
     return text
 
 

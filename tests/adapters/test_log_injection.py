@@ -85,6 +85,18 @@ def test_claims_and_token_headers_are_escaped(adapter, entra, text):
     assert records
 
 
+@pytest.mark.parametrize("audience", ["x" * 6000, "\u202e" * 1000, ["\n" * 100] * 50])
+def test_an_audience_of_any_length_makes_a_short_record(guard: Guard, entra: Entra, audience: Any) -> None:
+    token = entra.token(claims={"aud": audience})
+    with collected_logs() as records:
+        send(ADAPTERS["starlette"](guard), "/orders", [f"Bearer {token}".encode()])
+    [record] = [each for each in records if "wrong_audience" in each.getMessage()]
+    assert len(record.getMessage()) < 1000
+    found = record.entra_guard["found"]
+    assert all(len(text) <= 203 for text in ([found] if isinstance(found, str) else found))
+    assert len(found) <= 203
+
+
 async def run_websocket(app: Any, path: str, authorization: bytes) -> None:
     waiting = [{"type": "websocket.connect"}]
 

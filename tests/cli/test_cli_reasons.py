@@ -145,3 +145,16 @@ def test_the_checklist_fits_a_terminal(
     output = written.getvalue()
     assert max(map(len, output.splitlines())) <= 100
     assert [row for row in checklist_rows() if row[1] not in output] == []
+
+
+def test_json_has_the_placeholders_of_the_pages() -> None:
+    for code in REASONS:
+        found = json.loads(printed("reason", code, "--json"))
+        texts = [text for value in found.values() for text in (value if isinstance(value, list) else [value])]
+        written = " ".join(map(str, texts))
+        assert not [name for name in PLACEHOLDERS if f"{{{name}}}" in written]
+        assert found["commands"] == [filled(line) for line in GUIDES[code].commands]
+    assert (
+        "entra-guard app role add <API> <role> --for apps"
+        in json.loads(printed("reason", "missing_role", "--json"))["commands"]
+    )
