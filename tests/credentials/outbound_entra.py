@@ -74,7 +74,7 @@ def claims_of(token: AccessToken) -> dict[str, Any]:
     return jwt.decode(token.token, options={"verify_signature": False})
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait until a condition holds; fail if it does not hold in time."""
     end = time.monotonic() + seconds
     while not condition():

@@ -158,6 +158,7 @@ class KeysEntra(Entra):
     def warm_guard(self, **settings: Any) -> Guard:
         """Return a guard that has verified the caller's token, with nothing counted yet."""
         guard = self.guard(**settings)
+        guard._key_manager.load_now()
         assert _verify(guard, self.token()).status == 200
         settle(guard)
         self.clear_requests()
@@ -188,7 +189,7 @@ class KeysEntra(Entra):
 
 def until(holds: Callable[[], object]) -> None:
     """Wait for something that happens on another thread."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -196,7 +197,7 @@ def until(holds: Callable[[], object]) -> None:
 
 def settle(guard: Guard) -> None:
     """Wait until no round is in flight."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while guard._key_manager._work.in_flight:
         assert time.monotonic() < deadline, "a round does not end"
         time.sleep(0.001)

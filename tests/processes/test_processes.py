@@ -17,7 +17,7 @@ from entra_guard._common.fork_lock import ForkLock
 from entra_guard.emulator import Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from entra_guard.emulator import AppRegistration
 
@@ -36,13 +36,14 @@ def api(entra: Emulator) -> AppRegistration:
     return entra.register_app("Orders", app_roles=["Orders.Read"])
 
 
-def run(program: str, *arguments: str, given: str, entra: Emulator) -> tuple[list[str], str]:
+def run(
+    program: str, *arguments: str, given: str, entra: Emulator, options: Sequence[str] = ()
+) -> tuple[list[str], str]:
     """Run a program of this folder, which trusts the emulator's CA; return its lines and its standard error."""
     ended = subprocess.run(
         [
             sys.executable,
-            "-X",
-            "dev",
+            *options,
             "-W",
             "ignore::DeprecationWarning",
             str(HERE / f"{program}.py"),
@@ -52,7 +53,7 @@ def run(program: str, *arguments: str, given: str, entra: Emulator) -> tuple[lis
         input=given,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
@@ -137,7 +138,8 @@ def test_a_process_with_open_connections_ends_silently(
         f"{api.client_id}/.default",
     )
     given = entra.issue_token(api, roles=["Orders.Read"], base_url=url)
-    assert run("exit_with_connections", *arguments, given=given, entra=entra) == (["('Orders.Read',)"], "")
+    ended = run("exit_with_connections", *arguments, given=given, entra=entra, options=["-X", "dev"])
+    assert ended == (["('Orders.Read',)"], "")
 
 
 def test_a_fork_waits_for_other_threads_but_not_for_its_own() -> None:

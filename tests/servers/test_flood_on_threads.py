@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from test_servers import Server, request, served
+from test_servers import CLIENT, Server, request, served
 
 from entra_guard.emulator import Emulator
 
@@ -79,11 +79,14 @@ def test_callers_with_cached_keys_are_served_while_200_forged_kids_wait_for_a_sl
         }
         with served(SERVER, environ) as url:
             assert request(url, token).status_code == 200
-            with entra.failing("keys", "slow", delay=4):
-                flood = Flood(url, tokens)
-                statuses = {request(url, token).status_code for _ in range(20)}
-                pending = flood.pending
-                flood.wait()
+            entra.fail_next("keys", "reordered", delay=30)
+            flood = Flood(url, tokens)
+            statuses = {request(url, token).status_code for _ in range(20)}
+            pending = flood.pending
+            CLIENT.get(
+                f"{entra.url}/common/discovery/v2.0/keys"
+            )  # a later response: the earlier one is sent now
+            flood.wait()
     assert statuses == {200}
     assert pending > 0  # Entra had not responded when the last of the twenty was served
     assert set(flood.reasons) == {"unknown_key", "keys_unavailable"}

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,8 @@ def request(url: str, token: str) -> httpx.Response:
 def request_all_workers(url: str, token: str, workers: int) -> set[int]:
     """Send requests until `workers` processes have responded; every response must be 200."""
     pids: set[int] = set()
-    for _ in range(300):
+    deadline = time.monotonic() + 60  # one worker may serve many requests while another still starts
+    while time.monotonic() < deadline:
         response = request(url, token)
         assert response.status_code == 200, response.text
         pids.add(response.json()["pid"])
