@@ -67,34 +67,54 @@ async def run_for(
         applies: Whether the stream is one that ends when the time is over, as of a message.
         watch: Receives a function that ends any stream, for any thread, and returns the context for that.
     """
-    end, why = anyio.current_time() + seconds, "expired"
-    is_open = False
-
-    def revoke() -> None:
-        nonlocal end, applies, why
-        end, applies, why = float("-inf"), always, "revoked"
-        if is_open:
-            lifetime.cancel()
-
-    with anyio.CancelScope() as lifetime, watch(partial(_soon, call_soon_threadsafe(), revoke)):
-
-        async def timed(message: Message) -> None:
-            nonlocal is_open
-            was_open, is_open = is_open, _is_open(message, is_open)
-            is_over = anyio.current_time() >= end
-            may_be_whole = is_over and message["type"] == "http.response.start"
-            ends = applies(message)
-            lifetime.deadline = end if is_open and ends and not may_be_whole else float("inf")
-            if was_open and is_open and is_over and ends:
-                return  # more of it, from an application that is slow to see its cancellation
-            await send(message)
-
-        await app(scope, receive, timed)
-    if lifetime.cancelled_caught and is_open:
-        log.info("%s %s: stream closed, the token is %s", scope["type"], printable(scope["path"]), why)
+    stream = _Stream(send, anyio.current_time() + seconds, applies)
+    with stream.lifetime, watch(partial(_soon, call_soon_threadsafe(), stream.revoke)):
+        await app(scope, receive, stream.send)
+    if stream.lifetime.cancelled_caught and stream.is_open:
+        log.info("%s %s: stream closed, the token is %s", scope["type"], printable(scope["path"]), stream.why)
         is_websocket = scope["type"] == "websocket"
-        close = {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": why}
+        close = {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": stream.why}
         await send(close if is_websocket else dict(_LAST_CHUNK))
+
+
+class _Stream:
+    """What an application sends, and how long it may.
+
+    Args:
+        send: Sends a message to the client.
+        end: When the stream ends, if `applies` is true.
+        applies: Whether it does, as of a message.
+
+    Attributes:
+        lifetime: The application runs in it; it is cancelled at the end.
+        is_open: Whether the client waits for more.
+        why: Why the stream ends.
+    """
+
+    def __init__(self, send: Send, end: float, applies: Callable[[Message], bool]) -> None:
+        self._send = send
+        self._end = end
+        self._applies = applies
+        self.lifetime = anyio.CancelScope()
+        self.is_open = False
+        self.why = "expired"
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the application, unless the stream has ended."""
+        was_open, self.is_open = self.is_open, _is_open(message, self.is_open)
+        ends, is_over = self._applies(message) and self.is_open, anyio.current_time() >= self._end
+        if is_over and message["type"] == "http.response.start":
+            ends = False  # the rest may be one message, which is no stream
+        self.lifetime.deadline = self._end if ends else float("inf")
+        if ends and is_over and was_open:
+            return  # more of it, from an application that is slow to see its cancellation
+        await self._send(message)
+
+    def revoke(self) -> None:
+        """End the stream now, or as soon as it begins."""
+        self._end, self._applies, self.why = float("-inf"), always, "revoked"
+        if self.is_open:
+            self.lifetime.cancel()
 
 
 def _soon(call_soon: Callable[[Callable[[], object]], object], function: Callable[[], object]) -> None:
