@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import anyio
 import anyio.to_thread
 import httpx
-from anyio.lowlevel import RunVar
+from anyio.lowlevel import current_token
 
 from entra_guard._common.boundary import public
 from entra_guard._common.http import errors_by_step, is_loopback, new_async_client, new_client
@@ -97,7 +97,7 @@ class GraphClient:
         self._auth = BearerAuth(ours, scope or _default_scope(address, cloud, ours), hosts=[host])
         self._client = LazyClient(http_client, partial(new_client, total=_STEP_SECONDS))
         self._given_async = async_http_client
-        self._of_loop: RunVar[httpx.AsyncClient | None] = RunVar(f"entra_guard.graph {id(self)}", None)
+        self._of_loop: dict[object, httpx.AsyncClient] = {}
 
     def __repr__(self) -> str:
         return f"<GraphClient {self.base_url}>"
@@ -282,15 +282,17 @@ class GraphClient:
 
     async def _async_client(self) -> httpx.AsyncClient:
         """Return the client of the running event loop: connections belong to one loop."""
-        client = self._given_async or self._of_loop.get()
+        loop = _event_loop()
+        client = self._given_async or self._of_loop.get(loop)
         if client is not None and not client.is_closed:
             return client
         # Reading the trusted certificates takes tens of milliseconds: too long for an event loop.
         made = await anyio.to_thread.run_sync(partial(new_async_client, total=_STEP_SECONDS))
-        client = self._of_loop.get()
+        client = self._of_loop.get(loop)
         if client is None or client.is_closed:  # unless another task was faster
-            self._of_loop.set(made)
-            return made
+            for ended in [each for each in list(self._of_loop) if getattr(each, "is_closed", bool)()]:
+                self._of_loop.pop(ended, None)
+            self._of_loop[loop] = client = made
         return client
 
     def close(self) -> None:
@@ -299,7 +301,7 @@ class GraphClient:
 
     async def aclose(self) -> None:
         """Close the connections that were made in this event loop, and those of the other methods."""
-        client = self._of_loop.get()
+        client = self._of_loop.pop(_event_loop(), None)
         if client is not None:
             await client.aclose()
         self.close()
@@ -319,6 +321,12 @@ class GraphClient:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _event_loop() -> object:
+    """Return what identifies the event loop that runs here."""
+    token = current_token()
+    return getattr(token, "native_token", token)  # older versions of anyio return it itself
 
 
 def _authorities(credential: BaseCredential) -> set[str]:

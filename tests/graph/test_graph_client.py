@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import pickle
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -559,7 +561,7 @@ def test_with_clients_of_its_own_it_works_over_sockets_and_closes_them(entra: Gr
         async def use() -> bool:
             async with entra.graph_client(**own) as graph:
                 assert (await graph.aget("/users"))["value"]
-                client = graph._of_loop.get()
+                [client] = graph._of_loop.values()
             closed = client.is_closed
             assert (await graph.aget("/users"))["value"]  # it can be used on
             await graph.aclose()
@@ -588,9 +590,9 @@ def test_a_client_is_made_off_the_event_loop_and_once(entra: GraphEntra, monkeyp
             async with entra.graph_client(**own) as graph:
                 made.clear()
                 await asyncio.gather(graph.aget("/users"), graph.aget("/users"))
-                client = graph._of_loop.get()
+                [client] = graph._of_loop.values()
                 await graph.aget("/users")
-                assert graph._of_loop.get() is client
+                assert [*graph._of_loop.values()] == [client]
 
         asyncio.run(use())
     assert made
@@ -625,3 +627,29 @@ def test_one_client_serves_several_event_loops(entra: GraphEntra) -> None:
                 await graph.aclose()
 
         assert all(asyncio.run(use()) for _ in range(3))
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_connections_that_nobody_closed_end_with_their_loop_or_their_client(entra: GraphEntra) -> None:
+    made = []
+
+    async def use(graph: GraphClient) -> None:
+        assert (await graph.aget("/users"))["value"]
+        made.extend(weakref.ref(client) for client in graph._of_loop.values())
+
+    async def use_many() -> None:
+        for _ in range(3):
+            await use(entra.graph_client(**own))
+        gc.collect()
+        assert not any(client() for client in made)
+
+    with served(entra):
+        own = {"base_url": entra.url, "http_client": None, "async_http_client": None}
+        asyncio.run(use_many())
+        graph = entra.graph_client(**own)
+        for _ in range(3):
+            asyncio.run(use(graph))
+        assert len(graph._of_loop) == 1
+        del graph
+        gc.collect()
+        assert not any(client() for client in made)
