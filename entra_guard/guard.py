@@ -259,7 +259,7 @@ class Guard(Shared):
                 return self._verify_recorded(token)
             raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
-            if not isinstance(decided, Principal):
+            if type(decided) is not Principal:
                 decided = verify_with_newer_keys(self._key_manager, self._decide, raw, decided)
             return decided if self._is_complete else self._caller_checks.complete(decided)
         except BaseException as error:
@@ -274,7 +274,7 @@ class Guard(Shared):
                 return await self._verify_recorded_async(token)
             raw = token if isinstance(token, bytes) else as_bytes(token)
             decided = self._decide(raw)
-            if not isinstance(decided, Principal):
+            if type(decided) is not Principal:
                 decided = await verify_with_newer_keys_async(self._key_manager, self._decide, raw, decided)
             return decided if self._is_complete else await self._caller_checks.complete_async(decided)
         except BaseException as error:

@@ -56,7 +56,7 @@ def decider(
         if identity is not None and now < identity.valid_until:
             return Principal(identity, token[identity.payload])
         decided = decide(token, policy, keys, now, checks_after)
-        if isinstance(decided, Principal):
+        if type(decided) is Principal:
             verified_tokens.put(digest, decided.verified)
             caller = decided.verified.object_id or decided.verified.subject
             if caller not in keys.callers:

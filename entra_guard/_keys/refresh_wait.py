@@ -43,12 +43,12 @@ def verify_with_newer_keys(
     Raises:
         AccessError: No newer keys arrive, or they do not verify the token.
     """
-    if isinstance(decided, Principal):
+    if type(decided) is Principal:
         return decided
     if (refused := _refused_at_once(keys, decided)) is not None:
         raise refused
     refresh = RefreshWait(keys, is_task=False)
-    while not isinstance(decided, Principal):
+    while type(decided) is not Principal:
         if (future := refresh.next_round(decided)) is not None:
             try:
                 wait(future, refresh.seconds_left())
@@ -62,12 +62,12 @@ async def verify_with_newer_keys_async(
     keys: KeyManager, decide: Decide, token: bytes, decided: Principal | KeyMismatch | None
 ) -> Principal:
     """Do the same in a task of asyncio or trio, without blocking its event loop."""
-    if isinstance(decided, Principal):
+    if type(decided) is Principal:
         return decided
     if (refused := _refused_at_once(keys, decided)) is not None:
         raise refused
     refresh = RefreshWait(keys, is_task=True)
-    while not isinstance(decided, Principal):
+    while type(decided) is not Principal:
         if (future := refresh.next_round(decided)) is not None:
             try:
                 await wait_async(future, refresh.seconds_left())
