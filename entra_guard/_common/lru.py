@@ -50,7 +50,7 @@ class LRUCache(Generic[K, V]):
     def get(self, key: K) -> V | None:
         """Return the value of a key, or None."""
         found = self.recent.get(key)
-        if found is None:
+        if found is None and self.has_more:
             found = self.previous.get(key)
             if found is None:
                 found = self._leaving.get(key)

@@ -113,7 +113,7 @@ class RefreshWait:
         if mismatch is None:
             return self._without_keys(now)
         if mismatch.claims is None:
-            if _was_seen_before(mismatch, now):
+            if now < mismatch.until:
                 raise _refusal(self._keys, mismatch, now)
             mismatch.keys.unknown_kids.discard(mismatch.header)  # that was long ago: look it up again
             return None
@@ -146,15 +146,14 @@ class RefreshWait:
         return self._rounds == 0
 
     def _request(self, mismatch: KeyMismatch) -> RefreshRequest:
-        assert mismatch.claims is not None  # noqa: S101  # checked by the caller
-        caller = mismatch.claims.oid or mismatch.claims.sub  # only Entra has object ids
-        cause = Cause.UNKNOWN_KID if _is_unknown(mismatch) else Cause.BAD_SIGNATURE
+        caller = mismatch.caller
+        cause = Cause.UNKNOWN_KID if mismatch.is_unknown else Cause.BAD_SIGNATURE
         is_known = mismatch.keys.is_known_caller(caller)
         return RefreshRequest(cause, mismatch.kid, caller, is_known, self._is_task)
 
     def _refused(self, mismatch: KeyMismatch, now: float, *, is_busy: bool) -> AccessError:
         keys = self._keys
-        if _is_unknown(mismatch):
+        if mismatch.is_unknown:
             if is_busy:
                 return too_many_waiting(keys.source)
             if self.failed or keys.state.failing:
@@ -176,35 +175,25 @@ def _refused_at_once(keys: KeyManager, mismatch: KeyMismatch | None) -> AccessEr
         return None
     now = keys.monotonic()
     if mismatch.claims is None:
-        return _refusal(keys, mismatch, now) if _was_seen_before(mismatch, now) else None
-    if not _is_flood(keys, mismatch, now) or (keys.state.failing and _is_unknown(mismatch)):
+        return _refusal(keys, mismatch, now) if now < mismatch.until else None
+    if not _is_flood(keys, mismatch, now) or (keys.state.failing and mismatch.is_unknown):
         return None
     return _refusal(keys, mismatch, now)
-
-
-def _was_seen_before(mismatch: KeyMismatch, now: float) -> bool:
-    """Return whether the token's kid was looked up in vain, and that not long ago."""
-    seen = mismatch.keys.unknown_kids.get(mismatch.header)
-    return seen is not None and now < seen[1]
 
 
 def _is_flood(keys: KeyManager, mismatch: KeyMismatch, now: float) -> bool:
     """Return at little cost whether a token can neither start a round nor find one to join."""
     if keys.has_round:
         return False
-    if not _is_unknown(mismatch):
+    if not mismatch.is_unknown:
         return keys.look_ups.was_rechecked(mismatch.kid, now)
-    state, claims = keys.state, mismatch.claims
-    if claims is None or now >= state.general.available_at:
+    state = keys.state
+    if now >= state.general.available_at:
         return False
-    if not mismatch.keys.is_known_caller(claims.oid):
+    caller = mismatch.caller
+    if not mismatch.keys.is_known_caller(caller):
         return True
-    return now < state.for_known_callers.available_at(claims.oid, state.settings, now)
-
-
-def _is_unknown(mismatch: KeyMismatch) -> bool:
-    """Return whether the token's key is unknown; a key not chosen by its kid may be the wrong one."""
-    return mismatch.code == "unknown_key" or not mismatch.is_kid_match
+    return now < state.for_known_callers.available_at(caller, state.settings, now)
 
 
 def _refusal(keys: KeyManager, mismatch: KeyMismatch, now: float) -> AccessError:

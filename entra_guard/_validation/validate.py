@@ -52,8 +52,15 @@ class KeyMismatch(msgspec.Struct, frozen=True):
     header: bytes
     keys: ActiveKeys
     claims: AnyClaims | None = None
-    # False where the key was not chosen by its kid: another key may have signed the token.
-    is_kid_match: bool = True
+    # Without claims: until when the kid is not looked up again.
+    until: float = 0.0
+    # False where the key of the token's own kid did not sign it.
+    is_unknown: bool = True
+
+    @property
+    def caller(self) -> str:
+        """The caller that the unverified token names: only Entra has object ids."""
+        return "" if self.claims is None else self.claims.oid or self.claims.sub
 
 
 def decide(  # noqa: C901  # one straight line of steps: each call more would be paid by every request
@@ -81,7 +88,8 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     known = keys.headers.get(header_part)
     if known is None:
         if unknown := keys.unknown_kids.get(header_part):
-            return KeyMismatch("unknown_key", unknown[0], header_part, keys)
+            kid, until = unknown
+            return KeyMismatch("unknown_key", kid, header_part, keys, None, until)
         kid_is_optional = issuer.kid_is_optional
         header, span = read_header(header_part, policy.algorithms, kid_is_optional=kid_is_optional), None
     else:
@@ -96,8 +104,8 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     if key is None:
         return KeyMismatch("unknown_key", header.kid, header_part, keys, claims)
     if not signature_holds(key, header.alg, signing_input, decode(signature_part)):
-        is_kid_match = key.kid == header.kid != ""
-        return KeyMismatch("bad_signature", header.kid, header_part, keys, claims, is_kid_match)
+        is_unknown = not key.kid == header.kid != ""  # a key not chosen by its kid may be the wrong one
+        return KeyMismatch("bad_signature", header.kid, header_part, keys, claims, 0.0, is_unknown)
     if is_entra and write_claims(claims) != payload:
         refuse_ambiguous(payload)
     origin = key.origin

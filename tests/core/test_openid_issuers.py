@@ -525,6 +525,17 @@ def test_a_known_caller_of_another_issuer_is_known_by_its_subject(issuer):
     assert guard._key_manager.active_keys.is_known_caller("ada")
 
 
+def test_a_flood_of_unknown_kids_does_not_lock_out_a_caller_known_by_its_subject(issuer):
+    guard = issuer.guard()
+    guard.verify(issuer.token(GOOD))
+    for number in range(3):
+        forged = issuer.token(GOOD | {"sub": "eve"}, signed_by=2, kid=f"forged {number}")
+        assert reason_of(guard, forged) == "unknown_key"
+    issuer.keys = [jwk(3, "k3")]
+    assert reason_of(guard, issuer.token(GOOD | {"sub": "eve"}, signed_by=3, kid="k3")) == "unknown_key"
+    assert reason_of(guard, issuer.token(GOOD, signed_by=3, kid="k3")) == ""
+
+
 def test_ambiguous_payloads_are_refused(issuer):
     import base64
 
