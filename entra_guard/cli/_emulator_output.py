@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 
 from entra_guard.cli._program import program_name
-from entra_guard.emulator._store.access_line import printable
+from entra_guard.emulator._activity.access_line import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from entra_guard.cli._emulator_content import Content
     from entra_guard.cli._screen import Screen
     from entra_guard.emulator import AppRegistration, Emulator
-    from entra_guard.emulator._store.request_log import Exchange
+    from entra_guard.emulator._activity.request_log import Exchange
 
 _LABELS: Final = 15
 _STOP: Final = "entra_emulator_stop"
@@ -189,7 +189,7 @@ def _id_and_name(guid: str, name: str) -> Text:
 
 def log_to(screen: Screen) -> Callable[[Exchange], None]:
     """Return a function that prints one line for each exchange."""
-    from entra_guard.emulator._store.access_line import access_line  # noqa: PLC0415  # with the first request
+    from entra_guard.emulator._activity.access_line import access_line  # noqa: PLC0415  # with the first request
 
     width = None if screen.plain else screen.console.width
 

@@ -13,10 +13,10 @@ from entra_guard.emulator._http.form_guard import is_foreign
 from entra_guard.emulator._http.messages import Request, Response, json_response
 
 if TYPE_CHECKING:
+    from entra_guard.emulator._activity.request_log import RequestLog
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._faults.injector import FaultInjector
     from entra_guard.emulator._store.entries import ManagedIdentity
-    from entra_guard.emulator._store.request_log import RequestLog
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 
 PREFIX: Final = "/_emu/"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from entra_guard.emulator._activity.request_log import RequestLog, RequestRecord
 from entra_guard.emulator._control import ControlApi
 from entra_guard.emulator._delegation import delegate_to
 from entra_guard.emulator._directory.agents import Agents
@@ -24,7 +25,6 @@ from entra_guard.emulator._oauth.user_actions import UserActions
 from entra_guard.emulator._portal.lazy_portal import LazyPortal
 from entra_guard.emulator._public_gate import PublicGate, check_public
 from entra_guard.emulator._request_handler import RequestHandler
-from entra_guard.emulator._store.request_log import RequestLog, RequestRecord
 from entra_guard.emulator._store.store import IN_PROCESS_URL, Store, wall_clock
 from entra_guard.emulator._tokens.issuer import TokenIssuer
 

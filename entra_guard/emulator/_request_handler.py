@@ -9,11 +9,11 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from entra_guard.emulator._activity.exchange import describe_exchange, is_shown
+from entra_guard.emulator._activity.request_log import RequestLog, RequestRecord
 from entra_guard.emulator._control import PREFIX
 from entra_guard.emulator._http.delivery import Delivery
 from entra_guard.emulator._http.trail import recording
 from entra_guard.emulator._routes import find_route, respond
-from entra_guard.emulator._store.request_log import RequestLog, RequestRecord
 
 if TYPE_CHECKING:
     import threading

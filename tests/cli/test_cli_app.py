@@ -20,7 +20,7 @@ from entra_guard.cli.app._files import env_value
 from entra_guard.cli.app._target import Where, resolve
 from entra_guard.credentials import EnvironmentCredential
 from entra_guard.emulator import FABRIKAM, Emulator
-from entra_guard.emulator._store.access_line import access_line
+from entra_guard.emulator._activity.access_line import access_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

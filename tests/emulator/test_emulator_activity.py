@@ -9,13 +9,13 @@ import pytest
 from emulator_requests import request_token
 
 from entra_guard.emulator import GRAPH
+from entra_guard.emulator._activity.access_line import access_line, shorten
 from entra_guard.emulator._activity.flows import flow_of
 from entra_guard.emulator._activity.redaction import mask
+from entra_guard.emulator._activity.request_log import MAX_EXCHANGES, Exchange
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
 from entra_guard.emulator._portal.code.curl_command import curl_command
-from entra_guard.emulator._store.access_line import access_line, shorten
-from entra_guard.emulator._store.request_log import MAX_EXCHANGES, Exchange
 
 if TYPE_CHECKING:
     from entra_guard.testing import Entra

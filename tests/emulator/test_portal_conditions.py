@@ -11,6 +11,7 @@ from emulator_requests import request_token
 from portal_requests import BROWSER, open_page, send_form, words
 
 from entra_guard.emulator import GRAPH
+from entra_guard.emulator._activity.request_log import Exchange, Parameter
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._portal.code.curl_command import curl_command, variable_name
 from entra_guard.emulator._portal.code.snippets import CodeFacts, client_tabs, guard_tabs
@@ -18,7 +19,6 @@ from entra_guard.emulator._portal.help.error_codes import entra_cards, guard_car
 from entra_guard.emulator._portal.watch.fault_form import FAULT_GROUPS, parse_fault, words_of_fault
 from entra_guard.emulator._portal.watch.sample_calls import CAUSES as REQUESTS
 from entra_guard.emulator._store.faults import Fault
-from entra_guard.emulator._store.request_log import Exchange, Parameter
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:

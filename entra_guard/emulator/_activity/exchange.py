@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from entra_guard.emulator._activity.flows import flow_of
 from entra_guard.emulator._activity.redaction import MAX_ID, SentFields, cut, masked
+from entra_guard.emulator._activity.request_log import Exchange, Outcome
 from entra_guard.emulator._http.trail import TrailStep
 from entra_guard.emulator._oauth.errors import sent_correlation_id
 from entra_guard.emulator._oauth.remedies import REMEDIES, remedy_text
-from entra_guard.emulator._store.request_log import Exchange, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

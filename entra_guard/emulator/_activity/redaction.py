@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from entra_guard.emulator._activity.access_line import printable
+from entra_guard.emulator._activity.request_log import Parameter
 from entra_guard.emulator._http.messages import TooManyFieldsError, parse_basic, parse_form
-from entra_guard.emulator._store.access_line import printable
-from entra_guard.emulator._store.request_log import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

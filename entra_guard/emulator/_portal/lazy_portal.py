@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from entra_guard.emulator._activity.request_log import RequestLog
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._faults.injector import FaultInjector
     from entra_guard.emulator._http.delivery import Delivery
     from entra_guard.emulator._http.emulator_server import EmulatorServer
     from entra_guard.emulator._http.messages import Request, Response
     from entra_guard.emulator._portal.portal import Portal
-    from entra_guard.emulator._store.request_log import RequestLog
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 
 _PREFIX: Final = "/portal"

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from entra_guard.emulator._activity.request_log import RequestLog
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._faults.injector import FaultInjector
     from entra_guard.emulator._http.emulator_server import EmulatorServer
     from entra_guard.emulator._portal.stash import Stash
     from entra_guard.emulator._portal.workbench import Workbench
-    from entra_guard.emulator._store.request_log import RequestLog
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 
 

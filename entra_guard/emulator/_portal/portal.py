@@ -43,13 +43,13 @@ from entra_guard.emulator._store.entries import CONSUMERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from entra_guard.emulator._activity.request_log import RequestLog
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._faults.injector import FaultInjector
     from entra_guard.emulator._http.delivery import Delivery
     from entra_guard.emulator._http.emulator_server import EmulatorServer
     from entra_guard.emulator._http.messages import Request
     from entra_guard.emulator._store.entries import Tenant
-    from entra_guard.emulator._store.request_log import RequestLog
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 
 # Each group of pages adds its table here.

@@ -14,13 +14,13 @@ from entra_guard.emulator._portal.watch.sample_api import call_sample_api, write
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from entra_guard.emulator._activity.request_log import RequestLog
     from entra_guard.emulator._directory.service import DirectoryService
     from entra_guard.emulator._http.delivery import Delivery
     from entra_guard.emulator._http.messages import Request
     from entra_guard.emulator._portal.watch.sample_api import SampleResponse
     from entra_guard.emulator._store.directory import Directory
     from entra_guard.emulator._store.entries import AppRegistration
-    from entra_guard.emulator._store.request_log import RequestLog
     from entra_guard.emulator._tokens.issuer import TokenIssuer
 
 MAX_ATTEMPTS: Final = 8

@@ -22,10 +22,10 @@ from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 from entra_guard.emulator._portal.watch.activity import row_of
 
 if TYPE_CHECKING:
+    from entra_guard.emulator._activity.request_log import Exchange
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
     from entra_guard.emulator._store.entries import AppRegistration
-    from entra_guard.emulator._store.request_log import Exchange
 
 _RECENT: Final = 5
 

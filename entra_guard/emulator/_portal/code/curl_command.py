@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
-    from entra_guard.emulator._store.request_log import Exchange, Parameter
+    from entra_guard.emulator._activity.request_log import Exchange, Parameter
 
 
 def curl_command(exchange: Exchange) -> str:

@@ -15,9 +15,9 @@ from entra_guard.emulator._portal.watch.sample_calls import CAUSES as REQUESTS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from entra_guard.emulator._activity.request_log import Exchange
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.request_log import Exchange
 
 ADDRESS: Final = "/portal/errors"
 _TITLE: Final = "Error codes"

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
+from entra_guard.emulator._activity.access_line import access_line, shorten, time_of_day
 from entra_guard.emulator._http.html import fragment
 from entra_guard.emulator._http.messages import Response
 from entra_guard.emulator._portal.code.curl_command import curl_command
 from entra_guard.emulator._portal.visit import NotFoundError, PortalPage, get, post, whole_number
-from entra_guard.emulator._store.access_line import access_line, shorten, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from entra_guard.emulator._activity.request_log import Exchange
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.request_log import Exchange
 
 ADDRESS: Final = "/portal/activity"
 PAGE_SIZE: Final = 50

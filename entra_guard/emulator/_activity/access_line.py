@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entra_guard.emulator._store.request_log import Exchange
+    from entra_guard.emulator._activity.request_log import Exchange
 
 _SIGNS: Final[Mapping[str, str]] = {"ok": "ok", "waiting": "..", "refused": "!!"}
 _FLOW_WIDTH: Final = 18
