@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 IS_FIRST = version("mcp").startswith("1.")
 if IS_FIRST:
+    from mcp.server.fastmcp import Context as SdkContext
     from mcp.server.fastmcp import FastMCP as SdkServer
 else:
+    from mcp.server.mcpserver import Context as SdkContext
     from mcp.server.mcpserver import MCPServer as SdkServer
 
 guard = Guard.from_env()
@@ -96,8 +98,27 @@ def notifications() -> list[str]:
     return seen_by_notifications
 
 
+async def question(context: Any) -> str:
+    """Ask the client of the caller, and return its answer."""
+    schema = {"type": "object", "properties": {"value": {"type": "string"}}}
+    answer = await context.session.elicit("Which value?", schema, context.request_id)
+    return str((answer.content or {}).get("value"))
+
+
+def asking(server: Any) -> Any:
+    """Return `question` with the context of a server's kind."""
+
+    async def ask(context: Any) -> str:
+        return await question(context)
+
+    kind = fastmcp.Context if isinstance(server, fastmcp.FastMCP) else SdkContext
+    ask.__annotations__ = {"context": kind, "return": str}
+    return ask
+
+
 def filled(server: Any) -> Any:
     """Add the same tools, resource and prompt to a server of any kind."""
+    server.tool()(asking(server))
     for tool in (whoami, whoami_async, secret, secret_async, notifications):
         server.tool()(tool)
     server.resource("tasks://notes")(notes)

@@ -60,7 +60,8 @@ class McpCaller:
     def open(self) -> Self:
         """Open a session, as an SDK's client does."""
         info = {"name": "test", "version": "1"}
-        response = self.post("initialize", protocolVersion="2025-06-18", capabilities={}, clientInfo=info)
+        able = {"elicitation": {}}
+        response = self.post("initialize", protocolVersion="2025-06-18", capabilities=able, clientInfo=info)
         assert response.status_code == 200, response.text
         self.session = response.headers.get("mcp-session-id", "")
         assert self.post("notifications/initialized", notification=True).status_code == 202
@@ -76,6 +77,12 @@ class McpCaller:
                 if event.get("data") and "id" in (message := json.loads(event["data"]))
             )
         return response.json()
+
+    def answer(self, request: object, value: str) -> int:
+        """Answer a question that the server asked this client, or another one, and return the status."""
+        result = {"action": "accept", "content": {"value": value}}
+        body = {"jsonrpc": "2.0", "id": request, "result": result}
+        return self.client.post(self.url, json=body, headers=self.headers()).status_code
 
     def modern(self, method: str, **params: Any) -> tuple[dict[str, str], dict[str, Any]]:
         """Return the headers and body of a request without a session (protocol version 2026-07-28)."""

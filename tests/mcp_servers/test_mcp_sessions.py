@@ -5,6 +5,7 @@ On every transport, with the released SDKs, behind the plain middleware. Each se
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 
@@ -115,6 +116,26 @@ def test_a_session_does_not_exist_for_others(callers, entra, server, app):
         for headers in (twice, [*own.headers().items(), ("Mcp-Session-Id", alice.session)]):
             assert other.client.delete(other.url, headers=headers).status_code == 404
     assert alice.call("whoami") == entra.object_id("alice")
+
+
+@pytest.mark.parametrize("app", ["sdk-http", "fastmcp-http"])
+def test_a_question_of_the_server_is_answered_by_its_caller_alone(callers, entra, server, app):
+    alice = callers(app, "alice")
+    call = {"name": "ask", "arguments": {}}
+    body = {"jsonrpc": "2.0", "id": 77, "method": "tools/call", "params": call}
+    with alice.client.stream("POST", alice.url, json=body, headers=alice.headers()) as stream:
+        messages = (
+            json.loads(event["data"]) for event in events_of(stream.iter_lines()) if event.get("data")
+        )
+        asked = next(message for message in messages if message.get("method") == "elicitation/create")["id"]
+        for other in others(callers, entra, server, app, alice):
+            assert other.answer(asked, "forged") == 404
+            caller_of(server, app, other.token).open().answer(asked, "forged")
+        stranger = caller_of(server, app, entra.token("bob"))
+        assert stranger.answer(asked, "forged") >= 400
+        assert alice.answer(asked, "mine") == 202
+        result = next(message for message in messages if message.get("id") == 77 and "result" in message)
+    assert text_of(result) == "mine"
 
 
 @pytest.mark.parametrize("app", SESSIONS)
