@@ -149,8 +149,7 @@ class McpSessions(Shared):
                 self._streams.pop(session, None)
 
     def _may_post(self, scope: Scope, principal: Principal) -> bool:
-        query = scope.get("query_string", b"").decode("latin-1")
-        sessions = _session_ids(query) if "session_id" in unquote(query) else []
+        sessions = _session_ids(scope.get("query_string", b"").decode("latin-1"))
         if not sessions:
             return True
         is_message_path = self._is_message_path(scope)

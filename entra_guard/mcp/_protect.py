@@ -12,8 +12,8 @@ from entra_guard.asgi import GuardMiddleware
 from entra_guard.errors import ConfigurationError
 from entra_guard.mcp._metadata import ResourceMetadata
 from entra_guard.mcp._origins import origins_of, with_cors
-from entra_guard.mcp._requirements import check_order
-from entra_guard.mcp._servers import app_of, check_tasks, hide_forbidden, is_server, warn_of_shared_cache
+from entra_guard.mcp._server_checks import check_server
+from entra_guard.mcp._servers import app_of, hide_forbidden, is_server
 from entra_guard.mcp._tool_check import ToolCheck
 from entra_guard.requirement import Requirement
 
@@ -87,9 +87,7 @@ def protect(
         )
     pages = origins_of(origins)
     app = app_of(server, url, pages)
-    check_order(server)
-    check_tasks(server)
-    warn_of_shared_cache(server)
+    check_server(server)
     if hide:
         hide_forbidden(server)
     required = (

@@ -71,29 +71,6 @@ def required_of(component: Any) -> list[Alternatives]:
     return requirements_of(function)
 
 
-def check_order(server: Any) -> None:
-    """Check that `@requires` is below the decorators of a server, as far as its components are known yet.
-
-    Raises:
-        ConfigurationError: It is above one.
-    """
-    holders = [(getattr(server, manager, None), table) for manager, table in _TABLES]
-    holders.append((getattr(server, "_local_provider", None), "_components"))  # fastmcp 4.x
-    for holder, table in holders:
-        components: object = getattr(holder, table, None)
-        if isinstance(components, dict):
-            for component in list(cast("Mapping[str, Any]", components).values()):
-                required_of(component)
-
-
-_TABLES: Final = (
-    ("_tool_manager", "_tools"),
-    ("_prompt_manager", "_prompts"),
-    ("_resource_manager", "_resources"),
-    ("_resource_manager", "_templates"),
-)
-
-
 async def requirements_in(component: Any) -> list[Alternatives]:
     """Return what a component requires: its function, the tool it was made of, that of a mounted server.
 
@@ -113,7 +90,7 @@ async def requirements_in(component: Any) -> list[Alternatives]:
             *_named("resource", getattr(component, "_original_uri_template", None)),
         )
         for original in originals:
-            required += await requirements_for(mounted, original)
+            required += await requirements_if_known(mounted, original) or []
     return required
 
 
@@ -169,18 +146,13 @@ def _named(kind: str, name: object) -> list[Named]:
     return [Named(kind, name)] if isinstance(name, str) else []
 
 
-async def requirements_for(server: Any, component: Named) -> list[Alternatives]:
-    """Return what a component requires, nothing if that is not known.
+async def requirements_if_known(server: Any, component: Named) -> list[Alternatives] | None:
+    """Return what a component requires, None if the server does not have it.
 
     Args:
         server: The MCP server.
         component: What a message names.
     """
-    return await requirements_if_known(server, component) or []
-
-
-async def requirements_if_known(server: Any, component: Named) -> list[Alternatives] | None:
-    """Return what a component requires, None if the server does not have it."""
     found = await _requirements_of_exact(server, component)
     if found is None and component.kind == "resource":
         uri = _normalized(component.name)

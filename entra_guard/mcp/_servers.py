@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
-from entra_guard._common.logs import get_logger
 from entra_guard.errors import ConfigurationError
 from entra_guard.mcp._requirements import may_use, required_by, required_of
 from entra_guard.principal import NoPrincipalError, current_principal
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from entra_guard.principal import Principal
-
-log: Final = get_logger("entra_guard")
 
 _LISTS: Final = (
     ("_tool_manager", "list_tools"),
@@ -56,21 +52,6 @@ def app_of(server: Any, url: str, origins: tuple[str, ...] = ()) -> ASGIApp:
     raise ConfigurationError(
         f"server must be an MCPServer or FastMCP, or an ASGI application, got {type(server).__name__}"
     )
-
-
-def check_tasks(server: Any) -> None:
-    """Check that the background tasks of a server have owners.
-
-    Raises:
-        ConfigurationError: It is a server of SDK 1.x without sessions: all who know a task's id can read it.
-    """
-    # Its public property warns that tasks are deprecated, and that where there are none.
-    handlers = getattr(getattr(server, "_mcp_server", None), "_experimental_handlers", None)
-    if getattr(handlers, "task_support", None) is not None and server.settings.stateless_http:
-        raise ConfigurationError(
-            "stateless_http=True and experimental tasks exclude each other: a task belongs to a session, and "
-            "without one all callers that know its id can read its result. Remove one of the two"
-        )
 
 
 def _sdk_app(server: Any, path: str, host: str, origins: tuple[str, ...]) -> ASGIApp:
@@ -112,19 +93,6 @@ class _AtHost:
             others = [header for header in scope["headers"] if header[0] != b"host"]
             scope["headers"] = [self._header, *others]
         await self.app(scope, receive, send)
-
-
-def warn_of_shared_cache(server: Any) -> None:
-    """Log that the cache of a fastmcp 2.x server knows no callers: the response to one is sent to all."""
-    for middleware in cast("list[object]", getattr(server, "middleware", [])):
-        kind = type(middleware)
-        knows_callers = hasattr(sys.modules.get(kind.__module__), "_get_auth_partition_key")  # fastmcp 4.x
-        if kind.__name__ == "ResponseCachingMiddleware" and not knows_callers:
-            log.warning(
-                "ResponseCachingMiddleware of fastmcp 2.x has one cache for all callers: the response to one "
-                "is sent to others. Remove it, or disable it for tools, resources and prompts with responses "
-                "that depend on the caller."
-            )
 
 
 def hide_forbidden(server: Any) -> None:
