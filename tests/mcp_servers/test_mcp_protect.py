@@ -258,7 +258,7 @@ def test_pages_of_a_list_hide_what_the_caller_may_not_use(callers, protected):
             names += [tool["name"] for tool in page["tools"]]
             cursor = {"cursor": page["nextCursor"]} if page.get("nextCursor") else None
         assert sum("secret" in name for name in names) == expected
-        assert len(names) == 3 + expected
+        assert len(names) == 4 + expected
 
 
 def test_a_cache_of_responses_shows_nothing_that_is_hidden(callers, protected, entra):
