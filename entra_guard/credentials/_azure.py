@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from entra_guard._common.boundary import public
+from entra_guard._common.clock import wall_clock
 from entra_guard.credentials._azure_types import as_access_token, as_access_token_info
 from entra_guard.credentials._base import (
     BaseCredential,
@@ -164,7 +165,7 @@ class _AzureAsync(BaseCredential):
             ) from None
         except Exception as error:
             raise error_from_azure(error) from error
-        return as_access_token(_read_azure_token(token, 0.0))
+        return as_access_token(_read_azure_token(token, wall_clock()))
 
 
 def _given(claims: str | None, tenant_id: str | None) -> dict[str, str]:
@@ -177,9 +178,10 @@ def _read_azure_token(token: Any, now: float) -> AccessToken:
     Raises:
         TokenAcquisitionError: It is not a bearer token; it is not quoted.
     """
-    text = getattr(token, "token", None)
-    if is_bearer(text):
-        refresh_on = getattr(token, "refresh_on", None)
-        return new_token(text, now, token.expires_on - now, refresh_on - now if refresh_on else None)
+    text, ends, renew = (getattr(token, name, None) for name in ("token", "expires_on", "refresh_on"))
+    if is_bearer(text) and isinstance(ends, int | float):
+        return new_token(text, now, ends - now, renew - now if isinstance(renew, int | float) else None)
     del token, text  # no frame of an error holds what may be a token
-    raise TokenAcquisitionError("No token: the credential returned no bearer token.", error="content")
+    raise TokenAcquisitionError(
+        "No token: the credential returned no bearer token with its time.", error="content"
+    )

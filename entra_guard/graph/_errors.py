@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.json_values import as_object
+from entra_guard._escaping import escape
 from entra_guard.errors import EntraGuardError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class GraphError(EntraGuardError):
         retry_after: float | None = None,
     ) -> None:
         which = f" (request id {request_id})" if request_id else ""
-        super().__init__(f"{status} {code}: {message}{which}")
+        super().__init__(escape(f"{status} {code}: {message}{which}"))
         self.status = status
         self.code = code
         self.message = message
@@ -60,7 +61,7 @@ def graph_error(
     inner = as_object(error.get("innerError") or error.get("innererror"))
     return GraphError(
         status,
-        str(error.get("code") or f"http_{status}"),
+        _text(error.get("code")) or f"http_{status}",
         " ".join(str(error.get("message") or "no message").split())[:_LONGEST_MESSAGE],
         request_id=headers.get("request-id") or _text(inner.get("request-id")),
         retry_after=retry_after,

@@ -171,5 +171,5 @@ def _outcome(request: GraphRequest, response: SendResult) -> Any:
 def _json(response: httpx.Response) -> Any:
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import azure.identity
@@ -245,6 +246,31 @@ def test_a_malformed_token_is_put_on_no_request(api: Api) -> None:
         CLIENTS["httpx.Client"](auth, "GET", api.url)
     assert "injected" not in str(caught.value)
     assert api.received == []
+
+
+@pytest.mark.parametrize("times", [{}, {"expires_on": None}, {"expires_on": "soon"}])
+def test_a_token_without_its_time_is_refused(times: dict[str, Any]) -> None:
+    class Odd:
+        def get_token(self, *_scopes: str, **_options: Any) -> Any:
+            return SimpleNamespace(token="a-token", **times)
+
+    class OddAsync:
+        async def get_token(self, *_scopes: str, **_options: Any) -> Any:
+            return SimpleNamespace(token="a-token", **times)
+
+    with pytest.raises(TokenAcquisitionError, match="no bearer token with its time"):
+        ChainedCredential(Odd()).get_token("s")
+    with pytest.raises(TokenAcquisitionError, match="no bearer token with its time"):
+        asyncio.run(ChainedCredential(OddAsync()).aget_token("s"))
+
+
+def test_a_token_of_an_async_credential_is_renewed_after_half_of_its_life() -> None:
+    class AnHour:
+        async def get_token(self, *_scopes: str, **_options: Any) -> Any:
+            return AzuresToken("a-token", int(time.time()) + 3600)
+
+    token = asyncio.run(ChainedCredential(AnHour()).aget_token("s"))
+    assert time.time() < token.refresh_on < token.expires_on
 
 
 def test_the_words_of_an_unknown_error_are_not_repeated() -> None:

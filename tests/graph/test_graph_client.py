@@ -64,6 +64,31 @@ def test_an_error_carries_graphs_code_message_and_request_id(entra: GraphEntra, 
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (400, b'{"error": {"code": "A\\u001b[31m", "message": "b\\u202e\\u001b]0;x"}}'),
+        (400, b'{"error": {"code": {"a": 1}, "message": ["\\u001b"]}}'),
+        (500, b"[" * 100_000),
+    ],
+)
+def test_whatever_graph_sends_is_an_error_of_printable_text(
+    entra: GraphEntra, call: Call, status: int, content: bytes
+) -> None:
+    graph = entra.graph_client_for(lambda _request: httpx.Response(status, content=content), tries=1)
+    with pytest.raises(GraphError) as caught:
+        call(graph, "get", "/users")
+    assert str(caught.value).isprintable()
+    assert isinstance(caught.value.code, str)
+
+
+def test_a_response_that_is_nested_too_deeply_is_an_error(entra: GraphEntra, call: Call) -> None:
+    with pytest.raises(FetchError, match="not JSON"):
+        call(
+            entra.graph_client_for(lambda _request: httpx.Response(200, content=b"[" * 100_000)), "get", "/x"
+        )
+
+
 def test_a_missing_permission_is_graphs_error(entra: GraphEntra, call: Call) -> None:
     with pytest.raises(GraphError, match="403 Authorization_RequestDenied"):
         call(entra.graph_client(), "get", "/organization")
