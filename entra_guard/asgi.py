@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.authentication import AuthCredentials
 
 from entra_guard._common.arguments import check_flags, known_arguments
-from entra_guard._common.boundary import clear_own_frames
+from entra_guard._common.boundary import clear_own_frames, detach
 from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._web.adapter_arguments import check_app
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_response
-from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_response
+from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, bearer_token, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.decisions import LEVELS
 from entra_guard._web.decorator_order import RouterCheck
@@ -138,28 +138,20 @@ class GuardMiddleware:
             if self._subprotocol and scope["type"] == "websocket":
                 tokens, response.subprotocol = take_token(scope)
                 values += tokens
-            principal = await self._authenticator.authenticate_async(values)
+            principal = await self._authenticator.guard.averify(bearer_token(values))
+            if self._authenticator.required is not None:
+                self._authenticator.required.check(principal)
             if is_observed:
                 response.accept(principal, with_user=self._authenticator.guard.trace_users)
             scope["user"] = principal
             scope["auth"] = _Credentials(principal)
             bound = bind_principal(principal, self._http_error, scope)
-            if (
-                scope["type"] not in self._ordinary
-                or names_session
-                or wants_events
-                or self._sessions.has_streams
-            ):
-                await self._run_stream(
-                    scope,
-                    receive,
-                    response,
-                    principal,
-                    names_session=names_session,
-                    wants_events=wants_events,
-                )
-            else:
+            may_be_stream = names_session or wants_events or self._sessions.has_streams
+            if scope["type"] in self._ordinary and not may_be_stream:
                 await self.app(scope, receive, response.send)
+            else:
+                flags = {"names_session": names_session, "wants_events": wants_events}
+                await self._run_stream(scope, receive, response, principal, **flags)
         except BaseException as error:
             if isinstance(error, AccessError) and response is not None and response.can_refuse:
                 await self._refuse(error, scope, response)
@@ -176,7 +168,8 @@ class GuardMiddleware:
     async def _refuse(self, error: AccessError, scope: Scope, response: GuardedResponse) -> None:
         if is_preflight(scope):
             log_refused_preflight(framework_of(scope.get("app"), self.app) or "asgi")
-        await response.refuse(error)
+        detach(error)  # its frames hold the request's headers
+        await response.refuse(self._authenticator.linked(error))
 
     async def _run_stream(
         self,
