@@ -108,6 +108,11 @@ def methods_shown(methods: Iterable[str] | None, *, automatic: bool = True) -> t
     return tuple(sorted(names)) or (ANY,)
 
 
+def methods_text(methods: Iterable[str]) -> str:
+    """Return methods for a reader: 'GET POST', or 'any'."""
+    return " ".join("any" if method == ANY else method for method in methods)
+
+
 def by_method(view: Any, handlers: Any, methods: Iterable[str]) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
     """Yield methods with what handles them and what `requires` on it requires; the same are together.
 

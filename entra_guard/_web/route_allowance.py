@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from entra_guard._web.found_routes import methods_text
 from entra_guard._web.route_table import route_table
 from entra_guard.errors import ConfigurationError
 
@@ -77,4 +78,4 @@ def check_routes(app: Any, allow: Iterable[str] = ()) -> str:
 def route_line(route: GuardedRoute) -> str:
     """Return one route in one line: 'GET /orders: open (orders.list_orders)'."""
     problem = f": {route.problem}" if route.problem else ""
-    return f"{' '.join(route.methods)} {route.path} is {route.access}{problem} ({route.endpoint})"
+    return f"{methods_text(route.methods)} {route.path} is {route.access}{problem} ({route.endpoint})"

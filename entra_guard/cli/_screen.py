@@ -29,7 +29,8 @@ _READABLE: Final = 110
 _GUTTER: Final = 2
 _WIDE: Final = 100
 _MIN_COLUMN: Final = 40
-_BETWEEN_WORDS: Final = re.compile(r"(\s+|[^\s/]*/+)")
+# After a space or a slash, but not within the '//' of a URL.
+_BETWEEN_WORDS: Final = re.compile(r"(\s+|(?:[a-z]+://)?[^\s/]*(?<![:/])/+)")
 GOOD: Final = "green"
 BAD: Final = "red"
 QUIET: Final = "dim"
@@ -194,9 +195,9 @@ def _as_text(value: str | Text) -> Text:
     return value if isinstance(value, Text) else Text(value)
 
 
-def folded(text: str, width: int) -> list[str]:
+def folded(text: str, width: int, *, indent: int = 0) -> list[str]:
     """Break lines between words and after slashes, so that the parts of a URL stay whole."""
-    folding = TextWrapper(width)
+    folding = TextWrapper(width, subsequent_indent=" " * indent)
     folding.wordsep_re = _BETWEEN_WORDS
     return [
         part for line in text.splitlines() for part in (folding.wrap(line) if len(line) > width else [line])

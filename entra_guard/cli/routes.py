@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from entra_guard._escaping import escape
+from entra_guard._web.found_routes import methods_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,10 +101,12 @@ def _show(
     _show_table(screen, found, failed)
     screen.blank_line()
     screen.text(_summary(found))
+    if any(route.access == "open" and not route.problem for route in found):
+        screen.text("OPEN: no guard runs before the route. Add one, or allow the path with --allow.")
     for route in found:
         if route.problem:
             screen.blank_line()
-            screen.text(f"{_method(route)} {_visible(route.path)}", "bold")
+            screen.text(f"{methods_text(route.methods)} {_visible(route.path)}", "bold")
             screen.text(f"{route.problem[:1].upper()}{route.problem[1:]}.", indent=2)
             screen.text(route.endpoint, "dim", indent=2)
     if outside:
@@ -119,7 +122,7 @@ def _show_table(screen: Screen, found: Sequence[GuardedRoute], failed: Sequence[
     from rich.text import Text  # noqa: PLC0415
 
     rows = [
-        (_mark(screen, route, failed), _method(route), _visible(route.path), _requires(route))
+        (_mark(screen, route, failed), methods_text(route.methods), _visible(route.path), _requires(route))
         for route in found
     ]
     widest = max(len(path) + len(method) for _mark_, method, path, _needed in rows)
@@ -138,10 +141,6 @@ def _visible(path: str) -> str:
 
 def _mark(screen: Screen, route: GuardedRoute, failed: Sequence[GuardedRoute]) -> Text:
     return screen.mark("fail" if route in failed else "pass" if route.needs_token else "open")
-
-
-def _method(route: GuardedRoute) -> str:
-    return "any" if route.methods == ("*",) else " ".join(route.methods)
 
 
 def _requires(route: GuardedRoute) -> str | Text:

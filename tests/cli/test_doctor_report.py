@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from entra_guard import Guard
-from entra_guard.cli._screen import Screen
+from entra_guard.cli._screen import Screen, folded
 from entra_guard.cli.doctor._facts import Address, Facts, NetworkFacts, SettingsFacts, TlsFacts
 from entra_guard.cli.doctor._finding import Check, failure, ok, skipped, warning
 from entra_guard.cli.doctor._registry import Line, _run, run_checks
@@ -18,6 +19,7 @@ from entra_guard.cli.doctor._settings import settings_of_guard
 COMMAND = (
     "az ad app update --id 11112222-bbbb-3333-cccc-4444dddd5555 --identifier-uris https://tasks.example/mcp"
 )
+ROUTE = "GET POST  /orders/{order_id:int}/positions/{position_id:int}/comments  scope Orders.Read.All"
 LINES = [
     Line("network", "DNS", ok("login.microsoftonline.com: IPv4 20.190.160.1, IPv6 2603:1026:3000::1")),
     Line("network", "clock", warning("this host's clock is 40 s behind", "timedatectl set-ntp true")),
@@ -25,6 +27,7 @@ LINES = [
         "authority", "keys", failure(" ".join(["words"] * 40), COMMAND, "Portal: a > long > " + "path " * 20)
     ),
     Line("authority", "cloud", skipped("offline")),
+    Line("application", "routes", replace(ok("1 route, 1 needs a token"), details=(ROUTE,))),
 ]
 
 
@@ -54,15 +57,26 @@ def test_findings_are_aligned() -> None:
     assert len(starts) == 1
 
 
+def test_the_scheme_of_a_url_stays_with_its_host() -> None:
+    for width in range(28, 60):
+        lines = folded(
+            "a token for https://graph.microsoft.com, and https://login.example/tenant/v2.0", width
+        )
+        assert not [line for line in lines if line.endswith("://")]
+    assert folded("https://login.example/tenant/v2.0", 24) == ["https://login.example/", "tenant/v2.0"]
+
+
 def test_a_pipe_gets_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    show_report(Screen(Console(file=io.StringIO(), force_terminal=False, highlight=False)), LINES)
+    copied = io.StringIO()
+    show_report(Screen(Console(file=copied, force_terminal=False, highlight=False)), LINES)
     lines = capsys.readouterr().out.splitlines()
     assert any(line.count("words") == 40 for line in lines)
+    assert any(line.strip() == ROUTE for line in copied.getvalue().splitlines())
     assert not [line for line in lines if not line.isascii()]
 
 
 def test_the_summary_counts_each_state() -> None:
-    assert printed(terminal=True)[-1] == "  1 failed, 1 with a warning, 1 ok, 1 not checked"
+    assert printed(terminal=True)[-1] == "  1 failed, 1 with a warning, 2 ok, 1 not checked"
     assert '"failure": 1' in as_json(LINES)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from entra_guard._web.found_routes import methods_text
 from entra_guard._web.route_allowance import route_line
 from entra_guard.cli.doctor._commands import command
 from entra_guard.cli.doctor._finding import Check, Finding, counted, failure, ok, warning
@@ -33,7 +34,7 @@ def _routes(facts: Facts) -> Finding | None:
 
 def _table(routes: tuple[GuardedRoute, ...]) -> tuple[str, ...]:
     """Return one line for each route: methods, path, and what it requires."""
-    rows = [(" ".join(route.methods), route.path, _needed(route)) for route in routes[:_MOST_ROUTES]]
+    rows = [(methods_text(route.methods), route.path, _needed(route)) for route in routes[:_MOST_ROUTES]]
     widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
     more = (f"and {len(routes) - _MOST_ROUTES} more",) if len(routes) > _MOST_ROUTES else ()
     return (*(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows), *more)

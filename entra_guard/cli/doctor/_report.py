@@ -54,7 +54,8 @@ def _show_line(screen: Screen, line: Line, names: int) -> None:
         first = lead if number == 0 else Text(" " * lead.cell_len)
         screen.render(Text.assemble(first, (part, style)))
     for detail in finding.details:
-        screen.verbatim(safe_text(detail), QUIET, indent=lead.cell_len)
+        for part in _lines(safe_text(detail), screen.console.width - lead.cell_len, indent=4):
+            screen.verbatim(part, QUIET, indent=lead.cell_len)
     label = _LABEL
     for command in finding.fix:
         for part in _fix_lines(screen, command):
@@ -88,8 +89,9 @@ def safe_text(text: str) -> str:
     return escape(without_people(_USER_INFO.sub("://", text)), longest=_LONGEST)
 
 
-def _lines(text: str, room: int) -> list[str]:
-    return folded(text, max(room, _MIN_ROOM)) or [""]
+def _lines(text: str, room: int, *, indent: int = 0) -> list[str]:
+    """Return a text as lines; the second and later ones are indented."""
+    return folded(text, max(room, _MIN_ROOM), indent=indent) or [""]
 
 
 def _summary(lines: Sequence[Line]) -> tuple[str, str]:

@@ -91,7 +91,7 @@ PERMISSIONS: Final[dict[str, Guide]] = {
         portal=f"For an application: {_CONSENT} For a user: Enterprise applications > the API > "
         "Users and groups > Add user: {role}.",
         az=_AZ_ROLE,
-        otherwise="A role shows in the next token only: the client must request a new one.",
+        otherwise="Give the caller the role, and let the client request a new token: a role shows in the next one only.",
         facts={
             "needs": ["Orders.Read"],
             "has": [],
