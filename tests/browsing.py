@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from _parts import needs_module, needs_program
+from needed_parts import needs_module, needs_program
 
 from entra_guard.emulator._http.server import LoopbackServer
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from _parts import needs_module
 from browsing import chromium, served
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
+from needed_parts import needs_module
 
 from entra_guard import Guard, current_principal
 from entra_guard.asgi import GuardMiddleware

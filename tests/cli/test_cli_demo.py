@@ -12,8 +12,8 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from _parts import needs_program
 from cli_processes import PROGRAM, Start
+from needed_parts import needs_program
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route

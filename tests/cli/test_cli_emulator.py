@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import httpx
 import pytest
-from _parts import needs_program
 from cli_processes import PROGRAM, Start
 from click.testing import CliRunner
+from needed_parts import needs_program
 from rich.console import Console
 
 from entra_guard import Guard

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import redis
-from _parts import needs_program
+from needed_parts import needs_program
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
-from _parts import needs_module
 from browsing import chromium, follow, wait_for_clipboard, wait_for_focus
 from browsing import served as served_app
+from needed_parts import needs_module
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from _parts import needs_module, needs_program
 from browsing import chromium, follow, wait_for_clipboard
+from needed_parts import needs_module, needs_program
 
 from entra_guard.emulator import Emulator
 from entra_guard.emulator._portal.code.curl_command import curl_command

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from _parts import is_ci
 from mcp_caller import McpCaller
 from mcp_environments import LINES as ENVIRONMENTS
 from mcp_processes import LINES, Registered, Server, interpreter, serve
+from needed_parts import is_ci
 
 from entra_guard.emulator import Emulator
 

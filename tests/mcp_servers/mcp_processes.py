@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from _parts import lacking
+from needed_parts import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
