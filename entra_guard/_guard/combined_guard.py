@@ -36,7 +36,7 @@ class CombinedGuard(Shared):
         guards: In the order in which they are tried; the first one refuses tokens of unknown issuers.
 
     Raises:
-        ConfigurationError: One of them is not a guard.
+        ConfigurationError: There is none, or one of them is not a guard.
 
     Example:
         >>> from entra_guard import Guard
@@ -47,6 +47,8 @@ class CombinedGuard(Shared):
     """
 
     def __init__(self, *guards: IssuerVerifier) -> None:
+        if not guards:
+            raise ConfigurationError("CombinedGuard needs at least one guard, as in guard_a | guard_b")
         for guard in guards:
             if not hasattr(guard, "issues"):
                 raise ConfigurationError(

@@ -9,7 +9,7 @@ import anyio
 import pytest
 import trio
 
-from entra_guard import AccessError, Authority, ConfigurationError, Guard, Tenants
+from entra_guard import AccessError, Authority, CombinedGuard, ConfigurationError, Guard, Tenants
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.emulator import FABRIKAM
 from entra_guard.testing import Entra
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entra_guard import Principal
-    from entra_guard._guard.combined_guard import CombinedGuard
 
     Verify = Callable[[CombinedGuard, str], Principal]
 
@@ -127,6 +126,11 @@ def test_guards_of_one_issuer_are_selected_by_tenant(verify: Verify, ours: Entra
 def test_any_number_of_guards_can_be_combined(ours: Entra, theirs: Entra) -> None:
     one, two, three = ours.guard(), theirs.guard(), ours.guard(audience="api://third")
     assert (one | two | three).guards == (one | (two | three)).guards == (one, two, three)
+
+
+def test_a_combination_of_no_guards_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="at least one guard"):
+        CombinedGuard()
 
 
 def test_only_guards_can_be_combined(ours: Entra) -> None:
