@@ -17,7 +17,7 @@ import cachetools
 from msgspec.structs import replace
 
 from entra_guard._common.after_fork import reset_after_fork
-from entra_guard._common.arguments import check_flags
+from entra_guard._common.arguments import check_count, check_flags, check_seconds
 from entra_guard._common.boundary import public
 from entra_guard._common.guid import is_guid
 from entra_guard._common.logs import get_logger
@@ -128,7 +128,10 @@ class GroupResolver:
         **graph: Any,
     ) -> None:
         check_flags(security_enabled_only=security_enabled_only)
-        _check_times(refresh, max_stale, wait, cache_size)
+        check_seconds("refresh", refresh)
+        check_seconds("wait", wait)
+        check_seconds("max_stale", max_stale, least=refresh)
+        check_count("cache_size", cache_size)
         ours = adapted(credential)
         if needs_event_loop(ours):
             raise ConfigurationError(
@@ -280,20 +283,6 @@ class GroupResolver:
     def close(self) -> None:
         """Close the connections."""
         self._graph.close()
-
-
-def _check_times(refresh: object, max_stale: object, wait: object, cache_size: object) -> None:
-    times = {"refresh": refresh, "max_stale": max_stale, "wait": wait}
-    for name, value in times.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 <= value < float("inf"):  # type: ignore[operator]
-            raise ConfigurationError(f"{name} must be a number of seconds, got {value!r}")
-    if max_stale < refresh:  # type: ignore[operator]
-        raise ConfigurationError(
-            f"max_stale must not be less than refresh, got {max_stale!r} and {refresh!r}"
-        )
-    if type(cache_size) is not int or cache_size < 0:
-        raise ConfigurationError(f"cache_size must be a number of callers, 0 or more, got {cache_size!r}")
 
 
 def _member_ids(graph: GraphClient, path: str, body: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from entra_guard._common.arguments import check_seconds
 from entra_guard._common.http import retry_after
 from entra_guard.errors import ConfigurationError, FetchError, TokenAcquisitionError
 from entra_guard.graph._errors import GraphError, graph_error
@@ -95,11 +96,8 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if type(self.tries) is not int or self.tries < 1:
             raise ConfigurationError(f"tries must be a whole number, 1 or more, got {self.tries!r}")
-        for name, low in (("longest_wait", 0.0), ("timeout", 0.001)):
-            value: object = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not low <= value < float("inf"):  # type: ignore[operator]
-                raise ConfigurationError(f"{name} must be a number of seconds, got {value!r}")
+        check_seconds("longest_wait", self.longest_wait)
+        check_seconds("timeout", self.timeout, least=0.001)
 
     def delay_before_retry(
         self, method: str, error: RequestError, tried: int, left: float = float("inf")

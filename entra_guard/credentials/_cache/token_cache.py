@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 import cachetools
 
 from entra_guard._common.after_fork import reset_after_fork
+from entra_guard._common.arguments import check_count, check_seconds
 from entra_guard._common.clock import wall_clock
 from entra_guard._common.logs import get_logger
 from entra_guard._common.lru import LRUCache
@@ -114,12 +115,12 @@ class TokenCache:
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] | None = None,
     ) -> None:
-        if not isinstance(cache_size, int) or cache_size < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"cache_size is a number of tokens, 0 or more, got {cache_size!r}")
+        check_count("cache_size", cache_size)
+        check_seconds("wait", wait, least=0.001)
         if not (callable(clock) and callable(monotonic)):
             raise ConfigurationError("clock and monotonic are functions that return seconds")
-        self._options = (cache_size, checked_wait(wait), clock, monotonic, jitter)
-        self.wait: Final = self._options[1]
+        self._options = (cache_size, wait, clock, monotonic, jitter)
+        self.wait: Final = wait
         self.tokens: LRUCache[Hashable, AccessToken] = LRUCache(cache_size)
         self.clock: Final = clock
         self.monotonic: Final = monotonic
@@ -277,17 +278,6 @@ def _empty_cache(
     jitter: Callable[[], float] | None,
 ) -> TokenCache:
     return TokenCache(cache_size=cache_size, wait=wait, clock=clock, monotonic=monotonic, jitter=jitter)
-
-
-def checked_wait(seconds: object) -> float:
-    """Return a time to wait in seconds.
-
-    Raises:
-        ConfigurationError: It is not a number above 0.
-    """
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"wait is a number of seconds above 0, got {seconds!r}")
-    return float(seconds)
 
 
 def unexpected_error(error: BaseException) -> TokenAcquisitionError:
