@@ -43,7 +43,8 @@ def _functions_of(endpoint: Any) -> Iterator[object]:
     """Yield what a route calls, and the functions of its class for each method."""
     yield endpoint
     kind = endpoint if isclass(endpoint) else getattr(endpoint, "view_class", getattr(endpoint, "cls", None))
-    yield from filter(None, (getattr(kind, name, None) for name in _HANDLERS))
+    if kind is not None:
+        yield from filter(None, (getattr(kind, name, None) for name in _HANDLERS))
 
 
 def has_own_guard(item: object) -> bool:
