@@ -6,6 +6,7 @@ import gc
 import socket
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -152,3 +153,11 @@ def test_address_families_alternate_in_the_resolvers_order() -> None:
     six, four = socket.AF_INET6, socket.AF_INET
     given = [address(six, "a"), address(six, "b"), address(six, "c"), address(four, "x"), address(four, "y")]
     assert [each[4][0] for each in _interleaved(given)] == ["a", "x", "b", "y", "c"]
+
+
+def test_a_connection_that_is_seen_after_the_limit_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 0.0, 0.0, 60.0])  # this thread had no CPU time for a minute
+    with socket.create_server((LIVE, 0)) as server:
+        monkeypatch.setattr("entra_guard._common.connect.time", SimpleNamespace(monotonic=times.__next__))
+        with connect(*server.getsockname(), seconds=5.0) as connection:
+            assert connection.getpeername() == server.getsockname()
