@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._directory.samples import API as SAMPLE_API
 from entra_guard.emulator._directory.samples import DAEMON, LEGACY_API, PAGE
-from entra_guard.emulator._store.entries import CONSUMERS, GRAPH, AppRegistration, User
+from entra_guard.emulator._store.entries import GRAPH, AppRegistration, User
 
 if TYPE_CHECKING:
     from entra_guard.emulator._portal.visit import Visit
@@ -65,8 +65,3 @@ def chosen_client(visit: Visit, api: AppRegistration | None) -> AppRegistration 
 def chosen_user(visit: Visit) -> User | None:
     """Return the user that the form names; None for the app itself."""
     return next((user for user in users(visit) if user.id == visit.text("user")), None)
-
-
-def is_personal(visit: Visit) -> bool:
-    """Return whether the tenant is the one of personal accounts, which has no apps."""
-    return visit.tenant.id == CONSUMERS
