@@ -14,7 +14,6 @@ from entra_guard.emulator import GRAPH
 from entra_guard.emulator._activity.request_log import Exchange, Parameter
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._portal.code.curl_command import curl_command, variable_name
-from entra_guard.emulator._portal.code.snippets import CodeFacts, client_tabs, guard_tabs
 from entra_guard.emulator._portal.help.error_codes import entra_cards, guard_cards
 from entra_guard.emulator._portal.watch.fault_form import FAULT_GROUPS, parse_fault, words_of_fault
 from entra_guard.emulator._portal.watch.sample_calls import CAUSES as REQUESTS
@@ -320,42 +319,6 @@ def test_a_code_can_be_caused_and_its_card_shows_the_occasion(entra: Entra) -> N
     assert "The last time" in shown
     assert entra.caller.name in shown
     assert send_form(entra, "/portal/errors/cause", {"code": "AADSTS1"}).status_code == 400
-
-
-FACTS = CodeFacts(
-    base="http://localhost:8787",
-    https_base="https://localhost:8788",
-    ca_bundle="/home/me/ca.pem",
-    tenant_id="c0c05a00-1d00-4a11-8b0b-0c0a11ce0001",
-    api_id="7a5c0a91-0000-4000-8000-00000000a901",
-    default_scope="api://7a5c0a91-0000-4000-8000-00000000a901/.default",
-    scope="api://7a5c0a91-0000-4000-8000-00000000a901/access_as_user",
-    role="Orders.Read",
-    client_id="7a5c0a91-0000-4000-8000-00000000da30",
-    redirect_uri="http://localhost:8000/",
-)
-
-
-PYTHON = ("Python guard", "FastAPI", "Flask", "Django", "Our credentials", "MSAL Python", "azure-identity")
-
-
-@pytest.mark.parametrize("label", PYTHON)
-def test_code_to_copy_compiles(label: str) -> None:
-    text = dict([*guard_tabs(FACTS), *client_tabs(FACTS)])[label]
-    compile(text, label, "exec")
-    assert FACTS.tenant_id in text
-
-
-@pytest.mark.parametrize("label", ["FastAPI", "Flask"])
-def test_the_code_for_a_framework_guards_an_api(entra: Entra, label: str) -> None:
-    facts = {"base": entra.url, "tenant_id": entra.tenant_id, "api_id": entra.api.client_id}
-    chosen = CodeFacts(**{**{n: getattr(FACTS, n) for n in FACTS.__slots__}, **facts, "role": "Orders.Read"})
-    names: dict[str, Any] = {"__name__": "copied", "web": entra.http_client}
-    text = dict(guard_tabs(chosen))[label].replace("authority=", "http_client=web, authority=")
-    exec(compile(text, label, "exec"), names)
-    web = entra.client(names["app"], roles=["Orders.Read"])
-    assert web.get("/orders").status_code == 200
-    assert entra.client(names["app"], roles=["Orders.Write"]).get("/orders").status_code == 403
 
 
 def test_connect_shows_endpoints_that_exist_and_code_with_the_ids(entra: Entra) -> None:

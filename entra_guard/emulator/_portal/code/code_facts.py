@@ -16,7 +16,8 @@ def code_facts(visit: Visit, api: AppRegistration | None, client: AppRegistratio
     """Return the values for code about an API and a client; either may be missing."""
     roles = [role.value for role in api.app_roles if role.enabled] if api else []
     scopes = [scope.value for scope in api.scopes if scope.enabled] if api else []
-    uris = (*client.spa_redirect_uris, *client.redirect_uris, *client.public_redirect_uris) if client else ()
+    # The shortest one is the page itself, not the page of a tool such as Swagger UI.
+    page_uri = min(client.spa_redirect_uris if client else (), key=len, default="")
     https = certificate_file(visit.parts.server) is not None
     return CodeFacts(
         base=visit.request.base,
@@ -28,5 +29,5 @@ def code_facts(visit: Visit, api: AppRegistration | None, client: AppRegistratio
         scope=f"{api.app_id_uri}/{scopes[0]}" if api and scopes else "",
         role=roles[0] if roles else "",
         client_id=client.client_id if client else "",
-        redirect_uri=uris[0] if uris else "",
+        page_uri=page_uri,
     )

@@ -30,7 +30,7 @@ class CodeFacts:
         scope: A delegated scope of the API, for a page.
         role: An app role of the API; '' without one.
         client_id: The client id of the client; '' without one.
-        redirect_uri: The client's redirect URI; '' without one.
+        page_uri: A redirect URI of the client's single-page platform; '' without one.
     """
 
     base: str
@@ -42,7 +42,7 @@ class CodeFacts:
     scope: str
     role: str
     client_id: str
-    redirect_uri: str
+    page_uri: str
 
     @property
     def secure_base(self) -> str:
@@ -72,7 +72,7 @@ def client_tabs(facts: CodeFacts) -> list[tuple[str, str]]:
         ("Our credentials", _credentials(facts)),
         ("MSAL Python", _msal_python(facts)),
         ("azure-identity", _azure_identity(facts)),
-        ("MSAL.js", _msal_js(facts)),
+        ("MSAL.js", _msal_browser(facts) if facts.page_uri else _msal_node(facts)),
         (".NET", _dotnet(facts)),
     ]
 
@@ -246,23 +246,47 @@ token = credential.get_token({json.dumps(facts.default_scope)}).token
 """
 
 
-def _msal_js(facts: CodeFacts) -> str:
-    authority = f"{facts.secure_base}/{facts.tenant_id}"
+def _msal_js_auth(facts: CodeFacts) -> str:
     host = facts.secure_base.partition("//")[2]
-    redirect = facts.redirect_uri or "http://localhost:8000/"
+    return f"""    clientId: {json.dumps(facts.client_id)},
+    authority: {json.dumps(f"{facts.secure_base}/{facts.tenant_id}")},
+    knownAuthorities: [{json.dumps(host)}], // omit it for the real Entra"""
+
+
+def _msal_browser(facts: CodeFacts) -> str:
     return f"""{facts.guard_note("//")}import {{ PublicClientApplication }} from "@azure/msal-browser";
 
 const app = new PublicClientApplication({{
   auth: {{
-    clientId: {json.dumps(facts.client_id)},
-    authority: {json.dumps(authority)},
-    knownAuthorities: [{json.dumps(host)}], // omit it for the real Entra
-    redirectUri: {json.dumps(redirect)},
+{_msal_js_auth(facts)}
+    redirectUri: {json.dumps(facts.page_uri)},
   }},
 }});
 await app.initialize();
-const {{ account }} = await app.loginPopup({{ scopes: [] }});
-const {{ accessToken }} = await app.acquireTokenSilent({{ account, scopes: [{json.dumps(facts.scope)}] }});
+const signedIn = await app.handleRedirectPromise();
+const account = signedIn?.account ?? app.getAllAccounts()[0];
+const request = {{ account, scopes: [{json.dumps(facts.scope)}] }};
+if (account) {{
+  const {{ accessToken }} = await app.acquireTokenSilent(request);
+  const response = await fetch("/orders", {{ headers: {{ Authorization: `Bearer ${{accessToken}}` }} }});
+}} else {{
+  await app.loginRedirect(request); // leaves this page, and comes back to it
+}}
+"""
+
+
+def _msal_node(facts: CodeFacts) -> str:
+    return f"""{facts.guard_note("//")}// The certificate: set NODE_EXTRA_CA_CERTS before Node starts.
+import {{ ConfidentialClientApplication }} from "@azure/msal-node";
+
+const app = new ConfidentialClientApplication({{
+  auth: {{
+{_msal_js_auth(facts)}
+    clientSecret: process.env.{SECRET_VARIABLE},
+  }},
+}});
+const scopes = [{json.dumps(facts.default_scope)}];
+const {{ accessToken }} = await app.acquireTokenByClientCredential({{ scopes }});
 """
 
 
