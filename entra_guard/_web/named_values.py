@@ -32,8 +32,9 @@ def values_named_by(function: Any) -> dict[str, Any]:
     """
     variables = {**function.__globals__, **closure_of(function)}
     found = {name: value for name, value in closure_of(function).items() if not ismodule(value)}
+    imported: dict[str, ModuleType] = {}  # into local variables
     for code in _codes(function.__code__):
-        found |= dict(_named_in(code, variables))
+        found |= dict(_named_in(code, variables, imported))
     return found
 
 
@@ -44,13 +45,14 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _named_in(code: CodeType, variables: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _named_in(
+    code: CodeType, variables: dict[str, Any], imported: dict[str, ModuleType]
+) -> Iterator[tuple[str, Any]]:
     """Yield names and values in the order of the bytecode; a module's members have its name in theirs."""
-    imported: dict[str, ModuleType] = {}  # into local variables
     source = module = None  # what IMPORT_FROM reads, and what was loaded last
     for step in get_instructions(code):
         operation, name = step.opname, step.argval
-        if operation.startswith("STORE_FAST") and module is not None:
+        if operation.startswith(("STORE_FAST", "STORE_DEREF")) and module is not None:
             imported[name] = module
         if not operation.startswith(("LOAD_", "IMPORT_")):
             continue
@@ -61,8 +63,8 @@ def _named_in(code: CodeType, variables: dict[str, Any]) -> Iterator[tuple[str, 
             value = _member(source, name)
         elif operation in {"LOAD_ATTR", "LOAD_METHOD"}:
             value = _member(module, name)
-        elif operation.startswith("LOAD_FAST"):
-            value = imported.get(name, _MISSING)
+        elif operation.startswith(("LOAD_FAST", "LOAD_DEREF")) and name in imported:
+            value = imported[name]
         elif operation in {"LOAD_GLOBAL", "LOAD_DEREF"}:
             value = variables.get(name, _MISSING)
         if value is not _MISSING and not ismodule(value):

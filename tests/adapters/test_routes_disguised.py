@@ -159,6 +159,15 @@ async def by_import(scope: Any, receive: Any, send: Any) -> None:
     await renamed.app(scope, receive, send)
 
 
+async def by_import_of_an_inner_function(scope: Any, receive: Any, send: Any) -> None:
+    import routes_disguised_other as renamed  # type: ignore[import-not-found]
+
+    async def inner() -> None:
+        await renamed.app(scope, receive, send)
+
+    await inner()
+
+
 async def by_import_of_the_name(scope: Any, receive: Any, send: Any) -> None:
     from routes_disguised_other import app
 
@@ -189,6 +198,7 @@ def with_way_around(guard: Guard) -> Any:
         (lambda _guard: by_package, ["open"]),
         (lambda _guard: by_import, ["open"]),
         (lambda _guard: by_import_of_the_name, ["open"]),
+        (lambda _guard: by_import_of_an_inner_function, ["open"]),
         (with_way_around, ["token", "open"]),
     ],
 )
