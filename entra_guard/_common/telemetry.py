@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from weakref import WeakSet
 
+from entra_guard._common.living import Living
 from entra_guard._common.version import __version__
 
 if TYPE_CHECKING:
@@ -144,13 +144,13 @@ class Observed:
     """What the gauges show: all key managers and credentials of this process that still exist."""
 
     def __init__(self) -> None:
-        self.keys: WeakSet[ObservedKeys] = WeakSet()
-        self.credentials: WeakSet[ObservedCredential] = WeakSet()
+        self.keys: Living[ObservedKeys] = Living()
+        self.credentials: Living[ObservedCredential] = Living()
 
     def key_ages(self) -> Iterable[tuple[float, Attributes]]:
         """Return the age of each issuer's keys in seconds: of the oldest, if several guards have them."""
         found: dict[str, float] = {}
-        for keys in list(self.keys):
+        for keys in self.keys:
             age, issuer = keys.key_age(), keys.issuer_name()
             if age is not None:
                 found[issuer] = max(age, found.get(issuer, 0.0))
@@ -159,14 +159,14 @@ class Observed:
     def cache_sizes(self) -> Iterable[tuple[float, Attributes]]:
         """Return how many verified tokens each issuer has in the caches of all its guards."""
         found: dict[str, int] = {}
-        for keys in list(self.keys):
+        for keys in self.keys:
             found[keys.issuer_name()] = found.get(keys.issuer_name(), 0) + keys.cached_tokens()
         return [(size, {"entra_guard.issuer": issuer}) for issuer, size in found.items()]
 
     def days_left(self) -> Iterable[tuple[float, Attributes]]:
         """Return for how many days each proof of a credential is valid, where that is known."""
         found: list[tuple[float, Attributes]] = []
-        for credential in list(self.credentials):
+        for credential in self.credentials:
             with suppress(Exception):  # one that fails must not hide the others
                 found += _days_left(credential)
         return found

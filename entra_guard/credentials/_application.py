@@ -15,6 +15,7 @@ from entra_guard._common.guid import is_guid
 from entra_guard._common.http import new_client
 from entra_guard._common.lazy_client import LazyClient
 from entra_guard._common.logs import get_logger
+from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._keys.authority import Authority
 from entra_guard.credentials._base import CachingCredential
 from entra_guard.credentials._cache.shared_token_cache import SharedTokenCache, entry_name
@@ -70,6 +71,10 @@ class ApplicationCredential(CachingCredential, Credential):
         self._shared = _shared_token_cache(settings)
         # Tokens for users, for `OnBehalfOfCredential`: they do not displace the app's own.
         self._user_tokens = TokenCache(**self._cache_options)
+
+    def _use(self, cache: TokenCache) -> None:
+        super()._use(cache)
+        TELEMETRY.observed.credentials.add(self)  # it has proofs of its own, which other credentials use
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} client_id={self.client_id} tenant_id={self.tenant_id}>"

@@ -136,7 +136,6 @@ class CachingCredential(BaseCredential):
         # The default clock is a function that calls `time.time`: the hot path calls that itself.
         self._own_clock = None if cache.clock is wall_clock else cache.clock
         self._monotonic = cache.monotonic
-        TELEMETRY.observed.credentials.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to pickle or copy: the settings and secrets, with an empty cache."""

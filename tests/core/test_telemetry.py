@@ -24,7 +24,7 @@ from served_entra import served
 
 from entra_guard import AccessError, TokenAcquisitionError
 from entra_guard._common.telemetry import TELEMETRY, Telemetry, error_type
-from entra_guard.credentials import CertificateCredential
+from entra_guard.credentials import CertificateCredential, OnBehalfOfCredential
 from entra_guard.testing import Entra
 
 if TYPE_CHECKING:
@@ -177,7 +177,9 @@ def test_a_gauge_shows_the_days_until_a_certificate_ends(
         authority=fresh.url,
     )
     client_id = credential.client_id
+    user = OnBehalfOfCredential(credential, fresh.token(user="alice"))  # one per request has no proof itself
     points = collected.points("entra_guard.credential.time_left")
+    assert type(user).__name__ not in {names["entra_guard.credential"] for names, _ in points}
     ((names, days),) = [point for point in points if point[0]["entra_guard.client_id"] == client_id]
     assert names["entra_guard.credential"] == "CertificateCredential"
     assert days == pytest.approx(credential.health()["proofs"][0]["days_left"], abs=0.2)
