@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from entra_guard._common.http import is_loopback
 from entra_guard.cli.doctor import (
     _checks_app,
     _checks_authority,
@@ -58,9 +61,21 @@ def run_checks(facts: Facts, label: str = "") -> list[Line]:
 def _run(check: Check, facts: Facts) -> Finding | None:
     """Return a check's finding; a response of an unexpected form must not end the report."""
     try:
-        return check.run(facts)
+        return _without_az(check.run(facts), facts)
     except (TypeError, AttributeError, LookupError, ValueError, ArithmeticError) as error:
         return failure(
             f"a response has an unexpected form ({type(error).__name__})",
             "Report it with the output of --json: https://github.com/entra-guard/entra-guard/issues",
         )
+
+
+def _without_az(finding: Finding | None, facts: Facts) -> Finding | None:
+    """Return a finding; for an emulator without `az`, which changes a real tenant, if another way is left."""
+    source = facts.settings.source
+    if finding is None or source is None or not is_loopback(source.authority.url):
+        return finding
+    kept = tuple(line for line in finding.fix if not _AZ.search(line))
+    return replace(finding, fix=kept or finding.fix)
+
+
+_AZ: Final = re.compile(r"(?:^|\()az ")
