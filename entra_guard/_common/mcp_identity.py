@@ -46,6 +46,11 @@ class SdkUser:
             variable.set(self)
 
 
+def is_stand_in(access_token: Any) -> bool:
+    """Return whether an SDK's `AccessToken` has a digest in place of the token."""
+    return str(access_token.token).startswith(_INSTEAD)
+
+
 def sdk_token(principal: Any, token: str, resource: str | None = None) -> Any:
     """Return the SDK's `AccessToken` of a caller.
 

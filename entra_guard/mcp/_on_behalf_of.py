@@ -6,9 +6,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from entra_guard._common.boundary import public
-from entra_guard._web.authenticator import bearer_token
+from entra_guard._common.mcp_identity import is_stand_in
 from entra_guard.credentials import OnBehalfOfCredential
 from entra_guard.errors import refusal
+from entra_guard.mcp._hidden_token import token_of
 from entra_guard.principal import NoPrincipalError, as_http_error, current_request, mcp_request
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def on_behalf_of(credential: Credential | AsyncCredential) -> OnBehalfOfCredenti
     principal, request = found
     if principal.is_app:
         raise as_http_error(refusal("user_token_required", {"app_id": principal.app_id}))
-    values = [value for name, value in request.get("headers", ()) if name == b"authorization"]
-    return OnBehalfOfCredential(credential, bearer_token(values).decode())
+    return OnBehalfOfCredential(credential, token_of(request))
 
 
 def _token_of_sdk() -> str:
@@ -60,7 +60,7 @@ def _token_of_sdk() -> str:
         token = getattr(scope.get("user"), "access_token", None)
     elif module is not None:
         token = module.get_access_token()
-    if token is None:
+    if token is None or is_stand_in(token):
         raise NoPrincipalError("on_behalf_of works in a guarded request: there is no token here to exchange")
     claims: dict[str, Any] = token.claims or {}
     if not claims.get("scp"):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from entra_guard._common.strict_json import once_each
 from entra_guard._web.asgi_response import send_response
 from entra_guard.errors import AccessError
+from entra_guard.mcp._hidden_token import hide_token
 from entra_guard.mcp._requirements import components_in, requirements_if_known
 from entra_guard.principal import PRINCIPAL, current_principal
 from entra_guard.requirement import check_any
@@ -63,6 +64,8 @@ class ToolCheck:
                 if refused:
                     await _refuse(send, 400, *refused)
                     return
+            if scope["type"] == "http" and self._server is not None:
+                hide_token(scope)
         await self.app(scope, receive, send)
 
     async def _refused(self, messages: list[tuple[str, Any]]) -> tuple[str, int] | None:

@@ -10,7 +10,7 @@ from fastmcp.server.middleware.caching import ResponseCachingMiddleware
 from fastmcp.tools import Tool
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.settings import AuthSettings
-from mcp_apps import IS_FIRST, SdkServer, filled, guard, secret, together
+from mcp_apps import IS_FIRST, SdkContext, SdkServer, filled, guard, secret, together
 
 from entra_guard import requires
 from entra_guard.credentials import ClientSecretCredential
@@ -37,6 +37,17 @@ async def next_api() -> str:
     return token.token[:2]
 
 
+def showing_headers(server: Any) -> Any:
+    """Return a tool that returns the headers of its request, with the context of a server's kind."""
+
+    async def headers(context: Any) -> str:
+        return " ".join(context.request_context.request.headers)
+
+    kind = fastmcp.Context if isinstance(server, fastmcp.FastMCP) else SdkContext
+    headers.__annotations__ = {"context": kind, "return": str}
+    return headers
+
+
 def client() -> str:
     """Return what the SDK knows of its caller."""
     token = get_access_token()
@@ -52,7 +63,7 @@ def token_for_sdk() -> str:
 
 
 def protected(name: str, server: Any) -> Any:
-    for tool in (administer, next_api, client, token_for_sdk):
+    for tool in (administer, next_api, client, token_for_sdk, showing_headers(server)):
         server.tool()(tool)
     url = f"https://tasks.example/{name}/mcp"
     settings = {"scopes": ["access_as_user"], "hide": True, "name": "Tasks", "public": [f"/{name}/public"]}
@@ -84,7 +95,6 @@ apps = {
 
 
 if not IS_FIRST:  # with steps, and with lists in pages of one
-    from mcp.server.mcpserver import Context as McpContext
     from mcp.types import InputRequiredResult
 
     async def steps(context: Any) -> Any:
@@ -95,7 +105,7 @@ if not IS_FIRST:  # with steps, and with lists in pages of one
 
     in_steps = {"sdk-steps": SdkServer("tasks", log_level="CRITICAL"), "steps": fastmcp.FastMCP("tasks")}
     for path, one in in_steps.items():
-        kind = McpContext if path.startswith("sdk") else fastmcp.Context
+        kind = SdkContext if path.startswith("sdk") else fastmcp.Context
         steps.__annotations__ = {"context": kind, "return": str | InputRequiredResult}
         one.tool()(steps)
         apps[path] = protect(one, guard, url=f"https://tasks.example/{path}/mcp")

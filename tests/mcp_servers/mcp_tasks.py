@@ -8,7 +8,8 @@ import fastmcp
 from mcp_apps import IS_FIRST, guard, together
 
 from entra_guard import requires
-from entra_guard.mcp import protect
+from entra_guard.credentials import ClientSecretCredential
+from entra_guard.mcp import on_behalf_of, protect
 
 SECRET = "the secret"
 
@@ -24,13 +25,19 @@ async def background_secret() -> str:
     return SECRET
 
 
+async def next_api() -> str:
+    """Return the next API's token, which no task can get: it has no caller."""
+    credential = ClientSecretCredential("contoso.com", "11112222-bbbb-3333-cccc-4444dddd5555", "secret")
+    return (await on_behalf_of(credential).aget_token("api://next/Read")).token
+
+
 def of_fastmcp() -> Any:
     server = fastmcp.FastMCP("tasks")
     if not IS_FIRST:
         from fastmcp_tasks import TasksExtension
 
         server.add_extension(TasksExtension())
-    for tool in (background, background_secret):
+    for tool in (background, background_secret, next_api):
         server.tool(task=True)(tool)
     return server
 

@@ -300,6 +300,13 @@ def test_the_sdk_knows_the_caller_of_a_message_and_not_the_token(callers, entra,
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_tool_does_not_see_the_token_of_its_caller(callers, kind):
+    seen = callers(kind).open().call("headers").split()
+    assert "content-type" in seen
+    assert "authorization" not in seen
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_session_is_its_opener_s(callers, kind):
     alice, bob = callers(kind).open(), callers(kind, "bob")
     assert bob.joining(alice).post("tools/list").status_code == 404

@@ -109,6 +109,11 @@ def test_a_task_s_tool_needs_what_it_requires_and_does_not_run_without_a_caller(
     assert "no current principal" in result
 
 
+def test_a_task_acts_for_no_one(clients):
+    alice = clients("fastmcp")
+    assert "there is no token here to exchange" in result_of(alice, alice.start("next_api"))
+
+
 def test_a_task_ends_for_a_caller_whose_token_has_expired(clients, entra):
     alice = clients("fastmcp")
     task = alice.start("background")
