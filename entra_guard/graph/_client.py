@@ -282,8 +282,10 @@ class GraphClient:
 
     async def _async_client(self) -> httpx.AsyncClient:
         """Return the client of the running event loop: connections belong to one loop."""
+        if self._given_async is not None:
+            return self._given_async
         loop = _event_loop()
-        client = self._given_async or self._of_loop.get(loop)
+        client = self._of_loop.get(loop)
         if client is not None and not client.is_closed:
             return client
         # Reading the trusted certificates takes tens of milliseconds: too long for an event loop.

@@ -654,6 +654,21 @@ def test_one_client_serves_several_event_loops(entra: GraphEntra) -> None:
         assert all(asyncio.run(use()) for _ in range(3))
 
 
+def test_a_users_client_that_was_closed_is_not_replaced(entra: GraphEntra) -> None:
+    with served(entra):  # where a client of ours would find it
+        graph = entra.graph_client(base_url=entra.url)
+        graph._client().close()
+        with pytest.raises(RuntimeError, match="has been closed"):
+            graph.get("/users")
+
+        async def use() -> None:
+            await graph._given_async.aclose()
+            await graph.aget("/users")
+
+        with pytest.raises(RuntimeError, match="has been closed"):
+            asyncio.run(use())
+
+
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_connections_that_nobody_closed_end_with_their_loop_or_their_client(entra: GraphEntra) -> None:
     made = []
