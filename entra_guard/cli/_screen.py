@@ -17,7 +17,6 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
@@ -112,6 +111,8 @@ class Screen:
         if self.plain:
             self.verbatim(text, indent=indent)
             return
+        from rich.syntax import Syntax  # noqa: PLC0415  # imports Pygments, for terminals only
+
         shown = Syntax(text, language, theme="ansi_dark", background_color="default", word_wrap=True)
         self.render(shown, indent=indent)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from entra_guard.emulator._directory.managed_identities import APP_SERVICE_PATH, ARC_PATH, IMDS_PATH
-from entra_guard.emulator._graph.endpoints import PREFIX as GRAPH_PREFIX
-from entra_guard.emulator._graph.endpoints import USER_INFO, graph_response
+from entra_guard.emulator._graph.paths import PREFIX as GRAPH_PREFIX
+from entra_guard.emulator._graph.paths import USER_INFO
 from entra_guard.emulator._http.messages import (
     Request,
     Response,
@@ -226,6 +226,9 @@ def _sign_out(service: DirectoryService, request: Request, _found: Found) -> Res
 
 
 def _graph(service: DirectoryService, request: Request, _found: Found) -> Response:
+    # The emulator starts without it.
+    from entra_guard.emulator._graph.endpoints import graph_response  # noqa: PLC0415
+
     return graph_response(service, request)
 
 

@@ -174,6 +174,11 @@ def imports_at_start(name: str) -> set[str]:
     return set(output.split())
 
 
+def test_the_emulator_starts_without_what_its_first_response_does_not_need():
+    late = {"entra_guard.guard", "entra_guard.emulator._graph.endpoints", "cryptography.x509"}
+    assert imports_at_start("entra_guard.emulator") & {*late, "jwt", "httpx", "jinja2", "yaml"} == set()
+
+
 def test_there_are_few_modules_at_the_top_level():
     assert len(list(ROOT.glob("*.py"))) <= MOST_TOP_LEVEL_MODULES
 

@@ -13,9 +13,7 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from entra_guard.emulator._graph.access import claims_challenge, graph_error_response
-from entra_guard.emulator._graph.endpoints import PREFIX as GRAPH_PREFIX
-from entra_guard.emulator._graph.odata import GraphRequestError
+from entra_guard.emulator._graph.paths import PREFIX as GRAPH_PREFIX
 from entra_guard.emulator._http.delivery import Delivery, Ending
 from entra_guard.emulator._http.messages import Response, json_response
 from entra_guard.emulator._oauth.aadsts import AADSTS
@@ -31,11 +29,6 @@ if TYPE_CHECKING:
 
 FOREIGN_URL: Final = "https://login.attacker.example"
 _DEFAULT_DELAY: Final = 5.0
-_GRAPH_ERRORS: Final[Mapping[int, Callable[[], GraphRequestError]]] = {
-    429: lambda: GraphRequestError(429, "TooManyRequests", "Too many requests. Please retry later."),
-    500: lambda: GraphRequestError(500, "InternalServerError", "An internal server error has occurred."),
-    503: lambda: GraphRequestError(503, "ServiceUnavailable", "The service is temporarily unavailable."),
-}
 _TOKEN_ENDPOINT_ERRORS: Final = {429: 90055, 503: 90033}
 _OVERSIZE: Final = 1024 * 1024
 _HTML: Final = (("Content-Type", "text/html; charset=utf-8"),)
@@ -71,7 +64,10 @@ def _error_status(status: int) -> Effect:
             error = EntraError(_TOKEN_ENDPOINT_ERRORS[status])
             response = error_response(context.store, context.request, error)
         if context.request.path.startswith(GRAPH_PREFIX):
-            response = graph_error_response(context.store, context.request, _GRAPH_ERRORS[status]())
+            # The emulator starts without Graph.
+            from entra_guard.emulator._faults.graph_effects import graph_error  # noqa: PLC0415
+
+            response = graph_error(context.store, context.request, status)
         return Delivery(_with_retry_after(context.fault, response))
 
     return fail
@@ -252,9 +248,9 @@ def _same_kid(key: Document) -> Document:
 
 
 def _claims_challenge(context: FaultContext) -> Delivery:
-    """Respond with Graph's claims challenge: tokens issued before now are refused."""
-    error = claims_challenge(context.request, int(context.store.now()))
-    return Delivery(graph_error_response(context.store, context.request, error))
+    from entra_guard.emulator._faults.graph_effects import graph_challenge  # noqa: PLC0415
+
+    return Delivery(graph_challenge(context.store, context.request))
 
 
 EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(

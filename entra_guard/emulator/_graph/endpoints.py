@@ -21,6 +21,7 @@ from entra_guard.emulator._graph.access import (
     graph_json,
 )
 from entra_guard.emulator._graph.odata import GraphRequestError, bad_request, list_in, object_in
+from entra_guard.emulator._graph.paths import PREFIX, USER_INFO
 from entra_guard.emulator._http.routing import path_pattern
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Request, Response
 
 Found = re.Match[str]
-PREFIX: Final = "/v1.0"
-USER_INFO: Final = "/oidc/userinfo"
 MAX_BATCH: Final = 20
 _NOT_EMULATED: Final = frozenset(
     (
