@@ -87,7 +87,10 @@ def _above(path: str, character: str) -> str:
 
 
 def _is_normal(path: str) -> bool:
-    """Return whether a path has no empty, dot or encoded segment, backslash or control character."""
-    if "//" in path or not path.isprintable() or not set(path).isdisjoint("\\;%?#"):
+    """Return whether a path has no empty, dot or encoded segment, no backslash, and no odd character.
+
+    U+FFFD is in place of bytes that are not UTF-8. Bottle omits these: to it, '/static/%ff' is '/static/'.
+    """
+    if "//" in path or not path.isprintable() or not set(path).isdisjoint("\\;%?#\ufffd"):
         return False
     return not any(segment in (".", "..") for segment in path.split("/"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
+import bottle
 import pytest
 from raw_requests import environ_of, request_wsgi
 
@@ -249,6 +250,26 @@ def test_public_paths_are_those_that_the_application_routes(
     adapter = GuardMiddleware(app, guard=guard, public=["/healthz", "/café"])
     adapter(environ, lambda status, _headers, _exc=None: statuses.append(status))  # type: ignore[arg-type,return-value]
     assert int(statuses[0][:3]) == status
+
+
+@pytest.mark.parametrize("path_info", ["/static/\xff", "/static/\xff/admin", "/static/.\xff./admin"])
+def test_bytes_that_a_router_omits_make_no_path_public(guard: Guard, path_info: str) -> None:
+    def page(below: str = "") -> str:
+        return f"page {below}"
+
+    app: Any = bottle.Bottle()
+    app.route("/static/", callback=page)
+    app.route("/static/<below:path>", callback=page)
+    adapter = GuardMiddleware(app, guard=guard, public=["/static/*"])
+
+    def status_of(path_info: str) -> int:
+        statuses: list[str] = []
+        environ = environ_of("/", []) | {"PATH_INFO": path_info}
+        adapter(environ, lambda status, _headers, _exc=None: statuses.append(status))  # type: ignore[arg-type,return-value]
+        return int(statuses[0][:3])
+
+    assert status_of("/static/logo.png") == 200
+    assert status_of(path_info) == status_of("/static/") == 401
 
 
 def test_the_whole_application_can_require_a_role(guard: Guard, entra: Entra) -> None:
