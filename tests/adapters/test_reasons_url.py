@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from adapter_cases import ADAPTERS
 from django.test import override_settings
+from raw_requests import request_asgi
 
 from entra_guard import ConfigurationError, Guard
+from entra_guard.asgi import GuardMiddleware
+from entra_guard.errors import refusal
 
 if TYPE_CHECKING:
     from entra_guard.testing import Entra
@@ -37,6 +40,17 @@ def test_every_adapter_links_refusals_of_tokens_and_of_permissions(
 def test_without_the_setting_there_is_no_link(entra: Entra, caplog: pytest.LogCaptureFixture) -> None:
     ADAPTERS["asgi"](entra.guard())("/orders", [b"Bearer a.b.c"])
     assert "See http" not in caplog.text
+
+
+def test_a_refusal_that_an_asgi_application_raises_itself_has_the_link(
+    entra: Entra, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(_scope: object, _receive: object, _send: object) -> None:
+        raise refusal("missing_role")
+
+    guarded = GuardMiddleware(app, guard=entra.guard(reasons_url=PAGE))
+    assert request_asgi(guarded, "/", [b"Bearer " + entra.token().encode()]).status == 403
+    assert f"See {PAGE}#missing_role" in caplog.text
 
 
 @pytest.mark.parametrize(
