@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from entra_guard._validation.openid_claims import AnyClaims
     from entra_guard.policy import Policy
 
+# Hints that say the guard's audience is wrong, not the token: the fix depends on them.
+OWN_ID: Final = "the configured audience is the client id of the caller: set it to the client id of this API"
+NO_CLIENT_ID: Final = (
+    "the guard accepts an App ID URI only, and v2.0 tokens have the API's client id: if this is it, configure it"
+)
+LONGER: Final = "the configured audience has more in it than the client id that the token has"
 _KNOWN: Final = {
     "https://management.azure.com": "Azure Resource Manager",
     "https://management.core.windows.net": "Azure Resource Manager",
@@ -40,12 +46,25 @@ def audience_hint(policy: Policy, claims: AnyClaims, nearest: str, own_tenant: s
         return f"it is a token for {name}"
     if client and plain(found) == client:
         return "the client requested its own client id: it must request a scope of this API"
-    if client and client in {plain(name) for name in policy.audiences}:
-        return "the configured audience is the client id of the caller: set it to the client id of this API"
-    is_ours = bool(claims.tid) and claims.tid in ({own_tenant} | policy.tenants.ids)
-    if is_ours and is_guid(plain(found)):
-        return "it is for another registration of the same tenant"
-    return ""
+    audiences = {plain(name) for name in policy.audiences}
+    if client and client in audiences:
+        return OWN_ID
+    return _of_client_id(plain(found), audiences, is_ours=_is_ours(policy, claims, own_tenant))
+
+
+def _is_ours(policy: Policy, claims: AnyClaims, own_tenant: str) -> bool:
+    return bool(claims.tid) and claims.tid in ({own_tenant} | policy.tenants.ids)
+
+
+def _of_client_id(found: str, audiences: set[str], *, is_ours: bool) -> str:
+    """Return what an audience that is a client id means, '' if it is none or the tenant is another one."""
+    if not (is_ours and is_guid(found)):
+        return ""
+    if any(found in audience for audience in audiences):
+        return LONGER
+    if not any(map(is_guid, audiences)):
+        return NO_CLIENT_ID
+    return "it is for another registration of the same tenant"
 
 
 def _difference(found: str, nearest: str) -> str:

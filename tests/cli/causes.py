@@ -346,6 +346,18 @@ def audience_is_the_clients_id(world: World) -> Callable[[], str]:
     return world.app_token
 
 
+def audience_is_the_app_id_uri_only(world: World) -> Callable[[], str]:
+    world.permit()
+    world.settings["ENTRA_GUARD_AUDIENCE"] = f"{DOMAIN}/orders-api"
+    return world.app_token
+
+
+def audience_is_a_scope(world: World) -> Callable[[], str]:
+    world.permit()
+    world.settings["ENTRA_GUARD_AUDIENCE"] = f"api://{world.api.client_id}/{SCOPE}"
+    return world.app_token
+
+
 def audience_in_another_letter_case(world: World) -> Callable[[], str]:
     world.permit()
     world.change_api(token_version=1, identifier_uris=(f"{DOMAIN}/Orders",))
@@ -417,6 +429,10 @@ CAUSES = {
     "audience is the client's id": Cause(
         "wrong_audience", audience_is_the_clients_id, hint="id of the caller"
     ),
+    "audience is the App ID URI only": Cause(
+        "wrong_audience", audience_is_the_app_id_uri_only, hint="v2.0 tokens have the API's client id"
+    ),
+    "audience is a scope": Cause("wrong_audience", audience_is_a_scope, hint="more in it than the client id"),
     "audience in another letter case": Cause(
         "wrong_audience", audience_in_another_letter_case, hint="letter case"
     ),

@@ -28,6 +28,8 @@ OTHER = "22223333-cccc-4444-dddd-5555eeee6666"
         (API, {"aud": f"api://{OTHER}"}, "another registration of the same tenant"),
         (API, {"aud": OTHER, "azp": OTHER}, "requested its own client id"),
         (OTHER, {"aud": API, "azp": OTHER}, "the configured audience is the client id of the caller"),
+        ("api://contoso.com/orders", {"aud": API}, "v2.0 tokens have the API's client id"),
+        (f"api://{API}/Orders.Read", {"aud": API}, "has more in it than the client id"),
         (API, {"aud": "https://management.azure.com/"}, "a token for Azure Resource Manager"),
         (API, {"aud": "https://vault.azure.net"}, "a token for Key Vault"),
     ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
+from entra_guard._validation.hints import LONGER, NO_CLIENT_ID, OWN_ID
 from entra_guard.cli.reason_guides import GUIDES, filled, is_filled
 from entra_guard.policy import TENANT_ALIASES
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from entra_guard.requirement import Requirement
 
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@+-]{0,200}")
-_OWN_ID: Final = "the configured audience is the client id of the caller"
+# With these hints the guard's audience is wrong.
+_WRONG_AUDIENCE: Final = frozenset({OWN_ID, NO_CLIENT_ID, LONGER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _of_audience(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, An
     """Choose by what the wrong audience looks like: the API's own name, or another API's."""
     update, new_token = guide.commands
     hint, audience = str(facts.get("hint") or ""), claims.get("aud")
-    if hint.startswith(_OWN_ID) or facts.get("nearest"):
+    if hint in _WRONG_AUDIENCE or facts.get("nearest"):
         return _Chosen(_SET_AUDIENCE, settings=("ENTRA_GUARD_AUDIENCE={found}",), is_registration=False)
     is_uri = isinstance(audience, str) and not is_guid(plain(audience))
     if claims.get("ver") == "1.0" and is_uri and not hint:

@@ -167,7 +167,8 @@ TOKENS: Final[dict[str, Guide]] = {
     "wrong_audience": Guide(
         causes=(
             "The client requests a scope of another API, or of itself: <its own client id>/.default.",
-            "The guard's audience is not the API's client id, but the client's, or an App ID URI that was renamed.",
+            "The guard's audience is not the API's client id, but the client's, an object id, or an App ID URI "
+            "only: v2.0 tokens always have the client id.",
             "The API issues v1.0 tokens, whose audience is the App ID URI that the client named.",
             "The audience differs in letter case, 'api://' or a slash ('hint' in the log line names it).",
         ),
