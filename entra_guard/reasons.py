@@ -76,7 +76,7 @@ _ALL: Final = (
         401,
         "The token is not a signed JWT.",
         "The token must be three base64url segments: a JSON header, JSON claims and a signature.",
-        "The client probably requested a token for another API: such tokens can be opaque. If the API's app registration has a token encryption key, remove it.",
+        "If 'found' says that it is a part of a JWT, or a placeholder, correct how the client gets and sends the token. Else the client probably requested a token for another API: such tokens can be opaque. If the API's app registration has a token encryption key, remove it.",
     ),
     Reason(
         "token_too_large",

@@ -212,4 +212,9 @@ def _facts(mismatch: KeyMismatch, age: float | None) -> dict[str, object]:
         facts = facts_about(mismatch.claims, mismatch.kid)
     if mismatch.code == "unknown_key" and not mismatch.kid:
         facts["found"] = "no kid in the token, and not exactly one key of its algorithm"
+    has, makes = mismatch.signature_bytes
+    if has != makes:
+        facts["found"] = (
+            f"a signature of {has} bytes, where the key makes {makes}: the token was cut or changed"
+        )
     return facts if age is None else facts | {"keys_age_seconds": round(age)}

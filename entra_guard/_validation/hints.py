@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Hints that say the guard's audience is wrong, not the token: the fix depends on them.
 OWN_ID: Final = "the configured audience is the client id of the caller: set it to the client id of this API"
 NO_CLIENT_ID: Final = (
-    "the guard accepts an App ID URI only, and v2.0 tokens have the API's client id: if this is it, configure it"
+    "the guard has only an App ID URI, and v2.0 tokens have the API's client id: set it if this is the API's"
 )
 LONGER: Final = "the configured audience has more in it than the client id that the token has"
 _KNOWN: Final = {

@@ -15,13 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v1
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from entra_guard._common.strict_json import UNREADABLE, NotStrictJsonError, read_object
+from entra_guard._validation.token_form import TEXT_IN_FRONT, form_of, has_text_in_front, why_wrapped
 from entra_guard.errors import AccessError, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from entra_guard._validation.jwks import SigningKey
-    from entra_guard.errors import Facts
 
 MAX_TOKEN: Final = 16 * 1024
 _MAX_KID: Final = 128
@@ -31,7 +29,6 @@ _DIGEST: Final = SHA256()
 _PADDINGS: Final = {"RS256": PKCS1v15(), "PS256": PSS(mgf=MGF1(SHA256()), salt_length=PSS.DIGEST_LENGTH)}
 
 _b64decode: Final = pybase64.b64decode  # called by position: naming `validate` costs half as much again
-_QUOTES: Final = (b'"', b"'", b"`", b"<", b"%22", "\u201c".encode(), "\u201e".encode(), "\u00ab".encode())
 _DOT, _PLUS, _SLASH, _EQUALS = b".+/="
 
 # By length modulo 4: what to add, and which last characters leave no stray bits (RFC 4648 section 3.5).
@@ -69,15 +66,15 @@ def split(token: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     signing_input, _, signature = token.rpartition(b".")
     header, _, payload = signing_input.partition(b".")
     if not (header and payload) or _DOT in payload:
-        raise _not_a_jwt(token, lambda: {"segments": token.count(b".") + 1, "bytes": len(token)})
+        raise _not_a_jwt(token)
     if _PLUS in token or _SLASH in token or _EQUALS in token:
-        raise _not_a_jwt(token, {"found": "a character outside base64url"})
+        raise _not_a_jwt(token)
     return header, payload, signature, signing_input
 
 
-def _not_a_jwt(token: bytes, facts: Facts | Callable[[], Facts]) -> AccessError:
+def _not_a_jwt(token: bytes) -> AccessError:
     """Return the refusal of what is not a JWT; it says what the token is wrapped in, if it is."""
-    return _wrapped(token) or refusal("not_a_jwt", facts)
+    return _wrapped(token) or refusal("not_a_jwt", lambda: {"found": form_of(token), "bytes": len(token)})
 
 
 def _wrapped(token: bytes) -> AccessError | None:
@@ -86,19 +83,7 @@ def _wrapped(token: bytes) -> AccessError | None:
         return refusal(reason)
     if token[:7].lower() == b"bearer ":
         return refusal("not_a_jwt", {"found": "the word Bearer in front of the token"})
-    return None
-
-
-def why_wrapped(text: bytes) -> str:
-    """Return the reason for refusing text that holds a token in quotes or in JSON, or ''."""
-    if text.startswith((b"{", b"[{")):
-        return "token_in_json"
-    return "quoted_token" if text.startswith(_QUOTES) else ""
-
-
-def looks_like_jwt(text: bytes) -> bool:
-    """Return whether text has the form of a JWT: three segments, the first a JSON object in base64url."""
-    return text.startswith(b"ey") and text.count(b".") == 2 and not text.count(b" ")  # noqa: PLR2004
+    return refusal("not_a_jwt", {"found": TEXT_IN_FRONT}) if has_text_in_front(token) else None
 
 
 def decode(segment: bytes) -> bytes:
@@ -109,7 +94,9 @@ def decode(segment: bytes) -> bytes:
     """
     padding, last = _TAILS[len(segment) & 3]
     if padding and segment[-1] not in last:
-        raise refusal("not_a_jwt", {"found": "base64url that is not canonical"})
+        raise refusal(
+            "not_a_jwt", {"found": "base64url that is not canonical: characters were lost or changed"}
+        )
     try:
         return _b64decode(segment + padding, b"-_", True)
     except ValueError:

@@ -56,6 +56,8 @@ class KeyMismatch(msgspec.Struct, frozen=True):
     until: float = 0.0
     # False where the key of the token's own kid did not sign it.
     is_unknown: bool = True
+    # How many bytes the signature has, and how many its key makes.
+    signature_bytes: tuple[int, int] = (0, 0)
 
     @property
     def caller(self) -> str:
@@ -103,9 +105,11 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     key = keys.by_kid.get(header.kid) or keys.key_without_kid(header.kid, header.alg)
     if key is None:
         return KeyMismatch("unknown_key", header.kid, header_part, keys, claims)
-    if not signature_holds(key, header.alg, signing_input, decode(signature_part)):
+    signature = decode(signature_part)
+    if not signature_holds(key, header.alg, signing_input, signature):
         is_unknown = not key.kid == header.kid != ""  # a key not chosen by its kid may be the wrong one
-        return KeyMismatch("bad_signature", header.kid, header_part, keys, claims, 0.0, is_unknown)
+        sizes = (len(signature), key.signature_bytes)
+        return KeyMismatch("bad_signature", header.kid, header_part, keys, claims, 0.0, is_unknown, sizes)
     if is_entra and write_claims(claims) != payload:
         refuse_ambiguous(payload)
     origin = key.origin

@@ -10,7 +10,7 @@ from entra_guard._common.arguments import check_flags
 from entra_guard._common.boundary import detach
 from entra_guard._common.shared import Shared
 from entra_guard._common.step_up import check_issuer_supports
-from entra_guard._validation.jws import looks_like_jwt, why_wrapped
+from entra_guard._validation.token_form import PLACEHOLDER, is_placeholder, looks_like_jwt, why_wrapped
 from entra_guard._web.adapter_arguments import check_guard
 from entra_guard._web.public_paths import PublicPaths
 from entra_guard.errors import AccessError, ConfigurationError, refusal
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SPACE, _COMMA = b" ,"  # as numbers, which are found in bytes five times as fast
 _NO_TOKENS: Final = frozenset({b"null", b"undefined", b"none", b"nil", b"[object object]"})
 _LONGEST_NO_TOKEN: Final = max(map(len, _NO_TOKENS))
-_ALMOST_BEARER: Final = frozenset({b"bearer:", b"bearer,", b"bearer=", b"authorization:", b"jwt"})
+_ALMOST_BEARER: Final = frozenset({b"authorization:", b"jwt"})
 _SCHEMES: Final = frozenset(
     {b"basic", b"digest", b"negotiate", b"ntlm", b"pop", b"dpop", b"mtls_pop", b"token"}
 )
@@ -65,28 +65,41 @@ def _malformed(values: Sequence[bytes]) -> AccessError:
         return refusal("malformed_authorization", {"found": f"{len(values)} Authorization headers"})
     value = values[0].strip()
     scheme, _, rest = value.partition(b" ")
-    if reason := why_wrapped(rest.lstrip() if scheme.lower() == b"bearer" else value):
+    rest = rest.strip()
+    if reason := why_wrapped(rest if scheme.lower() == b"bearer" else value):
         return refusal(reason)
     if looks_like_jwt(value):
         return refusal("missing_bearer")
-    return refusal("malformed_authorization", {"found": _shape(value)})
+    return refusal("malformed_authorization", {"found": _shape(scheme.lower(), rest)})
 
 
-def _shape(value: bytes) -> str:
-    """Return what a header looks like, without quoting what may be a token or a password."""
-    words = value.split()
-    if not words:
-        return "an empty header"
-    scheme = words[0].lower()
+def _shape(scheme: bytes, rest: bytes) -> str:
+    """Return what a header looks like, without quoting what may be a token or a password.
+
+    Args:
+        scheme: What is before the first space, in lower case.
+        rest: What is behind it.
+    """
     if scheme in _SCHEMES:
         return f"the scheme {scheme.decode()}"
     if scheme in _ALMOST_BEARER:
         return f"{scheme.decode()!r} in place of 'Bearer' and a space"
-    if scheme != b"bearer":
-        return f"{len(words)} words, the first is not a known scheme"
-    if len(words) > 1 and words[1].lower() == b"bearer":
+    if scheme == b"bearer":
+        return _shape_of_token(rest)
+    if scheme.startswith(b"bearer"):
+        return "no space behind the word Bearer"
+    return "another scheme than Bearer" if scheme else "an empty header"
+
+
+def _shape_of_token(rest: bytes) -> str:
+    if not rest:
+        return "Bearer without a token"
+    if is_placeholder(rest):
+        return PLACEHOLDER
+    words = rest.split()
+    if words[0].lower() == b"bearer":
         return "the word Bearer twice"
-    return "Bearer without a token" if len(words) == 1 else f"Bearer and {len(words) - 1} words"
+    return "a comma in the token" if len(words) == 1 else f"Bearer and {len(words)} words"
 
 
 def check_guard_supports(guard: Guard | CombinedGuard, required: Requirement) -> None:

@@ -17,6 +17,7 @@ REQUESTS: Final[dict[str, Guide]] = {
             "A proxy or gateway in front of the API removes the header (nginx with underscores, Apache with "
             "mod_wsgi without WSGIPassAuthorization, an HTTP redirect to another host).",
             "A browser sends a CORS preflight: CORS handling must run before the guard.",
+            "The client sends the token in a cookie, in the URL or in another header: the guard does not read it there.",
         ),
         see=("Call the API directly, without the proxy, and compare:", CALL),
         commands=(NEW_TOKEN,),
@@ -31,7 +32,7 @@ REQUESTS: Final[dict[str, Guide]] = {
     "malformed_authorization": Guide(
         causes=(
             "The client sends 'Bearer null' or 'Bearer undefined': its sign-in is not finished yet.",
-            "Another scheme: Basic, or 'Bearer:' with a colon.",
+            "Another scheme: Basic, or 'Bearer' without a space behind it.",
             "Two Authorization headers: the client's, and one that a proxy adds.",
             "A token that is broken over two lines.",
         ),
@@ -60,8 +61,12 @@ REQUESTS: Final[dict[str, Guide]] = {
             "The client requested a token for another API: some of Microsoft's are opaque.",
             "The client sends a refresh token, a code or a session id.",
             "The API's registration has a token encryption key: then tokens are encrypted.",
+            "The token was cut when it was copied, or is the name of a variable that was not replaced.",
         ),
-        see=("$ entra-guard explain < token.txt",),
+        see=(
+            "'found' in the log line says what it looks like.",
+            "$ entra-guard explain < token.txt",
+        ),
         commands=(NEW_TOKEN,),
         portal="App registrations > the API > Manifest: remove 'tokenEncryptionKeyId'.",
         az=("az ad app update --id {api} --set tokenEncryptionKeyId=null",),
