@@ -210,7 +210,7 @@ class Guard(Shared):
     @classmethod
     @public
     @known_arguments(*parameter_names(__init__))
-    def from_env(cls, environ: Mapping[str, str] = os.environ, **settings: Any) -> Guard:
+    def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Any) -> Guard:
         """Build a guard from environment variables.
 
         ENTRA_GUARD_TENANT (else AZURE_TENANT_ID), ENTRA_GUARD_AUDIENCE, and where set
@@ -222,7 +222,7 @@ class Guard(Shared):
         identity.
 
         Args:
-            environ: The variables.
+            environ: The variables; None reads those of the process.
             settings: Any argument of `Guard`; these win over variables.
 
         Raises:
@@ -233,7 +233,7 @@ class Guard(Shared):
             >>> sorted(Guard.from_env(environ).policy.audiences)
             ['api://orders']
         """
-        return cls(**(settings_from(environ) | settings))
+        return cls(**(settings_from(os.environ if environ is None else environ) | settings))
 
     # --- deciding ------------------------------------------------------------------------------------
 

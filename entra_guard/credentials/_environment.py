@@ -55,7 +55,7 @@ class EnvironmentCredential(Credential):
     authority. Where none is set it can be built all the same, so that it can be part of a chain.
 
     Args:
-        environ: The variables.
+        environ: The variables; None reads those of the process.
         settings: See `Settings`; these win over variables.
 
     Attributes:
@@ -71,9 +71,9 @@ class EnvironmentCredential(Credential):
     """
 
     @public
-    def __init__(self, environ: Mapping[str, str] = os.environ, **settings: Unpack[Settings]) -> None:
+    def __init__(self, environ: Mapping[str, str] | None = None, **settings: Unpack[Settings]) -> None:
         check_settings(settings)
-        found, account = _described_by(environ, settings)
+        found, account = _described_by(os.environ if environ is None else environ, settings)
         self.credential: ApplicationCredential | None = found
         self.account: str = account
         self.tenant_id: str = found.tenant_id if found is not None else ""

@@ -90,14 +90,15 @@ class WorkloadIdentityCredential(ApplicationCredential):
         tenant_id: The tenant's id or domain; by default AZURE_TENANT_ID.
         client_id: The application's client id; by default AZURE_CLIENT_ID.
         token_file_path: Where the token is mounted; by default AZURE_FEDERATED_TOKEN_FILE.
-        environ: The environment variables.
+        environ: The variables; None reads those of the process.
         settings: See `Settings`; AZURE_AUTHORITY_HOST is the default of `authority`.
 
     Raises:
         ConfigurationError: A value is missing, or cannot work.
 
     Example:
-        >>> WorkloadIdentityCredential()  # doctest: +SKIP
+        >>> WorkloadIdentityCredential("contoso.com", "11112222-bbbb-3333-cccc-4444dddd5555", "/run/token")
+        <WorkloadIdentityCredential client_id=11112222-... tenant_id=contoso.com>
     """
 
     @public
@@ -108,9 +109,10 @@ class WorkloadIdentityCredential(ApplicationCredential):
         client_id: str | None = None,
         token_file_path: str | Path | None = None,
         *,
-        environ: Mapping[str, str] = os.environ,
+        environ: Mapping[str, str] | None = None,
         **settings: Unpack[Settings],
     ) -> None:
+        environ = os.environ if environ is None else environ
         given = {"tenant_id": tenant_id, "client_id": client_id, "token_file_path": token_file_path}
         found = {name: given[name] or environ.get(variable) for name, variable in _VARIABLES.items()}
         if missing := [variable for name, variable in _VARIABLES.items() if not found[name]]:

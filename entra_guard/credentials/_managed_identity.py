@@ -51,7 +51,7 @@ class ManagedIdentityCredential(CachingCredential, Credential):
         client_id: Of a user-assigned identity; or else
         object_id: its object (principal) id; or else
         resource_id: its path in Azure. By default the host's own, system-assigned identity.
-        environ: The environment variables that identify the host.
+        environ: The variables that identify the host; None reads those of the process.
         http_client: Any `httpx.Client`. By default one without a proxy: the endpoint is on the host.
         cache: `cache_size`, `wait`, `clock` and `monotonic`, as in `Settings`.
 
@@ -70,14 +70,14 @@ class ManagedIdentityCredential(CachingCredential, Credential):
         *,
         object_id: str | None = None,
         resource_id: str | None = None,
-        environ: Mapping[str, str] = os.environ,
+        environ: Mapping[str, str] | None = None,
         http_client: httpx.Client | None = None,
         **cache: Unpack[CacheOptions],
     ) -> None:
         if http_client is not None and not is_client(http_client):
             raise ConfigurationError("http_client must be an httpx.Client, not an AsyncClient")
         self._identity = _identity(client_id, object_id, resource_id)
-        self._host = identity_host(environ)
+        self._host = identity_host(os.environ if environ is None else environ)
         self._client = LazyClient(http_client, partial(new_client, direct=True))
         super().__init__(TokenCache(**cache))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import pickle
+import pydoc
 import traceback
 
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+import entra_guard.credentials
 from entra_guard import AccessError, FetchError
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.errors import InsufficientPermissionError
@@ -189,3 +191,14 @@ def test_the_log_gets_the_report_with_the_facts(entra, caplog):
     TestClient(app).get("/orders", headers={"Authorization": f"Bearer {token}"})
     assert FOREIGN in caplog.text
     assert entra.api.client_id in caplog.text
+
+
+def test_no_signature_shows_the_environment(monkeypatch):
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "a-secret-of-the-process")
+    for module in (entra_guard, entra_guard.credentials):
+        things = [getattr(module, name) for name in module.__all__]
+        assert not [thing for thing in things if "a-secret-of-the-process" in _help(thing)]
+
+
+def _help(thing: object) -> str:
+    return "" if isinstance(thing, str) else pydoc.render_doc(thing)
