@@ -29,5 +29,8 @@ def test_the_examples_run(name):
     finder = doctest.DocTestFinder(exclude_empty=True)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL)
     for example in finder.find(module, name, extraglobs=public):
-        runner.run(example)
+        if (
+            example.examples
+        ):  # to run a docstring without any is slow: it looks at each file with cached lines
+            runner.run(example)
     assert runner.failures == 0

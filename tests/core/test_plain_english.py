@@ -6,8 +6,12 @@ import ast
 import re
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 LARGEST_SHARE = 0.005
@@ -49,11 +53,24 @@ def comments(source: str) -> list[str]:
     return [found.group() for found in STRING_OR_COMMENT.finditer(source) if found.group()[0] == "#"]
 
 
+def syntax_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what `ast.walk` yields, in another order and in much less time."""
+    left = [tree]
+    while left:
+        node = left.pop()
+        yield node
+        for value in vars(node).values():
+            if isinstance(value, ast.AST):
+                left.append(value)
+            elif isinstance(value, list):
+                left += [item for item in value if isinstance(item, ast.AST)]
+
+
 def python_texts(path: Path) -> list[str]:
     """Return the docstrings, comments, string literals and test names of a Python file."""
     source = path.read_text()
     texts = [found.lstrip("# ") for found in comments(source)]
-    for node in ast.walk(ast.parse(source)):
+    for node in syntax_nodes(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             texts.append(node.value)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
