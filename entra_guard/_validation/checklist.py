@@ -62,7 +62,13 @@ def _version(policy: Policy, issuer: Issuer, claims: AnyClaims, _key: KeyOrigin,
     version = claims.ver
     if not issuer.is_entra or (version in policy.token_versions and (version != "1.0" or issuer.v1)):
         return ""
-    return "wrong_version" if version in TOKEN_VERSIONS else "invalid_claims"
+    return "wrong_version" if version in TOKEN_VERSIONS else _why_not_of_entra(issuer, claims)
+
+
+def _why_not_of_entra(issuer: Issuer, claims: AnyClaims) -> str:
+    """Return why a token lacks what each token of Entra has: it may be of another issuer."""
+    hosts = {_host(issuer.v1), _host(issuer.v2)}
+    return "wrong_issuer" if issuer.v2 and _host(claims.iss) not in hosts else "invalid_claims"
 
 
 def _lifetime(policy: Policy, _issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, now: float) -> str:
@@ -87,7 +93,7 @@ def _issuer(policy: Policy, issuer: Issuer, claims: AnyClaims, _key: KeyOrigin, 
             unwanted = tid == PERSONAL_TENANT and policy.tenants.alias == "organizations"
             return "personal_account" if unwanted else ""
     elif not is_tenant_id(tid):
-        return "invalid_claims"
+        return _why_not_of_entra(issuer, claims)
     return _why_other_issuer(policy, issuer, claims)
 
 
@@ -183,7 +189,8 @@ def _times_found(case: Case) -> dict[str, object]:
     return {name: utc_text(value) if value >= 0 else None for name, value in times.items()}
 
 
-def _issuer_expected(case: Case) -> str:
+def issuer_expected(case: Case) -> str:
+    """Return the issuer that a token must name."""
     issuer = case.issuer
     return issuer.of_token(case.claims.ver, issuer.tenant_id or "{tenantid}")
 
@@ -208,7 +215,7 @@ PRE_SIGNATURE_CHECKS: Final[tuple[Check, ...]] = (
         lambda case: sorted(case.policy.token_versions) if case.issuer.is_entra else "any",
         lambda case: case.claims.ver,
     ),
-    Check("issuer", _issuer, _issuer_expected, lambda case: case.claims.iss),
+    Check("issuer", _issuer, issuer_expected, lambda case: case.claims.iss),
     Check("audience", _audience, lambda case: sorted(case.policy.audiences), lambda case: case.claims.aud),
 )
 

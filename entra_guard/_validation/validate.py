@@ -17,6 +17,7 @@ from entra_guard._validation.checklist import (
     PRE_SIGNATURE_CHECKS,
     Case,
     CheckFunction,
+    issuer_expected,
     nearest_audience,
 )
 from entra_guard._validation.claims import read_claims, refuse_ambiguous, write_claims
@@ -209,6 +210,8 @@ def _facts(
     check, case = _CHECK_OF[check_function], Case(*case)
     policy, issuer, claims, _key, now = case
     facts = {"expected": check.expected(case), "found": check.found(case)}
+    if code == "wrong_issuer":  # also where the check of another claim found it
+        facts = {"expected": issuer_expected(case), "found": claims.iss}
     if code in ABOUT_TIME:
         facts |= _time_facts(code, claims, now, keys.entra_ahead)
     if code == "id_token" and policy.accepted.isdisjoint({claims.aud} if isinstance(claims.aud, str) else ()):

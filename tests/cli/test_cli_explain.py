@@ -97,6 +97,29 @@ def test_an_expired_token_shows_how_long_ago(
     assert re.search(r"entra clock ahead by +-?\d s\n", output)
 
 
+def test_a_tenant_that_does_not_exist_is_not_fixed_by_the_network(
+    explain: Callable[..., Result], good: str
+) -> None:
+    done = explain(good, "--tenant", CONTOSO[:-1] + "9", "--json")
+    assert done.exit_code == 3
+    report = json.loads(done.stdout)
+    assert "check `tenant`" in report["facts"]["detail"]
+    assert report["remedy"]["commands"] == report["remedy"]["settings"] == []
+    assert "Correct the guard's setting" in report["remedy"]["sentences"][0]
+
+
+def test_the_cloud_of_the_token_is_the_setting_to_make(
+    explain: Callable[..., Result], entra: Emulator, api: str
+) -> None:
+    issuer = f"https://login.microsoftonline.us/{CONTOSO}/v2.0"
+    done = explain(entra.issue_token(api, claims={"iss": issuer}), "--json")
+    report = json.loads(done.stdout)
+    assert (report["reason"], report["remedy"]["settings"]) == (
+        "wrong_cloud",
+        ["ENTRA_GUARD_AUTHORITY=us-government"],
+    )
+
+
 @pytest.mark.parametrize(
     "part", ["iss", "aud", "tid", "ver", "azp", "uti", "kid", "x\x1b]0;pwn\x07\nok FAKE"]
 )

@@ -40,6 +40,18 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("it is v2.0 and only v1.0 is accepted", {}, {"token_versions": "1.0"}, "wrong_version"),
     ("an unknown issuer issued it", {"preset": "wrong-iss"}, {}, "wrong_issuer"),
     ("its issuer and tid differ", {"preset": "iss-tid-mismatch"}, {}, "wrong_issuer"),
+    (
+        "Google issued it",
+        {"claims": {"ver": None, "tid": None, "iss": "https://accounts.google.com"}},
+        {},
+        "wrong_issuer",
+    ),
+    (
+        "a B2C policy issued it",
+        {"claims": {"tid": None, "iss": f"https://contoso.b2clogin.com/{GUID}/v2.0/"}},
+        {},
+        "wrong_issuer",
+    ),
     ("it has no tid", {"claims": {"tid": None}}, {}, "invalid_claims"),
     ("its tid is no GUID", {"claims": {"tid": "contoso"}}, {}, "invalid_claims"),
     ("it has tid twice", {"preset": "duplicate-tid-case"}, {}, "invalid_claims"),
@@ -284,6 +296,15 @@ def test_what_a_token_is_wrapped_in_is_named(entra, verify, token, reason):
         verify(entra.guard(), token.format(entra.token()))
     assert caught.value.reason == reason
     assert entra.guard().explain(token.format(entra.token())).reason == reason
+
+
+def test_both_issuers_are_named_where_another_claim_shows_that_it_is_another_one(entra):
+    token = entra.token(claims={"ver": None, "iss": "https://accounts.google.com"})
+    with pytest.raises(AccessError) as caught:
+        entra.guard().verify(token)
+    facts = caught.value.facts
+    assert facts["found"] == "https://accounts.google.com"
+    assert facts["expected"] == f"{entra.url}/{entra.tenant_id}/v2.0"
 
 
 def test_bearer_in_front_of_a_token_is_named(entra):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
+from entra_guard._keys.authority import CLOUDS
 from entra_guard._validation.hints import LONGER, NO_CLIENT_ID, OWN_ID
 from entra_guard.cli.reason_guides import GUIDES, filled, is_filled
 from entra_guard.policy import TENANT_ALIASES
@@ -65,8 +66,15 @@ def known_values(
         "request_scope": f"{apis[0] if apis else policy.app_id_uri}/.default",
         "found": audience if isinstance(audience, str) else "",
         "user": str(claims.get("oid") or ""),
+        "authority": _cloud_of(claims.get("iss")) if claims.get("iss") == facts.get("found") else "",
     }
     return {name: value if _HARMLESS.fullmatch(value) else "" for name, value in values.items()}
+
+
+def _cloud_of(issuer: object) -> str:
+    """Return the name of the cloud whose host an issuer has, '' if it is none of Microsoft's."""
+    names = [name for name, cloud in CLOUDS.items() if str(issuer).startswith(f"{cloud.authority}/")]
+    return names[0] if names else ""
 
 
 def remedy(
@@ -167,7 +175,18 @@ def _of_guest(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, Any])
 
 
 _GUEST: Final = "The user is a guest of the tenant. Call as a member, or accept guests: guests=True on the guard and the route."
+
+
+def _of_keys(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, Any]) -> _Chosen:
+    """Choose between the network, and a setting with which Entra has no keys."""
+    if "check `" in str(facts.get("detail")):
+        return _Chosen(_WRONG_SETTING, is_registration=False)
+    return _all(guide, facts, claims)
+
+
+_WRONG_SETTING: Final = "Entra was reached. Correct the guard's setting that 'detail' names."
 _CHOOSE: Final = {
+    "keys_unavailable": _of_keys,
     "wrong_audience": _of_audience,
     "missing_role": _of_role,
     "missing_scope": _of_scope,

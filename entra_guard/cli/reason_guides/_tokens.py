@@ -100,7 +100,7 @@ TOKENS: Final[dict[str, Guide]] = {
     ),
     "wrong_issuer": Guide(
         causes=(
-            "The guard has another authority than the client: External ID, B2C, another cloud.",
+            "The guard has another authority than the client: External ID, B2C, another cloud, or an issuer that is not Microsoft's.",
             "The guard's tenant is another one, and the token names a third.",
             "The token is forged.",
         ),
@@ -126,7 +126,8 @@ TOKENS: Final[dict[str, Guide]] = {
             "az login --tenant {tenant}",
             "az account get-access-token --scope {request_scope} --tenant {tenant}",
         ),
-        otherwise="For several organizations: Guard(tenant=Tenants.some([...], ...)) or Tenants.where(...).",
+        otherwise="If the guard has the tenant of another environment, correct its tenant. For several organizations: "
+        "Guard(tenant=Tenants.some([...], ...)) or Tenants.where(...).",
         facts={
             "expected": ["aaaabbbb-0000-cccc-1111-dddd2222eeee"],
             "found": "bbbbcccc-1111-dddd-2222-eeee3333ffff",
