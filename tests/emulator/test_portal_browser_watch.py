@@ -75,6 +75,8 @@ def test_the_pages_work_together(served: tuple[Emulator, Samples], browser: Brow
 
 
 def _check_activity(page: Page, entra: Emulator, samples: Samples) -> None:
+    entra.clear_faults()  # of tests before this one
+    entra.request_log.clear_exchanges()
     page.clock.install(time=0)
     page.goto("/portal/activity")
     page.clock.pause_at(3_600_000)  # the page's timers run by `run_for` only
