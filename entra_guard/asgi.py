@@ -102,7 +102,7 @@ class GuardMiddleware:
         self._subprotocol = subprotocol
         self._authenticator = RequestAuthenticator(guard, **settings)
         # Falcon routes the path with the mount point in it (ASGI: root_path), all others without.
-        self._routed_path = _whole_path if framework_of(app) == "falcon" else _routed_path
+        self._routed_path = _whole_path if framework_of(app) == "falcon" else routed_path
         # What each request needs, looked up once.
         self._is_public = self._authenticator.is_public
         self._ends = self._authenticator.ends
@@ -249,7 +249,7 @@ def _whole_path(scope: Scope) -> str:
     return path
 
 
-def _routed_path(scope: Scope) -> str:
+def routed_path(scope: Scope) -> str:
     """Return the path below the mount point, as the application routes it (ASGI: root_path)."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")

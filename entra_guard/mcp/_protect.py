@@ -8,7 +8,7 @@ from entra_guard._common.arguments import check_flags
 from entra_guard._common.permission_names import names_of
 from entra_guard._web.adapter_arguments import check_guard
 from entra_guard._web.asgi_response import send_response
-from entra_guard.asgi import GuardMiddleware
+from entra_guard.asgi import GuardMiddleware, routed_path
 from entra_guard.errors import ConfigurationError
 from entra_guard.mcp._metadata import ResourceMetadata
 from entra_guard.mcp._origins import origins_of, with_cors
@@ -162,9 +162,14 @@ class _Discoverable:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            if scope["path"] in self._metadata.paths and scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+            path = scope["path"]
+            is_metadata = bool({path, routed_path(scope)} & self._metadata.paths)
+            if is_metadata and scope["method"] in {"GET", "HEAD", "OPTIONS"}:
                 await self._send_metadata(scope["method"], send)
                 return
+            if path == self._metadata.path:
+                # Below a mount point or the prefix of a proxy, too, the server is where the URL says.
+                scope["root_path"] = ""
             send = self._with_challenge(send)
         await self.app(scope, receive, send)
 

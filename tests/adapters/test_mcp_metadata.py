@@ -182,17 +182,23 @@ def test_requires_above_the_servers_decorator_is_refused(
 
 
 @pytest.mark.parametrize("server_of", ["mcp.server.mcpserver:MCPServer", "fastmcp:FastMCP"])
-def test_a_server_is_mounted_with_its_lifespan(entra: Entra, server_of: str) -> None:
+@pytest.mark.parametrize(("below", "prefix"), [("/", ""), ("/api", ""), ("/", "/api")])
+def test_a_server_is_where_its_url_says(entra: Entra, server_of: str, below: str, prefix: str) -> None:
+    path = f"{below}{prefix}/mcp".replace("//", "/")
     module, _, name = server_of.partition(":")
-    tasks = protect(getattr(pytest.importorskip(module), name)("tasks"), entra.guard(), url=URL)
-    app = Starlette(routes=[Mount("/", tasks)], lifespan=tasks.lifespan)
+    server = getattr(pytest.importorskip(module), name)("tasks")
+    tasks = protect(server, entra.guard(), url=f"https://tasks.example{path}")
+    metadata = f"{WELL_KNOWN}{path}"
+    app = Starlette(routes=[Route(metadata, tasks), Mount(below, tasks)], lifespan=tasks.lifespan)
     token = entra.token(user="alice", scopes=["access_as_user"])
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
     info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
     message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}
-    with TestClient(app) as client:
-        assert client.post("/mcp", headers=headers, json=message).status_code == 200
-        assert client.get("/.well-known/oauth-protected-resource/mcp").status_code == 200
+    # A proxy removes the prefix, and the server adds it again: `uvicorn --root-path`.
+    with TestClient(app, root_path=prefix) as client:
+        assert client.post(path, headers=headers, json=message).status_code == 200
+        assert client.post(path, json=message).status_code == 401
+        assert client.get(f"{prefix}{metadata}").json()["resource"].endswith(path)
 
 
 def test_a_websocket_needs_the_scopes_too(entra: Entra) -> None:
