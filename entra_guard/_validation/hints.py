@@ -17,6 +17,10 @@ NO_CLIENT_ID: Final = (
     "the guard has only an App ID URI, and v2.0 tokens have the API's client id: set it if this is the API's"
 )
 LONGER: Final = "the configured audience has more in it than the client id that the token has"
+OTHER_API: Final = (
+    "it is for another registration of the same tenant, or the configured audience is an object id "
+    "and not the API's client id"
+)
 _KNOWN: Final = {
     "https://management.azure.com": "Azure Resource Manager",
     "https://management.core.windows.net": "Azure Resource Manager",
@@ -64,7 +68,7 @@ def _of_client_id(found: str, audiences: set[str], *, is_ours: bool) -> str:
         return LONGER
     if not any(map(is_guid, audiences)):
         return NO_CLIENT_ID
-    return "it is for another registration of the same tenant"
+    return OTHER_API
 
 
 def _difference(found: str, nearest: str) -> str:

@@ -56,7 +56,8 @@ def _found(facts: Facts) -> Finding | None:
         return failure(
             f"there is no registration {graph.wanted} in this tenant",
             f"{command('az', 'ad', 'app', 'show', '--id', graph.wanted)}  # in the API's own tenant",
-            f"{_PORTAL} Overview: compare Application (client) ID and tenant with ENTRA_GUARD_AUDIENCE",
+            f"{_PORTAL} Overview: compare Application (client) ID (not Object ID) and tenant with "
+            "ENTRA_GUARD_AUDIENCE",
         )
     application = graph.api.application
     return ok(f"{application.get('displayName')}, client id {application.get('appId')}")

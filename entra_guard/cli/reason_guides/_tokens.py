@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from entra_guard._validation.hints import OTHER_API
 from entra_guard.cli.reason_guides._guide import Guide
 from entra_guard.cli.reason_guides._requests import NEW_TOKEN
 
@@ -183,7 +184,7 @@ TOKENS: Final[dict[str, Guide]] = {
         facts={
             "expected": [_API],
             "found": "22223333-cccc-4444-dddd-5555eeee6666",
-            "hint": "it is for another registration of the same tenant",
+            "hint": OTHER_API,
             "request_scope": f"api://{_API}/.default",
             **_IDS,
         },
