@@ -125,7 +125,7 @@ def _check_tokens_and_sample_api(page: Page, samples: Samples) -> None:
     page.get_by_text("Request", exact=True).first.click()
     assert "grant_type=client_credentials" in page.locator("#token-request").inner_text()
     follow(page.get_by_role("button", name="Call the sample API with it"))
-    assert "200 GET /orders of Tasks API" in page.locator(".attempt h3").inner_text()
+    assert "200 GET /orders of Tasks API" in page.locator(".attempt h3").first.inner_text()
     follow(page.get_by_role("button", name="+1 day"))
     follow(page.get_by_role("button", name="Send the same token again"))
     assert "401 GET" in page.locator(".attempt h3").first.inner_text()
