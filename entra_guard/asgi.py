@@ -40,7 +40,7 @@ from entra_guard._web.startup_check import run_lifespan
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, never, run_for
 from entra_guard._web.websocket_token import take_token
 from entra_guard.errors import AccessError
-from entra_guard.principal import bind_principal, unbind_principal
+from entra_guard.principal import bind_nobody, bind_principal, unbind_principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,6 +127,7 @@ class GuardMiddleware:
             if not self._routes.is_current():
                 self._routes.check(scope.get("app"), self.app)
             if self._is_public(self._routed_path(scope) if scope.get("root_path") else scope["path"]):
+                bound = bind_nobody(scope)
                 await self.app(scope, receive, send)
                 return
             if scope.get("method") == "OPTIONS" and is_cors_middleware(self.app) and is_preflight(scope):

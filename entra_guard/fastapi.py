@@ -31,7 +31,7 @@ from entra_guard._web.starlette_handler import access_error_handler
 from entra_guard.asgi import authorization
 from entra_guard.errors import AccessError, MissingTokenError, refusal
 from entra_guard.guard import Guard
-from entra_guard.principal import Principal, acting
+from entra_guard.principal import Principal, acting, bind_nobody, unbind_principal
 from entra_guard.requirement import (
     Requirement,
     alternatives_of,
@@ -101,7 +101,11 @@ class EntraBearer(SecurityBase):
         try:
             principal = await self._authenticated(connection, must_have_token=bool(required.scopes))
             if principal is None:
-                yield None
+                bound = bind_nobody(connection.scope)
+                try:
+                    yield None
+                finally:
+                    unbind_principal(bound)
                 return
             accepted = self._observe(principal, connection.scope) if is_observed() else None
             try:

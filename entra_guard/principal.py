@@ -229,7 +229,7 @@ class NoPrincipalError(EntraGuardError, LookupError, RuntimeError):
     """
 
 
-_current: Final[ContextVar[Bound]] = ContextVar("entra_guard.principal")
+_current: Final[ContextVar[Bound | None]] = ContextVar("entra_guard.principal")
 _MCP_SERVER: Final = "mcp.server.lowlevel.server"
 
 PRINCIPAL: Final = "entra_guard.principal"
@@ -267,7 +267,7 @@ def bind_principal(
     principal: Principal,
     to_http_error: ToHTTPError | None = None,
     request: MutableMapping[str, Any] | None = None,
-) -> Token[Bound]:
+) -> Token[Bound | None]:
     """Make a principal current for a request. Adapters call this, and `unbind_principal` at the end.
 
     Args:
@@ -283,6 +283,16 @@ def bind_principal(
         return _current.set((principal, to_http_error, request, None))
     _SDK_USER.bind()
     return _current.set((principal, to_http_error, request, _mcp_message()))
+
+
+def bind_nobody(request: MutableMapping[str, Any]) -> Token[Bound | None]:
+    """Make no principal current for a request that needs none, unless an outer guard has verified one.
+
+    The context may be that of an earlier request: uvicorn runs the requests of a connection in the context of
+    one that it made wait, because of a large body or of pipelining. A proxy sends requests of several clients
+    on one connection. `unbind_principal` undoes this, too.
+    """
+    return _current.set(_current.get(None) if PRINCIPAL in request else None)
 
 
 def as_http_error(error: AccessError) -> AccessError:
@@ -341,7 +351,7 @@ def _binding_of_message(message: Any, bound: Bound) -> Bound | None:
 
 
 # Undoes `bind_principal`, given what that returned. Each request would pay for a function around it.
-unbind_principal: Final[Callable[[Token[Bound]], None]] = _current.reset
+unbind_principal: Final[Callable[[Token[Bound | None]], None]] = _current.reset
 
 
 @contextmanager
