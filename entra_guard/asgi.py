@@ -110,7 +110,8 @@ class GuardMiddleware:
         # The kinds of requests whose response nothing ends, unless the request's headers say otherwise.
         self._ordinary = () if self._ends["http"] or self._expects_events else ("http",)
         self._ends_mcp_streams = settings.get("close_at_expiry") is not False
-        self._sessions = McpSessions(seconds_left=guard.seconds_left if self._ends_mcp_streams else None)
+        seconds_left = guard.seconds_left if self._ends_mcp_streams else None
+        self._sessions = McpSessions(seconds_left=seconds_left, is_revoked=guard.is_revoked)
         self._routes = RouterCheck(guard)
         warn_if_cors_inside(app)
 

@@ -66,19 +66,28 @@ def owner_of(principal: Principal) -> Owner:
     return (issuer, verified.tenant_id, verified.object_id or verified.subject, verified.app_id)
 
 
+def _never(_principal: Principal) -> bool:
+    return False
+
+
 class McpSessions(Shared):
     """The open MCP sessions of one application, and whose they are. Thread-safe.
 
     Args:
         most: The largest number of sessions.
         seconds_left: Returns for how long a caller's token is accepted; None if streams outlive their token.
+        is_revoked: Returns whether a caller's token was revoked: then its event streams end, of MCP or not.
     """
 
     def __init__(
-        self, most: int = _MOST_SESSIONS, seconds_left: Callable[[Principal], float] | None = None
+        self,
+        most: int = _MOST_SESSIONS,
+        seconds_left: Callable[[Principal], float] | None = None,
+        is_revoked: Callable[[Principal], bool] = _never,
     ) -> None:
         self._lock = Lock()
         self._seconds_left = seconds_left
+        self.is_revoked = is_revoked
         self._owners = SessionOwners(most)
         self._streams: dict[str, Owner] = {}
         self._message_paths: LRUCache[str, bool] = LRUCache(_MOST_MESSAGE_PATHS)
@@ -203,12 +212,14 @@ class EventStream:
     def passed(self, message: Message) -> Message | None:
         """Return what is sent of a message of the body: all, the end of the stream, or None after that.
 
-        A server that does not know that the token has expired sees that its client has gone, as after an end.
+        A server that does not know that the token has expired, or was revoked, sees that its client has
+        gone, as after an end.
         """
         self.feed(message)
         if self._is_over:
             return None
-        if self.is_mcp and self._sessions.is_expired(self._scope[PRINCIPAL]):
+        principal = self._scope[PRINCIPAL]
+        if self._sessions.is_revoked(principal) or (self.is_mcp and self._sessions.is_expired(principal)):
             self._is_over = True
             return {**message, "body": b"", "more_body": False}
         return message

@@ -227,6 +227,33 @@ def test_an_open_stream_ends_when_its_caller_is_revoked(
     assert guard._caller_checks.revocations._streams == {}
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("settings", [{}, {"close_at_expiry": False}])
+def test_a_revoked_caller_gets_no_more_events_whatever_its_request_accepts(
+    entra: Entra, method: str, settings: dict[str, Any]
+) -> None:
+    guard, sent = entra.guard(), list[dict[str, Any]]()
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for number in range(4):
+            if number == 2:
+                guard.revoke(scope["user"].object_id)
+            await send(
+                {"type": "http.response.body", "body": f"data: {number}\n\n".encode(), "more_body": True}
+            )
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(dict(message))
+
+    headers = [(b"authorization", f"Bearer {alice(entra)}".encode()), (b"accept", b"*/*")]
+    scope = {"type": "http", "method": method, "path": "/", "headers": headers}
+    asyncio.run(GuardMiddleware(app, guard=guard, **settings)(scope, _no_message, send))
+    bodies = [(message["body"], message["more_body"]) for message in sent[1:]]
+    assert bodies == [(b"data: 0\n\n", True), (b"data: 1\n\n", True), (b"", False)]
+
+
 async def _no_message() -> None:
     await anyio.sleep(LATE)
 
