@@ -12,9 +12,8 @@ _LENGTH: Final = 36
 
 def is_guid(text: str) -> bool:
     """Return whether a text is a GUID, as client ids are."""
-    return len(text) == _LENGTH and _matches(
-        text
-    )  # the length first: the cache must not keep long untrusted texts
+    # The length first: the cache must not keep long untrusted texts.
+    return len(text) == _LENGTH and _matches(text)
 
 
 def is_tenant_id(text: str) -> bool:

@@ -9,28 +9,9 @@ from entra_guard._common.audiences import QUOTES, json_strings
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from entra_guard._common.agent import Agents
+    from collections.abc import Callable, Mapping
 
 PREFIX: Final = "ENTRA_GUARD_"
-VARIABLES: Final = tuple(
-    f"{PREFIX}{name}"
-    for name in (
-        "TENANT",
-        "AUDIENCE",
-        "ALLOWED_CLIENTS",
-        "TOKEN_VERSIONS",
-        "AUTHORITY",
-        "LEEWAY",
-        "APP_SPECIFIC_KEYS",
-        "KEYS_FILE",
-        "TRACE_USERS",
-        "GUESTS",
-        "AGENTS",
-        "REASONS_URL",
-    )
-)
 
 
 def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -52,46 +33,11 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
             "on many hosts it is the workload's own identity"
         )
     settings: dict[str, Any] = {"tenant": tenant, "audience": audience}
-    if authority := _value(environ, "AUTHORITY") or _text(environ, "AZURE_AUTHORITY_HOST"):
-        settings["authority"] = authority
-    for variable, name in (("ALLOWED_CLIENTS", "allowed_clients"), ("TOKEN_VERSIONS", "token_versions")):
-        values = _list(environ, variable)
-        if values is not None:
-            settings[name] = values
-    if leeway := _value(environ, "LEEWAY"):
-        settings["leeway"] = _seconds(f"{PREFIX}LEEWAY", leeway)
-    settings |= _other_settings(environ)
-    if f"{PREFIX}GUESTS" in environ:
-        settings["guests"] = _flag(environ, "GUESTS")
-    if f"{PREFIX}AGENTS" in environ:
-        settings["agents"] = _agents(_value(environ, "AGENTS").lower())
+    for name, read in _OPTIONAL.items():
+        value = read(environ, name)
+        if value is not None:
+            settings[name.lower()] = value
     return settings
-
-
-def _other_settings(environ: Mapping[str, str]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    if app_id := _value(environ, "APP_SPECIFIC_KEYS"):
-        settings["app_specific_keys"] = {"true": True, "false": False}.get(app_id.lower(), app_id)
-    if f"{PREFIX}TRACE_USERS" in environ:
-        settings["trace_users"] = _flag(environ, "TRACE_USERS")
-    for variable, name in (("KEYS_FILE", "keys_file"), ("REASONS_URL", "reasons_url")):
-        if value := _value(environ, variable):
-            settings[name] = value
-    return settings
-
-
-def _agents(text: str) -> Agents:
-    known: dict[str, Agents] = {"true": True, "false": False, "only": "only"}
-    if text not in known:
-        raise ConfigurationError(f"{PREFIX}AGENTS must be true, false or only, got {text!r}")
-    return known[text]
-
-
-def _flag(environ: Mapping[str, str], name: str) -> bool:
-    text = _value(environ, name).lower()
-    if text not in {"true", "false"}:
-        raise ConfigurationError(f"{PREFIX}{name} must be true or false, got {text!r}")
-    return text == "true"
 
 
 def _value(environ: Mapping[str, str], name: str) -> str:
@@ -122,8 +68,56 @@ def _list(environ: Mapping[str, str], name: str) -> list[str] | None:
     return values
 
 
-def _seconds(variable: str, text: str) -> float:
+def _string(environ: Mapping[str, str], name: str) -> str | None:
+    return _value(environ, name) or None
+
+
+def _authority(environ: Mapping[str, str], name: str) -> str | None:
+    return _string(environ, name) or _text(environ, "AZURE_AUTHORITY_HOST") or None
+
+
+def _seconds(environ: Mapping[str, str], name: str) -> float | None:
+    text = _value(environ, name)
     try:
-        return float(text)
+        return float(text) if text else None
     except ValueError:
-        raise ConfigurationError(f"{variable} must be a number of seconds, got {text!r}") from None
+        raise ConfigurationError(f"{PREFIX}{name} must be a number of seconds, got {text!r}") from None
+
+
+def _app_specific_keys(environ: Mapping[str, str], name: str) -> bool | str | None:
+    text = _value(environ, name)
+    return {"": None, "true": True, "false": False}.get(text.lower(), text)
+
+
+def _flag(environ: Mapping[str, str], name: str) -> object:
+    return _choice(environ, name, {"true": True, "false": False}, "true or false")
+
+
+def _agents(environ: Mapping[str, str], name: str) -> object:
+    return _choice(environ, name, {"true": True, "false": False, "only": "only"}, "true, false or only")
+
+
+def _choice(environ: Mapping[str, str], name: str, choices: Mapping[str, object], words: str) -> object:
+    """Return what a variable means; None if it is not set. An empty value must not mean the default."""
+    if f"{PREFIX}{name}" not in environ:
+        return None
+    text = _value(environ, name).lower()
+    if text not in choices:
+        raise ConfigurationError(f"{PREFIX}{name} must be {words}, got {text!r}")
+    return choices[text]
+
+
+# What reads each variable that may be missing: as a setting, or as None if it is not set.
+_OPTIONAL: Final[Mapping[str, Callable[[Mapping[str, str], str], object]]] = {
+    "ALLOWED_CLIENTS": _list,
+    "TOKEN_VERSIONS": _list,
+    "AUTHORITY": _authority,
+    "LEEWAY": _seconds,
+    "APP_SPECIFIC_KEYS": _app_specific_keys,
+    "KEYS_FILE": _string,
+    "TRACE_USERS": _flag,
+    "GUESTS": _flag,
+    "AGENTS": _agents,
+    "REASONS_URL": _string,
+}
+VARIABLES: Final = tuple(f"{PREFIX}{name}" for name in ("TENANT", "AUDIENCE", *_OPTIONAL))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import os
 import threading
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
-from weakref import WeakSet
 
 import anyio
 from cachetools import TLRUCache
 
+from entra_guard._common.after_fork import reset_after_fork
 from entra_guard._common.logs import get_logger
 from entra_guard._common.single_flight import wait, wait_async
 from entra_guard.errors import ConfigurationError, KeysUnavailableError, refusal
@@ -71,7 +70,7 @@ class TenantRule:
         self.is_async: Final = is_async_callable(tenants.rule)
         self._keep = tenants.keep
         self.after_fork()
-        _everywhere.add(self)
+        reset_after_fork(self)
 
     def after_fork(self) -> None:
         """Begin again in a process that has none of the parent's threads: they may hold the lock for ever."""
@@ -226,15 +225,3 @@ def _as_answer(returned: object) -> bool:
 def _refuse_unless(answer: bool, tenant_id: str) -> None:
     if not answer:
         raise refusal("wrong_tenant", {"expected": "a tenant that the rule accepts", "found": tenant_id})
-
-
-_everywhere: Final[WeakSet[TenantRule]] = WeakSet()
-
-
-def _reset_in_child() -> None:
-    for rule in list(_everywhere):
-        rule.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_in_child)

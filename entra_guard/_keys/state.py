@@ -154,9 +154,8 @@ def adopt(state: KeyCacheState, snapshot: Snapshot, now: float) -> KeyCacheState
         retired=_retired(old, snapshot.keys, now, state.settings.retired_key_grace),
     )
     adopted = replace(state, snapshot=fresh, generations=fresh.generation)
-    if any(
-        before.get(kid) != key for kid, key in snapshot.keys.by_kid.items()
-    ):  # the budgets served their purpose
+    has_new_key = any(before.get(kid) != key for kid, key in snapshot.keys.by_kid.items())
+    if has_new_key:  # the budgets served their purpose
         return replace(adopted, general=FULL_BUDGET, for_known_callers=FULL_KNOWN_CALLERS_BUDGET)
     return adopted
 

@@ -176,7 +176,7 @@ def _claims(segment: bytes, rules: ClaimRules | None, header_typ: str, steps: li
 
 def _signature(key: SigningKey, header: jws.Header, signing_input: bytes, segment: bytes) -> Step:
     try:
-        is_valid = jws.signature_holds(key, header.alg, signing_input, jws.decode(segment))
+        is_valid = jws.is_signed_by(key, header.alg, signing_input, jws.decode(segment))
     except AccessError as error:
         return _failed("signature", "valid", error)
     if is_valid:
@@ -198,9 +198,6 @@ def _open(*names: str) -> tuple[Step, ...]:
 
 
 def _all_open() -> tuple[Step, ...]:
-    names = (
-        [check.name for check in PRE_SIGNATURE_CHECKS],
-        ["key", "signature"],
-        [check.name for check in POST_SIGNATURE_CHECKS],
-    )
-    return _open(*(name for group in names for name in group))
+    before = (check.name for check in PRE_SIGNATURE_CHECKS)
+    after = (check.name for check in POST_SIGNATURE_CHECKS)
+    return _open(*before, "key", "signature", *after)

@@ -248,8 +248,7 @@ def _parse(members: Mapping[str, object], kid: str, collected: _Collected) -> Si
 
 def _origin(members: Mapping[str, object]) -> KeyOrigin | None:
     """Return the origin that an entry names, or None for one that cannot be understood."""
-    names = members.get("issuer", ""), members.get("cloud_instance_name", "")
-    issuer, cloud = names
+    issuer, cloud = members.get("issuer", ""), members.get("cloud_instance_name", "")
     if not isinstance(issuer, str) or not isinstance(cloud, str):
         return None
     return KeyOrigin(issuer.strip(), cloud.strip())
@@ -292,11 +291,8 @@ def _unchanged(name: str, key: SigningKey, known: KeySet | None) -> SigningKey:
 
 
 def _same(one: SigningKey, other: SigningKey) -> bool:
-    return _same_material(one, other) and (one.kid, one.origin, one.alg) == (
-        other.kid,
-        other.origin,
-        other.alg,
-    )
+    is_same_use = (one.kid, one.origin, one.alg) == (other.kid, other.origin, other.alg)
+    return is_same_use and _same_material(one, other)
 
 
 def _same_material(one: SigningKey, other: SigningKey) -> bool:

@@ -153,8 +153,8 @@ def _not_allowed(header: Header, algorithms: frozenset[str]) -> AccessError:
     )
 
 
-def signature_holds(key: SigningKey, alg: str, signing_input: bytes, signature: bytes) -> bool:
-    """Verify one RSA signature over bytes (RFC 7518 sections 3.3 and 3.5, RFC 8017 section 8)."""
+def is_signed_by(key: SigningKey, alg: str, signing_input: bytes, signature: bytes) -> bool:
+    """Return whether a key signed bytes with RSA (RFC 7518 sections 3.3 and 3.5, RFC 8017 section 8)."""
     if len(signature) != key.signature_bytes or (key.alg and key.alg != alg):
         return False  # OpenSSL accepts a PSS signature without its leading zeros
     try:

@@ -23,7 +23,7 @@ from entra_guard._validation.checklist import (
 from entra_guard._validation.claims import read_claims, refuse_ambiguous, write_claims
 from entra_guard._validation.hints import audience_hint
 from entra_guard._validation.jwks import KeyOrigin
-from entra_guard._validation.jws import decode, read_header, refuse_ambiguous_header, signature_holds, split
+from entra_guard._validation.jws import decode, is_signed_by, read_header, refuse_ambiguous_header, split
 from entra_guard._validation.openid_claims import AnyClaims, OpenIdClaims, read_openid_claims
 from entra_guard.errors import refusal
 from entra_guard.principal import Identity, Principal
@@ -107,8 +107,8 @@ def decide(  # noqa: C901  # one straight line of steps: each call more would be
     if key is None:
         return KeyMismatch("unknown_key", header.kid, header_part, keys, claims)
     signature = decode(signature_part)
-    if not signature_holds(key, header.alg, signing_input, signature):
-        is_unknown = not key.kid == header.kid != ""  # a key not chosen by its kid may be the wrong one
+    if not is_signed_by(key, header.alg, signing_input, signature):
+        is_unknown = not header.kid or key.kid != header.kid  # the key may be the wrong one
         sizes = (len(signature), key.signature_bytes)
         return KeyMismatch("bad_signature", header.kid, header_part, keys, claims, 0.0, is_unknown, sizes)
     if is_entra and write_claims(claims) != payload:
