@@ -14,7 +14,7 @@ from starlette.authentication import AuthCredentials
 from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.boundary import clear_own_frames, detach
 from entra_guard._common.telemetry import TELEMETRY
-from entra_guard._web.adapter_arguments import check_app
+from entra_guard._web.adapter_arguments import check_app, check_guard
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_response
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, bearer_token, health_response
@@ -278,6 +278,7 @@ def health_app(guard: Guard | CombinedGuard) -> ASGIApp:
     Example:
         >>> Route("/readyz", health_app(guard))  # doctest: +SKIP
     """
+    check_guard(guard)
     return _Health(guard)
 
 

@@ -29,7 +29,7 @@ from entra_guard._web.public_paths import PublicPaths
 from entra_guard._web.route_template import asgi_route
 from entra_guard._web.starlette_handler import access_error_handler
 from entra_guard.asgi import authorization
-from entra_guard.errors import AccessError, MissingTokenError, refusal
+from entra_guard.errors import AccessError, ConfigurationError, MissingTokenError, refusal
 from entra_guard.guard import Guard
 from entra_guard.principal import Principal, acting, bind_nobody, unbind_principal
 from entra_guard.requirement import (
@@ -282,6 +282,10 @@ def document(
         >>> app.add_middleware(GuardMiddleware, guard=guard, public=PUBLIC)  # doctest: +SKIP
         >>> document(app, guard, client_id="<client id>", public=PUBLIC)  # doctest: +SKIP
     """
+    if not isinstance(app, FastAPI):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"app must be a FastAPI application, got {type(app).__name__}: document(app, guard)"
+        )
     offered, is_public = names_of("scopes", scopes), PublicPaths(public or ()).cover
     bare = app.openapi
 

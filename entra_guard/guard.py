@@ -46,7 +46,7 @@ from entra_guard._keys.manager import KeyManager
 from entra_guard._keys.refresh_wait import verify_with_newer_keys, verify_with_newer_keys_async
 from entra_guard._keys.settings import KeySettings
 from entra_guard._validation.explain import Explanation, walk
-from entra_guard.errors import AccessError
+from entra_guard.errors import AccessError, ConfigurationError
 from entra_guard.policy import TOKEN_VERSIONS, Policy, Tenants, string_set
 from entra_guard.principal import Principal
 
@@ -195,6 +195,8 @@ class Guard(Shared):
             >>> Guard.from_policy(policy, authority="us-government").policy.leeway
             5
         """
+        if not isinstance(policy, Policy):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"policy must be a Policy, got {type(policy).__name__}")
         return cls(
             tenant=policy.tenants,
             audience=policy.audiences,

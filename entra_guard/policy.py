@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
 """The tenant of all personal Microsoft accounts (Microsoft: access token claims reference)."""
-TENANT_ALIASES: Final = frozenset({"common", "organizations", "consumers"})
+_ANY_TENANT: Final = frozenset({"common", "organizations"})
+TENANT_ALIASES: Final = _ANY_TENANT | {"consumers"}
 """Names of many tenants in the URLs of an authority."""
 TOKEN_VERSIONS: Final = frozenset({"1.0", "2.0"})
 _ALGORITHMS: Final = frozenset({"RS256", "PS256"})
@@ -54,6 +55,16 @@ class Tenants:
     """Seconds for which a result of the rule is cached."""
     timeout: float = 3.0
     """Seconds that the rule may take."""
+
+    def __post_init__(self) -> None:
+        if self.alias in _ANY_TENANT and not self.ids and not self.reason:
+            raise ConfigurationError(_any_tenant(f"Tenants({self.alias!r})"))
+        if self.alias in TENANT_ALIASES or not self.alias:
+            return
+        if self.alias != self.alias.lower() or not is_tenant_name(self.alias):
+            raise ConfigurationError(
+                f"Tenants({self.alias!r}) is not a tenant in lower case: use Tenants.only(...)"
+            )
 
     @classmethod
     def only(cls, *tenants: str) -> Tenants:
@@ -127,18 +138,24 @@ def is_tenant_name(name: str) -> bool:
     return is_guid(name) or _DOMAIN.fullmatch(name) is not None
 
 
-def _tenant_name(tenant: str) -> str:
-    name = tenant.strip().lower() if isinstance(tenant, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
+def _tenant_name(tenant: object) -> str:
+    name = tenant.strip().lower() if isinstance(tenant, str) else ""
     if name in TENANT_ALIASES:
-        raise ConfigurationError(
-            f"tenant={name!r} accepts tokens from any tenant. Use Tenants.organizations(reason), "
-            "Tenants.everyone(reason) or Tenants.personal() if intended"
-        )
+        raise ConfigurationError(_any_tenant(f"tenant={name!r}"))
     if not is_tenant_name(name):
+        hint = ". Use Tenants.only(...) for several" if isinstance(tenant, list | tuple | set) else ""
         raise ConfigurationError(
-            "tenant must be a tenant id (a GUID) or a verified domain name such as contoso.com"
+            "tenant must be a tenant id (a GUID) or a verified domain name such as contoso.com, "
+            f"got {tenant!r:.100}{hint}"
         )
     return name
+
+
+def _any_tenant(given: str) -> str:
+    return (
+        f"{given} accepts tokens from any tenant. Use Tenants.organizations(reason), "
+        "Tenants.everyone(reason) or Tenants.personal() if intended"
+    )
 
 
 def _why_open(reason: str, kind: str) -> str:

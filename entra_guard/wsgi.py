@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from entra_guard._common.arguments import known_arguments
 from entra_guard._common.boundary import clear_own_frames
-from entra_guard._web.adapter_arguments import check_app
+from entra_guard._web.adapter_arguments import check_app, check_guard
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
@@ -281,6 +281,7 @@ def health_app(guard: Guard | CombinedGuard) -> WSGIApplication:
     Example:
         >>> app = DispatcherMiddleware(app, {"/readyz": health_app(guard)})  # doctest: +SKIP
     """
+    check_guard(guard)
 
     def health(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return _send_response(environ, start_response, *health_response(guard))

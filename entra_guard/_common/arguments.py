@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _SEPARATORS: Final = re.compile(r"[\W_]+")
+_OTHER_NAMES: Final = {"clientid": "audience", "appclientid": "audience"}  # what other packages call it
 _LONGEST: Final = 1e9  # seconds, some thirty years: no sum with a clock overflows
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,14 +66,14 @@ def check_names(where: str, kind: str, names: Iterable[str], known: Iterable[str
     Raises:
         UnknownArgumentError: One is not known; the text has the nearest, or all.
     """
-    known = list(known)
+    known = sorted(set(known))
     by_letters = {letters_of(name): name for name in known}
     for name in names:
         if name not in known:
-            near = get_close_matches(letters_of(name), by_letters, n=1, cutoff=0.5)
-            hint = (
-                f"Did you mean {by_letters[near[0]]!r}?" if near else f"It has: {', '.join(sorted(known))}."
-            )
+            letters = letters_of(name)
+            near = [other for other in (_OTHER_NAMES.get(letters),) if other in by_letters]
+            near = near or get_close_matches(letters, by_letters, n=1, cutoff=0.5)
+            hint = f"Did you mean {by_letters[near[0]]!r}?" if near else f"It has: {', '.join(known)}."
             raise UnknownArgumentError(f"{where} has no {kind} {name!r}. {hint}")
 
 

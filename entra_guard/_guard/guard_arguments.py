@@ -76,5 +76,5 @@ def check_http(client: httpx.Client | None, ssl_context: ssl.SSLContext | None, 
         raise ConfigurationError("an http_client brings its own ssl_context and proxy: give one or the other")
     if not all(callable(getattr(client, name, None)) for name in ("build_request", "send", "close")):
         raise ConfigurationError(
-            "http_client is an httpx.Client; keys are fetched on a thread, so not an AsyncClient"
+            f"http_client must be an httpx.Client, got {type(client).__name__}: keys are fetched on a thread"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.arguments import check_names, letters_of
@@ -9,7 +10,7 @@ from entra_guard._common.audiences import QUOTES, json_strings
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 PREFIX: Final = "ENTRA_GUARD_"
 
@@ -21,8 +22,12 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
         ConfigurationError: The tenant or the audience is missing, a name with the prefix is not known, or a
             value cannot be meant: quoted, JSON, an empty list, or a leeway that is not a number.
     """
+    if not isinstance(environ, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"environ must be a mapping such as os.environ, got {type(environ).__name__}"
+        )
     ours = [name for name in environ if letters_of(name).startswith(letters_of(PREFIX))]
-    check_names("the environment", "variable of entra_guard", ours, VARIABLES)
+    check_names("Guard.from_env()", "variable", ours, VARIABLES)
     tenant = _value(environ, "TENANT") or _text(environ, "AZURE_TENANT_ID")
     audience = _list(environ, "AUDIENCE")
     if not tenant:

@@ -267,9 +267,14 @@ def _checked(url: str) -> str:
     if not usable:
         raise ConfigurationError(
             f"authority must be one of {', '.join(CLOUDS)}, or an https URL (http on this machine only) "
-            "without user name, query and fragment"
+            f"without user name, query and fragment{_found(url)}"
         )
     return url.rstrip("/")
+
+
+def _found(url: object) -> str:
+    """Return the refused value for the error's text, unless it may hold a password."""
+    return "" if "@" in str(url) or "?" in str(url) else f", got {url!r:.100}"
 
 
 def _origin(url: str) -> str:

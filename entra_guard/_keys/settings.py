@@ -64,10 +64,12 @@ class KeySettings:
             "max_cooldown": self.cooldown,
             "max_backoff": 1.0,
         }
+        bounds = {"max_stale": ", the value of refresh,", "max_cooldown": ", the value of cooldown,"}
         for setting in fields(self):
             value, low = getattr(self, setting.name), lowest.get(setting.name, 0.0)
             if not low <= value < float("inf"):
                 unit = "" if setting.name in _COUNTS else " seconds"
                 raise ConfigurationError(
-                    f"{setting.name} must be at least {low:g}{unit} here, and finite, got {value!r}"
+                    f"{setting.name} must be at least {low:g}{unit}{bounds.get(setting.name, '')} "
+                    f"and finite, got {value!r}"
                 )

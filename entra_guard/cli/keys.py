@@ -130,7 +130,8 @@ def _for_application(source: Source, app_id: str) -> Source:
     from entra_guard._keys.app_specific_keys import app_id_of  # noqa: PLC0415
     from entra_guard.policy import NO_TENANTS, Policy, Tenants  # noqa: PLC0415
 
-    tenants = Tenants(source.tenant) if source.authority.is_entra else NO_TENANTS
+    reason = "only keys are fetched: no token is accepted"
+    tenants = Tenants(source.tenant, reason=reason) if source.authority.is_entra else NO_TENANTS
     return replace(source, app_id=app_id_of(app_id, Policy(tenants, frozenset({app_id})), source.authority))
 
 

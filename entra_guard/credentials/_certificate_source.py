@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.audiences import IS_IT_SET
 from entra_guard._common.logs import get_logger
 from entra_guard.credentials._certificate_formats import UnusableCertificateError
 from entra_guard.credentials._client_certificate import read_certificate
@@ -39,7 +40,9 @@ class CertificateSource:
             self.loaded = self._read(source if isinstance(source, bytes) else None, now)
         except (UnusableCertificateError, TokenAcquisitionError) as error:
             where = "the certificate" if self._path is None else f"the certificate in {self._path}"
-            raise ConfigurationError(f"{where} cannot be used: {error}") from None
+            why = str(error).removeprefix("No token: ")  # `read_file` names the file, for requests of tokens
+            unread = isinstance(error, TokenAcquisitionError)
+            raise ConfigurationError(why if unread else f"{where} cannot be used: {why}") from None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to pickle; in another process the file is read again, if it is there."""
@@ -97,6 +100,8 @@ def _path(value: object) -> Path:
         raise ConfigurationError(
             f"certificate_path must be a path or a list of paths, got {type(value).__name__}"
         )
+    if value == "":
+        raise ConfigurationError(f"certificate_path is empty. {IS_IT_SET}")
     if _BEGIN in str(value):  # the value is a private key: do not quote it
         raise ConfigurationError(
             "certificate_path holds a certificate, not the path of a file: pass it as certificate_data"

@@ -55,7 +55,9 @@ class ClientAssertionCredential(ApplicationCredential):
     ) -> None:
         super().__init__(tenant_id, client_id, **settings)
         if not callable(func) or inspect.iscoroutinefunction(func):
-            raise ConfigurationError("func must be a plain function that returns an assertion")
+            raise ConfigurationError(
+                f"func must be a plain function that returns an assertion, got {type(func).__name__}"
+            )
         self._func = func
 
     def _proof_fields(self, number: int = 0) -> Mapping[str, str]:  # noqa: ARG002  # it has one proof

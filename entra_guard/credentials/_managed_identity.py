@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
+from entra_guard._common.arguments import known_arguments
 from entra_guard._common.boundary import public
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import Answer, exchange, new_client
@@ -64,6 +65,7 @@ class ManagedIdentityCredential(CachingCredential, Credential):
     """
 
     @public
+    @known_arguments(*CacheOptions.__annotations__)
     def __init__(
         self,
         client_id: str | None = None,

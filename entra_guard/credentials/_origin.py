@@ -6,15 +6,13 @@ URLs are parsed by httpx, which sends the request: two parsers that disagree wou
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 
 from entra_guard.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _PORTS: Final = {"https": 443, "http": 80}
 _NEVER_IN_A_HOST: Final = re.compile(r"[\s/\\?#@*%]")
@@ -54,6 +52,8 @@ class Hosts:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
+        if not isinstance(names, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _host_error(repr(names)[:100])
         self._known = frozenset(_parse_host(name) for name in ([names] if isinstance(names, str) else names))
         self.names = sorted(_joined(host, port) for host, port in self._known)
         if not self._known:

@@ -122,6 +122,7 @@ def expiry_time(value: object) -> float | None:
     """
     if value is None:
         return None
+    given = value
     if isinstance(value, str):
         value = _parsed(value)
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
@@ -131,7 +132,8 @@ def expiry_time(value: object) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     raise ConfigurationError(
-        "expires_on must be a date, a datetime with a time zone, ISO 8601 text, or seconds since the epoch"
+        "expires_on must be a date, a datetime with a time zone, ISO 8601 text, or seconds since the epoch, "
+        f"got {given!r:.100}"
     )
 
 

@@ -22,6 +22,7 @@ from entra_guard.credentials import BearerAuth
 from entra_guard.credentials._azure import adapted
 from entra_guard.credentials._chain import members_of
 from entra_guard.credentials._origin import origin_of
+from entra_guard.credentials._settings import is_client
 from entra_guard.errors import ConfigurationError, FetchError, TokenAcquisitionError
 from entra_guard.graph._batch import send_batches
 from entra_guard.graph._pages import PageTrail, items_of
@@ -89,6 +90,11 @@ class GraphClient:
         longest_wait: float = 30.0,
         timeout: float = 60.0,
     ) -> None:
+        if http_client is not None and not is_client(http_client):
+            raise ConfigurationError(
+                f"http_client must be an httpx.Client, got {type(http_client).__name__}: "
+                "an AsyncClient is async_http_client"
+            )
         self._policy = RetryPolicy(tries, longest_wait, timeout)
         ours = adapted(credential)
         address = address_of(_graph_of(cloud or _cloud_of(ours)) if base_url is None else base_url)

@@ -17,7 +17,13 @@ import cachetools
 from msgspec.structs import replace
 
 from entra_guard._common.after_fork import reset_after_fork
-from entra_guard._common.arguments import check_count, check_flags, check_seconds
+from entra_guard._common.arguments import (
+    check_count,
+    check_flags,
+    check_seconds,
+    known_arguments,
+    parameter_names,
+)
 from entra_guard._common.boundary import public
 from entra_guard._common.guid import is_guid
 from entra_guard._common.logs import get_logger
@@ -115,6 +121,7 @@ class GroupResolver:
     """
 
     @public
+    @known_arguments(*parameter_names(GraphClient.__init__))
     def __init__(
         self,
         credential: Any,

@@ -55,7 +55,7 @@ def checked_version(version: str) -> str:
         ConfigurationError: It is not a single word.
     """
     if not isinstance(version, str) or not _VERSION.fullmatch(version):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError("version must be 'v1.0' or 'beta'")
+        raise ConfigurationError(f"version must be 'v1.0' or 'beta', got {version!r:.40}")
     return version
 
 

@@ -87,7 +87,8 @@ def protect(
         )
     pages = origins_of(origins)
     app = app_of(server, url, pages)
-    check_server(server)
+    if is_server(server):
+        check_server(server)
     if hide:
         hide_forbidden(server)
     required = (

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -41,6 +42,14 @@ def test_any_application_is_protected_and_gets_its_body_whole(
     body = b'{"method": "tools/call", "params": {"name": "x"}}'
     assert client.post("/mcp", content=body).status_code == 401
     assert client.post("/mcp", content=body, headers=bearer()).text.endswith(repr(body))
+
+
+def test_an_application_of_fastapi_is_protected(guard: Guard, bearer: Callable[..., dict[str, str]]) -> None:
+    app = FastAPI()
+    app.add_api_route("/mcp", lambda: "reached")
+    client = TestClient(protect(app, guard, url=URL))
+    assert client.get("/mcp").status_code == 401
+    assert client.get("/mcp", headers=bearer()).json() == "reached"
 
 
 @pytest.mark.parametrize("path", [WELL_KNOWN, f"{WELL_KNOWN}/mcp"])

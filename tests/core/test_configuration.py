@@ -13,7 +13,9 @@ from entra_guard import (
     Policy,
     Requirement,
     Tenants,
+    asgi,
     requires,
+    wsgi,
 )
 
 GUID = "11112222-bbbb-3333-cccc-4444dddd5555"
@@ -24,7 +26,9 @@ TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
     ("settings", "words"),
     [
         ({"audience": GUID}, "tenant is missing"),
-        ({"tenant": "contoso", "audience": GUID}, "tenant id"),
+        ({"tenant": "contoso", "audience": GUID}, "got 'contoso'"),
+        ({"tenant": [TENANT, GUID], "audience": GUID}, r"Use Tenants.only\(...\) for several"),
+        ({"tenant": TENANT, "audience": GUID, "client_id": GUID}, "Did you mean 'audience'"),
         ({"tenant": "common", "audience": GUID}, "any tenant"),
         ({"tenant": "https://login.microsoftonline.com/x", "audience": GUID}, "tenant id"),
         ({"tenant": TENANT, "audience": []}, "audience is empty"),
@@ -40,7 +44,7 @@ TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
         ({"tenant": TENANT, "audience": GUID, "leeway": 3600}, "leeway"),
         ({"tenant": TENANT, "audience": GUID, "leeway": -1}, "leeway"),
         ({"tenant": TENANT, "audience": GUID, "authority": "http://login.example"}, "https"),
-        ({"tenant": TENANT, "audience": GUID, "authority": "mars"}, "authority must be"),
+        ({"tenant": TENANT, "audience": GUID, "authority": "mars"}, "authority must be .*, got 'mars'"),
         (
             {"tenant": TENANT, "audience": GUID, "proxy": "proxy:8080"},
             "Write it as .http://proxy.example:8080",
@@ -205,3 +209,33 @@ def test_strict_startup_fails_when_the_guard_is_built(entra):
     with pytest.raises(FetchError, match="status 500"):
         entra.guard(http_client=client, strict_startup=True)
     assert entra.guard(strict_startup=True).health().status == "ok"
+
+
+@pytest.mark.parametrize("alias", ["organizations", "common"])
+def test_tenants_built_without_a_reason_do_not_accept_every_tenant(alias):
+    with pytest.raises(ConfigurationError, match="accepts tokens from any tenant"):
+        Tenants(alias)
+
+
+@pytest.mark.parametrize("alias", ["contoso", TENANT.upper(), "https://login.microsoftonline.com"])
+def test_tenants_of_an_impossible_name_are_refused(alias):
+    with pytest.raises(ConfigurationError, match=r"use Tenants\.only"):
+        Tenants(alias)
+
+
+def test_a_password_in_a_refused_authority_is_not_repeated():
+    with pytest.raises(ConfigurationError) as caught:
+        Guard(tenant=TENANT, audience=GUID, authority="https://user:pa55word@login.example")
+    assert "pa55word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("environ", ["production", 5, ["ENTRA_GUARD_TENANT"]])
+def test_an_environment_that_is_not_a_mapping_is_refused(environ):
+    with pytest.raises(ConfigurationError, match="environ must be a mapping"):
+        Guard.from_env(environ)
+
+
+@pytest.mark.parametrize("health_app", [asgi.health_app, wsgi.health_app])
+def test_health_needs_a_guard(health_app):
+    with pytest.raises(ConfigurationError, match="guard must be a Guard, got None"):
+        health_app(None)

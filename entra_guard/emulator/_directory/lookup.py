@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from entra_guard.emulator._store.entries import AgentIdentity, AppRegistration, Tenant, User
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 App = AppRegistration | str  # an app registration, or its client id
 Person = User | str  # a user, or an id, principal name or short name (`alice`)
 Found = TypeVar("Found")
+_MOST_NAMES: Final = 10
 
 
 class Lookup:
@@ -62,7 +63,14 @@ class Lookup:
             return user
         home = self.find_tenant(tenant)
         found = self.store.directory.user(user, home.id)
-        return _require(found, f"There is no user {user!r} in {home.name}: call add_user() first.")
+        if found is None:
+            users = [each.upn for each in self.store.directory.users.values() if each.tenant_id == home.id]
+            known = ", ".join(name.partition("@")[0] for name in users[:_MOST_NAMES])
+            raise LookupError(
+                f"There is no user {user!r} in {home.name}: call add_user({user!r}) first, "
+                f"or use one of: {known}."
+            )
+        return found
 
 
 def _require(value: Found | None, message: str) -> Found:

@@ -194,7 +194,8 @@ def _check_name(app: AppRegistration, *, personal: bool) -> None:
     longest = 90 if personal else 120
     if not 1 <= len(app.name) <= longest:
         raise RegistrationError(
-            f"The name of a {app.accounts} app must have 1 to {longest} characters, got {len(app.name)}."
+            f"The name of an app with accounts={app.accounts!r} must have 1 to {longest} characters, "
+            f"got {len(app.name)}."
         )
 
 
