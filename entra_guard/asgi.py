@@ -138,8 +138,7 @@ class GuardMiddleware:
             response = (ObservedResponse if is_observed else GuardedResponse)(scope, send, self._sessions)
             values, names_session, wants_events = read_headers(scope)
             if self._subprotocol and scope["type"] == "websocket":
-                tokens, response.subprotocol = take_token(scope)
-                values += tokens
+                response.subprotocol = take_token(scope, values)
             principal = await self._authenticator.guard.averify(bearer_token(values))
             if self._authenticator.required is not None:
                 self._authenticator.required.check(principal)

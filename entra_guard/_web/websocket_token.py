@@ -21,11 +21,11 @@ _PREFIX: Final = "authorization.bearer."
 _PAIR: Final = "bearer"
 
 
-def take_token(scope: Scope) -> tuple[list[bytes], str]:
-    """Remove the tokens from the subprotocols of a WebSocket request.
+def take_token(scope: Scope, values: list[bytes]) -> str:
+    """Move the tokens from the subprotocols of a WebSocket request to the values of Authorization headers.
 
     Returns:
-        Values as of Authorization headers, and the subprotocol to select if the application selects none.
+        The subprotocol to select if the application selects none.
     """
     tokens: list[str] = []
     others: list[str] = []
@@ -41,7 +41,8 @@ def take_token(scope: Scope) -> tuple[list[bytes], str]:
             others.append(name)
     if tokens:
         _set_subprotocols(scope, others)
-    return [b"Bearer " + token.encode("latin-1", "replace") for token in tokens], selected
+    values += [b"Bearer " + token.encode("latin-1", "replace") for token in tokens]
+    return selected
 
 
 def _set_subprotocols(scope: Scope, names: list[str]) -> None:

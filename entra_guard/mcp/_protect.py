@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.arguments import check_flags
+from entra_guard._common.boundary import clear_own_frames
 from entra_guard._common.permission_names import names_of
 from entra_guard._web.adapter_arguments import check_guard
 from entra_guard._web.asgi_response import send_response
@@ -119,7 +120,12 @@ class ProtectedServer:
         self._server = server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
+        try:
+            await self.app(scope, receive, send)
+        except BaseException as error:
+            del scope  # this frame stays in the traceback
+            clear_own_frames(error)
+            raise
 
     def lifespan(self, _app: object = None) -> AbstractAsyncContextManager[Any]:
         """Return the lifespan of the MCP server, for an application in which this one is mounted.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from entra_guard.asgi import GuardMiddleware
 from entra_guard.errors import refusal
 from entra_guard.fastapi import EntraBearer
 from entra_guard.flask import init_app
+from entra_guard.mcp import protect
 from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
 
 if TYPE_CHECKING:
@@ -164,6 +166,16 @@ def wsgi_app(guard: Guard) -> Any:
     return WsgiGuardMiddleware(app, guard=guard)
 
 
+def mcp_app(guard: Guard) -> Any:
+    app = Starlette(routes=[Route("/broken", broken)])
+    return protect(app, guard, url="https://tasks.example/broken")
+
+
+def public_mcp_app(guard: Guard) -> Any:
+    app = Starlette(routes=[Route("/broken", broken)])
+    return protect(app, guard, url="https://tasks.example/mcp", public=["/broken"])
+
+
 def public_asgi_app(guard: Guard) -> Any:
     return GuardMiddleware(Starlette(routes=[Route("/broken", broken)]), guard=guard, public=["/broken"])
 
@@ -209,6 +221,8 @@ def flask_app(guard: Guard) -> Any:
         (flask_app, request_wsgi, "/broken", ZeroDivisionError),
         (public_asgi_app, request_asgi, "/broken", ZeroDivisionError),
         (public_wsgi_app, request_wsgi, "/broken", ZeroDivisionError),
+        (mcp_app, request_asgi, "/broken", ZeroDivisionError),
+        (public_mcp_app, request_asgi, "/broken", ZeroDivisionError),
         (misplaced_asgi_app, request_asgi, "/broken", ConfigurationError),
         (misplaced_wsgi_app, request_wsgi, "/broken", ConfigurationError),
     ],
@@ -221,6 +235,26 @@ def test_errors_that_reach_the_server(
     assert isinstance(error, kind)
     assert_nothing_secret(error, token.split("."))
     assert any(root(frame.f_globals["__name__"]) == "entra_guard" for frame in reachable_frames(error))
+
+
+def test_errors_of_a_websocket_with_its_token_in_the_subprotocol(entra: Entra, guard: Guard) -> None:
+    async def application(_scope: Any, _receive: Any, _send: Any) -> None:
+        raise ZeroDivisionError
+
+    async def unused(*_message: Any) -> Any:
+        """Neither receive nor send."""
+
+    token = entra.token()
+    app = GuardMiddleware(application, guard=guard, subprotocol=True)
+    scope: dict[str, Any] = {
+        "type": "websocket",
+        "path": "/",
+        "headers": [],
+        "subprotocols": ["bearer", token],
+    }
+    error = caught(lambda: asyncio.run(app(scope, unused, unused)))  # type: ignore[arg-type]
+    assert isinstance(error, ZeroDivisionError)
+    assert_nothing_secret(error, token.split("."))
 
 
 def test_django_signals_no_error_for_a_refusal(entra: Entra, guard: Guard) -> None:
