@@ -11,11 +11,20 @@ from fastmcp.tools import Tool
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.settings import AuthSettings
 from mcp_apps import IS_FIRST, SdkContext, SdkServer, filled, guard, secret, together
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
-from entra_guard import requires
+from entra_guard import Guard, requires
+from entra_guard.asgi import GuardMiddleware
 from entra_guard.credentials import ClientSecretCredential
 from entra_guard.mcp import GuardTokenVerifier, guard_auth_provider, on_behalf_of, protect
 from entra_guard.mcp._servers import app_of
+
+if IS_FIRST:
+    import httpx
+else:
+    import httpx2 as httpx
 
 credential = ClientSecretCredential(
     os.environ["ENTRA_GUARD_TENANT"],
@@ -126,6 +135,36 @@ verified = SdkServer(
 for tool in (client, next_api):
     verified.tool()(tool)
 apps["verified"] = app_of(verified, "https://tasks.example/verified/mcp")
+
+
+class AsCaller(httpx.Auth):
+    """As in docs/mcp.md: exchanges the caller's token for one of the next API."""
+
+    async def async_auth_flow(self, request: Any) -> Any:
+        token = await on_behalf_of(credential).aget_token(os.environ["NEXT_SCOPE"])
+        request.headers["Authorization"] = f"Bearer {token.token}"
+        yield request
+
+
+def me(request: Any) -> JSONResponse:
+    """Return who calls the next API, and by which application."""
+    return JSONResponse(f"{request.user.object_id} {request.user.app_id}")
+
+
+def forwarding() -> Any:
+    """Return a server of fastmcp that forwards calls to the next API."""
+    audience = os.environ["NEXT_SCOPE"].split("/")[2]
+    next_guard = Guard.from_env(audience=audience)
+    next_app = GuardMiddleware(Starlette(routes=[Route("/me", me)]), guard=next_guard)
+    transport = httpx.ASGITransport(next_app)
+    client = httpx.AsyncClient(transport=transport, base_url="https://next.example", auth=AsCaller())
+    operation = {"operationId": "me", "responses": {"200": {"description": "Who calls"}}}
+    info = {"title": "Next", "version": "1"}
+    spec = {"openapi": "3.1.0", "info": info, "paths": {"/me": {"get": operation}}}
+    return fastmcp.FastMCP.from_openapi(spec, client=client)
+
+
+apps["forwarding"] = protect(forwarding(), guard, url="https://tasks.example/forwarding/mcp")
 
 
 provided = fastmcp.FastMCP(

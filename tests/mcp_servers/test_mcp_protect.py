@@ -318,6 +318,12 @@ def test_a_tool_calls_the_next_api_on_behalf_of_its_caller(callers, kind):
     assert callers(kind, None).open().call("next_api").startswith("Error")
 
 
+def test_a_server_that_forwards_calls_sends_the_next_api_a_token_of_its_own(callers, entra):
+    for user in ("alice", "bob"):
+        seen = callers("forwarding", user).open().call("me")
+        assert f"{entra.object_id(user)} {entra.api.client_id}" in seen
+
+
 @pytest.mark.parametrize("kind", ["verified", "provided"])
 def test_on_behalf_of_works_with_the_sdk_s_own_authentication(callers, entra, kind):
     alice = callers(kind, lifetime=100).open()
