@@ -108,6 +108,48 @@ def test_a_tenant_that_does_not_exist_is_not_fixed_by_the_network(
     assert "Correct the guard's setting" in report["remedy"]["sentences"][0]
 
 
+def test_a_setting_to_paste_keeps_what_was_accepted_before(entra: Emulator, api: str) -> None:
+    other, client = "00001111-aaaa-2222-bbbb-3333cccc4444", entra.register_app("Report").client_id
+    token = entra.issue_token(client, audience=api, roles=["Orders.Read"])
+    settings = {"ENTRA_GUARD_TENANT": CONTOSO, "ENTRA_GUARD_AUTHORITY": entra.url}
+    wrong = {"ENTRA_GUARD_ALLOWED_CLIENTS": other, "ENTRA_GUARD_AUDIENCE": "api://contoso.com/orders"}
+    for setting, fixed in (
+        ("AUDIENCE", f"api://contoso.com/orders,{api}"),
+        ("ALLOWED_CLIENTS", f"{other},{client}"),
+    ):
+        with httpx.Client(transport=entra.transport) as http:
+            runner = CliRunner(env=settings | wrong)
+            done = runner.invoke(group, ["explain", "--json"], input=token, obj={"http_client": http})
+        [printed] = json.loads(done.stdout)["remedy"]["settings"]
+        assert printed == f"ENTRA_GUARD_{setting}={fixed}"
+        wrong |= dict([printed.split("=", 1)])
+    with httpx.Client(transport=entra.transport) as http:
+        guard = Guard.from_env(settings | wrong, http_client=http)
+        assert guard.verify(token).app_id == client
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kept"),
+    [
+        ("{client}", ""),
+        ("api://{api}/Orders.Read", ""),
+        ("api://contoso.com/invoices", "api://contoso.com/invoices,"),
+    ],
+)
+def test_an_audience_that_is_wrong_does_not_stay_in_the_setting(
+    entra: Emulator, api: str, wrong: str, kept: str
+) -> None:
+    client = entra.register_app("Nightly").client_id
+    token = entra.issue_token(client, audience=api, roles=["Orders.Read"])
+    settings = {"ENTRA_GUARD_TENANT": CONTOSO, "ENTRA_GUARD_AUTHORITY": entra.url}
+    settings["ENTRA_GUARD_AUDIENCE"] = wrong.format(client=client, api=api)
+    with httpx.Client(transport=entra.transport) as http:
+        done = CliRunner(env=settings).invoke(
+            group, ["explain", "--json"], input=token, obj={"http_client": http}
+        )
+    assert json.loads(done.stdout)["remedy"]["settings"] == [f"ENTRA_GUARD_AUDIENCE={kept}{api}"]
+
+
 def test_the_cloud_of_the_token_is_the_setting_to_make(
     explain: Callable[..., Result], entra: Emulator, api: str
 ) -> None:

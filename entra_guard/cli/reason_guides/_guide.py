@@ -22,6 +22,8 @@ PLACEHOLDERS: Final[Mapping[str, str]] = {
     "tenant": "<tenant id>",
     "request_scope": "<API>/.default",
     "found": "<audience of the token>",
+    "audiences": "<audience of the token>,<the audiences so far>",
+    "allowed": "<the clients so far>,<client>",
     "authority": "<authority>",
     "module": "main",
 }

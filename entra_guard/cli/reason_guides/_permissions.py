@@ -27,9 +27,13 @@ _CONSENT: Final = (
 
 PERMISSIONS: Final[dict[str, Guide]] = {
     "client_not_allowed": Guide(
-        causes=("The client is not in allowed_clients.", "The client uses another registration than before."),
+        causes=(
+            "The client is not in allowed_clients.",
+            "allowed_clients has an object id in place of the client id.",
+            "The client uses another registration than before.",
+        ),
         see=(_EXPLAIN,),
-        settings=("ENTRA_GUARD_ALLOWED_CLIENTS={client}",),
+        settings=("ENTRA_GUARD_ALLOWED_CLIENTS={allowed}",),
         otherwise="Add {client} to allowed_clients, if it may call this API.",
         facts={
             "expected": "a client among ...",
@@ -46,9 +50,9 @@ PERMISSIONS: Final[dict[str, Guide]] = {
         ),
         see=(_EXPLAIN, "$ entra-guard app show {client}", "$ az ad app permission list --id {client}"),
         commands=_GRANT_ROLE,
-        settings=("ENTRA_GUARD_ALLOWED_CLIENTS={client}",),
         portal=f"App registrations > the API > App roles: a role for Applications. {_CONSENT}",
         az=_AZ_ROLE,
+        otherwise="Or name all clients that may call in allowed_clients: they need no role, and all others are refused.",
         facts={
             "expected": "scp or roles",
             "found": f"client {_CLIENT} with no permission",
@@ -84,6 +88,8 @@ PERMISSIONS: Final[dict[str, Guide]] = {
             "The role is not assigned to the client, or to the user on the API's enterprise application.",
             "An administrator has not consented.",
             "The role is for users only, or for applications only.",
+            "The token is older than the assignment: clients cache tokens, and managed identities for up to 24 hours.",
+            "The user is in a group inside of the assigned group: Entra does not count nested groups.",
             "The API's role has another value or letter case than the route requires ('hint' in the log line).",
         ),
         see=(_EXPLAIN, "$ entra-guard app show {api}", "$ entra-guard app show {client}"),

@@ -14,7 +14,7 @@ from entra_guard.cli.reason_guides import GUIDES, filled, is_filled
 from entra_guard.policy import TENANT_ALIASES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from entra_guard.cli.reason_guides import Guide
     from entra_guard.policy import Policy
@@ -68,7 +68,27 @@ def known_values(
         "user": str(claims.get("oid") or ""),
         "authority": _cloud_of(claims.get("iss")) if claims.get("iss") == facts.get("found") else "",
     }
-    return {name: value if _HARMLESS.fullmatch(value) else "" for name, value in values.items()}
+    known = {name: value if _HARMLESS.fullmatch(value) else "" for name, value in values.items()}
+    # These two replace a setting: what is accepted so far stays.
+    known["allowed"] = _added(policy.allowed_clients or (), known["client"])
+    known["audiences"] = _added(_right_audiences(policy, known, str(facts.get("nearest"))), known["found"])
+    return known
+
+
+def _right_audiences(policy: Policy, known: Mapping[str, str], nearest: str) -> list[str]:
+    """Return the accepted audiences without a wrong one: misspelt, longer than the right one, the caller's."""
+    found, client = plain(known["found"]), known["client"].lower()
+    return [
+        name
+        for name in policy.audiences
+        if plain(name) != client and name.rstrip("/") != nearest and found not in plain(name)
+    ]
+
+
+def _added(names: Iterable[str], name: str) -> str:
+    """Return names and one more as a setting; '' if one of them is not harmless."""
+    every = [*sorted(names), name]
+    return ",".join(every) if all(map(_HARMLESS.fullmatch, every)) else ""
 
 
 def _cloud_of(issuer: object) -> str:
@@ -127,11 +147,11 @@ def _of_audience(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, An
     update, new_token = guide.commands
     hint, audience = str(facts.get("hint") or ""), claims.get("aud")
     if hint in _WRONG_AUDIENCE or facts.get("nearest"):
-        return _Chosen(_SET_AUDIENCE, settings=("ENTRA_GUARD_AUDIENCE={found}",), is_registration=False)
+        return _Chosen(_SET_AUDIENCE, settings=("ENTRA_GUARD_AUDIENCE={audiences}",), is_registration=False)
     is_uri = isinstance(audience, str) and not is_guid(plain(audience))
     if claims.get("ver") == "1.0" and is_uri and not hint:
         same = new_token.replace("{request_scope}", "{found}/.default")
-        return _Chosen(_USE_V2, (update, same), ("ENTRA_GUARD_AUDIENCE={found}",))
+        return _Chosen(_USE_V2, (update, same), ("ENTRA_GUARD_AUDIENCE={audiences}",))
     return _Chosen(guide.otherwise, (new_token,))
 
 
