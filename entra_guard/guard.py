@@ -235,7 +235,8 @@ class Guard(Shared):
             >>> sorted(Guard.from_env(environ).policy.audiences)
             ['api://orders']
         """
-        return cls(**(settings_from(os.environ if environ is None else environ) | settings))
+        found = settings_from(os.environ if environ is None else environ, settings)
+        return cls(**(found | settings))
 
     # --- deciding ------------------------------------------------------------------------------------
 

@@ -10,13 +10,17 @@ from entra_guard._common.audiences import QUOTES, json_strings
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
 PREFIX: Final = "ENTRA_GUARD_"
 
 
-def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
+def settings_from(environ: Mapping[str, str], given: Container[str] = ()) -> dict[str, Any]:
     """Read the arguments of `Guard` from ENTRA_GUARD_* variables.
+
+    Args:
+        environ: The variables.
+        given: The arguments that the caller gives, for which no variable is needed.
 
     Raises:
         ConfigurationError: The tenant or the audience is missing, a name with the prefix is not known, or a
@@ -30,9 +34,9 @@ def settings_from(environ: Mapping[str, str]) -> dict[str, Any]:
     check_names("Guard.from_env()", "variable", ours, VARIABLES)
     tenant = _value(environ, "TENANT") or _text(environ, "AZURE_TENANT_ID")
     audience = _list(environ, "AUDIENCE")
-    if not tenant:
+    if not tenant and "tenant" not in given:
         raise ConfigurationError("set ENTRA_GUARD_TENANT (or AZURE_TENANT_ID) to the tenant id")
-    if not audience:
+    if not audience and "audience" not in given:
         raise ConfigurationError(
             "set ENTRA_GUARD_AUDIENCE to the API's client id. AZURE_CLIENT_ID is not used for it: "
             "on many hosts it is the workload's own identity"

@@ -49,10 +49,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         module = import_module(f"{__package__}.{COMMANDS[cmd_name][0]}")
-        command: click.Command = copy(getattr(module, cmd_name))
-        # The examples in the help can be pasted.
-        command.help = _CALL.sub(f"{program_name()} ", command.help or "")
-        return command
+        return _as_typed(getattr(module, cmd_name))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -78,6 +75,15 @@ class LazyGroup(click.Group):
             raise click.UsageError(as_cli_error(error).message) from None
         except EntraGuardError as error:
             raise as_cli_error(error) from None
+
+
+def _as_typed(command: click.Command) -> click.Command:
+    """Return a command, and those below it, with examples in their help that can be pasted."""
+    command = copy(command)
+    command.help = _CALL.sub(f"{program_name()} ", command.help or "")
+    if isinstance(command, click.Group):
+        command.commands = {name: _as_typed(each) for name, each in command.commands.items()}
+    return command
 
 
 @click.command(

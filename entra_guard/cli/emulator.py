@@ -39,14 +39,14 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 @click.option("--https/--no-https", default=True, help="MSAL and azure-identity require https.")
 @click.option("--state", type=_FILE, help="Keep everything in this file between runs (0600).")
 @click.option("--seed", metavar="FILE", help="Start with the tenants, apps and users of a YAML or JSON file.")
-@click.option("--host", metavar="NAME", help="Serve other containers, by this name: see below.")
+@click.option("--host", metavar="NAME", help="Serve other containers, by this name: see above.")
 @click.option(
     "--secret-file", type=_FILE, help="With --host: the shared secret.  [else env: ENTRA_EMULATOR_SECRET]"
 )
 @click.option("--ca-file", type=_FILE, help="Write the certificate that clients must trust to this file.")
 @click.option("--identity", metavar="NAME", help="Add a system-assigned managed identity.")
 @click.option("--mcp", is_flag=True, help="Serve RFC 8414 metadata, which MCP clients want and Entra lacks.")
-@click.option("--random-seed", type=int, help="Makes all random values the same on every run.")
+@click.option("--random-seed", type=int, help="Make all random values the same on every run.")
 @click.option(
     "--state-dir",
     type=click.Path(file_okay=False, path_type=Path),

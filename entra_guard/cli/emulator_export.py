@@ -23,7 +23,9 @@ from entra_guard._escaping import escape
     help="[env: ENTRA_EMULATOR_URL; default: http://127.0.0.1:8787]",
 )
 def export_command(file: Path | None, form: Literal["json", "yaml"] | None, url: str) -> None:
-    """Print the tenants, apps and users of the running emulator, or write them to FILE (0600).
+    """Print the running emulator's tenants, apps and users.
+
+    With FILE they are written to it (0600).
 
     'entra-guard emulator --seed FILE' starts with them. The values of secrets are not in it, only their
     hashes: clients that have a secret can go on using it.

@@ -173,7 +173,8 @@ class BearerAuth(_Auth):
         if self._hosts is not None and origin not in self._hosts:
             name = self._hosts.name_of(origin)
             text = (
-                f"No token is sent to {name}: hosts={self._hosts.names} does not name it. Add it if intended."
+                f"No token is sent to {name}: hosts={self._hosts.names} does not name it. "
+                f"Add {name!r} if intended."
             )
             self._report_once(name, text)
             return False

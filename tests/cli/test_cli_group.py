@@ -192,3 +192,12 @@ def test_every_command_has_one_line_of_help() -> None:
     assert [
         verb for verb, (_module, line) in COMMANDS.items() if not line.endswith(".") or len(line) > 75
     ] == []
+
+
+def test_the_lists_of_subcommands_cut_no_line() -> None:
+    for verb in AVAILABLE_COMMANDS:
+        command = group.get_command(click.Context(group), verb)
+        if isinstance(command, click.Group):
+            assert (
+                "..." not in CliRunner().invoke(group, [verb, "--help"]).output.partition("Commands:")[2]
+            ), verb

@@ -239,3 +239,11 @@ def test_an_environment_that_is_not_a_mapping_is_refused(environ):
 def test_health_needs_a_guard(health_app):
     with pytest.raises(ConfigurationError, match="guard must be a Guard, got None"):
         health_app(None)
+
+
+def test_arguments_take_the_place_of_variables_that_are_not_set():
+    environ = {"ENTRA_GUARD_AUDIENCE": GUID}
+    assert Guard.from_env(environ, tenant=Tenants.personal()).policy.tenants == Tenants.personal()
+    assert Guard.from_env({"ENTRA_GUARD_TENANT": TENANT}, audience=GUID).policy.audiences == {GUID}
+    issuer = Authority.openid("https://issuer.example")
+    assert Guard.from_env(environ, authority=issuer, tenant="").authority == issuer

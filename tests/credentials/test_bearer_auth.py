@@ -101,7 +101,7 @@ def test_a_host_without_a_token_is_logged_once_with_the_setting(
     host = httpx.URL(api.elsewhere).netloc.decode()
     assert record.getMessage() == (
         f"No token is sent to {host}: hosts=['127.0.0.1:{api.port}', 'orders.example'] does not name it. "
-        "Add it if intended."
+        f"Add '{host}' if intended."
     )
 
 

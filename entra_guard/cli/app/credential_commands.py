@@ -104,7 +104,9 @@ def certificate() -> None:
 def add_certificate_command(
     session: Session, *, ref: str, file: Path | None, new_file: Path | None, days: int, description: str
 ) -> None:
-    """Register the certificate in FILE (PEM or DER) with APP; only its public part is sent.
+    """Register the certificate in FILE (PEM or DER) with APP.
+
+    Only its public part is sent.
 
     \b
         entra-guard app certificate add <client id> --new nightly.pem
@@ -161,7 +163,7 @@ def _show_certificate(session: Session, runner: Runner, row: Row, der: bytes, **
 
 @click.group()
 def federated() -> None:
-    """Federated credentials: another issuer's tokens in place of a secret."""
+    """Federated credentials: another issuer's tokens, no secret."""
 
 
 @federated.command("add")

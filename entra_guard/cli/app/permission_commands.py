@@ -67,7 +67,9 @@ def add_role_command(
 def assign_role_command(
     session: Session, *, ref: str, values: tuple[str, ...], user: str, group: str, app_ref: str
 ) -> None:
-    """Assign app roles of API to a user, a group, an application or a managed identity.
+    """Assign app roles of API.
+
+    To a user, a group, an application or a managed identity.
 
     \b
         entra-guard app role assign "Orders API" Orders.Read --user alice
@@ -161,9 +163,10 @@ def add_permission_command(
 @click.argument("api", metavar="[API]", required=False)
 @common_options
 def grant_command(session: Session, *, client: str, api: str | None) -> None:
-    """Grant admin consent to what CLIENT needs: of API, or of all APIs.
+    """Grant admin consent to what CLIENT needs.
 
-    In a real tenant the command lists the permissions and requires confirmation, or --yes.
+    With API, to what it needs of that one; otherwise of all. In a real tenant the command lists
+    the permissions and requires confirmation, or --yes.
     """
 
     def show(runner: Runner, found: tuple[Row, list[Needs]]) -> None:

@@ -50,7 +50,7 @@ class _Accounts(click.Choice[str]):
     "--role", "roles", metavar="VALUE", multiple=True, help="An app role; repeatable. Implies --api."
 )
 @click.option("--scope", "scopes", metavar="VALUE", multiple=True, help="A scope; repeatable. Implies --api.")
-@click.option("--accounts", type=_Accounts(), default="single", help="Who may use it: see below.")
+@click.option("--accounts", type=_Accounts(), default="single", help="Who may use it: see above.")
 @click.option("--app-id-uri", metavar="URI", default="", help="[default: api://<client id>]")
 @click.option("--unique-name", metavar="NAME", default="", help="A later run with this name reuses it.")
 @click.option(
@@ -151,7 +151,7 @@ def _show_next(screen: Any, client_id: str) -> None:
 @click.option("--name", metavar="TEXT", default="", help="Only names that contain this text.")
 @common_options
 def list_command(session: Session, *, name: str) -> None:
-    """List the applications of the tenant, with their client ids and credentials."""
+    """List the tenant's applications with client ids and credentials."""
 
     def show(runner: Runner, rows: list[Row]) -> None:
         found = [row for row in rows if name.lower() in str(row["displayName"]).lower()]
@@ -186,7 +186,7 @@ def _show_list(runner: Runner, rows: list[Row]) -> None:
 @click.argument("ref", metavar="APP")
 @common_options
 def show_command(session: Session, *, ref: str) -> None:
-    """Show an application: ids, endpoints, what it offers and needs, credentials and their ends."""
+    """Show an application: ids, offers, needs, credentials."""
 
     def show(runner: Runner, row: Row) -> None:
         if session.as_json:

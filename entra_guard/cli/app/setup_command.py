@@ -15,7 +15,7 @@ from entra_guard._escaping import escape
 from entra_guard.cli.app._options import common_options, print_json
 from entra_guard.cli.app._plan_setup import PairSpec, setup
 from entra_guard.cli.app._report import ids_of, new_guid
-from entra_guard.cli.app._rows import roles_of
+from entra_guard.cli.app._rows import roles_of, scopes_of
 
 if TYPE_CHECKING:
     from entra_guard.cli.app._calls import Plan
@@ -60,11 +60,11 @@ def setup_command(
     env_file: Path,
     certificate_file: Path,
 ) -> None:
-    """Register an API and a client that may call it, and write what both need to a .env file.
+    """Register an API and a client that may call it.
 
-    The API has an app role and a scope; the client has a certificate (or a secret) and admin consent for
-    the app role. A second run with the same NAME completes the same pair. Guard.from_env() and
-    EnvironmentCredential read the file's variables.
+    What both need is written to a .env file, which Guard.from_env() and EnvironmentCredential read. The API
+    has an app role and a scope; the client has a certificate (or a secret) and admin consent for the app
+    role. A second run with the same NAME completes the same pair.
 
     \b
         entra-guard app setup "Orders API" --role Orders.Read
@@ -143,17 +143,19 @@ def _show(session: Session, runner: Runner, pair: Pair, env_file: Path, pem: New
         api, client = (ids_of(row, None, target.tenant_id) for row in (pair.api, pair.client))
         print_json({"api": api, "client": client, "reused": pair.reused, **written})
         return
+    from entra_guard.cli._program import program_name  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
     from entra_guard.cli.app import _output as output  # noqa: PLC0415
 
     screen = Screen()
     output.done(screen, "Completed the present pair" if pair.reused else "Registered the pair", target)
-    roles = [role["value"] for role in roles_of(pair.api)]
+    roles = [f"role {role['value']}" for role in roles_of(pair.api)]
+    scopes = [f"scope {scope['value']}" for scope in scopes_of(pair.api)]
     output.facts(
         screen,
         [
             ("API", f"{pair.api['appId']}  {pair.api['displayName']}"),
-            ("  offers", roles),
+            ("  offers", [*roles, *scopes]),
             ("client", f"{pair.client['appId']}  {pair.client['displayName']}"),
             ("  credential", "a certificate" if pem else "a secret, in the .env file only"),
             ("written", f"{env_file} (only you can read it)"),
@@ -164,6 +166,7 @@ def _show(session: Session, runner: Runner, pair: Pair, env_file: Path, pem: New
     source = str(env_file if env_file.is_absolute() else f"./{env_file}")
     quoted = shlex.quote(source if source.isprintable() else escape(source))
     screen.verbatim(f"set -a; . {quoted}; set +a", indent=2)
-    screen.verbatim('entra-guard token --scope "$API_SCOPE" --raw | entra-guard explain', indent=2)
+    name = program_name()
+    screen.verbatim(f'{name} token --scope "$API_SCOPE" --raw | {name} explain', indent=2)
     screen.heading("Guard an application with it")
     screen.verbatim(output.guard_code(target, pair.api), indent=2)  # not wrapped, to be pasted
