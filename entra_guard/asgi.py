@@ -38,7 +38,7 @@ from entra_guard._web.preflight import (
 from entra_guard._web.request_headers import read_headers
 from entra_guard._web.startup_check import run_lifespan
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, never, run_for
-from entra_guard._web.websocket_token import take_token
+from entra_guard._web.websocket_token import keep_tokens_from_server_logs, take_token
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_nobody, bind_principal, unbind_principal
 
@@ -100,6 +100,8 @@ class GuardMiddleware:
         check_app(app)
         self.app = app
         self._subprotocol = subprotocol
+        if subprotocol:
+            keep_tokens_from_server_logs()
         self._authenticator = RequestAuthenticator(guard, **settings)
         # Falcon routes the path with the mount point in it (ASGI: root_path), all others without.
         self._routed_path = _whole_path if framework_of(app) == "falcon" else routed_path

@@ -11,7 +11,12 @@ section 5.6.2). A browser closes a connection for which no offered name is selec
 
 from __future__ import annotations
 
+import logging
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+
+from entra_guard._common.logs import get_logger
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -51,3 +56,22 @@ def _set_subprotocols(scope: Scope, names: list[str]) -> None:
     if names:
         headers.append((_HEADER, ", ".join(names).encode("latin-1", "replace")))
     scope["headers"] = headers
+
+
+def keep_tokens_from_server_logs() -> None:
+    """Let uvicorn log no token: it logs the headers of WebSockets at DEBUG, and their scope at TRACE."""
+    for name in ("uvicorn.error", "uvicorn.asgi"):
+        get_logger(name).logger.addFilter(_WITHOUT_TOKENS)
+
+
+class _WithoutTokens(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        with suppress(TypeError, ValueError):  # arguments that do not fit are the handler's to report
+            text = record.getMessage()
+            if _PAIR in text.lower():
+                record.msg, record.args = _TOKEN.sub(r"\1[token]", text), ()
+        return True
+
+
+_WITHOUT_TOKENS: Final = _WithoutTokens()  # adding it again changes nothing
+_TOKEN: Final = re.compile(r"""(bearer(?:\.|[\s,'"]+))[^\s,'"]+""", re.IGNORECASE)

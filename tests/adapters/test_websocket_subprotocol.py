@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.sync.client import connect
 
 from entra_guard.asgi import GuardMiddleware
 
@@ -85,8 +86,9 @@ def test_everything_else_is_refused(guard: Guard, entra: Entra, kind: str, caplo
 
 
 @contextmanager
-def served_with_websockets(application: Any) -> Iterator[str]:
-    config = uvicorn.Config(application, port=0, log_level="error", ws="websockets-sansio")
+def served_with_websockets(application: Any, **settings: Any) -> Iterator[str]:
+    settings = {"log_level": "error", "ws": "websockets-sansio"} | settings
+    config = uvicorn.Config(application, port=0, **settings)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -105,11 +107,27 @@ def test_a_page_in_a_browser_connects(guard: Guard, entra: Entra) -> None:
         address = f"{url.replace('http', 'ws', 1)}/orders"
         object_id, token = entra.principal().object_id, entra.token()
 
-        def connect(*names: str) -> Any:
+        def connected(*names: str) -> Any:
             return page.evaluate(CONNECT, [address, names])
 
         name = f"authorization.bearer.{token}"
-        assert connect("orders.v1", name) == ["orders.v1", f"{object_id} ['orders.v1', 'orders.v1']"]
-        assert connect("bearer", token)[0] == "bearer"
-        assert connect("orders.v1", f"{name}x") == ["closed", ""]
-        assert connect("orders.v1") == ["closed", ""]
+        assert connected("orders.v1", name) == ["orders.v1", f"{object_id} ['orders.v1', 'orders.v1']"]
+        assert connected("bearer", token)[0] == "bearer"
+        assert connected("orders.v1", f"{name}x") == ["closed", ""]
+        assert connected("orders.v1") == ["closed", ""]
+
+
+def test_uvicorn_logs_no_token_of_a_subprotocol(guard: Guard, entra: Entra, caplog: Any) -> None:
+    for name in ("uvicorn.error", "uvicorn.asgi"):
+        caplog.set_level(5, name)  # uvicorn's TRACE
+    token = entra.token()
+    guarded = app(guard, subprotocol=True)
+    with served_with_websockets(guarded, log_level="trace", log_config=None) as url:
+        address = f"{url.replace('http', 'ws', 1)}/orders"
+        for names in (["orders.v1", f"authorization.bearer.{token}"], ["bearer", token, "orders.v1"]):
+            with connect(address, subprotocols=names, proxy=None) as connection:
+                assert connection.recv().endswith("['orders.v1', 'orders.v1']")
+    logged = "\n".join(record.getMessage() for record in caplog.records if "uvicorn" in record.name)
+    assert "< sec-websocket-protocol: bearer, [token], orders.v1" in logged.lower()
+    assert "['bearer', '[token]', 'orders.v1']" in logged
+    assert token not in logged
