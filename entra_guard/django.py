@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -172,7 +173,10 @@ class GuardMiddleware:
         if isinstance(response, StreamingHttpResponse) and not getattr(response, "file_to_stream", None):
             content: Any = response.streaming_content
             wrap = _chunks_async if response.is_async else _chunks
-            response.streaming_content = wrap(self._authenticator, principal, content)
+            # A body of a declared length is sent whole: without its end, the client gets a broken response.
+            is_whole = response.has_header("Content-Length")
+            is_over = _never if is_whole else partial(self._authenticator.is_over, principal)
+            response.streaming_content = wrap(is_over, principal, content)
         return response
 
     def _record(self, request: HttpRequest, principal: Principal) -> None:
@@ -248,23 +252,25 @@ def _replaced(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
     return refused
 
 
-def _chunks(
-    authenticator: RequestAuthenticator, principal: Principal, chunks: Iterator[bytes]
-) -> Iterator[bytes]:
-    while not authenticator.is_over(principal):
+def _never() -> bool:
+    return False
+
+
+def _chunks(is_over: Callable[[], bool], principal: Principal, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    while not is_over():
         with acting(principal):
             chunk = next(chunks, None)
-        if chunk is None:
+        if chunk is None or is_over():  # the token may have ended while the body waited
             return
         yield chunk
 
 
 async def _chunks_async(
-    authenticator: RequestAuthenticator, principal: Principal, chunks: AsyncIterator[bytes]
+    is_over: Callable[[], bool], principal: Principal, chunks: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
-    while not authenticator.is_over(principal):
+    while not is_over():
         with acting(principal):
             chunk = await anext(chunks, None)
-        if chunk is None:
+        if chunk is None or is_over():
             return
         yield chunk

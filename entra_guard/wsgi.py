@@ -149,6 +149,8 @@ class _Response:
         self._environ = environ
         self._start_response = start_response
         self._started = False
+        # A body of a declared length is sent whole: without its end, the client gets a broken response.
+        self._is_stream = False
         self._kept: list[tuple[str, str]] = []
         # Whether the application has begun a 500 after a refusal.
         self.hidden = False
@@ -161,6 +163,7 @@ class _Response:
             self._kept = [(n, v) for n, v in headers if not is_about_body(n.lower().encode("latin-1"))]
             return _ignore
         self._started = True
+        self._is_stream = all(name.lower() != "content-length" for name, _value in headers)
         return self._start_response(status, headers, *exc_info)
 
     def _record(self, status: str) -> None:
@@ -185,8 +188,8 @@ class _Response:
         return refuse(self._environ[REFUSAL], self._environ, self._start_response, self._kept)
 
     def is_over(self) -> bool:
-        """Return whether the body has outlived the caller's token, and must end."""
-        return self._authenticator.is_over(self._environ.get(PRINCIPAL))
+        """Return whether the body is a stream that has outlived the caller's token, and must end."""
+        return self._is_stream and self._authenticator.is_over(self._environ.get(PRINCIPAL))
 
 
 def finish(environ: Environ) -> None:
@@ -230,7 +233,7 @@ class _Body:
         if self._response.hidden:
             replaced, self._body = self._body, ()
             return self._instead(self._response.replace(self._context, replaced))
-        if chunk is None:
+        if chunk is None or self._response.is_over():  # the token may have ended while the body waited
             raise StopIteration
         return chunk
 

@@ -11,7 +11,9 @@ import pytest
 from adapter_cases import django_handler
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.http import StreamingHttpResponse
 from django.test import AsyncClient, Client, override_settings
+from django.urls import path
 from rest_framework.test import APIRequestFactory
 from rest_framework.throttling import UserRateThrottle
 
@@ -21,7 +23,7 @@ from entra_guard.drf import EntraAuthentication
 from entra_guard.principal import NoPrincipalError, Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from entra_guard import Guard
     from entra_guard.testing import Entra
@@ -120,6 +122,36 @@ def test_a_streamed_response_ends_with_its_token_with_close_at_expiry(
                 chunks.append(chunk)
                 now[0] = end
             assert b"".join(chunks) == body
+
+
+@pytest.mark.parametrize(("length", "body"), [({}, b"1"), ({"Content-Length": "2"}, b"12")])
+@pytest.mark.parametrize("handler", ["sync", "async"])
+def test_a_revoked_caller_gets_no_later_chunk_except_of_a_body_with_a_length(
+    entra: Entra, handler: str, length: dict[str, str], body: bytes
+) -> None:
+    guard = entra.guard()
+
+    def chunks() -> Iterator[bytes]:
+        yield b"1"
+        guard.revoke(current_principal().object_id)  # while the body waits for its next chunk
+        yield b"2"
+
+    async def chunks_async() -> AsyncIterator[bytes]:
+        for chunk in chunks():
+            yield chunk
+
+    def view(_request: Any) -> StreamingHttpResponse:
+        return StreamingHttpResponse(chunks() if handler == "sync" else chunks_async(), headers=length)
+
+    headers = {"Authorization": f"Bearer {entra.token()}"}
+
+    async def read() -> bytes:
+        return b"".join([chunk async for chunk in await AsyncClient().get("/", headers=headers)])
+
+    urls = type("urls", (), {"urlpatterns": [path("", view)]})
+    with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=MIDDLEWARE, ROOT_URLCONF=urls):
+        sent = asyncio.run(read()) if handler == "async" else b"".join(Client(headers=headers).get("/"))
+    assert sent == body
 
 
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"

@@ -148,7 +148,7 @@ def test_a_generator_is_closed_with_its_body(guard: Guard, entra: Entra) -> None
     assert closed == [entra.caller.client_id]
 
 
-@pytest.mark.parametrize(("close", "chunks"), [(True, 2), (False, 4)])
+@pytest.mark.parametrize(("close", "chunks"), [(True, 1), (False, 4)])
 def test_a_streamed_body_ends_with_its_token_with_close_at_expiry(
     entra: Entra, close: bool, chunks: int
 ) -> None:
@@ -170,6 +170,22 @@ def test_a_streamed_body_ends_with_its_token_with_close_at_expiry(
         GuardMiddleware(app, guard=guard, close_at_expiry=close), "/", [b"Bearer " + token.encode()]
     )
     assert (len(response.body), closed) == (chunks, [True])
+
+
+@pytest.mark.parametrize(("length", "body"), [([], b"1"), ([("Content-Length", "2")], b"12")])
+def test_a_revoked_caller_gets_no_later_chunk_except_of_a_body_with_a_length(
+    entra: Entra, length: list[tuple[str, str]], body: bytes
+) -> None:
+    guard, token = entra.guard(), entra.token()
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", length)
+        yield b"1"
+        guard.revoke(environ["entra_guard.principal"].object_id)  # while the body waits for its next chunk
+        yield b"2"
+
+    response = request_wsgi(GuardMiddleware(app, guard=guard), "/", [b"Bearer " + token.encode()])
+    assert (response.status, response.body) == (200, body)
 
 
 def test_a_refusal_before_the_first_byte_is_sent_and_a_later_one_is_raised(
