@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.authentication import AuthCredentials
 
@@ -17,6 +17,7 @@ from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._web.adapter_arguments import check_app, check_guard
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_response
+from entra_guard._web.asgi_scope import read_headers, routed_path, whole_path
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, bearer_token, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.decisions import LEVELS
@@ -35,7 +36,6 @@ from entra_guard._web.preflight import (
     log_refused_preflight,
     send_preflight_response,
 )
-from entra_guard._web.request_headers import read_headers
 from entra_guard._web.startup_check import run_lifespan
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, never, run_for
 from entra_guard._web.websocket_token import keep_tokens_from_server_logs, take_token
@@ -43,7 +43,7 @@ from entra_guard.errors import AccessError
 from entra_guard.principal import bind_nobody, bind_principal, unbind_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Unpack
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -104,7 +104,7 @@ class GuardMiddleware:
             keep_tokens_from_server_logs()
         self._authenticator = RequestAuthenticator(guard, **settings)
         # Falcon routes the path with the mount point in it (ASGI: root_path), all others without.
-        self._routed_path = _whole_path if framework_of(app) == "falcon" else routed_path
+        self._routed_path = whole_path if framework_of(app) == "falcon" else routed_path
         # What each request needs, looked up once.
         self._is_public = self._authenticator.is_public
         self._ends = self._authenticator.ends
@@ -240,34 +240,6 @@ async def _send_session_not_found(scope: Scope, send: Send) -> None:
     headers = {"content-type": "application/json", "cache-control": "no-store"}
     is_head = scope["method"] == "HEAD"
     await send_response(send, "http.response", 404, headers, SESSION_NOT_FOUND, head=is_head)
-
-
-def authorization(scope: Mapping[str, Any]) -> list[bytes]:
-    """Return the values of all Authorization headers."""
-    return [value for name, value in scope["headers"] if name == b"authorization"]
-
-
-def _whole_path(scope: Scope) -> str:
-    path: str = scope["path"]
-    return path
-
-
-def routed_path(scope: Scope) -> str:
-    """Return the path below the mount point, as the application routes it (ASGI: root_path)."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    if not root or root == "/":
-        return path
-    if path == root:
-        return "/"
-    if path.startswith(f"{root}/"):
-        return path[len(root) :]
-    return path if root not in path else _UNCLEAR
-
-
-# A path that is never public. It replaces a path with an ambiguous mount point: some frameworks route
-# '/static/api/orders' below '/api' as '/orders', others unchanged.
-_UNCLEAR: Final = "//"
 
 
 def health_app(guard: Guard | CombinedGuard) -> ASGIApp:

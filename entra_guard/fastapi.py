@@ -19,6 +19,7 @@ from entra_guard._common.agent import Agents
 from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.permission_names import names_of
 from entra_guard._guard.combined_guard import CombinedGuard
+from entra_guard._web.asgi_scope import authorization
 from entra_guard._web.authenticator import RequestAuthenticator, check_guard_supports
 from entra_guard._web.decisions import AcceptedRequest, is_observed, log_refusal
 from entra_guard._web.decorator_order import EndpointCheck, endpoints_of
@@ -28,7 +29,6 @@ from entra_guard._web.preflight import is_preflight, log_refused_preflight
 from entra_guard._web.public_paths import PublicPaths
 from entra_guard._web.route_template import asgi_route
 from entra_guard._web.starlette_handler import access_error_handler
-from entra_guard.asgi import authorization
 from entra_guard.errors import AccessError, ConfigurationError, MissingTokenError, refusal
 from entra_guard.guard import Guard
 from entra_guard.principal import Principal, acting, bind_nobody, unbind_principal

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._web.asgi_scope import authorization
 from entra_guard._web.authenticator import bearer_token
-from entra_guard.asgi import authorization
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,8 @@ from entra_guard._common.boundary import clear_own_frames
 from entra_guard._common.permission_names import names_of
 from entra_guard._web.adapter_arguments import check_guard
 from entra_guard._web.asgi_response import send_response
-from entra_guard.asgi import GuardMiddleware, routed_path
+from entra_guard._web.asgi_scope import routed_path
+from entra_guard.asgi import GuardMiddleware
 from entra_guard.errors import ConfigurationError
 from entra_guard.mcp._metadata import ResourceMetadata
 from entra_guard.mcp._origins import origins_of, with_cors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from entra_guard._web.request_headers import read_headers
+from entra_guard._web.asgi_scope import read_headers
 
 TOKEN = (b"authorization", b"Bearer a.b.c")
 EVENTS = (b"accept", b"application/json, Text/Event-Stream;q=0.5")
