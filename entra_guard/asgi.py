@@ -17,7 +17,7 @@ from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._web.adapter_arguments import check_app, check_guard
 from entra_guard._web.app_layers import framework_of
 from entra_guard._web.asgi_response import send_response
-from entra_guard._web.asgi_scope import read_headers, routed_path, whole_path
+from entra_guard._web.asgi_scope import STARLETTE_HANDLERS, read_headers, routed_path, whole_path
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, bearer_token, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.decisions import LEVELS
@@ -40,7 +40,7 @@ from entra_guard._web.startup_check import run_lifespan
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, never, run_for
 from entra_guard._web.websocket_token import keep_tokens_from_server_logs, take_token
 from entra_guard.errors import AccessError
-from entra_guard.principal import bind_nobody, bind_principal, unbind_principal
+from entra_guard.principal import bind_no_principal, bind_principal, unbind_principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ class GuardMiddleware:
             if not self._routes.is_current():
                 self._routes.check(scope.get("app"), self.app)
             if self._is_public(self._routed_path(scope) if scope.get("root_path") else scope["path"]):
-                bound = bind_nobody(scope)
+                bound = bind_no_principal(scope)
                 await self.app(scope, receive, send)
                 return
             if scope.get("method") == "OPTIONS" and is_cors_middleware(self.app) and is_preflight(scope):
@@ -217,11 +217,8 @@ class GuardMiddleware:
         )
 
     def _to_http_error(self, error: AccessError, scope: Scope) -> AccessError:
-        innermost = "starlette" if _STARLETTE_HANDLERS in scope else framework_of(scope.get("app"), self.app)
+        innermost = "starlette" if STARLETTE_HANDLERS in scope else framework_of(scope.get("app"), self.app)
         return self._authenticator.linked(converter_for(innermost)(error, scope))
-
-
-_STARLETTE_HANDLERS: Final = "starlette.exception_handlers"  # in the scope once Starlette handles a request
 
 
 class _Credentials(AuthCredentials):

@@ -243,9 +243,8 @@ class AccessError(EntraGuardError):
 
     def __copy__(self) -> AccessError:
         """Return a copy with the facts, as it stays in this process."""
-        plain = cast(
-            "type[AccessError]", getattr(self, "original", type(self))
-        )  # without the framework's class
+        # Without the framework's class.
+        plain = cast("type[AccessError]", getattr(self, "original", type(self)))
         error: AccessError = Exception.__new__(plain)
         error.args = self.args
         vars(error).update(vars(self))

@@ -31,7 +31,7 @@ from entra_guard._web.route_template import asgi_route
 from entra_guard._web.starlette_handler import access_error_handler
 from entra_guard.errors import AccessError, ConfigurationError, MissingTokenError, refusal
 from entra_guard.guard import Guard
-from entra_guard.principal import Principal, acting, bind_nobody, unbind_principal
+from entra_guard.principal import Principal, acting, bind_no_principal, unbind_principal
 from entra_guard.requirement import (
     Requirement,
     alternatives_of,
@@ -101,7 +101,7 @@ class EntraBearer(SecurityBase):
         try:
             principal = await self._authenticated(connection, must_have_token=bool(required.scopes))
             if principal is None:
-                bound = bind_nobody(connection.scope)
+                bound = bind_no_principal(connection.scope)
                 try:
                     yield None
                 finally:

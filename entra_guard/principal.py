@@ -285,7 +285,7 @@ def bind_principal(
     return _current.set((principal, to_http_error, request, _mcp_message()))
 
 
-def bind_nobody(request: MutableMapping[str, Any]) -> Token[Bound | None]:
+def bind_no_principal(request: MutableMapping[str, Any]) -> Token[Bound | None]:
     """Make no principal current for a request that needs none, unless an outer guard has verified one.
 
     The context may be that of an earlier request: uvicorn runs the requests of a connection in the context of

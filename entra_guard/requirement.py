@@ -52,6 +52,9 @@ class RequirementSettings(TypedDict, total=False):
     max_age: float | None
 
 
+Alternatives = tuple["Requirement", ...]
+
+
 class EmptyRequirementError(ConfigurationError):
     """A requirement that every caller meets."""
 
@@ -349,7 +352,7 @@ def mark_required(function: Callable[..., Any], required: tuple[Requirement, ...
     vars(function)[_REQUIRED] = required
 
 
-def requirements_of(function: object) -> list[tuple[Requirement, ...]]:
+def requirements_of(function: object) -> list[Alternatives]:
     """Return what `requires` on a function requires: all items, of each item one alternative."""
     found = [getattr(each, "__dict__", {}).get(_REQUIRED) for each in unwrapped(function)]
     return list(dict.fromkeys(filter(None, found)))

@@ -70,9 +70,7 @@ class _Race:
         while self._waiting or self._open:
             now = time.monotonic()
             if now >= self._end:
-                connected, _failed = self._finished(
-                    0
-                )  # on a busy machine, nobody may have looked for so long
+                connected, _failed = self._finished(0)  # on a busy machine, the last look was long ago
                 if connected is not None:
                     return connected
                 raise TimeoutError("no address accepted the connection in time")

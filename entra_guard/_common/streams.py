@@ -143,9 +143,7 @@ class TlsStream(httpcore.NetworkStream):
         with _translated(httpcore.ReadTimeout, httpcore.ReadError):
             try:
                 return self._run(partial(self._tls.read, max_bytes), timeout)
-            except (
-                ssl.SSLEOFError
-            ):  # closed without a closing alert, as many servers do; h11 counts the bytes
+            except ssl.SSLEOFError:  # many servers close without a closing alert; h11 counts the bytes
                 return b""
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:

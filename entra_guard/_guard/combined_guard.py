@@ -59,7 +59,7 @@ class CombinedGuard(Shared):
 
     def __or__(self, other: IssuerVerifier | CombinedGuard) -> CombinedGuard:
         """Accept what the other accepts, too."""
-        return CombinedGuard(*self.guards, *(other.guards if isinstance(other, CombinedGuard) else (other,)))
+        return CombinedGuard(*self.guards, *guards_of(other))
 
     def verify(self, token: str | bytes) -> Principal:
         """Verify a token with the guard of its issuer: see `Guard.verify`."""
@@ -178,6 +178,11 @@ class CombinedGuard(Shared):
             named = (guard for guard in self.guards if guard.issues(claims))
             refusals.append((guard := next(named, self.guards[0]), (yield guard)))
         raise _decisive_refusal(refusals, claims)
+
+
+def guards_of(guard: IssuerVerifier | CombinedGuard) -> tuple[IssuerVerifier, ...]:
+    """Return the guards of a combined guard, or the one guard."""
+    return guard.guards if isinstance(guard, CombinedGuard) else (guard,)
 
 
 def _decisive_refusal(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from functools import partial
-from inspect import isclass, isfunction, ismethod
+from inspect import isclass, isfunction, ismethod, isroutine
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from entra_guard._common.decorated import own_call
+from entra_guard._common.decorated import called_object, own_call
 from entra_guard._web.named_values import closure_of, values_named_by
 
 if TYPE_CHECKING:
@@ -98,6 +98,14 @@ def is_library_code(layer: Any) -> bool:
     named = layer if isfunction(layer) or isclass(layer) else cast("Any", type(layer))
     module: str = named.__module__ or ""
     return module.partition(".")[0] in _LIBRARIES | _PLUMBING
+
+
+def layers_in_route(route: object) -> Iterator[object]:
+    """Yield the layers of a route's own middleware: `Route(..., middleware=[...])`."""
+    layer = getattr(route, "app", None)
+    while layer is not None and not isroutine(layer := called_object(layer)):
+        yield layer
+        layer = attributes_of(layer).get("app")
 
 
 def own_code_of(layer: Any) -> list[object]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entra_guard._web.mcp_sessions import EVENTS, HEADER
+from entra_guard._web.mcp_sessions import EVENT_STREAM, SESSION_HEADER
 
 if TYPE_CHECKING:
-    from starlette.types import Scope
+    from collections.abc import Mapping
+    from typing import Any
+
+    Scope = Mapping[str, Any]
+
+# The key under which Starlette has the exception handlers of the innermost application.
+STARLETTE_HANDLERS: Final = "starlette.exception_handlers"
 
 _AUTHORIZATION: Final = b"authorization"
-_NAMES: Final = frozenset({_AUTHORIZATION, HEADER, b"accept"})
-_LENGTH_OF_EVENTS: Final = len(EVENTS)
+_NAMES: Final = frozenset({_AUTHORIZATION, SESSION_HEADER, b"accept"})
+_LENGTH_OF_EVENTS: Final = len(EVENT_STREAM)
 # A path that is never public. It replaces a path with an ambiguous mount point: some frameworks route
 # '/static/api/orders' below '/api' as '/orders', others unchanged.
 _UNCLEAR: Final = "//"
@@ -28,9 +34,9 @@ def read_headers(scope: Scope) -> tuple[list[bytes], bool, bool]:
     for name, value in [header for header in scope["headers"] if header[0] in _NAMES]:
         if name == _AUTHORIZATION:
             values.append(value)
-        elif name == HEADER:
+        elif name == SESSION_HEADER:
             names_session = True
-        elif len(value) >= _LENGTH_OF_EVENTS and EVENTS in value.lower():  # '*/*' is the most frequent
+        elif len(value) >= _LENGTH_OF_EVENTS and EVENT_STREAM in value.lower():  # '*/*' is the most frequent
             wants_events = True
     return values, names_session, wants_events
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from entra_guard._common.arguments import check_flags
 from entra_guard._common.boundary import detach
 from entra_guard._common.shared import Shared
 from entra_guard._common.step_up import check_issuer_supports
+from entra_guard._guard.combined_guard import guards_of
 from entra_guard._validation.token_form import PLACEHOLDER, is_placeholder, looks_like_jwt, why_wrapped
 from entra_guard._web.adapter_arguments import check_guard
 from entra_guard._web.public_paths import PublicPaths
@@ -108,8 +109,7 @@ def check_guard_supports(guard: Guard | CombinedGuard, required: Requirement) ->
     Raises:
         ConfigurationError: `max_age` with Entra, or a context that Entra cannot have.
     """
-    guards: tuple[Any, ...] = getattr(guard, "guards", (guard,))
-    if all(each.authority.is_entra for each in guards):
+    if all(each.authority.is_entra for each in guards_of(guard)):
         check_issuer_supports(required.auth_context, required.max_age, is_entra=True)
 
 
@@ -193,8 +193,7 @@ class RequestAuthenticator(Shared):
 
     def linked(self, error: AccessError) -> AccessError:
         """Return a refusal; with `Guard(reasons_url=...)` its log line links to the reason's section."""
-        if url := getattr(self.guard, "reasons_url", ""):
-            error.reasons_url = url
+        error.reasons_url = self.guard.reasons_url
         return error
 
     def on_threads(self) -> RequestAuthenticator:
@@ -203,7 +202,7 @@ class RequestAuthenticator(Shared):
         Raises:
             ConfigurationError: The guard works in an event loop only.
         """
-        if getattr(self.guard, "needs_event_loop", False):
+        if self.guard.needs_event_loop:
             raise ConfigurationError(
                 "the rule of Tenants.where is async, and this adapter runs on threads: use a rule that is "
                 "not async, or an ASGI adapter"

@@ -10,15 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.decorated import unwrapped
-from entra_guard.requirement import requirements_of
+from entra_guard.requirement import Alternatives, requirements_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from entra_guard._web.authenticator import RequestAuthenticator
-    from entra_guard.requirement import Requirement
-
-Alternatives = tuple["Requirement", ...]
 
 WEBSOCKET: Final = "WEBSOCKET"
 # All methods: the application decides about them itself.

@@ -81,7 +81,7 @@ class Floods:
             begins = window.count == MOST_LINES + 1
             is_logged = window.count <= MOST_LINES
         if ended is not None:
-            _summarise(ended)
+            _summarise(ended, SECONDS)
         if begins:
             window.visits = REFRESH_THREAD.add(window)  # it logs the summary also if the flood just stops
             REFRESH_THREAD.ensure_running()
@@ -94,7 +94,7 @@ class Floods:
             if is_current:
                 del self._windows[window.reason]
         if is_current:
-            _summarise(window)
+            _summarise(window, SECONDS)
 
     def log_rest(self) -> None:
         """Log the summaries of all windows that are not over, because the process ends."""
@@ -105,19 +105,16 @@ class Floods:
             _summarise(window, SECONDS - max(0.0, window.ends - now))
 
 
-def _summarise(window: _Window, seconds: float = 0.0) -> None:
+def _summarise(window: _Window, seconds: float) -> None:
     """Log how often a reason occurred, in the whole window or in its first seconds."""
     skipped = window.count - MOST_LINES
     if skipped <= 0:
         return
     clients = len(window.clients)
-    seconds = seconds or SECONDS
     facts = {"outcome": "summary", "reason": window.reason, "count": window.count}
     facts |= {"seconds": seconds, "not_logged": skipped}
-    text, values = (
-        "%s %d times in %d s, %d of them not logged",
-        [window.reason, window.count, seconds, skipped],
-    )
+    text = "%s %d times in %d s, %d of them not logged"
+    values = [window.reason, window.count, seconds, skipped]
     if clients:
         facts["clients"] = clients
         text += ", by %d client applications" + (" or more" if clients == _MOST_CLIENTS else "")

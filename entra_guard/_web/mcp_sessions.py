@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 log: Final = get_logger("entra_guard")
 
-HEADER: Final = b"mcp-session-id"
-EVENTS: Final = b"text/event-stream"
-_LENGTH: Final = len(HEADER)
+SESSION_HEADER: Final = b"mcp-session-id"
+EVENT_STREAM: Final = b"text/event-stream"
+_LENGTH: Final = len(SESSION_HEADER)
 _CONTENT_TYPE: Final = b"content-type"
-LAST_EVENT_ID: Final = b"last-event-id"
+_LAST_EVENT_ID: Final = b"last-event-id"
 _MOST_SESSIONS: Final = 20_000  # twice what the MCP SDK keeps open
 _MOST_MESSAGE_PATHS: Final = 100
 _LONGEST_FIRST_EVENT: Final = 4096
@@ -96,7 +96,7 @@ class McpSessions(Shared):
 
     def may_use(self, scope: Scope, principal: Principal) -> bool:
         """Return whether the session that an HTTP request names is the caller's, or it names none."""
-        named = [value for name, value in scope["headers"] if name == HEADER]
+        named = [value for name, value in scope["headers"] if name == SESSION_HEADER]
         if named:
             owner = owner_of(principal)
             with self._lock:
@@ -116,7 +116,7 @@ class McpSessions(Shared):
             start: The ASGI message "http.response.start".
         """
         for name, value in start.get("headers", ()):
-            if name.lower() == HEADER:
+            if name.lower() == SESSION_HEADER:
                 self._record(scope, bytes(value), start["status"])
 
     def stream(self, scope: Scope, start: Message) -> EventStream | None:
@@ -181,15 +181,15 @@ _GONE: Final = 404
 
 def is_about_session(start: Message) -> bool:
     """Return whether a response names a session: what every response pays for."""
-    for name, _value in start.get("headers", ()):  # noqa: SIM110  # a loop is quickest
-        if len(name) == _LENGTH and name.lower() == HEADER:
+    for name, _value in start.get("headers", ()):  # a loop is quickest
+        if len(name) == _LENGTH and name.lower() == SESSION_HEADER:
             return True
     return False
 
 
 def _is_events(start: Message) -> bool:
     headers = start.get("headers", ())
-    return any(name.lower() == _CONTENT_TYPE and value.startswith(EVENTS) for name, value in headers)
+    return any(name.lower() == _CONTENT_TYPE and value.startswith(EVENT_STREAM) for name, value in headers)
 
 
 class EventStream:
@@ -281,7 +281,7 @@ def _canonical(session: str) -> str:
 
 def names_session(scope: Scope) -> bool:
     """Return whether a request names a session of Streamable HTTP."""
-    return any(name == HEADER for name, _value in scope["headers"])
+    return any(name == SESSION_HEADER for name, _value in scope["headers"])
 
 
 def drop_resumption(scope: Scope) -> None:
@@ -291,8 +291,7 @@ def drop_resumption(scope: Scope) -> None:
     stream could replay the messages of other callers. A server may ignore the header (MCP specification,
     "Transports").
     """
-    if names_session(scope):
-        scope["headers"] = [header for header in scope["headers"] if header[0] != LAST_EVENT_ID]
+    scope["headers"] = [header for header in scope["headers"] if header[0] != _LAST_EVENT_ID]
 
 
 def log_not_found(scope: Scope) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._guard.combined_guard import CombinedGuard
+from entra_guard._guard.combined_guard import guards_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from entra_guard._guard.combined_guard import CombinedGuard
     from entra_guard._guard.verifier import IssuerVerifier
 
 Document = dict[str, Any]
@@ -28,7 +29,7 @@ _REFUSALS: Final[Document] = {
 
 def first_of(guard: IssuerVerifier | CombinedGuard) -> IssuerVerifier:
     """Return the guard whose issuer a page can sign in to: the first of a combined guard."""
-    return guard.guards[0] if isinstance(guard, CombinedGuard) else guard
+    return guards_of(guard)[0]
 
 
 def scheme_of(

@@ -18,8 +18,9 @@ from entra_guard.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from entra_guard._web.found_routes import Alternatives, FoundRoute, RouteGuard
+    from entra_guard._web.found_routes import FoundRoute, RouteGuard
     from entra_guard._web.route_paths import Coverage
+    from entra_guard.requirement import Alternatives
 
 Access = Literal["token", "public", "partly public", "optional", "open", "unclear", "broken"]
 
@@ -88,8 +89,11 @@ def _wrong_order(case: RouteCase) -> RouteAccess | None:
 def _without_caller(case: RouteCase) -> RouteAccess | None:
     if not case.route.decorated or any(guard.binds for guard in case.closing):
         return None
-    problem = "@requires has no caller to check, and every request gets 500: no guard runs here, or the path"
-    return RouteAccess("broken", f"{problem} is public")
+    return RouteAccess(
+        "broken",
+        "@requires has no caller to check, and every request gets 500: no guard runs here, or the path is "
+        "public",
+    )
 
 
 def _not_supported(case: RouteCase) -> RouteAccess | None:

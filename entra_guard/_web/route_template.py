@@ -24,9 +24,7 @@ def asgi_route(scope: Mapping[str, Any]) -> str | None:
     if not isinstance(path, str):
         return None
     if _names(scope.get("path_params")) - _names(getattr(route, "param_convertors", None)):
-        return (
-            None  # a mount has parameters: the values are in `root_path`, and its template is not known here
-        )
+        return None  # of a mount with parameters only the values are known, in `root_path`
     is_mount = hasattr(route, "routes")
     return path if is_mount else f"{_mounts(scope)}{path}"
 

@@ -8,12 +8,11 @@ from inspect import isclass, isroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from entra_guard._common.decorated import called_object
-from entra_guard._web.app_layers import attributes_of
+from entra_guard._web.app_layers import layers_in_route
 from entra_guard._web.found_routes import (
     ANY,
     REST,
     WEBSOCKET,
-    Alternatives,
     Found,
     FoundApp,
     FoundRoute,
@@ -23,7 +22,7 @@ from entra_guard._web.found_routes import (
 )
 from entra_guard._web.overrides import around_a_guard, authenticator_of, decides_by_itself, overridden
 from entra_guard._web.route_paths import join
-from entra_guard.requirement import Requirement, requirements_of
+from entra_guard.requirement import Alternatives, Requirement, requirements_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,13 +104,11 @@ def _http(route: Any) -> Iterator[Found]:
 
 def _in_route(route: Any) -> tuple[RouteGuard, ...]:
     """Return the guards in a route's own middleware: `Route(..., middleware=[...])`."""
-    found: list[RouteGuard] = []
-    layer = getattr(route, "app", None)
-    while layer is not None and not isroutine(layer := called_object(layer)):
-        if (authenticator := authenticator_of(layer)) is not None:
-            found.append(RouteGuard(authenticator, unproven=decides_by_itself(layer)))
-        layer = attributes_of(layer).get("app")
-    return tuple(found)
+    return tuple(
+        RouteGuard(authenticator, unproven=decides_by_itself(layer))
+        for layer in layers_in_route(route)
+        if (authenticator := authenticator_of(layer)) is not None
+    )
 
 
 def _dependencies(route: Any) -> tuple[tuple[Alternatives, ...], tuple[RouteGuard, ...], str]:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from entra_guard._web.asgi_response import send_refusal
+from entra_guard._web.asgi_scope import STARLETTE_HANDLERS
 from entra_guard._web.decisions import log_refusal
 from entra_guard._web.route_template import asgi_route
 from entra_guard._web.stream_expiry import POLICY_VIOLATION
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
     from entra_guard.errors import AccessError
-
-_HANDLERS = "starlette.exception_handlers"  # where Starlette keeps those of the innermost application
 
 
 async def access_error_handler(connection: Request | WebSocket, error: AccessError) -> Response | None:
@@ -54,7 +53,7 @@ def ensure_handler(scope: Mapping[str, Any], kind: type[AccessError]) -> None:
     An application's own handler is kept: for this class, for `AccessError`, for the framework's
     HTTPException, or for any class between.
     """
-    handlers = scope.get(_HANDLERS)
+    handlers = scope.get(STARLETTE_HANDLERS)
     if not handlers:
         return
     by_class: dict[type, Any] = handlers[0]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from inspect import isclass, isroutine
+from inspect import isclass
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._common.decorated import called_object
-from entra_guard._web.app_layers import attributes_of
+from entra_guard._web.app_layers import layers_in_route
 from entra_guard._web.authenticator import check_guard_supports
 from entra_guard._web.overrides import authenticator_of
 from entra_guard.errors import ConfigurationError
@@ -49,7 +48,8 @@ def _functions_of(endpoint: Any) -> Iterator[object]:
 
 def has_own_guard(item: object) -> bool:
     """Return whether a layer is a guard, or an application or a route has a guard of its own."""
-    inside = (item, *_middleware_of(item), *_dependencies_of(item))
+    in_route = layers_in_route(item) if hasattr(item, "endpoint") else ()
+    inside = (item, *in_route, *_dependencies_of(item))
     return any(authenticator_of(each) is not None for each in inside) or _is_guarded(item)
 
 
@@ -59,14 +59,6 @@ def _is_guarded(app: Any) -> bool:
     bases = [base for kind in kinds for base in getattr(kind, "__mro__", ())]
     is_flask = "entra_guard" in (getattr(app, "extensions", None) or {})
     return is_flask or any(base.__module__.startswith("entra_guard.") for base in bases)
-
-
-def _middleware_of(route: object) -> Iterator[object]:
-    """Yield the middleware in a route: `Route(..., middleware=[...])`."""
-    layer = attributes_of(route).get("app") if hasattr(route, "endpoint") else None
-    while layer is not None and not isroutine(layer := called_object(layer)):
-        yield layer
-        layer = attributes_of(layer).get("app")
 
 
 def _dependencies_of(route: Any) -> Iterator[object]:

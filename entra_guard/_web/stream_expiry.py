@@ -6,7 +6,7 @@ Other responses are not ended: a slow response, or work after the last byte.
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,10 +42,6 @@ def never(_message: Message) -> bool:
     return False
 
 
-def _unwatched(_end: Callable[[], object]) -> AbstractContextManager[None]:
-    return nullcontext()
-
-
 async def run_for(
     seconds: float,
     app: App,
@@ -53,8 +49,8 @@ async def run_for(
     receive: Receive,
     send: Send,
     *,
-    applies: Callable[[Message], bool] = always,
-    watch: Callable[[Callable[[], object]], AbstractContextManager[None]] = _unwatched,
+    applies: Callable[[Message], bool],
+    watch: Callable[[Callable[[], object]], AbstractContextManager[None]],
 ) -> None:
     """Run an application, and end its stream when a time is over or on request.
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from entra_guard._common.logs import get_logger
 from entra_guard._common.mcp_resource import resource_problem, url_audiences
-from entra_guard._guard.combined_guard import CombinedGuard
+from entra_guard._guard.combined_guard import guards_of
 from entra_guard._web.openapi import full_name
 from entra_guard.errors import ConfigurationError
 from entra_guard.reasons import REASONS
@@ -17,6 +17,7 @@ from entra_guard.reasons import REASONS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from entra_guard._guard.combined_guard import CombinedGuard
     from entra_guard._guard.verifier import IssuerVerifier
 
 log: Final = get_logger("entra_guard")
@@ -47,7 +48,7 @@ class ResourceMetadata:
         self.url: Final = f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path.rstrip('/')}"
         self._guard = guard
         self.scopes: Final = tuple(dict.fromkeys(self.full(scope) for scope in scopes))
-        self.issuers: Final = [_issuer(one) for one in _guards(guard)]
+        self.issuers: Final = [_issuer(one) for one in guards_of(guard)]
         document: dict[str, Any] = {
             "resource": url,
             "authorization_servers": self.issuers,
@@ -86,10 +87,6 @@ _NOT_BY_SCOPES: Final = tuple(
     for name, reason in REASONS.items()
     if reason.status == _FORBIDDEN and name not in {"missing_scope", "no_permissions"}
 )
-
-
-def _guards(guard: IssuerVerifier | CombinedGuard) -> tuple[IssuerVerifier, ...]:
-    return guard.guards if isinstance(guard, CombinedGuard) else (guard,)
 
 
 def _issuer(guard: IssuerVerifier) -> str:
@@ -145,7 +142,7 @@ def _warn_of_other_resource(guard: IssuerVerifier | CombinedGuard, url: str) -> 
 
     MCP clients send the resource to Entra, which compares it with the App ID URIs of the API, exactly.
     """
-    for one in _guards(guard):
+    for one in guards_of(guard):
         uris = url_audiences(one.policy.audiences)
         problem = resource_problem(url, uris) if uris else ""
         if problem:

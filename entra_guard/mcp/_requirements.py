@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard.principal import Principal
-    from entra_guard.requirement import Requirement
-
-    Alternatives = tuple[Requirement, ...]
+    from entra_guard.requirement import Alternatives
 
 
 class Named(NamedTuple):

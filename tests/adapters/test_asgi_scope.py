@@ -1,4 +1,4 @@
-"""What the ASGI guard reads of a request's headers, in one pass."""
+"""What the ASGI guard reads of a request's scope."""
 
 from __future__ import annotations
 

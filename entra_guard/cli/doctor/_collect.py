@@ -11,7 +11,7 @@ import click
 
 from entra_guard._common.clock import wall_clock
 from entra_guard._escaping import escape
-from entra_guard._guard.combined_guard import CombinedGuard
+from entra_guard._guard.combined_guard import guards_of
 from entra_guard.cli._import_object import import_object
 from entra_guard.cli.doctor._collect_outbound import Outbound
 from entra_guard.cli.doctor._facts import AppFacts, Facts, SettingsFacts
@@ -127,7 +127,7 @@ def _guards(
             "--guard has its settings: omit --tenant, --audience, --authority, --keys-file."
         )
     found = import_object(name, "--guard")
-    guards: list[Any] = [*found.guards] if isinstance(found, CombinedGuard) else [found]
+    guards: list[Any] = [*guards_of(found)]
     for each in guards:
         if not isinstance(each, Guard):
             raise click.UsageError(f"--guard {name}: this is not a Guard, but {type(each).__name__}.")
