@@ -37,6 +37,7 @@ class RouteGuard:
         also: What a layer behind it requires of all its callers: all items, of each item one alternative.
         unproven: Why it is not certain that it refuses a request without a token.
         root_path: A mount point that an application inside of it strips from the paths it routes.
+        problem: Why it fails with every request: a setting that cannot work.
     """
 
     authenticator: RequestAuthenticator
@@ -46,6 +47,7 @@ class RouteGuard:
     also: tuple[Alternatives, ...] = ()
     unproven: str = ""
     root_path: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

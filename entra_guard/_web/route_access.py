@@ -109,6 +109,11 @@ def _not_supported(case: RouteCase) -> RouteAccess | None:
     return None
 
 
+def _cannot_work(case: RouteCase) -> RouteAccess | None:
+    problems = (guard.problem for guard in case.guards if guard.problem)
+    return next((RouteAccess("broken", problem) for problem in problems), None)
+
+
 def _closed(case: RouteCase) -> RouteAccess | None:
     return RouteAccess("token") if case.is_closed else None
 
@@ -141,6 +146,7 @@ _RULES: Final[tuple[Callable[[RouteCase], RouteAccess | None], ...]] = (
     _wrong_order,
     _without_caller,
     _not_supported,
+    _cannot_work,
     _closed,
     _public_in_part,
     _not_certain,

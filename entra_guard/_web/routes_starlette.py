@@ -22,6 +22,7 @@ from entra_guard._web.found_routes import (
 )
 from entra_guard._web.overrides import around_a_guard, authenticator_of, decides_by_itself, overridden
 from entra_guard._web.route_paths import join
+from entra_guard.errors import ConfigurationError
 from entra_guard.requirement import Alternatives, Requirement, requirements_of
 
 if TYPE_CHECKING:
@@ -129,8 +130,11 @@ def _dependencies(route: Any) -> tuple[tuple[Alternatives, ...], tuple[RouteGuar
             scopes = _scopes(dependant)
             is_optional = not (called_object(call).auto_error or scopes)
             unproven = decides_by_itself(call) or _own_handler(route)
-            guards.append(RouteGuard(authenticator, is_optional=is_optional, unproven=unproven))
-            required += [(Requirement(scopes=scopes),)] if scopes else []
+            needed, problem = _required_scopes(scopes)
+            guards.append(
+                RouteGuard(authenticator, is_optional=is_optional, unproven=unproven, problem=problem)
+            )
+            required += needed
         elif type(call).__module__.startswith("fastapi.security"):
             doubts.append(f"{_kind(call)} reads a token, but does not verify it")
         elif reason := around_a_guard(call):
@@ -140,6 +144,14 @@ def _dependencies(route: Any) -> tuple[tuple[Alternatives, ...], tuple[RouteGuar
     if guards and is_optional and (required or requirements_of(getattr(route, "endpoint", None))):
         guards = [replace(guard, is_optional=False) for guard in guards]  # it refuses a missing token then
     return tuple(dict.fromkeys(required)), tuple(guards), doubts[0] if doubts and not guards else ""
+
+
+def _required_scopes(scopes: tuple[str, ...]) -> tuple[list[Alternatives], str]:
+    """Return what `Security(scopes=...)` requires, and why that cannot work, which each request shows."""
+    try:
+        return [(Requirement(scopes=scopes),)] if scopes else [], ""
+    except ConfigurationError as error:
+        return [], f"every request with a valid token gets 500: {error}"
 
 
 def _own_handler(route: Any) -> str:

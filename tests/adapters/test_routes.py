@@ -14,7 +14,7 @@ from asgiref.wsgi import WsgiToAsgi
 from click.testing import CliRunner
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Security
 from flask import Flask
 from raw_requests import request_asgi, request_wsgi
 from route_apps import fastapi_app, flask_app, handler, litestar_app, quart_app, starlette_app
@@ -208,6 +208,15 @@ def test_the_assertion_takes_none_for_the_django_project(guard: Guard) -> None:
         assert_no_public_routes(None, allow=["/healthz"])
         with pytest.raises(AssertionError, match="/healthz is public"):
             assert_no_public_routes(None)
+
+
+def test_scopes_that_no_token_can_have_break_their_route_only(guard: Guard) -> None:
+    entra, app = EntraBearer(guard), FastAPI(openapi_url=None)
+    app.get("/wrong", dependencies=[Security(entra, scopes=["api://orders/Orders.Read"])])(handler())
+    app.get("/right", dependencies=[Security(entra, scopes=["Orders.Read"])])(handler())
+    rows = {row.path: row for row in route_table(app)}
+    assert (rows["/wrong"].access, rows["/right"].access) == ("broken", "token")
+    assert "scopes are named as the token has them: 'Orders.Read'" in rows["/wrong"].problem
 
 
 @pytest.mark.parametrize("public", [[], ["/orders"]])

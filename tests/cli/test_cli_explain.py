@@ -463,6 +463,20 @@ def test_missing_keys_exit_with_3_and_show_the_cause(explain: Callable[..., Resu
     assert done.exit_code == 3
     assert done.output.startswith("Not checked with 503: keys_unavailable\n")
     assert "status 502" in done.output
+    assert "A server responded" in done.output
+    assert "Open egress" not in done.output
+
+
+def test_a_host_that_is_not_reached_is_fixed_by_the_network(
+    explain: Callable[..., Result], good: str
+) -> None:
+    def fail(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no route to host")
+
+    done = explain(good, transport=httpx.MockTransport(fail))
+    assert done.exit_code == 3
+    assert "Open egress" in done.output
+    assert "A server responded" not in done.output
 
 
 @pytest.mark.parametrize("wrapped", ["{}", "  {}\n\n", "Bearer {}", "Authorization: Bearer {}", '"{}"'])

@@ -801,6 +801,14 @@ def test_what_cannot_run_exits_with_2(deployment: Deployment, options: tuple[str
     assert "swordfish" not in report.text
 
 
+def test_why_the_routes_of_an_application_cannot_be_read_is_shown(deployment: Deployment) -> None:
+    app: Any = Starlette()
+    app.add_middleware(GuardMiddleware, guard=None)  # raises when the first request or doctor builds it
+    report = _app_report(deployment, app=app)
+    assert report.exit_code == 2
+    assert "guard must be a Guard, got None" in report.text
+
+
 def test_warnings_fail_with_strict(deployment: Deployment) -> None:
     assert deployment.check("--offline").exit_code == 0
     assert deployment.check("--offline", "--strict").exit_code == 1

@@ -27,6 +27,7 @@ from entra_guard.cli.doctor._settings import (
     settings_of_guard,
     settings_of_layers,
 )
+from entra_guard.errors import ConfigurationError
 from entra_guard.guard import Guard
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def _app_facts(name: str) -> AppFacts:
         raise click.UsageError(f"--app {name}: this is not an application, but {kind}.")
     try:
         return probe_app(app, name)
+    except ConfigurationError as error:
+        raise click.UsageError(f"--app {name}: its routes cannot be read: {escape(str(error))}.") from error
     except Exception as error:
         kind = type(error).__name__
         raise click.UsageError(f"--app {name}: its routes cannot be read: {kind} was raised.") from error

@@ -201,10 +201,16 @@ def _of_keys(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, Any]) 
     """Choose between the network, and a setting with which Entra has no keys."""
     if "check `" in str(facts.get("detail")):
         return _Chosen(_WRONG_SETTING, is_registration=False)
+    if facts.get("step") in {"http", "content"}:
+        return _Chosen(_WRONG_RESPONSE, is_registration=False)
     return _all(guide, facts, claims)
 
 
 _WRONG_SETTING: Final = "Entra was reached. Correct the guard's setting that 'detail' names."
+_WRONG_RESPONSE: Final = (
+    "A server responded, and 'detail' says what. Check the guard's authority and tenant, and whether a proxy responds in "
+    "Entra's place. If Entra has an outage, wait: a keys file that was saved before helps."
+)
 _CHOOSE: Final = {
     "keys_unavailable": _of_keys,
     "wrong_audience": _of_audience,
