@@ -20,9 +20,11 @@ from entra_guard.emulator import Emulator
 
 PICTURE: Final = Path(__file__).with_name("demo.svg")
 WIDTH: Final = 110
-# Times, ports and key ids differ from run to run.
+_TIME: Final = re.compile(r"(\d\d):(\d\d):(\d\d)")
+_NOW: Final = re.compile(r"(?<=nbf <= )\d\d:\d\d:\d\d")
+_NOON, _DAY = 720, 1440  # in minutes
+# Ports and key ids differ from run to run.
 _CHANGING: Final = (
-    (re.compile(r"\d\d:\d\d:\d\d"), "12:00:00"),
     (re.compile(r"(?<=clock ahead by)(\s+)-?\d+ s"), r"\g<1>0 s"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:8787"),
     (
@@ -52,8 +54,23 @@ def demo_lines() -> list[str]:
     return lines[first:last]
 
 
-def stable(line: str) -> str:
-    """Return a line without what changes from run to run."""
+def stable(lines: list[str]) -> list[str]:
+    """Return lines without what changes from run to run: the demo runs at noon."""
+    now = next(_minutes(found[0]) for line in lines if (found := _NOW.search(line)))
+    return [_stable(_TIME.sub(lambda time: _at_noon(time[0], now), line)) for line in lines]
+
+
+def _minutes(time: str) -> float:
+    hours, minutes, seconds = map(int, time.split(":"))
+    return hours * 60 + minutes + seconds / 60
+
+
+def _at_noon(time: str, now: float) -> str:
+    hours, minutes = divmod(round(_NOON + _minutes(time) - now) % _DAY, 60)
+    return f"{hours:02}:{minutes:02}:00"
+
+
+def _stable(line: str) -> str:
     for pattern, text in _CHANGING:
         line = pattern.sub(text, line)
     return line.rstrip()
@@ -61,7 +78,7 @@ def stable(line: str) -> str:
 
 def shown(lines: list[str]) -> list[str]:
     """Return the text of the picture's lines."""
-    return [stable(Text.from_ansi(line).plain) for line in lines]
+    return stable([Text.from_ansi(line).plain for line in lines])
 
 
 def text_of(picture: str) -> list[str]:
@@ -77,9 +94,9 @@ def text_of(picture: str) -> list[str]:
 def draw(lines: list[str]) -> str:
     """Return the picture as SVG."""
     console = Console(file=io.StringIO(), record=True, width=WIDTH, force_terminal=True, highlight=False)
-    for line in lines:
-        text = Text.from_ansi(line)
-        console.print(Text(stable(text.plain), spans=text.spans), soft_wrap=True)
+    texts = [Text.from_ansi(line) for line in lines]
+    for text, plain in zip(texts, stable([text.plain for text in texts]), strict=True):
+        console.print(Text(plain, spans=text.spans), soft_wrap=True)
     return console.export_svg(title="entra-guard demo", unique_id="demo")
 
 
