@@ -81,7 +81,7 @@ class GuardMiddleware:
             route's own decorator, so that it checks nothing.
 
     Example:
-        >>> app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])  # doctest: +SKIP
+        >>> app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])
     """
 
     # Whether each response may be a stream of events, whatever the client accepts.
@@ -246,7 +246,7 @@ def health_app(guard: Guard | CombinedGuard) -> ASGIApp:
     last. It names no host and no caller.
 
     Example:
-        >>> Route("/readyz", health_app(guard))  # doctest: +SKIP
+        >>> route = Route("/readyz", health_app(guard))
     """
     check_guard(guard)
     return _Health(guard)

@@ -82,7 +82,7 @@ def needs(
         ConfigurationError: Nothing is required, or no caller could meet it.
 
     Example:
-        >>> class Orders(APIView):  # doctest: +SKIP
+        >>> class Orders(APIView):
         ...     permission_classes = [needs(roles=["Orders.Read"])]
     """
     needed = alternatives_of(

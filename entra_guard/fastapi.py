@@ -72,9 +72,9 @@ class EntraBearer(SecurityBase):
             route's own decorator, so that it checks nothing.
 
     Example:
-        >>> entra = EntraBearer(guard)  # doctest: +SKIP
-        >>> @app.get("/orders")  # doctest: +SKIP
-        ... async def orders(caller: Annotated[Principal, Security(entra, scopes=["Orders.Read"])]): ...
+        >>> bearer = EntraBearer(guard)
+        >>> @app.get("/orders")
+        ... async def orders(caller: Annotated[Principal, Security(bearer, scopes=["Orders.Read"])]): ...
     """
 
     @known_arguments()
@@ -141,8 +141,9 @@ class EntraBearer(SecurityBase):
             ConfigurationError: Nothing is required, or no caller could meet it.
 
         Example:
-            >>> @app.delete("/orders", dependencies=[Depends(entra.requires(roles=["Orders.Delete"]))])
-            ... async def delete_orders(): ...  # doctest: +SKIP
+            >>> bearer = EntraBearer(guard)
+            >>> @app.delete("/orders", dependencies=[Depends(bearer.requires(roles=["Orders.Delete"]))])
+            ... async def delete_orders(): ...
         """
         needed = alternatives_of(
             alternatives,
@@ -238,7 +239,8 @@ def acting_as(principal: Principal) -> Callable[..., AsyncIterator[Principal]]:
         principal: The caller, such as `entra.principal(roles=[...], user="alice")` of the pytest plugin.
 
     Example:
-        >>> app.dependency_overrides[bearer] = acting_as(principal)  # doctest: +SKIP
+        >>> bearer = EntraBearer(guard)
+        >>> app.dependency_overrides[bearer] = acting_as(principal)
     """
 
     async def replacement(connection: HTTPConnection, required: SecurityScopes) -> AsyncIterator[Principal]:
@@ -279,8 +281,9 @@ def document(
         ConfigurationError: A public path is not valid.
 
     Example:
-        >>> app.add_middleware(GuardMiddleware, guard=guard, public=PUBLIC)  # doctest: +SKIP
-        >>> document(app, guard, client_id="<client id>", public=PUBLIC)  # doctest: +SKIP
+        >>> public = ["/docs", "/docs/oauth2-redirect", "/openapi.json"]
+        >>> app.add_middleware(GuardMiddleware, guard=guard, public=public)
+        >>> document(app, guard, client_id="11112222-bbbb-3333-cccc-4444dddd5555", public=public)
     """
     if not isinstance(app, FastAPI):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(

@@ -143,7 +143,8 @@ def init_app(
             For requests: the `@requires` of a view is above the route's decorator and checks nothing.
 
     Example:
-        >>> init_app(app, guard, public=["/healthz"])  # doctest: +SKIP
+        >>> app = Flask("orders")
+        >>> init_app(app, guard, public=["/healthz"])
     """
     _check_flask(app)
     if "entra_guard" in app.extensions:

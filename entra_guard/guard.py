@@ -367,7 +367,8 @@ class Guard(Shared):
         """Combine guards of several issuers: the token's own issuer selects the guard that decides.
 
         Example:
-            >>> guard = Guard(tenant="contoso.com", audience="api://orders") | partners  # doctest: +SKIP
+            >>> partners = Guard(authority=Authority.openid("https://partners.example"), audience="api://orders")
+            >>> combined = guard | partners
         """
         return CombinedGuard(self) | other
 

@@ -162,7 +162,7 @@ class Principal(msgspec.Struct, frozen=True, weakref=True):
         """Return what an API may show to its caller: ids, roles and scopes, without the token.
 
         Example:
-            >>> principal.as_dict()["roles"]  # doctest: +SKIP
+            >>> principal.as_dict()["roles"]
             ('Orders.Read',)
         """
         return {name: getattr(self, name) for name in _SHOWN}

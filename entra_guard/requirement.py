@@ -287,7 +287,7 @@ def requires(
         ConfigurationError: Nothing is required, or no caller could meet it.
 
     Example:
-        >>> @app.get("/orders")  # doctest: +SKIP
+        >>> @app.get("/orders")
         ... @requires(roles=["Orders.Read"])
         ... async def orders(): ...
         >>> @requires(Requirement(scopes=["Orders.Read"]), Requirement(roles=["Orders.Read.All"]))

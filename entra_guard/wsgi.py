@@ -59,7 +59,7 @@ class GuardMiddleware:
             route's own decorator, so that it checks nothing.
 
     Example:
-        >>> app = GuardMiddleware(app, guard=guard, public=["/healthz"])  # doctest: +SKIP
+        >>> app = GuardMiddleware(app, guard=guard, public=["/healthz"])
     """
 
     @known_arguments(*SETTING_NAMES)
@@ -282,7 +282,7 @@ def health_app(guard: Guard | CombinedGuard) -> WSGIApplication:
     last. It names no host and no caller.
 
     Example:
-        >>> app = DispatcherMiddleware(app, {"/readyz": health_app(guard)})  # doctest: +SKIP
+        >>> app = DispatcherMiddleware(app, {"/readyz": health_app(guard)})
     """
     check_guard(guard)
 

@@ -38,7 +38,7 @@ def detach(error: BaseException) -> None:
         ... except BaseException as error:
         ...     token = ""  # this frame may stay in the traceback
         ...     detach(error)
-        ...     raise  # doctest: +SKIP
+        ...     raise
     """
     if isinstance(error, EntraGuardError):
         error.__traceback__ = None

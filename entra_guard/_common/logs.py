@@ -34,7 +34,7 @@ def get_logger(name: str) -> SafeLogger:
     """Return the logger of a name: the only way to a logger in this package.
 
     Example:
-        >>> get_logger("entra_guard.keys").warning("keys file not used: %s", error)  # doctest: +SKIP
+        >>> get_logger("entra_guard.keys").debug("keys file not used: %s", "it is empty")
     """
     return SafeLogger(logging.getLogger(name), {})
 

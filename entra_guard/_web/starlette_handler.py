@@ -27,7 +27,7 @@ async def access_error_handler(connection: Request | WebSocket, error: AccessErr
     The guard adds it where an application has no handler for refusals and HTTP errors.
 
     Example:
-        >>> app = FastAPI(exception_handlers={AccessError: access_error_handler})  # doctest: +SKIP
+        >>> app = FastAPI(exception_handlers={AccessError: access_error_handler})
     """
     if isinstance(connection, Request):
         _log(error, connection.method, connection.scope)

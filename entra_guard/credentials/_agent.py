@@ -69,8 +69,8 @@ class AgentCredential(ApplicationCredential):
         ConfigurationError: The credential proves no application or is an agent's, or an id cannot be meant.
 
     Example:
-        >>> agent = AgentCredential(blueprint, "22223333-cccc-4444-dddd-5555eeee6666")  # doctest: +SKIP
-        >>> agent.get_token("api://orders/.default")  # doctest: +SKIP
+        >>> AgentCredential(blueprint, "22223333-cccc-4444-dddd-5555eeee6666")
+        <AgentCredential agent_id=22223333-cccc-4444-dddd-5555eeee6666 of <ClientSecretCredential ...>>
     """
 
     @public

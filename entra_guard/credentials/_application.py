@@ -91,8 +91,8 @@ class ApplicationCredential(CachingCredential, Credential):
         """Return the credential and its proofs: which is in use, the days left, and why one failed.
 
         Example:
-            >>> credential.health()["proofs"]  # doctest: +SKIP
-            [{'name': 'certificate', 'in_use': True, 'days_left': 41.5, 'failed': None}]
+            >>> credential.health()["proofs"]
+            [{'name': 'client secret', 'in_use': True, 'days_left': None, 'failed': None}]
         """
         return {"credential": repr(self), "proofs": self._proofs.health(self._clock())}
 

@@ -35,7 +35,7 @@ class AsyncCredential:
         credential: The credential, which remains usable itself.
 
     Example:
-        >>> client = SecretClient(vault_url, credential.as_async())  # doctest: +SKIP
+        >>> client = SecretClient(vault_url, credential.as_async())
     """
 
     def __init__(self, credential: BaseCredential) -> None:

@@ -61,8 +61,8 @@ class BearerAuth(_Auth):
         ConfigurationError: There is no scope, or a value is not a host or not a credential.
 
     Example:
-        >>> auth = BearerAuth(credential, "https://graph.microsoft.com/.default")  # doctest: +SKIP
-        >>> httpx2.AsyncClient(auth=auth)  # doctest: +SKIP
+        >>> auth = BearerAuth(credential, "https://graph.microsoft.com/.default")
+        >>> client = httpx.AsyncClient(auth=auth)
     """
 
     @public
@@ -138,8 +138,8 @@ class BearerAuth(_Auth):
             TokenAcquisitionError: There is no token.
 
         Example:
-            >>> auth = credential.auth(scope, hosts=["graph.microsoft.com"])  # doctest: +SKIP
-            >>> auth.headers_for("https://elsewhere.example/")  # doctest: +SKIP
+            >>> auth = credential.auth(scope, hosts=["graph.microsoft.com"])
+            >>> auth.headers_for("https://elsewhere.example/")
             {}
         """
         if not self._gets_token_elsewhere(url):

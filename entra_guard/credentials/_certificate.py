@@ -40,7 +40,7 @@ class CertificateCredential(ApplicationCredential):
         ConfigurationError: The certificate cannot be used, or a setting cannot work.
 
     Example:
-        >>> CertificateCredential(tenant_id, client_id, "/etc/orders/identity.pem")  # doctest: +SKIP
+        >>> CertificateCredential(tenant_id, client_id, "/etc/orders/identity.pem")
     """
 
     @public

@@ -37,7 +37,7 @@ class ChainedCredential(Credential):
         ConfigurationError: There is none, or a value is not a credential.
 
     Example:
-        >>> ChainedCredential(EnvironmentCredential(), ManagedIdentityCredential())  # doctest: +SKIP
+        >>> credential = ChainedCredential(EnvironmentCredential(), ManagedIdentityCredential())
     """
 
     @public

@@ -27,7 +27,8 @@ class Credential(BaseCredential):
             ConfigurationError: There is no scope, or a value is not a host.
 
         Example:
-            >>> httpx.Client(auth=credential.auth("https://graph.microsoft.com/.default"))  # doctest: +SKIP
+            >>> auth = credential.auth("https://graph.microsoft.com/.default", hosts=["graph.microsoft.com"])
+            >>> client = httpx.Client(auth=auth)
         """
         return BearerAuth(self, *scopes, hosts=hosts)
 

@@ -43,9 +43,10 @@ class ClientAssertionCredential(ApplicationCredential):
         ConfigurationError: A setting cannot work.
 
     Example:
-        >>> identity = ManagedIdentityCredential()  # doctest: +SKIP
+        >>> identity = ManagedIdentityCredential()
         >>> ClientAssertionCredential(tenant_id, client_id,
-        ...     lambda: identity.get_token("api://AzureADTokenExchange/.default").token)  # doctest: +SKIP
+        ...     lambda: identity.get_token("api://AzureADTokenExchange/.default").token)
+        <ClientAssertionCredential client_id=... tenant_id=...>
     """
 
     @public

@@ -41,8 +41,8 @@ class OnBehalfOfCredential(CachingCredential, Credential):
             or there is no assertion.
 
     Example:
-        >>> user = OnBehalfOfCredential(application, request_token)  # doctest: +SKIP
-        >>> user.get_token("https://graph.microsoft.com/User.Read")  # doctest: +SKIP
+        >>> user = OnBehalfOfCredential(application, request_token)
+        >>> client = httpx.Client(auth=user.auth("https://graph.microsoft.com/User.Read"))
     """
 
     @public

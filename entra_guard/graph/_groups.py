@@ -116,8 +116,7 @@ class GroupResolver:
         ConfigurationError: A setting cannot work.
 
     Example:
-        >>> groups = GroupResolver(credential)  # doctest: +SKIP
-        >>> "aaaabbbb-0000-cccc-1111-dddd2222eeee" in groups.groups_of(principal)  # doctest: +SKIP
+        >>> guard = Guard(tenant="contoso.com", audience="api://orders", groups=GroupResolver(credential))
     """
 
     @public

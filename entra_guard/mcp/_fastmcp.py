@@ -35,8 +35,8 @@ def guard_auth_provider(
         ConfigurationError: The URL is not one that clients can use.
 
     Example:
-        >>> auth = guard_auth_provider(guard, url="https://tasks.example")  # doctest: +SKIP
-        >>> server = FastMCP("tasks", auth=auth)  # doctest: +SKIP
+        >>> auth = guard_auth_provider(guard, url="https://tasks.example")
+        >>> server = FastMCP("tasks", auth=auth)
     """
     from fastmcp.server.auth import RemoteAuthProvider, TokenVerifier  # noqa: PLC0415
     from fastmcp.server.auth.auth import AccessToken  # noqa: PLC0415

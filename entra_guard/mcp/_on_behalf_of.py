@@ -34,7 +34,7 @@ def on_behalf_of(credential: Credential | AsyncCredential) -> OnBehalfOfCredenti
         InsufficientPermissionError: The caller is an application, which has no user.
 
     Example:
-        >>> @server.tool()  # doctest: +SKIP
+        >>> @server.tool()
         ... async def my_name() -> str:
         ...     token = await on_behalf_of(credential).aget_token("https://graph.microsoft.com/User.Read")
     """

@@ -73,8 +73,7 @@ def protect(
         ConfigurationError: A setting that cannot work.
 
     Example:
-        >>> app = protect(server, guard, url="https://tasks.example/mcp", scopes=["access_as_user"])
-        ... # doctest: +SKIP
+        >>> tasks = protect(server, guard, url="https://tasks.example/mcp", scopes=["access_as_user"])
     """
     check_flags(hide=hide)
     check_guard(guard)
@@ -137,8 +136,9 @@ class ProtectedServer:
             ConfigurationError: The server's application is not Starlette's.
 
         Example:
-            >>> app = FastAPI(lifespan=tasks.lifespan)  # doctest: +SKIP
-            >>> app.mount("/", tasks)  # doctest: +SKIP
+            >>> tasks = protect(server, guard, url="https://tasks.example/mcp")
+            >>> app = FastAPI(lifespan=tasks.lifespan)
+            >>> app.mount("/", tasks)
         """
         app: Any = self._server
         while app is not None and not hasattr(app, "router"):

@@ -30,7 +30,7 @@ class GuardTokenVerifier:
         ConfigurationError: The guard is not one.
 
     Example:
-        >>> server = MCPServer("tasks", token_verifier=GuardTokenVerifier(guard), auth=...)  # doctest: +SKIP
+        >>> server = MCPServer("tasks", token_verifier=GuardTokenVerifier(guard), auth=...)
     """
 
     def __init__(self, guard: Guard | CombinedGuard, *, resource: str | None = None) -> None:

@@ -25,7 +25,8 @@ def assert_no_public_routes(app: Any, *, allow: Iterable[str] = ()) -> None:
         ConfigurationError: `allow` is not a list of paths.
 
     Example:
-        >>> assert_no_public_routes(app, allow=["/healthz"])  # doctest: +SKIP
+        >>> app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])
+        >>> assert_no_public_routes(app, allow=["/healthz"])
     """
     __tracebackhide__ = True
     if app is None:

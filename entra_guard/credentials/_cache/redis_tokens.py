@@ -61,8 +61,8 @@ class RedisTokens:
         ConfigurationError: There is no key, an unusable one, or the client cannot be used.
 
     Example:
-        >>> shared = RedisTokens(redis.Redis("cache.internal"), os.environ["TOKENS_KEY"])  # doctest: +SKIP
-        >>> ClientSecretCredential(tenant_id, client_id, client_secret, shared=shared)  # doctest: +SKIP
+        >>> shared = RedisTokens(redis.Redis("cache.internal"), os.environ["TOKENS_KEY"])
+        >>> ClientSecretCredential(tenant_id, client_id, client_secret, shared=shared)
     """
 
     @public
