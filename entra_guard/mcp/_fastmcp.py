@@ -58,7 +58,7 @@ def guard_auth_provider(
         return AccessToken(**values)
 
     kind: Any = type("FastMCPGuard", (TokenVerifier,), {"verify_token": verify_token})
-    servers = [AnyHttpUrl(issuer) for issuer in metadata.issuers]
+    servers = [AnyHttpUrl(issuer) for issuer in metadata.issuers()]
     return RemoteAuthProvider(
         token_verifier=kind(required_scopes=[*metadata.scopes]),
         authorization_servers=servers,

@@ -7,11 +7,14 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from entra_guard._common.guid import is_guid
 from entra_guard._common.logs import get_logger
 from entra_guard._common.mcp_resource import resource_problem, url_audiences
 from entra_guard._guard.combined_guard import guards_of
+from entra_guard._validation.issuer import TENANT_PLACEHOLDER
 from entra_guard._web.openapi import full_name
 from entra_guard.errors import ConfigurationError
+from entra_guard.policy import TENANT_ALIASES
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ log: Final = get_logger("entra_guard")
 
 WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 _CONFIGURATION: Final = "/.well-known/openid-configuration"
+_V2: Final = frozenset({"2.0"})
 
 
 class ResourceMetadata:
@@ -48,16 +52,24 @@ class ResourceMetadata:
         self.url: Final = f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path.rstrip('/')}"
         self._guard = guard
         self.scopes: Final = tuple(dict.fromkeys(self.full(scope) for scope in scopes))
-        self.issuers: Final = [_issuer(one) for one in guards_of(guard)]
+        self._resource: Final = url
+        self._name: Final = name
+        _warn_of_other_resource(guard, url)
+
+    def issuers(self) -> list[str]:
+        """Return the v2.0 issuers: clients compare each with that of its configuration (RFC 8414, 3.3)."""
+        return list(dict.fromkeys(issuer for one in guards_of(self._guard) for issuer in _issuers(one)))
+
+    def body(self) -> bytes:
+        """Return the metadata as JSON."""
         document: dict[str, Any] = {
-            "resource": url,
-            "authorization_servers": self.issuers,
+            "resource": self._resource,
+            "authorization_servers": self.issuers(),
             "scopes_supported": list(self.scopes),
             "bearer_methods_supported": ["header"],
-            "resource_name": name,
+            "resource_name": self._name,
         }
-        self.body: Final = json.dumps({key: value for key, value in document.items() if value}).encode()
-        _warn_of_other_resource(guard, url)
+        return json.dumps({key: value for key, value in document.items() if value}).encode()
 
     def full(self, scope: str) -> str:
         """Return the full name of a scope: Entra takes a short one for Microsoft Graph's (AADSTS1002012)."""
@@ -89,10 +101,20 @@ _NOT_BY_SCOPES: Final = tuple(
 )
 
 
-def _issuer(guard: IssuerVerifier) -> str:
-    """Return the v2.0 issuer: the URL below which a client finds the OpenID configuration."""
-    urls = guard.authority.configuration_urls(guard.policy.tenants.alias, frozenset({"2.0"}))
-    return urls["2.0"].removesuffix(_CONFIGURATION)
+def _issuers(guard: IssuerVerifier) -> list[str]:
+    """Return the v2.0 issuers of a guard: each is the URL below which its OpenID configuration is.
+
+    The issuer of a domain or of External ID is in its configuration, which a first probe loads: until then
+    it is the URL of the configuration, which is all that several organizations have.
+    """
+    authority, tenants = guard.authority, guard.policy.tenants
+    is_domain = not is_guid(tenants.alias) and tenants.alias not in TENANT_ALIASES
+    if authority.kind == "external" or (authority.kind == "entra" and is_domain):
+        named = guard.health().issuer
+        if named and TENANT_PLACEHOLDER not in named:
+            return [named]
+    urls = [authority.configuration_urls(each, _V2)["2.0"] for each in sorted(tenants.ids) or [tenants.alias]]
+    return [url.removesuffix(_CONFIGURATION) for url in urls]
 
 
 def is_usable(url: object) -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _METADATA_HEADERS: Final = {
     "content-type": "application/json",
-    "cache-control": "public, max-age=3600",
+    "cache-control": "public, max-age=300",
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "GET, HEAD, OPTIONS",
     "access-control-allow-headers": "*",
@@ -104,7 +104,7 @@ def protect(
             f"public={public!r} makes the MCP endpoint {metadata.path or '/'!r} public, so that no caller is "
             "known and sessions belong to no one. Remove it from public"
         )
-    return ProtectedServer(with_cors(_Discoverable(guarded, metadata), pages), app)
+    return ProtectedServer(with_cors(_Discoverable(guarded, metadata), pages), app, metadata)
 
 
 class ProtectedServer:
@@ -113,13 +113,17 @@ class ProtectedServer:
     Args:
         app: The guarded application.
         server: The application of the MCP server.
+        metadata: What the first client reads.
     """
 
-    def __init__(self, app: ASGIApp, server: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, server: ASGIApp, metadata: ResourceMetadata) -> None:
         self.app = app
         self._server = server
+        self._metadata = metadata
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._metadata.issuers()  # loads what the first client needs
         try:
             await self.app(scope, receive, send)
         except BaseException as error:
@@ -145,6 +149,7 @@ class ProtectedServer:
             app = getattr(app, "app", None)
         if app is None:
             raise ConfigurationError("the lifespan of this application is not known: run it yourself")
+        self._metadata.issuers()  # as above
         found: AbstractAsyncContextManager[Any] = app.router.lifespan_context(app)
         return found
 
@@ -183,7 +188,7 @@ class _Discoverable:
 
     async def _send_metadata(self, method: str, send: Send) -> None:
         is_preflight = method == "OPTIONS"
-        status, body = (204, b"") if is_preflight else (200, self._metadata.body)
+        status, body = (204, b"") if is_preflight else (200, self._metadata.body())
         await send_response(send, "http.response", status, _METADATA_HEADERS, body, head=method == "HEAD")
 
     def _with_challenge(self, send: Send) -> Send:

@@ -82,17 +82,32 @@ def test_an_outage_is_503_without_a_challenge(entra: Entra) -> None:
     assert "www-authenticate" not in response.headers
 
 
+TENANTS = ["aaaabbbb-0000-cccc-1111-dddd2222eeee", "bbbbcccc-1111-dddd-2222-eeee3333ffff"]
+
+
 @pytest.mark.parametrize(
-    ("tenant", "issuer"),
+    ("tenant", "names"),
     [
-        ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "aaaabbbb-0000-cccc-1111-dddd2222eeee"),
-        (Tenants.organizations("customers sign up"), "organizations"),
+        (TENANTS[0], TENANTS[:1]),
+        (Tenants.only(*TENANTS), TENANTS),
+        (Tenants.organizations("customers sign up"), ["organizations"]),
     ],
 )
-def test_the_authorization_server_follows_the_kind_of_tenant(tenant: Any, issuer: str) -> None:
+def test_the_authorization_server_follows_the_kind_of_tenant(tenant: Any, names: list[str]) -> None:
     guard = Guard(tenant=tenant, audience="11112222-bbbb-3333-cccc-4444dddd5555")
     metadata = client_of(guard).get(WELL_KNOWN).json()
-    assert metadata["authorization_servers"] == [f"https://login.microsoftonline.com/{issuer}/v2.0"]
+    issuers = [f"https://login.microsoftonline.com/{name}/v2.0" for name in names]
+    assert metadata["authorization_servers"] == issuers
+
+
+def test_the_authorization_server_of_a_domain_is_the_issuer_that_its_configuration_names(
+    entra: Entra,
+) -> None:
+    guard = entra.guard(tenant="contoso.onmicrosoft.com")
+    guard.verify(entra.token())  # loads the configuration
+    assert client_of(guard).get(WELL_KNOWN).json()["authorization_servers"] == [
+        f"{entra.url}/{entra.tenant_id}/v2.0"
+    ]
 
 
 @pytest.mark.parametrize(
