@@ -22,6 +22,15 @@ GRAPH_AUDIENCES: Final = frozenset(
         "https://microsoftgraph.chinacloudapi.cn",
     }
 )
+# Microsoft: "Workload identity federation": the API for token exchanges, and that of other clouds by the end
+# of the authority's host.
+EXCHANGE_AUDIENCE: Final = "api://AzureADTokenExchange"
+EXCHANGE_AUDIENCES: Final = {
+    "microsoftonline.us": "api://AzureADTokenExchangeUSGov",
+    "usgovcloudapi.net": "api://AzureADTokenExchangeUSGov",
+    "microsoftonline.cn": "api://AzureADTokenExchangeChina",
+    "chinacloudapi.cn": "api://AzureADTokenExchangeChina",
+}
 QUOTES: Final = "\"'`\u2018\u2019\u201c\u201d"
 _NOTHING: Final = frozenset({"", "none", "null", "undefined", "nan"})
 _PLACEHOLDER: Final = re.compile(r"[<>{}$]|%\w+%|\byour[-_ ]", re.IGNORECASE)

@@ -26,6 +26,11 @@ class Cloud:
     graph: str = ""
     aliases: frozenset[str] = frozenset()
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts at which people sign in."""
+        return self.aliases | {host_of(self.authority)}
+
 
 CLOUDS: Final[Mapping[str, Cloud]] = {
     "public": Cloud(
@@ -110,7 +115,7 @@ class Authority:
         url = _checked(_policy_in_path(f"https://{text}" if bare_host else text))
         host = urlsplit(url).hostname or ""
         for cloud in CLOUDS.values():
-            if host in {urlsplit(cloud.authority).hostname, *cloud.aliases}:
+            if host in cloud.hosts:
                 found = _with_tenant(cls(cloud.authority, aliases=cloud.aliases), url)
                 return _without_path(found, url)
         if host.endswith(".b2clogin.com") or any(map(_B2C_POLICY.match, _segments(url))):
@@ -143,7 +148,7 @@ class Authority:
             'b2c'
         """
         url = _checked(_policy_in_path(url))
-        segments = _segments(_without_metadata(url))
+        segments = _segments(url.removesuffix(_METADATA))
         version = segments.pop() if segments[-1:] == ["v2.0"] else "v2.0"
         prefix, names = (segments[:1], segments[1:]) if segments[:1] == ["tfp"] else ([], segments)
         tenant, policy, *more = [*names, "", ""]
@@ -248,6 +253,11 @@ class Authority:
         )
 
 
+def cloud_of(authority_url: str) -> str:
+    """Return the name of the cloud that an authority is of, '' if it is none of Microsoft's."""
+    return next((name for name, cloud in CLOUDS.items() if cloud.authority == authority_url), "")
+
+
 def host_of(url: str) -> str:
     """Return the host of a URL, with its port if that is not the scheme's default."""
     parts = urlsplit(url)
@@ -285,10 +295,6 @@ def _segments(url: str) -> list[str]:
     return [segment for segment in urlsplit(url).path.split("/") if segment]
 
 
-def _without_metadata(url: str) -> str:
-    return url.removesuffix(_METADATA)
-
-
 def _policy_in_path(url: str) -> str:
     """Write B2C's metadata URL with '?p=<policy>' as the one with the policy in its path."""
     if not isinstance(url, str) or not re.search(r"\?p=b2c_1", url, re.IGNORECASE):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -302,7 +308,7 @@ def _policy_in_path(url: str) -> str:
 
 def _with_tenant(authority: Authority, url: str) -> Authority:
     """Move the tenant from the end of a URL's path to where it belongs."""
-    base = _without_metadata(url)
+    base = url.removesuffix(_METADATA)
     segments = _segments(base)
     is_versioned = segments[-1:] == ["v2.0"]
     rest = segments[:-1] if is_versioned else segments
@@ -318,7 +324,7 @@ def _with_tenant(authority: Authority, url: str) -> Authority:
 
 def _without_path(authority: Authority, url: str) -> Authority:
     """Refuse a path that is more than a tenant and a version, and name the right value."""
-    segments = [segment for segment in _segments(_without_metadata(url)) if segment != "v2.0"]
+    segments = [segment for segment in _segments(url.removesuffix(_METADATA)) if segment != "v2.0"]
     if len(segments) <= (1 if authority.tenant else 0):
         return authority
     tenant = segments[0] if is_tenant_name(segments[0].lower()) else ""
@@ -346,9 +352,7 @@ def _refuse_microsoft(issuer: str) -> None:
     if host.endswith(".b2clogin.com"):
         right = Authority.named(issuer).url  # or it says what a B2C policy's URL is
         raise ConfigurationError(f"{issuer!r} is a B2C policy: use authority={right!r}, not Authority.openid")
-    hosts = {urlsplit(cloud.authority).hostname for cloud in CLOUDS.values()}
-    hosts |= {alias for cloud in CLOUDS.values() for alias in cloud.aliases}
-    if host in hosts or host.endswith(".ciamlogin.com"):
+    if host.endswith(".ciamlogin.com") or any(host in cloud.hosts for cloud in CLOUDS.values()):
         found = Authority.named(issuer)
         if found.tenant in TENANT_ALIASES:
             tenant = "Tenants.organizations(reason), if tokens of any tenant are to be accepted"

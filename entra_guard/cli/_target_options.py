@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import is_loopback
-from entra_guard._keys.authority import CLOUDS
+from entra_guard._keys.authority import cloud_of
 
 _DEFAULT_CLOUD = "public"
 _ANY_TENANT = "<tenant id>"
@@ -20,5 +20,5 @@ def target_options(authority: str, tenant: str) -> tuple[str, ...]:
     name = tenant if is_guid(tenant) or "." in tenant else _ANY_TENANT
     if is_loopback(authority):
         return ("--emulator", authority, "--tenant", name)
-    cloud = next((name for name, each in CLOUDS.items() if each.authority == authority), "")
+    cloud = cloud_of(authority)
     return ("--tenant", name, *(("--cloud", cloud) if cloud not in ("", _DEFAULT_CLOUD) else ()))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from entra_guard._common.after_fork import reset_after_fork
+from entra_guard._common.audiences import EXCHANGE_AUDIENCE, EXCHANGE_AUDIENCES
 from entra_guard._common.boundary import public
 from entra_guard._common.guid import is_guid
 from entra_guard.credentials._application import (
@@ -40,14 +41,6 @@ if TYPE_CHECKING:
     from entra_guard.credentials._credential import Credential
 
 _USER_GRANT: Final = "user_fic"
-# Microsoft: "Workload identity federation", the audience in each cloud; by the end of the authority's host.
-_EXCHANGES: Final = {
-    "microsoftonline.us": "api://AzureADTokenExchangeUSGov",
-    "usgovcloudapi.net": "api://AzureADTokenExchangeUSGov",
-    "microsoftonline.cn": "api://AzureADTokenExchangeChina",
-    "chinacloudapi.cn": "api://AzureADTokenExchangeChina",
-}
-_EXCHANGE: Final = "api://AzureADTokenExchange"
 
 
 class AgentCredential(ApplicationCredential):
@@ -194,7 +187,7 @@ class _HeldToken:
 def _exchange(authority: str) -> str:
     """Return the API for token exchanges in the cloud of an authority."""
     host = urlsplit(authority).hostname or ""
-    return next((api for end, api in _EXCHANGES.items() if host.endswith(end)), _EXCHANGE)
+    return next((api for end, api in EXCHANGE_AUDIENCES.items() if host.endswith(end)), EXCHANGE_AUDIENCE)
 
 
 def _check_agent(agent_id: object, blueprint: ApplicationCredential) -> None:

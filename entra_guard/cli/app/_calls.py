@@ -67,9 +67,6 @@ Plan = Generator[GraphCall | Question, Any, T]
 class CommandError(CliError):
     """A command failed: what failed, the code, and what to do."""
 
-    def __init__(self, what: str, code: str, remedy: str) -> None:
-        super().__init__(what, code, remedy)
-
 
 def quoted(value: str) -> str:
     """Return a string as OData writes it: in single quotes, doubled inside."""

@@ -26,7 +26,7 @@ def find_app(ref: str, *, by_name: bool) -> Plan[Row]:
     Raises:
         CommandError: There is none, or there are several.
     """
-    found = yield from _present_app(ref)
+    found = yield from _existing_app(ref)
     if found is None and by_name:
         rows = yield _search("Find the application by its name", f"displayName eq {quoted(ref)}")
         found = only(rows, ref)
@@ -35,17 +35,17 @@ def find_app(ref: str, *, by_name: bool) -> Plan[Row]:
     return found
 
 
-def _present_app(ref: str) -> Plan[Row | None]:
+def _existing_app(ref: str) -> Plan[Row | None]:
     if GUID.fullmatch(ref):
-        found = yield _get_app(f"(appId='{ref}')", _assumed_present(appId=ref))
+        found = yield _get_app(f"(appId='{ref}')", _assumed_existing(appId=ref))
         if found is None:
-            found = yield _get_app(f"/{ref}", _assumed_present(id=ref))
+            found = yield _get_app(f"/{ref}", _assumed_existing(id=ref))
         return found  # type: ignore[no-any-return]
     if "://" in ref or ref.startswith("urn:"):
         rows = yield app_with_uri(ref)
         return only(rows, ref)
     if UNIQUE_NAME.fullmatch(ref):
-        found = yield app_with_unique_name(ref, _assumed_present(uniqueName=ref))
+        found = yield app_with_unique_name(ref, _assumed_existing(uniqueName=ref))
         return found  # type: ignore[no-any-return]
     return None
 
@@ -58,7 +58,7 @@ def app_with_unique_name(name: str, assumed: Row | None = None) -> GraphCall:
 def app_with_uri(uri: str, assumed: Sequence[Row] | None = None) -> GraphCall:
     """Return the request for the applications with that App ID URI."""
     query = f"identifierUris/any(x:x eq {quoted(uri)})"
-    rows = [_assumed_present(identifierUris=[uri])] if assumed is None else list(assumed)
+    rows = [_assumed_existing(identifierUris=[uri])] if assumed is None else list(assumed)
     return _search("Find the application by its App ID URI", query, rows)
 
 
@@ -67,7 +67,7 @@ def _get_app(key: str, assumed: Row | None, purpose: str = "Find the application
 
 
 def _search(purpose: str, query: str, assumed: Sequence[Row] = ()) -> GraphCall:
-    rows = assumed or [_assumed_present()]
+    rows = assumed or [_assumed_existing()]
     return GraphCall(purpose, "GET", "/applications", params={"$filter": query}, assumed=rows, pages=True)
 
 
@@ -96,7 +96,7 @@ def assumed_app(**known: Any) -> Row:
     return {**ids, **lists, **roles, **platforms, **known}
 
 
-def _assumed_present(**known: Any) -> Row:
+def _assumed_existing(**known: Any) -> Row:
     """Return an assumed application that was there before: it needs something already."""
     needed = {"id": "<permission id>", "type": "Role"}
     access = [{"resourceAppId": "<client id of an API>", "resourceAccess": [needed]}]
@@ -127,7 +127,7 @@ def _principals_named(uri: str) -> GraphCall:
     return GraphCall("Find the API", "GET", "/servicePrincipals", params=query, assumed=assumed, pages=True)
 
 
-def present_principal(app_id: str, assumed: Row | None = None) -> GraphCall:
+def existing_principal(app_id: str, assumed: Row | None = None) -> GraphCall:
     """Return the request for an app's service principal; None if the app is not in the tenant."""
     path = f"/servicePrincipals(appId='{app_id}')"
     return GraphCall("Find the service principal", "GET", path, assumed=assumed, optional=True)
@@ -135,7 +135,7 @@ def present_principal(app_id: str, assumed: Row | None = None) -> GraphCall:
 
 def principal_of(app_id: str) -> Plan[Row]:
     """Return an app's service principal, which is the app in this tenant; create it if it is missing."""
-    found = yield present_principal(app_id, assumed_principal(app_id))
+    found = yield existing_principal(app_id, assumed_principal(app_id))
     if found is None:
         found = yield create_principal(app_id)
     return found  # type: ignore[no-any-return]

@@ -11,6 +11,7 @@ from entra_guard._escaping import escape
 from entra_guard.cli._formatting import relative_time
 from entra_guard.cli._screen import GOOD, QUIET, Screen
 from entra_guard.cli.app._rows import roles_of, rows_in, scopes_of, seconds_of
+from entra_guard.cli.app._target import PUBLIC_AUTHORITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -74,9 +75,7 @@ def guard_code(target: Target, app: Row) -> str:
     """Return the six lines that guard a FastAPI application with this registration."""
     rule = _TENANTS.get(str(app.get("signInAudience")))
     tenant = rule or f'"{target.tenant_id}"'
-    authority = (
-        "" if target.authority == "https://login.microsoftonline.com" else f', authority="{target.authority}"'
-    )
+    authority = "" if target.authority == PUBLIC_AUTHORITY else f', authority="{target.authority}"'
     names = "Guard, Tenants" if rule else "Guard"
     return "\n".join(
         (

@@ -12,9 +12,9 @@ from entra_guard.cli.app._find import (
     app_with_uri,
     assumed_app,
     create_principal,
+    existing_principal,
     find_app,
     only,
-    present_principal,
     principal_of,
 )
 from entra_guard.cli.app._rows import merged, new_role, new_scope, part, roles_of, rows_in, scopes_of
@@ -131,7 +131,7 @@ def _new_body(spec: AppSpec, new_guid: Callable[[], str]) -> Row:
 
 
 def _completed(app: Row, spec: AppSpec, new_guid: Callable[[], str]) -> Plan[Row]:
-    """Add what the present registration lacks; change nothing else of it."""
+    """Add what the existing registration lacks; change nothing else of it."""
     body: Row = {}
     roles = merged(roles_of(app), spec.roles, lambda value: new_role(value, new_guid()))
     scopes = merged(scopes_of(app), spec.scopes, lambda value: new_scope(value, new_guid()))
@@ -245,12 +245,12 @@ def delete(ref: str, *, by_name: bool) -> Plan[Row]:
 def describe(ref: str, *, by_name: bool) -> Plan[Row]:
     """Return an application with its service principal, permissions, grants and federated credentials."""
     app = yield from find_app(ref, by_name=by_name)
-    principal = yield present_principal(str(app["appId"]))
+    principal = yield existing_principal(str(app["appId"]))
     path = f"/applications/{app['id']}/federatedIdentityCredentials"
     federated = yield GraphCall("List the federated credentials", "GET", path, assumed=[], pages=True)
     apis: dict[str, Any] = {}
     for access in rows_in(app, "requiredResourceAccess"):
-        apis[access["resourceAppId"]] = yield present_principal(access["resourceAppId"])
+        apis[access["resourceAppId"]] = yield existing_principal(access["resourceAppId"])
     held = yield from _held(principal)
     return {
         **app,

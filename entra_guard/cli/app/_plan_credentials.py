@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import CommandError, GraphCall, Plan, Question, Row
@@ -12,8 +12,6 @@ from entra_guard.cli.app._rows import certificate_row, graph_time, rows_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-EXCHANGE: Final = "api://AzureADTokenExchange"
 
 
 def add_secret(app: Row, name: str, expires: float, *, confirm: bool = True) -> Plan[Row]:

@@ -54,8 +54,8 @@ def _default_domain() -> Plan[str]:
 
 def assign(
     api_ref: str, values: Sequence[str], kind: str, holder: str, *, by_name: bool
-) -> Plan[tuple[Row, list[Row]]]:
-    """Assign app roles of an API to a user, a group or a service principal.
+) -> Plan[tuple[Row, Row]]:
+    """Assign app roles of an API to a user, a group or a service principal; return the API and the holder.
 
     Args:
         api_ref: The API.
@@ -78,7 +78,7 @@ def assign(
     for role in roles:
         if (api["id"], role.id) not in present:
             yield assign_role(found["id"], api, role)
-    return api, [found]
+    return api, found
 
 
 def roles_for_identity(

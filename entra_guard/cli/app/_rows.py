@@ -68,7 +68,7 @@ def new_scope(value: str, identifier: str, *, admin: bool = False, name: str = "
 
 
 def merged(present: Sequence[Row], wanted: Sequence[str], make: Callable[[str], Row]) -> list[Row]:
-    """Return the present roles or scopes and the wanted ones that are missing."""
+    """Return the existing roles or scopes and the wanted ones that are missing."""
     known = {row.get("value") for row in present}
     return [*present, *(make(value) for value in dict.fromkeys(wanted) if value not in known)]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlencode
 
 import click
 
@@ -13,7 +15,7 @@ from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import MASKED, CommandError, GraphCall, Plan, Question
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from entra_guard.cli.app._target import Target
     from entra_guard.graph import GraphError
@@ -91,7 +93,7 @@ class Runner:
         """Request confirmation for a change in a real tenant. The emulator's data is test data."""
         if self.dry_run or self._yes or not self.target.real:
             return
-        if not _is_interactive():
+        if not sys.stdin.isatty():
             raise CommandError(
                 f"{question.text} It cannot be confirmed: standard input is not a terminal.",
                 "confirmation_required",
@@ -139,8 +141,6 @@ class Runner:
         return send(call.path, call.body, call.headers)
 
     def _as_json(self, call: GraphCall) -> dict[str, Any]:
-        from urllib.parse import urlencode  # noqa: PLC0415
-
         query = f"?{urlencode(call.params, safe='$,()/:')}" if call.params else ""
         shown = {
             "purpose": call.purpose,
@@ -152,7 +152,7 @@ class Runner:
         return {**shown, **headers, **body}
 
 
-def printable_body(body: Any, masked: tuple[str, ...] | Any = ()) -> Any:
+def printable_body(body: Any, masked: Sequence[str] = ()) -> Any:
     """Return a body to print: secrets masked, long keys shortened."""
     if isinstance(body, dict):
         return {k: MASKED if k in masked else printable_body(v, masked) for k, v in body.items()}  # pyright: ignore[reportUnknownVariableType]
@@ -209,9 +209,3 @@ def options_remedy(message: str, own: Collection[str]) -> str:
 def _own_options() -> set[str]:
     context = click.get_current_context(silent=True)
     return {name for option in context.command.params for name in option.opts} if context else set()
-
-
-def _is_interactive() -> bool:
-    import sys  # noqa: PLC0415
-
-    return sys.stdin.isatty()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from entra_guard.credentials import AccessToken
     from entra_guard.graph import GraphClient
 
+PUBLIC_AUTHORITY: Final = "https://login.microsoftonline.com"
 DEFAULT_URL: Final = "http://127.0.0.1:8787"
 ROLES: Final = (
     *(
@@ -165,8 +166,8 @@ def check_local(url: str) -> None:
 def _is_microsofts(host: str) -> bool:
     from entra_guard._keys.authority import CLOUDS  # noqa: PLC0415
 
-    known = {urlsplit(url).hostname for cloud in CLOUDS.values() for url in (cloud.authority, cloud.graph)}
-    return host in known or any(host in cloud.aliases for cloud in CLOUDS.values())
+    graph = {urlsplit(cloud.graph).hostname for cloud in CLOUDS.values()}
+    return host in graph or any(host in cloud.hosts for cloud in CLOUDS.values())
 
 
 def control(url: str, method: str, path: str, body: Any = None) -> dict[str, Any]:

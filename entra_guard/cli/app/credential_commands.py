@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from entra_guard._common.audiences import EXCHANGE_AUDIENCE
 from entra_guard._common.utc import DAY
 from entra_guard.cli.app._calls import CommandError
 from entra_guard.cli.app._options import common_options
 from entra_guard.cli.app._plan_credentials import (
-    EXCHANGE,
     add_federated,
     new_certificate,
     new_secret,
@@ -177,7 +177,7 @@ def federated() -> None:
     help="GitHub Actions: 'octo/app:ref:refs/heads/main', 'octo/app:environment:prod'.",
 )
 @click.option("--name", metavar="TEXT", default="", help="3 to 120 characters.  [default: from the subject]")
-@click.option("--audience", metavar="TEXT", default=EXCHANGE, show_default=True, help="Their 'aud'.")
+@click.option("--audience", metavar="TEXT", default=EXCHANGE_AUDIENCE, show_default=True, help="Their 'aud'.")
 @common_options
 def add_federated_command(
     session: Session, *, ref: str, issuer: str, subject: str, github: str, name: str, audience: str

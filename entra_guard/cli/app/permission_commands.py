@@ -78,18 +78,14 @@ def assign_role_command(
     chosen = [(kind, name) for kind, name in named.items() if name]
     if len(chosen) != 1:
         raise click.UsageError("name one of --user, --group and --app.")
-    kind, holder = chosen[0]
+    kind, name = chosen[0]
 
-    def show(runner: Runner, found: tuple[Row, list[Row]]) -> None:
-        api, holders = found
-        done = {
-            "assigned": ", ".join(values),
-            "to": holders[0].get("displayName"),
-            "holder_id": holders[0]["id"],
-        }
+    def show(runner: Runner, found: tuple[Row, Row]) -> None:
+        api, holder = found
+        done = {"assigned": ", ".join(values), "to": holder.get("displayName"), "holder_id": holder["id"]}
         report(session, runner, "Assigned roles of", api, **done)
 
-    session.run(assign(ref, values, kind, holder, by_name=session.by_name), show)
+    session.run(assign(ref, values, kind, name, by_name=session.by_name), show)
 
 
 @click.group()

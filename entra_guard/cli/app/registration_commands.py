@@ -25,7 +25,6 @@ ACCOUNTS: Final = {
     "any": "AzureADandPersonalMicrosoftAccount",
     "personal": "PersonalMicrosoftAccount",
 }
-_V2_ONLY: Final = frozenset({"any", "personal"})
 
 
 class _Accounts(click.Choice[str]):
@@ -125,7 +124,7 @@ def _show_registered(session: Session, runner: Runner, found: Registered, spec: 
         )
         return
     screen = Screen()
-    output.done(screen, "Completed the present registration" if found.reused else "Registered", target)
+    output.done(screen, "Completed the existing registration" if found.reused else "Registered", target)
     output.show_ids(screen, target, row, found.principal)
     output.show_permissions(screen, row)
     output.show_endpoints(screen, target, row)

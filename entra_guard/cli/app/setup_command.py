@@ -16,6 +16,7 @@ from entra_guard.cli.app._options import common_options, print_json
 from entra_guard.cli.app._plan_setup import PairSpec, setup
 from entra_guard.cli.app._report import ids_of, new_guid
 from entra_guard.cli.app._rows import roles_of, scopes_of
+from entra_guard.cli.app._target import PUBLIC_AUTHORITY
 
 if TYPE_CHECKING:
     from entra_guard.cli.app._calls import Plan
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _SECRET_DAYS: Final = 180
 _CERTIFICATE_DAYS: Final = 365
-_PUBLIC: Final = "https://login.microsoftonline.com"
 
 
 @click.command("setup")
@@ -112,14 +112,14 @@ def variables(target: Target, pair: Pair, certificate: Path | None) -> dict[str,
     """Return what `Guard.from_env()` and `EnvironmentCredential` read, and the scope to request."""
     api_id = str(pair.api["appId"])
     found = {"ENTRA_GUARD_TENANT": target.tenant_id, "ENTRA_GUARD_AUDIENCE": api_id}
-    if target.authority != _PUBLIC:
+    if target.authority != PUBLIC_AUTHORITY:
         found["ENTRA_GUARD_AUTHORITY"] = target.authority
     found |= {"AZURE_TENANT_ID": target.tenant_id, "AZURE_CLIENT_ID": str(pair.client["appId"])}
     if certificate is not None:
         found["AZURE_CLIENT_CERTIFICATE_PATH"] = str(certificate.absolute())
     if pair.secret is not None:
         found["AZURE_CLIENT_SECRET"] = str(pair.secret["secretText"])
-    if target.authority != _PUBLIC:
+    if target.authority != PUBLIC_AUTHORITY:
         found["AZURE_AUTHORITY_HOST"] = target.authority
     uris = pair.api.get("identifierUris") or [f"api://{api_id}"]
     return {**found, "API_SCOPE": f"{uris[0]}/.default"}
@@ -148,7 +148,7 @@ def _show(session: Session, runner: Runner, pair: Pair, env_file: Path, pem: New
     from entra_guard.cli.app import _output as output  # noqa: PLC0415
 
     screen = Screen()
-    output.done(screen, "Completed the present pair" if pair.reused else "Registered the pair", target)
+    output.done(screen, "Completed the existing pair" if pair.reused else "Registered the pair", target)
     roles = [f"role {role['value']}" for role in roles_of(pair.api)]
     scopes = [f"scope {scope['value']}" for scope in scopes_of(pair.api)]
     output.facts(

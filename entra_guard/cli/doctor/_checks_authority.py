@@ -6,9 +6,8 @@ import shlex
 from collections import Counter
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
-from entra_guard._keys.authority import CLOUDS, host_of
+from entra_guard._keys.authority import cloud_of, host_of
 from entra_guard._validation.issuer import TENANT_PLACEHOLDER
 from entra_guard.cli._formatting import format_duration
 from entra_guard.cli.doctor._commands import command
@@ -129,8 +128,7 @@ def _cloud(facts: Facts) -> Finding | None:
     if authority is None or authority.issuer is None or source is None or not authority.issuer.cloud:
         return None
     found = authority.issuer.cloud
-    host = urlsplit(source.authority.url).hostname
-    name = next((name for name, cloud in CLOUDS.items() if urlsplit(cloud.authority).hostname == host), "")
+    name = cloud_of(source.authority.url)
     expected = _CLOUD_NAMES.get(name, found)
     if found != expected:
         right = next((cloud for cloud, known in _CLOUD_NAMES.items() if known == found), "<cloud>")

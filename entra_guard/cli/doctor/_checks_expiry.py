@@ -7,6 +7,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from entra_guard._common.audiences import EXCHANGE_AUDIENCE, EXCHANGE_AUDIENCES
 from entra_guard._common.utc import DAY
 from entra_guard.cli.doctor._checks_outbound import SOON_DAYS, renewal
 from entra_guard.cli.doctor._commands import app_command, command
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
 
 Which = Literal["api", "client"]
 
-_EXCHANGE: Final = frozenset(
-    {
-        "api://AzureADTokenExchange",
-        "api://AzureADTokenExchangeUSGov",
-        "api://AzureADTokenExchangeChina",
-    }
-)
+_EXCHANGES: Final = frozenset({EXCHANGE_AUDIENCE, *EXCHANGE_AUDIENCES.values()})
 _MEMBERS: Final = {"secret": "passwordCredentials", "certificate": "keyCredentials"}
 
 
@@ -78,7 +73,7 @@ def _federated(which: Which, facts: Facts) -> Finding | None:
         return None
     rows = registration.federated
     app_id = str(registration.application.get("appId"))
-    wrong = [row for row in rows if not {*map(str, row.get("audiences") or ())} & _EXCHANGE]
+    wrong = [row for row in rows if not {*map(str, row.get("audiences") or ())} & _EXCHANGES]
     words = "; ".join(f"{row.get('name')}: {row.get('issuer')}, {row.get('subject')}" for row in rows)
     token = facts.credential.federated if facts.credential else None
     if token is not None and not token.error and facts.credential and facts.credential.client_id == app_id:
@@ -86,7 +81,7 @@ def _federated(which: Which, facts: Facts) -> Finding | None:
     if wrong:
         names = ", ".join(f"{row.get('name')} ({', '.join(row.get('audiences') or ())})" for row in wrong)
         return warning(
-            f"the audience is not api://AzureADTokenExchange: {names}",
+            f"the audience is not {EXCHANGE_AUDIENCE}: {names}",
             "Correct the audience, unless the issuer writes this one into its tokens on purpose:",
             f"az ad app federated-credential list --id {app_id}",
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from entra_guard._common.utc import DAY
-from entra_guard._keys.authority import CLOUDS
+from entra_guard._keys.authority import cloud_of
 from entra_guard.cli._formatting import format_duration
 from entra_guard.cli.doctor._commands import command
 from entra_guard.cli.doctor._finding import Check, Finding, counted, failure, ok, skipped, warning
@@ -161,8 +161,7 @@ def _trust_fix(tls: TlsFacts) -> tuple[str, ...]:
 
 
 def _is_inspected(facts: Facts, tls: TlsFacts) -> bool:
-    hosts = {urlsplit(CLOUDS[name].authority).hostname for name in _CLOUDS_OF_KNOWN_ISSUERS}
-    is_microsoft = (urlsplit(_authority_url(facts)).hostname or "") in hosts
+    is_microsoft = cloud_of(_authority_url(facts)) in _CLOUDS_OF_KNOWN_ISSUERS
     return is_microsoft and not any(name in tls.issuer for name in _KNOWN_ISSUERS)
 
 

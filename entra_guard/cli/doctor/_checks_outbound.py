@@ -18,12 +18,6 @@ _READ_GROUPS: Final = (
     *("Directory.Read.All", "Directory.ReadWrite.All"),
 )
 _READ_USERS: Final = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All")
-_OUTCOMES: Final = {
-    "used": "in use",
-    "not configured": "not configured",
-    "failed": "failed",
-    "not tried": "not tried",
-}
 
 
 def _chain(facts: Facts) -> Finding | None:
@@ -31,7 +25,7 @@ def _chain(facts: Facts) -> Finding | None:
     credential = facts.credential
     if credential is None or len(credential.members) < 2:  # noqa: PLR2004
         return None
-    words = "; ".join(f"{each.name} {_OUTCOMES[each.outcome]}" for each in credential.members)
+    words = "; ".join(f"{each.name} {each.outcome}" for each in credential.members)
     outcomes = {each.outcome for each in credential.members}
     if outcomes == {"not configured"}:
         return failure(
@@ -66,7 +60,7 @@ def _token(facts: Facts) -> Finding | None:
 
 
 def _used(members: tuple[Member, ...]) -> str:
-    return next((each.name for each in members if each.outcome in ("used", "failed")), "")
+    return next((each.name for each in members if each.outcome in ("in use", "failed")), "")
 
 
 def _proofs(facts: Facts) -> Finding | None:

@@ -14,18 +14,18 @@ from entra_guard._escaping import escape
 from entra_guard._guard.combined_guard import guards_of
 from entra_guard.cli._import_object import import_object
 from entra_guard.cli.doctor._collect_outbound import Outbound
-from entra_guard.cli.doctor._facts import AppFacts, Facts, SettingsFacts
+from entra_guard.cli.doctor._facts import AppFacts, Facts, SettingsFacts, variables_of_settings
 from entra_guard.cli.doctor._guard_parts import groups_credential, parts_of
 from entra_guard.cli.doctor._probe_app import probe_app
 from entra_guard.cli.doctor._probe_authority import probe_authority, probe_keys_file
 from entra_guard.cli.doctor._probe_network import probe_network
 from entra_guard.cli.doctor._registry import Line, run_checks
 from entra_guard.cli.doctor._settings import (
-    Layer,
-    merged,
+    Variable,
     read_env_file,
     settings_of_guard,
-    settings_of_layers,
+    settings_of_variables,
+    values_of,
 )
 from entra_guard.errors import ConfigurationError
 from entra_guard.guard import Guard
@@ -83,45 +83,48 @@ def _added_to_environment(variables: Mapping[str, str]) -> Generator[None]:
 
 
 def _collect(options: Options, settings: Mapping[str, Any], file: Mapping[str, str]) -> list[Line]:
-    layers = _layers(options, file)
-    environ = merged(layers)
-    guards = _guards(options, layers, settings)
+    variables = _variables(options, file)
+    guards = _guards(options, variables, settings)
     lines: list[Line] = []
     for number, (found, guard) in enumerate(guards):
         facts = _facts_of_guard(options, found, guard)
         if number == 0:
             facts = _with_the_rest(
-                facts, options, Outbound(options, environ, settings, facts, groups_credential(guard))
+                facts,
+                options,
+                Outbound(options, values_of(variables), settings, facts, groups_credential(guard)),
             )
         label = f", guard {number + 1} of {len(guards)}" if len(guards) > 1 else ""
         lines += run_checks(facts, label)
     return lines
 
 
-def _layers(options: Options, file: Mapping[str, str]) -> list[Layer]:
-    """Return where settings come from, the first wins: options, environment, file."""
+def _variables(options: Options, file: Mapping[str, str]) -> dict[str, Variable]:
+    """Return the variables with their origins: options win over the environment, and that over the file."""
     given = {
-        "ENTRA_GUARD_TENANT": options.tenant,
-        "ENTRA_GUARD_AUDIENCE": " ".join(options.audience),
-        "ENTRA_GUARD_AUTHORITY": options.authority,
-        "ENTRA_GUARD_KEYS_FILE": options.keys_file,
+        "tenant": options.tenant,
+        "audience": " ".join(options.audience),
+        "authority": options.authority,
+        "keys_file": options.keys_file,
     }
-    environ = {name: value for name, value in os.environ.items() if file.get(name) != value}
-    layers = [
-        Layer("--{option}", {name: value for name, value in given.items() if value}),
-        Layer("{}", environ),
-    ]
-    if options.env_file:
-        layers.append(Layer(str(options.env_file).replace("{", "{{").replace("}", "}}"), file))
-    return layers
+    names = variables_of_settings()
+    found = {name: Variable(value, str(options.env_file)) for name, value in file.items()}
+    # The file's variables have been added to the environment.
+    of_environment = {name: value for name, value in os.environ.items() if file.get(name) != value}
+    found |= {name: Variable(value, name) for name, value in of_environment.items()}
+    return found | {
+        names[setting]: Variable(value, f"--{setting.replace('_', '-')}")
+        for setting, value in given.items()
+        if value
+    }
 
 
 def _guards(
-    options: Options, layers: list[Layer], settings: Mapping[str, Any]
+    options: Options, variables: Mapping[str, Variable], settings: Mapping[str, Any]
 ) -> list[tuple[SettingsFacts, Guard | None]]:
     """Return the settings of each guard with the guard itself, or with None if it cannot be built."""
     if not options.guard_name:
-        return [settings_of_layers(layers, settings)]
+        return [settings_of_variables(variables, settings)]
     name = options.guard_name
     if options.tenant or options.audience or options.authority or options.keys_file:
         raise click.UsageError(

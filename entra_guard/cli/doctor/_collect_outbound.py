@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from entra_guard._keys.authority import CLOUDS
+from entra_guard._keys.authority import CLOUDS, cloud_of
 from entra_guard.cli._import_object import import_object
 from entra_guard.cli.doctor._facts import CredentialFacts, GraphFacts, RedisFacts
 from entra_guard.cli.doctor._probe_graph import graph_client, probe_graph
@@ -106,9 +106,9 @@ class Outbound:
 
     def _scope(self) -> str:
         source = self._guard.settings.source
-        url = source.authority.url if source else ""
-        graph = next((cloud.graph for cloud in CLOUDS.values() if cloud.authority == url), "")
-        return f"{graph or CLOUDS['public'].graph}/.default"
+        cloud = cloud_of(source.authority.url) if source else ""
+        graph = CLOUDS[cloud or "public"].graph or CLOUDS["public"].graph
+        return f"{graph}/.default"
 
     def redis_facts(self) -> RedisFacts | None:
         """Return whether Redis can be used; None if none is named."""

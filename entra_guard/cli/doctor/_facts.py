@@ -213,7 +213,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One credential of a chain, and what became of it: 'used', 'not configured', 'failed', 'not tried'."""
+    """One credential of a chain, and what became of it: 'in use', 'not configured', 'failed', 'not tried'."""
 
     name: str
     outcome: str

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
 from entra_guard._common.http import is_loopback
-from entra_guard._keys.authority import CLOUDS
+from entra_guard._keys.authority import cloud_of
 from entra_guard.cli.doctor._facts import GraphFacts, Holder, Registration
 from entra_guard.errors import EntraGuardError
 from entra_guard.graph import GraphClient, GraphError
@@ -32,7 +32,7 @@ def graph_client(credential: Any, authority: Authority, http_client: httpx.Clien
     if is_loopback(authority.url):
         return GraphClient(credential, base_url=authority.url, http_client=http_client, tries=2)
     # An External ID tenant's Graph is the public cloud's.
-    cloud = next((name for name, each in CLOUDS.items() if each.authority == authority.url), "public")
+    cloud = cloud_of(authority.url) or "public"
     return GraphClient(credential, cloud=cloud, http_client=http_client, tries=2)
 
 

@@ -64,7 +64,7 @@ def probe_credential(
         return CredentialFacts(origin, members=rows, client_id=_client_id(members), federated=federated)
     token, problem, outcomes = _dry_run(members, scope)
     rows = tuple(_member(each, outcome) for each, outcome in zip(members, outcomes, strict=True))
-    used = [each for each, outcome in zip(members, outcomes, strict=True) if outcome in ("used", "failed")]
+    used = [each for each, outcome in zip(members, outcomes, strict=True) if outcome in ("in use", "failed")]
     client_id = _client_id(used or members)
     if token is None:
         hint = getattr(problem, "hint", "")
@@ -112,7 +112,7 @@ def _dry_run(
             )
             outcomes.append("failed")
         else:
-            outcomes.append("used")
+            outcomes.append("in use")
     return token, problem, outcomes
 
 

@@ -13,7 +13,7 @@ from entra_guard.guard import Guard
 from entra_guard.policy import TOKEN_VERSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 _INSTEAD: Final = {f"{PREFIX}TENANT": "AZURE_TENANT_ID", f"{PREFIX}AUTHORITY": "AZURE_AUTHORITY_HOST"}
@@ -31,19 +31,16 @@ _RIGHT: Final = {
 _FIRST_VARIABLE: Final = re.compile(r"\b(?:ENTRA_GUARD|AZURE)_[A-Z_]+")
 
 
-class Layer(NamedTuple):
-    """Settings from one place: their origin as a text with '{}' for the name, and the variables' values."""
+class Variable(NamedTuple):
+    """The value of a variable, and where it comes from: an option, the variable itself, or a file."""
 
+    value: str
     origin: str
-    values: Mapping[str, str]
 
 
-def merged(layers: Iterable[Layer]) -> dict[str, str]:
-    """Return the variables of all layers; the first one wins."""
-    found: dict[str, str] = {}
-    for layer in layers:
-        found = {**layer.values, **found}
-    return found
+def values_of(variables: Mapping[str, Variable]) -> dict[str, str]:
+    """Return the values of variables, as an environment."""
+    return {name: variable.value for name, variable in variables.items()}
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -69,22 +66,22 @@ def read_env_file(path: Path) -> dict[str, str]:
     return found
 
 
-def settings_of_layers(
-    layers: Iterable[Layer], settings: Mapping[str, Any]
+def settings_of_variables(
+    variables: Mapping[str, Variable], settings: Mapping[str, Any]
 ) -> tuple[SettingsFacts, Guard | None]:
     """Build the guard of some variables, and return its settings with their origins.
 
     Args:
-        layers: The options, the environment, and the file; the first one that has a variable wins.
+        variables: The variables by name.
         settings: More arguments of `Guard`.
     """
-    layers = [*layers]
-    rows = tuple(_row(name, variable, layers) for name, variable in variables_of_settings().items())
+    environ = values_of(variables)
+    rows = tuple(_row(name, variable, variables) for name, variable in variables_of_settings().items())
     try:
-        guard = Guard.from_env(merged(layers), **settings)
+        guard = Guard.from_env(environ, **settings)
     except ConfigurationError as error:
         text = str(error)
-        others, is_complete = _other_errors(merged(layers), blamed_by(text), settings)
+        others, is_complete = _other_errors(environ, blamed_by(text), settings)
         return SettingsFacts(rows, text, blamed_by(text), other_errors=others, all_checked=is_complete), None
     parts = parts_of(guard)
     return SettingsFacts(rows, "", "", guard.policy, parts.source, parts.own_client), guard
@@ -159,9 +156,9 @@ def blamed_by(text: str) -> str:
     return first[0] if first and first[0] in names else ""
 
 
-def _row(name: str, variable: str, layers: Iterable[Layer]) -> Setting:
+def _row(name: str, variable: str, variables: Mapping[str, Variable]) -> Setting:
     for wanted in (variable, _INSTEAD.get(variable, "")):
-        layer = next((layer for layer in layers if wanted in layer.values), None)
-        if layer is not None and (value := layer.values[wanted]):
-            return Setting(name, value, layer.origin.format(wanted, option=name.replace("_", "-")))
+        found = variables.get(wanted)
+        if found is not None and found.value:
+            return Setting(name, found.value, found.origin)
     return Setting(name, _DEFAULTS.get(name, ""), "default")
