@@ -15,7 +15,7 @@ from entra_guard._common.arguments import check_flags, known_arguments
 from entra_guard._common.boundary import clear_own_frames, detach
 from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._web.adapter_arguments import check_app, check_guard
-from entra_guard._web.app_layers import framework_of
+from entra_guard._web.app_layers import framework_of, litestar_mount
 from entra_guard._web.asgi_response import send_response
 from entra_guard._web.asgi_scope import STARLETTE_HANDLERS, read_headers, routed_path, whole_path
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, bearer_token, health_response
@@ -103,10 +103,14 @@ class GuardMiddleware:
         if subprotocol:
             keep_tokens_from_server_logs()
         self._authenticator = RequestAuthenticator(guard, **settings)
-        # Falcon routes the path with the mount point in it (ASGI: root_path), all others without.
-        self._routed_path = whole_path if framework_of(app) == "falcon" else routed_path
+        # Falcon routes the path with the mount point in it (ASGI: root_path), all others without. Litestar's
+        # own middleware gets the path that was routed, and only the rest of it before a mounted application.
+        mount = litestar_mount(app)
+        is_whole = mount is not None or framework_of(app) == "falcon"
+        self._routed_path = whole_path if is_whole else routed_path
         # What each request needs, looked up once.
-        self._is_public = self._authenticator.is_public
+        is_public = self._authenticator.is_public
+        self._is_public = (lambda path: is_public(f"{mount}{path}")) if mount else is_public
         self._ends = self._authenticator.ends
         self._http_error = self._to_http_error
         # The kinds of requests whose response nothing ends, unless the request's headers say otherwise.

@@ -68,6 +68,18 @@ def framework_of_layer(layer: object) -> str:
     return ""
 
 
+def litestar_mount(app: object) -> str | None:
+    """Return where Litestar mounts what a layer in its middleware leads to: '' for a route of its own.
+
+    None outside of Litestar's middleware: of an application that Litestar mounts, too.
+    """
+    for layer in layers_of(app):
+        if type(layer).__module__.startswith("litestar.routes.") and (path := getattr(layer, "path", None)):
+            handler = getattr(layer, "route_handler", None)
+            return str(path).rstrip("/") if getattr(handler, "is_mount", False) else ""
+    return None
+
+
 def _wrapped_by(layer: Any) -> list[object]:
     if framework_of_layer(layer):
         return []

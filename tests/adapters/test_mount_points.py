@@ -6,8 +6,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import falcon.asgi
+import litestar
 import pytest
 from litestar import Litestar, get
+from litestar.middleware import DefineMiddleware
 from quart import Quart
 from raw_requests import request_asgi
 from starlette.applications import Starlette
@@ -114,3 +116,53 @@ def test_public_paths_work_behind_a_proxy_that_removes_a_prefix(guard: Guard) ->
     app = GuardMiddleware(starlette_app(), guard=guard, public=PUBLIC)
     assert request_asgi(app, "/healthz", [], root_path="/v1").status == 200
     assert request_asgi(app, "/orders", [], root_path="/v1").status == 401
+
+
+class Passing:
+    """Middleware of the application's own."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+@litestar.asgi("/mounted", is_mount=True, copy_scope=True)
+async def mounted(scope: Any, receive: Any, send: Any) -> None:
+    await PlainTextResponse(SECRET)(scope, receive, send)
+
+
+@pytest.mark.parametrize("inner", [[], [Passing]])
+def test_litestars_own_middleware_compares_the_path_with_its_mount_point(guard: Guard, inner: Any) -> None:
+    def app(*public: str) -> Any:
+        guarding = DefineMiddleware(GuardMiddleware, guard=guard, public=public)
+        return Litestar([mounted], middleware=[guarding, *inner], openapi_config=None, logging_config=None)
+
+    for path in ("/mounted/static/x", "/mounted/healthz", "/mounted", "/mounted/mounted/x"):
+        assert request_asgi(app("/static/*", "/healthz", "/healthz/", "/"), path, []).status == 401
+    assert request_asgi(app("/mounted/static/*"), "/mounted/static/x", []).body == SECRET
+    assert request_asgi(app("/mounted/static/*"), "/mounted/orders", []).status == 401
+
+
+def test_litestars_own_middleware_does_not_remove_the_root_path_again(guard: Guard) -> None:
+    @get(["/healthz", "/api/orders"], sync_to_thread=False)
+    def open_or_not() -> str:
+        return "done"
+
+    guarding = DefineMiddleware(GuardMiddleware, guard=guard, public=["/healthz", "/orders"])
+    app = Litestar([open_or_not], middleware=[guarding], openapi_config=None, logging_config=None)
+    assert request_asgi(app, "/api/healthz", [], root_path="/api").status == 200
+    assert request_asgi(app, "/api/api/orders", [], root_path="/api").status == 401
+
+
+def test_an_application_that_litestar_mounts_compares_the_path_below_its_mount_point(guard: Guard) -> None:
+    guarded = GuardMiddleware(mounted.fn, guard=guard, public=["/static/*"])
+
+    @litestar.asgi("/inner", is_mount=True, copy_scope=True)
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        await guarded(scope, receive, send)
+
+    app = Litestar([inner], openapi_config=None, logging_config=None)
+    assert request_asgi(app, "/inner/static/x", []).status == 200
+    assert request_asgi(app, "/inner/orders", []).status == 401
