@@ -183,11 +183,9 @@ def _route_of_claims(needed: str, requirement: Requirement, claims: Mapping[str,
         return Step("route", "fail", needed, has, "missing_scope")
     if not has_roles >= set(requirement.roles):
         return Step("route", "fail", needed, has, "missing_role")
-    return (
-        Step("route", "open")
-        if requirement.app_only or requirement.users_only
-        else Step("route", "pass", needed, has)
-    )
+    by_kind = requirement.app_only or requirement.users_only
+    by_sign_in = requirement.auth_context or requirement.max_age is not None
+    return Step("route", "open") if by_kind or by_sign_in else Step("route", "pass", needed, has)
 
 
 def _verified(verifier: Any, token: str) -> Principal:

@@ -30,6 +30,8 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--scope", "scopes", metavar="VALUE", multiple=True, help="A scope that the route requires.")
 @click.option("--app-only", is_flag=True, help="The route accepts applications only.")
 @click.option("--users-only", is_flag=True, help="The route accepts users only.")
+@click.option("--auth-context", metavar="ID", default="", help="An authentication context, such as c1.")
+@click.option("--max-age", type=float, metavar="SECONDS", help="How old the sign-in may be; not with Entra.")
 @click.option("--offline", is_flag=True, help="Send no request: use the keys of --keys-file.")
 @click.option("--keys-file", type=_FILE, help="Keys that 'keys pull' saved.  [env: ENTRA_GUARD_KEYS_FILE]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
@@ -86,7 +88,7 @@ def _single_guards(verifier: Guard | CombinedGuard) -> tuple[IssuerVerifier, ...
 def _requirement(given: dict[str, Any]) -> Requirement | None:
     from entra_guard.requirement import requirement_or_none  # noqa: PLC0415
 
-    names = ("roles", "scopes", "app_only", "users_only")
+    names = ("roles", "scopes", "app_only", "users_only", "auth_context", "max_age")
     return requirement_or_none(**{name: given[name] for name in names})
 
 

@@ -236,6 +236,26 @@ def test_the_verdict_and_the_fix_come_before_claims_and_checks(
     assert sorted(parts, key=output.index) == parts
 
 
+def test_the_authentication_context_that_a_route_requires_is_checked(
+    explain: Callable[..., Result], entra: Emulator, api: str
+) -> None:
+    def report(**claims: object) -> dict[str, Any]:
+        token = entra.issue_token(api, user="alice", scopes=["access"], claims=claims)
+        content: dict[str, Any] = json.loads(explain(token, "--auth-context", "c1", "--json").stdout)
+        return content
+
+    assert report(acrs=["c1"])["reason"] == ""
+    weak = report(acrs=["c2"])
+    assert weak["reason"] == "auth_context_required"
+    assert "xms_cc" in weak["facts"]["advice"]
+    [command] = weak["remedy"]["commands"]
+    assert command.startswith(f"entra-guard app update {api} --optional-claim xms_cc")
+    expired = report(acrs=["c2"], exp=2, nbf=0, iat=0)
+    assert expired["reason"] == "expired"
+    [route] = [step for step in expired["steps"] if step["name"] == "route"]
+    assert route["verdict"] == "open"
+
+
 def test_the_next_failure_is_named(entra: Emulator, api: str, report: Callable[..., Report]) -> None:
     token = entra.issue_token(api, preset="no-roles", claims={"aud": "api://other"})
     assert report(token).next.startswith("the next failure would be no_permissions (403)")

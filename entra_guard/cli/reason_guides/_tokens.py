@@ -241,7 +241,10 @@ TOKENS: Final[dict[str, Guide]] = {
             "The user's sign-in does not meet the Conditional Access policy of the authentication context yet.",
             "The client does not handle claims challenges: it must declare cp1, and the API needs xms_cc.",
         ),
-        see=(_EXPLAIN, "'advice' in the log line says what the client lacks."),
+        see=(
+            "$ entra-guard explain --auth-context c1 < token.txt",
+            "'advice' in the log line says what the client lacks.",
+        ),
         commands=("entra-guard app update {api} --optional-claim xms_cc --optional-claim acrs",),
         portal="Protection > Conditional Access > Authentication contexts; App registrations > the API > "
         "Token configuration: optional claims xms_cc and acrs.",
@@ -253,7 +256,7 @@ TOKENS: Final[dict[str, Guide]] = {
             "The user signed in longer ago than max_age.",
             "The issuer writes no auth_time into access tokens.",
         ),
-        see=(_EXPLAIN,),
+        see=("$ entra-guard explain --guard {module}:guard --max-age 300 < token.txt",),
         otherwise="Let the client send max_age in the authorization request (RFC 9470). With Entra, use auth_context.",
         facts={"needs": "max_age=300", **_IDS},
     ),
