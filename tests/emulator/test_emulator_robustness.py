@@ -12,10 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entra_guard.emulator import CONTOSO, FABRIKAM, GRAPH, Emulator
+from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._graph.endpoints import all_endpoints
 from entra_guard.emulator._http.messages import Request
 from entra_guard.emulator._oauth.token_endpoint import GRANTS
 from entra_guard.emulator._routes import ROUTES
+from entra_guard.emulator._store.state_file import encode_state
 
 PLACEHOLDER = re.compile(r"\{\w+\*?\}")
 CALLBACK = "https://app.example/cb"
@@ -162,10 +164,37 @@ def test_no_json_causes_a_server_error_in_graph(known: tuple[Emulator, Any], dat
     st.text(max_size=30),
     st.text(max_size=20),
 )
+@settings(deadline=None)
 def test_no_method_path_or_host_causes_a_server_error(method: str, path: str, host: str) -> None:
     entra = Emulator()
     for where in ("localhost", host):
         assert entra.request_handler.respond(Request(method, "http", where, f"/{path}")).response.status < 500
+
+
+@pytest.mark.parametrize("path", ["/v1.0/applications", "/_emu/identities"])
+def test_half_of_a_surrogate_pair_is_refused_in_json_because_no_file_can_hold_it(path: str) -> None:
+    entra = Emulator()
+    client = entra.register_app("Client", permissions={GRAPH: ["role:Application.ReadWrite.All"]})
+    entra.grant(client, GRAPH, "Application.ReadWrite.All")
+    token = entra.issue_token(client, audience=GRAPH)
+    before = entra.directory
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    name = "displayName" if path.startswith("/v1.0") else "name"
+    body = json.dumps({name: "a\udc00"}).encode()
+    request = Request("POST", "http", "localhost", path, headers=headers, body=body)
+    assert entra.request_handler.respond(request).response.status == 400
+    assert entra.directory is before
+    assert encode_state(entra.store.state), "the state can be written"
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t"])
+def test_a_name_without_visible_characters_is_refused(name: str) -> None:
+    entra = Emulator()
+    for add in (entra.register_app, entra.add_group, entra.add_managed_identity):
+        with pytest.raises(RegistrationError):
+            add(name)
+    with pytest.raises(RegistrationError):
+        entra.add_user("zoe", display_name=name or " ")
 
 
 @given(

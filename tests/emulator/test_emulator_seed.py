@@ -155,6 +155,27 @@ def test_an_export_is_a_seed_of_the_same_directory(entra: Entra) -> None:
     assert token_for(copy), "the secret works after an export, which has only its hash"
 
 
+def test_an_export_with_two_apps_and_two_groups_of_one_name_can_be_imported(entra: Entra) -> None:
+    first, second = (entra.register_app("Twin", app_roles=[role]) for role in ("A", "B"))
+    client = entra.register_app("Client", permissions={second: ["B"]})
+    entra.add_group("Engineers", "bob")
+    apply_seed(entra.directory_service, seed_of(export_directory(entra.directory)))
+    assert {first.client_id, second.client_id} <= set(entra.directory.apps)
+    assert entra.find_app(client.client_id).required[0].api_id == second.client_id
+    assert [g.name for g in entra.directory.groups.values()].count("Engineers") == 2
+
+
+def test_an_api_that_two_apps_of_a_seed_are_called_is_named_by_its_client_id() -> None:
+    ids = [f"11111111-2222-4333-8444-00000000000{number}" for number in range(6)]
+    names = ("client_id", "object_id", "service_principal_id")
+    twins = [
+        {"name": "Twin", "roles": ["A"], **dict(zip(names, ids[n : n + 3], strict=True))} for n in (0, 3)
+    ]
+    tenant = {"name": "Contoso", "apps": [*twins, {"name": "Client", "permissions": {"Twin": ["A"]}}]}
+    with pytest.raises(RegistrationError, match="by its client id"):
+        apply_seed(Emulator().directory_service, seed_of({"tenants": [tenant]}))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -172,6 +193,21 @@ def test_an_export_is_a_seed_of_the_same_directory(entra: Entra) -> None:
         ("tenants: [{name: x, apps: [{name: y, secrets: [{}]}]}]", "needs a value"),
         ("tenants: [{name: x, apps: [{name: y, secrets: [{sha256: xyz}]}]}]", "hexadecimal"),
         ("a: [", "not valid YAML"),
+        ("tenants:\n- name: x\n  apps: []\n  apps: []", "'apps' is there twice"),
+        ('tenants: [{name: "x\\udc00"}]', "surrogate"),
+        ("2020-01-01: x", "Expected `str` - at `key`"),
+        ("tenants: [{name: ' '}]", "Expected a name - at `$.tenants[0].name`"),
+        ("tenants: [{name: x, users: ['']}]", "Expected a name - at `$.tenants[0].users[0]`"),
+        ("tenants: [{name: x, users: [a b]}]", "x, user 'a b': The user name"),
+        ("tenants: [{name: x, id: y}]", "Expected a GUID - at `$.tenants[0].id`"),
+        ("tenants: [{name: x, domain: a b}]", "Expected a domain name - at `$.tenants[0].domain`"),
+        ("tenants: [{name: x, apps: [{name: y, client_id: z}]}]", "`$.tenants[0].apps[0].client_id`"),
+        ("tenants: [{name: x, apps: [{name: y}, {name: y}]}]", "x, app 'y': It is in the seed twice"),
+        ("tenants: [{name: x, groups: [{name: y}, {name: y}]}]", "x, group 'y': It is in the seed twice"),
+        ("tenants: [{name: x, identities: [y, y]}]", "x, managed identity 'y': It is in the seed twice"),
+        ("tenants: [{name: x, apps: [{name: y, token_version: 3}]}]", "x, app 'y': token_version=3"),
+        ("tenants: [{name: x, apps: [{name: y, secrets: [{value: z, days: .inf}]}]}]", "secrets[0].days"),
+        ("tenants: [{name: x, apps: [{name: y, secrets: [{value: z, expires: soon}]}]}]", "expires 'soon'"),
     ],
 )
 def test_a_seed_with_a_mistake_names_it_and_changes_nothing(entra: Entra, text: str, words: str) -> None:

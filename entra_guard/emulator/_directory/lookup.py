@@ -31,7 +31,7 @@ class Lookup:
         if tenant is None:
             return next(iter(directory.tenants.values()))
         found = directory.tenant(tenant if isinstance(tenant, str) else tenant.id)
-        return _require(found, f"There is no tenant {tenant!r}: call add_tenant() first.")
+        return _require(found, f"There is no tenant {tenant!r}: add it first.")
 
     def find_app(self, app: App) -> AppRegistration:
         """Return the current registration of an app.
@@ -41,7 +41,7 @@ class Lookup:
         """
         client_id = app if isinstance(app, str) else app.client_id
         found = self.store.directory.apps.get(client_id)
-        return _require(found, f"There is no app {client_id!r}: call register_app() first.")
+        return _require(found, f"There is no app {client_id!r}: register it first.")
 
     def find_client(self, client: App | AgentIdentity) -> AppRegistration:
         """Return the current registration of an app, or a registration made from an agent identity.
@@ -51,7 +51,7 @@ class Lookup:
         """
         client_id = client if isinstance(client, str) else client.client_id
         found = self.store.directory.client(client_id)
-        return _require(found, f"There is no app {client_id!r}: call register_app() first.")
+        return _require(found, f"There is no app {client_id!r}: register it first.")
 
     def find_user(self, user: Person, tenant: Tenant | str | None = None) -> User:
         """Return a user of that tenant; by default of the first tenant.

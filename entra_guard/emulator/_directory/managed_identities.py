@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+from entra_guard.emulator._directory.rules import check_name
 from entra_guard.emulator._store.entries import ManagedIdentity, ServicePrincipal, Tenant
 from entra_guard.emulator._store.store import ArcKey
 
@@ -34,7 +35,11 @@ class ManagedIdentities:
             name: Its name, or the name of the machine it belongs to.
             system_assigned: Whether requests that name no identity get this one.
             tenant: The tenant; Contoso by default.
+
+        Raises:
+            RegistrationError: The name is empty.
         """
+        check_name(name)
         ids, tenant_id = self._store.ids, self._lookup.find_tenant(tenant).id
         path = self.resource_path(name, system_assigned=system_assigned, subscription=ids.guid())
         identity = ManagedIdentity(ids.guid(), ids.guid(), tenant_id, name, path, system_assigned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from entra_guard.emulator._directory.rules import RegistrationError, check, check_user_name
+from entra_guard.emulator._directory.rules import RegistrationError, check, check_name, check_user_name
 from entra_guard.emulator._store.directory import without
 from entra_guard.emulator._store.entries import (
     Accounts,
@@ -257,6 +257,7 @@ class Registrations:
         upn = mail if origin is tenant else f"{mail.replace('@', '_')}#EXT#@{tenant.domain}"
         check_user_name(upn)
         shown = display_name or mail.partition("@")[0].replace(".", " ").title()
+        check_name(shown)
         given, _, surname = shown.partition(" ")
         identifier = self.store.ids.guid()
         user = User(identifier, tenant.id, upn, shown, given, surname, mail, home_tenant_id=origin.id)
@@ -276,7 +277,13 @@ class Registrations:
         return found
 
     def add_group(self, name: str, *members: Person, tenant: Tenant | str | None = None) -> Group:
-        """Add a security group with these members."""
+        """Add a security group with these members.
+
+        Raises:
+            LookupError: A member does not exist.
+            RegistrationError: The name is empty.
+        """
+        check_name(name)
         tenant = self._lookup.find_tenant(tenant)
         users = (self._lookup.find_user(member, tenant) for member in members)
         group = Group(self.store.ids.guid(), tenant.id, name, tuple(user.id for user in users))

@@ -89,6 +89,16 @@ def check(app: AppRegistration, tenant: Tenant) -> None:
         raise RegistrationError(f"{app.accounts} apps receive v2.0 tokens only: use token_version=2.")
 
 
+def check_name(name: str) -> None:
+    """Check that a name has characters that can be seen.
+
+    Raises:
+        RegistrationError: It is empty, or white space only.
+    """
+    if not name.strip():
+        raise RegistrationError("The name is empty: enter one.")
+
+
 def check_user_name(upn: str) -> None:
     """Check a user principal name: ASCII letters, digits and `'.-_!#^~` before the @.
 
@@ -192,7 +202,7 @@ def check_federated(
 
 def _check_name(app: AppRegistration, *, personal: bool) -> None:
     longest = 90 if personal else 120
-    if not 1 <= len(app.name) <= longest:
+    if not (app.name.strip() and len(app.name) <= longest):
         raise RegistrationError(
             f"The name of an app with accounts={app.accounts!r} must have 1 to {longest} characters, "
             f"got {len(app.name)}."

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
-from entra_guard.emulator._directory.client_certificates import read_certificate
 from entra_guard.emulator._directory.rules import (
     RegistrationError,
     check,
-    check_federated,
-    check_secret_count,
+    check_user_name,
 )
+from entra_guard.emulator._directory.seed_credentials import credentials_of
 from entra_guard.emulator._directory.seed_format import (
     AgentSeed,
     AppSeed,
-    CertificateSeed,
     IdentitySeed,
     RoleSeed,
     ScopeSeed,
-    SecretSeed,
     Seed,
     TenantSeed,
     UserSeed,
@@ -37,15 +32,11 @@ from entra_guard.emulator._store.entries import (
     AppRegistration,
     AppRole,
     AuthorizedClient,
-    FederatedCredential,
     Group,
     ManagedIdentity,
     RequiredAccess,
     Scope,
     ServicePrincipal,
-    StoredCertificate,
-    StoredCredentials,
-    StoredSecret,
     Tenant,
     User,
 )
@@ -54,15 +45,15 @@ from entra_guard.emulator._store.first_party import FIRST_PARTY
 from entra_guard.emulator._store.permissions import named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from entra_guard.emulator._directory.seed_format import FederatedSeed, GroupSeed, Permissions
+    from entra_guard.emulator._directory.seed_format import GroupSeed, Permissions
     from entra_guard.emulator._directory.service import DirectoryService
 
+_Named = TypeVar("_Named", bound="AppSeed | GroupSeed | IdentitySeed | UserSeed")
 _NAMESPACE: Final = uuid.UUID("6f2d1d7e-5f0a-4c63-9d53-6a1e5b7f0c11")
 _KNOWN: Final = {"Contoso": CONTOSO, "Fabrikam": FABRIKAM}
 _MEMBERS: Final = {"apps": "Application", "users": "User"}
-_DAY: Final = 24 * 3600.0
 
 
 def apply_seed(service: DirectoryService, seed: Seed) -> None:
@@ -125,19 +116,27 @@ class _Applier:
         self._agents = [*self._all_agents()]
 
     def apply(self) -> None:
-        for user in self._seed.users:
-            self._add_user(UserSeed(user) if isinstance(user, str) else user)
-        for group in self._seed.groups:
-            self._add_group(group)
-        for app in self._seed.apps:
-            self._add_app(app)
-        for app in self._seed.apps:
-            self._add_permissions(app)
+        users = [UserSeed(user) if isinstance(user, str) else user for user in self._seed.users]
+        given = self._seed.identities
+        identities = [IdentitySeed(entry) if isinstance(entry, str) else entry for entry in given]
+        self._each("user", users, self._add_user)
+        self._each("group", self._seed.groups, self._add_group)
+        self._each("app", self._seed.apps, self._add_app)
+        self._each("app", self._seed.apps, self._add_permissions)
         for agent, seed in self._agents:
             self._add_agent(agent, seed)
-        for identity in self._seed.identities:
-            self._add_identity(IdentitySeed(identity) if isinstance(identity, str) else identity)
-        self._assign_people()
+        self._each("managed identity", identities, self._add_identity)
+        self._each("user", users, self._assign_user)
+        self._each("group", self._seed.groups, self._assign_group)
+
+    def _each(self, kind: str, seeds: Iterable[_Named], add: Callable[[_Named], None]) -> None:
+        """Add each entry. An error names the entry, which the rules do not know."""
+        for seed in seeds:
+            try:
+                add(seed)
+            except (LookupError, ValueError) as error:
+                text = str(error.args[0] if error.args else error)
+                raise RegistrationError(f"{self._tenant.name}, {kind} {seed.name!r}: {text}") from None
 
     def _id(self, given: str, *names: str) -> str:
         return given.lower() or _derived(self._tenant.id, *names)
@@ -162,6 +161,7 @@ class _Applier:
             seed.enabled,
             self._agent_of(seed),
         )
+        check_user_name(upn)
         if any(other.upn == upn for other in self._store.directory.users_in(self._tenant.id)):
             raise RegistrationError(f"The user {upn} is in the seed twice: remove one.")
         self._store.upsert(users=user)
@@ -187,11 +187,21 @@ class _Applier:
 
     def _add_group(self, seed: GroupSeed) -> None:
         members = tuple(self._service.lookup.find_user(name, self._tenant).id for name in seed.members)
-        identifier = self._id(seed.id, "group", seed.name)
+        identifier = self._group_id(seed)
+        if identifier in self._store.directory.groups:
+            raise RegistrationError("It is in the seed twice: rename one, or give each its id.")
         self._store.upsert(groups=Group(identifier, self._tenant.id, seed.name, members))
+
+    def _group_id(self, seed: GroupSeed) -> str:
+        return self._id(seed.id, "group", seed.name)
 
     def _add_app(self, seed: AppSeed) -> None:
         app = self._registration(seed)
+        if app.client_id in self._apps or app.service_principal_id in self._store.directory.principals:
+            raise RegistrationError(
+                "It is in the seed twice: rename one, or give each a client_id, an object_id and a "
+                "service_principal_id."
+            )
         check(app, self._tenant)
         self._service.registrations.add_app(app)
         principal = ServicePrincipal(
@@ -208,13 +218,13 @@ class _Applier:
             directory=replace(
                 self._store.directory,
                 credentials=with_entry(
-                    self._store.directory.credentials, app.client_id, self._credentials(app, seed)
+                    self._store.directory.credentials,
+                    app.client_id,
+                    credentials_of(app, seed, self._store.now(), _derived),
                 ),
             )
         )
-        if seed.name in self._apps:
-            raise RegistrationError(f"Two apps of {self._tenant.name} are called {seed.name!r}: rename one.")
-        self._apps[seed.name] = app
+        self._apps[app.client_id] = app
 
     def _client_id(self, seed: AppSeed) -> str:
         return self._id(seed.client_id, "app", seed.name)
@@ -270,54 +280,16 @@ class _Applier:
         kind: Literal["User", "Admin"] = "Admin" if seed.admin else "User"
         return Scope(identifier, seed.value, kind, seed.name or seed.value, seed.enabled)
 
-    def _credentials(self, app: AppRegistration, seed: AppSeed) -> StoredCredentials:
-        check_secret_count(app, len(seed.secrets) - 1)
-        secrets = tuple(self._secret(app, number, secret) for number, secret in enumerate(seed.secrets))
-        certificates = tuple(self._certificate(app, n, c) for n, c in enumerate(seed.certificates))
-        federated: tuple[FederatedCredential, ...] = ()
-        for entry in seed.federated:
-            new = self._federated(app, entry)
-            check_federated(app, new, federated)
-            federated = (*federated, new)
-        return StoredCredentials(secrets, certificates, federated)
-
-    def _secret(self, app: AppRegistration, number: int, given: str | SecretSeed) -> StoredSecret:
-        seed = SecretSeed(given) if isinstance(given, str) else given
-        if bool(seed.value) == bool(seed.sha256):
-            raise RegistrationError(f"A secret of {app.name} needs a value, or its sha256, and not both.")
-        now = self._store.now()
-        expires = (
-            dt.datetime.fromisoformat(seed.expires).timestamp() if seed.expires else now + seed.days * _DAY
-        )
-        digest = bytes.fromhex(seed.sha256) if seed.sha256 else hashlib.sha256(seed.value.encode()).digest()
-        return StoredSecret(
-            key_id=seed.id or _derived(app.client_id, "secret", str(number)),
-            description=seed.description,
-            hint=seed.hint or seed.value[:3],
-            sha256=digest,
-            starts=min(now, expires),
-            expires=expires,
-        )
-
-    def _certificate(
-        self, app: AppRegistration, number: int, given: str | CertificateSeed
-    ) -> StoredCertificate:
-        seed = CertificateSeed(given) if isinstance(given, str) else given
-        facts = read_certificate(seed.pem)
-        identifier = seed.id or _derived(app.client_id, "certificate", str(number))
-        return StoredCertificate(identifier, seed.description, facts.der, facts.starts, facts.expires)
-
-    def _federated(self, app: AppRegistration, seed: FederatedSeed) -> FederatedCredential:
-        identifier = seed.id or _derived(app.client_id, "federated", seed.issuer, seed.subject)
-        return FederatedCredential(
-            identifier, seed.name, seed.issuer, seed.subject, seed.audience, seed.description, seed.jwks
-        )
-
     def _api(self, name: str) -> AppRegistration:
         """Return an API by its name in this tenant, its client id, or `graph`."""
         if name.lower() == "graph":
             return self._service.lookup.find_app(GRAPH)
-        found = self._apps.get(name) or self._store.directory.apps.get(name.lower())
+        called = [app for app in self._apps.values() if app.name == name]
+        if len(called) > 1:
+            raise RegistrationError(
+                f"Two apps of {self._tenant.name} are called {name!r}: name the API by its client id."
+            )
+        found = next(iter(called), None) or self._store.directory.apps.get(name.lower())
         found = found or next((a for a in FIRST_PARTY if a.name == name), None)
         if found is None:
             raise RegistrationError(f"There is no API {name!r} in {self._tenant.name}: add it to its apps.")
@@ -328,7 +300,7 @@ class _Applier:
         for api_name, values in seed.permissions.items():
             api = self._api(api_name)
             required.append(RequiredAccess(api.client_id, tuple(named(api, value) for value in values)))
-        app = self._apps[seed.name]
+        app = self._apps[self._client_id(seed)]
         if required:
             app = self._service.registrations.update_app(app, required=tuple(required))
         granted = seed.permissions if seed.granted is True else seed.granted or {}
@@ -347,6 +319,10 @@ class _Applier:
     def _add_identity(self, seed: IdentitySeed) -> None:
         identifier = self._id(seed.id, "identity", seed.name)
         client_id = self._id(seed.client_id, "identity client", seed.name)
+        if identifier in self._store.directory.identities:
+            raise RegistrationError(
+                "It is in the seed twice: rename one, or give each an id and a client_id."
+            )
         path = seed.resource_path or self._service.identities.resource_path(
             seed.name,
             system_assigned=seed.system_assigned,
@@ -381,15 +357,12 @@ class _Applier:
         for api_name, values in seed.granted.items():
             self._grant(agent, self._api(api_name), values)
 
-    def _assign_people(self) -> None:
-        for user in self._seed.users:
-            if isinstance(user, UserSeed) and user.roles:
-                self._assign(self._service.lookup.find_user(user.name, self._tenant), user.roles)
-        for group in self._seed.groups:
-            if group.roles:
-                self._assign(
-                    self._store.directory.groups[self._id(group.id, "group", group.name)], group.roles
-                )
+    def _assign_user(self, seed: UserSeed) -> None:
+        if seed.roles:
+            self._assign(self._service.lookup.find_user(seed.name, self._tenant), seed.roles)
+
+    def _assign_group(self, seed: GroupSeed) -> None:
+        self._assign(self._store.directory.groups[self._group_id(seed)], seed.roles)
 
     def _assign(self, holder: User | Group, roles: Permissions) -> None:
         for api_name, values in roles.items():

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._http.messages import check_texts, parse_json
 
 _YAML: Final = 'YAML needs PyYAML: pip install "entra-guard[emulator]", or use JSON.'
 Permissions = dict[str, list[str]]
+_NAME: Final = r"\S"
+_GUID: Final = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_DOMAIN: Final = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
+# What an error says in place of the pattern.
+_WORDS: Final = {_NAME: "a name", _GUID: "a GUID", _DOMAIN: "a domain name"}
+Name = Annotated[str, msgspec.Meta(pattern=_NAME)]
+Guid = Annotated[str, msgspec.Meta(pattern=_GUID)]
+Domain = Annotated[str, msgspec.Meta(pattern=_DOMAIN)]
+Days = Annotated[float, msgspec.Meta(ge=-36500, le=36500)]
 
 
 class RoleSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
@@ -21,7 +30,7 @@ class RoleSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, f
     """
 
     value: str
-    id: str = ""
+    id: Guid = ""
     name: str = ""
     description: str = ""
     members: list[str] = msgspec.field(default_factory=lambda: ["apps", "users"])
@@ -32,7 +41,7 @@ class ScopeSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, 
     """A scope. In a file, its value alone is enough. `admin`: only administrators may consent."""
 
     value: str
-    id: str = ""
+    id: Guid = ""
     name: str = ""
     admin: bool = False
     enabled: bool = True
@@ -44,9 +53,9 @@ class SecretSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True,
     value: str = ""
     sha256: str = ""
     hint: str = ""
-    id: str = ""
+    id: Guid = ""
     description: str = ""
-    days: float = 730.0
+    days: Days = 730.0
     expires: str = ""
 
 
@@ -54,7 +63,7 @@ class CertificateSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
     """A certificate as PEM."""
 
     pem: str
-    id: str = ""
+    id: Guid = ""
     description: str = ""
 
 
@@ -65,7 +74,7 @@ class FederatedSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
     subject: str
     audience: str = "api://AzureADTokenExchange"
     name: str = "federated"
-    id: str = ""
+    id: Guid = ""
     description: str = ""
     jwks: dict[str, Any] | None = None
 
@@ -77,8 +86,8 @@ class AgentSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, 
         granted: Its own permissions, by API.
     """
 
-    name: str
-    id: str = ""
+    name: Name
+    id: Guid = ""
     granted: Permissions = {}
 
 
@@ -92,10 +101,10 @@ class AppSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
         blueprint: Whether it is a blueprint of agents; only a blueprint has `agents`.
     """
 
-    name: str
-    client_id: str = ""
-    object_id: str = ""
-    service_principal_id: str = ""
+    name: Name
+    client_id: Guid = ""
+    object_id: Guid = ""
+    service_principal_id: Guid = ""
     unique_name: str = ""
     accounts: str = "AzureADMyOrg"
     token_version: int | None = 2
@@ -117,7 +126,7 @@ class AppSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
     granted: bool | Permissions = False
     authorized_clients: Permissions = {}
     blueprint: bool = False
-    agents: list[str | AgentSeed] = []
+    agents: list[Name | AgentSeed] = []
 
 
 class UserSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
@@ -130,8 +139,8 @@ class UserSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, f
         agent: For an agent's own account: the agent's id, or its name in this tenant.
     """
 
-    name: str
-    id: str = ""
+    name: Name
+    id: Guid = ""
     display_name: str = ""
     mail: str | None = None
     job_title: str | None = None
@@ -144,8 +153,8 @@ class UserSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, f
 class GroupSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """A security group; members are names of users in this tenant."""
 
-    name: str
-    id: str = ""
+    name: Name
+    id: Guid = ""
     members: list[str] = []
     roles: Permissions = {}
 
@@ -153,9 +162,9 @@ class GroupSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, 
 class IdentitySeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """A managed identity. In a file, the name is enough."""
 
-    name: str
-    client_id: str = ""
-    id: str = ""
+    name: Name
+    client_id: Guid = ""
+    id: Guid = ""
     resource_path: str = ""
     system_assigned: bool = False
     roles: Permissions = {}
@@ -164,14 +173,14 @@ class IdentitySeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
 class TenantSeed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """A tenant and everything in it."""
 
-    name: str
-    id: str = ""
-    domain: str = ""
+    name: Name
+    id: Guid = ""
+    domain: Domain = ""
     region: str = "EU"
-    users: list[str | UserSeed] = []
+    users: list[Name | UserSeed] = []
     groups: list[GroupSeed] = []
     apps: list[AppSeed] = []
-    identities: list[str | IdentitySeed] = []
+    identities: list[Name | IdentitySeed] = []
 
 
 class Seed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
@@ -187,13 +196,13 @@ def parse_seed(content: bytes, *, yaml: bool) -> Seed:
         RegistrationError: It is not JSON or YAML, or does not fit the format; the message names the place.
     """
     try:
-        return seed_of(_yaml(content) if yaml else json.loads(content))
+        return seed_of(check_texts(_yaml(content)) if yaml else parse_json(content))
     except RecursionError:
         raise RegistrationError("The seed is nested too deeply.") from None
     except ValueError as error:
         if isinstance(error, RegistrationError):
             raise
-        raise RegistrationError(f"The seed is not valid JSON: {error}") from None
+        raise RegistrationError(f"The seed is not valid {'YAML' if yaml else 'JSON'}: {error}") from None
 
 
 def seed_of(document: Any) -> Seed:
@@ -205,10 +214,17 @@ def seed_of(document: Any) -> Seed:
     try:
         seed = msgspec.convert(document, Seed)
     except msgspec.ValidationError as error:
-        raise RegistrationError(f"The seed does not fit the format: {error}.") from None
+        raise RegistrationError(f"The seed does not fit the format: {_in_words(error)}.") from None
     if not seed.tenants:
         raise RegistrationError("The seed has no tenants: add at least one, with a name.")
     return seed
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    text = str(error)
+    for pattern, words in _WORDS.items():
+        text = text.replace(f"`str` matching regex {pattern!r}", words)
+    return text
 
 
 def _yaml(content: bytes) -> Any:
@@ -217,9 +233,27 @@ def _yaml(content: bytes) -> Any:
     except ImportError:
         raise RegistrationError(_YAML) from None
     try:
-        return yaml.safe_load(content)
+        return yaml.load(content, _loader(yaml.SafeLoader))  # noqa: S506 (a safe loader)
     except yaml.YAMLError as error:
         raise RegistrationError(f"The seed is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _loader(safe_loader: Any) -> Any:
+    """Return a YAML loader that refuses a key that is there twice: YAML would drop the first one silently."""
+    from yaml.constructor import ConstructorError  # noqa: PLC0415  # only for seeds in YAML
+
+    class Loader(safe_loader):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
+            for key, _ in node.value:
+                if keys.count(key.value) > 1:
+                    raise ConstructorError(
+                        None, None, f"the key {key.value!r} is there twice", key.start_mark
+                    )
+            found: Any = super().construct_mapping(node, deep)  # pyright: ignore[reportUnknownMemberType]
+            return found
+
+    return Loader
 
 
 def as_yaml(document: Any) -> str:

@@ -74,7 +74,7 @@ class Call:
         """
         try:
             content = self.request.json()
-        except (ValueError, RecursionError):
+        except ValueError:
             content = None
         if not isinstance(content, dict):
             raise GraphRequestError(400, "BadRequest", "Unable to read JSON request payload.")

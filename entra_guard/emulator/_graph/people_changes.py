@@ -98,7 +98,7 @@ def _is_valid(name: str, value: Any) -> bool:
         return _NICKNAME.fullmatch(value) is not None
     if name == "userPrincipalName":
         return _is_user_name(value)
-    return value != "" or name in _IGNORED_OF_USER
+    return value.strip() != "" or name in _IGNORED_OF_USER
 
 
 def _is_user_name(text: str) -> bool:
@@ -179,6 +179,6 @@ def _require(body: Mapping[str, Any], names: tuple[str, ...], kind: str) -> None
 
 def _text(body: Mapping[str, Any], name: str, kind: str) -> str:
     value = body[name]
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value.strip():
         raise bad_request(f"Invalid value specified for property '{name}' of resource '{kind}'.")
     return value

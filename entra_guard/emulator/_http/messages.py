@@ -61,7 +61,7 @@ class Request:
         Raises:
             ValueError: The body is not JSON.
         """
-        return json.loads(self.body or b"{}")
+        return parse_json(self.body or b"{}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,36 @@ def json_response(content: Any, status: int = 200, *headers: tuple[str, str]) ->
     """Return a JSON response, written without spaces as Entra does."""
     body = json.dumps(content, separators=(",", ":")).encode()
     return Response(status, body, (("Content-Type", "application/json; charset=utf-8"), *headers))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON that a client wrote.
+
+    Raises:
+        ValueError: It is not JSON, is nested too deeply, or has a string that is not Unicode text.
+    """
+    try:
+        return check_texts(json.loads(text))
+    except RecursionError:
+        raise ValueError("The JSON is nested too deeply.") from None
+
+
+def check_texts(content: Any) -> Any:
+    """Return what was parsed, if each string in it can be written as UTF-8.
+
+    JSON and YAML can escape one half of a surrogate pair (U+D83D), which no page and no file can hold.
+
+    Raises:
+        ValueError: One of the strings cannot.
+        RecursionError: It is nested too deeply.
+    """
+    try:
+        json.dumps(content, ensure_ascii=False, default=str, skipkeys=True).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{error.object[error.start]!r} is half of a surrogate pair, not a character."
+        ) from None
+    return content
 
 
 def split_url(text: str) -> SplitResult:

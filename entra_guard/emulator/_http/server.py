@@ -7,6 +7,7 @@ and serves one port only.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -170,9 +171,10 @@ def _listen(port: int, address: str) -> socket.socket:
         listener.bind((address, port))
     except OSError as error:
         listener.close()
-        raise OSError(
-            error.errno, f"Port {port} on {address} is in use: choose another, or 0 for a free one."
-        ) from None
+        problem, remedy = f"Port {port} on {address}", "choose another, or 0 for a free one."
+        if error.errno == errno.EADDRINUSE:
+            raise OSError(error.errno, f"{problem} is in use: {remedy}") from None
+        raise OSError(error.errno, f"{problem} cannot be opened ({error.strerror}): {remedy}") from None
     listener.listen(512)
     listener.setblocking(False)
     return listener

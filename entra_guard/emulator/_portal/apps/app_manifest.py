@@ -10,6 +10,7 @@ from entra_guard.emulator._graph.access import Call
 from entra_guard.emulator._graph.applications import change_application, with_graph_names
 from entra_guard.emulator._graph.objects import application_row
 from entra_guard.emulator._graph.odata import GraphRequestError
+from entra_guard.emulator._http.messages import parse_json
 from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 
@@ -98,11 +99,11 @@ def save_manifest(visit: Visit) -> Response:
 def _parse(text: str) -> tuple[dict[str, Any], str]:
     """Return the JSON object, or what is wrong with it and where."""
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except json.JSONDecodeError as error:
         return {}, f"Line {error.lineno}, column {error.colno}: {error.msg}."
-    except RecursionError:
-        return {}, "The JSON is nested too deeply."
+    except ValueError as error:
+        return {}, str(error)
     if not isinstance(content, dict):
         return {}, "The manifest must be a JSON object: {...}."
     return content, ""  # pyright: ignore[reportUnknownVariableType]
