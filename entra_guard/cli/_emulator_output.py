@@ -11,6 +11,7 @@ import click
 from rich.text import Text
 
 from entra_guard.cli._program import program_name
+from entra_guard.cli.app._calls import DEFAULT_URL
 from entra_guard.emulator._activity.access_line import printable
 
 if TYPE_CHECKING:
@@ -130,9 +131,15 @@ def show(screen: Screen, entra: Emulator, content: Content, *, https: bool, page
     api = content.samples.api if content.samples else next(iter(_apis(entra)), None)
     if api:
         screen.code(_guard_lines(entra, api), "python")
-    screen.verbatim(f'{program_name(elsewhere=True)} app register "Orders API" --role Orders.Read', indent=2)
+    screen.verbatim(_register_command(entra), indent=2)
     screen.blank_line()
     screen.text("Press Ctrl-C to stop. Requests:")
+
+
+def _register_command(entra: Emulator) -> str:
+    """Return the command for another terminal, which looks for an emulator on the default port."""
+    options = "--role Orders.Read" if entra.url == DEFAULT_URL else f"--api --emulator {entra.url}"
+    return f'{program_name(elsewhere=True)} app register "Orders API" {options}'
 
 
 def _guard_lines(entra: Emulator, api: AppRegistration) -> str:

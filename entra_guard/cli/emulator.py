@@ -132,7 +132,8 @@ def _start(entra: Emulator) -> None:
         entra.start()
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        raise click.ClickException(f"{where}{error.strerror or error}") from None
+        options = "" if error.filename else " The options are --port and --https-port."
+        raise click.ClickException(f"{where}{error.strerror or error}{options}") from None
 
 
 def _print_start(entra: Emulator, content: Content, form: Form | None, *, https: bool) -> None:

@@ -30,8 +30,9 @@ def export_command(file: Path | None, form: Literal["json", "yaml"] | None, url:
     'entra-guard emulator --seed FILE' starts with them. The values of secrets are not in it, only their
     hashes: clients that have a secret can go on using it.
     """
-    from entra_guard.cli.app._files import NewFile  # noqa: PLC0415  # so that --help stays fast
-    from entra_guard.cli.app._target import DEFAULT_URL, check_local, control  # noqa: PLC0415
+    from entra_guard.cli.app._calls import DEFAULT_URL  # noqa: PLC0415  # so that --help stays fast
+    from entra_guard.cli.app._files import NewFile  # noqa: PLC0415
+    from entra_guard.cli.app._target import check_local, control  # noqa: PLC0415
 
     base = (url or os.environ.get("ENTRA_EMULATOR_URL") or DEFAULT_URL).rstrip("/")
     check_local(base)

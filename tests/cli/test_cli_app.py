@@ -353,6 +353,18 @@ def test_no_value_in_an_error_controls_the_terminal(
 
 
 @pytest.mark.parametrize(
+    "command",
+    [("app", "register"), ("app", "show"), ("user", "add"), ("identity", "add"), ("app", "role", "add", "x")],
+)
+def test_an_argument_that_is_not_utf_8_is_a_usage_error_and_nothing_is_sent(
+    emulator: Emulator, command: tuple[str, ...]
+) -> None:
+    done = CliRunner().invoke(group, [*command, "a\udcffb", "--emulator", emulator.url])
+    assert (done.exit_code, "is not text in UTF-8" in done.output) == (2, True)
+    assert emulator.count("graph") == 0
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://evil.example\\@127.0.0.1:8787",

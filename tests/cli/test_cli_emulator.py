@@ -116,7 +116,10 @@ def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         done = CliRunner().invoke(group, ["emulator", "--port", port, "--state-dir", str(tmp_path)])
     assert done.exit_code == 1
-    assert done.output == f"Error: Port {port} on 127.0.0.1 is in use: choose another, or 0 for a free one.\n"
+    assert done.output == (
+        f"Error: Port {port} on 127.0.0.1 is in use: choose another, or 0 for a free one. "
+        "The options are --port and --https-port.\n"
+    )
 
 
 @pytest.mark.parametrize("option", ["--port", "--https-port"])
@@ -153,7 +156,7 @@ def test_the_start_screen_has_at_most_24_lines_with_urls_ids_and_code(columns: i
             samples.secret.value,
             "has            role Orders.Read",
             f'audience="{samples.api.client_id}"',
-            "app register",
+            f'app register "Orders API" --api --emulator {entra.url}',
             "Ctrl-C",
         ):
             assert piece in output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
@@ -13,7 +13,7 @@ from entra_guard.cli.app._calls import CommandError
 from entra_guard.cli.app._target import Where, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from entra_guard.cli.app._calls import Plan
     from entra_guard.cli.app._run import Runner
@@ -94,6 +94,19 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=2))
 
 
+def _check_texts(own: Mapping[str, Any]) -> None:
+    """Check that what was typed is UTF-8: Python keeps other bytes as halves of surrogate pairs.
+
+    Raises:
+        UsageError: It is not. File names may be.
+    """
+    for name, value in own.items():
+        texts = cast("tuple[object, ...]", value if isinstance(value, tuple) else (value,))
+        for text in texts:
+            if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+                raise click.UsageError(f"{name.upper()} {text!r} is not text in UTF-8.")
+
+
 def common_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the common options to a command, which receives them as `session`."""
 
@@ -109,6 +122,7 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
         as_json: bool,
         **own: Any,
     ) -> None:
+        _check_texts(own)
         where = Where(tenant, emulator, cloud, credential or "")
         command(session=Session(where, yes, dry_run, as_json), **own)
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from entra_guard._common.json_values import as_object
 from entra_guard._escaping import escape
-from entra_guard.cli.app._calls import GUID, CommandError
+from entra_guard.cli.app._calls import DEFAULT_URL, GUID, CommandError
 from entra_guard.cli.app._find import GRAPH
 from entra_guard.errors import EntraGuardError
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from entra_guard.graph import GraphClient
 
 PUBLIC_AUTHORITY: Final = "https://login.microsoftonline.com"
-DEFAULT_URL: Final = "http://127.0.0.1:8787"
 ROLES: Final = (
     *(
         "Application.ReadWrite.All",

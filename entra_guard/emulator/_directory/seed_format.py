@@ -250,8 +250,7 @@ def _loader(safe_loader: Any) -> Any:
                     raise ConstructorError(
                         None, None, f"the key {key.value!r} is there twice", key.start_mark
                     )
-            found: Any = super().construct_mapping(node, deep)  # pyright: ignore[reportUnknownMemberType]
-            return found
+            return safe_loader.construct_mapping(self, node, deep)
 
     return Loader
 
