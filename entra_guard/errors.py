@@ -38,7 +38,10 @@ class EntraGuardError(Exception):
 
 
 class ConfigurationError(EntraGuardError, ValueError):
-    """A setting cannot work. Raised when the object is built, never at the first request."""
+    """A setting cannot work. Raised when the object is built.
+
+    Only what is known later is raised at a request: a route whose `@requires` checks nothing.
+    """
 
 
 class FetchError(EntraGuardError):

@@ -77,7 +77,7 @@ class Guard(Shared):
         audience: The API's client id, or its App ID URIs; a client id also means 'api://<client id>'.
         allowed_clients: Client ids of the only applications that may call; such clients need no role.
         token_versions: '1.0', '2.0' or both.
-        leeway: Seconds of clock difference allowed.
+        leeway: Seconds of clock difference allowed, at most 600.
         algorithms: 'RS256'; add 'PS256' if the issuer signs with it.
         guests: False refuses guest users of the tenant, and users whose token does not say whether they are
             guests: add the optional claim 'acct' in the API's registration.
@@ -100,8 +100,8 @@ class Guard(Shared):
         groups: Resolves groups that a token cannot carry: an `entra_guard.graph.GroupResolver`.
         reasons_url: A page with a section for each reason, such as docs/reasons.md of this project or a wiki:
             the log line of a refusal ends with a link to '<reasons_url>#<reason>'.
-        clock: Seconds since the epoch.
-        monotonic: Seconds that only increase.
+        clock: Returns seconds since the epoch.
+        monotonic: Returns seconds that only increase.
 
     Raises:
         ConfigurationError: A setting that cannot work.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from entra_guard._web.adapter_arguments import check_app
 from entra_guard._web.route_allowance import check_routes
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def assert_no_public_routes(app: Any, *, allow: Iterable[str] = ()) -> None:
 
     Raises:
         AssertionError: A route is open, or its `requires` has no effect.
-        ConfigurationError: `allow` is not a list of paths.
+        ConfigurationError: `app` is not an application, or `allow` is not a list of paths.
 
     Example:
         >>> app.add_middleware(GuardMiddleware, guard=guard, public=["/healthz"])
@@ -33,6 +34,7 @@ def assert_no_public_routes(app: Any, *, allow: Iterable[str] = ()) -> None:
         from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
 
         app = WSGIHandler()
+    check_app(app)
     problems = check_routes(app, allow)
     if problems:
         raise AssertionError(

@@ -327,3 +327,15 @@ def test_a_misspelt_keyword_gets_a_suggestion(entra: Entra) -> None:
     answer = entra.http_client.post("/_emu/token", json=order)
     assert answer.status_code == 400
     assert "Did you mean 'audience'? It has: client, audience, roles, " in answer.json()["error"]
+
+
+@pytest.mark.parametrize("version", [3, 0, "2.0"])
+def test_an_unknown_version_is_refused(entra: Entra, version: Any) -> None:
+    with pytest.raises(ValueError, match="version must be 1 or 2, got"):
+        entra.token(version=version)
+
+
+@pytest.mark.parametrize("seconds", ["60", None, float("nan"), float("inf")])
+def test_the_clock_moves_by_a_finite_number_only(entra: Entra, seconds: Any) -> None:
+    with pytest.raises(ValueError, match="seconds must be a finite number, got"):
+        entra.advance(seconds)

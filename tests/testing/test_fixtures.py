@@ -16,11 +16,11 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from entra_guard import AccessError, Principal, current_principal, flask, requires
+from entra_guard import AccessError, ConfigurationError, Principal, current_principal, flask, requires
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.fastapi import EntraBearer
 from entra_guard.principal import acting
-from entra_guard.testing import Entra
+from entra_guard.testing import Entra, assert_no_public_routes
 from entra_guard.wsgi import GuardMiddleware as WsgiGuardMiddleware
 
 if TYPE_CHECKING:
@@ -334,3 +334,8 @@ with Entra() as entra:
 def test_an_unknown_name_raises_import_error() -> None:
     with pytest.raises(ImportError, match="cannot import name 'Entre'"):
         from entra_guard.testing import Entre  # noqa: F401
+
+
+def test_a_number_is_no_application_without_public_routes() -> None:
+    with pytest.raises(ConfigurationError, match="app must be an application, got int"):
+        assert_no_public_routes(5)

@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._http.messages import is_loopback
@@ -143,7 +144,13 @@ class Store:
         self.change(clock=ClockSetting(frozen_at=self.now() if at is None else at))
 
     def advance(self, seconds: float) -> None:
-        """Move the emulator's clock, frozen or running; a negative number moves it back."""
+        """Move the emulator's clock, frozen or running; a negative number moves it back.
+
+        Raises:
+            ValueError: It is not a finite number.
+        """
+        if not isinstance(seconds, int | float) or not isfinite(seconds):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"seconds must be a finite number, got {seconds!r}.")
         now, setting = self.now(), self._state.clock
         if setting.frozen_at is None:
             self.change(clock=replace(setting, offset=setting.offset + seconds))

@@ -79,12 +79,15 @@ class TokenIssuer:
 
         Raises:
             LookupError: The app, user, tenant or preset does not exist.
+            ValueError: There is no such version.
 
         Example:
             >>> entra = Emulator()
             >>> api = entra.register_app("Orders", app_roles=["Orders.Read"])
             >>> token = entra.issue_token(api, roles=["Orders.Read"])
         """
+        if version not in {None, 1, 2}:
+            raise ValueError(f"version must be 1 or 2, got {version!r}.")
         store = self._store
         with store.lock:
             special = preset_named(preset) if preset else _NO_PRESET
