@@ -109,8 +109,9 @@ class GuardMiddleware:
         is_whole = mount is not None or framework_of(app) == "falcon"
         self._routed_path = whole_path if is_whole else routed_path
         # What each request needs, looked up once.
-        is_public = self._authenticator.is_public
-        self._is_public = (lambda path: is_public(f"{mount}{path}")) if mount else is_public
+        self._is_public: Callable[[str], bool] = self._authenticator.is_public
+        if mount:
+            self._is_public = lambda path: self._authenticator.is_public(f"{mount}{path}")
         self._ends = self._authenticator.ends
         self._http_error = self._to_http_error
         # The kinds of requests whose response nothing ends, unless the request's headers say otherwise.
