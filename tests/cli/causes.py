@@ -340,6 +340,14 @@ def client_not_listed(world: World) -> Callable[[], str]:
     return world.app_token
 
 
+def object_id_listed(world: World) -> Callable[[], str]:
+    world.permit()
+    principal = world.entra.directory.principal_of(world.client.client_id, world.tenant)
+    assert principal
+    world.settings["ENTRA_GUARD_ALLOWED_CLIENTS"] = principal.id
+    return world.app_token
+
+
 def audience_is_the_clients_id(world: World) -> Callable[[], str]:
     world.permit()
     world.settings["ENTRA_GUARD_AUDIENCE"] = world.client.client_id
@@ -426,6 +434,7 @@ CAUSES = {
     "token changed on the way": Cause("bad_signature", token_changed_on_the_way),
     "signing key of the application": Cause("unknown_key", signing_key_of_the_application),
     "client not in allowed_clients": Cause("client_not_allowed", client_not_listed),
+    "object id in allowed_clients": Cause("client_not_allowed", object_id_listed),
     "audience is the client's id": Cause(
         "wrong_audience", audience_is_the_clients_id, hint="id of the caller"
     ),
@@ -443,6 +452,10 @@ IN_THE_HEADER = {
     "header removed by a proxy": Cause("missing_token", sent_as(None)),
     "without Bearer": Cause("missing_bearer", sent_as("{}")),
     "sign-in not finished": Cause("malformed_authorization", sent_as("Bearer undefined")),
+    "variable not replaced": Cause("not_a_jwt", sent_as("Bearer $TOKEN")),
+    "cut by copy and paste": Cause("not_a_jwt", sent_as("Bearer {:.200}")),
+    "Bearer twice": Cause("malformed_authorization", sent_as("Bearer Bearer {}")),
+    "Bearer with a colon": Cause("malformed_authorization", sent_as("Bearer: {}")),
     "in quotes": Cause("quoted_token", sent_as('Bearer "{}"')),
     "whole response of the token endpoint": Cause("token_in_json", sent_as('Bearer {{"access_token":"{}"}}')),
 }

@@ -150,6 +150,18 @@ def test_an_audience_that_is_wrong_does_not_stay_in_the_setting(
     assert json.loads(done.stdout)["remedy"]["settings"] == [f"ENTRA_GUARD_AUDIENCE={kept}{api}"]
 
 
+def test_an_object_id_as_the_audience_is_named_as_a_possible_cause(entra: Emulator, api: str) -> None:
+    settings = {"ENTRA_GUARD_TENANT": CONTOSO, "ENTRA_GUARD_AUTHORITY": entra.url}
+    settings["ENTRA_GUARD_AUDIENCE"] = entra.directory.apps[api].object_id
+    token = entra.issue_token(entra.register_app("Ledger"), audience=api, roles=["Orders.Read"])
+    with httpx.Client(transport=entra.transport) as http:
+        runner = CliRunner(env=settings)
+        done = runner.invoke(group, ["explain", "--json"], input=token, obj={"http_client": http})
+    remedy = json.loads(done.stdout)["remedy"]
+    assert remedy["settings"] == []
+    assert "compare it with the Application (client) ID" in remedy["sentences"][0]
+
+
 def test_the_cloud_of_the_token_is_the_setting_to_make(
     explain: Callable[..., Result], entra: Emulator, api: str
 ) -> None:

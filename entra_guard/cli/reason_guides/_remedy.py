@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
 from entra_guard._keys.authority import CLOUDS
-from entra_guard._validation.hints import LONGER, NO_CLIENT_ID, OWN_ID
+from entra_guard._validation.hints import LONGER, NO_CLIENT_ID, OTHER_API, OWN_ID
 from entra_guard.cli.reason_guides import GUIDES, filled, is_filled
 from entra_guard.policy import TENANT_ALIASES
 
@@ -152,9 +152,13 @@ def _of_audience(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, An
     if claims.get("ver") == "1.0" and is_uri and not hint:
         same = new_token.replace("{request_scope}", "{found}/.default")
         return _Chosen(_USE_V2, (update, same), ("ENTRA_GUARD_AUDIENCE={audiences}",))
-    return _Chosen(guide.otherwise, (new_token,))
+    return _Chosen(_COMPARE if hint == OTHER_API else guide.otherwise, (new_token,))
 
 
+_COMPARE: Final = (
+    "If the token is for another API, let the client request {request_scope}, and send that token to this API. If it is "
+    "for this API, the guard's audience is wrong: compare it with the Application (client) ID in the portal."
+)
 _SET_AUDIENCE: Final = (
     "If the token is meant for this API, set the guard's audience to what the token has. If it is not, let the "
     "client request {request_scope}."
