@@ -91,4 +91,4 @@ if not TYPE_CHECKING:  # for a type checker, a name that is misspelt stays an er
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

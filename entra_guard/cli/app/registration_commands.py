@@ -150,7 +150,7 @@ def _show_next(screen: Any, client_id: str) -> None:
 @click.option("--name", metavar="TEXT", default="", help="Only names that contain this text.")
 @common_options
 def list_command(session: Session, *, name: str) -> None:
-    """List the tenant's applications with client ids and credentials."""
+    """List the tenant's applications and their credentials."""
 
     def show(runner: Runner, rows: list[Row]) -> None:
         found = [row for row in rows if name.lower() in str(row["displayName"]).lower()]
