@@ -1,4 +1,4 @@
-"""Every step by hand, on the embedded Entra: register, get a secret, request a token, call Graph."""
+"""Every step by hand, on the emulator: register, get a secret, request a token, call Graph."""
 
 import httpx
 

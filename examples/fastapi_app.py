@@ -12,9 +12,9 @@ from fastapi import Depends, FastAPI, Security
 from entra_guard import Guard, Principal
 from entra_guard.fastapi import EntraBearer, document
 
-app = FastAPI(title="Orders")
 guard = Guard.from_env()
 entra = EntraBearer(guard)
+app = FastAPI(title="Orders", dependencies=[Depends(entra)])  # so that a route added later is closed too
 Reader = Annotated[Principal, Security(entra, scopes=["Orders.Read"])]
 Auditor = Annotated[Principal, Depends(entra.requires(roles=["Audit.Read"], app_only=True))]
 

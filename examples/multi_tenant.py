@@ -1,4 +1,4 @@
-"""A service sold to many organizations: tokens of any of them may come, each sees its own rows.
+"""A service sold to many organizations: tokens of each are accepted, and each sees only its own rows.
 
 Set ENTRA_GUARD_AUDIENCE, then: uvicorn multi_tenant:app
 """

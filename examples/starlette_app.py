@@ -1,4 +1,4 @@
-"""A Starlette API: one guard before everything, and one role more on one route.
+"""A Starlette API: one guard before everything, and a role that one route requires.
 
 Set ENTRA_GUARD_TENANT and ENTRA_GUARD_AUDIENCE, then: uvicorn starlette_app:app
 """

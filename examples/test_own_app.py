@@ -1,7 +1,7 @@
 """Tests of one's own application, here of flask_app.py.
 
 Run them with: pytest test_own_app.py
-The fixtures come with entra_guard. The guard runs for real, against an Entra inside the test process.
+The fixtures come with entra_guard. The guard's real code runs, against an emulator in the test process.
 """
 
 import pytest
