@@ -28,6 +28,11 @@ def apis(visit: Visit, *, graph: bool = False) -> list[AppRegistration]:
     return [*found, known] if known else found
 
 
+def users_by_name(visit: Visit) -> list[User]:
+    """Return all users of the tenant, ordered by their names."""
+    return sorted(visit.directory.users_in(visit.tenant.id), key=lambda user: user.display_name.lower())
+
+
 def users(visit: Visit) -> list[User]:
     """Return the users of the tenant who can sign in."""
     return [user for user in visit.directory.users_in(visit.tenant.id) if user.enabled and not user.agent_id]

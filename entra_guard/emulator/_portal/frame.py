@@ -32,7 +32,7 @@ _NAVIGATION: Final = (
     ("Watch", (("/portal/activity", "Activity"), ("/portal/conditions", "Test conditions"))),
     ("Help", (("/portal/connect", "Connect"), ("/portal/errors", "Error codes"))),
 )
-# What the tenant of personal accounts lacks: nobody administers it.
+# What the tenant of personal accounts lacks: it has no administrators.
 _ORGANIZATIONS_ONLY: Final = ("/portal/apps", "/portal/groups", "/portal/identities")
 
 

@@ -82,7 +82,7 @@ _FOREIGN: Final = (
     "This form did not come from an open page of this emulator. Open the page again and repeat the step."
 )
 _NOT_PERSONAL: Final = (
-    "Nobody administers the tenant of personal Microsoft accounts. An app for them is registered in an "
+    "The tenant of personal Microsoft accounts has no administrators. An app for them is registered in an "
     "organization, for 'Personal Microsoft accounts only' or for both."
 )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._graph.applications import with_graph_names
 from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, find_app, principal_here, render_app
+from entra_guard.emulator._portal.choices import users_by_name
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post, segment
 
 if TYPE_CHECKING:
@@ -38,11 +39,8 @@ def show(visit: Visit) -> Response:
 
 def _page(visit: Visit, app: AppRegistration, errors: list[FieldError]) -> Response:
     principal = visit.directory.principal_of(app.client_id, visit.tenant.id)
-    held = [
-        a
-        for a in visit.directory.assignments.values()
-        if principal is not None and a.resource_id == principal.id
-    ]
+    target = principal.id if principal is not None else ""
+    held = [a for a in visit.directory.assignments.values() if a.resource_id == target]
     return render_app(
         visit,
         app,
@@ -70,10 +68,8 @@ def _row(visit: Visit, app: AppRegistration, assignment: RoleAssignment) -> Assi
         name, address = agent.name, f"{LIST}/{segment(agent.blueprint_id)}"
     elif holder in directory.principals:
         client = directory.principals[holder]
-        name, address = (
-            client.name,
-            f"{LIST}/{segment(client.app_id)}" if client.app_id in directory.apps else "",
-        )
+        name = client.name
+        address = f"{LIST}/{segment(client.app_id)}" if client.app_id in directory.apps else ""
     words = {"ServicePrincipal": "App", "User": "User", "Group": "Group"}[kind]
     roles = {role.id: role.value for role in app.app_roles}
     return AssignmentRow(assignment.id, name, address, words, roles.get(assignment.role_id, "Default access"))
@@ -82,7 +78,7 @@ def _row(visit: Visit, app: AppRegistration, assignment: RoleAssignment) -> Assi
 def _possible_holders(visit: Visit, app: AppRegistration) -> Iterator[tuple[str, str]]:
     """Yield who can hold a role, as options: kind and id, and the name."""
     directory, tenant = visit.directory, visit.tenant
-    for user in sorted(directory.users_in(tenant.id), key=lambda user: user.display_name.lower()):
+    for user in users_by_name(visit):
         yield f"user:{user.id}", f"{user.display_name} (user)"
     for group in directory.groups.values():
         if group.tenant_id == tenant.id:
@@ -114,13 +110,10 @@ def add(visit: Visit) -> Response:
             consents.assign(directory.groups[identifier], app, role)
         else:
             consents.assign(directory.users[identifier], app, role)
-    except (RegistrationError, LookupError) as error:
-        text = (
-            with_graph_names(error) if isinstance(error, RegistrationError) else "Choose who gets the role."
-        )
-        return _page(
-            visit, app, [FieldError("role" if isinstance(error, RegistrationError) else "holder", text)]
-        )
+    except RegistrationError as error:
+        return _page(visit, app, [FieldError("role", with_graph_names(error))])
+    except LookupError:
+        return _page(visit, app, [FieldError("holder", "Choose who gets the role.")])
     return visit.redirect(address_of(app, _SECTION), notice=f"{role} is assigned.")
 
 

@@ -86,6 +86,10 @@ def _environment(visit: Visit, app: AppRegistration, secret: Secret) -> str:
     )
 
 
+def _tab(app: AppRegistration, name: str) -> str:
+    return f"{address_of(app, _SECTION)}?tab={name}"
+
+
 def add_secret(visit: Visit) -> Response:
     """Add a client secret. The next page shows its value, once."""
     app, days = find_app(visit), visit.text("lifetime")
@@ -111,7 +115,7 @@ def add_certificate(visit: Visit) -> Response:
     """Register a certificate from its PEM text, or generate one; its key is shown once."""
     app, pem = find_app(visit), visit.text("certificate")
     description = visit.text("certificate_description")
-    address = f"{address_of(app, _SECTION)}?tab=certificates"
+    address = _tab(app, "certificates")
     if visit.text("generate"):
         made = visit.service.credentials.new_certificate(app, description=description or "generated")
         return visit.redirect(address, once={"thumbprint": made.thumbprint, "pem": made.pem.decode()})
@@ -126,8 +130,7 @@ def remove_certificate(visit: Visit) -> Response:
     """Remove a certificate."""
     app = find_app(visit)
     visit.service.credentials.remove_certificate(app, visit.text("key_id"))
-    address = f"{address_of(app, _SECTION)}?tab=certificates"
-    return visit.redirect(address, notice="The certificate is removed.")
+    return visit.redirect(_tab(app, "certificates"), notice="The certificate is removed.")
 
 
 def add_federated(visit: Visit) -> Response:
@@ -140,8 +143,7 @@ def add_federated(visit: Visit) -> Response:
     except RegistrationError as error:
         wrong = "federated_name" if "name" in str(error) else "issuer"
         return _page(visit, app, [FieldError(wrong, str(error))], 3)
-    address = f"{address_of(app, _SECTION)}?tab=federated"
-    return visit.redirect(address, notice="The federated credential is added.")
+    return visit.redirect(_tab(app, "federated"), notice="The federated credential is added.")
 
 
 def remove_federated(visit: Visit) -> Response:
@@ -150,8 +152,7 @@ def remove_federated(visit: Visit) -> Response:
     held = visit.directory.credentials_of(app.client_id)
     kept = tuple(c for c in held.federated if c.id != wanted)
     visit.service.credentials.set_credentials(app, replace(held, federated=kept))
-    address = f"{address_of(app, _SECTION)}?tab=federated"
-    return visit.redirect(address, notice="The federated credential is removed.")
+    return visit.redirect(_tab(app, "federated"), notice="The federated credential is removed.")
 
 
 PAGES: Final[tuple[PortalPage, ...]] = (

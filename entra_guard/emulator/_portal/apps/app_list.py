@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._directory.rules import RegistrationError, check_redirect_uri
 from entra_guard.emulator._graph.applications import with_graph_names
-from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, credential_words, kinds_of
+from entra_guard.emulator._portal.apps.app_frame import (
+    ACCOUNT_WORDS,
+    LIST,
+    address_of,
+    credential_words,
+    kinds_of,
+)
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 from entra_guard.emulator._store.entries import PERSONAL_ACCOUNTS
 
@@ -20,22 +26,18 @@ _SAMPLE_PREFIX: Final = "7a5c0a91-0000-4000-8000-"  # the fixed ids of `add_samp
 ACCOUNT_CHOICES: Final = (
     (
         "AzureADMyOrg",
-        "Accounts in this organizational directory only",
         "Single tenant. Choose it for an API of your own organization. This is the usual choice.",
     ),
     (
         "AzureADMultipleOrgs",
-        "Accounts in any organizational directory",
         "Multitenant. Choose it if other organizations use the app; their administrators consent first.",
     ),
     (
         "AzureADandPersonalMicrosoftAccount",
-        "Accounts in any organizational directory, and personal Microsoft accounts",
         "Choose it for organizations and consumers together. Such apps cannot have app roles.",
     ),
     (
         "PersonalMicrosoftAccount",
-        "Personal Microsoft accounts only",
         "Choose it for consumers only. Accounts of organizations cannot sign in.",
     ),
 )
@@ -128,7 +130,7 @@ def _form(visit: Visit, errors: list[FieldError]) -> Response:
         title="Register an application",
         crumbs=[(LIST, "App registrations")],
         errors=errors,
-        accounts=ACCOUNT_CHOICES,
+        accounts=[(kind, ACCOUNT_WORDS[kind], when) for kind, when in ACCOUNT_CHOICES],
         platforms=PLATFORMS,
         presets=PRESETS,
     )

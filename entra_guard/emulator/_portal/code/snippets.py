@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _UPDATE: Final = "sudo update-ca-certificates"
+_CERTIFICATE: Final = "entra-emulator.pem"
 _KEYCHAIN: Final = "~/Library/Keychains/login.keychain-db"
 SECRET_VARIABLE: Final = "AZURE_CLIENT_SECRET"  # noqa: S105 (a variable's name)
 
@@ -100,21 +101,20 @@ def environment(facts: CodeFacts) -> str:
 def trust(ca_bundle: str) -> list[tuple[str, str]]:
     """Return how to make systems and languages trust the emulator's certificate authority."""
     path = shlex.quote(ca_bundle)
-    certificate = shlex.quote("entra-emulator.pem")
     return [
         ("Python", f"export SSL_CERT_FILE={path}\nexport REQUESTS_CA_BUNDLE={path}"),
         ("Node.js", f"export NODE_EXTRA_CA_CERTS={path}"),
         ("curl", f"export CURL_CA_BUNDLE={path}"),
         (
             "Debian, Ubuntu",
-            f"sudo cp {certificate} /usr/local/share/ca-certificates/entra-emulator.crt\n{_UPDATE}",
+            f"sudo cp {_CERTIFICATE} /usr/local/share/ca-certificates/entra-emulator.crt\n{_UPDATE}",
         ),
         (
             "macOS",
-            f"security add-trusted-cert -r trustRoot -k {_KEYCHAIN} \\\n  {certificate}",
+            f"security add-trusted-cert -r trustRoot -k {_KEYCHAIN} \\\n  {_CERTIFICATE}",
         ),
-        ("Windows", "certutil -user -addstore Root entra-emulator.pem"),
-        ("Java", f"keytool -importcert -cacerts -alias entra-emulator -file {certificate}"),
+        ("Windows", f"certutil -user -addstore Root {_CERTIFICATE}"),
+        ("Java", f"keytool -importcert -cacerts -alias entra-emulator -file {_CERTIFICATE}"),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._directory.rules import RegistrationError, user_name_from
+from entra_guard.emulator._portal.choices import users_by_name
 from entra_guard.emulator._portal.visit import FieldError, NotFoundError, PortalPage, get, post, segment
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ _GROUPS: Final = "/portal/groups"
 
 def list_users(visit: Visit) -> Response:
     """Show the tenant's users."""
-    directory, wanted = visit.directory, visit.text("q").lower()
-    users = sorted(directory.users_in(visit.tenant.id), key=lambda user: user.display_name.lower())
+    directory, wanted, users = visit.directory, visit.text("q").lower(), users_by_name(visit)
     return visit.render(
         "users.html",
         title="Users",
@@ -138,11 +138,13 @@ def new_group(visit: Visit) -> Response:
 
 
 def _group_form(visit: Visit, errors: list[FieldError]) -> Response:
-    users = sorted(visit.directory.users_in(visit.tenant.id), key=lambda user: user.display_name.lower())
-    crumbs = [(_GROUPS, "Groups")]
-    ticked = set(visit.all("member"))
     return visit.render(
-        "group_new.html", title="New group", crumbs=crumbs, errors=errors, users=users, ticked=ticked
+        "group_new.html",
+        title="New group",
+        crumbs=[(_GROUPS, "Groups")],
+        errors=errors,
+        users=users_by_name(visit),
+        ticked=set(visit.all("member")),
     )
 
 
@@ -175,7 +177,7 @@ def show_group(visit: Visit) -> Response:
 
 def _group_page(visit: Visit, group: Group, errors: list[FieldError]) -> Response:
     directory = visit.directory
-    others = sorted(directory.users_in(visit.tenant.id), key=lambda user: user.display_name.lower())
+    others = [user for user in users_by_name(visit) if user.id not in group.members]
     return visit.render(
         "group.html",
         title=group.name,
@@ -183,7 +185,7 @@ def _group_page(visit: Visit, group: Group, errors: list[FieldError]) -> Respons
         errors=errors,
         group=group,
         members=[directory.users[m] for m in group.members if m in directory.users],
-        others=[(u.id, f"{u.display_name} ({u.upn})") for u in others if u.id not in group.members],
+        others=[(user.id, f"{user.display_name} ({user.upn})") for user in others],
         roles=directory.held_by(group.id),
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from entra_guard.emulator._http.messages import Response
 from entra_guard.emulator._portal.bases import certificate_file
@@ -83,8 +84,6 @@ def download_certificate(visit: Visit) -> Response:
     if path is None:
         raise NotFoundError("https is not served: start the emulator with https.", ADDRESS, "Connect")
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 (only here)
-
     headers = (
         ("Content-Type", "application/x-pem-file"),
         ("Content-Disposition", 'attachment; filename="entra-emulator.pem"'),

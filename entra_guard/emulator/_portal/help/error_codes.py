@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._oauth.aadsts import AADSTS
 from entra_guard.emulator._oauth.remedies import remedy_text
@@ -135,9 +135,8 @@ def one(visit: Visit) -> Response:
     card = known.get(wanted)
     if card is None:
         raise NotFoundError(f"There is no error {code} here.", ADDRESS, _TITLE)
-    occasion = _occasion(visit, card)
-    context: dict[str, Any] = {"card": card, "occasion": occasion}
-    return visit.render("error_code.html", title=card.code, crumbs=[(ADDRESS, _TITLE)], **context)
+    crumbs, occasion = [(ADDRESS, _TITLE)], _occasion(visit, card)
+    return visit.render("error_code.html", title=card.code, crumbs=crumbs, card=card, occasion=occasion)
 
 
 def _occasion(visit: Visit, card: Card) -> Exchange | None:
