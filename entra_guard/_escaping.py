@@ -33,7 +33,7 @@ def escape(text: str, *, longest: int = _LONGEST_LINE) -> str:
 
 
 def printable(value: object) -> str:
-    r"""Return a fact for a log line: escaped, in quotes where it holds spaces, cut at 200 characters.
+    r"""Return a fact for a log line: escaped, cut, and in quotes where it holds spaces or quotes.
 
     Example:
         >>> printable("Orders.Read"), printable(["a", "b\n"])
@@ -41,7 +41,7 @@ def printable(value: object) -> str:
     """
     value = cleaned(value)
     if isinstance(value, str):
-        return value if value and " " not in value else json.dumps(value)
+        return json.dumps(value) if not value or " " in value or '"' in value else value
     return escape(json.dumps(value, default=repr), longest=_LONGEST_FACT)
 
 

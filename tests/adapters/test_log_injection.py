@@ -197,6 +197,7 @@ def test_long_values_are_cut():
 def test_readable_text_stays_as_it_is():
     assert printable("Orders.Read") == "Orders.Read"
     assert printable("two words") == '"two words"'
+    assert printable('say:"x') == '"say:\\"x"'  # a quote alone would hide the facts behind it from a parser
     assert printable(["Orders.Read"]) == '["Orders.Read"]'
     assert printable(3601) == "3601"
     assert printable("") == '""'
