@@ -9,6 +9,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakKeyDictionary, WeakSet, ref
 
+from entra_guard._common.after_fork import reset_after_fork
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -47,11 +49,16 @@ class _Decorated:
     def __init__(self) -> None:
         # Changes when a function, or the method of another object, is decorated for the first time.
         self.count: int = 0
-        self._lock = Lock()
+        self.after_fork()
+        reset_after_fork(self)
         self._results: WeakKeyDictionary[object, WeakSet[object]] = WeakKeyDictionary()
         self._owners: WeakKeyDictionary[object, _Owners] = WeakKeyDictionary()
         self._handlers: WeakSet[object] = WeakSet()
         self._made: WeakSet[object] = WeakSet()
+
+    def after_fork(self) -> None:
+        """Start with a free lock."""
+        self._lock = Lock()
 
     def add(self, handler: Callable[..., Any], result: Callable[..., Any]) -> None:
         """Remember a function, all that it wraps, and what `requires` returned for it."""

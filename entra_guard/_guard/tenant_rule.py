@@ -14,6 +14,7 @@ from cachetools import TLRUCache
 from entra_guard._common.after_fork import reset_after_fork
 from entra_guard._common.logs import get_logger
 from entra_guard._common.single_flight import wait, wait_async
+from entra_guard._common.threads import start_thread
 from entra_guard.errors import ConfigurationError, KeysUnavailableError, refusal
 
 if TYPE_CHECKING:
@@ -147,12 +148,9 @@ class TenantRule:
 
     def _start(self, tenant_id: str, call: _Call) -> None:
         """Call a function that is not async, on a thread: the caller waits no longer than it may."""
-        thread = threading.Thread(
-            target=self._run, args=(tenant_id, call), name="entra_guard tenant rule", daemon=True
-        )
         try:
-            thread.start()
-        except RuntimeError as error:  # no more threads
+            start_thread(self._run, tenant_id, call, name="entra_guard tenant rule")
+        except RuntimeError as error:  # too many threads, or the interpreter exits
             self._end(tenant_id, call, error)
 
     def _run(self, tenant_id: str, call: _Call) -> None:

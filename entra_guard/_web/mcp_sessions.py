@@ -25,6 +25,7 @@ from uuid import UUID
 
 from cachetools import LRUCache
 
+from entra_guard._common.after_fork import reset_after_fork
 from entra_guard._common.logs import get_logger
 from entra_guard._common.shared import Shared
 from entra_guard._escaping import printable
@@ -85,7 +86,8 @@ class McpSessions(Shared):
         seconds_left: Callable[[Principal], float] | None = None,
         is_revoked: Callable[[Principal], bool] = _never,
     ) -> None:
-        self._lock = Lock()
+        self.after_fork()
+        reset_after_fork(self)
         self._seconds_left = seconds_left
         self.is_revoked = is_revoked
         self._owners = SessionOwners(most)
@@ -93,6 +95,10 @@ class McpSessions(Shared):
         self._message_paths: LRUCache[str, bool] = LRUCache(_MOST_MESSAGE_PATHS)
         # Whether a URL for messages of an HTTP with SSE session is known: every request reads it.
         self.has_streams = False
+
+    def after_fork(self) -> None:
+        """Start with a free lock."""
+        self._lock = Lock()
 
     def may_use(self, scope: Scope, principal: Principal) -> bool:
         """Return whether the session that an HTTP request names is the caller's, or it names none."""

@@ -10,6 +10,7 @@ import datetime as dt
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.after_fork import reset_after_fork
 from entra_guard._common.utc import DAY
 from entra_guard.errors import ConfigurationError
 
@@ -35,11 +36,16 @@ class ProofRotation:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self.after_fork()
+        reset_after_fork(self)
         self.current = 0
         self._in_use = 0
         self._failed: dict[int, str] = {}
         self._warned: dict[int, float] = {}
+
+    def after_fork(self) -> None:
+        """Start with a free lock."""
+        self._lock = threading.Lock()
 
     def __getstate__(self) -> tuple[str, list[float | None]]:
         return self.kind, self.expiry

@@ -226,3 +226,22 @@ def test_every_log_line_is_written_through_the_escaping_logger():
         if "logging.getLogger" in path.read_text() or "getLogger(" in path.read_text()
     }
     assert {user for user in users if not user.startswith("emulator/")} == allowed
+
+
+def test_each_lock_is_made_again_in_a_forked_process():
+    per_call = {"_Work"}  # the child has none of its parent's work
+    at_fork = {"after_fork", "after_fork_in_child"}
+    kept = [
+        f"{name}.{node.name}"
+        for name, path in MODULES.items()
+        if not name.startswith(("entra_guard.emulator", "entra_guard.cli"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and node.name not in per_call
+        if (made := methods_that_make_a_lock(node)) and not made & at_fork
+    ]
+    assert kept == []
+
+
+def methods_that_make_a_lock(node: ast.ClassDef) -> set[str]:
+    methods = [part for part in node.body if isinstance(part, ast.FunctionDef)]
+    return {method.name for method in methods if "Lock()" in ast.unparse(method)}
