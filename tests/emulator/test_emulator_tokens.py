@@ -323,6 +323,11 @@ def test_after_withdrawing_a_key_the_next_one_signs(entra: Entra) -> None:
 def test_a_misspelt_keyword_gets_a_suggestion(entra: Entra) -> None:
     with pytest.raises(TypeError, match=r"^issue_token\(\) has no argument 'role'\. Did you mean 'roles'\?"):
         entra.issue_token(entra.caller, role="Orders.Read")  # type: ignore[call-arg]
+    with pytest.raises(
+        TypeError, match=r"^register_app\(\) has no argument 'roles'\. Did you mean 'app_roles'\?"
+    ):
+        entra.register_app("Orders", roles=["Orders.Read"])  # type: ignore[call-arg]
+    assert entra.update_app(entra.api, enabled=False).enabled is False
     order = {"client": entra.caller.client_id, "audiense": entra.api.client_id}
     answer = entra.http_client.post("/_emu/token", json=order)
     assert answer.status_code == 400

@@ -15,8 +15,14 @@ R = TypeVar("R")
 
 
 def suggest_keywords(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a method's TypeError for an unknown keyword suggest the nearest one and list all."""
-    known = [name for name in inspect.signature(function).parameters if name != "self"]
+    """Make a method's TypeError for an unknown keyword suggest the nearest one and list all.
+
+    A method that takes any keyword is returned as it is.
+    """
+    parameters = inspect.signature(function).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+        return function
+    known = [name for name in parameters if name != "self"]
 
     @functools.wraps(function)
     def call(*args: P.args, **keywords: P.kwargs) -> R:
