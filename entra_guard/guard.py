@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from entra_guard._guard.verifier import IssuerVerifier
     from entra_guard._validation.openid_claims import AnyClaims
 
-_REMEMBERED: Final = 200_000
+_DEFAULT_CACHE_SIZE: Final = 200_000
 _OF_POLICY: Final = frozenset(
     {"tenant", "audience", "allowed_clients", "token_versions", "leeway", "algorithms", "guests", "agents"}
 )
@@ -134,7 +134,7 @@ class Guard(Shared):
         http_client: httpx.Client | None = None,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
-        cache_size: int = _REMEMBERED,
+        cache_size: int = _DEFAULT_CACHE_SIZE,
         strict_startup: bool = False,
         trace_users: bool = False,
         groups: Groups | None = None,

@@ -21,7 +21,7 @@ _REMEMBERED: Final = 256
 
 
 class KidLookUps:
-    """Its owner changes it under a lock, and reads `was_rechecked` without.
+    """The kids that were looked up lately. Changed under its owner's lock; `was_rechecked` needs none.
 
     Args:
         settings: How long kids are remembered.

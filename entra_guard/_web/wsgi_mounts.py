@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
-from entra_guard._web.app_layers import held_by, named_by
+from entra_guard._web.app_layers import held_by, layers_of, named_by
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_MAX_LAYERS: Final = 200
 
 
 def find_dispatchers(outermost: object, ends: Callable[[object], bool]) -> list[object]:
@@ -23,17 +21,13 @@ def find_dispatchers(outermost: object, ends: Callable[[object], bool]) -> list[
         outermost: The WSGI application that a server calls.
         ends: Returns whether a layer is not looked into: what is inside of it is guarded.
     """
-    waiting, seen, found = [outermost], set[int](), list[object]()
-    while waiting and len(seen) < _MAX_LAYERS:
-        layer = waiting.pop()
-        if id(layer) in seen or ends(layer):
-            continue
-        seen.add(id(layer))
-        if _may_dispatch(layer):
-            found.append(layer)
+
+    def inner_of(layer: object) -> list[object]:
         mounted = {id(app) for app in prefixes_of(layer).values()}
-        waiting += [inner for inner in held_by(layer) if id(inner) not in mounted]
-    return found
+        return [] if ends(layer) else [inner for inner in held_by(layer) if id(inner) not in mounted]
+
+    layers = layers_of(outermost, inner=inner_of)
+    return [layer for layer in layers if not ends(layer) and _may_dispatch(layer)]
 
 
 def prefixes_of(layer: object) -> dict[str, object]:

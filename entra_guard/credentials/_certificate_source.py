@@ -10,6 +10,7 @@ from entra_guard._common.logs import get_logger
 from entra_guard.credentials._certificate_formats import UnusableCertificateError
 from entra_guard.credentials._client_certificate import read_certificate
 from entra_guard.credentials._files import file_stamp, read_file
+from entra_guard.credentials._settings import listed
 from entra_guard.errors import ConfigurationError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -81,18 +82,11 @@ def certificate_sources(paths: object, contents: object) -> list[Path | bytes]:
     """
     if (paths is None) == (contents is None):
         raise ConfigurationError("give either certificate_path or certificate_data")
-    sources: list[Path | bytes] = (
-        [_content(each) for each in _listed(contents)]
-        if paths is None
-        else [_path(each) for each in _listed(paths)]
-    )
+    sources: list[Path | bytes] = []
+    sources += map(_content, listed(contents)) if paths is None else map(_path, listed(paths))
     if not sources:
         raise ConfigurationError("give at least one certificate, got an empty list")
     return sources
-
-
-def _listed(value: object) -> list[object]:
-    return list(value) if isinstance(value, list | tuple) else [value]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def _path(value: object) -> Path:

@@ -13,7 +13,7 @@ from entra_guard._common.boundary import public
 from entra_guard.credentials._application import ApplicationCredential
 from entra_guard.credentials._files import file_stamp, read_line
 from entra_guard.credentials._proofs import ProofRotation, expiry_time
-from entra_guard.credentials._settings import SETTING_NAMES, wrong_value
+from entra_guard.credentials._settings import SETTING_NAMES, listed, wrong_value
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -106,10 +106,10 @@ class ClientSecretCredential(ApplicationCredential):
 
 
 def _secrets(given: object) -> list[ClientSecret]:
-    listed: list[object] = list(given) if isinstance(given, list | tuple) else [given]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if not listed:
+    secrets = listed(given)
+    if not secrets:
         raise ConfigurationError("client_secret is an empty list: give at least one secret")
-    return [each if isinstance(each, ClientSecret) else ClientSecret(each) for each in listed]  # type: ignore[arg-type]  # checked there
+    return [each if isinstance(each, ClientSecret) else ClientSecret(each) for each in secrets]  # type: ignore[arg-type]  # checked there
 
 
 def _not_a_secret(text: str) -> str:

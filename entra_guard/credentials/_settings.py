@@ -72,6 +72,11 @@ def wrong_value(value: object) -> str:
     return ", got one with white space around it: remove it" if value != value.strip() else ""
 
 
+def listed(value: object) -> list[object]:
+    """Return one value, or several in a list or tuple, as a list."""
+    return list(value) if isinstance(value, list | tuple) else [value]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
 def is_client(value: object) -> bool:
     """Return whether a value sends requests as an `httpx.Client` does, not an AsyncClient."""
     send = getattr(value, "send", None)

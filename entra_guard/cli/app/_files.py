@@ -74,7 +74,7 @@ def refuse_tracked(*paths: Path) -> None:
     """Check that git does not track these files, and would not with `git add .`.
 
     Raises:
-        CommandError: It does or would, or there is a repository and git cannot be asked: of all such files.
+        CommandError: It does or would, or it cannot be run in a repository. The error names all such files.
     """
     states = {path: _git_state(path) for path in paths}
     tracked = [path for path, state in states.items() if state == "tracked"]

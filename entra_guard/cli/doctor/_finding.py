@@ -57,7 +57,7 @@ def warning(found: str, *fix: str) -> Finding:
 
 
 def failure(found: str, *fix: str) -> Finding:
-    """Return a finding because of which tokens are refused or calls fail."""
+    """Return a finding that makes the guard refuse tokens, or calls fail."""
     return Finding("failure", found, fix)
 
 

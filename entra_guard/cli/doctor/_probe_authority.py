@@ -111,7 +111,7 @@ def _document(parts: GuardParts, url: str) -> DocumentFacts:
 
 
 def _key_starts(document: Mapping[str, Any]) -> Iterator[float]:
-    """Yield since when each key's certificate is valid; entries without a readable one are passed over."""
+    """Yield since when each key's certificate is valid; entries without a readable one are skipped."""
     entries = document.get("keys")
     for entry in as_list(entries):
         chain = cast("dict[str, Any]", entry).get("x5c") if isinstance(entry, dict) else None
