@@ -52,7 +52,7 @@ class ResourceMetadata:
         self.url: Final = f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path.rstrip('/')}"
         self._guard = guard
         self.scopes: Final = tuple(dict.fromkeys(self.full(scope) for scope in scopes))
-        self._resource: Final = url
+        self.resource: Final = url
         self._name: Final = name
         _warn_of_other_resource(guard, url)
 
@@ -63,7 +63,7 @@ class ResourceMetadata:
     def body(self) -> bytes:
         """Return the metadata as JSON."""
         document: dict[str, Any] = {
-            "resource": self._resource,
+            "resource": self.resource,
             "authorization_servers": self.issuers(),
             "scopes_supported": list(self.scopes),
             "bearer_methods_supported": ["header"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._web.app_layers import attributes_of
@@ -30,12 +29,10 @@ def probe_app(app: Any, name: str) -> AppFacts:
 
 
 def _mcp_url(layers: list[Any]) -> str:
-    """Return the resource in the metadata that `entra_guard.mcp.protect` serves."""
-    for layer in layers:
-        body = getattr(attributes_of(layer).get("_metadata"), "body", None)
-        if isinstance(body, bytes):
-            return str(json.loads(body).get("resource") or "")
-    return ""
+    """Return the resource that `entra_guard.mcp.protect` was given, '' if no layer is of it."""
+    ours = (layer for layer in layers if type(layer).__module__.startswith("entra_guard.mcp."))
+    metadata = (attributes_of(layer).get("_metadata") for layer in ours)
+    return next((each.resource for each in metadata if each is not None), "")
 
 
 def _layers(app: Any) -> Iterator[Any]:
