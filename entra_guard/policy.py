@@ -25,7 +25,7 @@ _ANY_TENANT: Final = frozenset({"common", "organizations"})
 TENANT_ALIASES: Final = _ANY_TENANT | {"consumers"}
 """Names of many tenants in the URLs of an authority."""
 TOKEN_VERSIONS: Final = frozenset({"1.0", "2.0"})
-_ALGORITHMS: Final = frozenset({"RS256", "PS256"})
+ALGORITHMS: Final = frozenset({"RS256", "PS256"})
 _MAX_LEEWAY: Final = 600.0
 _MAX_KEEP: Final = 60.0
 _DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]", re.ASCII)
@@ -213,7 +213,7 @@ class Policy:
         set_(self, "audiences", audiences)
         set_(self, "accepted", frozenset(form for name in audiences for form in accepted_forms(name)))
         set_(self, "token_versions", _choice("token_versions", self.token_versions, TOKEN_VERSIONS))
-        set_(self, "algorithms", _choice("algorithms", self.algorithms, _ALGORITHMS))
+        set_(self, "algorithms", _choice("algorithms", self.algorithms, ALGORITHMS))
         if self.allowed_clients is not None:
             set_(self, "allowed_clients", _client_ids(self.allowed_clients, self.tenants))
         check_flags(guests=self.guests)

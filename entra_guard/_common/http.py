@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT: Final = 2.0
 TOTAL_TIMEOUT: Final = 5.0
+DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+# Not "timeout": callers would wait twice as long.
+STEPS_WORTH_RETRYING: Final = frozenset({"connect", "http"})
 
 
 @dataclass(frozen=True, slots=True)

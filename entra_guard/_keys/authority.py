@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from entra_guard._common.guid import is_guid
-from entra_guard._common.http import is_safe
+from entra_guard._common.http import DEFAULT_PORTS, is_safe
 from entra_guard._validation.openid_claims import ClaimPath, ClaimRules
 from entra_guard.errors import ConfigurationError
 from entra_guard.policy import TENANT_ALIASES, is_tenant_name
@@ -54,7 +54,7 @@ CLOUDS: Final[Mapping[str, Cloud]] = {
     "singapore": Cloud("https://login.sovcloud-identity.sg"),
 }
 
-_METADATA: Final = "/.well-known/openid-configuration"
+METADATA_PATH: Final = "/.well-known/openid-configuration"
 # Paths and hosts of products that are OpenID issuers other than Entra.
 _OPENID_PATHS: Final = re.compile(
     r"/realms/[^/]+|/adfs$|/oauth2/(?:default|aus[0-9a-zA-Z]+)$|/application/o/"
@@ -148,7 +148,7 @@ class Authority:
             'b2c'
         """
         url = _checked(_policy_in_path(url))
-        segments = _segments(url.removesuffix(_METADATA))
+        segments = _segments(url.removesuffix(METADATA_PATH))
         version = segments.pop() if segments[-1:] == ["v2.0"] else "v2.0"
         prefix, names = (segments[:1], segments[1:]) if segments[:1] == ["tfp"] else ([], segments)
         tenant, policy, *more = [*names, "", ""]
@@ -193,7 +193,7 @@ class Authority:
         """
         text = issuer.strip() if isinstance(issuer, str) else issuer  # pyright: ignore[reportUnnecessaryIsInstance]
         _checked(text)
-        text = text.removesuffix("/").removesuffix(_METADATA) if _METADATA in text else text
+        text = text.removesuffix("/").removesuffix(METADATA_PATH) if METADATA_PATH in text else text
         _refuse_microsoft(text)
         if (base := _ENDPOINTS.sub("", text)) != text:
             raise ConfigurationError(f"{text!r} is not an issuer: use Authority.openid({base!r})")
@@ -221,11 +221,11 @@ class Authority:
             app_id: The application whose own keys are meant; only with Entra.
         """
         if not self.is_entra:
-            return {"2.0": f"{self.url.rstrip('/')}{_METADATA}"}
+            return {"2.0": f"{self.url.rstrip('/')}{METADATA_PATH}"}
         query = f"?appid={app_id}" if app_id else ""
-        urls = {"2.0": f"{self.url}/{tenant}/v2.0{_METADATA}{query}"}
+        urls = {"2.0": f"{self.url}/{tenant}/v2.0{METADATA_PATH}{query}"}
         if "1.0" in versions and self.kind == "entra":
-            urls["1.0"] = f"{self.url}/{tenant}{_METADATA}{query}"
+            urls["1.0"] = f"{self.url}/{tenant}{METADATA_PATH}{query}"
         return urls
 
     def hosts(self, *also: str) -> frozenset[str]:
@@ -262,7 +262,7 @@ def host_of(url: str) -> str:
     """Return the host of a URL, with its port if that is not the scheme's default."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
-    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    usual = DEFAULT_PORTS.get(parts.scheme)
     shown = f"[{host}]" if ":" in host else host
     return shown if port in (None, usual) else f"{shown}:{port}"
 
@@ -308,7 +308,7 @@ def _policy_in_path(url: str) -> str:
 
 def _with_tenant(authority: Authority, url: str) -> Authority:
     """Move the tenant from the end of a URL's path to where it belongs."""
-    base = url.removesuffix(_METADATA)
+    base = url.removesuffix(METADATA_PATH)
     segments = _segments(base)
     is_versioned = segments[-1:] == ["v2.0"]
     rest = segments[:-1] if is_versioned else segments
@@ -324,7 +324,7 @@ def _with_tenant(authority: Authority, url: str) -> Authority:
 
 def _without_path(authority: Authority, url: str) -> Authority:
     """Refuse a path that is more than a tenant and a version, and name the right value."""
-    segments = [segment for segment in _segments(url.removesuffix(_METADATA)) if segment != "v2.0"]
+    segments = [segment for segment in _segments(url.removesuffix(METADATA_PATH)) if segment != "v2.0"]
     if len(segments) <= (1 if authority.tenant else 0):
         return authority
     tenant = segments[0] if is_tenant_name(segments[0].lower()) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.fork_lock import FORK_LOCK
-from entra_guard._common.http import exchange, retry_after
+from entra_guard._common.http import STEPS_WORTH_RETRYING, exchange, retry_after
 from entra_guard._keys.authority_errors import explain_error
 from entra_guard._keys.discovery import ConfigurationRefusedError, read_configuration
 from entra_guard._keys.documents import Documents
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _CONFIGURATION_LIMIT: Final = 64 * 1024
 _KEYS_LIMIT: Final = 256 * 1024
-# Timeouts are not retried: callers would wait twice as long, and the next round is at most a second away.
-_RETRIED_STEPS: Final = frozenset({"connect", "http"})
 _OK, _REQUEST_TIMEOUT, _CLIENT_ERROR, _SERVER_ERROR = 200, 408, 400, 500
 
 
@@ -114,7 +112,7 @@ def _get(client: httpx.Client, source: Source, url: str, limit: int, tries: int)
         try:
             answer = exchange(client, "GET", url, limit=limit, headers={"connection": "close"})
         except FetchError as error:
-            if not tries or error.step not in _RETRIED_STEPS or error.retry_after is not None:
+            if not tries or error.step not in STEPS_WORTH_RETRYING or error.retry_after is not None:
                 raise
             continue
         if answer.status == _OK:

@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from entra_guard._common.encoding import from_base64url
 from entra_guard._escaping import printable
 from entra_guard._validation.issuer import fill
+from entra_guard.policy import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entra_guard._validation.issuer import Issuer
 
-ALGORITHMS: Final = frozenset({"RS256", "PS256"})
 _MIN_RSA_BITS: Final = 2048
 # Parsing an RSA key takes about 50 µs. Entra publishes fewer than 20 keys.
 _MAX_KEYS: Final = 100

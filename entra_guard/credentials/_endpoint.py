@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from entra_guard._common.http import exchange
+from entra_guard._common.http import STEPS_WORTH_RETRYING, exchange
 from entra_guard.credentials._cache.token import AccessToken, UnreadableTokenError, read_token
 from entra_guard.credentials._token_errors import error_from_fetch, error_from_response
 from entra_guard.errors import FetchError, TokenAcquisitionError
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from entra_guard._common.lazy_client import LazyClient
 
 LIMIT: Final = 256 * 1024
-_WORTH_RETRYING: Final = frozenset({"connect", "http"})
 _OK: Final = 200
 _SERVER_ERROR: Final = 500
 _SECRET_FIELDS: Final = (
@@ -97,7 +96,7 @@ def _send_twice(request: Callable[[], Answer]) -> Answer:
     try:
         answer = request()
     except FetchError as error:
-        if error.step not in _WORTH_RETRYING or error.retry_after is not None:
+        if error.step not in STEPS_WORTH_RETRYING or error.retry_after is not None:
             raise
         return request()
     if answer.status >= _SERVER_ERROR and "retry-after" not in answer.headers:

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from entra_guard._common.http import DEFAULT_PORTS
 from entra_guard.errors import ConfigurationError
 
-_PORTS: Final = {"https": 443, "http": 80}
 _NEVER_IN_A_HOST: Final = re.compile(r"[\s/\\?#@*%]")
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]+", re.ASCII)
 
@@ -38,7 +38,7 @@ def origin_of(url: httpx.URL | str) -> Origin:
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from None
     host = parsed.raw_host.decode("ascii").lower()
-    return Origin(parsed.scheme, host, parsed.port or _PORTS.get(parsed.scheme))
+    return Origin(parsed.scheme, host, parsed.port or DEFAULT_PORTS.get(parsed.scheme))
 
 
 class Hosts:
@@ -60,13 +60,13 @@ class Hosts:
             raise _host_error("nothing")
 
     def __contains__(self, origin: Origin) -> bool:
-        usual = origin.port == _PORTS.get(origin.scheme)
+        usual = origin.port == DEFAULT_PORTS.get(origin.scheme)
         return (origin.host, origin.port) in self._known or (usual and (origin.host, None) in self._known)
 
     @staticmethod
     def name_of(origin: Origin) -> str:
         """Return the name of an origin in `hosts`."""
-        return _joined(origin.host, None if origin.port == _PORTS.get(origin.scheme) else origin.port)
+        return _joined(origin.host, None if origin.port == DEFAULT_PORTS.get(origin.scheme) else origin.port)
 
 
 def _joined(host: str, port: int | None) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from entra_guard._common.guid import is_guid
+from entra_guard._common.http import DEFAULT_PORTS, is_safe
 from entra_guard._common.logs import get_logger
 from entra_guard._common.mcp_resource import resource_problem, url_audiences
 from entra_guard._guard.combined_guard import guards_of
+from entra_guard._keys.authority import METADATA_PATH
 from entra_guard._validation.issuer import TENANT_PLACEHOLDER
 from entra_guard._web.openapi import full_name
 from entra_guard.errors import ConfigurationError
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 log: Final = get_logger("entra_guard")
 
 WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
-_CONFIGURATION: Final = "/.well-known/openid-configuration"
 _V2: Final = frozenset({"2.0"})
 
 
@@ -114,7 +114,7 @@ def _issuers(guard: IssuerVerifier) -> list[str]:
         if named and TENANT_PLACEHOLDER not in named:
             return [named]
     urls = [authority.configuration_urls(each, _V2)["2.0"] for each in sorted(tenants.ids) or [tenants.alias]]
-    return [url.removesuffix(_CONFIGURATION) for url in urls]
+    return [url.removesuffix(METADATA_PATH) for url in urls]
 
 
 def is_usable(url: object) -> bool:
@@ -122,23 +122,17 @@ def is_usable(url: object) -> bool:
 
     Its spelling is the one that clients send: host in small letters, and without the scheme's own port.
     """
-    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or set(url) & _NOT_IN_URLS:
+    if not isinstance(url, str) or not url.isascii() or set(url) & _NOT_IN_URLS or not is_safe(url):
         return False
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    if "?" in url or "#" in url or "@" in parts.netloc or not parts.hostname or "*" in parts.hostname:
+    parts = urlsplit(url)
+    if "?" in url or "#" in url or "@" in parts.netloc or "*" in parts.netloc:
         return False
     origin = f"{parts.scheme}://{parts.netloc}"
-    if not url.startswith(origin) or origin != origin.lower() or port == _PORTS.get(parts.scheme):
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+    is_exact = url.startswith(origin) and origin == origin.lower()
+    return is_exact and parts.port != DEFAULT_PORTS[parts.scheme]
 
 
 _NOT_IN_URLS: Final = frozenset('"\\ <>{}%')
-_PORTS: Final = {"https": 443, "http": 80}
 
 
 def _checked(url: str) -> str:
@@ -150,13 +144,6 @@ def _checked(url: str) -> str:
         f"'https://tasks.example/mcp', without query, fragment, port 443 and capital letters in the host, "
         f"got {found}"
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _warn_of_other_resource(guard: IssuerVerifier | CombinedGuard, url: str) -> None:
