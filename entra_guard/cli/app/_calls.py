@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 T = TypeVar("T")
 DEFAULT_URL: Final = "http://127.0.0.1:8787"  # of the emulator
-GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 UNIQUE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 MASKED: Final = "********"
 

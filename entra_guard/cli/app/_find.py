@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.guid import is_guid
 from entra_guard._escaping import escape
-from entra_guard.cli.app._calls import GUID, UNIQUE_NAME, CommandError, GraphCall, Plan, Row, quoted
+from entra_guard.cli.app._calls import UNIQUE_NAME, CommandError, GraphCall, Plan, Row, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ def find_app(ref: str, *, by_name: bool) -> Plan[Row]:
 
 
 def _existing_app(ref: str) -> Plan[Row | None]:
-    if GUID.fullmatch(ref):
+    if is_guid(ref):
         found = yield _get_app(f"(appId='{ref}')", _assumed_existing(appId=ref))
         if found is None:
             found = yield _get_app(f"/{ref}", _assumed_existing(id=ref))
@@ -115,7 +116,7 @@ def find_api(ref: str, *, by_name: bool) -> Plan[Row]:
         found = only(rows, ref)
         if found is not None:
             return found
-    if not GUID.fullmatch(app_id):
+    if not is_guid(app_id):
         app = yield from find_app(ref, by_name=by_name)
         app_id = str(app["appId"])
     return (yield from principal_of(app_id))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._common.guid import is_guid
 from entra_guard._escaping import escape
-from entra_guard.cli.app._calls import GUID, CommandError, GraphCall, Plan, Question, Row, quoted
+from entra_guard.cli.app._calls import CommandError, GraphCall, Plan, Question, Row, quoted
 from entra_guard.cli.app._find import find_api, only
 from entra_guard.cli.app._plan_permissions import Permission, assign_role
 from entra_guard.cli.app._rows import roles_of
@@ -136,7 +137,7 @@ def _find_holder(kind: str, ref: str) -> Plan[Row]:
             row for row in rows if "@" not in ref or row.get("userPrincipalName", ref).lower() == ref.lower()
         ]
         found = only([{"appId": row.get("userPrincipalName"), **row} for row in fits], ref)
-    if found is None and GUID.fullmatch(ref):
+    if found is None and is_guid(ref):
         found = yield GraphCall("Find it by its id", "GET", f"/{kind}/{ref}", assumed=assumed, optional=True)
         if found is None and kind == "servicePrincipals":
             path = f"/servicePrincipals(appId='{ref}')"

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from entra_guard._common.guid import is_guid
 from entra_guard._common.json_values import as_object
 from entra_guard._escaping import escape
-from entra_guard.cli.app._calls import DEFAULT_URL, GUID, CommandError
+from entra_guard.cli.app._calls import DEFAULT_URL, CommandError
 from entra_guard.cli.app._find import GRAPH
 from entra_guard.errors import EntraGuardError
 
@@ -300,7 +301,7 @@ def _tenant_of(token: str, wanted: str) -> str:
         found = str(jwt.decode(token, options={"verify_signature": False}).get("tid", ""))
     except jwt.InvalidTokenError:
         found = ""
-    if GUID.fullmatch(wanted) and found and found.lower() != wanted.lower():
+    if is_guid(wanted) and found and found.lower() != wanted.lower():
         raise CommandError(
             f"The login is for the tenant {escape(found)}, not for {wanted}.",
             "wrong_tenant",

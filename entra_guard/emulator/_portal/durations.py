@@ -6,7 +6,7 @@ from typing import Final
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
-_DAY: Final = 86400
+DAY: Final = 86400
 
 
 def duration_words(seconds: float) -> str:
@@ -16,9 +16,9 @@ def duration_words(seconds: float) -> str:
         return f"{whole} s"
     if whole < _HOUR:
         return f"{whole // _MINUTE} min"
-    if whole < 2 * _DAY:
+    if whole < 2 * DAY:
         return f"{whole // _HOUR} h"
-    return f"{whole // _DAY} days"
+    return f"{whole // DAY} days"
 
 
 def relative_words(seconds: float) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.emulator._directory.credentials import Secret
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, ends_words, find_app, render_app
+from entra_guard.emulator._portal.durations import DAY
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 from entra_guard.emulator._store.encoding import thumbprint
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from entra_guard.emulator._store.entries import AppRegistration, StoredCertificate
 
 _SECTION: Final = "credentials"
-_DAY: Final = 86400.0
 LIFETIMES: Final = (
     ("180", "180 days (recommended)"),
     ("90", "90 days"),
@@ -97,7 +97,7 @@ def add_secret(visit: Visit) -> Response:
         return _page(visit, app, [FieldError("lifetime", "Choose 90, 180, 365 or 730 days.")])
     try:
         secret = visit.service.credentials.add_secret(
-            app, description=visit.text("description"), expires_in=int(days) * _DAY
+            app, description=visit.text("description"), expires_in=int(days) * DAY
         )
     except RegistrationError as error:
         return _page(visit, app, [FieldError("description", str(error))])

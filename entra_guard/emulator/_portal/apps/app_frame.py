@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.emulator._portal.durations import duration_words
+from entra_guard.emulator._portal.durations import DAY, duration_words
 from entra_guard.emulator._portal.visit import NotFoundError, segment
 
 if TYPE_CHECKING:
@@ -137,5 +137,5 @@ def ends_words(expires: float, now: float) -> str:
 
 def long_duration(seconds: float) -> str:
     """Return a duration, in months from two months on."""
-    months = round(seconds / (30.4 * 86400))
+    months = round(seconds / (30.4 * DAY))
     return f"{months} months" if months > 1 else duration_words(seconds)

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._portal.choices import apis, chosen_api, chosen_client, own_apps, users
+from entra_guard.emulator._portal.durations import DAY
 from entra_guard.emulator._portal.frame import clock_words
 from entra_guard.emulator._portal.tokens.conditions_of_tokens import condition_groups
 from entra_guard.emulator._portal.visit import PortalPage, get, post, whole_number
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 ADDRESS: Final = "/portal/conditions"
 _TITLE: Final = "Test conditions"
-_STEPS: Final = ((300, "+5 min"), (3600, "+1 h"), (86_400, "+1 day"), (90 * 86_400, "+90 days"))
+_STEPS: Final = ((300, "+5 min"), (3600, "+1 h"), (DAY, "+1 day"), (90 * DAY, "+90 days"))
 _REALMS: Final = {
     "organizations": "tokens of organizations",
     "consumers": "personal accounts",

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from entra_guard.emulator._faults.effects import EFFECTS
 from entra_guard.emulator._oauth.aadsts import AADSTS
-from entra_guard.emulator._portal.durations import duration_words
+from entra_guard.emulator._portal.durations import DAY, duration_words
 from entra_guard.emulator._portal.visit import FieldError
 from entra_guard.emulator._store.faults import TARGETS, Fault, FaultTarget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MOST_SECONDS: Final = 86_400.0
+_MOST_SECONDS: Final = DAY
 
 # `refused` is left out: it closes the ports, also for the page that would clear it.
 FAULT_GROUPS: Final = (
