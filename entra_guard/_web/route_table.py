@@ -284,16 +284,15 @@ def _is_router(layer: Any) -> bool:
 
 def _inner_of(layer: Any, mounts: dict[str, object]) -> list[Any]:
     """Return the next layers: by the names that middleware usually has for it, else all that it holds."""
-    mounted = {id(app) for app in mounts.values()}
-    held = attributes_of(layer)
     if ismethod(layer):
         return [attributes_of(layer.__self__)["app"] if other_method_of_guard(layer) else layer.__self__]
     if isfunction(layer):
-        held_there = closure_of(layer).values()
-        found: list[Any] = [value for value in held_there if callable(value) and not isclass(value)]
+        usual = [*closure_of(layer).values()]
     else:
-        found = [held[name] for name in _NEXT if callable(held.get(name)) and not isclass(held[name])]
-    found = found or held_by(layer)
+        held = attributes_of(layer)
+        usual = [held.get(name) for name in _NEXT]
+    mounted = {id(app) for app in mounts.values()}
+    found = [each for each in usual if callable(each) and not isclass(each)] or held_by(layer)
     return [inner for inner in found if id(inner) not in mounted]
 
 
