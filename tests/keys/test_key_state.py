@@ -190,7 +190,9 @@ def test_a_setting_that_cannot_work_is_refused_with_its_name_and_value(settings:
 
 
 def test_keys_must_live_longer_than_a_refresh_interval() -> None:
-    with pytest.raises(ConfigurationError, match="max_stale must be at least 172800 seconds here"):
+    with pytest.raises(
+        ConfigurationError, match="max_stale must be at least 172800 seconds, the value of refresh"
+    ):
         KeySettings(refresh=2 * DAY)
 
 
