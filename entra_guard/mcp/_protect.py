@@ -48,6 +48,8 @@ def protect(
     public: Iterable[str] = (),
     origins: Iterable[str] = (),
     close_at_expiry: bool | None = None,
+    stateless_http: bool | None = None,
+    json_response: bool | None = None,
 ) -> ProtectedServer:
     """Return an MCP server as an ASGI application that only callers with a valid token can use.
 
@@ -68,6 +70,8 @@ def protect(
             CORS (Fetch standard), and the `Origin` header that the SDK accepts.
         close_at_expiry: None ends GET streams and subscriptions with their token, True all streams, False
             none.
+        stateless_http: Without sessions, so that requests may reach any process; None as the server has it.
+        json_response: Respond with JSON in place of a stream of events; None as the server has it.
 
     Raises:
         ConfigurationError: A setting that cannot work.
@@ -75,7 +79,9 @@ def protect(
     Example:
         >>> tasks = protect(server, guard, url="https://tasks.example/mcp", scopes=["access_as_user"])
     """
-    check_flags(hide=hide)
+    transport = {"stateless_http": stateless_http, "json_response": json_response}
+    given = {setting: value for setting, value in transport.items() if value is not None}
+    check_flags(hide=hide, **given)
     check_guard(guard)
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"name must be a string, got {name!r}")
@@ -87,7 +93,7 @@ def protect(
             "ASGI app"
         )
     pages = origins_of(origins)
-    app = app_of(server, url, pages)
+    app = app_of(server, url, pages, given)
     if is_server(server):
         check_server(server)
     if hide:

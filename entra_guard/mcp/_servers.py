@@ -11,12 +11,13 @@ from entra_guard.mcp._requirements import may_use, required_by, required_of
 from entra_guard.principal import NoPrincipalError, current_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from entra_guard.principal import Principal
 
+NO_SETTINGS: Final[Mapping[str, bool]] = {}
 _LISTS: Final = (
     ("_tool_manager", "list_tools"),
     ("_prompt_manager", "list_prompts"),
@@ -33,28 +34,42 @@ def is_server(server: Any) -> bool:
     return hasattr(server, "http_app") or hasattr(server, "_tool_manager")
 
 
-def app_of(server: Any, url: str, origins: tuple[str, ...] = ()) -> ASGIApp:
+def app_of(
+    server: Any, url: str, origins: tuple[str, ...] = (), settings: Mapping[str, bool] = NO_SETTINGS
+) -> ASGIApp:
     """Return the ASGI application of a server, with its endpoint at the path of a URL.
 
+    Args:
+        server: The server, or an ASGI application.
+        url: The URL of the endpoint.
+        origins: Web pages that may call it.
+        settings: `stateless_http` and `json_response`, where they are given.
+
     Raises:
-        ConfigurationError: It is neither an MCP server nor an ASGI application.
+        ConfigurationError: It is neither an MCP server nor an ASGI application, or is one with settings.
     """
     path = urlsplit(url).path or "/"
     if isinstance(server, type):
         raise ConfigurationError(f"server must be an MCP server, got the class {server.__name__}")
     if hasattr(server, "http_app"):
-        made: ASGIApp = server.http_app(path=path)
+        made: ASGIApp = server.http_app(path=path, **settings)
         return made
     if hasattr(server, "streamable_http_app"):
-        return _sdk_app(server, path, urlsplit(url).netloc, origins)
+        return _sdk_app(server, path, urlsplit(url).netloc, origins, settings)
     if callable(server):
+        if settings:
+            raise ConfigurationError(
+                f"{' and '.join(settings)} need an MCPServer or FastMCP: an ASGI application is made already"
+            )
         return cast("ASGIApp", server)
     raise ConfigurationError(
         f"server must be an MCPServer or FastMCP, or an ASGI application, got {type(server).__name__}"
     )
 
 
-def _sdk_app(server: Any, path: str, host: str, origins: tuple[str, ...]) -> ASGIApp:
+def _sdk_app(
+    server: Any, path: str, host: str, origins: tuple[str, ...], given: Mapping[str, bool]
+) -> ASGIApp:
     from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415
 
     settings = getattr(server, "settings", None)
@@ -70,9 +85,10 @@ def _sdk_app(server: Any, path: str, host: str, origins: tuple[str, ...]) -> ASG
             "allowed_origins": [*security.allowed_origins, f"https://{host}", *origins],
         }
     )
-    more: dict[str, Any] = {"streamable_http_path": path, "transport_security": security}
+    more: dict[str, Any] = {"streamable_http_path": path, "transport_security": security, **given}
     if settings is not None and first_line:
-        settings.streamable_http_path, settings.transport_security = path, security
+        for name, value in more.items():
+            setattr(settings, name, value)
         more = {}
     return _AtHost(server.streamable_http_app(**more), host)
 

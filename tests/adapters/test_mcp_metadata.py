@@ -159,6 +159,13 @@ def test_hiding_needs_the_server_itself(guard: Guard) -> None:
         client_of(guard, hide=True)
 
 
+def test_an_application_that_is_made_already_takes_no_settings(guard: Guard) -> None:
+    with pytest.raises(ConfigurationError, match="stateless_http need an MCPServer"):
+        client_of(guard, stateless_http=True)
+    with pytest.raises(ConfigurationError, match="json_response must be True or False"):
+        client_of(guard, json_response="yes")
+
+
 def test_what_is_not_an_application_is_refused(guard: Guard) -> None:
     with pytest.raises(ConfigurationError, match="server must be"):
         protect(7, guard, url=URL)

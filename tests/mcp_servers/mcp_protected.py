@@ -103,6 +103,14 @@ apps = {
 }
 
 
+for path, one in {
+    "sdk-stateless": SdkServer("tasks", log_level="CRITICAL"),
+    "fastmcp-stateless": fastmcp.FastMCP("tasks"),
+}.items():
+    settings = {"url": f"https://tasks.example/{path}/mcp", "stateless_http": True, "json_response": True}
+    apps[path] = protect(filled(one), guard, hide=True, **settings)
+
+
 if not IS_FIRST:  # with steps, and with lists in pages of one
     from mcp.types import InputRequiredResult
 

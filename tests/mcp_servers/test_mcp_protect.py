@@ -313,6 +313,20 @@ def test_a_session_is_its_opener_s(callers, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_server_without_sessions_is_checked_as_any_other(callers, entra, kind):
+    for user in ("alice", "bob"):
+        caller = callers(f"{kind}-stateless", user).open()
+        assert caller.session == ""
+        assert caller.call("whoami") == entra.object_id(user)
+        response = caller.post("tools/list")
+        assert response.headers["content-type"] == "application/json"
+        assert "secret" not in {tool["name"] for tool in response.json()["result"]["tools"]}
+        assert caller.post("tools/call", name="secret", arguments={}).status_code == 403
+    writer = callers(f"{kind}-stateless", role="Tasks.Write").open()
+    assert writer.call("secret") == SECRET
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_tool_calls_the_next_api_on_behalf_of_its_caller(callers, kind):
     assert callers(kind).open().call("next_api") == "ey"
     assert callers(kind, None).open().call("next_api").startswith("Error")
