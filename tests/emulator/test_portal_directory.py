@@ -220,6 +220,24 @@ def test_another_web_page_cannot_send_a_form(entra: Entra, path: str, headers: d
     assert entra.directory == before
 
 
+def test_a_form_of_a_tenant_that_is_gone_changes_no_other_tenant(entra: Entra) -> None:
+    before = entra.directory
+    gone = {"form_tenant": "11111111-2222-4333-8444-555555555555", "name": "Shop", "accounts": "AzureADMyOrg"}
+    response = send_form(entra, "/portal/apps/new", gone)
+    assert (response.status_code, "does not exist any more" in words(response)) == (400, True)
+    assert entra.directory is before
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("groups/new", "name"), ("identities/add", "name"), ("users/new", "display_name")]
+)
+def test_a_name_that_graph_would_refuse_is_shown_at_its_field(entra: Entra, path: str, field: str) -> None:
+    before = entra.directory
+    response = send_form(entra, f"/portal/{path}", {field: "x" * 257, "user_name": "zoe", "kind": "user"})
+    assert "256 characters, got 257" in words(response)
+    assert entra.directory is before
+
+
 def test_an_app_of_another_tenant_is_named_with_a_link_to_it(entra: Entra) -> None:
     app = entra.register_app("Elsewhere", tenant=FABRIKAM)
     response = open_page(entra, f"/portal/apps/{app.client_id}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._directory.rules import RegistrationError, check_name
 from entra_guard.emulator._store.entries import AgentIdentity, ServicePrincipal
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Agents:
             blueprint: Its blueprint, which acts for it.
 
         Raises:
-            RegistrationError: The app is not a blueprint.
+            RegistrationError: The app is not a blueprint, or the name is empty or too long.
 
         Example:
             >>> entra = Emulator()
@@ -36,6 +36,7 @@ class Agents:
         """
         store = self._store
         client_id = blueprint if isinstance(blueprint, str) else blueprint.client_id
+        check_name(name)
         parent = store.directory.apps.get(client_id)
         if parent is None or not parent.is_blueprint:
             raise RegistrationError(

@@ -27,6 +27,7 @@ _MAX_SCOPES: Final = 100
 _MAX_URIS: Final = 50
 _MAX_URI_LENGTH: Final = 120
 _ACCOUNTS: Final = ("AzureADMyOrg", "AzureADMultipleOrgs", *sorted(PERSONAL_ACCOUNTS))
+MAX_NAME: Final = 256  # Graph's own limit
 _MAX_REDIRECT_LENGTH: Final = 256
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII | re.IGNORECASE)
 _VISIBLE: Final = re.compile(r"[!-~]+")
@@ -90,13 +91,15 @@ def check(app: AppRegistration, tenant: Tenant) -> None:
 
 
 def check_name(name: str) -> None:
-    """Check that a name has characters that can be seen.
+    """Check the display name of a user, group or managed identity.
 
     Raises:
-        RegistrationError: It is empty, or white space only.
+        RegistrationError: It is empty, white space only, or too long.
     """
     if not name.strip():
         raise RegistrationError("The name is empty: enter one.")
+    if len(name) > MAX_NAME:
+        raise RegistrationError(f"The name may have {MAX_NAME} characters, got {len(name)}.")
 
 
 def check_user_name(upn: str) -> None:

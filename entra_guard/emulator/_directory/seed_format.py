@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._directory.rules import MAX_NAME, RegistrationError
 from entra_guard.emulator._http.messages import check_texts, parse_json
 
 _YAML: Final = 'YAML needs PyYAML: pip install "entra-guard[emulator]", or use JSON.'
@@ -16,7 +16,7 @@ _GUID: Final = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _DOMAIN: Final = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 # What an error says in place of the pattern.
 _WORDS: Final = {_NAME: "a name", _GUID: "a GUID", _DOMAIN: "a domain name"}
-Name = Annotated[str, msgspec.Meta(pattern=_NAME)]
+Name = Annotated[str, msgspec.Meta(pattern=_NAME, max_length=MAX_NAME)]
 Guid = Annotated[str, msgspec.Meta(pattern=_GUID)]
 Domain = Annotated[str, msgspec.Meta(pattern=_DOMAIN)]
 Days = Annotated[float, msgspec.Meta(ge=-36500, le=36500)]

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.emulator._directory.rules import RegistrationError, check_user_name
+from entra_guard.emulator._directory.rules import MAX_NAME, RegistrationError, check_user_name
 from entra_guard.emulator._graph.objects import USER_DEFAULT, group_row, user_row
 from entra_guard.emulator._graph.odata import bad_request, entity, list_in, missing
 from entra_guard.emulator._graph.people import find_group, find_user
@@ -98,7 +98,7 @@ def _is_valid(name: str, value: Any) -> bool:
         return _NICKNAME.fullmatch(value) is not None
     if name == "userPrincipalName":
         return _is_user_name(value)
-    return value.strip() != "" or name in _IGNORED_OF_USER
+    return (value.strip() != "" and len(value) <= MAX_NAME) or name in _IGNORED_OF_USER
 
 
 def _is_user_name(text: str) -> bool:
@@ -179,6 +179,6 @@ def _require(body: Mapping[str, Any], names: tuple[str, ...], kind: str) -> None
 
 def _text(body: Mapping[str, Any], name: str, kind: str) -> str:
     value = body[name]
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME:
         raise bad_request(f"Invalid value specified for property '{name}' of resource '{kind}'.")
     return value

@@ -81,6 +81,7 @@ _COOKIE: Final = "entra_emulator_tenant"
 _FOREIGN: Final = (
     "This form did not come from an open page of this emulator. Open the page again and repeat the step."
 )
+_GONE: Final = "The tenant of this form does not exist any more. Open the page again and repeat the step."
 _NOT_PERSONAL: Final = (
     "The tenant of personal Microsoft accounts has no administrators. An app for them is registered in an "
     "organization, for 'Personal Microsoft accounts only' or for both."
@@ -154,9 +155,9 @@ class Portal:
         if found is None:
             return not_found(visit, f"The portal has no page {request.method} {request.path}.")
         entry, match = found
-        token = self._store.form_token
-        if entry.method == "POST" and not is_own_form(request, visit.fields, token):
-            return _refused(visit, _FOREIGN, 403)
+        refused = self._refuse_form(visit) if entry.method == "POST" else None
+        if refused is not None:
+            return refused
         visit = replace(visit, path=match.groupdict())
         lock = self._store.lock if entry.locked else contextlib.nullcontext()
         try:
@@ -166,6 +167,12 @@ class Portal:
             return not_found(visit, str(error), error.address, error.label)
         except (RegistrationError, LookupError) as error:
             return _refused(visit, str(error.args[0] if error.args else error), 400)
+
+    def _refuse_form(self, visit: Visit) -> Response | None:
+        if not is_own_form(visit.request, visit.fields, self._store.form_token):
+            return _refused(visit, _FOREIGN, 403)
+        tenants = self._store.directory.tenants
+        return None if visit.fields.get("form_tenant") in {None, *tenants} else _refused(visit, _GONE, 400)
 
     def _organization_page(self, path: str) -> tuple[str, str]:
         """Return the address of a page in the first organization, and the words of the link to it."""

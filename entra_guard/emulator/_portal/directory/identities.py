@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from entra_guard.emulator._directory.managed_identities import IMDS_PATH
+from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._portal.choices import chosen_api
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 from entra_guard.emulator._store.entries import GRAPH
@@ -51,7 +52,10 @@ def add(visit: Visit) -> Response:
     name, system = visit.text("name"), visit.text("kind") == "system"
     if not name:
         return _page(visit, [FieldError("name", "Enter a name.")])
-    visit.service.identities.add_managed_identity(name, system_assigned=system, tenant=visit.tenant)
+    try:
+        visit.service.identities.add_managed_identity(name, system_assigned=system, tenant=visit.tenant)
+    except RegistrationError as error:
+        return _page(visit, [FieldError("name", str(error))])
     return visit.redirect(
         ADDRESS, notice=f"{name} is added. Give it roles on an API's page, under Assignments."
     )

@@ -155,7 +155,10 @@ def add_group(visit: Visit) -> Response:
         return _group_form(visit, [FieldError("name", "Enter a name.")])
     known = visit.directory.users
     members = [known[m] for m in visit.all("member") if m in known and known[m].tenant_id == visit.tenant.id]
-    group = visit.service.registrations.add_group(name, *members, tenant=visit.tenant)
+    try:
+        group = visit.service.registrations.add_group(name, *members, tenant=visit.tenant)
+    except RegistrationError as error:
+        return _group_form(visit, [FieldError("name", str(error))])
     return visit.redirect(_group_address(group), notice=f"{name} is added.")
 
 

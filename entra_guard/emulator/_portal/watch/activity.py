@@ -118,7 +118,7 @@ def row_of(exchange: Exchange) -> dict[str, Any]:
 
 
 def _request(exchange: Exchange) -> str:
-    return shorten(f"{exchange.method} {exchange.path}", 56)
+    return shorten(f"{exchange.method} {exchange.path}", 44)
 
 
 def _details(exchange: Exchange) -> dict[str, Any]:
