@@ -126,6 +126,9 @@ class ControlApi:
 
     def _add_identity(self, body: Body) -> Any:
         """Take the arguments of `add_managed_identity`."""
+        for name, kind in (("name", str), ("tenant", str), ("system_assigned", bool)):
+            if not isinstance(body.get(name, kind()), kind):
+                raise TypeError(f"{name} must be a {kind.__name__}, got {body[name]!r}.")
         added = self._service.identities.add_managed_identity(**body)
         return {
             **_identity_row(added),

@@ -139,6 +139,26 @@ def test_what_is_not_there_is_named(entra: Entra, method: str, path: str, status
     assert (refused.status_code, words in message(refused)) == (status, True)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("displayName", 5),
+        ("displayName", ["x"]),
+        ("signInAudience", None),
+        ("identifierUris", "api://x"),
+        ("appRoles", {}),
+        ("isFallbackPublicClient", "no"),
+        ("groupMembershipClaims", 1),
+    ],
+)
+def test_a_property_of_another_type_is_refused_by_its_name(entra: Entra, name: str, value: Any) -> None:
+    before = entra.directory
+    response = call(entra, "POST", "/applications", {"displayName": "Q", name: value})
+    assert response.status_code == 400
+    assert message(response) == f"Invalid value specified for property '{name}' of resource 'Application'."
+    assert entra.directory is before
+
+
 def test_an_application_is_created_once_by_its_unique_name(entra: Entra) -> None:
     path, body = "/applications(uniqueName='orders-api')", {"displayName": "Orders"}
     assert call(entra, "PATCH", path, body).status_code == 404

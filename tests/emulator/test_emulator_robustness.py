@@ -17,7 +17,7 @@ from entra_guard.emulator._graph.endpoints import all_endpoints
 from entra_guard.emulator._http.messages import Request
 from entra_guard.emulator._oauth.token_endpoint import GRANTS
 from entra_guard.emulator._routes import ROUTES
-from entra_guard.emulator._store.state_file import encode_state
+from entra_guard.emulator._store.state_file import decode_state, encode_state
 
 PLACEHOLDER = re.compile(r"\{\w+\*?\}")
 CALLBACK = "https://app.example/cb"
@@ -155,6 +155,7 @@ def test_no_json_causes_a_server_error_in_graph(known: tuple[Emulator, Any], dat
             body=data.draw(st.sampled_from([json.dumps(body).encode(), b"", b"[", b"[" * 100_000])),
         )
     ).response
+    assert decode_state(encode_state(entra.store.state)), "a state that is kept can be read again"
     entra.restore(before)
     assert response.status < 500
 
@@ -187,6 +188,50 @@ def test_half_of_a_surrogate_pair_is_refused_in_json_because_no_file_can_hold_it
     assert encode_state(entra.store.state), "the state can be written"
 
 
+NUMBERS = st.sampled_from([True, "x", 1.5, -1, 0, 1, float("nan"), float("inf"), 1e300, [], None])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["identities", "faults", "clock"]),
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "name",
+                "tenant",
+                "system_assigned",
+                "times",
+                "delay",
+                "retry_after",
+                "seconds",
+                "freeze",
+                "advance",
+            ]
+        ),
+        NUMBERS,
+        max_size=2,
+    ),
+)
+def test_no_value_of_the_control_api_breaks_a_later_response_or_the_state_file(
+    path: str, values: dict[str, Any]
+) -> None:
+    entra = Emulator()
+    known = {"identities": {"name": "vm"}, "faults": {"target": "keys", "how": "503"}}.get(path, {})
+    body = json.dumps({**known, **values}).encode()
+    json_sent = {"content-type": "application/json"}
+    request = Request("POST", "http", "localhost", f"/_emu/{path}", headers=json_sent, body=body)
+    assert entra.request_handler.respond(request).response.status < 500
+    keys = Request("GET", "http", "localhost", "/common/discovery/keys")
+    assert entra.request_handler.respond(keys).response.status in {200, 503}
+    assert decode_state(encode_state(entra.store.state)), "a state that is kept can be read again"
+
+
+@pytest.mark.parametrize("version", [True, 2.0, "2", [2]])
+def test_a_token_version_of_another_type_is_refused(version: Any) -> None:
+    with pytest.raises(RegistrationError, match="token_version="):
+        Emulator().register_app("Orders", token_version=version)
+
+
 @pytest.mark.parametrize("name", ["", " ", "\t"])
 def test_a_name_without_visible_characters_is_refused(name: str) -> None:
     entra = Emulator()
@@ -199,7 +244,9 @@ def test_a_name_without_visible_characters_is_refused(name: str) -> None:
 
 @given(
     JSON,
-    st.sampled_from(["token", "keys/rotate", "keys/withdraw", "clock", "faults", "faults/clear", "reset"]),
+    st.sampled_from(
+        ["token", "keys/rotate", "keys/withdraw", "clock", "faults", "faults/clear", "reset", "identities"]
+    ),
 )
 @settings(max_examples=100, deadline=None)
 def test_no_json_causes_a_server_error_in_the_control_api(body: Any, path: str) -> None:

@@ -75,7 +75,7 @@ def check(app: AppRegistration, tenant: Tenant) -> None:
     """
     if app.accounts not in _ACCOUNTS:
         raise RegistrationError(f"accounts={app.accounts!r} is not valid: use one of {', '.join(_ACCOUNTS)}.")
-    if app.token_version not in {None, 1, 2}:
+    if type(app.token_version) not in {int, type(None)} or app.token_version not in {None, 1, 2}:
         raise RegistrationError(
             f"token_version={app.token_version!r} is not valid: use 1, 2 or None (which means 1)."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._faults.effects import EFFECTS, FaultContext
@@ -83,6 +84,7 @@ class FaultInjector:
             ValueError: The target or the effect does not exist, or a number is out of range.
         """
         _check_fault(target, how, times, probability)
+        _check_seconds(delay=delay, retry_after=retry_after, seconds=seconds)
         until = None if seconds is None else time.monotonic() + seconds
         with self._store.lock:
             keys = self._store.state.keys
@@ -149,7 +151,14 @@ def _check_fault(target: str, how: str, times: int | None, probability: float) -
         raise ValueError(f"There is no target {target!r}. Use one of: {', '.join(TARGETS)}.")
     if how not in EFFECTS:
         raise ValueError(f"There is no effect {how!r}. Use one of: {', '.join(EFFECTS)}.")
-    if times is not None and times < 1:
-        raise ValueError(f"times must be at least 1, got {times}. Omit it for a lasting fault.")
+    if times is not None and (type(times) is not int or times < 1):
+        raise ValueError(f"times must be an integer, at least 1, got {times!r}. Omit it for a lasting fault.")
     if not 0.0 < probability <= 1.0:
         raise ValueError(f"probability must be above 0 and at most 1, got {probability}.")
+
+
+def _check_seconds(**given: float | None) -> None:
+    # From the control API, which has no types. A state file could not be read again with another value.
+    for name, value in given.items():
+        if value is not None and not (type(value) in {int, float} and isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be a number of seconds, got {value!r}.")

@@ -64,6 +64,14 @@ _GRAPH_NAMES: Final = {
     "unique_name": "uniqueName",
 }
 _PYTHON_NAME: Final = re.compile(rf"\b({'|'.join(_GRAPH_NAMES)})(?=[=.,: ])")
+_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "displayName": str,
+    "signInAudience": str,
+    "identifierUris": list,
+    "appRoles": list,
+    "isFallbackPublicClient": (bool, type(None)),
+    "groupMembershipClaims": (str, type(None)),
+}
 _CHANGEABLE: Final = (
     *("name", "accounts", "identifier_uris", "app_roles", "scopes", "token_version", "redirect_uris"),
     *("spa_redirect_uris", "public_redirect_uris", "public_client", "optional_claims", "group_claims"),
@@ -268,6 +276,9 @@ def parse_application(call: Call, body: Row, app: AppRegistration) -> AppRegistr
     Raises:
         GraphRequestError: The JSON is malformed.
     """
+    wrong = next((n for n, types in _TYPES.items() if n in body and not isinstance(body[n], types)), None)
+    if wrong is not None:
+        raise bad_request(f"Invalid value specified for property '{wrong}' of resource 'Application'.")
     try:
         return _parse(call, body, app)
     except (KeyError, TypeError, AttributeError, ValueError):
@@ -310,6 +321,8 @@ def _parse_authorized(row: Row) -> AuthorizedClient:
 
 
 def _string_tuple(values: Any) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise TypeError("a collection is expected, and one string is not one")
     return tuple(map(str, values))
 
 

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from entra_guard.emulator._store.faults import Fault
 
 # The base URL without a server: a loopback name, for requests through the in-process transport.
+_YEAR_9000: Final = 221_845_392_000.0  # what is valid for years from then on still has a date
 IN_PROCESS_URL: Final = "http://entra.localhost"
+
+
+def _checked_time(at: float) -> float:
+    if not 0 <= at <= _YEAR_9000:
+        raise ValueError(f"The emulator's time must be between the years 1970 and 9000, got {at!r} seconds.")
+    return at
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +147,23 @@ class Store:
             self.change(directory=replace(self.directory, **parts))
 
     def freeze(self, at: float | None = None) -> None:
-        """Stop the emulator's clock, now or at that time (seconds since 1970)."""
-        self.change(clock=ClockSetting(frozen_at=self.now() if at is None else at))
+        """Stop the emulator's clock, now or at that time (seconds since 1970).
+
+        Raises:
+            ValueError: The time is not between 1970 and 9000.
+        """
+        self.change(clock=ClockSetting(frozen_at=self.now() if at is None else _checked_time(at)))
 
     def advance(self, seconds: float) -> None:
         """Move the emulator's clock, frozen or running; a negative number moves it back.
 
         Raises:
-            ValueError: It is not a finite number.
+            ValueError: It is not a finite number, or the time is not between 1970 and 9000.
         """
         if not isinstance(seconds, int | float) or not isfinite(seconds):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"seconds must be a finite number, got {seconds!r}.")
         now, setting = self.now(), self._state.clock
+        _checked_time(now + seconds)
         if setting.frozen_at is None:
             self.change(clock=replace(setting, offset=setting.offset + seconds))
         else:
