@@ -116,8 +116,7 @@ def prepare(
     Raises:
         CommandError: A file cannot be used.
     """
-    # A link stays one: its file is replaced, not the link.
-    state = state.resolve() if state else None
+    state = _target(state) if state else None
     saved, apps = _saved(state) if state else None, entra.directory_service.samples
     value = sample_secret(secret) if secret else SECRET
     if saved is not None:
@@ -133,9 +132,46 @@ def prepare(
     else:
         samples, origin = apps.add_samples(secret_value=value), "the samples"
     if identity and all(i.name != identity for i in entra.directory.identities.values()):
-        entra.add_managed_identity(identity, system_assigned=True)
+        _add_identity(entra, identity)
     entra.store.mark_start()
     return Content(entra, samples, origin, _keeper(state, saved) if state else None)
+
+
+def write_certificate(entra: Emulator, file: Path) -> None:
+    """Write the certificate that clients must trust.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
+    try:
+        file.write_bytes(entra.ca_bundle.read_bytes())
+    except OSError as error:
+        raise CommandError(
+            f"{escape(str(file))} cannot be written: {error.strerror}.",
+            "not_writable",
+            "Name another file with --ca-file.",
+        ) from None
+
+
+def _target(state: Path) -> Path:
+    """Return the file that a link leads to: the file is replaced, and the link stays one."""
+    try:
+        return state.resolve()
+    except (OSError, RuntimeError):  # a link to itself: RuntimeError until Python 3.12
+        raise CommandError(
+            f"{escape(str(state))} is a link that leads nowhere.", "unusable_state", "Name another file."
+        ) from None
+
+
+def _add_identity(entra: Emulator, name: str) -> None:
+    try:
+        entra.add_managed_identity(name, system_assigned=True)
+    except RegistrationError as error:
+        raise CommandError(
+            f"--identity {escape(name)!r} cannot be added: {error}",
+            "unusable_identity",
+            "Name it as the machine.",
+        ) from None
 
 
 def _keeper(path: Path, saved: State | None) -> StateKeeper:

@@ -97,7 +97,12 @@ def _serve(
     state_dir: Path | None,
     form: Form | None,
 ) -> None:
-    from entra_guard.cli._emulator_content import prepare, shared_secret  # noqa: PLC0415  # so that --help stays fast
+    # So that --help stays fast.
+    from entra_guard.cli._emulator_content import (  # noqa: PLC0415
+        prepare,
+        shared_secret,
+        write_certificate,
+    )
     from entra_guard.cli._signals import wait_for_stop_signal  # noqa: PLC0415
     from entra_guard.emulator import Emulator  # noqa: PLC0415
 
@@ -117,7 +122,7 @@ def _serve(
     _start(entra)
     try:
         if ca_file is not None and https:
-            ca_file.write_bytes(entra.ca_bundle.read_bytes())
+            write_certificate(entra, ca_file)
         content.save_first()
         _print_start(entra, content, form, https=https)
         wait_for_stop_signal(content.save)

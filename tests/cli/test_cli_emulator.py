@@ -257,6 +257,18 @@ def test_a_file_that_cannot_be_used_stops_the_start(
     assert len(done.output.splitlines()) == 3
 
 
+def test_an_option_that_cannot_be_used_stops_the_start_in_three_lines(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    for options in (
+        ["--state", str(link)],
+        ["--identity", " "],
+        ["--https", "--ca-file", str(tmp_path / "missing" / "ca.pem")],
+    ):
+        done = CliRunner().invoke(group, ["emulator", *ANY_PORT, "--state-dir", str(tmp_path), *options])
+        assert (done.exit_code, len(done.stderr.splitlines())) == (1, 3), options
+
+
 def test_a_number_as_seed_gets_the_new_name() -> None:
     done = CliRunner().invoke(group, ["emulator", "--seed", "7"])
     assert "--random-seed" in done.output
