@@ -418,6 +418,22 @@ def test_a_refresh_token_is_valid_for_ninety_days_for_one_client_until_revoked(
     assert refresh(entra, app, fresh).json()["error_codes"] == [700082]
 
 
+def test_a_server_refreshes_with_its_secret_also_where_the_app_is_a_desktop_app_too(entra: Entra) -> None:
+    app = entra.register_app("Shop", redirect_uris=[CALLBACK], public_redirect_uris=["http://localhost"])
+    secret = entra.add_secret(app).value
+    code = entra.sign_in(app, scope=f"openid offline_access {scope(entra)}", redirect_uri=CALLBACK)
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": app.client_id,
+        "code": code,
+        "redirect_uri": CALLBACK,
+    }
+    path = f"/{CONTOSO}/oauth2/v2.0/token"
+    token = entra.http_client.post(path, data={**form, "client_secret": secret}).json()["refresh_token"]
+    assert refresh(entra, app, token, client_secret=secret).status_code == 200
+    assert refresh(entra, app, token).json()["error_codes"] == [7000218]
+
+
 def test_a_pages_refresh_token_is_valid_for_one_day_in_total(entra: Entra, spa: AppRegistration) -> None:
     code = entra.sign_in(spa, scope=scope(entra, "offline_access"), code_challenge=CHALLENGE)
     origin = "https://page.example"

@@ -26,6 +26,7 @@ from entra_guard.emulator._tokens.verification import (
 if TYPE_CHECKING:
     from entra_guard.emulator._oauth.token_request import TokenRequest
     from entra_guard.emulator._store.entries import AppRegistration, User
+    from entra_guard.emulator._store.sessions import RefreshToken
 
 _ON_BEHALF_OF: Final = "on_behalf_of"
 
@@ -113,16 +114,18 @@ def refresh_token(request: TokenRequest) -> dict[str, Any]:
     if sessions.is_revoked(stored.user_id, stored.issued):
         raise EntraError(50173)
     note("session", "refresh token of this client")
-    client = _refreshing_client(request, app, spa=stored.spa)
+    client = _refreshing_client(request, app, stored)
     scopes = parse_scopes(request.form.get("scope") or stored.scope)
     user, expires = _enabled_user(request, stored.user_id), stored.expires if stored.spa else None
     return user_tokens(request, client, user, scopes, spa=stored.spa, expires=expires)
 
 
-def _refreshing_client(request: TokenRequest, app: AppRegistration, *, spa: bool) -> Client:
-    if spa and request.http.header("origin") is None:
+def _refreshing_client(request: TokenRequest, app: AppRegistration, stored: RefreshToken) -> Client:
+    if stored.spa and request.http.header("origin") is None:
         raise EntraError(9002327)
-    return Client(app, "0") if spa else _public_or_authenticated(request, app)
+    if stored.confidential:
+        return authenticate(request.store, request.tenant, request.http, request.form)
+    return Client(app, "0") if stored.spa else _public_or_authenticated(request, app)
 
 
 def _public_or_authenticated(request: TokenRequest, app: AppRegistration) -> Client:

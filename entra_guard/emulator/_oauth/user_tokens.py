@@ -117,7 +117,7 @@ def _new_refresh_token(
     now, lifetime = store.time_for(user.id), SPA_REFRESH_LIFETIME if spa else REFRESH_LIFETIME
     scope = " ".join([*scopes.reserved, *(f"{scopes.resource}/{name}" for name in scopes.names)])
     app_id, tenant_id, ends = client.app.client_id, request.tenant.id, expires or now + lifetime
-    token = RefreshToken(app_id, tenant_id, user.id, scope, now, ends, spa)
+    token = RefreshToken(app_id, tenant_id, user.id, scope, now, ends, spa, client.auth != "0")
     store.change(sessions=store.state.sessions.with_refresh_token(text, token, now=store.now()))
     return text
 

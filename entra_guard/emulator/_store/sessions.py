@@ -45,7 +45,11 @@ class AuthorizationCode:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token of a client and a user, for every API that was consented to. Times since 1970."""
+    """A refresh token of a client and a user, for every API that was consented to. Times since 1970.
+
+    Attributes:
+        confidential: Whether the client proved who it is when it got the token. It must do so again.
+    """
 
     client_id: str
     tenant_id: str
@@ -54,6 +58,7 @@ class RefreshToken:
     issued: float
     expires: float
     spa: bool = False
+    confidential: bool = False
 
 
 @dataclass(frozen=True, slots=True)
