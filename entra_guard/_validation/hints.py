@@ -61,14 +61,14 @@ def _is_ours(policy: Policy, claims: AnyClaims, own_tenant: str) -> bool:
 
 
 def _of_client_id(found: str, audiences: set[str], *, is_ours: bool) -> str:
-    """Return what an audience that is a client id means, '' if it is none or the tenant is another one."""
-    if not (is_ours and is_guid(found)):
+    """Return what an audience that is a client id means, '' if it is none or nothing is known about it."""
+    if not is_guid(found):
         return ""
     if any(found in audience for audience in audiences):
         return LONGER
     if not any(map(is_guid, audiences)):
         return NO_CLIENT_ID
-    return OTHER_API
+    return OTHER_API if is_ours else ""
 
 
 def _difference(found: str, nearest: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entra_guard import AccessError, Guard, requires
+from entra_guard import AccessError, Guard, Tenants, requires
 from entra_guard.principal import acting
 
 if TYPE_CHECKING:
@@ -42,6 +42,18 @@ def test_a_wrong_audience_has_a_hint(entra: Entra, audience: str, claims: dict[s
     assert caught.value.reason == "wrong_audience"
     assert hint in str(caught.value.facts["hint"])
     assert hint in caught.value.report()
+
+
+@pytest.mark.parametrize(
+    ("audience", "hint"), [("api://contoso.com/orders", "v2.0 tokens have the API's client id"), (OTHER, "")]
+)
+def test_an_api_for_several_tenants_gets_the_hint_that_needs_no_tenant(
+    entra: Entra, audience: str, hint: str
+) -> None:
+    guard = entra.guard(tenant=Tenants.organizations("a public API"), audience=audience)
+    with pytest.raises(AccessError) as caught:
+        guard.verify(entra.token(roles=["Orders.Read"], claims={"aud": API}))
+    assert (hint in str(caught.value.facts["hint"])) if hint else caught.value.facts["hint"] == ""
 
 
 @pytest.mark.parametrize(
