@@ -111,17 +111,17 @@ def top_of(module: str) -> str:
     return module.split(".")[1] if "." in module else PUBLIC_NAMES
 
 
-@pytest.mark.parametrize(
-    "module", [name for name in MODULES if top_of(name) not in {PUBLIC_NAMES, "emulator"}]
-)
-def test_a_module_imports_only_from_lower_layers(module):
-    top = top_of(module)
-    depth = layer_of(top)
-    assert depth is not None, f"give {top} a layer"
-    allowed = {top} | ({"emulator"} if top in ("cli", "testing") else set())
-    allowed |= {PUBLIC_NAMES} if depth > layer_of("guard") else set()
-    allowed |= {name for layer in LAYERS[:depth] for name in layer}
-    assert {top_of(name) for name in imports_of(module)} - allowed == set()
+def test_a_module_imports_only_from_lower_layers():
+    for module in MODULES:
+        top = top_of(module)
+        if top in {PUBLIC_NAMES, "emulator"}:
+            continue
+        depth = layer_of(top)
+        assert depth is not None, f"give {top} a layer"
+        allowed = {top} | ({"emulator"} if top in ("cli", "testing") else set())
+        allowed |= {PUBLIC_NAMES} if depth > layer_of("guard") else set()
+        allowed |= {name for layer in LAYERS[:depth] for name in layer}
+        assert {top_of(name) for name in imports_of(module)} - allowed == set(), module
 
 
 def cycles_of(imports: dict[str, set[str]]) -> list[set[str]]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 import entra_guard
 import entra_guard.emulator
 from entra_guard.emulator import Emulator
@@ -76,9 +74,10 @@ def layer_of(module: str) -> int:
     return LAYERS.index(folder if dot or folder in LAYERS else "")
 
 
-@pytest.mark.parametrize("module", PATHS)
-def test_a_module_imports_only_from_lower_layers(module: str) -> None:
-    assert {other for other in facts_of(module).imports if layer_of(other) > layer_of(module)} == set()
+def test_a_module_imports_only_from_lower_layers() -> None:
+    for module in PATHS:
+        higher = {other for other in facts_of(module).imports if layer_of(other) > layer_of(module)}
+        assert higher == set(), module
 
 
 def test_no_import_cycle_exists_even_in_functions_or_for_type_checking() -> None:
@@ -95,10 +94,11 @@ def test_no_import_cycle_exists_even_in_functions_or_for_type_checking() -> None
         visit(module, ())
 
 
-@pytest.mark.parametrize("module", [name for name in PATHS if not name.startswith("_portal.")])
-def test_only_the_portal_imports_from_the_guard(module: str) -> None:
-    imported = facts_of(module).imported
-    assert all(not n.startswith("entra_guard") or n.startswith(PACKAGE) for n in imported)
+def test_only_the_portal_imports_from_the_guard() -> None:
+    for module in PATHS:
+        if not module.startswith("_portal."):
+            imported = facts_of(module).imported
+            assert all(not n.startswith("entra_guard") or n.startswith(PACKAGE) for n in imported), module
 
 
 def test_the_emulator_is_composed_rather_than_inherited() -> None:
@@ -116,11 +116,11 @@ def test_the_emulator_has_few_public_attributes_and_each_is_documented() -> None
         assert described or name in {"transport", "app"}, name
 
 
-@pytest.mark.parametrize("module", PATHS)
-def test_modules_and_functions_are_short(module: str) -> None:
-    facts = facts_of(module)
-    assert facts.lines <= 500
-    assert {name: length for name, length in facts.lengths.items() if length > 60} == {}
+def test_modules_and_functions_are_short() -> None:
+    for module in PATHS:
+        facts = facts_of(module)
+        assert facts.lines <= 500, module
+        assert {name: length for name, length in facts.lengths.items() if length > 60} == {}, module
 
 
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY")
