@@ -127,46 +127,42 @@ def test_a_public_path_needs_no_token(adapter: AdapterCase) -> None:
     assert adapter("/healthz", []).status == 200
 
 
-@pytest.mark.parametrize("what", HOSTILE_HEADERS)
-def test_a_hostile_header_gets_the_same_response_in_every_adapter(
-    adapter: AdapterCase, entra: Entra, what: str
-) -> None:
+def test_a_hostile_header_gets_the_same_response_in_every_adapter(adapter: AdapterCase, entra: Entra) -> None:
     good = entra.token().encode()
-    headers = [value.replace(TOKEN, good) for value in HOSTILE_HEADERS[what]]
-    code = "malformed_authorization" if headers else "missing_token"
-    assert adapter("/orders", headers) == expected(refusal(code))
+    for what, values in HOSTILE_HEADERS.items():
+        headers = [value.replace(TOKEN, good) for value in values]
+        code = "malformed_authorization" if headers else "missing_token"
+        assert adapter("/orders", headers) == expected(refusal(code)), what
 
 
-@pytest.mark.parametrize("what", WRAPPED_TOKENS)
-def test_what_a_token_is_wrapped_in_is_named(adapter: AdapterCase, entra: Entra, what: str) -> None:
-    header, reason = WRAPPED_TOKENS[what]
-    assert adapter("/orders", [header.replace(TOKEN, entra.token().encode())]) == expected(refusal(reason))
+def test_what_a_token_is_wrapped_in_is_named(adapter: AdapterCase, entra: Entra) -> None:
+    good = entra.token().encode()
+    for what, (header, reason) in WRAPPED_TOKENS.items():
+        assert adapter("/orders", [header.replace(TOKEN, good)]) == expected(refusal(reason)), what
 
 
-@pytest.mark.parametrize("what", HOSTILE_TOKENS)
-def test_a_hostile_token_gets_the_same_response_in_every_adapter(
-    adapter: AdapterCase, guard: Guard, what: str
-) -> None:
-    token = HOSTILE_TOKENS[what]
-    response = adapter("/orders", [b"Bearer " + token])
-    assert response == expected(refusal_of(guard, token))
-    assert json.loads(response.body)["reason"] in {
-        "not_a_jwt",
-        "token_too_large",
-        "malformed_authorization",
-        "quoted_token",
-    }
+def test_a_hostile_token_gets_the_same_response_in_every_adapter(adapter: AdapterCase, guard: Guard) -> None:
+    for what, token in HOSTILE_TOKENS.items():
+        response = adapter("/orders", [b"Bearer " + token])
+        assert response == expected(refusal_of(guard, token)), what
+        assert json.loads(response.body)["reason"] in {
+            "not_a_jwt",
+            "token_too_large",
+            "malformed_authorization",
+            "quoted_token",
+        }, what
 
 
 REFUSED = sorted(PRESETS.keys() - {"v1", "v2", "group-overage", "guest", "cae", "agent-autonomous"})
 
 
-@pytest.mark.parametrize("preset", [name for name in REFUSED if not name.startswith("agent-")])
 def test_a_forged_or_unusual_token_gets_the_same_response_in_every_adapter(
-    adapter: AdapterCase, guard: Guard, entra: Entra, preset: str
+    adapter: AdapterCase, guard: Guard, entra: Entra
 ) -> None:
-    token = entra.token(preset=preset).encode()
-    assert adapter("/orders", [b"Bearer " + token]) == expected(refusal_of(guard, token))
+    for preset in REFUSED:
+        if not preset.startswith("agent-"):
+            token = entra.token(preset=preset).encode()
+            assert adapter("/orders", [b"Bearer " + token]) == expected(refusal_of(guard, token)), preset
 
 
 def test_a_missing_role_gets_the_same_response_in_every_adapter(adapter: AdapterCase, entra: Entra) -> None:
