@@ -27,6 +27,7 @@ from entra_guard.fastapi import document
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fastapi import Request
     from fastapi.responses import HTMLResponse
     from playwright.sync_api import Browser, Page
 
@@ -60,8 +61,7 @@ def with_own_files(app: FastAPI) -> FastAPI:
     files = StaticFiles(directory=Path(flask_swagger_ui.__file__).parent / "dist")
     app.mount("/docs/files", files)
 
-    @app.get("/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
+    def docs(_request: Request) -> HTMLResponse:
         return get_swagger_ui_html(
             openapi_url=app.openapi_url or "",
             title=app.title,
@@ -73,6 +73,9 @@ def with_own_files(app: FastAPI) -> FastAPI:
             swagger_favicon_url="/docs/files/favicon-32x32.png",
         )
 
+    app.add_route(
+        "/docs", docs, include_in_schema=False
+    )  # as FastAPI does: without the application's dependencies
     return app
 
 
