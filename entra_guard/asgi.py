@@ -158,8 +158,14 @@ class GuardMiddleware:
             if scope["type"] in self._ordinary and not may_be_stream:
                 await self.app(scope, receive, response.send)
             else:
-                flags = {"names_session": names_session, "wants_events": wants_events}
-                await self._run_stream(scope, receive, response, principal, **flags)
+                await self._run_stream(
+                    scope,
+                    receive,
+                    response,
+                    principal,
+                    names_session=names_session,
+                    wants_events=wants_events,
+                )
         except BaseException as error:
             if isinstance(error, AccessError) and response is not None and response.can_refuse:
                 await self._refuse(error, scope, response)

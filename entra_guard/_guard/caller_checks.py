@@ -1,4 +1,4 @@
-"""What a verified caller is checked for with every request, with a cached token too."""
+"""Check a verified caller with every request: revocation, the tenant rule, groups. Cached tokens, too."""
 
 from __future__ import annotations
 

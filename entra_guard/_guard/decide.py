@@ -40,7 +40,7 @@ def decider(
     own_clock = None if clock is wall_clock else clock
 
     def decide_now(token: bytes) -> Principal | KeyMismatch | None:
-        """Return the caller, what newer keys could change, or None if there are no keys."""
+        """Return the caller, a mismatch that newer keys could resolve, or None if there are no keys."""
         if monotonic() >= key_manager.next_due:
             key_manager.run_due_tasks(monotonic())
         keys = key_manager.active_keys

@@ -33,8 +33,10 @@ class KidLookUps:
         self._monotonic = monotonic
         # Kids whose signatures failed, and until when they cause no further refresh.
         self._rechecked: LRUCache[str, float] = LRUCache(_REMEMBERED)
-        # Kids that were looked up in vain: looking them up again says nothing new about a flood.
-        self.in_vain: TTLCache[str, None] = TTLCache(_REMEMBERED, 2 * settings.max_cooldown, timer=monotonic)
+        # Kids that were not found: looking them up again says nothing new about a flood.
+        self.not_found: TTLCache[str, None] = TTLCache(
+            _REMEMBERED, 2 * settings.max_cooldown, timer=monotonic
+        )
 
     def was_rechecked(self, kid: str, now: float) -> bool:
         """Return whether new material under this kid was looked up so recently that it is not done again."""
@@ -57,11 +59,11 @@ class KidLookUps:
         assert state.snapshot is not None  # noqa: S101  # the round has succeeded
         brought = {kid: key for kid, key in state.snapshot.by_kid.items() if before.get(kid) is not key}
         requested = round_.requested_kids
-        if any(kid in requested or kid in self.in_vain or not key.kid for kid, key in brought.items()):
-            return refresh_policy.brought_requested_kid(state)
+        if any(kid in requested or kid in self.not_found or not key.kid for kid, key in brought.items()):
+            return refresh_policy.kid_found(state)
         request = round_.request
         if request is None or request.cause is Cause.NO_KEYS:
             return state
-        is_repeated = request.kid in self.in_vain
-        self.in_vain[request.kid] = None
-        return state if is_repeated else refresh_policy.looked_up_in_vain(state, self._monotonic())
+        is_repeated = request.kid in self.not_found
+        self.not_found[request.kid] = None
+        return state if is_repeated else refresh_policy.kid_not_found(state, self._monotonic())

@@ -183,7 +183,7 @@ class KeyManager:
         return self._work.in_flight.get(_ROUND) or done_future()
 
     def unknown_kid_expires(self, request: RefreshRequest, now: float) -> float:
-        """Return until when a kid that was looked up in vain is not looked up again.
+        """Return until when a kid that was not found is not looked up again.
 
         No longer than others: the response may have come from a replica that lags behind a rotation.
         """

@@ -13,10 +13,10 @@ Before the key is fetched, the two look the same. So a guard has to fetch for un
 - valid tokens must not be refused. So the bounds are wide until there is evidence of a flood, and a token
   beyond them gets 503 with Retry-After: 401 would be a statement about the token.
 
-Evidence of a flood is a look-up in vain: a refresh for a kid that the new keys lack, too. From then on few
-unknown callers wait, and the others get 401 at once. This LIMITED state ends when `max_cooldown` has passed
-without a look-up in vain, or when a refresh brings a kid that a token had requested. A kid that is looked up
-in vain again does not prolong it, or one client with one wrong token would keep it up forever.
+Evidence of a flood is a kid that is not found: a refresh for it, and the new keys lack it, too. From then
+on few unknown callers wait, and the others get 401 at once. This LIMITED state ends when `max_cooldown` has
+passed without such a kid, or when a refresh brings a kid that a token had requested. A kid that is not found
+again does not prolong it, or one client with one wrong token would keep it up forever.
 
 States
 ------
@@ -24,8 +24,8 @@ States
 |---------|--------------------------------------------|----------------------------------------------------|
 | NO KEYS | nothing was fetched, or it is too old      | a round that succeeds; a keys file                 |
 | FAILING | the last round failed                      | a round that succeeds                              |
-| LIMITED | a look-up in vain within `max_cooldown`    | time; a round that brings a requested kid          |
-| NORMAL  | none of these                              | a failed round; a look-up in vain; keys too old    |
+| LIMITED | a kid not found within `max_cooldown`      | time; a round that brings a requested kid          |
+| NORMAL  | none of these                              | a failed round; a kid not found; keys too old      |
 
 FAILING and LIMITED may hold at once; FAILING decides then.
 
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 # How many tokens that name the same known caller may wait for one round in places of their own.
 PER_CALLER: Final = 4
-# How many tokens of unknown callers may wait for one round after a recent look-up in vain.
+# How many tokens of unknown callers may wait for one round after a kid was not found.
 LIMITED_WAITING: Final = 4
 # The age of a round, in seconds, until which more tokens than the bounds allow may wait for it.
 SHORT_WAIT: Final = 0.5
@@ -164,7 +164,7 @@ def is_recheck_of(round_: RefreshRound | None, request: RefreshRequest) -> bool:
 
 
 def is_limited(state: KeyCacheState, now: float) -> bool:
-    """Return whether a look-up in vain is recent."""
+    """Return whether a kid was not found lately."""
     return now < state.limited_until
 
 
@@ -222,11 +222,11 @@ def may_start_at(state: KeyCacheState, request: RefreshRequest, now: float) -> f
     return min(general, state.for_known_callers.available_at(request.caller, state.settings, now))
 
 
-def looked_up_in_vain(state: KeyCacheState, now: float) -> KeyCacheState:
+def kid_not_found(state: KeyCacheState, now: float) -> KeyCacheState:
     """Return the state after a refresh for a kid that the new keys lack."""
     return replace(state, limited_until=now + state.settings.max_cooldown)
 
 
-def brought_requested_kid(state: KeyCacheState) -> KeyCacheState:
+def kid_found(state: KeyCacheState) -> KeyCacheState:
     """Return the state after a refresh that brought a kid which a token had requested."""
     return replace(state, limited_until=float("-inf"))

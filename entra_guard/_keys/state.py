@@ -72,7 +72,7 @@ class KeyCacheState:
             Retry-After counts up to `max_backoff` only. One response must not stop look-ups for an hour.
         general: The budget of refreshes for unknown kids, for all callers.
         for_known_callers: The budget for callers whose tokens were verified before.
-        limited_until: While a look-up in vain is recent, few unknown callers may wait: see `refresh_policy`.
+        limited_until: Until then few unknown callers may wait, as a kid was not found: see `refresh_policy`.
     """
 
     settings: KeySettings

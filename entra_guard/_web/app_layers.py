@@ -69,9 +69,9 @@ def framework_of_layer(layer: object) -> str:
 
 
 def litestar_mount(app: object) -> str | None:
-    """Return where Litestar mounts what a layer in its middleware leads to: '' for a route of its own.
+    """Return the path at which Litestar mounts what is behind a layer of its middleware; '' for a route.
 
-    None outside of Litestar's middleware: of an application that Litestar mounts, too.
+    None if the layer is not in Litestar's middleware, also if it is in an application that Litestar mounts.
     """
     for layer in layers_of(app):
         if type(layer).__module__.startswith("litestar.routes.") and (path := getattr(layer, "path", None)):

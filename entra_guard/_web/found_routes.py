@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from entra_guard._web.authenticator import RequestAuthenticator
 
 WEBSOCKET: Final = "WEBSOCKET"
+# The names of the methods of a class that handle requests, in Starlette and Flask.
+METHOD_NAMES: Final = ("get", "head", "post", "put", "patch", "delete", "options")
 # All methods: the application decides about them itself.
 ANY: Final = "*"
 

@@ -82,7 +82,7 @@ class GuardedRoute:
 
 
 class InspectedApp(NamedTuple):
-    """The routes of an application, and the names of the layers of its own that run outside of a guard."""
+    """The routes of an application, and the names of its own middleware that runs outside of a guard."""
 
     routes: list[GuardedRoute]
     outside: list[str]
@@ -111,7 +111,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self.found: list[tuple[FoundRoute, str, tuple[RouteGuard, ...]]] = []
-        self.outside: list[object] = []  # the layers of the application's own around a guard
+        self.outside: list[object] = []  # the application's own middleware around a guard
         self._own: list[object] = []  # those on the way to the current layer
         self._seen: set[tuple[object, ...]] = set()
         self._active: set[object] = set()

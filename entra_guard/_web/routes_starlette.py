@@ -11,6 +11,7 @@ from entra_guard._common.decorated import called_object
 from entra_guard._web.app_layers import layers_in_route
 from entra_guard._web.found_routes import (
     ANY,
+    METHOD_NAMES,
     REST,
     WEBSOCKET,
     Found,
@@ -27,8 +28,6 @@ from entra_guard.requirement import Alternatives, Requirement, requirements_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-_HTTP = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
 def starlette_layers(app: Any) -> Iterator[Found]:
@@ -95,7 +94,7 @@ def _http(route: Any) -> Iterator[Found]:
     guards = (*_in_route(route), *guards)
     methods = methods_shown(route.methods)
     if isclass(route.endpoint):
-        methods = methods_shown(method for method in _HTTP if hasattr(route.endpoint, method))
+        methods = methods_shown(method for method in METHOD_NAMES if hasattr(route.endpoint, method))
         for names, handler, needed in by_method(route.endpoint, route.endpoint, methods):
             yield FoundRoute(route.path, names, handler, needed, guards=guards)
         return

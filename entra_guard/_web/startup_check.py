@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from inspect import isclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from entra_guard._web.app_layers import layers_in_route
 from entra_guard._web.authenticator import check_guard_supports
+from entra_guard._web.found_routes import METHOD_NAMES
 from entra_guard._web.overrides import authenticator_of
 from entra_guard.errors import ConfigurationError
 from entra_guard.requirement import requirements_of
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from entra_guard._guard.combined_guard import CombinedGuard
     from entra_guard.guard import Guard
-
-
-_HANDLERS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "dispatch")
 
 
 def check_endpoints(guard: Guard | CombinedGuard, endpoints: Iterable[object]) -> None:
@@ -43,11 +41,11 @@ def _functions_of(endpoint: Any) -> Iterator[object]:
     yield endpoint
     kind = endpoint if isclass(endpoint) else getattr(endpoint, "view_class", getattr(endpoint, "cls", None))
     if kind is not None:
-        yield from filter(None, (getattr(kind, name, None) for name in _HANDLERS))
+        yield from filter(None, (getattr(kind, name, None) for name in (*METHOD_NAMES, "dispatch")))
 
 
 def has_own_guard(item: object) -> bool:
-    """Return whether a layer is a guard, or an application or a route has a guard of its own."""
+    """Return whether an item is a guard, or an application or route that has one."""
     in_route = layers_in_route(item) if hasattr(item, "endpoint") else ()
     inside = (item, *in_route, *_dependencies_of(item))
     return any(authenticator_of(each) is not None for each in inside) or _is_guarded(item)

@@ -100,7 +100,7 @@ class _Stream:
         was_open, self.is_open = self.is_open, _is_open(message, self.is_open)
         ends, is_over = self._applies(message) and self.is_open, anyio.current_time() >= self._end
         if is_over and message["type"] == "http.response.start":
-            ends = False  # the rest may be one message, which is no stream
+            ends = False  # the rest may be one message, which is not a stream
         self.lifetime.deadline = self._end if ends else float("inf")
         if ends and is_over and was_open:
             return  # more of it, from an application that is slow to see its cancellation

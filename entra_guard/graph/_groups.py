@@ -277,7 +277,7 @@ class GroupResolver:
             log.warning("groups of %s not renewed; %s: %s", key.rpartition("/")[2], kept, error)
 
     def _not_fetched(self, member: Member, error: Exception) -> FetchError:
-        """Return the error for a caller that waited in vain; others fail at once for a while."""
+        """Return the error for a caller that waited too long; others fail at once for a while."""
         timed_out = isinstance(error, TimeoutError)
         detail = f"no response within {self._wait:g} seconds" if timed_out else str(error)
         url = f"{self._graph.base_url}{_path(member)}"

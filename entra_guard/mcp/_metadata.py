@@ -56,6 +56,10 @@ class ResourceMetadata:
         self._name: Final = name
         _warn_of_other_resource(guard, url)
 
+    def prepare(self) -> None:
+        """Start to load the keys: a domain's issuer is in its configuration, which the first client reads."""
+        self.issuers()
+
     def issuers(self) -> list[str]:
         """Return the v2.0 issuers: clients compare each with that of its configuration (RFC 8414, 3.3)."""
         return list(dict.fromkeys(issuer for one in guards_of(self._guard) for issuer in _issuers(one)))

@@ -129,7 +129,7 @@ class ProtectedServer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self._metadata.issuers()  # loads what the first client needs
+            self._metadata.prepare()
         try:
             await self.app(scope, receive, send)
         except BaseException as error:
@@ -155,7 +155,7 @@ class ProtectedServer:
             app = getattr(app, "app", None)
         if app is None:
             raise ConfigurationError("the lifespan of this application is not known: run it yourself")
-        self._metadata.issuers()  # as above
+        self._metadata.prepare()
         found: AbstractAsyncContextManager[Any] = app.router.lifespan_context(app)
         return found
 

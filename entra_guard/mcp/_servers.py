@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from entra_guard.principal import Principal
 
-NO_SETTINGS: Final[Mapping[str, bool]] = {}
 _LISTS: Final = (
     ("_tool_manager", "list_tools"),
     ("_prompt_manager", "list_prompts"),
@@ -34,9 +33,7 @@ def is_server(server: Any) -> bool:
     return hasattr(server, "http_app") or hasattr(server, "_tool_manager")
 
 
-def app_of(
-    server: Any, url: str, origins: tuple[str, ...] = (), settings: Mapping[str, bool] = NO_SETTINGS
-) -> ASGIApp:
+def app_of(server: Any, url: str, origins: tuple[str, ...], settings: Mapping[str, bool]) -> ASGIApp:
     """Return the ASGI application of a server, with its endpoint at the path of a URL.
 
     Args:

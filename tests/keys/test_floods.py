@@ -129,7 +129,7 @@ def test_callers_stay_known_through_a_withdrawal_of_keys(entra: KeysEntra, calle
     guard = entra.warm_guard()
     entra.rotate_keys(overlap=False)
     guard._key_manager.fetch_now()
-    look_up_in_vain(entra, callers, guard)
+    look_up_unknown_kid(entra, callers, guard)
     entra.rotate_keys(overlap=False)
     assert callers.verify(guard, entra.token()).status == 200
 
@@ -147,15 +147,15 @@ def test_the_most_recent_callers_are_the_known_ones() -> None:
 # --- a flood ---
 
 
-def look_up_in_vain(entra: KeysEntra, callers: Callers, guard: Guard, kid: str = "in vain") -> None:
+def look_up_unknown_kid(entra: KeysEntra, callers: Callers, guard: Guard, kid: str = "unknown") -> None:
     assert callers.verify(guard, entra.forged_kid(kid)).reason == "unknown_key"
 
 
-def test_after_a_look_up_in_vain_four_unknown_callers_wait_and_the_others_get_401(
+def test_after_a_kid_is_not_found_four_unknown_callers_wait_and_the_others_get_401(
     entra: KeysEntra, callers: Callers
 ) -> None:
     guard = entra.warm_guard()
-    look_up_in_vain(entra, callers, guard)
+    look_up_unknown_kid(entra, callers, guard)
     hanging_round(entra, guard)
     crowd = [entra.forged_kid(f"k{number}") for number in range(20)]
     answers = in_background(lambda: callers.verify_all(guard, crowd))
@@ -167,11 +167,11 @@ def test_after_a_look_up_in_vain_four_unknown_callers_wait_and_the_others_get_40
     assert reasons(answers()) == {"unknown_key"}
 
 
-def test_after_a_look_up_in_vain_a_known_caller_still_waits_for_its_new_key(
+def test_after_a_kid_is_not_found_a_known_caller_still_waits_for_its_new_key(
     entra: KeysEntra, callers: Callers
 ) -> None:
     guard = entra.warm_guard()
-    look_up_in_vain(entra, callers, guard)
+    look_up_unknown_kid(entra, callers, guard)
     entra.rotate_keys(overlap=False)
     tokens = [entra.token() for _ in range(PER_CALLER)]
     hanging_round(entra, guard, for_seconds=1)
@@ -192,11 +192,11 @@ def served_beyond_the_limit(entra: KeysEntra, guard: Guard) -> bool:
     return statuses(Callers("asyncio").verify_all(guard, unseen(entra, 5 * LIMITED_WAITING))) == {200}
 
 
-def test_five_minutes_after_a_look_up_in_vain_all_callers_wait_again(
+def test_five_minutes_after_a_kid_is_not_found_all_callers_wait_again(
     entra: KeysEntra, callers: Callers
 ) -> None:
     guard = entra.warm_guard()
-    look_up_in_vain(entra, callers, guard)
+    look_up_unknown_kid(entra, callers, guard)
     entra.monotonic.advance(300)
     assert served_beyond_the_limit(entra, guard)
 
@@ -218,7 +218,7 @@ def test_one_wrong_token_that_is_sent_again_and_again_does_not_keep_the_limit_up
 def test_ever_new_kids_keep_the_limit_up(entra: KeysEntra, callers: Callers) -> None:
     guard = entra.warm_guard()
     for number in range(100):
-        look_up_in_vain(entra, callers, guard, f"kid {number}")
+        look_up_unknown_kid(entra, callers, guard, f"kid {number}")
         settle(guard)
         entra.monotonic.advance(10)
     entra.rotate_keys(overlap=False)

@@ -424,9 +424,7 @@ def test_a_replica_that_lags_behind_a_rotation_costs_the_new_key_one_cooldown_an
     assert callers.verify(guard, token).status == 200
 
 
-def test_a_kid_that_was_looked_for_in_vain_is_found_once_the_keys_change(
-    entra: KeysEntra, callers: Callers
-) -> None:
+def test_a_kid_that_was_not_found_is_found_once_the_keys_change(entra: KeysEntra, callers: Callers) -> None:
     guard = entra.warm_guard()
     before = entra.snapshot()
     entra.rotate_keys()
@@ -502,7 +500,7 @@ def test_a_flood_of_unknown_kids_leaves_what_is_kept_bounded(entra: KeysEntra, c
     assert len(serving.unknown_kids) <= 256
     assert len(serving.known_callers) <= 8192
     assert len(serving.headers) <= 64
-    assert len(guard._key_manager.look_ups.in_vain) <= 256
+    assert len(guard._key_manager.look_ups.not_found) <= 256
 
 
 @hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -119,7 +119,7 @@ def test_what_is_already_answered_shares_no_lock_with_another_fork(entra: KeysEn
 # --- what callers are told ---
 
 
-def test_a_token_that_waited_in_vain_for_a_new_key_gets_503_before_a_round_has_failed(
+def test_a_token_that_waited_for_a_new_key_without_result_gets_503_before_a_round_has_failed(
     entra: KeysEntra, callers: Callers
 ) -> None:
     guard = entra.warm_guard(wait=0.05)

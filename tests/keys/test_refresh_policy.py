@@ -23,8 +23,8 @@ from entra_guard._keys.refresh_policy import (
     RefreshRequest,
     RefreshRound,
     admit,
-    brought_requested_kid,
-    looked_up_in_vain,
+    kid_found,
+    kid_not_found,
     start,
 )
 from entra_guard._keys.state import KeyCacheState, fail, succeed
@@ -42,7 +42,7 @@ def used_up(state: KeyCacheState, now: float = 0.0) -> KeyCacheState:
 
 
 NORMAL = state_with("a")
-LIMITED = looked_up_in_vain(NORMAL, 0.0)
+LIMITED = kid_not_found(NORMAL, 0.0)
 FAILING = failed_times(NORMAL, 1, jitter=0.0)  # its back-off is over
 
 
@@ -121,14 +121,14 @@ def test_while_rounds_fail_only_known_callers_wait() -> None:
     assert admitted(FAILING, KNOWN) == [Admission.WAIT] * PER_CALLER + [Admission.REFUSED] * (30 - PER_CALLER)
 
 
-def test_after_a_look_up_in_vain_few_unknown_callers_wait() -> None:
+def test_after_a_kid_is_not_found_few_unknown_callers_wait() -> None:
     few = [Admission.WAIT] * LIMITED_WAITING + [Admission.REFUSED] * (30 - LIMITED_WAITING)
     assert admitted(LIMITED, UNKNOWN) == few
     assert admitted(LIMITED, TASK) == few
     assert admitted(LIMITED, BAD_SIGNATURE) == few
 
 
-def test_after_a_look_up_in_vain_a_known_caller_has_places_of_its_own() -> None:
+def test_after_a_kid_is_not_found_a_known_caller_has_own_places() -> None:
     round_ = RefreshRound(KeySettings(), 0.0)
     for _ in range(LIMITED_WAITING):
         round_.add(UNKNOWN)
@@ -157,7 +157,7 @@ def test_a_flood_that_names_many_known_callers_holds_no_more_threads_than_one_ha
 def test_the_limit_ends_with_time_or_with_a_requested_kid() -> None:
     assert admitted(LIMITED, UNKNOWN, now=299.9)[-1] is Admission.REFUSED
     assert admitted(LIMITED, UNKNOWN, now=300.0)[0] is Admission.WAIT
-    assert admitted(brought_requested_kid(LIMITED), UNKNOWN)[7] is Admission.WAIT
+    assert admitted(kid_found(LIMITED), UNKNOWN)[7] is Admission.WAIT
 
 
 def test_otherwise_threads_wait_within_their_bound_and_the_others_for_half_a_second() -> None:
