@@ -70,7 +70,7 @@ class ControlApi:
             return _error_response("Send JSON, with the header Content-Type: application/json.", 415)
         try:
             return json_response(endpoint(_json_object(request.json())))
-        except (ValueError, TypeError, LookupError) as error:
+        except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
             return _error_response(str(error.args[0] if error.args else error), 400)
 
     def _issue_token(self, body: Body) -> Any:

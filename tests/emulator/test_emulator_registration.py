@@ -181,6 +181,15 @@ def test_a_missing_entry_raises_a_lookup_error(entra: Emulator, look: Any) -> No
         look(entra)
 
 
+def test_a_missing_user_is_refused_with_the_names_that_its_tenant_has(entra: Emulator) -> None:
+    tenant = entra.add_tenant("Woodgrove Bank")
+    with pytest.raises(LookupError, match=r"call add_user\('erin'\) first\.$"):
+        entra.find_user("erin", tenant)
+    entra.add_user("frank", tenant=tenant)
+    with pytest.raises(LookupError, match=r"first, or use one of: frank\.$"):
+        entra.find_user("erin", tenant)
+
+
 def test_names_must_be_unique(entra: Entra) -> None:
     with pytest.raises(RegistrationError, match="already"):
         entra.add_tenant("Contoso")

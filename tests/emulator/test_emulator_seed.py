@@ -86,6 +86,25 @@ def test_a_seed_is_enough_for_a_token_that_a_guard_accepts() -> None:
     assert kinds == ["Group", *["ServicePrincipal"] * 4, "User", "User"]
 
 
+MERGED = """
+tenants:
+  - name: Contoso
+    apps:
+      - name: Sales assistants
+        blueprint: true
+        agents: [&south {name: south}, &north {<<: *south, name: north}]
+    users:
+      - {<<: *north, agent: north}
+"""
+
+
+def test_a_mapping_in_yaml_may_override_a_key_that_it_merges() -> None:
+    emulator = seeded(MERGED)
+    agents = {agent.name: agent.id for agent in emulator.directory.agents.values()}
+    assert set(agents) == {"south", "north"}
+    assert emulator.find_user("north").agent_id == agents["north"]
+
+
 def test_ids_that_a_seed_leaves_out_are_the_same_on_every_run() -> None:
     first, second = seeded(), seeded()
     assert [*first.directory.apps.items()][5:] != []
@@ -195,6 +214,7 @@ def test_an_api_that_two_apps_of_a_seed_are_called_is_named_by_its_client_id() -
         ("a: [", "not valid YAML"),
         ("tenants:\n- name: x\n  apps: []\n  apps: []", "'apps' is there twice"),
         ('tenants: [{name: "x\\udc00"}]', "surrogate"),
+        ("tenants: !!map [x]", "not valid YAML"),
         ("2020-01-01: x", "Expected `str` - at `key`"),
         ("tenants: [{name: ' '}]", "Expected a name - at `$.tenants[0].name`"),
         ("tenants: [{name: x, users: ['']}]", "Expected a name - at `$.tenants[0].users[0]`"),

@@ -64,11 +64,10 @@ class Lookup:
         home = self.find_tenant(tenant)
         found = self.store.directory.user(user, home.id)
         if found is None:
-            users = [each.upn for each in self.store.directory.users.values() if each.tenant_id == home.id]
-            known = ", ".join(name.partition("@")[0] for name in users[:_MOST_NAMES])
+            names = [each.upn.partition("@")[0] for each in self.store.directory.users_in(home.id)]
+            others = f", or use one of: {', '.join(names[:_MOST_NAMES])}" if names else ""
             raise LookupError(
-                f"There is no user {user!r} in {home.name}: call add_user({user!r}) first, "
-                f"or use one of: {known}."
+                f"There is no user {user!r} in {home.name}: call add_user({user!r}) first{others}."
             )
         return found
 

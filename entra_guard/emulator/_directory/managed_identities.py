@@ -37,7 +37,7 @@ class ManagedIdentities:
             tenant: The tenant; Contoso by default.
 
         Raises:
-            RegistrationError: The name is empty.
+            RegistrationError: The name is empty or too long.
         """
         check_name(name)
         ids, tenant_id = self._store.ids, self._lookup.find_tenant(tenant).id

@@ -281,7 +281,7 @@ class Registrations:
 
         Raises:
             LookupError: A member does not exist.
-            RegistrationError: The name is empty.
+            RegistrationError: The name is empty or too long.
         """
         check_name(name)
         tenant = self._lookup.find_tenant(tenant)

@@ -91,7 +91,7 @@ def check(app: AppRegistration, tenant: Tenant) -> None:
 
 
 def check_name(name: str) -> None:
-    """Check the display name of a user, group or managed identity.
+    """Check the display name of a user, group, agent or managed identity.
 
     Raises:
         RegistrationError: It is empty, white space only, or too long.
@@ -99,7 +99,7 @@ def check_name(name: str) -> None:
     if not name.strip():
         raise RegistrationError("The name is empty: enter one.")
     if len(name) > MAX_NAME:
-        raise RegistrationError(f"The name may have {MAX_NAME} characters, got {len(name)}.")
+        raise RegistrationError(f"The name may have at most {MAX_NAME} characters, got {len(name)}.")
 
 
 def check_user_name(upn: str) -> None:
@@ -208,7 +208,7 @@ def _check_name(app: AppRegistration, *, personal: bool) -> None:
     if not (app.name.strip() and len(app.name) <= longest):
         raise RegistrationError(
             f"The name of an app with accounts={app.accounts!r} must have 1 to {longest} characters, "
-            f"got {len(app.name)}."
+            f"not only white space, got {len(app.name)}."
         )
 
 

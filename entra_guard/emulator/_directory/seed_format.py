@@ -240,17 +240,17 @@ def _yaml(content: bytes) -> Any:
 
 def _loader(safe_loader: Any) -> Any:
     """Return a YAML loader that refuses a key that is there twice: YAML would drop the first one silently."""
-    from yaml.constructor import ConstructorError  # noqa: PLC0415  # only for seeds in YAML
+    from yaml.composer import ComposerError  # noqa: PLC0415  # only for seeds in YAML
 
     class Loader(safe_loader):  # type: ignore[misc]
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
-            for key, _ in node.value:
-                if keys.count(key.value) > 1:
-                    raise ConstructorError(
-                        None, None, f"the key {key.value!r} is there twice", key.start_mark
-                    )
-            return safe_loader.construct_mapping(self, node, deep)
+        # While composing: later, a mapping also has the keys that it merges (`<<`) and may override.
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node, seen = safe_loader.compose_mapping_node(self, anchor), set[str]()
+            for key in (key for key, _ in node.value if isinstance(key.value, str)):
+                if key.value in seen:
+                    raise ComposerError(None, None, f"the key {key.value!r} is there twice", key.start_mark)
+                seen.add(key.value)
+            return node
 
     return Loader
 

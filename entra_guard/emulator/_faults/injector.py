@@ -158,7 +158,7 @@ def _check_fault(target: str, how: str, times: int | None, probability: float) -
 
 
 def _check_seconds(**given: float | None) -> None:
-    # From the control API, which has no types. A state file could not be read again with another value.
+    # The control API has no types, and a state file with another value could not be read again.
     for name, value in given.items():
         if value is not None and not (type(value) in {int, float} and isfinite(value) and value >= 0):
             raise ValueError(f"{name} must be a number of seconds, got {value!r}.")
