@@ -152,7 +152,7 @@ class Emulator:
 
         Raises:
             RuntimeError: The emulator is already running.
-            OSError: A port is in use.
+            OSError: A port cannot be opened.
             ImportError: uvicorn is not installed.
         """
         self.server.start()

@@ -179,6 +179,6 @@ def _require(body: Mapping[str, Any], names: tuple[str, ...], kind: str) -> None
 
 def _text(body: Mapping[str, Any], name: str, kind: str) -> str:
     value = body[name]
-    if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME:
+    if not isinstance(value, str) or not _is_valid(name, value):
         raise bad_request(f"Invalid value specified for property '{name}' of resource '{kind}'.")
     return value

@@ -19,7 +19,7 @@ from entra_guard.emulator._oauth.errors import EntraError
 from entra_guard.emulator._store.encoding import decode_base64, thumbprint
 from entra_guard.emulator._store.entries import TOKEN_EXCHANGE
 from entra_guard.emulator._tokens.claims import exchange_subject
-from entra_guard.emulator._tokens.jws import ParsedJwt, algorithm, parse_jwt
+from entra_guard.emulator._tokens.jws import ParsedJwt, jwt_algorithm, parse_jwt
 from entra_guard.emulator._tokens.workloads import issuer_keys
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _check_signature(parsed: ParsedJwt, key: Any) -> None:
 
 def _is_signed_by(parsed: ParsedJwt, key: rsa.RSAPublicKey) -> bool:
     try:
-        return algorithm(parsed.algorithm).verify(parsed.signing_input, key, parsed.signature)
+        return jwt_algorithm(parsed.algorithm).verify(parsed.signing_input, key, parsed.signature)
     except InvalidSignature:
         return False
 

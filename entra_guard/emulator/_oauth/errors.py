@@ -37,12 +37,12 @@ class EntraError(Exception):
 def error_response(store: Store, request: Request, error: EntraError) -> Response:
     """Return the error as JSON in Entra's format."""
     note_error(error)
-    trace, correlation = store.ids.guid(), correlation_id(store, request)
+    trace, correlation, at = store.ids.guid(), correlation_id(store, request), timestamp(store)
     body = {
         "error": error.error,
-        "error_description": _description(store, error, trace, correlation),
+        "error_description": _description(error, trace, correlation, at),
         "error_codes": [error.row.number],
-        "timestamp": timestamp(store),
+        "timestamp": at,
         "trace_id": trace,
         "correlation_id": correlation,
         **_page_link(request, error),
@@ -56,13 +56,13 @@ def redirect_fields(store: Store, request: Request, error: EntraError) -> dict[s
     """Return the fields of an error that is redirected to the client."""
     note_error(error)
     correlation = correlation_id(store, request)
-    description = _description(store, error, store.ids.guid(), correlation)
+    description = _description(error, store.ids.guid(), correlation, timestamp(store))
     subcode = {"error_subcode": "cancel"} if error.row.number == _DECLINED else {}
     return {"error": error.error, **subcode, "error_description": description, **_page_link(request, error)}
 
 
-def _description(store: Store, error: EntraError, trace: str, correlation: str) -> str:
-    return f"{error} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp(store)}"
+def _description(error: EntraError, trace: str, correlation: str, at: str) -> str:
+    return f"{error} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {at}"
 
 
 def _page_link(request: Request, error: EntraError) -> dict[str, str]:

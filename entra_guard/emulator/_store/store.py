@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from entra_guard.emulator._store.faults import Fault
 
-# The base URL without a server: a loopback name, for requests through the in-process transport.
 _YEAR_9000: Final = 221_845_392_000.0  # what is valid for years from then on still has a date
+# The base URL without a server: a loopback name, for requests through the in-process transport.
 IN_PROCESS_URL: Final = "http://entra.localhost"
 
 

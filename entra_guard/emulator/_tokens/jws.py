@@ -68,22 +68,22 @@ def compact_json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
-def algorithm(name: str) -> Algorithm:
+def jwt_algorithm(name: str) -> Algorithm:
     """Return PyJWT's implementation of a signature algorithm."""
     import jwt  # noqa: PLC0415 (slow to import, and only for signatures)
 
     return jwt.get_algorithm_by_name(name)
 
 
-def signer_of(key: SigningKey, name: str = "RS256") -> Signer:
+def signer_of(key: SigningKey, algorithm: str = "RS256") -> Signer:
     """Return a function that signs with this key."""
-    signer = algorithm(name)
+    signer = jwt_algorithm(algorithm)
     return lambda signing_input: signer.sign(signing_input, key.private_key)
 
 
 def hmac_with_public_key(key: SigningKey) -> Signer:
     """Return a function that computes an HMAC with the public key as its secret (algorithm confusion)."""
-    signer = algorithm("HS256")
+    signer = jwt_algorithm("HS256")
     return lambda signing_input: signer.sign(signing_input, key.public_pem())
 
 

@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._store.encoding import base64url
-from entra_guard.emulator._tokens.jws import ParsedJwt, algorithm, compact_json, parse_jwt, with_hashed_nonce
+from entra_guard.emulator._tokens.jws import (
+    ParsedJwt,
+    compact_json,
+    jwt_algorithm,
+    parse_jwt,
+    with_hashed_nonce,
+)
 
 if TYPE_CHECKING:
     from entra_guard.emulator._store.store import Store
@@ -39,7 +45,8 @@ def verify_own_token(store: Store, token: str) -> dict[str, Any]:
     key = known.get(str(parsed.header.get("kid")))
     if key is None or parsed.algorithm != "RS256":
         raise InvalidTokenError(_BAD_SIGNATURE)
-    if not algorithm("RS256").verify(_signed_bytes(parsed), key.private_key.public_key(), parsed.signature):
+    public_key = key.private_key.public_key()
+    if not jwt_algorithm("RS256").verify(_signed_bytes(parsed), public_key, parsed.signature):
         raise InvalidTokenError(_BAD_SIGNATURE)
     _check_lifetime(store, parsed.claims)
     return parsed.claims

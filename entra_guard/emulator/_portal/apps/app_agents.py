@@ -37,7 +37,7 @@ def agents_of(visit: Visit, app: AppRegistration) -> Iterator[AgentRow]:
 
 
 def add_agent(visit: Visit) -> Response:
-    """Add an agent identity, with an account of its own if the form names one."""
+    """Add an agent identity, with its own account if the form names one."""
     app, name, account = find_app(visit), visit.text("agent"), visit.text("account")
     if not name:
         return visit.redirect(address_of(app), notice="Enter the agent's name. No agent was added.")

@@ -15,7 +15,7 @@ from entra_guard.emulator._store.encoding import thumbprint
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
     from entra_guard.emulator._portal.visit import Visit
-    from entra_guard.emulator._store.entries import AppRegistration, StoredCertificate
+    from entra_guard.emulator._store.entries import AppRegistration
 
 _SECTION: Final = "credentials"
 LIFETIMES: Final = (
@@ -58,7 +58,9 @@ def _page(visit: Visit, app: AppRegistration, errors: list[FieldError], chosen: 
         environment=_environment(visit, app, new) if isinstance(new, Secret) else "",
         certificate=new if isinstance(new, dict) else None,
         secrets=[_row(visit, s, s.expires, now, f"{s.hint}…") for s in held.secrets],
-        certificates=[_row(visit, c, c.expires, now, _mark(c)) for c in held.certificates],
+        certificates=[
+            _row(visit, c, c.expires, now, thumbprint(c.der).hex().upper()) for c in held.certificates
+        ],
         federated=held.federated,
         lifetimes=LIFETIMES,
         audience=AUDIENCE,
@@ -69,10 +71,6 @@ def _page(visit: Visit, app: AppRegistration, errors: list[FieldError], chosen: 
 def _row(visit: Visit, entry: Any, expires: float, now: float, mark: str) -> CredentialRow:
     when = ends_words(expires, now)
     return CredentialRow(entry.key_id, entry.description, visit.date(expires), expires <= now, when, mark)
-
-
-def _mark(certificate: StoredCertificate) -> str:
-    return thumbprint(certificate.der).hex().upper()
 
 
 def _environment(visit: Visit, app: AppRegistration, secret: Secret) -> str:

@@ -185,7 +185,7 @@ class TokenSource:
     ) -> Obtained:
         """Send a request to the token endpoint; with a secret that exists for this request only."""
         held = self._service.directory.credentials_of(wanted.client.client_id)
-        # Without a credential of its own, the app is refused as in Entra.
+        # Without its own credential, the app is refused as in Entra.
         has_credential = bool(held.secrets or held.certificates or held.federated)
         sent, shown = form, form
         if with_secret and has_credential:

@@ -92,7 +92,7 @@ def call_sample_api(guard: Guard, role: str, method: str, authorization: Sequenc
             status, headers, body = asyncio.run(_exchange(sample_app(guard, role), method, authorization))
         result.append(SampleResponse(status, headers, body, tuple(lines)))
 
-    # A thread of its own: the emulator's server already runs an event loop in this one.
+    # In another thread: the emulator's server already runs an event loop in this one.
     with _calls:
         thread = threading.Thread(target=run, name="sample-api", daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""The sample API at an address of its own, for curl and other clients: GET /portal/sample-api."""
+"""The sample API at its own address, for curl and other clients: GET /portal/sample-api."""
 
 from __future__ import annotations
 
