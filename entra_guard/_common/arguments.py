@@ -89,8 +89,9 @@ def check_seconds(name: str, value: object, *, least: float = 0.0, most: float =
         ConfigurationError: It is not a number, or out of bounds.
     """
     if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
-        bounds = f"at least {least:g}" if most == _LONGEST else f"from {least:g} to {most:g}"
-        raise ConfigurationError(f"{name} must be seconds (a number), {bounds}, got {value!r}")
+        raise ConfigurationError(
+            f"{name} must be seconds (a number), from {least:g} to {most:g}, got {value!r}"
+        )
 
 
 def check_count(name: str, value: object) -> None:
