@@ -56,6 +56,16 @@ def explain_error(status: int, document: Mapping[str, Any], source: Source) -> s
     return f"status {status}: {printable(words)}" if words else f"status {status}"
 
 
+def names_setting(detail: str) -> bool:
+    """Return whether the text of an error names the setting to check: then the network is not the cause.
+
+    Example:
+        >>> names_setting("status 400: Entra knows no tenant contso.com (AADSTS90002): check `tenant`")
+        True
+    """
+    return "check `" in detail
+
+
 def _code(words: str, codes: object) -> str:
     """Return the code in Entra's text, or else the first one of its list."""
     if found := _CODE.search(words):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from entra_guard._keys.authority_errors import names_setting
 from entra_guard.errors import FetchError, KeysUnavailableError
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def facts_of(error: Exception | None, source: Source) -> dict[str, object]:
     url = source.configuration_urls["2.0"]
     if isinstance(error, FetchError):
         facts = {"url": error.url, "step": error.step, "detail": error.detail}
-        # A known error of Entra names the setting to check.
-        advice = "" if "check `" in error.detail else _ADVICE.get(error.step, _NETWORK)
+        advice = "" if names_setting(error.detail) else _ADVICE.get(error.step, _NETWORK)
         return {**facts, "advice": advice} if advice else dict(facts)
     if error is not None:
         return {"url": url, "step": "internal", "detail": str(error) or type(error).__name__}

@@ -39,11 +39,11 @@ class CertificateSource:
         self._stamp = self.stamp()
         try:
             self.loaded = self._read(source if isinstance(source, bytes) else None, now)
-        except (UnusableCertificateError, TokenAcquisitionError) as error:
+        except TokenAcquisitionError as error:  # `read_file` names the file
+            raise ConfigurationError(str(error).removeprefix("No token: ")) from None
+        except UnusableCertificateError as error:
             where = "the certificate" if self._path is None else f"the certificate in {self._path}"
-            why = str(error).removeprefix("No token: ")  # `read_file` names the file, for requests of tokens
-            unread = isinstance(error, TokenAcquisitionError)
-            raise ConfigurationError(why if unread else f"{where} cannot be used: {why}") from None
+            raise ConfigurationError(f"{where} cannot be used: {error}") from None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to pickle; in another process the file is read again, if it is there."""

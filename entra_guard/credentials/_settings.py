@@ -8,7 +8,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard._common.audiences import QUOTES
+from entra_guard._common.audiences import IS_IT_SET, QUOTES
 from entra_guard.credentials._cache.token_cache import CacheOptions
 from entra_guard.errors import ConfigurationError
 
@@ -64,7 +64,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 def wrong_value(value: object) -> str:
     """Return the end of an error text for a wrong value: of what kind it is. Quote no text."""
     if value is None or value == "":
-        return f", got {value!r}. Is the environment variable set?"
+        return f", got {value!r}. {IS_IT_SET}"
     if not isinstance(value, str):
         return f", got {type(value).__name__}"
     if value[0] in QUOTES or value[-1] in QUOTES:

@@ -298,7 +298,7 @@ class GraphClient:
         made = await anyio.to_thread.run_sync(partial(new_async_client, total=_STEP_SECONDS))
         client = self._of_loop.get(loop)
         if client is None or client.is_closed:  # unless another task was faster
-            for ended in [each for each in list(self._of_loop) if getattr(each, "is_closed", bool)()]:
+            for ended in filter(_has_ended, list(self._of_loop)):
                 self._of_loop.pop(ended, None)
             self._of_loop[loop] = client = made
         return client
@@ -335,6 +335,12 @@ def _event_loop() -> object:
     """Return what identifies the event loop that runs here."""
     token = current_token()
     return getattr(token, "native_token", token)  # older versions of anyio return it itself
+
+
+def _has_ended(loop: object) -> bool:
+    """Return whether an event loop has ended; False for trio, whose tokens do not say it."""
+    is_closed = getattr(loop, "is_closed", None)
+    return is_closed is not None and is_closed()
 
 
 def _authorities(credential: BaseCredential) -> set[str]:

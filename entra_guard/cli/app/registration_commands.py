@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from entra_guard._escaping import escape
 from entra_guard.cli._program import NAME
 from entra_guard.cli.app._calls import UNIQUE_NAME
 from entra_guard.cli.app._options import common_options, print_json
@@ -162,7 +163,6 @@ def list_command(session: Session, *, name: str) -> None:
 
 
 def _show_list(runner: Runner, rows: list[Row]) -> None:
-    from entra_guard._escaping import escape  # noqa: PLC0415
     from entra_guard.cli._screen import Screen  # noqa: PLC0415
     from entra_guard.cli.app._output import credential_summary  # noqa: PLC0415
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from entra_guard.cli.doctor._facts import Facts
     from entra_guard.cli.doctor._finding import Check, Finding
 
+_AZ: Final = re.compile(r"(?:^|\()az ")
 CHECKS: Final[tuple[Check, ...]] = (
     *_checks_settings.CHECKS,
     *_checks_mcp.CHECKS,
@@ -76,6 +77,3 @@ def _without_az(finding: Finding | None, facts: Facts) -> Finding | None:
         return finding
     kept = tuple(line for line in finding.fix if not _AZ.search(line))
     return replace(finding, fix=kept or finding.fix)
-
-
-_AZ: Final = re.compile(r"(?:^|\()az ")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.audiences import plain
 from entra_guard._common.guid import is_guid
-from entra_guard._keys.authority import CLOUDS
+from entra_guard._keys.authority import cloud_of
+from entra_guard._keys.authority_errors import names_setting
 from entra_guard._validation.hints import LONGER, NO_CLIENT_ID, OTHER_API, OWN_ID
 from entra_guard.cli.reason_guides import GUIDES, filled, is_filled
 from entra_guard.policy import TENANT_ALIASES
@@ -93,8 +94,7 @@ def _added(names: Iterable[str], name: str) -> str:
 
 def _cloud_of(issuer: object) -> str:
     """Return the name of the cloud whose host an issuer has, '' if it is none of Microsoft's."""
-    names = [name for name, cloud in CLOUDS.items() if str(issuer).startswith(f"{cloud.authority}/")]
-    return names[0] if names else ""
+    return cloud_of("/".join(str(issuer).split("/")[:3]))
 
 
 def remedy(
@@ -203,7 +203,7 @@ _GUEST: Final = "The user is a guest of the tenant. Call as a member, or accept 
 
 def _of_keys(guide: Guide, facts: Mapping[str, Any], claims: Mapping[str, Any]) -> _Chosen:
     """Choose between the network, and a setting with which Entra has no keys."""
-    if "check `" in str(facts.get("detail")):
+    if names_setting(str(facts.get("detail"))):
         return _Chosen(_WRONG_SETTING, is_registration=False)
     if facts.get("step") in {"http", "content"}:
         return _Chosen(_WRONG_RESPONSE, is_registration=False)
