@@ -170,7 +170,7 @@ def _add_identity(entra: Emulator, name: str) -> None:
         raise CommandError(
             f"--identity {escape(name)!r} cannot be added: {error}",
             "unusable_identity",
-            "Name it as the machine.",
+            "Give it the name of the machine that it belongs to.",
         ) from None
 
 

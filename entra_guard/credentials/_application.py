@@ -74,7 +74,7 @@ class ApplicationCredential(CachingCredential, Credential):
 
     def _use(self, cache: TokenCache) -> None:
         super()._use(cache)
-        TELEMETRY.observed.credentials.add(self)  # it has proofs of its own, which other credentials use
+        TELEMETRY.observed.credentials.add(self)  # its own proofs, which other credentials use
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} client_id={self.client_id} tenant_id={self.tenant_id}>"

@@ -151,7 +151,7 @@ class CachingCredential(BaseCredential):
 
     @abstractmethod
     def _request(self, scopes: tuple[str, ...], claims: str | None) -> AccessToken:
-        """Request a token and wait for it. Runs on a thread of its own."""
+        """Request a token and wait for it. Runs on its own thread."""
 
     def _proof_version(self) -> object:
         """Return what changes with the credential's proof: a new request is worth sending then."""
@@ -294,7 +294,7 @@ def check_scopes(scopes: tuple[object, ...]) -> None:
         raise ConfigurationError("give at least one scope, such as 'https://graph.microsoft.com/.default'")
     if not all(isinstance(scope, str) and scope.strip() for scope in scopes):
         raise ConfigurationError(
-            "scopes are strings, each an argument of its own: get_token('api://orders/.default')"
+            "scopes are strings, each as a separate argument: get_token('api://orders/.default')"
         )
     for part in " ".join(cast("tuple[str, ...]", scopes)).split():
         if not SCOPE_TOKEN.fullmatch(part):

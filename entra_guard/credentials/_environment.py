@@ -143,7 +143,7 @@ def _build(kind: _ProofKind, environ: Mapping[str, str], settings: Settings) -> 
 
 
 def _flag(environ: Mapping[str, str], variable: str) -> bool:
-    """Return a variable that is 'true' or 'false', or '1' or '0' as azure-identity has it; or False."""
+    """Return a variable that is 'true' or 'false' (as in azure-identity also '1' or '0'), or False."""
     text = environ.get(variable, "").strip().lower()
     if text not in _FLAGS:
         raise ConfigurationError(f"{variable} must be true or false, got {text!r:.40}")

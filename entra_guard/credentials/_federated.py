@@ -36,7 +36,7 @@ class ClientAssertionCredential(ApplicationCredential):
     Args:
         tenant_id: The tenant's id or domain.
         client_id: The application's client id.
-        func: Returns an assertion; called on a thread of its own for each request. It may take its time.
+        func: Returns an assertion; called on its own thread for each request. It may take its time.
         settings: See `Settings`.
 
     Raises:

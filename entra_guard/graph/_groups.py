@@ -53,7 +53,7 @@ log: Final = get_logger("entra_guard.graph")
 
 _CACHE_SIZE: Final = 20_000
 _MOST_GROUPS: Final = 11_000  # Graph itself returns no more (Microsoft: "directoryObject: getMemberObjects")
-_FETCH_SECONDS: Final = 30.0  # for all pages and retries of one caller, on a thread of its own
+_FETCH_SECONDS: Final = 30.0  # for all pages and retries of one caller, on its own thread
 
 Groups = frozenset[str]
 
@@ -249,7 +249,7 @@ class GroupResolver:
         return pending if known is None else known.groups
 
     def _fetch(self, key: str, path: str) -> Groups:
-        """Request a caller's groups. One request at a time per caller, on a thread of its own."""
+        """Request a caller's groups. One request at a time per caller, on its own thread."""
         with self._lock:
             known = self._known.get(key)
         requested_at = self._monotonic()

@@ -188,7 +188,7 @@ def test_a_header_replaces_the_usual_one_in_any_case(entra: GraphEntra, call: Ca
     assert seen == [["text/plain"], ["application/merge-patch+json"], ["mine"]]
 
 
-def test_nor_is_a_header_of_a_batch_sent_twice(entra: GraphEntra, call: Call) -> None:
+def test_a_header_of_a_batch_part_replaces_the_usual_one_in_any_case(entra: GraphEntra, call: Call) -> None:
     sent = []
 
     def graph(request: httpx.Request) -> httpx.Response:

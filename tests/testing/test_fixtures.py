@@ -336,6 +336,6 @@ def test_an_unknown_name_raises_import_error() -> None:
         from entra_guard.testing import Entre  # noqa: F401
 
 
-def test_a_number_is_no_application_without_public_routes() -> None:
+def test_a_value_that_is_not_an_application_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="app must be an application, got int"):
         assert_no_public_routes(5)

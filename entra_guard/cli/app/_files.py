@@ -87,13 +87,13 @@ def refuse_tracked(*paths: Path) -> None:
     names = {path: shlex.quote(escape(path.name)) for path in (*tracked, *others)}
     ignore = " && ".join(f"echo {name} >> .gitignore" for name in names.values())
     remove = f"git rm --cached {' '.join(names[path] for path in tracked)} && {ignore}"
-    holds = "they will hold secrets" if len(names) > 1 else "it will hold a secret"
+    them, holds = ("them", "they will hold secrets") if len(names) > 1 else ("it", "it will hold a secret")
     raise CommandError(
         f"git {' and '.join(done)}, and {holds}.",
         "tracked_by_git",
-        f"Remove it from git, and ignore it: {remove}"
+        f"Remove {them} from git, and ignore {them}: {remove}"
         if tracked
-        else f"Ignore it: {ignore}. Or name a file outside of the repository.",
+        else f"Ignore {them}: {ignore}. Or name a file outside of the repository.",
     )
 
 

@@ -28,9 +28,9 @@ _PURPOSE: Final = "Add the managed identity, by the emulator's control API"
 def add_user_command(session: Session, *, name: str, display_name: str) -> None:
     """Add a user.
 
-    NAME is the part before the @, or the whole user principal name. The emulator's
-    sign-in page needs no password. In a real tenant a password is made, printed once, and must be changed at
-    the first sign-in; the command requires confirmation, or --yes.
+    NAME is the part before the @, or the whole user principal name. The emulator's sign-in page needs no
+    password. In a real tenant a password is made, printed once, and must be changed at the first sign-in;
+    the command requires confirmation, or --yes.
     """
     # A prefix of each class of characters satisfies every password policy.
     password = f"Aa1-{secrets.token_urlsafe(_PASSWORD_BYTES)}"

@@ -69,7 +69,7 @@ def assign_role_command(
 ) -> None:
     """Assign app roles of API.
 
-    To a user, a group, an application or a managed identity.
+    The holder is a user, a group, an application or a managed identity.
 
     \b
         entra-guard app role assign "Orders API" Orders.Read --user alice
@@ -161,8 +161,8 @@ def add_permission_command(
 def grant_command(session: Session, *, client: str, api: str | None) -> None:
     """Grant admin consent to what CLIENT needs.
 
-    With API, to what it needs of that one; otherwise of all. In a real tenant the command lists
-    the permissions and requires confirmation, or --yes.
+    With API, only its permissions are granted; otherwise those of all APIs. In a real tenant the command
+    lists the permissions and requires confirmation, or --yes.
     """
 
     def show(runner: Runner, found: tuple[Row, list[Needs]]) -> None:

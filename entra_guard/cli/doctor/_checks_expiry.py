@@ -82,7 +82,7 @@ def _federated(which: Which, facts: Facts) -> Finding | None:
         names = ", ".join(f"{row.get('name')} ({', '.join(row.get('audiences') or ())})" for row in wrong)
         return warning(
             f"the audience is not {EXCHANGE_AUDIENCE}: {names}",
-            "Correct the audience, unless the issuer writes this one into its tokens on purpose:",
+            "Correct the audience, unless the issuer writes this one into its tokens on purpose.",
             f"az ad app federated-credential list --id {app_id}",
         )
     return ok(words or "none")

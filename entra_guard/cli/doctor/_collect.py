@@ -180,7 +180,7 @@ def _app_facts(name: str) -> AppFacts:
     try:
         return probe_app(app, name)
     except ConfigurationError as error:
-        raise click.UsageError(f"--app {name}: its routes cannot be read: {escape(str(error))}.") from error
+        raise click.UsageError(f"--app {name}: its routes cannot be read: {escape(str(error))}") from error
     except Exception as error:
         kind = type(error).__name__
         raise click.UsageError(f"--app {name}: its routes cannot be read: {kind} was raised.") from error

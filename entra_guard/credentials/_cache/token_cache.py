@@ -36,7 +36,7 @@ DEFAULT_CACHE_SIZE: Final = 20_000
 DEFAULT_WAIT: Final = 30.0
 _MOST_FAILURES: Final = 2_000
 # Seconds for which the same challenge gets the same token, even a rejected one: an API that accepts no token
-# must not cost a token request for each of its own responses.
+# must not cost a token request for each of its responses.
 _SAME_CHALLENGE: Final = 30.0
 
 
@@ -210,7 +210,7 @@ class TokenCache:
         return next((failure for failure in found if failure is not None and now < failure.until), None)
 
     def _request_and_store(self, request: TokenRequest) -> AccessToken:
-        """Request a token and cache it. One at a time per key, on a thread of its own."""
+        """Request a token and cache it. One at a time per key, on its own thread."""
         if token := self._usable(request):
             return token  # another request ended while this one was started
         proof_version, before = request.proof_version(), self.tokens.get(request.key)
