@@ -184,6 +184,27 @@ def test_an_export_with_two_apps_and_two_groups_of_one_name_can_be_imported(entr
     assert [g.name for g in entra.directory.groups.values()].count("Engineers") == 2
 
 
+def test_an_export_without_the_accounts_of_deleted_agents_can_be_imported(entra: Entra) -> None:
+    blueprint = entra.register_app("Assistants", is_blueprint=True)
+    account = entra.add_user("north", agent=entra.add_agent("North", blueprint))
+    group = entra.add_group("Everyone", "alice", account)
+    entra.remove_app(blueprint)
+    apply_seed(entra.directory_service, seed_of(export_directory(entra.directory)))
+    assert account.id not in entra.directory.users
+    assert entra.directory.groups[group.id].members == (entra.find_user("alice").id,)
+
+
+def test_an_account_names_its_agent_by_an_id_in_any_case() -> None:
+    agent = {"name": "North", "id": "ABCDEF00-2222-4333-8444-000000000001"}
+    apps = [{"name": "Assistants", "blueprint": True, "agents": [agent]}]
+    users = [{"name": "north", "agent": agent["id"]}]
+    emulator = Emulator()
+    apply_seed(
+        emulator.directory_service, seed_of({"tenants": [{"name": "Contoso", "apps": apps, "users": users}]})
+    )
+    assert emulator.find_user("north").agent_id == agent["id"].lower()
+
+
 def test_an_api_that_two_apps_of_a_seed_are_called_is_named_by_its_client_id() -> None:
     ids = [f"11111111-2222-4333-8444-00000000000{number}" for number in range(6)]
     names = ("client_id", "object_id", "service_principal_id")

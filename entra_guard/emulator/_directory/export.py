@@ -49,7 +49,8 @@ _MEMBERS: Final = {"Application": "apps", "User": "users"}
 def export_directory(directory: Directory) -> dict[str, Any]:
     """Return the directory as the JSON of a seed. Members with their default value are left out.
 
-    Sessions, keys, faults and the clock are not part of a seed: `--state` keeps them.
+    Sessions, keys, faults and the clock are not part of a seed: `--state` keeps them. The accounts of deleted
+    agents are left out.
     """
     tenants = [t for t in directory.tenants.values() if t.id != CONSUMERS or _has_entries(directory, t)]
     seed = Seed([_Exporter(directory, tenant).tenant() for tenant in tenants])
@@ -74,7 +75,9 @@ class _Exporter:
             here,
             self._tenant.domain,
             self._tenant.region,
-            users=[self._user(user) for user in self._directory.users_in(here)],
+            users=[
+                self._user(user) for user in self._directory.users_in(here) if self._can_be_imported(user)
+            ],
             groups=[
                 self._group(group) for group in self._directory.groups.values() if group.tenant_id == here
             ],
@@ -83,6 +86,10 @@ class _Exporter:
                 self._identity(i) for i in self._directory.identities.values() if i.tenant_id == here
             ],
         )
+
+    def _can_be_imported(self, user: User) -> bool:
+        """Return False for the account of a deleted agent, which no seed can name."""
+        return not user.agent_id or user.agent_id in self._directory.agents
 
     def _user(self, user: User) -> UserSeed:
         home = user.home_tenant_id if user.is_guest else ""
@@ -99,8 +106,9 @@ class _Exporter:
         )
 
     def _group(self, group: Group) -> GroupSeed:
-        members = [self._directory.users[member].upn for member in group.members]
-        return GroupSeed(group.name, group.id, members, self._roles(group.id))
+        members = [self._directory.users[member] for member in group.members]
+        names = [user.upn for user in members if self._can_be_imported(user)]
+        return GroupSeed(group.name, group.id, names, self._roles(group.id))
 
     def _identity(self, identity: ManagedIdentity) -> IdentitySeed:
         return IdentitySeed(

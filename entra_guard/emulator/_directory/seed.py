@@ -170,7 +170,7 @@ class _Applier:
         """Return the id of the agent whose account a user is; '' for a person."""
         if not seed.agent:
             return ""
-        found = [agent.id for agent, _ in self._agents if seed.agent in {agent.id, agent.name}]
+        found = [a.id for a, _ in self._agents if seed.agent == a.name or seed.agent.lower() == a.id]
         if len(found) != 1:
             problem = "Two agents are" if found else "No agent is"
             raise RegistrationError(
