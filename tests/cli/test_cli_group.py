@@ -93,8 +93,12 @@ def test_examples_in_help_have_the_program_name_as_typed(
 ) -> None:
     monkeypatch.setattr(sys, "argv", [str(command)])
     for _again in range(2):
-        output = CliRunner().invoke(group, ["explain", "--help"]).output
-        assert f"      '{command}' explain --tenant" in output
+        for words, example in (
+            (["explain"], "explain --tenant"),
+            (["app", "setup"], 'app setup "Orders API"'),
+        ):
+            output = CliRunner().invoke(group, [*words, "--help"]).output
+            assert f"      '{command}' {example}" in output
 
 
 @pytest.mark.parametrize(

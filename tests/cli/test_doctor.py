@@ -743,6 +743,20 @@ def test_routes_are_listed_with_what_they_require(deployment: Deployment) -> Non
     assert ("Orders.Read" in rows[0], rows[1].endswith("public")) == (True, True)
 
 
+def test_metadata_of_other_middleware_is_not_that_of_an_mcp_server(deployment: Deployment) -> None:
+    class Described:
+        def __init__(self, app: Any) -> None:
+            self.app, self._metadata = app, {"resource": "https://tasks.example/mcp"}
+
+        async def __call__(self, *_request: Any) -> None:
+            raise AssertionError
+
+    routed = Starlette(routes=[Route("/orders", _reached)], middleware=[Middleware(Described)])
+    report = _app_report(deployment, app=GuardMiddleware(routed, guard=Entra().guard()))
+    assert report.exit_code == 0, report.text
+    assert "tasks.example" not in report.text
+
+
 def test_settings_show_no_password(deployment: Deployment) -> None:
     url = "https://user:sword,fish@login.example"
     text = deployment.check("--offline", ENTRA_GUARD_AUTHORITY=url, ENTRA_GUARD_TENANT="'x'").text

@@ -237,9 +237,14 @@ def test_each_lock_is_made_again_in_a_forked_process():
         if not name.startswith(("entra_guard.emulator", "entra_guard.cli"))
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ClassDef) and node.name not in per_call
-        if (made := methods_that_make_a_lock(node)) and not made & at_fork
+        if (made := methods_that_make_a_lock(node)) and not (made & at_fork and is_registered(node, path))
     ]
     assert kept == []
+
+
+def is_registered(node: ast.ClassDef, path: Path) -> bool:
+    """Return whether something calls the class' method in a forked process."""
+    return "reset_after_fork(self)" in ast.unparse(node) or "register_at_fork(" in path.read_text()
 
 
 def methods_that_make_a_lock(node: ast.ClassDef) -> set[str]:

@@ -426,7 +426,7 @@ def test_what_cannot_be_used_fails_when_the_credential_is_built(entra: OutboundE
         },
         "not RSA": {"certificate_data": pem(curve) + self_signed(curve)},
         "1024 bits": {"certificate_data": pem(small) + self_signed(small)},
-        "the certificate cannot be read from /nowhere/daemon.pem": {
+        "^the certificate cannot be read from /nowhere/daemon.pem": {
             "certificate_path": "/nowhere/daemon.pem"
         },
         "give either certificate_path or certificate_data": {},
