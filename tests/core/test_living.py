@@ -28,6 +28,7 @@ def test_an_object_is_there_once_and_as_long_as_it_lives() -> None:
     living.add(thing)
     living.add(thing)
     assert [*living] == [thing]
+    reading = iter(living)
     del thing
     gc.collect()
-    assert [*living] == []
+    assert [*reading] == [*living] == []

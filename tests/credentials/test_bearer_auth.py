@@ -418,9 +418,10 @@ def test_a_host_is_the_same_however_it_is_written(entra: OutboundEntra, host: st
         ["graph.microsoft.com#f"],
         ["graph.microsoft.com:https"],
         ["graph.microsoft.com\\x"],
+        5,
     ],
 )
-def test_hosts_must_be_names(entra: OutboundEntra, hosts: list[str]) -> None:
+def test_hosts_must_be_names(entra: OutboundEntra, hosts: Any) -> None:
     with pytest.raises(ConfigurationError, match="hosts"):
         entra.credential().auth(entra.scope, hosts=hosts)
 

@@ -105,6 +105,16 @@ def test_a_misspelt_argument_is_refused_with_the_nearest(typo, nearest):
         ClientSecretCredential(**{typo: "x"})
 
 
+def test_a_misspelt_argument_of_a_managed_identity_is_refused_with_the_nearest():
+    with pytest.raises(ConfigurationError, match=r"'cachesize'\. Did you mean 'cache_size'\?"):
+        ManagedIdentityCredential(cachesize=5)
+
+
+def test_an_empty_path_of_a_certificate_is_refused():
+    with pytest.raises(ConfigurationError, match="certificate_path is empty"):
+        CertificateCredential(TENANT, CLIENT, "")
+
+
 def _get(credential, **options):
     return credential.get_token(SCOPE, **options)
 

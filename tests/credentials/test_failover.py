@@ -214,8 +214,9 @@ def test_unusable_secrets_fail_when_the_credential_is_built(
 
 @pytest.mark.parametrize("expires_on", ["soon", dt.datetime(2030, 1, 1), True, [1], "2030-13-01"])  # noqa: DTZ001
 def test_an_expiry_that_cannot_be_read_is_refused(expires_on: Any) -> None:
-    with pytest.raises(ConfigurationError, match="expires_on must be"):
+    with pytest.raises(ConfigurationError, match="expires_on must be") as caught:
         ClientSecret("a-secret", expires_on=expires_on)
+    assert str(caught.value).endswith(f"got {expires_on!r}")
 
 
 def test_a_client_secret_shows_its_expiry_only() -> None:

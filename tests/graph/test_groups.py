@@ -399,6 +399,7 @@ def test_impossible_settings_fail_when_the_resolver_is_built(entra: GraphEntra) 
         {"wait": True},
         {"cache_size": -1},
         {"cache_size": 1.5},
+        {"refesh": 60},
     ]
     for settings in wrong:
         with pytest.raises(ConfigurationError, match=next(reversed(settings))):
