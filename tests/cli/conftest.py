@@ -7,14 +7,18 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from cli_processes import HEARING_CTRL_C, Start
+from click.testing import CliRunner, Result
 from rich.console import Console
 
+from entra_guard.cli._group import group
 from entra_guard.cli._screen import Screen
+from entra_guard.emulator import CONTOSO, Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -49,3 +53,28 @@ def terminal() -> tuple[Screen, io.StringIO]:
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, color_system=None, width=100, highlight=False)
     return Screen(console), written
+
+
+@pytest.fixture(scope="module")
+def entra() -> Emulator:
+    return Emulator()
+
+
+@pytest.fixture(scope="module")
+def api(entra: Emulator) -> str:
+    return entra.register_app("Orders API", app_roles=["Orders.Read"]).client_id
+
+
+@pytest.fixture(scope="module")
+def good(entra: Emulator, api: str) -> str:
+    return entra.issue_token(api, roles=["Orders.Read"])
+
+
+@pytest.fixture
+def explain(entra: Emulator, api: str) -> Callable[..., Result]:
+    def run(text: str, *options: str, transport: httpx.BaseTransport | None = None) -> Result:
+        with httpx.Client(transport=transport or entra.transport) as client:
+            given = ["--tenant", CONTOSO, "--audience", api, "--authority", entra.url, *options]
+            return CliRunner().invoke(group, ["explain", *given], input=text, obj={"http_client": client})
+
+    return run
