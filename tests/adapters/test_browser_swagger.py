@@ -73,9 +73,8 @@ def with_own_files(app: FastAPI) -> FastAPI:
             swagger_favicon_url="/docs/files/favicon-32x32.png",
         )
 
-    app.add_route(
-        "/docs", docs, include_in_schema=False
-    )  # as FastAPI does: without the application's dependencies
+    # As FastAPI does: without the application's dependencies.
+    app.add_route("/docs", docs, include_in_schema=False)
     return app
 
 

@@ -16,9 +16,8 @@ ROOT = Path(__file__).parents[2]
 LINES = {
     "mcp1": ["mcp>=1.26,<2", "fastmcp>=2.14,<3"],
     "mcp2": ["mcp>=2", "fastmcp>=4"],
-    "tasks": [
-        "fastmcp[tasks]>=4"
-    ],  # apart: fastmcp-tasks wants one version of fastmcp, not always the latest
+    # Apart: fastmcp-tasks requires one version of fastmcp, not always the latest.
+    "tasks": ["fastmcp[tasks]>=4"],
 }
 
 

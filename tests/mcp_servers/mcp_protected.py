@@ -142,7 +142,7 @@ verified = SdkServer(
 )
 for tool in (client, next_api):
     verified.tool()(tool)
-apps["verified"] = app_of(verified, "https://tasks.example/verified/mcp")
+apps["verified"] = app_of(verified, "https://tasks.example/verified/mcp", origins=(), settings={})
 
 
 class AsCaller(httpx.Auth):
@@ -180,7 +180,7 @@ provided = fastmcp.FastMCP(
 )
 for tool in (client, next_api):
     provided.tool()(tool)
-apps["provided"] = app_of(provided, "https://tasks.example/provided/mcp")
+apps["provided"] = app_of(provided, "https://tasks.example/provided/mcp", origins=(), settings={})
 
 
 app = together(apps)
