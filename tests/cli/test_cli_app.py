@@ -21,6 +21,7 @@ from entra_guard.cli.app._target import Where, resolve
 from entra_guard.credentials import EnvironmentCredential
 from entra_guard.emulator import FABRIKAM, Emulator
 from entra_guard.emulator._activity.access_line import access_line
+from entra_guard.emulator._store.ids import Ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,13 +94,23 @@ def test_an_api_and_a_client_are_registered_and_the_printed_lines_guard_an_app(e
     assert web.get("/orders", headers={"authorization": f"Bearer {token}"}).status_code == 200
 
 
-@pytest.mark.parametrize("proof", ["certificate", "secret"])
+def read_by_the_shell(file: str) -> dict[str, str]:
+    """Return the variables that a shell has after it reads a file, as `app setup` says how."""
+    command = ["env", "-i", "sh", "-c", f"set -a; . ./{file}; set +a; env -0"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return dict(entry.split("=", 1) for entry in listed.split("\0") if entry)
+
+
+@pytest.mark.parametrize("proof", ["certificate", "secret", "secret that the shell would expand"])
 def test_setup_writes_what_guard_and_credential_read(
     emulator: Emulator, proof: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = ok("app", "setup", "Orders API", *(["--secret"] if proof == "secret" else []))
-    lines = Path(".env").read_text().splitlines()
-    variables = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    if proof == "secret that the shell would expand":
+        monkeypatch.setattr(Ids, "secret", lambda _self: "~bc8Q~" + "d" * 34)
+    done = ok("app", "setup", "Orders API", *(["--secret"] if proof != "certificate" else []))
+    if proof == "secret that the shell would expand":
+        assert "docker's --env-file keeps them" in Path(".env").read_text()
+    variables = read_by_the_shell(".env")
     assert Path(".env").stat().st_mode & 0o777 == 0o600
     assert Path("client.pem").exists() == (proof == "certificate")
     for name, value in variables.items():

@@ -169,5 +169,8 @@ def as_env_file(variables: Mapping[str, str], comments: Mapping[str, str]) -> by
     for name, value in variables.items():
         if name in comments:
             lines.append(f"# {comments[name]}")
-        lines.append(f"{name}={env_value(value)}")
+        written = env_value(value)
+        if written != value:
+            lines.append("# The quotes are the shell's. docker's --env-file keeps them: remove them there.")
+        lines.append(f"{name}={written}")
     return ("\n".join(lines) + "\n").encode()
