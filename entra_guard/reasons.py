@@ -313,8 +313,8 @@ _ALL: Final = (
         "groups_overage",
         403,
         "The caller has more groups than a token can contain.",
-        "The token contains no groups, only a link to them (groups overage).",
-        "Use app roles, or emit only 'groups assigned to the application', or let the guard resolve groups with Microsoft Graph.",
+        "The token contains no groups, only a link to them (groups overage), and Microsoft Graph refused to return them.",
+        "'detail' says why. Usually the application of the GroupResolver lacks GroupMember.Read.All or User.Read.All. Or use app roles, or emit only 'groups assigned to the application'.",
     ),
     Reason(
         "groups_unavailable",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard._common.arguments import check_names, letters_of
 from entra_guard._common.audiences import QUOTES, json_strings
+from entra_guard._keys.authority import Authority
 from entra_guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,9 +33,12 @@ def settings_from(environ: Mapping[str, str], given: Container[str] = ()) -> dic
         )
     ours = [name for name in environ if letters_of(name).startswith(letters_of(PREFIX))]
     check_names("Guard.from_env()", "variable", ours, VARIABLES)
-    tenant = _value(environ, "TENANT") or _text(environ, "AZURE_TENANT_ID")
+    tenant = _value(environ, "TENANT")
+    uses_tenants = _uses_tenants(environ, given)
+    if uses_tenants:
+        tenant = tenant or _text(environ, "AZURE_TENANT_ID")
     audience = _list(environ, "AUDIENCE")
-    if not tenant and "tenant" not in given:
+    if not tenant and uses_tenants and "tenant" not in given:
         raise ConfigurationError("set ENTRA_GUARD_TENANT (or AZURE_TENANT_ID) to the tenant id")
     if not audience and "audience" not in given:
         raise ConfigurationError(
@@ -47,6 +51,15 @@ def settings_from(environ: Mapping[str, str], given: Container[str] = ()) -> dic
         if value is not None:
             settings[name.lower()] = value
     return settings
+
+
+def _uses_tenants(environ: Mapping[str, str], given: Container[str]) -> bool:
+    """Return whether the authority has tenants; that of a B2C policy has none."""
+    named = None if "authority" in given else _authority(environ, "AUTHORITY")
+    try:
+        return named is None or Authority.named(named).is_entra
+    except ConfigurationError:
+        return True  # the guard reports it
 
 
 def _value(environ: Mapping[str, str], name: str) -> str:

@@ -148,6 +148,7 @@ class GroupResolver:
         self._graph = GraphClient(ours, **graph)
         tenant = ours.tenant_id
         self._tenant = tenant if is_guid(tenant) else ""
+        self._client_id = str(getattr(ours, "client_id", ""))
         self._body = {"securityEnabledOnly": security_enabled_only}
         self._refresh = refresh
         self._max_stale = max_stale
@@ -210,7 +211,7 @@ class GroupResolver:
         try:
             groups = self.groups_of(principal)
         except EntraGuardError as error:
-            raise _access_error(error, principal) from error
+            raise self._access_error(error, principal) from error
         return replace(principal, resolved_groups=tuple(sorted(groups)))
 
     async def add_groups_async(self, principal: Principal) -> Principal:
@@ -220,7 +221,7 @@ class GroupResolver:
         try:
             groups = await self.agroups_of(principal)
         except EntraGuardError as error:
-            raise _access_error(error, principal) from error
+            raise self._access_error(error, principal) from error
         return replace(principal, resolved_groups=tuple(sorted(groups)))
 
     def _get_or_start(self, member: Member) -> Groups | Future[Groups]:
@@ -286,6 +287,15 @@ class GroupResolver:
             self._failures.remember(_key(member), failure)
         return failure
 
+    def _access_error(self, error: EntraGuardError, principal: Principal) -> AccessError:
+        """Return the refusal of a caller whose groups are not available; its facts say why."""
+        facts = {"object_id": principal.object_id, "app_id": principal.app_id, "detail": str(error)}
+        if not is_outage(error):
+            client = self._client_id  # whose permissions Graph checked
+            return refusal("groups_overage", facts | ({"graph_app_id": client} if client else {}))
+        delay = getattr(error, "retry_after", None)
+        return KeysUnavailableError("groups_unavailable", facts, retry_after=max(1.0, delay or 0.0))
+
     def close(self) -> None:
         """Close the connections."""
         self._graph.close()
@@ -300,15 +310,6 @@ def _member_ids(graph: GraphClient, path: str, body: Mapping[str, Any]) -> Itera
         if following is None:
             return
         page, url = graph.get(following), following
-
-
-def _access_error(error: EntraGuardError, principal: Principal) -> AccessError:
-    """Return the refusal of a caller whose groups are not available; its facts say why."""
-    facts = {"object_id": principal.object_id, "app_id": principal.app_id, "detail": str(error)}
-    if not is_outage(error):
-        return refusal("groups_overage", facts)
-    delay = getattr(error, "retry_after", None)
-    return KeysUnavailableError("groups_unavailable", facts, retry_after=max(1.0, delay or 0.0))
 
 
 def _key(member: Member) -> str:

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from entra_guard import Guard, requires
 from entra_guard.cli._group import group
 from entra_guard.cli.app._target import ROLES, Target
-from entra_guard.credentials import AccessToken
-from entra_guard.emulator import FABRIKAM, GRAPH, AppRole, Emulator
-from entra_guard.graph import GraphClient
+from entra_guard.credentials import AccessToken, ClientSecretCredential
+from entra_guard.emulator import CONTOSO, FABRIKAM, GRAPH, AppRole, Emulator
+from entra_guard.graph import GraphClient, GroupResolver
 from entra_guard.wsgi import GuardMiddleware
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ class World:
     settings: dict[str, str] = field(default_factory=dict)
     user: str = "alice"
     header: Callable[[str], str | None] = "Bearer {}".format
+    # What the API's code gives to its guard; each start of the API calls it.
+    arguments: Callable[[], dict[str, Any]] = dict
+    # Object ids that the API's code revokes, with the time.
+    revoked: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         entra = self.entra
@@ -83,7 +87,10 @@ class World:
 
     def call(self, path: str, token: str) -> tuple[int, str]:
         """Call the API; returns the status and the reason of a refusal."""
-        guard = Guard.from_env(self._guard_environ(), http_client=self.http, clock=self.entra.now)
+        settings = {"http_client": self.http, "clock": self.entra.now} | self.arguments()
+        guard = Guard.from_env(self._guard_environ(), **settings)
+        for object_id, since in self.revoked.items():
+            guard.revoke(object_id, since=since)
         header = self.header(token)
         headers = {} if header is None else {"Authorization": header}
         with httpx.Client(transport=httpx.WSGITransport(GuardMiddleware(api_app, guard=guard))) as client:
@@ -100,9 +107,8 @@ class World:
             where = (self.entra.url, graph, f"{self.entra.url}/v1.0")
             obj: Any = {"target": Target(False, "the emulator", self.entra.tenant_id, *where)}
         else:
-            obj = {"http_client": self.http} | (
-                {"clock": self.entra.now} if arguments[0] == "explain" else {}
-            )
+            of_guard = {"clock": self.entra.now} | self.arguments() if arguments[0] == "explain" else {}
+            obj = {"http_client": self.http} | of_guard
         return CliRunner(env=self.environ).invoke(group, [*arguments], obj=obj, input=token)
 
     def app_token(self, scope: str = "") -> str:
@@ -113,11 +119,22 @@ class World:
 
     def signed_in(self) -> dict[str, Any]:
         """Sign in as the user with the client, and return the response of the token endpoint."""
-        redirect = self.entra.sign_in(self.client, self.user, scope=f"openid offline_access {self.scope}")
-        code = parse_qs(urlsplit(redirect).query)["code"][0] if "code=" in redirect else redirect
+        code = self.entra.sign_in(self.client, self.user, scope=f"openid offline_access {self.scope}")
+        return self.redeem(code, self.entra.tenant_id)
+
+    def sign_in_silently(self, user: str, segment: str) -> dict[str, Any]:
+        """Sign in by the authorize endpoint, which checks who may; returns the fields of the redirect."""
+        query = {"client_id": self.client.client_id, "response_type": "code", "prompt": "none"}
+        query |= {"redirect_uri": REDIRECT, "scope": self.scope, "login_hint": user}
+        response = self.http.get(f"/{segment}/oauth2/v2.0/authorize", params=query)
+        fields = parse_qs(urlsplit(response.headers.get("location", "")).query)
+        return {name: value[0] for name, value in fields.items()}
+
+    def redeem(self, code: str, segment: str) -> dict[str, Any]:
+        """Return the response of the token endpoint for a code."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT}
         form |= {"client_id": self.client.client_id, "client_secret": self.secret}
-        response = self.http.post(f"/{self.entra.tenant_id}/oauth2/v2.0/token", data=form)
+        response = self.http.post(f"/{segment}/oauth2/v2.0/token", data=form)
         assert response.is_success, response.text
         content: dict[str, Any] = response.json()
         return content
@@ -387,6 +404,100 @@ def users_token_for_applications(world: World) -> Callable[[], str]:
     return world.user_token
 
 
+def client_of(authority: str) -> Callable[[World], Callable[[], str]]:
+    """Return a mistake: the guard has the public cloud, and the client another authority.
+
+    The emulator serves loopback only. A transport answers for other hosts with its documents, host by host.
+    """
+
+    def make(world: World) -> Callable[[], str]:
+        world.permit()
+        world.settings["ENTRA_GUARD_AUTHORITY"] = "public"
+        emulator, own = world.entra.transport, world.entra.url
+
+        def respond(request: httpx.Request) -> httpx.Response:
+            asked = f"{request.url.scheme}://{request.url.netloc.decode()}"
+            url = str(request.url).replace(asked, own)
+            response = emulator.handle_request(httpx.Request(request.method, url))
+            return httpx.Response(response.status_code, text=response.read().decode().replace(own, asked))
+
+        world.http = httpx.Client(transport=httpx.MockTransport(respond), base_url=own)
+        return lambda: world.entra.issue_token(world.client, audience=world.api, base_url=authority)
+
+    return make
+
+
+def client_of_a_b2c_policy(world: World) -> Callable[[], str]:
+    """The emulator has no B2C: its keys and a transport make a policy of it, as B2C publishes one."""
+    host, policy = "https://contoso.b2clogin.com", "B2C_1_susi"
+    issuer, path = f"{host}/{world.tenant}/v2.0/", f"/{world.tenant}/{policy}"
+    emulator = world.entra.transport
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.url.path == f"{path}/v2.0/.well-known/openid-configuration":
+            keys = f"{host}{path}/discovery/v2.0/keys"
+            return httpx.Response(200, json={"issuer": issuer, "jwks_uri": keys})
+        if request.url.path == f"{path}/discovery/v2.0/keys":
+            published = world.entra.keys[0]
+            key = {"kty": "RSA", "use": "sig", "kid": published.kid, "e": "AQAB", "n": published.modulus}
+            return httpx.Response(200, json={"keys": [key]})
+        return emulator.handle_request(request)
+
+    world.http = httpx.Client(transport=httpx.MockTransport(respond), base_url=world.entra.url)
+    claims = {"iss": issuer, "ver": "1.0", "tid": None, "tfp": policy, "idtyp": None, "uti": None}
+    return lambda: world.entra.issue_token(
+        world.client, audience=world.api, user="alice", scopes=[SCOPE], claims=claims
+    )
+
+
+def personal_account(world: World) -> Callable[[], str]:
+    anyone = "AzureADandPersonalMicrosoftAccount"
+    world.change_api(app_roles=(), identifier_uris=(), accounts=anyone)
+    world.entra.update_app(world.client, accounts=anyone)
+    world.scope = f"{world.api.client_id}/{SCOPE}"
+    dave = next(user for user in world.entra.directory.users.values() if user.given_name == "Dave")
+    for user in (dave, "alice"):
+        world.entra.sign_in(world.client, user, scope=world.scope)  # both have consented
+
+    def get_token() -> str:
+        for user, segment in ((dave.upn, "common"), ("alice@contoso.onmicrosoft.com", world.tenant)):
+            found = world.sign_in_silently(user, segment)
+            if "code" in found:
+                return str(world.redeem(found["code"], segment)["access_token"])
+        raise AssertionError(found)
+
+    return get_token
+
+
+def too_many_groups(world: World) -> Callable[[], str]:
+    for number in range(201):
+        world.entra.add_group(f"Group {number}", "alice")
+    world.change_api(group_claims=True)
+    world.entra.grant_delegated(world.client, world.api, SCOPE)
+    secret = world.entra.add_secret(world.api).value
+
+    def resolver() -> dict[str, Any]:
+        credential = ClientSecretCredential(
+            world.tenant, world.api.client_id, secret, authority=world.entra.url, http_client=world.http
+        )
+        graph = {"base_url": world.entra.url, "scope": "https://graph.microsoft.com/.default"}
+        return {"groups": GroupResolver(credential, http_client=world.http, **graph)}
+
+    world.arguments = resolver
+    return world.user_token
+
+
+def revoked(world: World) -> Callable[[], str]:
+    world.permit()
+    token = world.app_token()
+    principal = world.entra.directory.principal_of(world.client.client_id, world.tenant)
+    assert principal
+    world.revoked[principal.id] = world.entra.now()
+    world.entra.advance(301)  # as Entra dates tokens back
+
+    return lambda: token
+
+
 def sent_as(form: str | None) -> Callable[[World], Callable[[], str]]:
     """Return a mistake in the header: the form in which the token is sent."""
 
@@ -446,9 +557,15 @@ CAUSES = {
         "wrong_audience", audience_in_another_letter_case, hint="letter case"
     ),
     "audience with another scheme": Cause("wrong_audience", audience_with_another_scheme, hint="scheme"),
+    "client of another cloud": Cause("wrong_cloud", client_of("https://login.microsoftonline.us")),
+    "client of an External ID tenant": Cause("wrong_issuer", client_of(f"https://{CONTOSO}.ciamlogin.com")),
+    "client of a B2C policy": Cause("wrong_issuer", client_of_a_b2c_policy, "/scope"),
+    "personal account": Cause("personal_account", personal_account, "/scope"),
+    "too many groups": Cause("groups_overage", too_many_groups, "/scope"),
     "user's token for applications": Cause("app_token_required", users_token_for_applications, "/app-only"),
 }
-IN_THE_HEADER = {
+# What `explain` does not see: the header in which the client sends the token, and what happens in the API's process.
+NOT_IN_THE_TOKEN = {
     "header removed by a proxy": Cause("missing_token", sent_as(None)),
     "without Bearer": Cause("missing_bearer", sent_as("{}")),
     "sign-in not finished": Cause("malformed_authorization", sent_as("Bearer undefined")),
@@ -457,5 +574,6 @@ IN_THE_HEADER = {
     "Bearer twice": Cause("malformed_authorization", sent_as("Bearer Bearer {}")),
     "Bearer with a colon": Cause("malformed_authorization", sent_as("Bearer: {}")),
     "in quotes": Cause("quoted_token", sent_as('Bearer "{}"')),
+    "caller was revoked": Cause("token_revoked", revoked),
     "whole response of the token endpoint": Cause("token_in_json", sent_as('Bearer {{"access_token":"{}"}}')),
 }

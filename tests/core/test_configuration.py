@@ -247,3 +247,13 @@ def test_arguments_take_the_place_of_variables_that_are_not_set():
     assert Guard.from_env({"ENTRA_GUARD_TENANT": TENANT}, audience=GUID).policy.audiences == {GUID}
     issuer = Authority.openid("https://issuer.example")
     assert Guard.from_env(environ, authority=issuer, tenant="").authority == issuer
+
+
+def test_a_b2c_policy_in_the_environment_needs_no_tenant_and_takes_none_from_azure():
+    policy = f"https://contoso.b2clogin.com/{TENANT}/B2C_1_susi"
+    environ = {"ENTRA_GUARD_AUDIENCE": GUID, "ENTRA_GUARD_AUTHORITY": policy, "AZURE_TENANT_ID": GUID}
+    assert Guard.from_env(environ).authority == Authority.b2c(policy)
+    with pytest.raises(ConfigurationError, match="omit tenant"):
+        Guard.from_env(environ | {"ENTRA_GUARD_TENANT": TENANT})
+    with pytest.raises(ConfigurationError, match="set ENTRA_GUARD_TENANT"):
+        Guard.from_env({"ENTRA_GUARD_AUDIENCE": GUID, "ENTRA_GUARD_AUTHORITY": "no authority"})

@@ -25,6 +25,7 @@ PLACEHOLDERS: Final[Mapping[str, str]] = {
     "audiences": "<audience of the token>,<the audiences so far>",
     "allowed": "<the clients so far>,<client>",
     "authority": "<authority>",
+    "graph_client": "<client of the GroupResolver>",
     "module": "main",
 }
 

@@ -154,11 +154,19 @@ PERMISSIONS: Final[dict[str, Guide]] = {
         facts={"app_id": _CLIENT},
     ),
     "groups_overage": Guide(
-        causes=("The user is in more groups than a token can contain (200), and the guard needs them.",),
+        causes=(
+            "The user is in more groups than a token can contain (200), and Graph refuses to return them: the "
+            "application of the GroupResolver lacks GroupMember.Read.All or User.Read.All.",
+            "The credential of the GroupResolver has expired ('detail' in the log line).",
+        ),
         see=(_EXPLAIN,),
+        commands=(
+            "entra-guard app role assign graph GroupMember.Read.All --app {graph_client}",
+            "entra-guard app role assign graph User.Read.All --app {graph_client}",
+        ),
         portal="App registrations > the API > Token configuration > groups claim: 'Groups assigned to the application'.",
         az=("az ad app update --id {api} --set groupMembershipClaims=ApplicationGroup",),
-        otherwise="Use app roles, or let the guard resolve groups: Guard(groups=GroupResolver(...)).",
-        facts={"app_id": _CLIENT},
+        otherwise="Use app roles, or emit only groups that are assigned to the application.",
+        facts={"app_id": _CLIENT, "detail": "403 Authorization_RequestDenied: Insufficient privileges ..."},
     ),
 }

@@ -67,7 +67,8 @@ def known_values(
         "request_scope": f"{apis[0] if apis else policy.app_id_uri}/.default",
         "found": audience if isinstance(audience, str) else "",
         "user": str(claims.get("oid") or ""),
-        "authority": _cloud_of(claims.get("iss")) if claims.get("iss") == facts.get("found") else "",
+        "authority": _authority_of(claims) if claims.get("iss") == facts.get("found") else "",
+        "graph_client": str(facts.get("graph_app_id") or ""),
     }
     known = {name: value if _HARMLESS.fullmatch(value) else "" for name, value in values.items()}
     # These two replace a setting: what is accepted so far stays.
@@ -92,9 +93,20 @@ def _added(names: Iterable[str], name: str) -> str:
     return ",".join(every) if all(map(_HARMLESS.fullmatch, every)) else ""
 
 
-def _cloud_of(issuer: object) -> str:
-    """Return the name of the cloud whose host an issuer has, '' if it is none of Microsoft's."""
-    return cloud_of("/".join(str(issuer).split("/")[:3]))
+def _authority_of(claims: Mapping[str, Any]) -> str:
+    """Return the authority that issues such tokens: a cloud, an External ID tenant, or a B2C policy; else ''."""
+    scheme, _, rest = str(claims.get("iss")).partition("://")
+    host, _, path = rest.partition("/")
+    origin = f"{scheme}://{host}"
+    if host.endswith(".ciamlogin.com"):
+        return origin
+    policy = claims.get("tfp") or claims.get("acr")
+    if host.endswith(_B2C_HOST):
+        return f"{origin}/{path.partition('/')[0]}/{policy}" if policy else ""
+    return cloud_of(origin)
+
+
+_B2C_HOST: Final = ".b2clogin.com"
 
 
 def remedy(
@@ -215,7 +227,43 @@ _WRONG_RESPONSE: Final = (
     "A server responded, and 'detail' says what. Check the guard's authority and tenant, and whether a proxy responds in "
     "Entra's place. If Entra has an outage, wait: a keys file that was saved before helps."
 )
+
+
+def _of_issuer(guide: Guide, _facts: Mapping[str, Any], claims: Mapping[str, Any]) -> _Chosen:
+    """Choose by the issuer: for a product of Microsoft's that the guard can be set to, the setting."""
+    authority = _authority_of(claims)
+    if not _HARMLESS.fullmatch(authority):
+        return _Chosen(guide.otherwise, guide.commands)
+    if _B2C_HOST in authority:
+        without_tenant = (*guide.settings, "ENTRA_GUARD_TENANT=")
+        return _Chosen(_B2C, settings=without_tenant, is_registration=False)
+    return _Chosen(_OTHER_AUTHORITY, settings=guide.settings, is_registration=False)
+
+
+_B2C: Final = (
+    "The token is of a B2C policy. If this policy is yours, and the API is for its users, set the guard's authority "
+    "to the policy, without a tenant."
+)
+_OTHER_AUTHORITY: Final = (
+    "The token is of another authority of Microsoft. If the API is for its users, set the guard's authority to it, "
+    "and the tenant to your tenant there. If it is not, get the token from {tenant}."
+)
+
+
+def _of_groups(guide: Guide, facts: Mapping[str, Any], _claims: Mapping[str, Any]) -> _Chosen:
+    """Choose between a permission that the guard's own credential lacks in Graph, and any other refusal."""
+    if "Authorization_RequestDenied" in str(facts.get("detail")):
+        return _Chosen(_GRAPH_PERMISSION, guide.commands)
+    return _Chosen(guide.otherwise)
+
+
+_GRAPH_PERMISSION: Final = (
+    "Graph refused: the application whose credential the GroupResolver has ({graph_client}) needs the permissions "
+    "GroupMember.Read.All and User.Read.All. Restart the API then, as it keeps Graph's token."
+)
 _CHOOSE: Final = {
+    "wrong_issuer": _of_issuer,
+    "groups_overage": _of_groups,
     "keys_unavailable": _of_keys,
     "wrong_audience": _of_audience,
     "missing_role": _of_role,

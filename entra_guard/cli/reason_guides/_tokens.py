@@ -107,6 +107,7 @@ TOKENS: Final[dict[str, Guide]] = {
         ),
         see=(_EXPLAIN, "$ entra-guard doctor"),
         commands=("entra-guard token --tenant {tenant} --scope {request_scope} --raw > token.txt",),
+        settings=("ENTRA_GUARD_AUTHORITY={authority}",),
         otherwise="Set the guard's tenant and authority to those from which clients get their tokens.",
         facts={
             "expected": "https://login.microsoftonline.com/.../v2.0",
@@ -230,7 +231,10 @@ TOKENS: Final[dict[str, Guide]] = {
     ),
     "token_revoked": Guide(
         causes=("guard.revoke() was called for this caller: the user was disabled, or a session was ended.",),
-        see=("The log of the program that calls revoke() names the caller and the time.",),
+        see=(
+            "The log of the program that calls revoke() names the caller and the time.",
+            "'entra-guard explain' accepts such a token: a revocation is known only in the process that called revoke().",
+        ),
         commands=(NEW_TOKEN,),
         portal="Users > the user > Overview: 'Account status', and 'Revoke sessions'.",
         otherwise="The client must request a new token; a user may have to sign in again.",
