@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entra_guard.emulator._graph.access import claims_challenge, graph_error_response
-from entra_guard.emulator._graph.odata import GraphRequestError
+from entra_guard.emulator._graph.errors import GraphRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from entra_guard.emulator._graph.odata import Created, GraphRequestError, PlainText
+from entra_guard.emulator._graph.errors import GraphRequestError
+from entra_guard.emulator._graph.odata import Created, PlainText
 from entra_guard.emulator._http.messages import Request, Response, json_response
 from entra_guard.emulator._http.trail import note, note_api, note_client, note_failure, note_user
 from entra_guard.emulator._store.entries import GRAPH, Tenant, User

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._graph.applications import create
+from entra_guard.emulator._graph.errors import GraphRequestError, bad_request
 from entra_guard.emulator._graph.objects import application_row, principal_row, user_row
-from entra_guard.emulator._graph.odata import GraphRequestError, bad_request, entity
+from entra_guard.emulator._graph.odata import entity
 from entra_guard.emulator._graph.principals import create_principal
 from entra_guard.emulator._tokens.spec import CREATE_AS_MANAGER
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from entra_guard.emulator._directory.rules import EnabledPermissionError, RegistrationError, check_removed
+from entra_guard.emulator._graph.errors import GraphRequestError, bad_request, missing
 from entra_guard.emulator._graph.objects import (
     application_row,
     certificate_row,
@@ -17,15 +18,12 @@ from entra_guard.emulator._graph.objects import (
 )
 from entra_guard.emulator._graph.odata import (
     Created,
-    GraphRequestError,
     PlainText,
     Row,
-    bad_request,
     collection,
     count,
     entity,
     list_in,
-    missing,
     object_in,
 )
 from entra_guard.emulator._oauth.assertions import check_proof
@@ -92,7 +90,7 @@ def application(call: Call, found: Found) -> Any:
 def applications_count(call: Call, _found: Found) -> PlainText:
     directory = call.store.directory
     own = [app for app in directory.apps.values() if app.tenant_id == call.tenant.id]
-    return count(call.request, [application_row(directory, app) for app in own])
+    return count(call.request, "applications", [application_row(directory, app) for app in own])
 
 
 def create(call: Call, _found: Found) -> Any:

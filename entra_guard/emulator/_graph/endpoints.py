@@ -20,7 +20,8 @@ from entra_guard.emulator._graph.access import (
     graph_error_response,
     graph_json,
 )
-from entra_guard.emulator._graph.odata import GraphRequestError, bad_request, list_in, object_in
+from entra_guard.emulator._graph.errors import GraphRequestError, bad_request
+from entra_guard.emulator._graph.odata import list_in, object_in
 from entra_guard.emulator._graph.paths import PREFIX, USER_INFO
 from entra_guard.emulator._http.routing import path_pattern
 

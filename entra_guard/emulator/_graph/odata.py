@@ -1,4 +1,4 @@
-"""OData as Graph uses it: collections with pages, `$select`, `$filter`, `$count`."""
+"""OData as Graph uses it: collections with pages, single objects, counts; members of request bodies."""
 
 from __future__ import annotations
 
@@ -7,44 +7,25 @@ import re
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlencode
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from entra_guard.emulator._graph.errors import bad_request
+from entra_guard.emulator._graph.queries import (
+    filter_of,
+    select,
+    selected_names,
+    sort_rows,
+    system_options,
+)
+from entra_guard.emulator._graph.resource_types import resource_type
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entra_guard.emulator._graph.resource_types import ResourceType
     from entra_guard.emulator._http.messages import Request
 
 Row = dict[str, Any]
 DEFAULT_PAGE: Final = 100
 MAX_PAGE: Final = 999
-_SUPPORTED: Final = frozenset({"$select", "$filter", "$top", "$skiptoken", "$count"})
-_EQUALS: Final = re.compile(r"(\w+) eq (?:'((?:[^']|'')*)'|(true|false|null))")
-_ANY: Final = re.compile(r"(\w+)/any\((\w+):\s*\2 eq '((?:[^']|'')*)'\)")
-_STARTS: Final = re.compile(r"startswith\((\w+),\s*'((?:[^']|'')*)'\)")
-
-
-class GraphRequestError(Exception):
-    """Graph refuses the request.
-
-    Args:
-        status: The HTTP status.
-        code: Graph's error code.
-        message: Graph's error message.
-    """
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.headers: tuple[tuple[str, str], ...] = ()
-
-
-def bad_request(message: str) -> GraphRequestError:
-    return GraphRequestError(400, "Request_BadRequest", message)
-
-
-def missing(identifier: str) -> GraphRequestError:
-    """Return Graph's error for an object that does not exist, or that the caller may not see."""
-    words = "does not exist or one of its queried reference-property objects are not present."
-    return GraphRequestError(404, "Request_ResourceNotFound", f"Resource '{identifier}' {words}")
 
 
 def object_in(body: Row, name: str) -> Row:
@@ -72,7 +53,7 @@ def list_in(body: Row, name: str) -> Sequence[Any]:
 
 
 def collection(request: Request, context: str, rows: Sequence[Row], *, default: Sequence[str] = ()) -> Row:
-    """Return one page of a collection, filtered and limited by the query.
+    """Return one page of a collection, filtered, sorted and limited by the query.
 
     Args:
         request: The request with the query.
@@ -81,23 +62,17 @@ def collection(request: Request, context: str, rows: Sequence[Row], *, default: 
         default: The properties to return if none are selected; all by default.
 
     Raises:
-        GraphRequestError: The query is not supported.
+        GraphRequestError: The query is not supported, or uses a property that the resource does not have.
     """
-    query = {name: value for name, value in request.parameters().items() if name.startswith("$")}
-    unknown = sorted(set(query) - _SUPPORTED)
-    if unknown:
-        raise GraphRequestError(
-            400,
-            "Request_UnsupportedQuery",
-            f"The emulator does not support {', '.join(unknown)}, only {', '.join(sorted(_SUPPORTED))}.",
-        )
-    fits = _parse_filter(query.get("$filter", ""))
-    found = [row for row in rows if fits(row)]
+    kind = resource_type(context)
+    query = system_options(request, kind)
+    names, fits = selected_names(query, kind), filter_of(request, query, kind)
+    found = sort_rows(request, query, kind, [row for row in rows if fits(row)])
     start, top = _page_start(query.get("$skiptoken")), _page_size(query.get("$top"))
-    page = [select(row, query.get("$select"), default) for row in found[start : start + top]]
+    page = [_shown(row, names, kind, default) for row in found[start : start + top]]
     counted = {"@odata.count": len(found)} if query.get("$count") == "true" else {}
     more = {"@odata.nextLink": _next_link(request, query, start + top)} if start + top < len(found) else {}
-    return {"@odata.context": f"{request.base}/v1.0/$metadata#{context}", **counted, **more, "value": page}
+    return {"@odata.context": _context_url(request, context, names), **counted, **more, "value": page}
 
 
 class PlainText(str):
@@ -110,28 +85,40 @@ class Created(dict[str, Any]):
     """A response with the status 201, whatever the endpoint usually has."""
 
 
-def count(request: Request, rows: Sequence[Row]) -> PlainText:
+def count(request: Request, context: str, rows: Sequence[Row]) -> PlainText:
     """Return how many rows fit the query, as `/users/$count` does.
 
     Raises:
-        GraphRequestError: The header that Graph requires for it is missing.
+        GraphRequestError: The header that Graph requires for it is missing, or the filter is not valid.
     """
     if (request.header("consistencylevel") or "").lower() != "eventual":
         raise bad_request("$count is not currently supported. Send the header ConsistencyLevel: eventual.")
-    fits = _parse_filter(request.parameters().get("$filter", ""))
+    kind = resource_type(context)
+    fits = filter_of(request, system_options(request, kind), kind)
     return PlainText(sum(map(fits, rows)))
 
 
 def entity(request: Request, context: str, row: Row, *, default: Sequence[str] = ()) -> Row:
-    """Return one object with the properties that the query selects."""
-    chosen = select(row, request.parameters().get("$select"), default)
-    return {"@odata.context": f"{request.base}/v1.0/$metadata#{context}/$entity", **chosen}
+    """Return one object: the properties that a GET request selects, otherwise the default ones, or all.
+
+    Raises:
+        GraphRequestError: The query is not supported, or uses a property that the resource does not have.
+    """
+    kind = resource_type(context)
+    # What a POST request has created exists by now: its query is not read, so that it cannot fail.
+    names = selected_names(system_options(request, kind), kind) if request.method == "GET" else []
+    shown = _shown(row, names, kind, default)
+    return {"@odata.context": f"{_context_url(request, context, names)}/$entity", **shown}
 
 
-def select(row: Row, selected: str | None, default: Sequence[str]) -> Row:
-    """Return the selected properties; otherwise the default ones, or all."""
-    names = [name.strip() for name in selected.split(",")] if selected else list(default)
-    return {name: row[name] for name in names if name in row} if names else row
+def _shown(row: Row, names: Sequence[str], kind: ResourceType, default: Sequence[str]) -> Row:
+    wanted = names or default
+    return select(row, wanted, kind) if wanted else row
+
+
+def _context_url(request: Request, context: str, names: Sequence[str]) -> str:
+    selected = f"({','.join(names)})" if names else ""
+    return f"{request.base}/v1.0/$metadata#{context}{selected}"
 
 
 def _page_size(given: str | None) -> int:
@@ -157,28 +144,3 @@ def _page_start(token: str | None) -> int:
 def _next_link(request: Request, query: dict[str, str], start: int) -> str:
     token = base64.urlsafe_b64encode(f"{start:08d}".encode()).decode()
     return f"{request.base}{request.path}?{urlencode({**query, '$skiptoken': token}, safe='$')}"
-
-
-def _parse_filter(text: str) -> Callable[[Row], bool]:
-    """Parse `property eq 'value'`, `startswith(property,'value')` and `list/any(x:x eq 'value')`."""
-    tests = [_condition(part.strip()) for part in re.split(r"\sand\s", text)] if text else []
-    return lambda row: all(test(row) for test in tests)
-
-
-def _condition(part: str) -> Callable[[Row], bool]:
-    equals, starts, contains = (form.fullmatch(part) for form in (_EQUALS, _STARTS, _ANY))
-    if equals:
-        name, quoted, plain = equals.groups()
-        wanted = {"true": True, "false": False, "null": None}[plain] if plain else quoted.replace("''", "'")
-        return lambda row: bool(row.get(name) == wanted)
-    if starts:
-        name, prefix = starts.group(1), starts.group(2).replace("''", "'").lower()
-        return lambda row: str(row.get(name) or "").lower().startswith(prefix)
-    if contains:
-        listed, item = contains.group(1), contains.group(3).replace("''", "'")
-        return lambda row: item in (row.get(listed) or ())
-    raise GraphRequestError(
-        400,
-        "Request_UnsupportedQuery",
-        "The emulator supports 'eq', 'startswith' and 'any' in $filter, joined by 'and'.",
-    )

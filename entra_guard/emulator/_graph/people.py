@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard.emulator._graph.errors import missing
 from entra_guard.emulator._graph.objects import USER_DEFAULT, group_row, organization_row, user_row
-from entra_guard.emulator._graph.odata import PlainText, collection, count, entity, missing
+from entra_guard.emulator._graph.odata import PlainText, collection, count, entity
 from entra_guard.emulator._store.entries import GRAPH
 from entra_guard.emulator._tokens.claims import pairwise
 
@@ -30,7 +31,7 @@ def users(call: Call, _found: Found) -> Any:
 
 
 def users_count(call: Call, _found: Found) -> PlainText:
-    return count(call.request, [user_row(u) for u in call.store.directory.users_in(call.tenant.id)])
+    return count(call.request, "users", [user_row(u) for u in call.store.directory.users_in(call.tenant.id)])
 
 
 def user(call: Call, found: Found) -> Any:
@@ -76,7 +77,7 @@ def groups(call: Call, _found: Found) -> Any:
 
 
 def groups_count(call: Call, _found: Found) -> PlainText:
-    return count(call.request, [group_row(g) for g in _tenant_groups(call)])
+    return count(call.request, "groups", [group_row(g) for g in _tenant_groups(call)])
 
 
 def group(call: Call, found: Found) -> Any:
@@ -86,7 +87,7 @@ def group(call: Call, found: Found) -> Any:
 def group_members(call: Call, found: Found) -> Any:
     people = [call.store.directory.users[member] for member in find_group(call, found["id"]).members]
     rows = [{"@odata.type": "#microsoft.graph.user", **user_row(u)} for u in people]
-    return collection(call.request, "directoryObjects", rows, default=("@odata.type", *USER_DEFAULT))
+    return collection(call.request, "directoryObjects", rows, default=USER_DEFAULT)
 
 
 def organization(call: Call, _found: Found) -> Any:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._directory.rules import MAX_NAME, RegistrationError, check_user_name
+from entra_guard.emulator._graph.errors import bad_request, missing
 from entra_guard.emulator._graph.objects import USER_DEFAULT, group_row, user_row
-from entra_guard.emulator._graph.odata import bad_request, entity, list_in, missing
+from entra_guard.emulator._graph.odata import entity, list_in
 from entra_guard.emulator._graph.people import find_group, find_user
 from entra_guard.emulator._store.entries import Group, User
 

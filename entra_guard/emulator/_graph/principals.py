@@ -7,16 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from entra_guard.emulator._directory.rules import RegistrationError
+from entra_guard.emulator._graph.errors import GraphRequestError, bad_request, missing
 from entra_guard.emulator._graph.objects import assignment_row, grant_row, principal_row
-from entra_guard.emulator._graph.odata import (
-    GraphRequestError,
-    PlainText,
-    bad_request,
-    collection,
-    count,
-    entity,
-    missing,
-)
+from entra_guard.emulator._graph.odata import PlainText, collection, count, entity
 from entra_guard.emulator._graph.people import find_group, find_user
 from entra_guard.emulator._store.entries import DEFAULT_ROLE, DelegatedGrant, RoleAssignment
 
@@ -60,7 +53,11 @@ def create_principal(call: Call, _found: Found) -> Any:
 
 def principals_count(call: Call, _found: Found) -> PlainText:
     directory = call.store.directory
-    return count(call.request, [principal_row(directory, p) for p in directory.principals_in(call.tenant.id)])
+    return count(
+        call.request,
+        "servicePrincipals",
+        [principal_row(directory, p) for p in directory.principals_in(call.tenant.id)],
+    )
 
 
 def change_principal(call: Call, found: Found) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.emulator._directory.rules import RegistrationError
 from entra_guard.emulator._graph.access import Call
 from entra_guard.emulator._graph.applications import change_application, with_graph_names
+from entra_guard.emulator._graph.errors import GraphRequestError
 from entra_guard.emulator._graph.objects import application_row
-from entra_guard.emulator._graph.odata import GraphRequestError
 from entra_guard.emulator._http.messages import parse_json
 from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
