@@ -6,8 +6,10 @@ import gc
 import os
 from pathlib import Path
 
-import hypothesis  # noqa: F401  # it looks for referrers while it is imported: not possible once they are frozen
 import pytest
+
+# hypothesis looks for referrers while it is imported, which is not possible once they are frozen.
+from hypothesis import HealthCheck, settings
 
 from entra_guard._web.log_floods import FLOODS
 
@@ -17,6 +19,16 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # The tests and all that they import live until the end. To look for garbage among them takes a third of the
 # collection's time, and some time of every test: `pytest_collection_finish` excludes them.
 gc.disable()
+
+# A slow machine is not a reason to fail, and examples may share a fixture. The rest is hypothesis's own profile,
+# which in CI draws the same examples in each run.
+settings.register_profile(
+    "tests",
+    settings(),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("tests")
 
 SLOW_FOLDERS = {"servers", "processes", "mcp_servers"}
 SLOW_FILES = (

@@ -211,7 +211,7 @@ def test_a_websocket_behind_a_combined_guard_is_closed_when_its_token_expires(
 
         headers = [(b"authorization", f"Bearer {token}".encode())]
         scope = {"type": "websocket", "path": "/", "headers": headers}
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await GuardMiddleware(endless, guard=both)(scope, anyio.sleep_forever, send)
 
     anyio.run(main, backend=backend)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from adapter_cases import ADAPTERS, bare_asgi
 from fastapi import FastAPI, Security, WebSocket
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from log_checks import FORGED, assert_clean, collected_logs, hostile_text
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from entra_guard import Guard
     from entra_guard.testing import Entra
 
-few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=8)
 
 
 @pytest.fixture(scope="module", params=ADAPTERS)

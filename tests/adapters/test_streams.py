@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Run = Callable[..., Any]
 
 SOON = 0.02
-LATE = 5.0
+LATE = 30.0
 
 
 @pytest.fixture(params=["asyncio", "trio"])

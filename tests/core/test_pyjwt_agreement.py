@@ -116,13 +116,13 @@ def guard(entra):
     return guard
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(changes=changes, extra=headers)
 def test_agrees_on_signed_tokens_with_any_claims_and_headers(entra, guard, changes, extra):
     compare(entra, guard, entra.token(claims=changes, headers=extra))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_agrees_on_tokens_with_characters_changed(entra, guard, data):
     token = entra.token()
@@ -132,7 +132,7 @@ def test_agrees_on_tokens_with_characters_changed(entra, guard, data):
     compare(entra, guard, token[:position] + put + token[position + drop :])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     payload=st.one_of(
         st.binary(max_size=60),
@@ -152,7 +152,7 @@ def test_agrees_on_signed_payloads_of_any_bytes(entra, guard, payload):
     compare(entra, guard, entra.issue_raw({"typ": "JWT", "alg": "RS256", "kid": kid}, payload))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     text=st.one_of(
         st.text(max_size=60),

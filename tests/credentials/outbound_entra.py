@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import jwt
+from held_responses import HeldResponses
 from manual_clock import ManualClock
 
 from entra_guard.credentials import AccessToken
@@ -27,6 +30,12 @@ class OutboundEntra(Entra):
         self.clock = ManualClock(time.time())
         self.monotonic = ManualClock()
         super().__init__(clock=self.clock, app_roles=["Orders.Read"])
+        self.responses = HeldResponses(self.transport)
+
+    @cached_property
+    def http_client(self) -> httpx.Client:
+        """A client of this Entra, whose responses a test can hold back."""
+        return httpx.Client(transport=self.responses, base_url=self.url)
 
     @property
     def scope(self) -> str:

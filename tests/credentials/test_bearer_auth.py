@@ -303,7 +303,7 @@ def _requests(auth: BearerAuth, url: str) -> int:
         request.headers.update(auth.headers_for(request.url))
         return request
 
-    return requests.get(url, auth=bearer, timeout=5).status_code
+    return requests.get(url, auth=bearer, timeout=30).status_code
 
 
 def _aiohttp(auth: BearerAuth, url: str) -> int:

@@ -120,24 +120,27 @@ def test_fifty_cold_callers_send_one_request(
 
 def test_callers_for_different_scopes_do_not_wait_for_each_other(entra: OutboundEntra) -> None:
     slow, quick = entra.scopes_of_new_apis(2)
-    entra.fail_next("token", "slow", delay=0.5)
+    entra.responses.hold(1)
     credential = entra.credential()
     waiting = threading.Thread(target=credential.get_token, args=(slow,))
     waiting.start()
-    entra.wait_for_token_requests(1)
+    entra.responses.wait_for_request()
     credential.get_token(quick)
     assert waiting.is_alive()
+    entra.responses.release()
     waiting.join()
 
 
 def test_a_cancelled_waiter_cancels_no_other_one(entra: OutboundEntra) -> None:
-    entra.fail("token", "slow", delay=0.1)
+    entra.responses.hold(1)
     credential = entra.credential()
 
     async def concurrent_calls() -> list[AccessToken | BaseException]:
         tasks = [asyncio.create_task(credential.aget_token(entra.scope)) for _ in range(3)]
-        await asyncio.sleep(0.02)
+        await asyncio.to_thread(entra.responses.wait_for_request)
         tasks[0].cancel()
+        await asyncio.wait(tasks[:1])
+        entra.responses.release()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     with entra.expect_token_requests(1):
@@ -147,7 +150,7 @@ def test_a_cancelled_waiter_cancels_no_other_one(entra: OutboundEntra) -> None:
 
 
 def test_a_loop_that_ends_while_it_waits_does_not_stop_other_callers(entra: OutboundEntra) -> None:
-    entra.fail("token", "slow", delay=0.1)
+    entra.responses.hold(1)
     credential = entra.credential()
 
     async def impatient() -> None:
@@ -156,21 +159,23 @@ def test_a_loop_that_ends_while_it_waits_does_not_stop_other_callers(entra: Outb
 
     with entra.expect_token_requests(1):
         asyncio.run(impatient())
+        entra.responses.release()
         credential.get_token(entra.scope)
 
 
 def test_waiting_for_a_token_does_not_block_the_event_loop(entra: OutboundEntra) -> None:
-    entra.fail("token", "slow", delay=0.2)
+    entra.responses.hold(1)
     credential = entra.credential()
 
-    async def count_turns() -> int:
-        turns, task = 0, asyncio.create_task(credential.aget_token(entra.scope))
-        while not task.done():
-            turns += 1
+    async def other_work() -> AccessToken:
+        task = asyncio.create_task(credential.aget_token(entra.scope))
+        for _turn in range(20):
             await asyncio.sleep(0.001)
-        return turns
+        assert not task.done()
+        entra.responses.release()  # only a loop that is not blocked comes here before the time limit
+        return await task
 
-    assert asyncio.run(count_turns()) > 20
+    assert asyncio.run(other_work())
 
 
 # --- time limits -------------------------------------------------------------------------------------
@@ -229,11 +234,11 @@ def test_past_half_of_its_life_one_refresh_runs_and_everyone_is_served_the_valid
     with entra.expect_token_requests(0):
         assert get(credential, entra.scope) == first
     entra.advance(20)
-    entra.fail_next("token", "slow", delay=0.1)
+    entra.responses.hold(1)
     with entra.expect_token_requests(1):
         served = [get(credential, entra.scope) for _ in range(CALLERS)]
-        assert served[0] == first  # at once, although the refresh takes longer
-        assert len(set(served)) <= 2  # on a slow machine the last ones get the new token
+        assert set(served) == {first}
+        entra.responses.release()
         wait_until_idle(credential)
         second = get(credential, entra.scope)
     assert second.expires_on > first.expires_on
@@ -266,10 +271,11 @@ def test_a_refresh_does_not_keep_its_caller_waiting(entra: OutboundEntra, get: G
     first = get(credential, entra.scope)
     entra.advance(HOUR * 0.75)
     before = entra.token_requests
-    entra.fail_next("token", "slow", delay=0.3)
+    entra.responses.hold(1)
     assert get(credential, entra.scope) == first
     assert not credential._cache.idle
     entra.wait_for_token_requests(before + 1)
+    entra.responses.release()
 
 
 def test_callers_of_an_expired_token_wait_for_the_new_one(entra: OutboundEntra, get: Get) -> None:

@@ -70,7 +70,7 @@ def responds(status: int, content: bytes, **headers: str) -> httpx.Client:
 def listening(response: bytes | None) -> Iterator[str]:
     """Serve one fixed response, or close the connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(5)
+        server.settimeout(30)
 
         def serve() -> None:
             for _ in range(4):
@@ -87,7 +87,7 @@ def listening(response: bytes | None) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
         server.shutdown(socket.SHUT_RDWR)  # wakes the thread
-    thread.join(6)
+    thread.join(30)
 
 
 FAILURES: dict[str, Callable[[], httpx.Client]] = {

@@ -16,7 +16,7 @@ from entra_guard.graph import GroupResolver
 from entra_guard.testing import Entra
 
 IDS = ("aaaabbbb-0000-cccc-1111-dddd2222eeee", "11112222-bbbb-3333-cccc-4444dddd5555")
-few = settings(max_examples=10, deadline=None)
+few = settings(max_examples=10)
 ENTRA = Entra(seed=7)
 
 

@@ -193,7 +193,7 @@ def test_cold_processes_send_one_request_between_them(
         for process in processes:
             assert process.stdout.readline() == "ready\n"
         with entra.expect_token_requests(1):
-            found = {process.communicate("go\n", timeout=20)[0] for process in processes}
+            found = {process.communicate("go\n", timeout=60)[0] for process in processes}
     assert len(found) == 1
     assert found.pop().strip()
 
@@ -221,13 +221,9 @@ def test_a_lock_that_is_never_released_does_not_prevent_a_token(
 
 
 def test_when_the_process_with_the_lock_dies_one_other_sends_the_request(
-    entra: OutboundEntra, shared: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    entra: OutboundEntra, shared: redis.Redis
 ) -> None:
     lock = lock_of(entra, shared)
-    seconds = shared_token_cache.LOCK_SECONDS
-    scale = 0.4 / seconds  # the same proportions, in less time
-    monkeypatch.setattr(shared_token_cache, "LOCK_SECONDS", seconds * scale)
-    monkeypatch.setattr(shared_token_cache, "_LONGEST_WAIT", shared_token_cache._LONGEST_WAIT * scale)
     processes = [entra.credential(shared=RedisTokens(shared, KEY)) for _ in range(12)]
     shared.set(lock, "a process that died", px=400)
     with entra.expect_token_requests(1), ThreadPoolExecutor(12) as pool:
@@ -314,11 +310,19 @@ def test_redis_being_down_costs_a_log_line(
 def test_redis_killed_during_a_token_request_costs_a_log_line(
     entra: OutboundEntra, get: Get, breakable: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    entra.fail("token", "slow", delay=0.3)
+    entra.responses.hold(1)
     tokens = RedisTokens(breakable.client(), KEY)
-    threading.Timer(0.1, breakable.kill).start()
+
+    def kill_during_the_request() -> None:
+        entra.responses.wait_for_request()
+        breakable.kill()
+        entra.responses.release()
+
+    killer = threading.Thread(target=kill_during_the_request)
+    killer.start()
     with entra.expect_token_requests(1):
         assert get(entra.credential(shared=tokens), entra.scope)
+    killer.join()
     assert len(lines(caplog, "Redis cannot be used")) == 1
 
 
@@ -357,7 +361,7 @@ def test_a_name_that_takes_its_time_to_resolve_costs_a_step_once(
     def hanging(host: Any, *more: Any, **options: Any) -> Any:
         if host != "cache.internal":
             return real(host, *more, **options)
-        resolved.wait(10)
+        resolved.wait(60)
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
@@ -366,7 +370,7 @@ def test_a_name_that_takes_its_time_to_resolve_costs_a_step_once(
     try:
         get(credential, entra.scope)
         get(credential, entra.scopes_of_new_apis(1)[0])
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
     finally:
         resolved.set()
     assert len(lines(caplog, "Redis cannot be used")) == 1

@@ -46,7 +46,7 @@ def test_an_interrupted_exchange_raises_the_clients_own_error(
     any_transport: AnyTransport, how: str, problem: type[Exception]
 ) -> None:
     entra, get = any_transport
-    patience = httpx.Timeout(5, read=0.1 if how == "silent" else 5)
+    patience = httpx.Timeout(30, read=0.1 if how == "silent" else 30)
     with entra.failing("keys", how), pytest.raises(problem):
         get(KEYS, timeout=patience)
     assert get(KEYS).status_code == 200
@@ -58,8 +58,9 @@ def test_a_slow_response_is_delayed_or_times_out(any_transport: AnyTransport) ->
     started = time.monotonic()
     assert get(KEYS).status_code == 200
     assert time.monotonic() - started >= 0.06
+    entra.fail("keys", "slow", delay=30)
     with pytest.raises(httpx.ReadTimeout):
-        get(KEYS, timeout=httpx.Timeout(5, read=0.02))
+        get(KEYS, timeout=httpx.Timeout(30, read=0.02))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_an_old_response_can_arrive_after_a_newer_one(sockets: bool) -> None:
             arrived.append(web.get(KEYS).json()["keys"][0]["kid"])
 
     old = entra.signing_key.kid
-    entra.fail_next("keys", "reordered")
+    entra.fail_next("keys", "reordered", delay=30)
     first = threading.Thread(target=fetch)
     first.start()
     while not entra.count("keys"):
@@ -159,9 +160,11 @@ def test_a_lasting_fault_replaces_an_earlier_one_until_cleared(entra: Entra) -> 
 
 
 def test_a_fault_can_end_after_a_time(entra: Entra) -> None:
-    entra.fail("keys", "500", seconds=0.3)
+    entra.fail("keys", "500", seconds=3600)
     assert entra.http_client.get(KEYS).status_code == 500
-    deadline = time.monotonic() + 5
+    entra.clear_faults()
+    entra.fail("keys", "500", seconds=0.05)
+    deadline = time.monotonic() + 30
     while entra.http_client.get(KEYS).status_code == 500 and time.monotonic() < deadline:
         time.sleep(0.02)
     assert entra.http_client.get(KEYS).status_code == 200
@@ -251,7 +254,8 @@ def test_the_clock_can_be_frozen_advanced_and_released(entra: Entra) -> None:
     assert entra.http_client.get(KEYS).headers["date"] == "Mon, 12 Jan 1970 13:47:40 GMT"
     entra.unfreeze()
     entra.advance(-3600)
-    assert -3602 < entra.now() - time.time() < -3598
+    before = time.time()
+    assert before <= entra.now() + 3600 <= time.time()
 
 
 def test_a_slow_response_works_with_trio() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entra_guard.emulator import CONTOSO, FABRIKAM, GRAPH, Emulator
@@ -106,7 +106,7 @@ GRAPH_NAMES += [
 ]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(data=st.data())
 def test_no_form_or_query_causes_a_server_error(
     known: tuple[Emulator, dict[str, list[str]]], data: st.DataObject
@@ -134,7 +134,7 @@ def test_no_form_or_query_causes_a_server_error(
     assert response.status < 500
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(data=st.data())
 def test_no_json_causes_a_server_error_in_graph(known: tuple[Emulator, Any], data: st.DataObject) -> None:
     entra, names = known
@@ -165,7 +165,6 @@ def test_no_json_causes_a_server_error_in_graph(known: tuple[Emulator, Any], dat
     st.text(max_size=30),
     st.text(max_size=20),
 )
-@settings(deadline=None)
 def test_no_method_path_or_host_causes_a_server_error(method: str, path: str, host: str) -> None:
     entra = Emulator()
     for where in ("localhost", host):
@@ -191,7 +190,7 @@ def test_half_of_a_surrogate_pair_is_refused_in_json_because_no_file_can_hold_it
 NUMBERS = st.sampled_from([True, "x", 1.5, -1, 0, 1, float("nan"), float("inf"), 1e300, [], None])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(["identities", "faults", "clock"]),
     st.dictionaries(
@@ -268,7 +267,7 @@ def test_a_name_without_visible_characters_is_refused(name: str) -> None:
         ["token", "keys/rotate", "keys/withdraw", "clock", "faults", "faults/clear", "reset", "identities"]
     ),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_json_causes_a_server_error_in_the_control_api(body: Any, path: str) -> None:
     entra = Emulator()
     request = Request(

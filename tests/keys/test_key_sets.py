@@ -192,7 +192,7 @@ VALUES = st.recursive(
 MEMBERS = ["kty", "n", "e", "kid", "use", "alg", "key_ops", "x5c", "issuer", "cloud_instance_name", "d", "k"]
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=200)
 @given(st.lists(VALUES | st.dictionaries(st.sampled_from(MEMBERS), VALUES), max_size=6))
 def test_whatever_is_in_a_key_set_its_valid_key_serves(junk: list[Any]) -> None:
     found = read_keys({"keys": [*junk, KEY | {"kid": "a valid key"}]}, ISSUER)

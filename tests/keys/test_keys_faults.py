@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 import httpx
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from keys_entra import HOUR, Callers, KeysEntra, Outcome, in_background, settle, visit, wait_for_waiters
@@ -503,7 +503,7 @@ def test_a_flood_of_unknown_kids_leaves_what_is_kept_bounded(entra: KeysEntra, c
     assert len(guard._key_manager.look_ups.not_found) <= 256
 
 
-@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=15)
 @given(
     steps=st.lists(
         st.tuples(

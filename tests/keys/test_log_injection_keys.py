@@ -15,7 +15,7 @@ from entra_guard import AccessError, FetchError, Guard
 from entra_guard._common.logs import get_logger
 from entra_guard.testing import Entra
 
-few = settings(max_examples=10, deadline=None)
+few = settings(max_examples=10)
 ENTRA = Entra(seed=7)
 
 

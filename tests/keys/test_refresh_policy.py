@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from test_key_state import EMPTY, TROUBLE, failed_times, snapshot, state_with
 
@@ -237,7 +236,6 @@ def budgets(draw: st.DrawFn) -> KeySettings:
     return KeySettings(cooldown=cooldown, max_cooldown=cooldown * draw(st.sampled_from([1.0, 3.0, 10.0])))
 
 
-@hypothesis_settings(deadline=None)
 @given(
     settings=budgets(),
     pauses=st.lists(st.integers(0, 2000), min_size=1, max_size=80),
@@ -258,7 +256,6 @@ def test_the_general_budget_holds_in_every_period_however_a_flood_is_timed(
             assert last - first + 1 <= most_in(later - earlier, settings)
 
 
-@hypothesis_settings(deadline=None)
 @given(
     settings=budgets(),
     steps=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 12)), min_size=1, max_size=120),
@@ -282,7 +279,6 @@ def test_the_budget_for_known_callers_holds_in_every_period_for_all_callers_that
     assert len(budget.uses) <= 16
 
 
-@hypothesis_settings(deadline=None)
 @given(
     steps=st.lists(
         st.tuples(st.integers(0, 500), st.booleans(), st.sampled_from(["nothing new", "no response"])),
