@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from entra_guard._web.request_id import request_id_of
-from entra_guard.errors import refusal
+from entra_guard.errors import EntraGuardError, refusal
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from entra_guard.errors import AccessError
 
     Request = MutableMapping[str, Any]
+
+AnyError = TypeVar("AnyError", bound=EntraGuardError)
 
 # The key in an ASGI scope, WSGI environ or Django's META under which the last refusal of a request is.
 REFUSAL: Final = "entra_guard.refusal"
@@ -38,15 +40,18 @@ def is_about_body(name: bytes) -> bool:
 
 
 class _Converted:
-    """A refusal that is also a framework's HTTP error."""
+    """An error that is also a framework's own, such as its HTTP error."""
 
-    original: type[AccessError]
+    original: type[EntraGuardError]
     __str__ = BaseException.__str__  # as the original prints itself, not as the framework's error
     __repr__ = BaseException.__repr__
 
     def __reduce__(self) -> Any:
-        reduced = cast("tuple[object, ...]", super().__reduce__())
-        return (self.original, *reduced[1:])  # for a process that may not have the framework
+        """Pickle as the original, for a process that may not have the framework."""
+        plain = self.original.__new__(self.original)
+        plain.args = cast("EntraGuardError", self).args
+        vars(plain).update(vars(self))
+        return plain.__reduce__()
 
 
 class _WerkzeugBody:
@@ -88,7 +93,7 @@ def werkzeug_error(error: AccessError, request: Request) -> AccessError:
 
     base = default_exceptions.get(error.status, HTTPException)
     attributes = {"response": None, "description": _sentence(error), "www_authenticate": None}
-    return _remember(_convert(error, base, attributes, (_WerkzeugBody,), code=error.status), request)
+    return _remember(converted(error, base, attributes, (_WerkzeugBody,), code=error.status), request)
 
 
 def werkzeug_errors() -> list[type[AccessError]]:
@@ -113,7 +118,7 @@ def litestar_error(error: AccessError, request: Request) -> AccessError:
         "detail": _sentence(error),
         "extra": {"reason": error.reason, "request_id": request_id_of(request)},
     }
-    return _remember(_convert(error, base, attributes), request)
+    return _remember(converted(error, base, attributes), request)
 
 
 def falcon_error(error: AccessError, request: Request) -> AccessError:
@@ -128,7 +133,7 @@ def falcon_error(error: AccessError, request: Request) -> AccessError:
     }
     base = by_status.get(error.status, falcon.HTTPError)
     attributes = {"title": json.loads(error.body)["title"], "description": _sentence(error), "link": None}
-    return _remember(_convert(error, base, attributes, (_FalconBody,)), request)
+    return _remember(converted(error, base, attributes, (_FalconBody,)), request)
 
 
 def drf_error(error: AccessError, request: Request) -> AccessError:
@@ -141,7 +146,7 @@ def drf_error(error: AccessError, request: Request) -> AccessError:
         "auth_header": error.challenge,
         "wait": error.retry_after,
     }
-    return _remember(_convert(error, APIException, attributes, (_DRFCodes,)), request)
+    return _remember(converted(error, APIException, attributes, (_DRFCodes,)), request)
 
 
 def converter_for(framework: str) -> Callable[[AccessError, Request], AccessError]:
@@ -161,36 +166,45 @@ def starlette_error(error: AccessError, request: Request) -> AccessError:
     from entra_guard._web.starlette_handler import ensure_handler  # noqa: PLC0415
 
     base = getattr(sys.modules.get("fastapi.exceptions"), "HTTPException", HTTPException)
-    converted = _convert(error, base, {"status_code": error.status, "detail": _sentence(error)})
-    ensure_handler(request, type(converted))
-    return _remember(converted, request)
+    both = converted(error, base, {"status_code": error.status, "detail": _sentence(error)})
+    ensure_handler(request, type(both))
+    return _remember(both, request)
 
 
-def _convert(
-    error: AccessError,
+def converted(
+    error: AnyError,
     base: type[Exception],
     attributes: dict[str, Any],
     mixins: tuple[type, ...] = (),
     **namespace: Any,
-) -> AccessError:
+) -> AnyError:
+    """Return an error that is also a framework's own, and shows and pickles itself as before.
+
+    Args:
+        error: An error of this package.
+        base: The framework's class.
+        attributes: What the framework reads from its errors.
+        mixins: Classes with the methods that it calls.
+        namespace: More attributes of the class.
+    """
     if isinstance(error, base):
         return error
-    original: type[AccessError] = getattr(error, "original", type(error))
+    original: type[EntraGuardError] = getattr(error, "original", type(error))
     recipe = (original, base, *namespace.items())
     kind = _classes.get(recipe)
     if kind is None:
         members = {"__module__": original.__module__, "original": original} | namespace
         made = type(original.__name__, (_Converted, *mixins, original, base), members)
-        kind = _classes[recipe] = cast("type[AccessError]", made)
-    converted = kind.__new__(kind)
-    converted.args = error.args
-    vars(converted).update(vars(error))
+        kind = _classes[recipe] = cast("type[EntraGuardError]", made)
+    both = kind.__new__(kind)
+    both.args = error.args
+    vars(both).update(vars(error))
     for name, value in attributes.items():
-        setattr(converted, name, value)
-    return converted
+        setattr(both, name, value)
+    return cast("AnyError", both)
 
 
-_classes: Final[dict[object, type[AccessError]]] = {}
+_classes: Final[dict[object, type[EntraGuardError]]] = {}
 
 
 def _sentence(error: AccessError) -> str:

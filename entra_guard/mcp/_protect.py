@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from entra_guard._common.arguments import check_flags
 from entra_guard._common.boundary import clear_own_frames
@@ -10,6 +10,7 @@ from entra_guard._common.permission_names import names_of
 from entra_guard._web.adapter_arguments import check_guard
 from entra_guard._web.asgi_response import send_response
 from entra_guard._web.asgi_scope import routed_path
+from entra_guard._web.http_errors import unconverted
 from entra_guard.asgi import GuardMiddleware
 from entra_guard.errors import ConfigurationError
 from entra_guard.mcp._metadata import ResourceMetadata
@@ -17,6 +18,7 @@ from entra_guard.mcp._origins import origins_of, with_cors
 from entra_guard.mcp._server_checks import check_server
 from entra_guard.mcp._servers import app_of, hide_forbidden, is_server
 from entra_guard.mcp._tool_check import ToolCheck
+from entra_guard.mcp._tool_errors import as_tool_error
 from entra_guard.requirement import Requirement
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from entra_guard._guard.combined_guard import CombinedGuard
+    from entra_guard.errors import AccessError
     from entra_guard.guard import Guard
 
 _METADATA_HEADERS: Final = {
@@ -168,6 +171,12 @@ class _McpGuard(GuardMiddleware):
     def is_open(self, path: str) -> bool:
         """Return whether a path needs no token."""
         return self._authenticator.is_public(path)
+
+    def _to_http_error(self, error: AccessError, scope: Scope) -> AccessError:
+        """Return a refusal inside a tool as the server's own error: it sends only those to the client."""
+        if not cast("ToolCheck", self.app).has_server:
+            return super()._to_http_error(error, scope)
+        return as_tool_error(self._authenticator.linked(unconverted(error, scope)))
 
 
 class _Discoverable:

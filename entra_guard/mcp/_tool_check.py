@@ -47,11 +47,16 @@ class ToolCheck:
         self._metadata = metadata
         self._required = required
 
+    @property
+    def has_server(self) -> bool:
+        """Whether the application is a server that can say what its tools require."""
+        return self._server is not None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if PRINCIPAL in scope:  # not on a public path
             if self._required:
                 self._check([self._required])
-            if scope["type"] == "http" and scope["method"] == "POST" and self._server is not None:
+            if scope["type"] == "http" and scope["method"] == "POST" and self.has_server:
                 body, receive = await _read(receive)
                 if len(body) > _LONGEST_BODY:
                     await _refuse(send, 413, "Request body too large")
@@ -64,7 +69,7 @@ class ToolCheck:
                 if refused:
                     await _refuse(send, 400, *refused)
                     return
-            if scope["type"] == "http" and self._server is not None:
+            if scope["type"] == "http" and self.has_server:
                 hide_token(scope)
         await self.app(scope, receive, send)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -26,6 +27,10 @@ if IS_FIRST:
 else:
     import httpx2 as httpx
 
+# The SDK's servers set the level of the root logger.
+logging.getLogger("entra_guard").setLevel(logging.WARNING)
+logging.getLogger("entra_guard").addHandler(logging.StreamHandler())
+
 credential = ClientSecretCredential(
     os.environ["ENTRA_GUARD_TENANT"],
     os.environ["ENTRA_GUARD_AUDIENCE"],
@@ -44,6 +49,11 @@ async def next_api() -> str:
     """Return how the next API's token begins."""
     token = await on_behalf_of(credential).aget_token(os.environ["NEXT_SCOPE"])
     return token.token[:2]
+
+
+def administer_indirectly() -> str:
+    """Return what a function of this tool returns, which needs another scope."""
+    return administer()
 
 
 def showing_headers(server: Any) -> Any:
@@ -72,8 +82,10 @@ def token_for_sdk() -> str:
 
 
 def protected(name: str, server: Any) -> Any:
-    for tool in (administer, next_api, client, token_for_sdk, showing_headers(server)):
+    tools = (administer, administer_indirectly, next_api, client, token_for_sdk, showing_headers(server))
+    for tool in tools:
         server.tool()(tool)
+    server.resource("next://api")(next_api)
     url = f"https://tasks.example/{name}/mcp"
     settings = {"scopes": ["access_as_user"], "hide": True, "name": "Tasks", "public": [f"/{name}/public"]}
     return protect(filled(server), guard, url=url, **settings)

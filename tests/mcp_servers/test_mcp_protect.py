@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
+from mcp_caller import text_of
 from mcp_processes import LINES, Server, serve
 
 if TYPE_CHECKING:
@@ -329,7 +331,56 @@ def test_a_server_without_sessions_is_checked_as_any_other(callers, entra, kind)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_tool_calls_the_next_api_on_behalf_of_its_caller(callers, kind):
     assert callers(kind).open().call("next_api") == "ey"
-    assert callers(kind, None).open().call("next_api").startswith("Error")
+    sentence = "user_token_required: Only signed-in users may call this operation."
+    assert callers(kind, None).open().call("next_api").endswith(sentence)
+
+
+def wait_for(is_so, seconds=5.0):
+    ends = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < ends:
+        time.sleep(0.01)
+    return is_so()
+
+
+SIGN_IN = "The user must sign in again before this server can call the next API."
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "verified", "provided"])
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("AADSTS53003", SIGN_IN),
+        ("AADSTS50173", SIGN_IN),
+        ("AADSTS65001", "The next API needs a consent, which the user or an administrator must give."),
+        ("temporarily_unavailable", "This server cannot call the next API at the moment. Try again later."),
+        ("AADSTS7000215", "This server cannot call the next API. Its log has the reason."),
+    ],
+)
+def test_a_client_gets_a_sentence_if_the_next_api_cannot_be_called(
+    callers, protected, entra, kind, fault, sentence
+):
+    alice = callers(kind).open()
+    logged = len(protected.log)
+    with entra.emulator.failing("token", fault):
+        text = alice.call("next_api")
+    begin = "Error executing tool next_api: " if kind in {"sdk", "verified"} else ""
+    assert text == f"{begin}{sentence}"
+    assert wait_for(lambda: any(fault in line for line in protected.log[logged:])), protected.log
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_client_gets_a_sentence_if_the_next_api_cannot_be_called_in_a_resource(callers, entra, kind):
+    alice = callers(kind).open()
+    with entra.emulator.failing("token", "AADSTS53003"):
+        text = text_of(alice.request("resources/read", uri="next://api"))
+    assert SIGN_IN in text
+    assert "AADSTS" not in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_client_gets_a_sentence_if_a_function_that_a_tool_calls_refuses(callers, kind):
+    sentence = "missing_scope: The token lacks a scope that this operation requires."
+    assert callers(kind).open().call("administer_indirectly").endswith(sentence)
 
 
 def test_a_server_that_forwards_calls_sends_the_next_api_a_token_of_its_own(callers, entra):
