@@ -124,8 +124,8 @@ def walk(
     key = _key_of(header, keys) if header else None
     if header is None or key is None:
         missing = Step("key", "fail", sorted(keys.by_kid), header.kid, "unknown_key") if header else None
-        after = _open("signature", *(check.name for check in POST_SIGNATURE_CHECKS))
-        return (*steps, missing or Step("key", "open"), *after)
+        after = _without({"key origin"}, POST_SIGNATURE_CHECKS, before)
+        return (*steps, missing or Step("key", "open"), Step("signature", "open"), *after)
     steps.append(Step("key", "pass", "a key of the issuer", header.kid or "the only key"))
     steps.append(_signature(key, header, signing_input, signature_part))
     case = Case(policy, keys.issuer, claims, key.origin, now)
@@ -141,10 +141,13 @@ def _without_issuer(policy: Policy, claims: AnyClaims, now: float, *, is_entra: 
     case = Case(policy, Issuer("", v1="not known", is_entra=is_entra), claims, KeyOrigin(), now)
     unknown = {"issuer", "key origin"} | (set[str]() if policy.tenants.ids else {"tenant"})
 
-    def steps(checks: tuple[Check, ...]) -> list[Step]:
-        return [Step(each.name, "open") if each.name in unknown else _checked(each, case) for each in checks]
+    after = _without(unknown, POST_SIGNATURE_CHECKS, case)
+    return (*_without(unknown, PRE_SIGNATURE_CHECKS, case), *_open("key", "signature"), *after)
 
-    return (*steps(PRE_SIGNATURE_CHECKS), *_open("key", "signature"), *steps(POST_SIGNATURE_CHECKS))
+
+def _without(unknown: set[str], checks: tuple[Check, ...], case: Case) -> list[Step]:
+    """Run all checks but those for which something is not known."""
+    return [Step(each.name, "open") if each.name in unknown else _checked(each, case) for each in checks]
 
 
 def _header(segment: bytes, policy: Policy, rules: ClaimRules | None, steps: list[Step]) -> jws.Header | None:

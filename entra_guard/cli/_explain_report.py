@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from entra_guard._common.json_values import as_object
 from entra_guard._validation import jws
-from entra_guard._validation.explain import Step
 from entra_guard.cli._claim_table import claim_table, other_claims
 from entra_guard.cli._explanation_output import fact_rows
 from entra_guard.cli._formatting import format_step, format_value
+from entra_guard.cli._route_steps import NAME as ROUTE
+from entra_guard.cli._route_steps import route_steps, unverified
 from entra_guard.cli._share import Redactor, is_public_host, parts_of
 from entra_guard.cli._target_options import target_options
 from entra_guard.cli.reason_guides._remedy import known_values, remedy
@@ -20,10 +21,10 @@ from entra_guard.errors import AccessError
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from entra_guard._guard.verifier import IssuerVerifier
-    from entra_guard._validation.explain import Explanation
+    from entra_guard._validation.explain import Explanation, Step
     from entra_guard.cli.reason_guides._remedy import Remedy
     from entra_guard.principal import Principal
     from entra_guard.requirement import Requirement
@@ -32,7 +33,14 @@ _LONGEST: Final = 300
 _NO_IDS: Final = frozenset({"", "none", "None", "True", "False"})
 _PROSE: Final = frozenset({"detail", "advice", "last error"})
 _NOT_SHOWN: Final = frozenset({"is_app", "is_guest", "request_scope"})  # the remedy has the last one
-_FIXED_TOO: Final = {"missing_role", "missing_scope"}
+# Their fixes grant a role.
+_GRANT_ROLE: Final = frozenset({"no_permissions", "missing_role", "app_token_required"})
+# Their fixes bring a token for another API, tenant or caller.
+_OTHER_TOKEN: Final = frozenset(
+    {"wrong_audience", "token_for_graph", "id_token", "wrong_tenant", "wrong_issuer", "wrong_cloud"}
+    | {"personal_account", "app_token_required", "user_token_required", "agent_not_allowed", "agent_required"}
+)
+_PERMISSIONS: Final = frozenset({"no_permissions", "missing_role", "missing_scope"})
 _IDENTIFYING: Final = frozenset(
     {"sub", "uti", "sid", "oid", "azp", "appid", "tid", "aud", "iss", "idp", "groups", "wids", "cnf"}
 )
@@ -113,10 +121,10 @@ def report_on(
     """
     explanation = verifier.explain(token)
     claims = unverified_claims(token)
-    reason, facts, steps = explanation.reason, dict(explanation.facts), list(explanation.steps)
+    reason, facts, steps = explanation.reason, explanation.facts, list(explanation.steps)
     if requirement is not None:
-        reason, facts, step = _of_route(token, verifier, requirement, reason, facts)
-        steps.append(step)
+        reason, facts, of_route = _of_route(token, verifier, guard, requirement, explanation)
+        steps += of_route
     found = REASONS.get(reason)
     values = known_values(guard.policy, claims, facts, requirement)
     return Report(
@@ -125,7 +133,7 @@ def report_on(
         found.explanation if found else "",
         tuple(_facts(reason, facts)) if reason else (),
         _remedy(guard, reason, values, facts, claims) if reason else None,
-        _next(reason, steps) if reason else "",
+        _next(reason, steps, values["role"]) if reason else "",
         tuple(claim_table(claims, now)),
         tuple(other_claims(claims)),
         tuple(StepRow(step.name, step.verdict, *format_step(step)) for step in steps),
@@ -157,35 +165,17 @@ def unverified_claims(token: str) -> dict[str, Any]:
 
 
 def _of_route(
-    token: str, verifier: Any, requirement: Requirement, reason: str, facts: dict[str, object]
-) -> tuple[str, dict[str, object], Step]:
-    """Check what a route requires, if the token is accepted."""
-    from entra_guard._web.requirement_text import requirement_text  # noqa: PLC0415
-
-    needed = requirement_text(requirement)
+    token: str, verifier: Any, guard: IssuerVerifier, requirement: Requirement, explanation: Explanation
+) -> tuple[str, Mapping[str, object], list[Step]]:
+    """Check what a route requires; return the first refusal, its facts, and a step for each requirement."""
+    reason, facts = explanation.reason, explanation.facts
     if reason:
-        return reason, facts, _route_of_claims(needed, requirement, unverified_claims(token))
+        principal = unverified(token, getattr(verifier, "guards", (guard,)))
+        return reason, facts, route_steps(requirement, principal)
     principal = _verified(verifier, token)
     refused = requirement.refusal_of(principal)
-    has = [*principal.scopes, *principal.roles]
-    if refused is None:
-        return reason, facts, Step("route", "pass", needed, has)
-    return refused.reason, refused.facts, Step("route", "fail", needed, has, refused.reason)
-
-
-def _route_of_claims(needed: str, requirement: Requirement, claims: Mapping[str, Any]) -> Step:
-    """Check what a route requires with the claims of a token that is refused before it."""
-    roles, scopes = claims.get("roles"), claims.get("scp")
-    has_roles: set[Any] = set(map(str, roles)) if isinstance(roles, list) else set()  # pyright: ignore[reportUnknownArgumentType]
-    has_scopes = set(scopes.split()) if isinstance(scopes, str) else set[str]()
-    has = sorted(has_roles | has_scopes)
-    if not has_scopes >= set(requirement.scopes):
-        return Step("route", "fail", needed, has, "missing_scope")
-    if not has_roles >= set(requirement.roles):
-        return Step("route", "fail", needed, has, "missing_role")
-    by_kind = requirement.app_only or requirement.users_only
-    by_sign_in = requirement.auth_context or requirement.max_age is not None
-    return Step("route", "open") if by_kind or by_sign_in else Step("route", "pass", needed, has)
+    steps = route_steps(requirement, principal)
+    return (reason, facts, steps) if refused is None else (refused.reason, refused.facts, steps)
 
 
 def _verified(verifier: Any, token: str) -> Principal:
@@ -203,18 +193,58 @@ def _facts(reason: str, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return fact_rows(reason, facts, names)
 
 
-def _next(reason: str, steps: list[Step]) -> str:
-    """Return in words what would be refused next."""
-    covered = {reason} | (_FIXED_TOO if reason == "no_permissions" else set[str]())
-    later = [step for step in steps if step.verdict == "fail" and step.reason not in covered]
-    if later:
-        following = REASONS[later[0].reason]
-        why = following.explanation.removesuffix(".")
-        return f"the next failure would be {following.name} ({following.status}): {why}"
-    unchecked = [step.name for step in steps if step.verdict == "open"]
-    if unchecked:
-        return f"the next failure is not known: {', '.join(unchecked)} could not be checked yet"
+def _next(reason: str, steps: Sequence[Step], granted: str) -> str:
+    """Return in words what would be refused next.
+
+    Args:
+        reason: The refusal's reason.
+        steps: All checks, in order.
+        granted: The role that the fix grants.
+    """
+    is_fixed = _fixed_by(reason, steps, granted)
+    open_steps: list[str] = []
+    for step in steps:
+        if step.verdict == "open":
+            open_steps.append(step.name)
+        elif step.verdict == "fail" and not is_fixed(step):
+            return _next_failure(reason, step, open_steps)
+    if open_steps:
+        names = ", ".join(dict.fromkeys(open_steps))
+        return f"the next failure is not known: {names} could not be checked yet"
     return "all other checks pass"
+
+
+def _next_failure(reason: str, step: Step, open_steps: Sequence[str]) -> str:
+    """Return in words which check fails next, and on what that depends."""
+    following = REASONS[step.reason]
+    needs = f" for {format_value(step.expected)}" if step.name == ROUTE else ""
+    names = " or ".join(dict.fromkeys(open_steps))
+    unless = [f"unless {names} fails (not checked yet), "] if names else []
+    if _is_about_another_token(reason, step):
+        unless.append("unless the new token has other permissions, ")
+    why = following.explanation.removesuffix(".")
+    words = f"the next failure would be {following.name} ({following.status}){needs}: {why}"
+    return f"{'and '.join(unless)}{words}"
+
+
+def _is_about_another_token(reason: str, step: Step) -> bool:
+    """Return whether the fix brings a token of another kind, with permissions that this one does not show."""
+    return reason in _OTHER_TOKEN and step.reason in _PERMISSIONS
+
+
+def _fixed_by(reason: str, steps: Sequence[Step], granted: str) -> Callable[[Step], bool]:
+    """Return whether the fix of a reason also fixes another failed check."""
+    first = next((step for step in steps if step.name == ROUTE and step.reason == reason), None)
+    role = f"role {granted}"
+
+    def is_fixed(step: Step) -> bool:
+        if step.name != ROUTE:
+            return step.reason == reason
+        if reason in _GRANT_ROLE:
+            return step is first or step.expected == role
+        return step is first
+
+    return is_fixed
 
 
 def redacted(report: Report, redactor: Redactor, token: str) -> Report:

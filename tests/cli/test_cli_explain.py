@@ -238,12 +238,15 @@ def test_the_authentication_context_that_a_route_requires_is_checked(
     expired = report(acrs=["c2"], exp=2, nbf=0, iat=0)
     assert expired["reason"] == "expired"
     [route] = [step for step in expired["steps"] if step["name"] == "route"]
-    assert route["verdict"] == "open"
+    assert (route["verdict"], route["found"]) == ("fail", "c2")
+    assert "the next failure would be auth_context_required (401)" in expired["next"]
 
 
 def test_the_next_failure_is_named(entra: Emulator, api: str, report: Callable[..., Report]) -> None:
     token = entra.issue_token(api, preset="no-roles", claims={"aud": "api://other"})
-    assert report(token).next.startswith("the next failure would be no_permissions (403)")
+    assert report(token).next.startswith(
+        "unless the new token has other permissions, the next failure would be no_permissions (403)"
+    )
     old = entra.issue_token(api, roles=["Orders.List"], preset="expired")
     assert report(old, Requirement(roles=["Orders.Read"])).next.startswith(
         "the next failure would be missing_role"
@@ -251,6 +254,58 @@ def test_the_next_failure_is_named(entra: Emulator, api: str, report: Callable[.
     assert report(old, Requirement(roles=["Orders.List"])).next == "all other checks pass"
     unsigned = entra.issue_token(api, roles=["Orders.Read"], preset="unknown-kid")
     assert "not known: signature" in report(unsigned).next
+
+
+@pytest.mark.parametrize("first", ["expired", "forged", "unknown-kid", "mtls-bound", "wrong-iss"])
+@pytest.mark.parametrize(
+    ("made", "required"),
+    [
+        ({"roles": ["A"]}, {"users_only": True}),
+        ({"roles": ["A"]}, {"users_only": True, "scopes": ["S"]}),
+        ({"roles": ["A"]}, {"roles": ["A", "B"]}),
+        ({"roles": ["A"]}, {"roles": ["A"]}),
+        ({"user": "alice", "scopes": ["S"]}, {"app_only": True}),
+        ({"user": "alice", "scopes": ["S"]}, {"app_only": True, "roles": ["A"]}),
+        ({"user": "alice", "scopes": ["S"]}, {"scopes": ["S", "T"], "roles": ["A"]}),
+        ({"user": "alice", "scopes": ["S"]}, {"scopes": ["S"], "auth_context": "c1"}),
+        ({"user": "alice", "scopes": []}, {"scopes": ["S"]}),
+    ],
+)
+def test_the_next_failure_is_the_one_of_the_token_without_the_first(
+    entra: Emulator,
+    api: str,
+    report: Callable[..., Report],
+    first: str,
+    made: dict[str, Any],
+    required: dict[str, Any],
+) -> None:
+    requirement = Requirement(**required)
+    found = report(entra.issue_token(api, preset=first, **made), requirement)
+    fixed = report(entra.issue_token(api, **made), requirement)
+    assert found.reason != fixed.reason
+    predicted = re.findall(r"the next failure would be (\w+)", found.next)
+    assert predicted == ([fixed.reason] if fixed.reason else [])
+    assert all(step.verdict != "open" for step in found.steps if step.name == "route")
+
+
+def test_of_several_missing_roles_each_is_a_failure(
+    entra: Emulator, api: str, report: Callable[..., Report]
+) -> None:
+    token = entra.issue_token(api, roles=["A"])
+    found = report(token, Requirement(roles=["B", "A", "C"]))
+    verdicts = [step.verdict for step in found.steps if step.name == "route"]
+    assert (found.reason, verdicts) == ("missing_role", ["fail", "pass", "fail"])
+    assert found.next.startswith("the next failure would be missing_role (403) for role C")
+    nothing = report(entra.issue_token(api, preset="no-roles"), Requirement(roles=["A", "B"]))
+    assert nothing.next.startswith("the next failure would be missing_role (403) for role B")
+
+
+def test_claims_that_cannot_be_read_leave_the_route_open(
+    entra: Emulator, api: str, report: Callable[..., Report]
+) -> None:
+    found = report(entra.issue_token(api, claims={"roles": 5}), Requirement(roles=["A"], app_only=True))
+    assert [step.verdict for step in found.steps if step.name == "route"] == ["open", "open"]
+    assert "could not be checked yet" in found.next
 
 
 @pytest.mark.parametrize(
