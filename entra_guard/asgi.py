@@ -17,7 +17,7 @@ from entra_guard._common.telemetry import TELEMETRY
 from entra_guard._web.adapter_arguments import check_app, check_guard
 from entra_guard._web.app_layers import framework_of, litestar_mount
 from entra_guard._web.asgi_response import send_response
-from entra_guard._web.asgi_scope import STARLETTE_HANDLERS, read_headers, routed_path, whole_path
+from entra_guard._web.asgi_scope import STARLETTE_HANDLERS, quart_path, read_headers, routed_path, whole_path
 from entra_guard._web.authenticator import SETTING_NAMES, RequestAuthenticator, bearer_token, health_response
 from entra_guard._web.cors_check import warn_if_cors_inside
 from entra_guard._web.decisions import LEVELS
@@ -106,8 +106,8 @@ class GuardMiddleware:
         # Falcon routes the path with the mount point in it (ASGI: root_path), all others without. Litestar's
         # own middleware gets the path that was routed, and only the rest of it before a mounted application.
         mount = litestar_mount(app)
-        is_whole = mount is not None or framework_of(app) == "falcon"
-        self._routed_path = whole_path if is_whole else routed_path
+        paths = {"falcon": whole_path, "quart": quart_path}
+        self._routed_path = paths.get(framework_of(app), routed_path) if mount is None else whole_path
         # What each request needs, looked up once.
         self._is_public: Callable[[str], bool] = self._authenticator.is_public
         if mount:

@@ -63,3 +63,13 @@ def routed_path(scope: Scope) -> str:
     if path.startswith(f"{root}/"):
         return path[len(root) :]
     return path if root not in path else _UNCLEAR
+
+
+def quart_path(scope: Scope) -> str:
+    """Return the path as Quart routes it: ' ' in place of one that is not below the mount point.
+
+    A route for every path, such as '/<path:path>', matches that too.
+    """
+    path, root = scope["path"], scope.get("root_path", "")
+    is_below = not root or (path.startswith(root) and path != root)
+    return routed_path(scope) if is_below else _UNCLEAR

@@ -111,6 +111,21 @@ def test_falcon_routes_the_whole_path_so_the_whole_path_is_compared(guard: Guard
     assert request_asgi(mounted, "/api/static/orders", []).status == 401
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/static/x", "/api", "/"])
+def test_a_path_that_is_not_below_the_mount_point_is_not_public_in_quart(guard: Guard, path: str) -> None:
+    """Quart routes ' ' in its place, which a route for every path matches. A client of Daphne names root_path."""
+    app = Quart(__name__, static_folder=None)
+
+    @app.route("/<path:path>")
+    async def every_path(path: str) -> str:
+        return f"every path: {path!r}"
+
+    guarded = GuardMiddleware(app, guard=guard, public=["/healthz", "/static/*", "/"])
+    assert request_asgi(guarded, path, [], root_path="/api").status == 401
+    assert request_asgi(guarded, "/api/healthz", [], root_path="/api").body == b"every path: 'healthz'"
+    assert request_asgi(guarded, "/", [], root_path="/").status == 401
+
+
 def test_public_paths_work_behind_a_proxy_that_removes_a_prefix(guard: Guard) -> None:
     """As with FastAPI(root_path="/v1") behind a proxy that strips '/v1'."""
     app = GuardMiddleware(starlette_app(), guard=guard, public=PUBLIC)
