@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -308,7 +309,7 @@ def test_a_patch_changes_only_the_members_that_are_sent(entra: Entra) -> None:
         "displayName": "Orders 2",
         "api": {
             "requestedAccessTokenVersion": 1,
-            "oauth2PermissionScopes": [{"id": "1", "value": "read", "type": "Admin"}],
+            "oauth2PermissionScopes": [{"id": str(uuid.uuid4()), "value": "read", "type": "Admin"}],
         },
         "web": {"redirectUris": ["https://orders.example/cb"]},
         "optionalClaims": {"accessToken": [{"name": "idtyp"}]},
@@ -549,6 +550,47 @@ def test_an_unknown_permission_is_refused_and_not_dropped(
     response = call(entra, "POST", "/applications", json=body)
     assert response.status_code == 400
     assert words in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: {"appRoles": [{"id": value, "value": "Read", "allowedMemberTypes": ["User"]}]},
+        lambda value: {"api": {"oauth2PermissionScopes": [{"id": value, "value": "read", "type": "User"}]}},
+        lambda value: {
+            "requiredResourceAccess": [
+                {"resourceAppId": GRAPH, "resourceAccess": [{"id": value, "type": "Scope"}]}
+            ]
+        },
+    ],
+)
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("read", "the literal 'read'"),
+        ("", "the literal ''"),
+        ("e1fe6dd8-ba31-4d61-89e7-88639da4683d\n", "the literal 'e1fe6dd8-"),
+        ("{e1fe6dd8-ba31-4d61-89e7-88639da4683d}", "the literal '{e1fe6dd8-"),
+        (7, "a primitive value"),
+        (None, "a primitive value"),
+    ],
+)
+def test_the_id_of_a_permission_is_a_guid(entra: Entra, change: Any, value: Any, words: str) -> None:
+    response = call(entra, "POST", "/applications", json={"displayName": "Robot", **change(value)})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (400, "Request_BadRequest")
+    assert error["message"].startswith(f"Cannot convert {words}")
+    assert error["message"].endswith("to the expected type 'Edm.Guid'.")
+
+
+def test_the_ids_of_permissions_are_returned_in_lower_case(entra: Entra) -> None:
+    identifier = "E1FE6DD8-BA31-4D61-89E7-88639DA4683D"
+    access = {"resourceAppId": GRAPH, "resourceAccess": [{"id": identifier, "type": "Scope"}]}
+    role = {"id": identifier, "value": "Read", "allowedMemberTypes": ["User"]}
+    body = {"displayName": "Robot", "appRoles": [role], "requiredResourceAccess": [access]}
+    made = call(entra, "POST", "/applications", json=body).json()
+    assert made["appRoles"][0]["id"] == identifier.lower()
+    assert made["requiredResourceAccess"][0]["resourceAccess"][0]["id"] == identifier.lower()
 
 
 def test_required_permissions_are_returned_with_their_ids(entra: Entra) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entra_guard.emulator import FABRIKAM, AppRole, Emulator, RegistrationError
+from entra_guard.emulator import FABRIKAM, AppRole, Emulator, RegistrationError, Scope
 
 if TYPE_CHECKING:
     from entra_guard.testing import Entra
 
 MULTI = "AzureADMultipleOrgs"
+GUID = "8f1c0f3e-0000-4000-8000-000000000001"
 PERSONAL = "AzureADandPersonalMicrosoftAccount"
 
 
@@ -43,6 +45,15 @@ PERSONAL = "AzureADandPersonalMicrosoftAccount"
         ({"app_roles": [".dot"]}, "no leading dot"),
         ({"app_roles": ["x" * 121]}, "up to 120 ASCII"),
         ({"app_roles": [AppRole("1", "Read", ("Robot",))]}, "User, Application or both"),
+        ({"app_roles": [AppRole("1", "Read")]}, "the id '1' is not a GUID"),
+        ({"app_roles": [AppRole(f"{GUID}\n", "Read")]}, "is not a GUID"),
+        (
+            {"app_roles": [AppRole(GUID, "Read"), AppRole(GUID.upper(), "Write")]},
+            "App role id .* defined twice",
+        ),
+        ({"scopes": [Scope("use", "use")]}, "the id 'use' is not a GUID"),
+        ({"scopes": [Scope(f"{{{GUID}}}", "use")]}, "is not a GUID"),
+        ({"scopes": [Scope(GUID, "read"), Scope(GUID, "write")]}, "Scope id .* defined twice"),
         ({"app_roles": ["Read", "Read"]}, "defined twice"),
         ({"scopes": ["has space"]}, "no space"),
         ({"scopes": ["a", "a"]}, "defined twice"),
@@ -112,9 +123,9 @@ def test_a_grant_requires_roles_of_the_api(entra: Entra, roles: tuple[str, ...],
 
 def test_a_role_is_granted_only_to_its_member_types(entra: Emulator) -> None:
     roles = [
-        AppRole("1", "People", ("User",)),
-        AppRole("2", "Robots", ("Application",)),
-        AppRole("3", "Off", enabled=False),
+        AppRole(str(uuid.uuid4()), "People", ("User",)),
+        AppRole(str(uuid.uuid4()), "Robots", ("Application",)),
+        AppRole(str(uuid.uuid4()), "Off", enabled=False),
     ]
     api = entra.register_app("Orders", app_roles=roles)
     with pytest.raises(RegistrationError, match="does not offer 'People' to Applications"):

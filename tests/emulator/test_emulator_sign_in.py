@@ -7,6 +7,7 @@ import hashlib
 import html
 import json
 import re
+import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -203,7 +204,7 @@ def test_other_errors_are_redirected_to_the_client(
 def test_missing_admin_consent_is_redirected_to_the_client(
     entra: Entra, web_app: AppRegistration, asked: str, error: str
 ) -> None:
-    entra.update_app(entra.api, scopes=(Scope("1", "admin", "Admin"),))
+    entra.update_app(entra.api, scopes=(Scope(str(uuid.uuid4()), "admin", "Admin"),))
     shown = authorize(entra, web_app, scope=asked.format(entra.api.app_id_uri))
     assert answer(pick(entra, shown, user=entra.find_user("alice").id))["error"] == error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -137,7 +138,7 @@ def test_permissions_are_shown_once_or_whenever_the_client_requires_it(
 def test_a_scope_for_administrators_is_refused_before_anything_is_shown(
     entra: Entra, shop: AppRegistration
 ) -> None:
-    entra.update_app(entra.api, scopes=(Scope("1" * 36, "access_as_user", "Admin"),))
+    entra.update_app(entra.api, scopes=(Scope(str(uuid.uuid4()), "access_as_user", "Admin"),))
     response = press(entra, authorize(entra, shop), user=alice(entra))
     assert response.status_code == 302
     assert "AADSTS90094" in response.headers["location"]

@@ -17,9 +17,12 @@ from entra_guard.emulator._store.entries import (
     FederatedCredential,
     Tenant,
 )
+from entra_guard.emulator._store.ids import is_guid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from entra_guard.emulator._store.entries import AppRole, Scope
 
 MAX_PERSONAL_SECRETS: Final = 2
 MAX_FEDERATED: Final = 20
@@ -226,6 +229,7 @@ def _check_roles(app: AppRegistration, *, personal: bool) -> None:
                 f"App role {role.value!r}: allowed_member_types must be User, Application or both."
             )
     _check_unique("App role", [role.value for role in app.app_roles])
+    _check_ids("App role", app.app_roles)
 
 
 def _check_scopes(app: AppRegistration, *, personal: bool) -> None:
@@ -241,6 +245,16 @@ def _check_scopes(app: AppRegistration, *, personal: bool) -> None:
                 "no quotes, no leading dot)."
             )
     _check_unique("Scope", [scope.value for scope in app.scopes])
+    _check_ids("Scope", app.scopes)
+
+
+def _check_ids(what: str, permissions: Sequence[AppRole | Scope]) -> None:
+    for permission in permissions:
+        if not is_guid(permission.id):
+            raise RegistrationError(
+                f"{what} {permission.value!r}: the id {permission.id!r} is not a GUID. Use str(uuid.uuid4())."
+            )
+    _check_unique(f"{what} id", [permission.id.lower() for permission in permissions])
 
 
 def _check_unique(what: str, values: list[str]) -> None:

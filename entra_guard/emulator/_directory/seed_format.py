@@ -8,12 +8,14 @@ import msgspec
 
 from entra_guard.emulator._directory.rules import MAX_NAME, RegistrationError
 from entra_guard.emulator._http.messages import check_texts, parse_json
+from entra_guard.emulator._store.ids import GUID_PATTERN
 
 _YAML: Final = 'YAML needs PyYAML: pip install "entra-guard[emulator]", or use JSON.'
 Permissions = dict[str, list[str]]
 _NAME: Final = r"\S"
-_GUID: Final = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-_DOMAIN: Final = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
+# \Z: `$` would accept a line feed at the end.
+_GUID: Final = rf"^{GUID_PATTERN}\Z"
+_DOMAIN: Final = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z"
 # What an error says in place of the pattern.
 _WORDS: Final = {_NAME: "a name", _GUID: "a GUID", _DOMAIN: "a domain name"}
 Name = Annotated[str, msgspec.Meta(pattern=_NAME, max_length=MAX_NAME)]

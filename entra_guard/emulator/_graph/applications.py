@@ -35,6 +35,7 @@ from entra_guard.emulator._store.entries import (
     RequiredPermission,
     Scope,
 )
+from entra_guard.emulator._store.ids import is_guid
 from entra_guard.emulator._store.permissions import offered
 
 if TYPE_CHECKING:
@@ -327,13 +328,15 @@ def _string_tuple(values: Any) -> tuple[str, ...]:
 def _parse_role(row: Row) -> AppRole:
     members = tuple(row["allowedMemberTypes"])
     name, words = str(row.get("displayName") or ""), str(row.get("description") or "")
-    return AppRole(str(row["id"]), str(row["value"]), members, name, words, bool(row.get("isEnabled", True)))
+    return AppRole(
+        _parse_guid(row["id"]), str(row["value"]), members, name, words, bool(row.get("isEnabled", True))
+    )
 
 
 def _parse_scope(row: Row) -> Scope:
     kind: Literal["User", "Admin"] = "Admin" if row.get("type") == "Admin" else "User"
     words = str(row.get("adminConsentDisplayName") or "")
-    return Scope(str(row["id"]), str(row["value"]), kind, words, bool(row.get("isEnabled", True)))
+    return Scope(_parse_guid(row["id"]), str(row["value"]), kind, words, bool(row.get("isEnabled", True)))
 
 
 def _parse_required(call: Call, row: Row, app: AppRegistration) -> RequiredAccess:
@@ -362,4 +365,17 @@ def _parse_permission(row: Row) -> RequiredPermission:
     kind = row.get("type")
     if kind not in {"Role", "Scope"}:
         raise bad_request(f"requiredResourceAccess: type '{kind}' is not valid: use Role or Scope.")
-    return RequiredPermission(str(row["id"]), kind)
+    return RequiredPermission(_parse_guid(row["id"]), kind)
+
+
+def _parse_guid(value: Any) -> str:
+    """Return a GUID in lower case, as the directory stores it.
+
+    Raises:
+        GraphRequestError: The value is not a GUID.
+    """
+    if not isinstance(value, str):
+        raise bad_request("Cannot convert a primitive value to the expected type 'Edm.Guid'.")
+    if not is_guid(value):
+        raise bad_request(f"Cannot convert the literal '{value}' to the expected type 'Edm.Guid'.")
+    return value.lower()

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from entra_guard.emulator._graph.errors import malformed, unsupported_query
+from entra_guard.emulator._store.ids import is_guid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 _TOKEN: Final = re.compile(r"\s*(?:('(?:[^']|'')*')|([\w$.-]+(?:/\w+)*)|([(),:])|(\S))")
-_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _CONSTANTS: Final = {"true": True, "false": False, "null": None}
 _MOST_TOKENS: Final = 200
 _ADVANCED: Final = (
@@ -153,7 +153,7 @@ class _Parser:
                     "operand types 'Edm.Guid' and 'Edm.String' for operator kind 'Equal'."
                 )
             return _unquoted(token)
-        if _GUID.fullmatch(token):
+        if is_guid(token):
             return token
         if token.lower() in _CONSTANTS:
             return _CONSTANTS[token.lower()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +11,7 @@ from entra_guard.emulator._http.messages import Request, parse_basic
 from entra_guard.emulator._http.trail import note, note_client
 from entra_guard.emulator._oauth.assertions import ASSERTION_TYPE, check_assertion, parse_assertion
 from entra_guard.emulator._oauth.errors import EntraError
+from entra_guard.emulator._store.ids import is_guid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ def identify(store: Store, tenant: Tenant, client_id: str) -> AppRegistration:
     """
     if not client_id:
         raise EntraError(900144, name="client_id")
-    if client_id == NIL_GUID or not _is_guid(client_id):
+    if client_id == NIL_GUID or not is_guid(client_id):
         raise EntraError(700038, app=client_id)
     app = store.directory.client(client_id.lower())
     principal = store.directory.principal_of(client_id.lower(), tenant.id)
@@ -102,10 +102,3 @@ def _check_secret(store: Store, app: AppRegistration, secret: str) -> None:
         raise EntraError(7000215, app=app.client_id)
     if store.now() >= match.expires:
         raise EntraError(7000222, app=app.client_id)
-
-
-def _is_guid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import random
+import re
 import uuid
 from typing import Final
 
 from entra_guard.emulator._store.encoding import base64url
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~"
+
+# A GUID as Entra writes it, in any case: with hyphens, and without braces.
+GUID_PATTERN: Final = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_GUID: Final = re.compile(GUID_PATTERN)
+
+
+def is_guid(text: str) -> bool:
+    """Return whether a text is a GUID: 32 hexadecimal digits with four hyphens."""
+    return _GUID.fullmatch(text) is not None
 
 
 class Ids:

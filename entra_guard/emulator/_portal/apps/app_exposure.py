@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ from entra_guard.emulator._graph.applications import with_graph_names
 from entra_guard.emulator._portal.apps.app_frame import LIST, address_of, find_app, render_app
 from entra_guard.emulator._portal.visit import FieldError, PortalPage, get, post
 from entra_guard.emulator._store.entries import AppRole, AuthorizedClient, Scope
+from entra_guard.emulator._store.ids import is_guid
 
 if TYPE_CHECKING:
     from entra_guard.emulator._http.messages import Response
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _EXPOSE: Final = "expose"
 _ROLES: Final = "roles"
-_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def show_scopes(visit: Visit) -> Response:
@@ -97,7 +96,7 @@ def add_client(visit: Visit) -> Response:
     """Authorize a client application: its users need not consent to these scopes."""
     app, client_id = find_app(visit), visit.text("authorized_client").lower()
     scope_ids = tuple(scope.id for scope in app.scopes if scope.id in visit.all("authorized_scope"))
-    if not _GUID.fullmatch(client_id):
+    if not is_guid(client_id):
         return _scopes_page(visit, app, [FieldError("authorized_client", "Enter the client id of the app.")])
     if not scope_ids:
         return _scopes_page(visit, app, [FieldError("authorized_scope", "Tick at least one scope.")])

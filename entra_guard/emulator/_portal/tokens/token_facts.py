@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entra_guard.emulator._portal.durations import relative_words
 from entra_guard.emulator._portal.shortening import shortened
 from entra_guard.emulator._store.encoding import decode_base64
+from entra_guard.emulator._store.ids import GUID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ _TIMES: Final = frozenset({"iat", "nbf", "exp", "auth_time", "xms_tcdt"})
 _LONGEST: Final = 400
 _JWT_PARTS: Final = 3
 _JWE_PARTS: Final = 5
-_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_GUID: Final = re.compile(GUID_PATTERN)
 
 MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
