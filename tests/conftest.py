@@ -5,13 +5,20 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 # hypothesis looks for referrers while it is imported, which is not possible once they are frozen.
 from hypothesis import HealthCheck, settings
 
+from entra_guard._keys.refresh_thread import REFRESH_THREAD
 from entra_guard._web.log_floods import FLOODS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from entra_guard._keys.refresh_thread import Refreshable, Visits
 
 # Processes that tests start reuse compiled modules, also where the environment says not to write them.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -45,6 +52,31 @@ SLOW_FILES = (
 def _every_refusal_is_logged() -> None:
     """Begin each test with no refusals, or a test would find lines of its own left out."""
     FLOODS.after_fork()
+
+
+@pytest.fixture(autouse=True)
+def _guards_of_a_test_fetch_no_keys_after_it() -> Iterator[None]:
+    """End the background refresh of a test's guards: what they log and trace would be in a later test's records.
+
+    Without this it ends when a guard is garbage-collected, which is at any time if the guard is in a cycle.
+    """
+    made: list[Visits] = []
+    add = REFRESH_THREAD.add
+
+    def add_and_remember(thing: Refreshable) -> Visits:
+        made.append(add(thing))
+        return made[-1]
+
+    REFRESH_THREAD.add = add_and_remember  # type: ignore[method-assign]
+    yield
+    REFRESH_THREAD.add = add  # type: ignore[method-assign]
+    for visits in made:
+        visits._thing = _gone
+        visits.wake()
+
+
+def _gone() -> None:
+    """Return None, as a reference to an object that was garbage-collected does."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

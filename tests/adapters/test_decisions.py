@@ -282,7 +282,8 @@ def span_of(tracer: Any, exporter: InMemorySpanExporter, app: Any, path: str, to
 
     exporter.clear()
     request_asgi(instrumented, path, [f"Bearer {token}".encode()])
-    return dict(exporter.get_finished_spans()[-1].attributes or {})
+    [span] = [span for span in exporter.get_finished_spans() if span.name == "GET"]
+    return dict(span.attributes or {})
 
 
 @pytest.mark.parametrize("trace_users", [False, True])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from closed_ports import closed_port
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -73,11 +73,11 @@ def test_every_challenge_names_the_metadata(guard: Guard, header: str) -> None:
 
 
 def test_an_outage_is_503_without_a_challenge(entra: Entra) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        closed = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    guard = Guard(tenant=entra.tenant_id, audience=entra.api.client_id, authority=closed)
     headers = {"Authorization": f"Bearer {entra.token()}"}
-    response = client_of(guard, scopes=["access_as_user"]).get("/mcp", headers=headers)
+    with closed_port() as port:
+        closed = f"http://127.0.0.1:{port}"
+        guard = Guard(tenant=entra.tenant_id, audience=entra.api.client_id, authority=closed)
+        response = client_of(guard, scopes=["access_as_user"]).get("/mcp", headers=headers)
     assert response.status_code == 503
     assert "www-authenticate" not in response.headers
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import socketserver
 import ssl
 import threading
@@ -12,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from closed_ports import closed_port
 from doctor_certificates import old_style
 from doctor_deployment import GRAPH, Deployment, Report, module
 from fastapi import Depends, FastAPI
@@ -64,12 +64,6 @@ def cause(section: str, check: str, state: str = "failure", *, says: str = "") -
         return function
 
     return register
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @cause("settings", "settings", says="ENTRA_GUARD_TENNANT")
@@ -167,13 +161,15 @@ def unknown_host(deployment: Deployment, _folder: Path) -> Report:
 
 @cause("network", "connection", says="Connection refused")
 def refused_connection(deployment: Deployment, _folder: Path) -> Report:
-    return deployment.check(url=f"http://127.0.0.1:{closed_port()}")
+    with closed_port() as port:
+        return deployment.check(url=f"http://127.0.0.1:{port}")
 
 
 @cause("network", "proxy", says="HTTPS_PROXY='http://127.0.0.1:")
 def dead_proxy(deployment: Deployment, _folder: Path) -> Report:
-    proxy = f"http://user:swordfish@127.0.0.1:{closed_port()}"
-    return deployment.check(url="https://login.entra-guard.invalid", HTTPS_PROXY=proxy)
+    with closed_port() as port:
+        proxy = f"http://user:swordfish@127.0.0.1:{port}"
+        return deployment.check(url="https://login.entra-guard.invalid", HTTPS_PROXY=proxy)
 
 
 @cause("network", "proxy", says="407")
@@ -249,7 +245,7 @@ def clock_two_minutes_behind(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(obj={"clock": lambda: time.time() - 120})
 
 
-@cause("network", "clock", "warning", says="4[45] s ahead of")
+@cause("network", "clock", "warning", says=r"(4[4-9]|5\d) s ahead of")
 def clock_45_seconds_ahead(deployment: Deployment, _folder: Path) -> Report:
     return deployment.check(obj={"clock": lambda: time.time() + 45})
 
@@ -410,8 +406,9 @@ def missing_token_file(deployment: Deployment, folder: Path) -> Report:
 
 @cause("outbound", "Redis")
 def dead_redis(deployment: Deployment, _folder: Path) -> Report:
-    url = f"redis://user:swordfish@127.0.0.1:{closed_port()}/0"
-    return deployment.check("--redis", "REDIS_URL", REDIS_URL=url)
+    with closed_port() as port:
+        url = f"redis://user:swordfish@127.0.0.1:{port}/0"
+        return deployment.check("--redis", "REDIS_URL", REDIS_URL=url)
 
 
 @cause("registration", "registration", says="403 Authorization_RequestDenied")

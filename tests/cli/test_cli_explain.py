@@ -520,7 +520,7 @@ def test_a_hidden_prompt_accepts_a_token_longer_than_the_terminals_line() -> Non
         typed = f"{token}\n".encode()
         while typed:
             typed = typed[os.write(ours, typed) :]
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=120)
         os.set_blocking(ours, False)
         with pytest.raises(BlockingIOError):
             os.read(ours, 1)  # what was typed came back to nobody

@@ -391,7 +391,7 @@ def test_an_expired_token_is_reported_with_the_difference_to_entras_clock(ahead)
         guard.verify(
             entra.issue_token(daemon, audience=api, roles=["r"], claims={"iat": 0, "nbf": 0, "exp": 10})
         )
-    assert abs(caught.value.facts["entra_clock_ahead_by_seconds"] - ahead) <= 2
+    assert abs(caught.value.facts["entra_clock_ahead_by_seconds"] - ahead) <= 60
     assert caught.value.facts["expired_for_seconds"] > 1_000_000
 
 

@@ -73,7 +73,7 @@ class RedisServer:
         """Kill it, as a crash would."""
         if self._process:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(120)
             self._process = None
 
 

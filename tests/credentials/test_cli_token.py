@@ -188,7 +188,7 @@ def on_a_terminal(entra: OutboundEntra, *options: str, typed: str = "") -> tuple
         pass
     finally:
         os.close(ours)
-    return process.wait(20), shown.decode()
+    return process.wait(120), shown.decode()
 
 
 def test_raw_is_refused_on_a_terminal(entra: OutboundEntra) -> None:

@@ -171,7 +171,7 @@ import azure.core.credentials
 token = credential.get_token(entra.api.default_scope)  # loaded later: the next call knows it
 assert isinstance(token, azure.core.credentials.AccessToken)
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 # --- azure-identity's chain --------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def test_a_pickle_in_another_process_gets_a_token(served_entra: Emulator) -> Non
     scope = served_entra.register_app("Orders").default_scope
     given = pickle.dumps(credential)
     run = subprocess.run(
-        [sys.executable, "-c", program, scope], input=given, capture_output=True, check=True, timeout=60
+        [sys.executable, "-c", program, scope], input=given, capture_output=True, check=True, timeout=120
     )
     assert int(run.stdout) > 0
 

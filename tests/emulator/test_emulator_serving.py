@@ -50,7 +50,7 @@ def test_the_server_stops_while_clients_wait() -> None:
 
         def wait() -> None:
             try:
-                web.get("/common/discovery/v2.0/keys", timeout=60)
+                web.get("/common/discovery/v2.0/keys", timeout=120)
             except httpx.HTTPError as problem:
                 problems.append(problem)
 

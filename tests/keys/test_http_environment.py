@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import sys
 from functools import partial
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from closed_ports import closed_port
 from httpx._utils import get_environment_proxies  # what ours must agree with
 from keys_entra import Callers, KeysEntra
 from loopback_proxies import Proxy, Socks, head_of, listening
@@ -23,6 +23,7 @@ from entra_guard.credentials import ClientSecretCredential
 from entra_guard.emulator import Emulator
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -139,11 +140,10 @@ def test_brackets_around_ipv6_are_accepted_in_no_proxy(monkeypatch: pytest.Monke
 
 
 def test_proxy_that_is_down_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2@127.0.0.1:{port}")
-    with new_client() as client, pytest.raises(FetchError) as caught:
-        exchange(client, "GET", f"https://127.0.0.1:{port}/", limit=100)
+    with closed_port() as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2@127.0.0.1:{port}")
+        with new_client() as client, pytest.raises(FetchError) as caught:
+            exchange(client, "GET", f"https://127.0.0.1:{port}/", limit=100)
     assert caught.value.step == "proxy"
     assert f"HTTPS_PROXY='http://127.0.0.1:{port}'" in str(caught.value)
     assert "hunter2" not in str(caught.value)

@@ -167,7 +167,7 @@ def test_a_guard_knows_how_far_the_clock_of_entra_is_ahead(entra: KeysEntra) -> 
     guard = entra.warm_guard(clock=lambda: entra.now() - 40)
     serving = guard._key_manager.active_keys
     assert serving is not None
-    assert serving.entra_ahead == pytest.approx(40, abs=3)
+    assert serving.entra_ahead == pytest.approx(40, abs=20)
 
 
 def test_no_two_processes_draw_the_same_jitter() -> None:

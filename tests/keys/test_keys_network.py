@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from closed_ports import closed_port
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -101,9 +102,9 @@ def test_environment_names_the_proxy(secure: Secure, monkeypatch: pytest.MonkeyP
 def test_authority_on_this_machine_is_reached_without_the_environments_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Emulator() as entra:
+    with Emulator() as entra, closed_port() as port:
         api = entra.register_app("Orders API", app_roles=["Orders.Read"])
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
         guard = Guard(tenant=entra.tenant_id, audience=api.client_id, authority=entra.url)
         assert Callers("sync").verify(guard, entra.issue_token(api, roles=["Orders.Read"])).status == 200
 
@@ -166,14 +167,10 @@ def test_proxy_that_does_not_resolve_is_a_proxy_failure(
     assert "hunter2" not in detail
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def test_proxy_that_is_down_is_a_proxy_failure(secure: Secure) -> None:
     elsewhere = secure.entra.https_url.replace("127.0.0.1", "localhost")
-    step, detail = failure(secure.verify(authority=elsewhere, proxy=f"http://127.0.0.1:{closed_port()}"))
+    with closed_port() as port:
+        step, detail = failure(secure.verify(authority=elsewhere, proxy=f"http://127.0.0.1:{port}"))
     assert step == "proxy"
     assert detail.startswith("the proxy cannot be reached, proxy='http://127.0.0.1:")
 
@@ -188,9 +185,9 @@ def test_proxy_that_refuses_is_a_proxy_failure(secure: Secure, caplog: pytest.Lo
 
 
 def test_closed_port_is_a_connect_failure(entra: KeysEntra) -> None:
-    authority = f"http://127.0.0.1:{closed_port()}"
-    guard = entra.guard(authority=authority, ssl_context=ssl.create_default_context())
-    step, detail = failure(Callers("sync").verify(guard, entra.token()))
+    with closed_port() as port:
+        guard = entra.guard(authority=f"http://127.0.0.1:{port}", ssl_context=ssl.create_default_context())
+        step, detail = failure(Callers("sync").verify(guard, entra.token()))
     assert step == "connect"
     assert detail.startswith("127.0.0.1: ")
 

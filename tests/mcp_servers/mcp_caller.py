@@ -37,7 +37,7 @@ class McpCaller:
         self.url = url
         self.token = token
         self.session = ""
-        self.client = httpx.Client(timeout=10, trust_env=False)
+        self.client = httpx.Client(timeout=60, trust_env=False)
         self._open.append(self)
 
     @classmethod
@@ -160,7 +160,7 @@ class SseCaller(McpCaller):
 
     def request(self, method: str, **params: Any) -> dict[str, Any]:
         assert self.post(method, **params).status_code == 202
-        return self.messages.get(timeout=10)
+        return self.messages.get(timeout=60)
 
 
 def text_of(answer: dict[str, Any]) -> str:

@@ -79,7 +79,7 @@ def run(line: str, program: Path, entra: Registered, **more: str) -> str:
     """Run a program in an SDK line's environment, and return what it prints."""
     command = [python_of(line), "-W", "ignore", str(program)]
     done = subprocess.run(
-        command, env=environment(entra, **more), capture_output=True, text=True, timeout=60, check=False
+        command, env=environment(entra, **more), capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
@@ -96,7 +96,7 @@ def serve(line: str, module: str, entra: Registered, port: int = 0, **more: str)
     reader = threading.Thread(target=read, args=[process.stderr, lines, running])
     reader.start()
     try:
-        url = running.get(timeout=60)
+        url = running.get(timeout=120)
         assert url, "".join(lines)
         yield Server(line, url, lines)
     finally:

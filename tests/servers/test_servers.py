@@ -99,7 +99,7 @@ def served(server: Server, environ: dict[str, str]) -> Iterator[str]:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(120)
         errors.seek(0)
         sys.stderr.write(errors.read())  # shown where the test fails
         errors.close()
