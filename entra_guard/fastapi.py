@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 
 from entra_guard._common.agent import Agents
 from entra_guard._common.arguments import check_flags, known_arguments
-from entra_guard._common.permission_names import names_of
+from entra_guard._common.permission_names import permission_names
 from entra_guard._guard.combined_guard import CombinedGuard
 from entra_guard._web.asgi_scope import authorization
 from entra_guard._web.authenticator import RequestAuthenticator, check_guard_supports
@@ -289,7 +289,7 @@ def document(
         raise ConfigurationError(
             f"app must be a FastAPI application, got {type(app).__name__}: document(app, guard)"
         )
-    offered, is_public = names_of("scopes", scopes), PublicPaths(public or ()).cover
+    offered, is_public = permission_names("scopes", scopes), PublicPaths(public or ()).cover
     bare = app.openapi
 
     def openapi() -> dict[str, Any]:

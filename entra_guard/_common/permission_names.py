@@ -13,6 +13,11 @@ from entra_guard.errors import ConfigurationError
 SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
+# OpenID Connect Core, sections 5.4 and 11; Microsoft: "Scopes and permissions in the Microsoft identity
+# platform", OpenID Connect scopes.
+OPENID_SCOPES: Final = frozenset({"openid", "profile", "email", "offline_access"})
+
+
 def names_of(setting: str, values: object) -> tuple[str, ...]:
     """Return one name or several as a tuple. An empty list is allowed, what an unset variable gives is not.
 
@@ -47,6 +52,41 @@ def permission_names(setting: str, values: object) -> tuple[str, ...]:
     return names
 
 
+def requested_scopes(values: object) -> tuple[str, ...]:
+    """Return the names of scopes as clients request them: with the App ID URI, or without.
+
+    Raises:
+        ConfigurationError: As `permission_names`, for the last part of a name.
+    """
+    names = names_of("scopes", values)
+    for name in names:
+        check_scope(name)
+        _check_name("scopes", name.rpartition("/")[2])
+    return names
+
+
+def check_scope(name: str) -> None:
+    """Check that a scope, in full or not, is one that an API can have.
+
+    Raises:
+        ConfigurationError: It has a character that no scope has, or is about the sign-in.
+    """
+    _check_characters("scopes", name)
+    if name.lower() in OPENID_SCOPES:
+        raise ConfigurationError(
+            f"scopes {name!r} is about the sign-in (OpenID Connect), and permits nothing in an API. Name "
+            "scopes of the API, such as 'access_as_user'"
+        )
+
+
+def _check_characters(setting: str, name: str) -> None:
+    if not SCOPE_TOKEN.fullmatch(name):
+        raise ConfigurationError(
+            f"{setting} are names in ASCII without white space and quotes, each as a separate string: "
+            f"got {name!r:.200}"
+        )
+
+
 def _one(setting: str, text: str) -> str:
     """Return a string that is one name."""
     parts = json_strings(text) or [part for part in SEPARATORS.split(text) if part]
@@ -70,11 +110,10 @@ def non_empty_string(setting: str, name: object) -> str:
 
 
 def _check_name(setting: str, name: str) -> None:
-    if not SCOPE_TOKEN.fullmatch(name):
-        raise ConfigurationError(
-            f"{setting} are names in ASCII without spaces and quotes, as in the app registration: "
-            f"got {name!r}"
-        )
+    if setting == "scopes":
+        check_scope(name)
+    else:
+        _check_characters(setting, name)
     if name.endswith(".default"):
         raise ConfigurationError(
             f"{setting} {name!r} is what a client requests: name each of {setting} as the token has it"

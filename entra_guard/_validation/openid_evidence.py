@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard, cast
 
+from entra_guard._common.permission_names import OPENID_SCOPES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,7 +40,7 @@ class ReadClaims(Protocol):
 CLIENT_CLAIMS: Final = ("azp", "client_id", "cid", "appid")
 
 # OpenID Connect Core 5.4 and 11. They are about the ID token, and permit nothing in an API.
-_PROTOCOL_SCOPES: Final = frozenset({"openid", "profile", "email", "address", "phone", "offline_access"})
+_PROTOCOL_SCOPES: Final = OPENID_SCOPES | {"address", "phone"}
 _ACCESS_TOKEN_HEADERS: Final = frozenset({"at+jwt", "application/at+jwt"})
 # What issuers call an access token in the payload's 'typ' (Keycloak: Bearer) and 'token_use' (Cognito).
 _ACCESS_TOKEN_WORDS: Final = frozenset(

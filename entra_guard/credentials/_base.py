@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from entra_guard._common.arguments import check_names
 from entra_guard._common.boundary import detach, public
 from entra_guard._common.clock import wall_clock
-from entra_guard._common.permission_names import SCOPE_TOKEN
+from entra_guard._common.permission_names import check_scope
 from entra_guard._common.single_flight import wait, wait_async
 from entra_guard._common.strict_json import NotStrictJsonError, read_object
 from entra_guard._common.telemetry import TELEMETRY
@@ -288,7 +288,8 @@ def check_scopes(scopes: tuple[object, ...]) -> None:
     """Check that values can be scopes.
 
     Raises:
-        ConfigurationError: There are none, or one is a list or empty, or has a character that no scope has.
+        ConfigurationError: There are none, or one is a list or empty, has a character that no scope has, or
+            is about the sign-in.
     """
     if not scopes:
         raise ConfigurationError("give at least one scope, such as 'https://graph.microsoft.com/.default'")
@@ -296,9 +297,8 @@ def check_scopes(scopes: tuple[object, ...]) -> None:
         raise ConfigurationError(
             "scopes are strings, each as a separate argument: get_token('api://orders/.default')"
         )
-    for part in " ".join(cast("tuple[str, ...]", scopes)).split():
-        if not SCOPE_TOKEN.fullmatch(part):
-            raise ConfigurationError(f"a scope is a name in ASCII without quotes, got {part!r:.200}")
+    for scope in cast("tuple[str, ...]", scopes):
+        check_scope(scope)
 
 
 def check_options(tenant_id: object, options: Iterable[str]) -> None:

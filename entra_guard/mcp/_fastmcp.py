@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from entra_guard._common.permission_names import names_of
+from entra_guard._common.permission_names import requested_scopes
 from entra_guard._web.adapter_arguments import check_guard
 from entra_guard.mcp._metadata import ResourceMetadata
 from entra_guard.mcp._verifier import GuardTokenVerifier
@@ -43,7 +43,7 @@ def guard_auth_provider(
     from pydantic import AnyHttpUrl  # noqa: PLC0415
 
     check_guard(guard)
-    names = names_of("scopes", scopes)
+    names = requested_scopes(scopes)
     metadata = ResourceMetadata(guard, url if urlsplit(url).path else f"{url}/", names, name)
     full = {scope.rpartition("/")[2]: scope for scope in metadata.scopes}
     inner = GuardTokenVerifier(guard)

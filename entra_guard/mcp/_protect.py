@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from entra_guard._common.arguments import check_flags
 from entra_guard._common.boundary import clear_own_frames
-from entra_guard._common.permission_names import names_of
+from entra_guard._common.permission_names import requested_scopes
 from entra_guard._web.adapter_arguments import check_guard
 from entra_guard._web.asgi_response import send_response
 from entra_guard._web.asgi_scope import routed_path
@@ -88,7 +88,7 @@ def protect(
     check_guard(guard)
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"name must be a string, got {name!r}")
-    names = names_of("scopes", scopes)
+    names = requested_scopes(scopes)
     metadata = ResourceMetadata(guard, url, names, name or str(getattr(server, "name", "")))
     if hide and not is_server(server):
         raise ConfigurationError(

@@ -174,7 +174,38 @@ def test_other_flags_are_true_or_false(guard):
         protect(asgi_app, guard, url="https://tasks.example/mcp", hide="no")
 
 
-@pytest.mark.parametrize("value", [None, "", [None], 5, "a,b"])
+# What an API cannot require: scopes of a sign-in, and what is not one name.
+NO_SCOPES = [
+    "openid",
+    "profile",
+    "email",
+    "offline_access",
+    "OpenID",
+    "a b",
+    " a",
+    "a\n",
+    "a\u00a0b",
+    "\u2003a",
+]
+
+
+@pytest.mark.parametrize("name", NO_SCOPES)
+@pytest.mark.parametrize("build", [*ADAPTERS, _bearer_requires])
+def test_scopes_that_no_api_has_are_refused(guard, build, name):
+    with pytest.raises(ConfigurationError, match=r"^scopes"):
+        build(guard, scopes=[name])
+
+
+@pytest.mark.parametrize("name", ["openid", "profile", "email", "offline_access"])
+def test_a_role_may_have_the_name_of_a_scope_of_the_sign_in(guard, name):
+    assert requires(roles=[name]) is not None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, "", [None], 5, "a,b", "api://orders/openid", "api://orders/.default", "api://orders/"]
+    + [[name] for name in NO_SCOPES],
+)
 def test_the_scopes_of_an_mcp_server_and_of_a_document_are_checked(guard, value):
     from fastapi import FastAPI
 

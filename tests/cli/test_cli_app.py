@@ -291,6 +291,21 @@ def test_a_value_that_is_a_role_and_a_scope_needs_its_kind(emulator: Emulator) -
         assert len(emulator.directory.assignments) == len(emulator.directory.grants) == 1
 
 
+@pytest.mark.parametrize("scope", ["openid", "two words", "a\u00a0b"])
+def test_a_scope_that_no_guard_can_require_is_not_added(emulator: Emulator, scope: str) -> None:
+    api = ok("app", "register", "Orders API", "--api")["clientId"]
+    commands = (
+        ("app", "scope", "add", api, scope),
+        ("app", "register", "Other API", "--scope", scope),
+        ("app", "setup", "Pair", "--scope", scope),
+    )
+    before = len(emulator.directory.apps)
+    for command in commands:
+        done = run(*command)
+        assert (done.exit_code, "Error: scopes " in done.stderr) == (2, True), done.output
+    assert len(emulator.directory.apps) == before
+
+
 def test_a_registration_is_reused_by_unique_name_or_app_id_uri_only(emulator: Emulator) -> None:
     first = ok("app", "register", "Orders API", "--unique-name", "orders", "--role", "Orders.Read")
     again = ok("app", "register", "Other name", "--unique-name", "orders", "--role", "Orders.Write")

@@ -140,6 +140,26 @@ def test_arguments_of_get_token_are_checked(get, options, words):
         get(_secret(TENANT, CLIENT), **options)
 
 
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "openid",
+        "profile",
+        "email",
+        "offline_access",
+        f"{SCOPE} {SCOPE}",
+        f"{SCOPE}\n",
+        f" {SCOPE}",
+        "a\u00a0b",
+    ],
+)
+def test_what_is_not_one_scope_of_an_api_is_refused(scope):
+    credential = _secret(TENANT, CLIENT)
+    for use in (credential.get_token, credential.auth, lambda one: asyncio.run(credential.aget_token(one))):
+        with pytest.raises(ConfigurationError, match=r"^scopes"):
+            use(scope)
+
+
 @pytest.mark.parametrize("name", ["scopes_claim", "roles_claim", "client_claim"])
 @pytest.mark.parametrize("value", [5, None, b"roles", [5], {"roles": 1}, [""]])
 def test_the_name_of_a_claim_of_another_type_is_refused(name, value):

@@ -7,6 +7,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from entra_guard._common.json_values import as_list, as_object
+from entra_guard._common.permission_names import permission_names
 from entra_guard._escaping import escape
 from entra_guard.cli.app._calls import CommandError, Row
 
@@ -60,7 +61,12 @@ def new_role(
 
 
 def new_scope(value: str, identifier: str, *, admin: bool = False, name: str = "") -> Row:
-    """Return a delegated permission."""
+    """Return a delegated permission.
+
+    Raises:
+        ConfigurationError: An API cannot require a scope of that name.
+    """
+    permission_names("scopes", [value])
     shown = name or value
     words = [f"{who}Consent{what}" for who in ("admin", "user") for what in ("DisplayName", "Description")]
     kind = "Admin" if admin else "User"
