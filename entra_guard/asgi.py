@@ -30,6 +30,7 @@ from entra_guard._web.mcp_sessions import (
     drop_resumption,
     log_not_found,
 )
+from entra_guard._web.open_routes import begin_without_caller
 from entra_guard._web.preflight import (
     is_cors_middleware,
     is_preflight,
@@ -153,6 +154,8 @@ class GuardMiddleware:
                 response.accept(principal, with_user=self._authenticator.guard.trace_users)
             scope["user"] = principal
             scope["auth"] = _Credentials(principal)
+            if "router" in scope or "litestar_app" in scope:  # and so routes beside this guard
+                begin_without_caller(scope)
             bound = bind_principal(principal, self._http_error, scope)
             may_be_stream = names_session or wants_events or self._sessions.has_streams
             if scope["type"] in self._ordinary and not may_be_stream:

@@ -24,6 +24,7 @@ from entra_guard._web.authenticator import RequestAuthenticator, check_guard_sup
 from entra_guard._web.decisions import AcceptedRequest, is_observed, log_refusal
 from entra_guard._web.decorator_order import EndpointCheck, endpoints_of
 from entra_guard._web.http_errors import starlette_error
+from entra_guard._web.open_routes import begin_without_caller
 from entra_guard._web.openapi import add_security, full_name, scheme_of
 from entra_guard._web.preflight import is_preflight, log_refused_preflight
 from entra_guard._web.public_paths import PublicPaths
@@ -107,6 +108,7 @@ class EntraBearer(SecurityBase):
                 finally:
                     unbind_principal(bound)
                 return
+            begin_without_caller(connection.scope)
             accepted = self._observe(principal, connection.scope) if is_observed() else None
             try:
                 with acting(principal, self._to_http_error, connection.scope):
