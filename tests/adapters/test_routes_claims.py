@@ -405,7 +405,9 @@ def test_a_rest_view_that_runs_without_a_token_is_not_called_guarded(guard: Guar
     settings: dict[str, Any] = {"ROOT_URLCONF": URLS.__name__, "MIDDLEWARE": []}
     with override_settings(ENTRA_GUARD={"guard": guard}, **settings):
         app = WSGIHandler()
-        for row in route_table(app):
+        table = route_table(app)
+        assert table
+        for row in table:
             status = request_wsgi(app, row.path, [], method="GET").status
             assert (status in {401, 403}) == row.needs_token, (row, status)
 

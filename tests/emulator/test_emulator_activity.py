@@ -167,6 +167,7 @@ def test_a_control_character_that_a_client_sent_is_never_copied_into_a_terminal(
         f"/{entra.tenant_id}/oauth2/v2.0/token", data=own, auth=(evil, "s"), headers=headers
     )
     entra.http_client.get("/v1.0/users%1b%0a", params={"$filter": evil, evil: evil})
+    assert len(entra.request_log.exchanges) == 3
     for exchange in entra.request_log.exchanges:
         fields = (*exchange.query, *exchange.form, *exchange.headers)
         shown = [

@@ -323,7 +323,9 @@ def test_a_code_can_be_caused_and_its_card_shows_the_occasion(entra: Entra) -> N
 
 def test_connect_shows_endpoints_that_exist_and_code_with_the_ids(entra: Entra) -> None:
     shown = words(open_page(entra, "/portal/connect"))
-    for url in re.findall(rf"{entra.url}/\S+/(?:openid-configuration|keys)", shown):
+    urls = re.findall(rf"{entra.url}/\S+/(?:openid-configuration|keys)", shown)
+    assert {url.rpartition("/")[2] for url in urls} == {"openid-configuration", "keys"}
+    for url in urls:
         assert entra.http_client.get(url).status_code == 200
     assert f'audience="{entra.api.client_id}"' in shown
     assert "https is not served" in shown

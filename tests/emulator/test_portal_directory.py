@@ -411,6 +411,7 @@ def test_an_app_role_is_disabled_before_it_is_removed_with_its_assignments(entra
     assert f"Remove {role.value}" not in open_page(entra, home).text
     shown = page_after(entra, send_form(entra, f"{home}/change", {**change, "change": "disable"}))
     assert f"Remove {role.value}" in shown.text
+    assert role.id in {assignment.role_id for assignment in entra.directory.assignments.values()}
     send_form(entra, f"{home}/change", change)
     assert role not in entra.find_app(entra.api).app_roles
     assert all(a.role_id != role.id for a in entra.directory.assignments.values())
