@@ -115,7 +115,9 @@ def init_app(
     """Pass requests with a valid token to the views, and refuse all others.
 
     The guard runs before all other `before_request` functions and URL value preprocessors. Only receivers
-    of Flask's signal `request_started` and the loading of the session come before it.
+    of Flask's signals, the loading of the session and the matching of the URL come before it: the last runs
+    the `to_python` of URL converters, and functions in `redirect_to`. Where these must not run without a
+    token, put `entra_guard.wsgi.GuardMiddleware` around `app.wsgi_app` instead.
 
     A refusal is an `AccessError` and a werkzeug `HTTPException`: an `errorhandler` of the application or a
     blueprint for either, or for the status, responds in place of the guard. An `errorhandler(Exception)`

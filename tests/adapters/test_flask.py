@@ -10,6 +10,7 @@ import pytest
 from flask import Blueprint, Flask, g, request, stream_with_context
 from flask.views import MethodView
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import BaseConverter
 
 import entra_guard
 from entra_guard import AccessError, ConfigurationError, requires
@@ -19,6 +20,8 @@ from entra_guard.wsgi import GuardMiddleware as WsgiGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from flask.testing import FlaskClient
 
     from entra_guard import Guard
     from entra_guard.testing import Entra
@@ -347,3 +350,30 @@ def test_teardown_functions_still_know_the_caller(guard: Guard, entra: Entra, be
 
     app.test_client().get("/whoami", headers=bearer())
     assert seen == [(entra.caller.client_id, None)]
+
+
+def test_url_converters_run_before_the_guard_of_init_app_and_behind_the_middleware(
+    guard: Guard, bearer: Bearer
+) -> None:
+    converted: list[str] = []
+
+    class Order(BaseConverter):
+        def to_python(self, value: str) -> str:
+            converted.append(value)
+            return value
+
+    def served(protect: Callable[[Flask], object]) -> FlaskClient:
+        app = Flask(__name__)
+        app.url_map.converters["order"] = Order
+        app.add_url_rule("/orders/<order:order>", view_func=lambda order: order, endpoint="order")
+        protect(app)
+        return app.test_client()
+
+    def put_around(app: Flask) -> None:
+        app.wsgi_app = WsgiGuard(app.wsgi_app, guard=guard)  # type: ignore[method-assign]
+
+    client = served(put_around)
+    assert (client.get("/orders/1").status_code, converted) == (401, [])
+    assert (client.get("/orders/2", headers=bearer()).text, converted) == ("2", ["2"])
+    client = served(lambda app: init_app(app, guard))
+    assert (client.get("/orders/3").status_code, converted) == (401, ["2", "3"])
