@@ -58,9 +58,10 @@ def test_the_emulators_guests_are_guests(entra):
     assert entra.guard().verify(preset).is_guest is True
 
 
-def test_applications_and_personal_accounts_are_not_guests(entra):
-    assert entra.guard().verify(entra.token(claims={"idp": "live.com"})).is_guest is False
-    personal = entra.token(preset="msa-user")
+@pytest.mark.parametrize("claims", [{}, {"idp": "live.com"}, {"acct": 1}])
+def test_applications_and_personal_accounts_are_not_guests(entra, claims):
+    assert entra.guard().verify(entra.token(claims=claims)).is_guest is False
+    personal = entra.token(preset="msa-user", claims=claims)
     principal = entra.guard(tenant=Tenants.everyone("a test")).verify(personal)
     assert (principal.tenant_id, principal.is_guest) == (PERSONAL_TENANT, False)
 

@@ -95,6 +95,21 @@ def test_a_token_without_evidence_of_an_access_token_is_refused(issuer, claims, 
     )
 
 
+@pytest.mark.parametrize(
+    ("aud", "reason"),
+    [
+        ("orders", ""),
+        (["invoices", "orders"], ""),
+        ("invoices", "wrong_audience"),
+        (["invoices", "web"], "wrong_audience"),
+        (["orders/"], "wrong_audience"),
+        ([], "wrong_audience"),
+    ],
+)
+def test_one_of_several_audiences_must_be_this_api(issuer, aud, reason):
+    assert reason_of(issuer.guard(), issuer.token(GOOD | {"aud": aud})) == reason
+
+
 BLANKS: tuple[object, ...] = ("", " ", "\t", "\u00a0 ", "\u200b", [""], [" ", ""], [], None)
 OTHER_TYPES: tuple[object, ...] = (0, 1, 1.5, True, False, {"x": 1}, {}, [1], [None], ["a", 1], [["a"]])
 NO_EVIDENCE: tuple[dict[str, object], ...] = (

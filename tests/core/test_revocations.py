@@ -71,6 +71,16 @@ def test_a_cached_token_is_refused_at_once_and_others_pass(verify: Any, entra: E
     assert reason(verify, guard, token) == "token_revoked"
 
 
+def test_a_challenge_is_sent_only_to_clients_that_can_use_it(entra: Entra) -> None:
+    guard, token = entra.guard(), alice(entra)
+    guard.revoke(object_id(entra))
+    with pytest.raises(AccessError) as caught:
+        guard.verify(token)
+    challenge = caught.value.headers["www-authenticate"]
+    assert ('error="invalid_token"' in challenge, "claims=" in challenge) == (True, False)
+    assert "authorization_uri" not in challenge
+
+
 def test_a_token_that_was_issued_later_than_since_stays(entra: Entra) -> None:
     guard, token = entra.guard(), alice(entra)
     issued = guard.verify(token).claims["iat"]

@@ -352,7 +352,9 @@ class AsyncCallable:
 
 
 @pytest.mark.parametrize(
-    "rule", [async_rule, AsyncCallable(), functools.partial(async_rule)], ids=["def", "object", "partial"]
+    "rule",
+    [async_rule, AsyncCallable(), functools.partial(async_rule), functools.partial(AsyncCallable())],
+    ids=["def", "object", "partial", "partial of an object"],
 )
 def test_an_async_rule_needs_an_event_loop(entra, rule):
     from entra_guard import flask, wsgi

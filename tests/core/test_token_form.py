@@ -51,6 +51,21 @@ def test_a_damaged_token_is_described(entra: Entra, form: str, found: str) -> No
     assert guard.explain(sent).reason == "not_a_jwt"
 
 
+@pytest.mark.parametrize("segment", [0, 1, 2])
+@pytest.mark.parametrize("inserted", ["!!!!", "\n\n\n\n", "    ", "%%%%", "\x00\x00\x00\x00"])
+def test_characters_outside_base64url_are_refused_and_not_skipped(
+    entra: Entra, segment: int, inserted: str
+) -> None:
+    parts = entra.token().split(".")
+    parts[segment] = parts[segment][:8] + inserted + parts[segment][8:]
+    with pytest.raises(AccessError) as caught:
+        entra.guard().verify(".".join(parts))
+    assert (caught.value.reason, caught.value.facts["found"]) == (
+        "not_a_jwt",
+        "a character outside base64url",
+    )
+
+
 @pytest.mark.parametrize("cut", [2, 42, 342])
 def test_a_signature_that_was_cut_is_told_from_a_forged_one(entra: Entra, cut: int) -> None:
     token = entra.token()

@@ -9,9 +9,11 @@ import sys
 import tracemalloc
 import warnings
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
+from entra_guard import AccessError
 from entra_guard._keys.verified_tokens import (
     LARGE_BYTES_PER_TOKEN,
     ORDINARY_BYTES,
@@ -131,3 +133,17 @@ def test_a_token_with_many_roles_of_its_own_is_verified_once_and_not_kept_elsewh
     for names in (roles, roles[:2]):
         is_shared = validate._names(names[:1] + names[1:]) is validate._names(names[:1] + names[1:])
         assert is_shared is (len(names) < 64)
+
+
+def test_a_cached_token_is_refused_once_it_has_expired(verify: Any) -> None:
+    with Entra(app_roles=["Orders.Read"]) as entra:
+        entra.freeze()
+        guard, token = entra.guard(leeway=30), entra.token()
+        remaining = verify(guard, token).expires_at - entra.now()
+        assert verify(guard, token).is_app
+        entra.advance(remaining + 29)
+        assert verify(guard, token).is_app, "within the leeway"
+        entra.advance(1)
+        with pytest.raises(AccessError) as caught:
+            verify(guard, token)
+        assert caught.value.reason == "expired"
