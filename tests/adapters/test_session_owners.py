@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 
 from hypothesis import given
@@ -39,6 +40,48 @@ def test_no_caller_pushes_out_the_fair_share_of_another(openers: list[tuple[str,
     for caller in CALLERS:
         assert kept[caller] == opened[caller][-len(kept[caller]) or len(opened[caller]) :]
         assert len(kept[caller]) >= min(len(opened[caller]), 4)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("auuur"), st.integers(0, 30), st.sampled_from(CALLERS)), max_size=200)
+)
+def test_the_caller_with_the_most_sessions_loses_its_oldest(
+    steps: list[tuple[str, int, tuple[str, str, str, str]]],
+) -> None:
+    owners = SessionOwners(8)
+    expected: dict[
+        bytes, tuple[str, str, str, str]
+    ] = {}  # begins with what was not used for the longest time
+    for step, number, caller in steps:
+        session = b"%d" % number
+        if step == "r":
+            owners.remove(session)
+            expected.pop(session, None)
+        elif step == "u":
+            assert owners.is_owner(session, caller) == (expected.get(session) == caller)
+            if expected.get(session) == caller:
+                expected[session] = expected.pop(session)
+        elif session not in expected:
+            owners.add(session, caller)
+            expected[session] = caller
+            if len(expected) > 8:
+                held = [*expected.values()]
+                oldest = {each: next(one for one in expected if expected[one] == each) for each in set(held)}
+                largest = [each for each in oldest if held.count(each) == max(map(held.count, held))]
+                lost = [oldest[each] for each in largest if oldest[each] not in owners._owners]
+                assert len(lost) == 1
+                del expected[lost[0]]
+        assert owners._owners == expected
+
+
+def test_a_full_table_takes_a_new_session_without_looking_at_all_owners() -> None:
+    owners = SessionOwners(20_000)
+    for number in range(20_000):
+        owners.add(b"%d" % number, ("", "tenant", str(number), "client"))
+    began = time.process_time()
+    for number in range(20_000, 24_000):
+        owners.add(b"%d" % number, ("", "tenant", str(number), "client"))
+    assert time.process_time() - began < 0.5  # with a look at each owner: seconds
 
 
 def test_a_session_that_has_ended_is_no_one_s() -> None:
