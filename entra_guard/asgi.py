@@ -39,7 +39,7 @@ from entra_guard._web.preflight import (
 )
 from entra_guard._web.startup_check import run_lifespan
 from entra_guard._web.stream_expiry import POLICY_VIOLATION, always, never, run_for
-from entra_guard._web.websocket_token import keep_tokens_from_server_logs, take_token
+from entra_guard._web.websocket_token import hide_token, keep_tokens_from_server_logs, take_token
 from entra_guard.errors import AccessError
 from entra_guard.principal import bind_no_principal, bind_principal, unbind_principal
 
@@ -137,6 +137,8 @@ class GuardMiddleware:
                 self._routes.check(scope.get("app"), self.app)
             if self._is_public(self._routed_path(scope) if scope.get("root_path") else scope["path"]):
                 bound = bind_no_principal(scope)
+                if self._subprotocol and scope["type"] == "websocket":
+                    send = hide_token(scope, send)
                 await self.app(scope, receive, send)
                 return
             if scope.get("method") == "OPTIONS" and is_cors_middleware(self.app) and is_preflight(scope):

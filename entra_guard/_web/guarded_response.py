@@ -9,6 +9,7 @@ from entra_guard._web.decisions import AcceptedRequest, log_refusal
 from entra_guard._web.http_errors import REFUSAL, is_about_body
 from entra_guard._web.mcp_sessions import is_about_session
 from entra_guard._web.route_template import asgi_route
+from entra_guard._web.websocket_token import with_subprotocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -71,8 +72,8 @@ class GuardedResponse:
             return _send_nothing()  # the body of the 500
         elif self._stream is not None or message.get("more_body"):
             return self._send_part(message)
-        elif self.subprotocol and kind == "websocket.accept" and not message.get("subprotocol"):
-            message = {**message, "subprotocol": self.subprotocol}
+        elif self.subprotocol:
+            message = with_subprotocol(message, self.subprotocol)
         return self.pass_on(message)
 
     def _send_part(self, message: Message) -> Awaitable[None]:

@@ -19,11 +19,49 @@ from typing import TYPE_CHECKING, Final
 from entra_guard._common.logs import get_logger
 
 if TYPE_CHECKING:
-    from starlette.types import Scope
+    from starlette.types import Message, Scope, Send
 
 _HEADER: Final = b"sec-websocket-protocol"
 _PREFIX: Final = "authorization.bearer."
 _PAIR: Final = "bearer"
+# The key in the scope of a WebSocket on a public path under which its tokens are, for a guard further inside.
+_HIDDEN: Final = "entra_guard.websocket_tokens"
+
+
+class _HiddenTokens:
+    """Tokens that no text of the scope shows."""
+
+    def __init__(self, values: list[bytes]) -> None:
+        self.values = values
+
+    def __repr__(self) -> str:
+        return "<tokens>"
+
+
+def hide_token(scope: Scope, send: Send) -> Send:
+    """Move the tokens of a WebSocket on a public path to where only another guard looks.
+
+    Returns:
+        What the application sends with: selects a subprotocol if the application selects none.
+    """
+    values: list[bytes] = []
+    selected = take_token(scope, values)
+    if values:
+        scope[_HIDDEN] = _HiddenTokens(values)
+    if not selected:
+        return send
+
+    async def sending(message: Message) -> None:
+        await send(with_subprotocol(message, selected))
+
+    return sending
+
+
+def with_subprotocol(message: Message, selected: str) -> Message:
+    """Return a message of the application, which selects a subprotocol if the application selects none."""
+    if message["type"] != "websocket.accept" or message.get("subprotocol"):
+        return message
+    return {**message, "subprotocol": selected}
 
 
 def take_token(scope: Scope, values: list[bytes]) -> str:
@@ -46,6 +84,8 @@ def take_token(scope: Scope, values: list[bytes]) -> str:
             others.append(name)
     if tokens:
         _set_subprotocols(scope, others)
+    elif isinstance(hidden := scope.get(_HIDDEN), _HiddenTokens):
+        values += hidden.values
     values += [b"Bearer " + token.encode("latin-1", "replace") for token in tokens]
     return selected
 

@@ -85,6 +85,35 @@ def test_everything_else_is_refused(guard: Guard, entra: Entra, kind: str, caplo
     assert token not in caplog.text
 
 
+async def first_offered(websocket: WebSocket) -> None:
+    offered = websocket.scope["subprotocols"]
+    await websocket.accept(subprotocol=offered[0] if offered else None)
+    await websocket.send_text(f"{offered} {websocket.scope}")
+    await websocket.close()
+
+
+@pytest.mark.parametrize("form", ["one name", "pair"])
+def test_the_application_does_not_see_or_select_the_token_on_a_public_path(
+    guard: Guard, entra: Entra, form: str
+) -> None:
+    token = entra.token()
+    names = ["bearer", token] if form == "pair" else [f"authorization.bearer.{token}"]
+    served = Starlette(routes=[WebSocketRoute("/news", first_offered)])
+    client = TestClient(GuardMiddleware(served, guard=guard, public=["/news"], subprotocol=True))
+    with client.websocket_connect("/news", subprotocols=[*names, "news.v1"]) as connection:
+        assert connection.accepted_subprotocol == "news.v1"
+        assert token not in connection.receive_text()
+    with client.websocket_connect("/news", subprotocols=names) as connection:
+        assert connection.accepted_subprotocol == ("bearer" if form == "pair" else None)
+
+
+def test_a_guard_inside_of_a_public_path_reads_the_token(guard: Guard, entra: Entra) -> None:
+    served = GuardMiddleware(app(guard, subprotocol=True), guard=guard, public=["/orders"], subprotocol=True)
+    names = ["bearer", entra.token(), "orders.v1"]
+    with TestClient(served).websocket_connect("/orders", subprotocols=names) as connection:
+        assert entra.principal().object_id in connection.receive_text()
+
+
 @contextmanager
 def served_with_websockets(application: Any, **settings: Any) -> Iterator[str]:
     settings = {"log_level": "error", "ws": "websockets-sansio"} | settings
