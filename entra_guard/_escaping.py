@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _LONGEST_FACT: Final = 200
 _MOST_ITEMS: Final = 20
 _LONGEST_LINE: Final = 4000
+_LONGEST_ERROR: Final = 2000
 
 
 def escape(text: str, *, longest: int = _LONGEST_LINE) -> str:
@@ -30,6 +31,21 @@ def escape(text: str, *, longest: int = _LONGEST_LINE) -> str:
     if not (cut.isascii() and cut.isprintable()):
         cut = cut.encode("unicode_escape").decode("ascii")
     return cut if len(cut) <= longest else f"{cut[:longest]}..."
+
+
+def shorten(text: str, longest: int = _LONGEST_ERROR) -> str:
+    """Return a text of at most `longest` characters: the middle is left out, so that both ends stay readable.
+
+    The text of an error passes through here: the value in it may be very long, and what to do follows it.
+
+    Example:
+        >>> shorten("'aaaaaaaaaaaaaaaaaaaa' is not valid", 25)
+        "'aaaaaaaaaa...s not valid"
+    """
+    if len(text) <= longest:
+        return text
+    half = (longest - 3) // 2
+    return f"{text[: longest - 3 - half]}...{text[len(text) - half :]}"
 
 
 def printable(value: object) -> str:

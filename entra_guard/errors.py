@@ -24,7 +24,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from entra_guard._escaping import escape, printable
+from entra_guard._escaping import escape, printable, shorten
 from entra_guard.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -41,7 +41,13 @@ class ConfigurationError(EntraGuardError, ValueError):
     """A setting cannot work. Raised when the object is built.
 
     Only what is known later is raised at a request: a route whose `@requires` checks nothing.
+
+    Args:
+        message: What is wrong, with the value, and what to do. A very long one is shortened in its middle.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shorten(message))
 
 
 class FetchError(EntraGuardError):
@@ -90,7 +96,7 @@ class TokenAcquisitionError(EntraGuardError):
         claims: str | None = None,
         hint: str = "",
     ) -> None:
-        super().__init__(f"{message} {hint}".rstrip())
+        super().__init__(shorten(f"{message} {hint}".rstrip()))
         self.error = error
         self.codes: tuple[int, ...] = tuple(codes)
         self.correlation_id = correlation_id

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from entra_guard._escaping import escape
+from entra_guard._escaping import escape, shorten
 from entra_guard.errors import AccessError, EntraGuardError, FetchError, TokenAcquisitionError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class CliError(click.ClickException):
 
 def _safe(text: str) -> str:
     """Return one part on one line: a value in it cannot control the terminal."""
-    return text if text.isprintable() else escape(text, longest=_LONGEST)
+    return shorten(text, _LONGEST) if text.isprintable() else escape(text, longest=_LONGEST)
 
 
 def _wrapped(line: str, width: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from entra_guard._escaping import shorten
 from entra_guard.emulator._http.form_guard import is_foreign
 from entra_guard.emulator._http.messages import Request, Response, json_response
 
@@ -201,4 +202,4 @@ def _json_object(content: Any) -> Body:
 
 
 def _error_response(text: str, status: int) -> Response:
-    return json_response({"error": text}, status)
+    return json_response({"error": shorten(text)}, status)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from emulator_requests import request_token
 
+from entra_guard._escaping import shorten
 from entra_guard.emulator import GRAPH
-from entra_guard.emulator._activity.access_line import access_line, shorten
+from entra_guard.emulator._activity.access_line import access_line
 from entra_guard.emulator._activity.flows import flow_of
 from entra_guard.emulator._activity.redaction import mask
 from entra_guard.emulator._activity.request_log import MAX_EXCHANGES, Exchange

@@ -95,9 +95,11 @@ def test_no_import_cycle_exists_even_in_functions_or_for_type_checking() -> None
 
 
 def test_only_the_portal_imports_from_the_guard() -> None:
+    # How a text is escaped and shortened decides nothing about tokens.
+    shared = {"entra_guard._escaping"}
     for module in PATHS:
         if not module.startswith("_portal."):
-            imported = facts_of(module).imported
+            imported = facts_of(module).imported - shared
             assert all(not n.startswith("entra_guard") or n.startswith(PACKAGE) for n in imported), module
 
 

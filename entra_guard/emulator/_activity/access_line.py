@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
+from entra_guard._escaping import shorten
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,11 +54,3 @@ def access_line(exchange: Exchange, width: int | None = None) -> str:
     end = f"{result:{_RESULT_WIDTH}} {exchange.milliseconds:5.0f} ms"
     room = max(20, width - len(start) - len(end) - 2)
     return f"{start}{shorten(parties, room):{room}}  {end}"
-
-
-def shorten(text: str, length: int) -> str:
-    """Shorten a text in its middle, so that both ends stay readable."""
-    if len(text) <= length:
-        return text
-    half = (length - 3) // 2
-    return f"{text[: length - 3 - half]}...{text[len(text) - half :]}"

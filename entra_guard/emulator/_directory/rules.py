@@ -9,6 +9,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from entra_guard._escaping import shorten
 from entra_guard.emulator._http.messages import MAX_PORT, split_url
 from entra_guard.emulator._store.entries import (
     PERSONAL_ACCOUNTS,
@@ -49,6 +50,9 @@ _NOT_IN_USER_NAMES: Final = re.compile(r"[^a-z0-9'_-]+")
 
 class RegistrationError(ValueError):
     """Entra would refuse the registration. The message names the rule and how to satisfy it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shorten(message))
 
 
 class EnabledPermissionError(RegistrationError):

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from entra_guard._escaping import shorten
+
+_LONGEST: Final = 1000
+
 
 class GraphRequestError(Exception):
     """Graph refuses the request.
@@ -9,11 +15,11 @@ class GraphRequestError(Exception):
     Args:
         status: The HTTP status.
         code: Graph's error code.
-        message: Graph's error message.
+        message: Graph's error message; it is shortened.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(shorten(message, _LONGEST))
         self.status = status
         self.code = code
         self.headers: tuple[tuple[str, str], ...] = ()

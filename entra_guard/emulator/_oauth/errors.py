@@ -6,6 +6,7 @@ import datetime as dt
 import uuid
 from typing import TYPE_CHECKING, Final
 
+from entra_guard._escaping import shorten
 from entra_guard.emulator._http.messages import Request, Response, json_response
 from entra_guard.emulator._http.trail import note_correlation, note_refusal
 from entra_guard.emulator._oauth.aadsts import AADSTS, SUBERRORS
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from entra_guard.emulator._store.store import Store
 
 _DECLINED: Final = 65004
+_LONGEST_FACT: Final = 300
 UNCACHED: Final = (("Cache-Control", "no-store, no-cache"), ("Pragma", "no-cache"))
 
 
@@ -23,14 +25,14 @@ class EntraError(Exception):
     Args:
         number: The AADSTS number.
         error: An OAuth error other than the table's, where endpoints differ.
-        facts: Values for the text: app, tenant, resource, scope, ...
+        facts: Values for the text: app, tenant, resource, scope, ...; it has them shortened.
     """
 
     def __init__(self, number: int, *, error: str | None = None, **facts: str) -> None:
         self.row = AADSTS[number]
         self.error = error or self.row.error
         self.facts = facts
-        self.text = self.row.text.format(**facts)
+        self.text = self.row.text.format(**{n: shorten(fact, _LONGEST_FACT) for n, fact in facts.items()})
         super().__init__(f"AADSTS{number}: {self.text}")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qs, quote
 
+from entra_guard._escaping import shorten
 from entra_guard.emulator._http.html import page
 from entra_guard.emulator._http.messages import MAX_FIELDS, Response
 from entra_guard.emulator._portal.frame import frame_context
@@ -32,6 +33,9 @@ class FieldError:
     field: str
     text: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", shorten(self.text))
+
 
 class NotFoundError(LookupError):
     """A page does not exist. The text says why; the address leads to one that does.
@@ -43,7 +47,7 @@ class NotFoundError(LookupError):
     """
 
     def __init__(self, text: str, address: str = "/", label: str = "Overview") -> None:
-        super().__init__(text)
+        super().__init__(shorten(text))
         self.address = address
         self.label = label
 

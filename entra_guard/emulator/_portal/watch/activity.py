@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from entra_guard.emulator._activity.access_line import access_line, shorten, time_of_day
+from entra_guard._escaping import shorten
+from entra_guard.emulator._activity.access_line import access_line, time_of_day
 from entra_guard.emulator._http.html import fragment
 from entra_guard.emulator._http.messages import Response
 from entra_guard.emulator._portal.code.curl_command import curl_command
