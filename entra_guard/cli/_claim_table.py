@@ -39,7 +39,7 @@ _MEANING: Final = {
 }
 _TIMES: Final = frozenset({"iat", "nbf", "exp", "auth_time"})
 _PROOFS: Final = {"0": "0: no credential", "1": "1: a secret", "2": "2: a certificate or assertion"}
-_PERSONAL: Final = frozenset(
+PERSONAL: Final = frozenset(
     {"name", "preferred_username", "upn", "unique_name", "email", "given_name", "family_name", "nickname"}
     | {"ipaddr", "phone_number", "address", "login_hint", "verified_primary_email", "onprem_sid"}
     | {"verified_secondary_email", "birthdate", "picture", "in_corp", "samaccountname", "dnsdomainname"}
@@ -65,7 +65,7 @@ def claim_table(claims: Mapping[str, Any], now: float) -> list[tuple[str, str, s
 def other_claims(claims: Iterable[str]) -> list[str]:
     """Return the names of the claims whose values are not shown; personal ones are marked."""
     names = sorted(name for name in claims if name not in _MEANING)
-    return [f"{format_value(name)} (personal)" if name in _PERSONAL else format_value(name) for name in names]
+    return [f"{format_value(name)} (personal)" if name in PERSONAL else format_value(name) for name in names]
 
 
 def _row(name: str, value: Any, meaning: str, now: float) -> tuple[str, str, str]:
@@ -73,11 +73,16 @@ def _row(name: str, value: Any, meaning: str, now: float) -> tuple[str, str, str
         return name, _time(value), f"{meaning} {relative_time(value - now)}"
     if name in {"azpacr", "appidacr"}:
         return name, _PROOFS.get(str(value), format_value(value)), meaning
-    if isinstance(value, list) and len(value) > _MOST_ITEMS:  # pyright: ignore[reportUnknownArgumentType]
-        return name, f"{format_value(value[:_MOST_ITEMS])} and {len(value) - _MOST_ITEMS} more", meaning  # pyright: ignore[reportUnknownArgumentType]
     if name == "sub" and isinstance(value, str) and not is_guid(value):
         meaning = "the user, with another value for each API"
-    return name, format_value(value)[:_LONGEST], meaning
+    return name, format_claim(value), meaning
+
+
+def format_claim(value: Any) -> str:
+    """Return a claim's value on one line, and not longer than a reader needs."""
+    if isinstance(value, list) and len(value) > _MOST_ITEMS:  # pyright: ignore[reportUnknownArgumentType]
+        return f"{format_value(value[:_MOST_ITEMS])[:_LONGEST]} and {len(value) - _MOST_ITEMS} more"  # pyright: ignore[reportUnknownArgumentType]
+    return format_value(value)[:_LONGEST]
 
 
 def _time(seconds: float) -> str:

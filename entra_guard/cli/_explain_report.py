@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from entra_guard._common.json_values import as_object
 from entra_guard._validation import jws
-from entra_guard.cli._claim_table import claim_table, other_claims
+from entra_guard.cli._claim_table import PERSONAL, claim_table, format_claim, other_claims
 from entra_guard.cli._explanation_output import fact_rows
 from entra_guard.cli._formatting import format_step, format_value
 from entra_guard.cli._route_steps import NAME as ROUTE
 from entra_guard.cli._route_steps import route_steps, unverified
-from entra_guard.cli._share import Redactor, is_public_host, parts_of
+from entra_guard.cli._share import Redactor, is_public_host, looks_personal, parts_of
 from entra_guard.cli._target_options import target_options
 from entra_guard.cli.reason_guides._remedy import known_values, remedy
 from entra_guard.errors import AccessError
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from entra_guard.principal import Principal
     from entra_guard.requirement import Requirement
 
-_LONGEST: Final = 300
-_NO_IDS: Final = frozenset({"", "none", "None", "True", "False"})
+_NO_IDS: Final = frozenset({"", "none", "None", "True", "False", "true", "false"})
 _PROSE: Final = frozenset({"detail", "advice", "last error"})
 _NOT_SHOWN: Final = frozenset({"is_app", "is_guest", "request_scope"})  # the remedy has the last one
 # Their fixes grant a role.
@@ -42,10 +41,30 @@ _OTHER_TOKEN: Final = frozenset(
 )
 _PERMISSIONS: Final = frozenset({"no_permissions", "missing_role", "missing_scope"})
 _IDENTIFYING: Final = frozenset(
-    {"sub", "uti", "sid", "oid", "azp", "appid", "tid", "aud", "iss", "idp", "groups", "wids", "cnf"}
+    {
+        "sub",
+        "uti",
+        "sid",
+        "oid",
+        "kid",
+        "x5t",
+        "azp",
+        "client_id",
+        "cid",
+        "appid",
+        "tid",
+        "aud",
+        "iss",
+        "idp",
+        "groups",
+        "wids",
+        "cnf",
+    }
 )
 # Claims whose values are the same in all tenants. Another value is treated as an id.
 _VOCABULARY: Final = {
+    "alg": r"[A-Z]{2}\d{3}|none|dir",
+    "typ": r"(application/)?(at\+)?jwt|JWT",
     "ver": r"[12]\.0",
     "idtyp": "app|user",
     "acct": "[01]",
@@ -260,6 +279,7 @@ def redacted(report: Report, redactor: Redactor, token: str) -> Report:
             for label, text in report.facts
         ),
         remedy=fix,
+        next=redactor.text(report.next),
         claims=tuple(
             (name, _shared(redactor, name, claims[name], value), meaning)
             for name, value, meaning in report.claims
@@ -273,10 +293,10 @@ def redacted(report: Report, redactor: Redactor, token: str) -> Report:
 
 
 def _shared(redactor: Redactor, name: str, claim: Any, shown: str) -> str:
-    """Return the value of a claim for a report in public; of `roles` and `scp` the words stay."""
+    """Return the value of a claim for a report in public, cut after ids were replaced."""
     if name in _IDENTIFYING or not _is_common(name, claim):
-        return format_value(redactor.value(claim))[:_LONGEST]
-    return redactor.text(shown)
+        return format_claim(redactor.value(claim))
+    return shown if name in _VOCABULARY else format_claim(redactor.deep(claim))
 
 
 def _is_common(name: str, claim: Any) -> bool:
@@ -297,31 +317,38 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
-def sensitive_values(token: str, guard: IssuerVerifier) -> set[str]:
-    """Return what identifies a tenant, an application or a person, and is not a GUID or a host."""
-    claims, policy = unverified_claims(token), guard.policy
-    values = {
+def sensitive_values(token: str, guard: IssuerVerifier, requirement: Requirement | None = None) -> set[str]:
+    """Return what identifies a tenant, an application or a person, and is not a GUID or a host.
+
+    Names of roles and scopes are the developer's own and needed to help: they stay, unless they look
+    personal.
+    """
+    claims, header, policy = unverified_claims(token), _header(token), guard.policy
+    ids = {
         text
-        for name, claim in claims.items()
-        if name in _IDENTIFYING or not _is_common(name, claim)
+        for name, claim in (claims | header).items()
+        if name in _IDENTIFYING | PERSONAL or not _is_common(name, claim)
         for text in _texts(claim)
     }
+    required = [*requirement.scopes, *requirement.roles, requirement.auth_context] if requirement else []
+    texts = [*_texts(claims), *_texts(header), *required]
+    personal = {word for text in texts for word in (text, *text.split()) if looks_personal(word)}
     configured = (*policy.audiences, *(policy.allowed_clients or ()))
     names = {name.partition("://")[2] or name for name in configured}
-    names |= {part for value in values for part in parts_of(value)}
+    names |= personal | {part for value in ids for part in parts_of(value)}
     tenants = {policy.tenants.alias, *policy.tenants.ids} - {"common", "organizations", "consumers"}
     host = guard.authority.url.partition("://")[2].partition("/")[0]
-    own = names | tenants | {_kid(token), "" if is_public_host(host) else host}
+    own = names | tenants | {"" if is_public_host(host) else host}
     return {form for value in own for form in Redactor.forms(value)} - _NO_IDS
 
 
-def _kid(token: str) -> str:
+def _header(token: str) -> dict[str, Any]:
+    """Return the header of a token without any check; empty if it is not a token."""
     try:
         header: Any = json.loads(jws.decode(jws.split(token.encode())[0]))
     except (AccessError, ValueError, RecursionError):
-        return ""
-    kid: Any = header.get("kid") if isinstance(header, dict) else ""  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return kid if isinstance(kid, str) else ""
+        return {}
+    return as_object(header)
 
 
 def as_json(report: Report) -> str:

@@ -43,6 +43,14 @@ _SHORTEST: Final = 4
 _LABEL: Final = re.compile(r"id-[0-9a-f]{8}")
 
 
+_PERSONAL: Final = re.compile(rf"@|\\|{_GUID}|(?<![0-9a-fA-F])[0-9a-fA-F]{{32}}(?![0-9a-fA-F])")
+
+
+def looks_personal(text: str) -> bool:
+    """Return whether a name has the form of an address, an account of a domain, or an id in it."""
+    return _PERSONAL.search(text) is not None
+
+
 def is_public_host(host: str) -> bool:
     """Return whether a host, perhaps with a port, is Microsoft's or this machine: it identifies no tenant."""
     return host.lower().partition(":")[0] in _MICROSOFT
@@ -84,7 +92,7 @@ class Redactor:
     def value(self, value: Any) -> Any:
         """Return an id of any form with labels for all that may identify: of a URL its scheme stays."""
         if isinstance(value, dict):
-            return {str(name): self.value(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            return {self.text(str(name)): self.value(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
         return _PART.sub(lambda match: self._part(match[0]), self.text(str(value)))

@@ -66,7 +66,7 @@ def explain(settings: dict[str, Any] | None, /, *, as_json: bool, share: bool, *
     if share:
         from entra_guard.cli._share import Redactor  # noqa: PLC0415
 
-        values = {value for guard in guards for value in reports.sensitive_values(token, guard)}
+        values = {value for guard in guards for value in reports.sensitive_values(token, guard, requirement)}
         report = reports.redacted(report, Redactor(values), token)
     if as_json:
         click.echo(reports.as_json(report))

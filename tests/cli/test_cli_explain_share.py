@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import re
+from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from entra_guard.cli._explain_report import unverified_claims
+from entra_guard import Authority, Guard, Requirement
+from entra_guard.cli._explain_report import as_json, redacted, report_on, sensitive_values, unverified_claims
 from entra_guard.cli._share import Redactor
 from entra_guard.emulator import CONTOSO, Emulator
 
@@ -123,3 +125,117 @@ def test_the_same_id_has_the_same_label_in_a_report_and_public_ids_stay() -> Non
     )
     assert not [word for word in ("corp", "10.1.2.3", "ada", "keys.json") if word in hidden]
     assert redactor.text("roles Orders.Read, scope api://x/.default v2.0").count("Orders.Read") == 1
+
+
+PERSONAL = {
+    "address": "zaphod@heart.example",
+    "address without a dot": "zaphod@heart",
+    "id": "Deadbeef-0000-4000-8000-00000000CAFE",
+    "id in a name": "Orders.deadbeef-0000-4000-8000-00000000cafe",
+    "id without hyphens": "deadbeef00004000800000000000cafe",
+    "domain and user": "HEART\\zaphod",
+}
+SHAPES: dict[str, Callable[[str], Any]] = {
+    "text": lambda value: value,
+    "list": lambda value: ["Orders.Read", value],
+    "long list": lambda value: [*(f"Orders.Read.{number:013}" for number in range(11)), value],
+    "words": lambda value: f"Orders.Read {value}",
+    "long text": lambda value: f"{'Orders.Read ' * 24} {value}",
+    "nested": lambda value: {"roles": [{"x": value}]},
+    "name": lambda value: {value: ["Orders.Read"]},
+}
+CLAIM_NAMES = (
+    *[
+        "aud",
+        "iss",
+        "iat",
+        "exp",
+        "tid",
+        "ver",
+        "idp",
+        "azp",
+        "appid",
+        "azpacr",
+        "oid",
+        "sub",
+        "idtyp",
+        "roles",
+        "scp",
+        "acct",
+        "acrs",
+        "xms_cc",
+        "groups",
+    ],
+    *[
+        "wids",
+        "uti",
+        "cnf",
+        "name",
+        "upn",
+        "email",
+        "acr",
+        "amr",
+        "auth_time",
+        "scope",
+        "client_id",
+        "cid",
+        "tfp",
+        "realm_access",
+        "nonce",
+        "jti",
+    ],
+    *("extension_0f_department", "https://contoso.example/claims/team", "zaphod@heart.example"),
+)
+HEADER_NAMES = ("alg", "kid", "typ", "x5t", "jku", "crit", "cty")
+NAMES = (*CLAIM_NAMES, *HEADER_NAMES)
+OPENID_NAMES = ("iss", "sub", "aud", "scp", "scope", "client_id", "cid", "realm_access", "acr", "alg", "kid")
+
+
+def shared(token: str, guard: Guard, requirement: Requirement | None = None) -> str:
+    """Return the report to share about a token, as JSON: all that a report has."""
+    report = report_on(token, guard, guard, requirement, 2**31)
+    return as_json(redacted(report, Redactor(sensitive_values(token, guard, requirement)), token))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_value_that_looks_personal_is_in_a_report_to_share(entra: Emulator, api: str, shape: str) -> None:
+    idp = Authority.openid("https://idp.example", roles_claim=("realm_access", "roles"))
+    # Each name with one of the forms, and those that a report shows most with all forms.
+    shown = product(("roles", "scp", "acrs", "kid"), PERSONAL.values() if shape == "list" else ())
+    with httpx.Client(transport=entra.transport) as http:
+        ours = Guard(tenant=CONTOSO, audience=api, authority=entra.url, http_client=http)
+        other = Guard(audience=api, authority=idp, http_client=http)
+        cases = [
+            *(
+                (ours, name, mark)
+                for name, mark in (*zip(NAMES, cycle(PERSONAL.values()), strict=False), *shown)
+            ),
+            *(
+                (other, name, mark)
+                for name, mark in zip(OPENID_NAMES, cycle(PERSONAL.values()), strict=False)
+            ),
+        ]
+        for guard, name, mark in cases:
+            value = SHAPES[shape](mark)
+            role = mark if "\\" not in mark else "Orders.Read"
+            required = Requirement(roles=[role, "Orders.Write"], scopes=["Orders.Use"])
+            made = {"headers": {name: value}} if name in HEADER_NAMES else {"claims": {name: value}}
+            output = shared(entra.issue_token(api, roles=["Orders.Read"], **made), guard, required)
+            found = re.search(r"zaphod|heart|deadbeef|cafe\b", output, re.IGNORECASE)
+            assert not found, (name, output[max(found.start() - 200, 0) : found.end() + 100])
+
+
+def test_names_of_roles_and_scopes_stay_in_a_report_to_share(entra: Emulator, api: str) -> None:
+    token = entra.issue_token(api, user="alice", scopes=["Orders.List"], roles=["Clerk", "zaphod@heart"])
+    with httpx.Client(transport=entra.transport) as http:
+        guard = Guard(tenant=CONTOSO, audience=api, authority=entra.url, http_client=http)
+        output = shared(token, guard, Requirement(roles=["Orders.Read.All"]))
+    assert all(word in output for word in ("Orders.List", "Clerk", "Orders.Read.All"))
+
+
+def test_a_persons_name_is_hidden_where_another_claim_repeats_it(entra: Emulator, api: str) -> None:
+    claims = {"name": "Zaphod Beeblebrox", "given_name": "Zaphod", "roles": ["Zaphod", "Zaphod Beeblebrox"]}
+    with httpx.Client(transport=entra.transport) as http:
+        guard = Guard(tenant=CONTOSO, audience=api, authority=entra.url, http_client=http)
+        output = shared(entra.issue_token(api, claims=claims), guard)
+    assert not re.search("zaphod|beeblebrox", output, re.IGNORECASE)
