@@ -236,7 +236,8 @@ def _next(reason: str, steps: Sequence[Step], granted: str) -> str:
 def _next_failure(reason: str, step: Step, open_steps: Sequence[str]) -> str:
     """Return in words which check fails next, and on what that depends."""
     following = REASONS[step.reason]
-    needs = f" for {format_value(step.expected)}" if step.name == ROUTE else ""
+    is_named = step.name == ROUTE and step.reason in {"missing_role", "missing_scope"}
+    needs = f" for {format_value(step.expected)}" if is_named else ""
     names = " or ".join(dict.fromkeys(open_steps))
     unless = [f"unless {names} fails (not checked yet), "] if names else []
     if _is_about_another_token(reason, step):
@@ -286,10 +287,17 @@ def redacted(report: Report, redactor: Redactor, token: str) -> Report:
         ),
         other_claims=(),
         steps=tuple(
-            replace(step, expected=redactor.text(step.expected), found=redactor.text(step.found))
+            replace(step, expected=_expected(redactor, step), found=redactor.text(step.found))
             for step in report.steps
         ),
     )
+
+
+def _expected(redactor: Redactor, step: StepRow) -> str:
+    """Return what a check expected; the ids of an issuer's keys may be those of one tenant only."""
+    if step.name == "key" and step.verdict == "fail":
+        return " or ".join(map(redactor.value, step.expected.split(" or ")))
+    return redactor.text(step.expected)
 
 
 def _shared(redactor: Redactor, name: str, claim: Any, shown: str) -> str:

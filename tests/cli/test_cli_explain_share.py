@@ -239,3 +239,11 @@ def test_a_persons_name_is_hidden_where_another_claim_repeats_it(entra: Emulator
         guard = Guard(tenant=CONTOSO, audience=api, authority=entra.url, http_client=http)
         output = shared(entra.issue_token(api, claims=claims), guard)
     assert not re.search("zaphod|beeblebrox", output, re.IGNORECASE)
+
+
+def test_the_ids_of_the_issuers_keys_are_hidden(entra: Emulator, api: str) -> None:
+    with httpx.Client(transport=entra.transport) as http:
+        guard = Guard(tenant=CONTOSO, audience=api, authority=entra.url, http_client=http)
+        output = shared(entra.issue_token(api, roles=["Clerk"], preset="unknown-kid"), guard)
+    assert "unknown_key" in output
+    assert [key.kid for key in entra.keys if key.kid in output] == []
