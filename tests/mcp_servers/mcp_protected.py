@@ -141,6 +141,16 @@ if not IS_FIRST:  # with steps, and with lists in pages of one
     in_pages = fastmcp.FastMCP("pages", list_page_size=1)
     apps["pages"] = protect(filled(in_pages), guard, url="https://tasks.example/pages/mcp", hide=True)
 
+    from fastmcp.server.transforms import PromptsAsTools, ResourcesAsTools
+    from fastmcp.server.transforms.search.bm25 import BM25SearchTransform
+
+    as_tools, searched = filled(fastmcp.FastMCP("tools")), filled(fastmcp.FastMCP("search"))
+    for transform in (PromptsAsTools(as_tools), ResourcesAsTools(as_tools)):
+        as_tools.add_transform(transform)
+    searched.add_transform(BM25SearchTransform())
+    for path, one in {"as-tools": as_tools, "search": searched}.items():
+        apps[path] = protect(one, guard, url=f"https://tasks.example/{path}/mcp", hide=True)
+
 
 verified = SdkServer(
     "tasks",

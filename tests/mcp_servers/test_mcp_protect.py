@@ -263,6 +263,27 @@ def test_pages_of_a_list_hide_what_the_caller_may_not_use(callers, protected):
         assert len(names) == 4 + expected
 
 
+@pytest.mark.parametrize(
+    ("kind", "tool", "arguments", "shown"),
+    [
+        ("search", "search_tools", {"query": "return what needs a role"}, "secret_async"),
+        ("search", "call_tool", {"name": "secret", "arguments": {}}, SECRET),
+        ("as-tools", "list_resources", {}, "tasks://notes"),
+        ("as-tools", "read_resource", {"uri": "tasks://notes"}, SECRET),
+        ("as-tools", "read_resource", {"uri": "tasks://notes/7"}, SECRET),
+        ("as-tools", "list_prompts", {}, "plan"),
+        ("as-tools", "get_prompt", {"name": "plan"}, SECRET),
+    ],
+)
+def test_a_tool_that_finds_or_uses_others_does_so_for_its_caller(
+    callers, protected, kind, tool, arguments, shown
+):
+    if protected.line == "mcp1":
+        pytest.skip("the first line does not have such tools")
+    assert shown not in callers(kind).open().call(tool, **arguments)
+    assert shown in callers(kind, role="Tasks.Write").open().call(tool, **arguments)
+
+
 def test_a_cache_of_responses_shows_nothing_that_is_hidden(callers, protected, entra):
     lists = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
     for user, role in (("bob", "Tasks.Write"), ("alice", "Tasks.Read"), ("bob", "Tasks.Write")):
