@@ -636,3 +636,28 @@ def test_a_permission_keeps_its_kind_and_stays_when_its_api_removes_it(entra: En
     assert call(entra, "GET", path).json()["requiredResourceAccess"] == access
     access[0]["resourceAccess"][0]["type"] = "Scope"
     assert call(entra, "PATCH", path, json={"requiredResourceAccess": access}).status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["applications", "servicePrincipals"])
+def test_a_deleted_blueprint_takes_its_agents_and_their_accounts_with_it(entra: Entra, kind: str) -> None:
+    blueprint = entra.register_app("Assistants", is_blueprint=True)
+    agent = entra.add_agent("North", blueprint)
+    account = entra.add_user("north", agent=agent)
+    group = entra.add_group("Everyone", "alice", account)
+    other = entra.add_agent("South", entra.register_app("Others", is_blueprint=True))
+    other_account = entra.add_user("south", agent=other)
+    deleted = call(entra, "DELETE", f"/{kind}(appId='{blueprint.client_id}')")
+    assert deleted.status_code == 204
+    assert not {agent.id} & {*entra.directory.agents, *entra.directory.principals}
+    assert account.id not in entra.directory.users
+    assert entra.directory.groups[group.id].members == (entra.find_user("alice").id,)
+    assert other.id in entra.directory.agents
+    assert other_account.id in entra.directory.users
+    assert (blueprint.client_id in entra.directory.apps) == (kind == "servicePrincipals")
+
+
+def test_the_account_of_an_agent_that_is_deleted_alone_stays(entra: Entra) -> None:
+    agent = entra.add_agent("North", entra.register_app("Assistants", is_blueprint=True))
+    account = entra.add_user("north", agent=agent)
+    assert call(entra, "DELETE", f"/servicePrincipals/{agent.id}").status_code == 204
+    assert account.id in entra.directory.users

@@ -186,9 +186,10 @@ def test_an_export_with_two_apps_and_two_groups_of_one_name_can_be_imported(entr
 
 def test_an_export_without_the_accounts_of_deleted_agents_can_be_imported(entra: Entra) -> None:
     blueprint = entra.register_app("Assistants", is_blueprint=True)
-    account = entra.add_user("north", agent=entra.add_agent("North", blueprint))
+    agent = entra.add_agent("North", blueprint)
+    account = entra.add_user("north", agent=agent)
     group = entra.add_group("Everyone", "alice", account)
-    entra.remove_app(blueprint)
+    entra.directory_service.registrations.remove_principal(agent.id)
     apply_seed(entra.directory_service, seed_of(export_directory(entra.directory)))
     assert account.id not in entra.directory.users
     assert entra.directory.groups[group.id].members == (entra.find_user("alice").id,)

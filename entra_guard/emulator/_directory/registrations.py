@@ -27,14 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from entra_guard.emulator._directory.lookup import App, Lookup, Person
+    from entra_guard.emulator._directory.people import People
     from entra_guard.emulator._store.store import Store
 
 
 class Registrations:
     """Add, change and remove directory entries."""
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, people: People) -> None:
         self._lookup = lookup
+        self._people = people
         self.store: Store = lookup.store
 
     def add_tenant(self, name: str, *, domain: str | None = None, tenant_id: str | None = None) -> Tenant:
@@ -174,7 +176,28 @@ class Registrations:
         return app
 
     def remove_principal(self, principal_id: str) -> None:
-        """Remove an app or an agent from a tenant, with its role assignments and grants there."""
+        """Remove an app or an agent from a tenant, with its role assignments and grants there.
+
+        A blueprint's agents in that tenant are removed too, with their user accounts. The account of an agent
+        that is removed alone stays.
+
+        Source: https://learn.microsoft.com/en-us/entra/agent-id/concept-agent-identity-deletion
+        """
+        with self.store.lock:
+            removed = self.store.directory.principals.get(principal_id)
+            if removed is not None:
+                self._remove_agents_of(removed.app_id, removed.tenant_id)
+            self._remove_principal(principal_id)
+
+    def _remove_agents_of(self, blueprint_id: str, tenant_id: str) -> None:
+        for agent in self.store.directory.agents.values():
+            if (agent.blueprint_id, agent.tenant_id) == (blueprint_id, tenant_id):
+                self._remove_principal(agent.id)
+                for user in self.store.directory.users_in(tenant_id):
+                    if user.agent_id == agent.id:
+                        self._people.remove_user(user)
+
+    def _remove_principal(self, principal_id: str) -> None:
         directory = self.store.directory
         assignments = {
             key: a
@@ -195,14 +218,12 @@ class Registrations:
         )
 
     def remove_app(self, app: App) -> None:
-        """Delete a registration, its credentials, its service principals, and a blueprint's agents."""
+        """Delete a registration with its credentials, service principals, agents and their accounts."""
         removed = self._lookup.find_app(app)
         for principal in self.store.directory.principals.values():
             if principal.app_id == removed.client_id:
                 self.remove_principal(principal.id)
-        for agent in self.store.directory.agents.values():
-            if agent.blueprint_id == removed.client_id:
-                self.remove_principal(agent.id)
+        self._remove_agents_of(removed.client_id, removed.tenant_id)
         self.store.remove(apps=removed.client_id, credentials=removed.client_id)
 
     def _check_names_free(self, app: AppRegistration) -> None:

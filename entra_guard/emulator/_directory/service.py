@@ -42,9 +42,9 @@ class DirectoryService:
     def __init__(self, store: Store) -> None:
         self.store: Store = store
         self.lookup: Lookup = Lookup(store)
-        self.registrations: Registrations = Registrations(self.lookup)
         self.consents: Consents = Consents(self.lookup)
         self.people: People = People(self.lookup, self.consents)
+        self.registrations: Registrations = Registrations(self.lookup, self.people)
         self.credentials: CredentialRegistry = CredentialRegistry(self.lookup)
         self.identities: ManagedIdentities = ManagedIdentities(self.lookup)
         self.agents: Agents = Agents(store)
