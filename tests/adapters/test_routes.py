@@ -36,6 +36,7 @@ from entra_guard.testing import assert_no_public_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from entra_guard.testing import Entra
 
@@ -376,6 +377,9 @@ def test_the_command_lists_routes_and_fails_on_public_ones_that_are_not_allowed(
         ("route_apps", "must be module:object"),
         ("no_such_module:app", "'no_such_module' is not installed"),
         ("route_apps:nothing", "has no 'nothing'"),
+        ("factory_of_routes:app", "Do you mean factory_of_routes:create_app()?"),
+        ("needs_variable:app", "raised KeyError: 'ORDERS_URL'. Is the environment variable set?"),
+        ("needs_key:app", "raised KeyError. To see more"),
         ("route_apps:flask_app()", "raised TypeError"),
         ("route_apps:wrong()", "ConfigurationError: tenant='common' accepts tokens from any tenant"),
         ("route_apps:leave()", "it must not call sys.exit()"),
@@ -385,8 +389,12 @@ def test_the_command_lists_routes_and_fails_on_public_ones_that_are_not_allowed(
     ],
 )
 def test_an_application_that_cannot_be_imported_is_reported(
-    name: str, complaint: str, run: Callable[..., Any]
+    name: str, complaint: str, run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "factory_of_routes.py").write_text("def create_app(): ...\n")
+    (tmp_path / "needs_variable.py").write_text("app = {}['ORDERS_URL']\n")
+    (tmp_path / "needs_key.py").write_text("app = {}['a password']\n")
+    monkeypatch.syspath_prepend(tmp_path)
     done = run(name)
     assert done.exit_code == 2
     assert complaint in " ".join(done.output.split())

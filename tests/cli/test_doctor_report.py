@@ -14,7 +14,7 @@ from entra_guard.cli.doctor._facts import Address, Facts, NetworkFacts, Settings
 from entra_guard.cli.doctor._finding import Check, failure, ok, skipped, warning
 from entra_guard.cli.doctor._registry import Line, _run, run_checks
 from entra_guard.cli.doctor._report import as_json, show_report
-from entra_guard.cli.doctor._settings import settings_of_guard
+from entra_guard.cli.doctor._settings import Variable, settings_of_guard, settings_of_variables
 
 COMMAND = (
     "az ad app update --id 11112222-bbbb-3333-cccc-4444dddd5555 --identifier-uris https://tasks.example/mcp"
@@ -127,3 +127,13 @@ def test_a_response_of_an_unexpected_form_does_not_end_the_report() -> None:
     found = _run(Check("registration", "roles", broken), Facts(0.0, offline=True, settings=SettingsFacts(())))
     assert found is not None
     assert (found.state, found.found) == ("failure", "a response has an unexpected form (KeyError)")
+
+
+def test_the_tenant_of_azures_variable_is_not_shown_for_a_b2c_policy() -> None:
+    policy = "https://contoso.b2clogin.com/contoso.onmicrosoft.com/B2C_1_susi"
+    values = {"ENTRA_GUARD_AUDIENCE": "11112222-bbbb-3333-cccc-4444dddd5555", "ENTRA_GUARD_AUTHORITY": policy}
+    values["AZURE_TENANT_ID"] = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
+    found, guard = settings_of_variables({name: Variable(value, name) for name, value in values.items()}, {})
+    assert guard
+    [tenant] = [row for row in found.settings if row.name == "tenant"]
+    assert (tenant.value, tenant.origin) == ("none", "this authority has none")

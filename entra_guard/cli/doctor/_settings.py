@@ -84,6 +84,9 @@ def settings_of_variables(
         others, is_complete = _other_errors(environ, blamed_by(text), settings)
         return SettingsFacts(rows, text, blamed_by(text), other_errors=others, all_checked=is_complete), None
     parts = parts_of(guard)
+    if not guard.authority.is_entra:  # AZURE_TENANT_ID is not used then
+        none = Setting("tenant", "none", "this authority has none")
+        rows = tuple(none if row.name == "tenant" else row for row in rows)
     return SettingsFacts(rows, "", "", guard.policy, parts.source, parts.own_client), guard
 
 
