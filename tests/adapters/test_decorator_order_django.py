@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import pytest
 from decorator_orders import Bearer, needs_admin
@@ -18,6 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.views import APIView
 
 from entra_guard import ConfigurationError, Guard
+from entra_guard._web import decorator_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +89,8 @@ needs_admin(orders_view)
 
 
 @pytest.fixture
-def django_settings(guard: Guard) -> Iterator[None]:
+def django_settings(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(decorator_order, "_reported", WeakSet())  # each view is reported once per process
     middleware = ["entra_guard.django.GuardMiddleware"]
     with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=middleware, ROOT_URLCONF=__name__):
         yield
