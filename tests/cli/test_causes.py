@@ -8,7 +8,8 @@ import shlex
 from typing import Any
 
 import pytest
-from causes import CAUSES, NOT_IN_THE_TOKEN, ROLE, SCOPE, Cause, World
+from cause_world import ROLE, SCOPE, World
+from causes import CAUSES, NOT_IN_THE_TOKEN, Cause
 
 REQUIRED = {
     "/role": ["--role", ROLE],

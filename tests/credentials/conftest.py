@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from outbound_entra import Get, OutboundEntra, wait_until
+from outbound_entra import Get, OutboundEntra
 from reused_keys import _keys_are_reused  # noqa: F401
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

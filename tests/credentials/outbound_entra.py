@@ -12,6 +12,7 @@ import httpx
 import jwt
 from held_responses import HeldResponses
 from manual_clock import ManualClock
+from waiting import wait_until
 
 from entra_guard.credentials import AccessToken
 from entra_guard.testing import Entra
@@ -81,14 +82,6 @@ class OutboundEntra(Entra):
 def claims_of(token: AccessToken) -> dict[str, Any]:
     """Return the claims of a token without verifying it."""
     return jwt.decode(token.token, options={"verify_signature": False})
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait until a condition holds; fail if it does not hold in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition was not met in time"
-        time.sleep(0.005)
 
 
 def wait_until_idle(credential: Any) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from outbound_entra import claims_of, wait_until, wait_until_idle
+from outbound_entra import claims_of, wait_until_idle
+from waiting import wait_until
 
 from entra_guard.credentials import (
     AccessToken,

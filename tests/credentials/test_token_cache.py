@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from locked_caches import LockedLRUCache
 from manual_clock import ManualClock
-from outbound_entra import wait_until
+from waiting import wait_until
 
 from entra_guard.credentials import AccessToken, TokenAcquisitionError
 from entra_guard.credentials._cache.token_cache import TokenCache, TokenRequest
