@@ -11,8 +11,6 @@ from entra_guard.errors import ConfigurationError
 
 # What a challenge can carry (RFC 6749 section 3.3, RFC 9470 section 3), and Entra allows.
 SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
-
-
 # OpenID Connect Core, sections 5.4 and 11; Microsoft: "Scopes and permissions in the Microsoft identity
 # platform", OpenID Connect scopes.
 OPENID_SCOPES: Final = frozenset({"openid", "profile", "email", "offline_access"})

@@ -41,25 +41,8 @@ _OTHER_TOKEN: Final = frozenset(
 )
 _PERMISSIONS: Final = frozenset({"no_permissions", "missing_role", "missing_scope"})
 _IDENTIFYING: Final = frozenset(
-    {
-        "sub",
-        "uti",
-        "sid",
-        "oid",
-        "kid",
-        "x5t",
-        "azp",
-        "client_id",
-        "cid",
-        "appid",
-        "tid",
-        "aud",
-        "iss",
-        "idp",
-        "groups",
-        "wids",
-        "cnf",
-    }
+    {"sub", "uti", "sid", "oid", "kid", "x5t", "azp", "client_id", "cid", "appid", "tid", "aud", "iss"}
+    | {"idp", "groups", "wids", "cnf"}
 )
 # Claims whose values are the same in all tenants. Another value is treated as an id.
 _VOCABULARY: Final = {

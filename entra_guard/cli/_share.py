@@ -41,14 +41,13 @@ _MICROSOFT: Final = (
 )
 _SHORTEST: Final = 4
 _LABEL: Final = re.compile(r"id-[0-9a-f]{8}")
-
-
-_PERSONAL: Final = re.compile(rf"@|\\|{_GUID}|(?<![0-9a-fA-F])[0-9a-fA-F]{{32}}(?![0-9a-fA-F])")
+# An address, an account of a domain, a GUID, and a GUID without hyphens.
+_LOOKS_PERSONAL: Final = re.compile(rf"@|\\|{_GUID}|(?<![0-9a-fA-F])[0-9a-fA-F]{{32}}(?![0-9a-fA-F])")
 
 
 def looks_personal(text: str) -> bool:
     """Return whether a name has the form of an address, an account of a domain, or an id in it."""
-    return _PERSONAL.search(text) is not None
+    return _LOOKS_PERSONAL.search(text) is not None
 
 
 def is_public_host(host: str) -> bool:

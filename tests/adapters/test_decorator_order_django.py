@@ -90,9 +90,8 @@ needs_admin(orders_view)
 
 @pytest.fixture
 def django_settings(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(
-        decorator_order, "_reported", WeakSet[Any]()
-    )  # each view is reported once per process
+    # Each view is reported once per process.
+    monkeypatch.setattr(decorator_order, "_reported", WeakSet[Any]())
     middleware = ["entra_guard.django.GuardMiddleware"]
     with override_settings(ENTRA_GUARD={"guard": guard}, MIDDLEWARE=middleware, ROOT_URLCONF=__name__):
         yield

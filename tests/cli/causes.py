@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cause:
-    """A mistake, and what the API's answer must be.
+    """A mistake, and what the API's response must be.
 
     Attributes:
         reason: The reason that must be reported.
@@ -269,7 +269,7 @@ def users_token_for_applications(world: World) -> Callable[[], str]:
 def client_of(authority: str) -> Callable[[World], Callable[[], str]]:
     """Return a mistake: the guard has the public cloud, and the client another authority.
 
-    The emulator serves loopback only. A transport answers for other hosts with its documents, host by host.
+    The emulator serves loopback only. A transport responds for other hosts with its documents, host by host.
     """
 
     def make(world: World) -> Callable[[], str]:

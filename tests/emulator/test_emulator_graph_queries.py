@@ -51,18 +51,18 @@ def test_an_unknown_property_is_refused_in_every_option(entra: Entra, collection
     kind, directory_name = COLLECTIONS[collection]
     missing = f"{NOT_PARSED} Could not find a property named 'dispalyName' on type 'microsoft.graph.{kind}'."
     for option in ("$select", "$expand"):
-        answer = get(entra, f"/{collection}", {option: "dispalyName"})
-        assert refusal(answer) == (400, "BadRequest", missing)
+        response = get(entra, f"/{collection}", {option: "dispalyName"})
+        assert refusal(response) == (400, "BadRequest", missing)
     unfiltered = (
         "Unsupported or invalid query filter clause specified for property 'dispalyName' of resource "
         f"'{directory_name}'."
     )
     for condition in ("dispalyName eq 'x'", "startswith(dispalyName,'x')", "dispalyName/any(x:x eq 'x')"):
-        answer = get(entra, f"/{collection}", {"$filter": condition})
-        assert refusal(answer) == (400, "Request_UnsupportedQuery", unfiltered)
-    answer = get(entra, f"/{collection}", {"$orderby": "dispalyName desc"})
+        response = get(entra, f"/{collection}", {"$filter": condition})
+        assert refusal(response) == (400, "Request_UnsupportedQuery", unfiltered)
+    response = get(entra, f"/{collection}", {"$orderby": "dispalyName desc"})
     unsorted = f"Unsupported sort property 'dispalyName' for '{directory_name}'."
-    assert refusal(answer) == (400, "Request_UnsupportedQuery", unsorted)
+    assert refusal(response) == (400, "Request_UnsupportedQuery", unsorted)
 
 
 def test_an_unknown_property_of_one_object_or_a_count_is_refused(entra: Entra) -> None:
@@ -84,8 +84,8 @@ def test_a_type_that_is_not_open_names_itself_in_filters(entra: Entra, path: str
     assert principal is not None
     address = f"/servicePrincipals/{principal.id}/{path}"
     words = "Could not find a property named 'nothing' on type 'microsoft.graph.appRoleAssignment'."
-    answer = get(entra, address, {"$filter": "nothing eq 'x'"})
-    assert refusal(answer) == (400, "BadRequest", f"Invalid filter clause: {words}")
+    response = get(entra, address, {"$filter": "nothing eq 'x'"})
+    assert refusal(response) == (400, "BadRequest", f"Invalid filter clause: {words}")
     assert refusal(get(entra, address, {"$orderby": "nothing"})) == (400, "BadRequest", words)
     extension = get(entra, address, {"$select": "extension_0"})
     assert refusal(extension)[:2] == (400, "BadRequest")
@@ -192,8 +192,8 @@ def test_a_filter_and_an_order_need_an_advanced_query(entra: Entra) -> None:
         "$filter": "startswith(userPrincipalName,'a') or userType eq 'Guest'",
         "$orderby": "displayName desc",
     }
-    answer = refusal(get(entra, "/users", query))
-    assert answer == (400, "Request_UnsupportedQuery", "Sorting not supported for current query.")
+    response = refusal(get(entra, "/users", query))
+    assert response == (400, "Request_UnsupportedQuery", "Sorting not supported for current query.")
     assert names_of(get(entra, "/users", {**query, "$count": "true"}, **ADVANCED)) == [
         "Carol Clark",
         "Alice Adams",
@@ -239,8 +239,8 @@ def test_advanced_filters_need_a_header_and_a_count(
 ) -> None:
     headers = {name: value for name, value in part.items() if name[0] != "$"}
     query = {name: value for name, value in part.items() if name[0] == "$"}
-    answer = refusal(get(entra, "/users", {"$filter": condition, **query}, **headers))
-    assert answer[:2] == (400, "Request_UnsupportedQuery")
+    response = refusal(get(entra, "/users", {"$filter": condition, **query}, **headers))
+    assert response[:2] == (400, "Request_UnsupportedQuery")
 
 
 @pytest.mark.parametrize(
@@ -268,8 +268,8 @@ def test_advanced_filters_need_a_header_and_a_count(
     ],
 )
 def test_a_malformed_filter_is_refused(entra: Entra, condition: str) -> None:
-    answer = get(entra, "/users", {"$filter": condition, "$count": "true"}, **ADVANCED)
-    assert answer.status_code == 400
+    response = get(entra, "/users", {"$filter": condition, "$count": "true"}, **ADVANCED)
+    assert response.status_code == 400
 
 
 def test_a_created_object_is_returned_whatever_the_query_selects(entra: Entra) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 from mcp_caller import text_of
 from mcp_processes import LINES, Server, serve
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -356,13 +356,6 @@ def test_a_tool_calls_the_next_api_on_behalf_of_its_caller(callers, kind):
     assert callers(kind, None).open().call("next_api").endswith(sentence)
 
 
-def wait_for(is_so, seconds=5.0):
-    ends = time.monotonic() + seconds
-    while not is_so() and time.monotonic() < ends:
-        time.sleep(0.01)
-    return is_so()
-
-
 SIGN_IN = "The user must sign in again before this server can call the next API."
 
 
@@ -386,7 +379,7 @@ def test_a_client_gets_a_sentence_if_the_next_api_cannot_be_called(
         text = alice.call("next_api")
     begin = "Error executing tool next_api: " if kind in {"sdk", "verified"} else ""
     assert text == f"{begin}{sentence}"
-    assert wait_for(lambda: any(fault in line for line in protected.log[logged:])), protected.log
+    wait_until(lambda: any(fault in line for line in protected.log[logged:]))
 
 
 @pytest.mark.parametrize("kind", KINDS)
